@@ -1,0 +1,1 @@
+"""One experiment-tracking API for plain loops and for Lightning."""

@@ -1,0 +1,273 @@
+"""Which trackers there are, and from what a user names to trackers that are ready to start."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, TypeVar, overload
+
+from accel_track.errors import AccelTrackWarning, NotConfiguredError
+from accel_track.trackers.aim import AimTracker
+from accel_track.trackers.base import GeneralTracker
+from accel_track.trackers.clearml import ClearMLTracker
+from accel_track.trackers.comet import CometMLTracker
+from accel_track.trackers.dvclive import DVCLiveTracker
+from accel_track.trackers.mlflow import MLflowTracker
+from accel_track.trackers.sdk import install_command
+from accel_track.trackers.swanlab import SwanLabTracker
+from accel_track.trackers.tensorboard import TensorBoardTracker
+from accel_track.trackers.trackio import TrackioTracker
+from accel_track.trackers.wandb import WandBTracker
+
+ENTRY_POINT_GROUP = "accel_track.trackers"
+
+ClassT = TypeVar("ClassT", bound=type[GeneralTracker])
+
+
+class LoggerType(str, Enum):
+    """The built-in backends and `ALL`; each member equals its name as a string."""
+
+    ALL = "all"
+    AIM = "aim"
+    CLEARML = "clearml"
+    COMETML = "comet_ml"
+    DVCLIVE = "dvclive"
+    MLFLOW = "mlflow"
+    SWANLAB = "swanlab"
+    TENSORBOARD = "tensorboard"
+    TRACKIO = "trackio"
+    WANDB = "wandb"
+
+    def __str__(self) -> str:
+        """Return the backend's name."""
+        return self.value
+
+
+LogWith = str | LoggerType | GeneralTracker | Sequence[str | LoggerType | GeneralTracker] | None
+"""What `log_with` takes everywhere."""
+
+LOGGER_TYPE_TO_CLASS: dict[str, type[GeneralTracker]] = {
+    "aim": AimTracker,
+    "comet_ml": CometMLTracker,
+    "mlflow": MLflowTracker,
+    "tensorboard": TensorBoardTracker,
+    "wandb": WandBTracker,
+    "clearml": ClearMLTracker,
+    "dvclive": DVCLiveTracker,
+    "swanlab": SwanLabTracker,
+    "trackio": TrackioTracker,
+}
+"""Tracker classes by name: the built-in ones and those registered since."""
+
+
+@overload
+def register_tracker_class(tracker_class: ClassT, *, name: str | None = None) -> ClassT: ...
+@overload
+def register_tracker_class(tracker_class: None = None, *, name: str | None = None) -> Callable[[ClassT], ClassT]: ...
+def register_tracker_class(
+    tracker_class: ClassT | None = None, *, name: str | None = None
+) -> ClassT | Callable[[ClassT], ClassT]:
+    """Make a tracker class available by name; a function and a decorator (`@register_tracker_class`).
+
+    Args:
+        tracker_class: A subclass of `GeneralTracker`. It is constructed by its `for_run`.
+        name: The name for `log_with`. Default: the class's `name`.
+
+    Returns:
+        The class, unchanged.
+
+    Raises:
+        TypeError: It is not a subclass of `GeneralTracker`.
+        ValueError: The name is missing, empty or "all".
+    """
+    if tracker_class is None:
+        return lambda decorated: register_tracker_class(decorated, name=name)
+    if not (isinstance(tracker_class, type) and issubclass(tracker_class, GeneralTracker)):
+        message = f"`register_tracker_class` takes a subclass of GeneralTracker; got {tracker_class!r}."
+        raise TypeError(message)
+    key = name or getattr(tracker_class, "name", None)
+    if not isinstance(key, str) or not key or key == LoggerType.ALL:
+        message = f"{tracker_class.__name__} cannot be registered as {key!r}: give it a `name` other than 'all'."
+        raise ValueError(message)
+    if LOGGER_TYPE_TO_CLASS.get(key, tracker_class) is not tracker_class:
+        replaced = LOGGER_TYPE_TO_CLASS[key].__qualname__
+        warnings.warn(
+            f"tracker {key!r}: {tracker_class.__qualname__} takes the place of {replaced}.",
+            AccelTrackWarning,
+            stacklevel=2,
+        )
+    LOGGER_TYPE_TO_CLASS[key] = tracker_class
+    return tracker_class
+
+
+def _plugins() -> dict[str, EntryPoint]:
+    """Return third-party trackers by name, without importing them; registered classes go first."""
+    found = entry_points(group=ENTRY_POINT_GROUP)
+    return {point.name: point for point in found if point.name not in LOGGER_TYPE_TO_CLASS}
+
+
+def known_names() -> list[str]:
+    """Return every name that `log_with` takes, besides "all"."""
+    return sorted({*LOGGER_TYPE_TO_CLASS, *_plugins()})
+
+
+def tracker_class(name: str) -> type[GeneralTracker]:
+    """Return the class of that name, importing its plugin if it comes from one.
+
+    Raises:
+        ValueError: Nothing of that name is known.
+        TypeError: The plugin's entry point is not a subclass of `GeneralTracker`.
+    """
+    if name in LOGGER_TYPE_TO_CLASS:
+        return LOGGER_TYPE_TO_CLASS[name]
+    plugins = _plugins()
+    if name not in plugins:
+        message = f"`log_with` names the unknown tracker {name!r}; known are {', '.join(known_names())} and 'all'."
+        raise ValueError(message)
+    loaded = plugins[name].load()
+    if not (isinstance(loaded, type) and issubclass(loaded, GeneralTracker)):
+        message = f"the plugin {plugins[name].value!r} for the tracker {name!r} is not a subclass of GeneralTracker."
+        raise TypeError(message)
+    return loaded
+
+
+def get_available_trackers() -> list[str]:
+    """Return the names of all trackers whose package is installed; imports neither SDKs nor plugins."""
+    return [
+        name
+        for name in known_names()
+        if name not in LOGGER_TYPE_TO_CLASS or LOGGER_TYPE_TO_CLASS[name].installed()
+    ]
+
+
+@dataclass(frozen=True)
+class Selected:
+    """One tracker a user asked for: an instance, or a name; `explicit` unless only "all" brought it in."""
+
+    name: str
+    instance: GeneralTracker | None = None
+    explicit: bool = True
+
+
+def select(log_with: LogWith, logging_dir: str | os.PathLike[str] | None = None) -> list[Selected]:
+    """Return what `log_with` asks for, checked, in the order given, without duplicates.
+
+    An instance takes the place of the backend whose name it has. A backend whose package is missing is left out with a
+    warning that holds the command to install it.
+
+    Args:
+        log_with: A name, a `LoggerType`, a tracker instance, a list of these, or None. "all" stands for every
+            installed backend.
+        logging_dir: The logging directory, or None.
+
+    Raises:
+        TypeError: An entry is none of these.
+        ValueError: A name is unknown, or a backend needs a directory and `logging_dir` is None.
+    """
+    asked = [] if log_with is None else list(log_with) if isinstance(log_with, (list, tuple, set)) else [log_with]
+    instances = [entry for entry in asked if isinstance(entry, GeneralTracker)]
+    taken = {tracker.name for tracker in instances}
+    selected: list[Selected] = []
+    for entry in asked:
+        if isinstance(entry, GeneralTracker):
+            if not any(one.instance is entry for one in selected):
+                selected.append(Selected(entry.name, entry))
+        elif not isinstance(entry, str):
+            message = (
+                f"`log_with` takes names, LoggerType members and instances of GeneralTracker; got {entry!r} "
+                f"({type(entry).__name__}). Known names: {', '.join(known_names())}."
+            )
+            raise TypeError(message)
+        elif entry != LoggerType.ALL and str(entry) not in taken and _usable(str(entry), logging_dir):
+            taken.add(str(entry))
+            selected.append(Selected(str(entry)))
+    if LoggerType.ALL in asked:
+        names = [name for name in get_available_trackers() if name not in taken]
+        selected += [Selected(name, explicit=False) for name in names if _has_directory(name, logging_dir)]
+    return selected
+
+
+def _usable(name: str, logging_dir: str | os.PathLike[str] | None) -> bool:
+    cls = tracker_class(name)
+    if not cls.installed():
+        how = install_command(cls.install) if cls.install else "install its package"
+        warnings.warn(
+            f"{name}: skipped, since the package {cls.sdk!r} is not installed; {how}", AccelTrackWarning, stacklevel=4
+        )
+        return False
+    return _has_directory(name, logging_dir)
+
+
+def _has_directory(name: str, logging_dir: str | os.PathLike[str] | None) -> bool:
+    if logging_dir is None and name in LOGGER_TYPE_TO_CLASS and LOGGER_TYPE_TO_CLASS[name].requires_logging_directory:
+        message = (
+            f"{name} stores its data in a folder and none was given; pass `project_dir` (or `logging_dir` in "
+            "ProjectConfiguration) to Accelerator, `save_dir` to AccelTrackLogger, or `logging_dir` to filter_trackers."
+        )
+        raise ValueError(message)
+    return True
+
+
+def filter_trackers(
+    log_with: LogWith, logging_dir: str | os.PathLike[str] | None = None
+) -> list[str | GeneralTracker]:
+    """Return the usable names and instances in `log_with`; see `select` for the rules and errors."""
+    return [one.instance or one.name for one in select(log_with, logging_dir)]
+
+
+def build(
+    selected: Sequence[Selected],
+    project: str,
+    run_name: str | None,
+    directory: str | os.PathLike[str] | None,
+    init_kwargs: Mapping[str, Mapping[str, Any]] | None,
+) -> list[GeneralTracker]:
+    """Construct the trackers of one run; nothing is started yet.
+
+    Args:
+        selected: From `select`.
+        project: Name of the project.
+        run_name: Name of the run, or None to let each backend choose.
+        directory: The logging directory, or None.
+        init_kwargs: Constructor arguments by tracker name.
+
+    Raises:
+        NotConfiguredError: A backend named explicitly lacks credentials and an offline setting. One that only "all"
+            brought in is skipped with a warning.
+        ValueError: `init_kwargs` has a name that no tracker has.
+        TypeError: `init_kwargs` is not a dictionary of dictionaries.
+    """
+    arguments = _checked(init_kwargs or {}, selected)
+    trackers: list[GeneralTracker] = []
+    for one in selected:
+        kwargs = dict(arguments.get(one.name, {}))
+        if one.instance is not None:
+            if kwargs:
+                message = f"`init_kwargs[{one.name!r}]` is ignored: that tracker was passed as a finished instance."
+                warnings.warn(message, AccelTrackWarning, stacklevel=4)
+            trackers.append(one.instance)
+            continue
+        cls = tracker_class(one.name)
+        if (missing := cls.not_configured(kwargs)) is None:
+            trackers.append(cls.for_run(project, run_name, directory, kwargs))
+        elif one.explicit:
+            message = f"{one.name}: {missing}"
+            raise NotConfiguredError(message)
+        else:
+            warnings.warn(f"{one.name}: skipped by log_with='all': {missing}", AccelTrackWarning, stacklevel=4)
+    return trackers
+
+
+def _checked(init_kwargs: Any, selected: Sequence[Selected]) -> Mapping[str, Mapping[str, Any]]:
+    if not isinstance(init_kwargs, Mapping) or not all(isinstance(value, Mapping) for value in init_kwargs.values()):
+        message = f"`init_kwargs` must map tracker names to dictionaries of arguments; got {init_kwargs!r}."
+        raise TypeError(message)
+    names = {*known_names(), *(one.name for one in selected)}
+    if unknown := sorted(str(name) for name in init_kwargs if name not in names):
+        message = f"`init_kwargs` names the unknown tracker {unknown[0]!r}; known are {', '.join(sorted(names))}."
+        raise ValueError(message)
+    return init_kwargs

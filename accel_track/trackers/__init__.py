@@ -1,0 +1,1 @@
+"""The tracker contract and the nine built-in trackers, one file each."""

@@ -1,0 +1,172 @@
+"""What a tracker is: the contract that built-in, custom and third-party trackers share."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import warnings
+from collections import Counter
+from collections.abc import Callable, Mapping
+from functools import wraps
+from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, ParamSpec, TypeVar
+
+from accel_track.errors import AccelTrackWarning
+from accel_track.noop import NoOp
+from accel_track.state import process_index
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+P = ParamSpec("P")
+T = TypeVar("T")
+TrackerT = TypeVar("TrackerT")
+
+_REQUIRED = ("name", "requires_logging_directory", "tracker")
+
+
+def on_main_process(
+    function: Callable[Concatenate[TrackerT, P], T],
+) -> Callable[Concatenate[TrackerT, P], T | None]:
+    """Decorate a tracker's method so that, where `main_process_only` is true, only rank zero runs it.
+
+    The rank is read at each call, so decorating or constructing touches no process state. Other ranks get None.
+    """
+
+    @wraps(function)
+    def gated(self: TrackerT, *args: P.args, **kwargs: P.kwargs) -> T | None:
+        if getattr(self, "main_process_only", False) and process_index() != 0:
+            return None
+        return function(self, *args, **kwargs)
+
+    return gated
+
+
+class GeneralTracker:
+    """Delivers a run to one tracking backend.
+
+    A subclass defines the class attributes `name` (unique, e.g. `"wandb"`) and `requires_logging_directory`, a property
+    `tracker` (the SDK's own object), and whichever of `start`, `store_init_configuration`, `log`, `flush` and `finish`
+    its backend needs. Pass an instance to `Accelerator(log_with=...)` or `AccelTrackLogger(log_with=...)`.
+
+    Args:
+        _blank: Skip the check for required attributes, for an instance that does nothing.
+
+    Raises:
+        NotImplementedError: Required attributes are missing; the message names all of them.
+    """
+
+    name: str
+    requires_logging_directory: bool
+    main_process_only: bool = True
+    """Whether methods decorated with `on_main_process` run on rank zero only."""
+
+    sdk: ClassVar[str | None] = None
+    """Name of the module that `start` imports, when it is a third-party one."""
+
+    install: ClassVar[str | None] = None
+    """What to pass to `pip install` to get that module."""
+
+    users: int = 0
+    """How many front doors have started this instance and not ended yet; kept by `Run`."""
+
+    def __init__(self, _blank: bool = False) -> None:
+        """Check that the subclass is complete."""
+        missing = [] if _blank else [f"`{name}`" for name in _REQUIRED if name not in dir(self)]
+        if missing:
+            message = (
+                f"{type(self).__name__} is missing the required attributes {', '.join(missing)}. "
+                "Define them in the class; `tracker` is a property that returns the SDK's own object."
+            )
+            raise NotImplementedError(message)
+
+    if TYPE_CHECKING:
+
+        @property
+        def tracker(self) -> Any:
+            """The SDK's own object."""
+
+    @property
+    def started(self) -> bool:
+        """Whether `start` has been called and `finish` not yet."""
+        return self.users > 0
+
+    @property
+    def dropped(self) -> Counter[str]:
+        """How many values of each name the backend could not take."""
+        counter: Counter[str] = self.__dict__.setdefault("_dropped", Counter())
+        return counter
+
+    def start(self) -> None:
+        """Import the SDK and open the run. Called by a front door, on the main process, before anything is logged."""
+
+    def store_init_configuration(self, values: dict[str, Any]) -> None:
+        """Store hyperparameters.
+
+        Args:
+            values: Names to values, possibly nested; scalars are Python numbers. The dictionary is this tracker's own.
+        """
+
+    def log(self, values: dict[str, Any], step: int | None = None, **kwargs: Any) -> None:
+        """Record values.
+
+        Args:
+            values: Names to values in the structure the user gave; scalars are Python numbers. The dictionary is this
+                tracker's own.
+            step: Training step, 0 or more, or None when the user gave none.
+            **kwargs: Passed through from `log_kwargs[name]`.
+        """
+
+    def flush(self) -> None:
+        """Make sure that what was logged is where the backend keeps it."""
+
+    def finish(self) -> None:
+        """Close the run."""
+
+    @classmethod
+    def installed(cls) -> bool:
+        """Whether the SDK can be imported; does not import it."""
+        return cls.sdk is None or importlib.util.find_spec(cls.sdk) is not None
+
+    @classmethod
+    def not_configured(cls, init_kwargs: Mapping[str, Any]) -> str | None:
+        """Return None, or a sentence that says which setting is missing and what to set.
+
+        Asked before `start`, which must never prompt on the terminal.
+
+        Args:
+            init_kwargs: The constructor's keyword arguments for this tracker.
+        """
+        return None
+
+    @classmethod
+    def for_run(
+        cls, project: str, run_name: str | None, directory: str | os.PathLike[str] | None, init_kwargs: dict[str, Any]
+    ) -> Self:
+        """Construct the tracker of one run; a front door calls this for trackers given by name.
+
+        The default passes the project's name, and the logging directory where the class requires one, as the first
+        positional arguments. A backend that knows run names overrides it.
+
+        Args:
+            project: Name of the project (a backend may call it experiment).
+            run_name: Name of the run in its project, or None to let the backend choose.
+            directory: The logging directory, or None.
+            init_kwargs: The user's keyword arguments, which win over everything derived here.
+        """
+        positional = (project, directory) if cls.requires_logging_directory else (project,)
+        return cls(*positional, **init_kwargs)
+
+    def drop(self, key: str, value: Any, reason: str = "") -> None:
+        """Count a value that the backend cannot take, and warn about the first of each name."""
+        self.dropped[key] += 1
+        if self.dropped[key] == 1:
+            why = reason or f"the backend takes no {type(value).__name__}"
+            warnings.warn(
+                f"{self.name}: dropped {key!r}: {why}. Further ones of this name are counted silently.",
+                AccelTrackWarning,
+                stacklevel=3,
+            )
+
+
+class NoOpTracker(NoOp, GeneralTracker):
+    """What `get_tracker` returns off the main process: every method, also one that only some trackers have, does nothing."""

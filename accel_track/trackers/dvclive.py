@@ -1,0 +1,10 @@
+"""Placeholder."""
+
+from accel_track.trackers.sdk import SDKTracker
+
+
+class DVCLiveTracker(SDKTracker):
+    name = "dvclive"
+    requires_logging_directory = False
+    sdk = "dvclive"
+    install = "dvclive"

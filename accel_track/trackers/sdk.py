@@ -1,0 +1,67 @@
+"""What the nine built-in trackers share: the SDK's import and the life of its native object."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from accel_track.errors import MissingPackageError, NotStartedError
+from accel_track.noop import NoOp
+from accel_track.state import process_index
+from accel_track.trackers.base import GeneralTracker
+
+
+class SDKTracker(GeneralTracker):
+    """A tracker around one native object, `self.native`, which exists between `start` and `finish`.
+
+    Subclasses set `native` in `start` and reset it to None in `finish`; both return at once when there is nothing to do.
+    """
+
+    sdk: str
+    install: str
+    native: Any = None
+
+    @property
+    def started(self) -> bool:
+        """Whether the native object exists."""
+        return self.native is not None
+
+    @property
+    def tracker(self) -> Any:
+        """The SDK's own object; an object that does nothing on ranks where this tracker does not run.
+
+        Raises:
+            NotStartedError: `start` was not called yet, or `finish` was.
+        """
+        if self.native is not None:
+            return self.native
+        if self.main_process_only and process_index() != 0:
+            return NoOp()
+        message = f"{self.name}: not started, or finished already; call `init_trackers` (or `start`) before using it."
+        raise NotStartedError(message)
+
+    def import_sdk(self) -> Any:
+        """Import and return the SDK.
+
+        Raises:
+            MissingPackageError: It is not installed; the message holds the command that installs it.
+        """
+        try:
+            return importlib.import_module(self.sdk)
+        except ModuleNotFoundError as error:
+            message = f"{self.name}: the package {error.name!r} is missing; {install_command(self.install)}"
+            raise MissingPackageError(message) from error
+
+
+def install_command(requirement: str) -> str:
+    """Return the sentence that tells how to install an SDK into the running interpreter."""
+    return f'install it with: "{sys.executable}" -m pip install "{requirement}"'
+
+
+def setting(init_kwargs: Mapping[str, Any], argument: str, variable: str) -> str:
+    """Return an SDK's setting from the keyword arguments, else the environment, as lower-case text ('' if unset)."""
+    value = init_kwargs.get(argument)
+    return str(os.environ.get(variable, "") if value is None else value).strip().lower()

@@ -1,0 +1,123 @@
+"""Deliver a run to TensorBoard event files."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from accel_track.media import images
+from accel_track.trackers.base import on_main_process
+from accel_track.trackers.sdk import SDKTracker
+from accel_track.values import flat_config, is_number, leaves, storable
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+
+class TensorBoardTracker(SDKTracker):
+    """One event-file directory, `<logging_dir>/<run_name>`, written by `torch.utils.tensorboard.SummaryWriter`.
+
+    Numbers become scalars and strings text; the names of nested dictionaries are joined with "/". Hyperparameters go to
+    the HParams tab and to `hparams.yml` in the same directory. All of it is in one event file per start, which
+    TensorBoard follows live without flags.
+
+    Args:
+        run_name: Folder of the run below `logging_dir`.
+        logging_dir: Parent folder; created when missing.
+        **kwargs: Passed to `SummaryWriter`.
+    """
+
+    name = "tensorboard"
+    requires_logging_directory = True
+    sdk = "tensorboard"
+    install = "tensorboard>=2.18"
+
+    def __init__(self, run_name: str, logging_dir: str | os.PathLike[str], **kwargs: Any) -> None:
+        """Keep the arguments for `start`."""
+        super().__init__()
+        self.run_name = run_name
+        self.logging_dir = os.path.join(logging_dir, run_name)
+        self.init_kwargs = kwargs
+        self.config: dict[str, Any] = {}
+        self._session_pending = False
+
+    @classmethod
+    def for_run(
+        cls, project: str, run_name: str | None, directory: str | os.PathLike[str] | None, init_kwargs: dict[str, Any]
+    ) -> Self:
+        """Use `<directory>/<project>/<run_name>`."""
+        return cls(**{"run_name": os.path.join(project, run_name or ""), "logging_dir": directory, **init_kwargs})
+
+    @on_main_process
+    def start(self) -> None:
+        """Open the writer."""
+        if self.started:
+            return
+        self.import_sdk()
+        from torch.utils.tensorboard import SummaryWriter
+
+        self.native = SummaryWriter(self.logging_dir, **self.init_kwargs)
+
+    @on_main_process
+    def store_init_configuration(self, values: dict[str, Any]) -> None:
+        """Write `hparams.yml`, and the HParams tab's session with the next values; later calls add to earlier ones."""
+        self.config.update(storable(values))
+        with open(os.path.join(self.logging_dir, "hparams.yml"), "w", encoding="utf-8") as file:
+            yaml.safe_dump(self.config, file, sort_keys=False, allow_unicode=True)
+        self._session_pending = True
+
+    def _write_session(self) -> None:
+        from torch.utils.tensorboard.summary import hparams
+
+        self._session_pending = False
+        # TensorBoard shows only a run's first session, so it is written once all hyperparameters are here.
+        # `SummaryWriter.add_hparams` raises on lists and nesting and opens a second event file in another folder.
+        flat = {name: str(value) if value is None else value for name, value in flat_config(self.config).items()}
+        for summary in hparams(flat, {}):
+            self.tracker._get_file_writer().add_summary(summary)  # noqa: SLF001
+
+    @on_main_process
+    def log(self, values: dict[str, Any], step: int | None = None, **kwargs: Any) -> None:
+        """Write scalars and texts; `kwargs` go to `add_scalar` and `add_text` (e.g. `walltime`)."""
+        if self._session_pending:
+            self._write_session()
+        for key, value in leaves(values):
+            if is_number(value):
+                self.tracker.add_scalar(key, value, global_step=step, **kwargs)
+            elif isinstance(value, str):
+                self.tracker.add_text(key, value, global_step=step, **kwargs)
+            else:
+                self.drop(key, value)
+
+    @on_main_process
+    def log_images(self, values: dict[str, Any], step: int | None = None, **kwargs: Any) -> None:
+        """Write images.
+
+        Args:
+            values: Names to an image or a list of images, in any form that `accel_track.media.images` takes. One image
+                keeps the name; several get `name/0`, `name/1`, ….
+            step: Training step.
+            **kwargs: Passed to `SummaryWriter.add_image`.
+        """
+        for key, value in values.items():
+            pictures = images(value)
+            for index, picture in enumerate(pictures):
+                tag = key if len(pictures) == 1 else f"{key}/{index}"
+                self.tracker.add_image(tag, picture, global_step=step, **{"dataformats": "HWC", **kwargs})
+
+    @on_main_process
+    def flush(self) -> None:
+        """Write everything to disk."""
+        if self._session_pending:
+            self._write_session()
+        self.tracker.flush()
+
+    @on_main_process
+    def finish(self) -> None:
+        """Close the event file."""
+        if self.native is not None:
+            self.flush()
+            self.native.close()
+            self.native = None

@@ -1,0 +1,190 @@
+"""Turn what users log into plain Python values, without changing what they passed in."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import json
+import math
+import numbers
+import operator
+import os
+import sys
+from argparse import Namespace
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+_PLAIN = frozenset((bool, int, float, str, type(None)))
+
+
+def plain(value: Any) -> Any:
+    """Return `value` with its scalars as Python numbers and its dictionaries and lists copied.
+
+    A scalar is a NumPy scalar or an array or tensor of exactly one element (any dtype, bfloat16 too). Larger arrays,
+    images, SDK objects and everything else are returned as they are. Structure is kept: nested stays nested.
+    """
+    kind = type(value)
+    if kind in _PLAIN:
+        return value
+    if isinstance(value, Mapping):
+        return {key: plain(item) for key, item in value.items()}
+    if kind is list or kind is tuple:
+        return kind(plain(item) for item in value)
+    shape = getattr(value, "shape", None)
+    if isinstance(shape, tuple) and math.prod(shape) == 1 and hasattr(value, "item"):
+        return value.item()
+    return value
+
+
+def leaves(values: Mapping[str, Any], separator: str = "/", prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield `(name, plain value)` for every leaf; names of nested dictionaries are joined with `separator`.
+
+    An empty dictionary is a leaf, so that nothing disappears.
+    """
+    for key, value in values.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, Mapping) and value:
+            yield from leaves(value, separator, f"{name}{separator}")
+        else:
+            yield name, plain(value)
+
+
+def is_number(value: Any) -> bool:
+    """Whether `value` is a real number as SDKs take it: an int, a float or a bool."""
+    return isinstance(value, (int, float))
+
+
+def finite(value: Any) -> bool:
+    """Whether `value` is a number other than NaN and ±inf."""
+    return is_number(value) and math.isfinite(value)
+
+
+def storable(value: Any) -> Any:
+    """Return `value` as JSON-like data: None, bool, int, float, str, lists and string-keyed dictionaries.
+
+    For hyperparameters. Dataclasses and namespaces become dictionaries, enumerations their values, small arrays lists.
+    A function or a class becomes its qualified name, another object its class's: never a text with a memory address,
+    which would differ between two runs of the same program.
+    """
+    value = plain(_as_mapping(value))
+    if type(value) in _PLAIN:
+        return value
+    if isinstance(value, Mapping):
+        return {str(key): storable(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [storable(item) for item in value]
+    if isinstance(value, (set, frozenset)):
+        return sorted((storable(item) for item in value), key=repr)
+    if isinstance(value, enum.Enum):
+        return storable(value.value)
+    if isinstance(value, numbers.Integral):
+        return int(value)
+    if isinstance(value, numbers.Real):
+        return float(value)
+    if isinstance(value, (str, os.PathLike)):
+        return os.fsdecode(value)
+    if hasattr(value, "tolist") and math.prod(getattr(value, "shape", (0,))) <= 1000:
+        return storable(value.tolist())
+    return _stable_name(value)
+
+
+def flat_config(values: Mapping[str, Any], separator: str = "/") -> dict[str, bool | int | float | str | None]:
+    """Return hyperparameters without nesting: dictionaries joined by `separator`, lists as JSON text.
+
+    For backends whose hyperparameters are flat.
+    """
+    return {
+        name: value if type(value) in _PLAIN else json.dumps(value)
+        for name, value in leaves(storable(values), separator)
+    }
+
+
+def _stable_name(value: Any) -> str:
+    if type(value).__repr__ is object.__repr__ or callable(value):
+        named = value if hasattr(value, "__qualname__") else type(value)
+        return f"{named.__module__}.{named.__qualname__}"
+    return str(value)
+
+
+def _as_mapping(value: Any) -> Any:
+    """Return dataclasses, namespaces and OmegaConf nodes as dictionaries or lists, anything else as it is."""
+    if isinstance(value, Namespace):
+        return vars(value)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    omegaconf = sys.modules.get("omegaconf")
+    if omegaconf is not None and omegaconf.OmegaConf.is_config(value):
+        return omegaconf.OmegaConf.to_container(value, resolve=True)
+    return value
+
+
+def check_values(values: Any, argument: str = "values") -> Mapping[str, Any]:
+    """Return `values` when it is a dictionary with string keys.
+
+    Raises:
+        TypeError: It is not a dictionary, or one of its keys is not a string.
+    """
+    if not isinstance(values, Mapping):
+        message = f"`{argument}` must be a dictionary of names to values, e.g. {{'loss': 0.1}}; got {_shown(values)}."
+        raise TypeError(message)
+    for key in values:
+        if not isinstance(key, str):
+            message = f"`{argument}` must have string keys; got the key {_shown(key)}. Write it as {str(key)!r}."
+            raise TypeError(message)
+    return values
+
+
+def check_config(config: Any, argument: str = "config") -> dict[str, Any]:
+    """Return hyperparameters as a new dictionary, scalars as Python numbers, nesting kept.
+
+    Takes a dictionary, a dataclass instance, an `argparse.Namespace` or an OmegaConf node.
+
+    Raises:
+        TypeError: It is none of these, or one of its keys is not a string.
+    """
+    return plain(check_values(_as_mapping(config), argument))  # type: ignore[no-any-return]
+
+
+def check_step(step: Any) -> int | None:
+    """Return `step` as a Python int, or None.
+
+    Raises:
+        TypeError: It is not an integer.
+        ValueError: It is negative.
+    """
+    if step is None or (type(step) is int and step >= 0):
+        return step
+    try:
+        if isinstance(step, bool):
+            raise TypeError
+        number = operator.index(step)
+    except TypeError:
+        message = f"`step` must be an integer of 0 or more, or None; got {_shown(step)}."
+        raise TypeError(message) from None
+    if number < 0:
+        message = f"`step` must be 0 or more; got {number}. Count steps from 0, or pass step=None."
+        raise ValueError(message)
+    return number
+
+
+def check_name(name: Any, argument: str) -> str:
+    """Return `name` when it can be a project's or run's name and a folder's.
+
+    Raises:
+        TypeError: It is not a string.
+        ValueError: It is empty or holds "/", "\\", ".." or a NUL character.
+    """
+    if not isinstance(name, str):
+        message = f"`{argument}` must be a string; got {_shown(name)}."
+        raise TypeError(message)
+    bad = [part for part in ("/", "\\", "..", "\0") if part in name]
+    if bad or not name.strip() or name == ".":
+        what = f"it holds {bad[0]!r}" if bad else "it names no folder"
+        message = f"`{argument}` is used as a folder name and cannot be {name!r}: {what}. Choose a plain name."
+        raise ValueError(message)
+    return name
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return f"{text if len(text) <= 80 else text[:77] + '...'} ({type(value).__name__})"  # noqa: PLR2004
