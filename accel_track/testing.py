@@ -146,6 +146,9 @@ class TrackerContract:
     takes_nan: ClassVar[bool] = True
     """Whether NaN and ±inf are stored; if not, they must be counted as dropped."""
 
+    takes_inf: ClassVar[bool | None] = None
+    """Whether ±inf are stored, where that differs from NaN; None stands for the same as `takes_nan`."""
+
     precision: ClassVar[float] = 0.0
     """Relative error of a stored number: 0, or 1e-6 where the backend stores 32-bit floats."""
 
@@ -245,14 +248,13 @@ class TrackerContract:
             warnings.simplefilter("always")
             tracker, stored = self.written(tmp_path, ({**values, "fine": 1.0}, 0))
         assert [v for _, v in self.points(stored, "fine")] == [1.0]
-        if self.takes_nan:
-            assert not tracker.dropped
-            for name, value in values.items():
-                assert self.close(self.points(stored, name)[0][1], value), name
-        else:
-            assert set(tracker.dropped) == set(values)
-            assert len([one for one in caught if one.category is AccelTrackWarning]) == len(values)
-            assert not {self.stored_name(name) for name in values} & set(stored.metrics)
+        takes_inf = self.takes_nan if self.takes_inf is None else self.takes_inf
+        refused = {name for name, value in values.items() if not (takes_inf if math.isinf(value) else self.takes_nan)}
+        assert set(tracker.dropped) == refused
+        assert len([one for one in caught if one.category is AccelTrackWarning]) == len(refused)
+        assert not {self.stored_name(name) for name in refused} & set(stored.metrics)
+        for name in values.keys() - refused:
+            assert self.close(self.points(stored, name)[0][1], values[name]), name
 
     def test_nested_values_are_flattened(self, tmp_path: Path) -> None:
         """Nested dictionaries of numbers are stored under joined names."""

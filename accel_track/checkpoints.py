@@ -1,0 +1,94 @@
+"""Save and restore everything that an `Accelerator` prepared."""
+
+from __future__ import annotations
+
+import random
+import re
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from accel_track.configuration import ProjectConfiguration
+
+if TYPE_CHECKING:
+    from lightning.fabric import Fabric
+
+_AUTOMATIC = re.compile(r"checkpoint_(\d+)")
+
+
+def save(fabric: Fabric, folder: Path, state: Mapping[str, Any]) -> None:
+    """Write `state.ckpt` (through Fabric, which knows the strategy) and each rank's random states into `folder`.
+
+    Called on every rank.
+
+    Args:
+        fabric: The Fabric that set the objects up.
+        folder: Created when missing.
+        state: Modules, optimizers, objects with `state_dict`, or plain data, by name.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    fabric.save(folder / "state.ckpt", dict(state))
+    torch.save(_random_states(), folder / f"random_{fabric.global_rank}.pt")
+    fabric.barrier()
+
+
+def load(fabric: Fabric, folder: Path, state: Mapping[str, Any]) -> None:
+    """Restore what `save` wrote into the objects in `state`. Called on every rank.
+
+    Raises:
+        FileNotFoundError: There is no checkpoint in `folder`.
+    """
+    if not (folder / "state.ckpt").exists():
+        message = f"no checkpoint in {str(folder)!r}; give the folder that `save_state` returned."
+        raise FileNotFoundError(message)
+    fabric.load(folder / "state.ckpt", dict(state))
+    random_states = folder / f"random_{fabric.global_rank}.pt"
+    if random_states.exists():  # absent when the number of processes grew
+        # Python's and NumPy's generator states are tuples and arrays that torch's restricted unpickler refuses.
+        _restore_random_states(torch.load(random_states, weights_only=False))
+
+
+def automatic_folders(configuration: ProjectConfiguration) -> list[Path]:
+    """Return the automatically named checkpoint folders, oldest first."""
+    parent = Path(configuration.project_dir or ".") / "checkpoints"
+    found = [(int(match[1]), path) for path in parent.glob("*") if (match := _AUTOMATIC.fullmatch(path.name))]
+    return [path for _, path in sorted(found)]
+
+
+def next_folder(configuration: ProjectConfiguration) -> Path:
+    """Return the folder for the next automatic checkpoint; an existing one is never overwritten.
+
+    Raises:
+        FileExistsError: It exists already.
+    """
+    folder = Path(configuration.project_dir or ".") / "checkpoints" / f"checkpoint_{configuration.iteration}"
+    if folder.exists():
+        message = f"{str(folder)!r} exists; set `iteration` in ProjectConfiguration to the next free number."
+        raise FileExistsError(message)
+    return folder
+
+
+def prune(configuration: ProjectConfiguration) -> None:
+    """Delete the oldest automatic checkpoints beyond `total_limit`."""
+    if configuration.total_limit is not None:
+        for folder in automatic_folders(configuration)[: -configuration.total_limit]:
+            shutil.rmtree(folder)
+
+
+def _random_states() -> dict[str, Any]:
+    states = {"python": random.getstate(), "numpy": np.random.get_state(), "torch": torch.get_rng_state()}  # noqa: NPY002
+    if torch.cuda.is_available():
+        states["cuda"] = torch.cuda.get_rng_state_all()
+    return states
+
+
+def _restore_random_states(states: Mapping[str, Any]) -> None:
+    random.setstate(states["python"])
+    np.random.set_state(states["numpy"])  # noqa: NPY002
+    torch.set_rng_state(states["torch"])
+    if "cuda" in states and torch.cuda.is_available():
+        torch.cuda.set_rng_state_all(states["cuda"])

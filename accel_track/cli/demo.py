@@ -1,0 +1,67 @@
+"""`accel-track demo`: train on a small real data set, log to two backends, read both back and show them."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from accel_track.trackers.sdk import install_command
+
+if TYPE_CHECKING:
+    from accel_track.demo import Stored
+
+_NEEDS = ("sklearn", "mlflow", "plotext")
+
+
+def demo(
+    folder: Annotated[Path, typer.Option("--dir", help="Where to put the run; made when missing.")] = Path(
+        "accel-track-demo"
+    ),
+    epochs: Annotated[int, typer.Option(min=1, help="How many passes over the data to train for.")] = 10,
+) -> None:
+    """Train a small network on scikit-learn's handwritten digits and log it to TensorBoard and MLflow.
+
+    Example: accel-track demo --epochs 3
+    """
+    if missing := [module for module in _NEEDS if find_spec(module) is None]:
+        typer.echo(f"demo: missing {', '.join(missing)}; {install_command('accel-track[demo]')}", err=True)
+        raise typer.Exit(code=2)
+
+    from accel_track.demo import read_mlflow, read_tensorboard, train
+
+    run = train(folder, epochs)
+    _show(read_tensorboard(run), read_mlflow(run))
+    typer.echo(f"\nTensorBoard files: {run.log_dir}")
+    typer.echo(f"  look at them:    tensorboard --logdir {run.root_dir}")
+    typer.echo(f"MLflow database:   {run.mlflow_uri}")
+    typer.echo(f"  look at it:      mlflow ui --backend-store-uri {run.mlflow_uri}")
+
+
+def _show(tensorboard: Stored, mlflow: Stored) -> None:
+    """Print the numbers that both backends hold, side by side, and plot the loss."""
+    import plotext
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title="What was logged, read back from each backend")
+    for column in ("metric", "points", "TensorBoard: last", "MLflow: last"):
+        table.add_column(column, justify="left" if column == "metric" else "right")
+    for name in sorted(tensorboard.keys() | mlflow.keys()):
+        files, database = tensorboard.get(name, []), mlflow.get(name, [])
+        points = str(len(files)) if len(files) == len(database) else f"{len(files)} and {len(database)}"
+        last = [f"{series[-1][1]:.6g} at {series[-1][0]}" if series else "none" for series in (files, database)]
+        table.add_row(name, points, *last)
+    console = Console()
+    console.print(table)
+
+    figure = plotext.figure
+    figure.clear()
+    for name in ("train/loss", "val/loss"):
+        steps, losses = zip(*mlflow[name], strict=True)
+        figure.draw(figure.signal(list(steps), list(losses)).lines().label(name))
+    figure.title("loss by training step")
+    figure.plot_size(min(console.width, 100), 18)
+    figure.show(colorless=not console.is_terminal)

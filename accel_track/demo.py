@@ -1,0 +1,129 @@
+"""The demonstration run: a small network on the 1,797 handwritten digits that scikit-learn ships."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningModule, Trainer, seed_everything
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.utils.data import DataLoader, TensorDataset, random_split
+
+from accel_track.lightning import AccelTrackLogger
+
+Stored = dict[str, list[tuple[int, float]]]
+"""Points `(step, value)` by metric name."""
+
+
+@dataclass(frozen=True)
+class DemoRun:
+    """Where the demonstration put its data."""
+
+    root_dir: str
+    log_dir: str
+    mlflow_uri: str
+    mlflow_run_id: str
+
+
+class Digits(LightningModule):
+    """Classifies 8 x 8 images, flattened to 64 pixels between 0 and 1, into 10 digits.
+
+    Args:
+        hidden: Width of the hidden layer.
+        lr: Adam's learning rate.
+    """
+
+    def __init__(self, hidden: int = 64, lr: float = 0.003) -> None:
+        """Build the network and keep the hyperparameters."""
+        super().__init__()
+        self.save_hyperparameters()
+        self.lr = lr
+        self.network = nn.Sequential(nn.Linear(64, hidden), nn.ReLU(), nn.Linear(hidden, 10))
+
+    def _measure(self, batch: list[Tensor], stage: str) -> Tensor:
+        images, digits = batch
+        logits = self.network(images)
+        loss = functional.cross_entropy(logits, digits)
+        accuracy = (logits.argmax(dim=1) == digits).float().mean()
+        self.log_dict({f"{stage}/loss": loss, f"{stage}/accuracy": accuracy}, prog_bar=stage == "val")
+        return loss
+
+    def training_step(self, batch: list[Tensor]) -> Tensor:
+        """Return the loss of one batch."""
+        return self._measure(batch, "train")
+
+    def validation_step(self, batch: list[Tensor]) -> None:
+        """Measure one batch."""
+        self._measure(batch, "val")
+
+    def test_step(self, batch: list[Tensor]) -> None:
+        """Measure one batch."""
+        self._measure(batch, "test")
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """Return Adam."""
+        return torch.optim.Adam(self.parameters(), lr=self.lr)
+
+
+def loaders(batch_size: int = 64) -> tuple[DataLoader[Any], DataLoader[Any], DataLoader[Any]]:
+    """Return data loaders for training (70 %), validation (15 %) and test (15 %)."""
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    data = TensorDataset(torch.tensor(digits.data, dtype=torch.float32) / 16, torch.tensor(digits.target))
+    train, val, test = random_split(data, [0.7, 0.15, 0.15], generator=torch.Generator().manual_seed(0))
+    return (
+        DataLoader(train, batch_size, shuffle=True),
+        DataLoader(val, batch_size),
+        DataLoader(test, batch_size),
+    )
+
+
+def train(folder: Path, epochs: int) -> DemoRun:
+    """Train, validate and test, logging to TensorBoard and MLflow below `folder`."""
+    seed_everything(0, verbose=False)
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    logging.getLogger("mlflow.store").setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+    warnings.filterwarnings("ignore", message=".*LeafSpec.*")  # Lightning 2.6 with torch 2.13
+    folder = folder.resolve()
+    uri = f"sqlite:///{(folder / 'mlflow.db').as_posix()}"
+    logger = AccelTrackLogger(
+        ["tensorboard", "mlflow"], name="digits", save_dir=folder, init_kwargs={"mlflow": {"tracking_uri": uri}}
+    )
+    training, validation, test = loaders()
+    trainer = Trainer(
+        max_epochs=epochs, logger=logger, log_every_n_steps=5, accelerator="cpu", enable_model_summary=False
+    )
+    model = Digits()
+    trainer.fit(model, training, validation)
+    trainer.test(model, test, verbose=False)
+    run = DemoRun(logger.root_dir, logger.log_dir, uri, logger.get_tracker("mlflow").run_id)
+    logger.finish()
+    return run
+
+
+def read_tensorboard(run: DemoRun) -> Stored:
+    """Return every scalar in the run's event file."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(run.log_dir, size_guidance={"scalars": 0})
+    events.Reload()
+    return {name: [(event.step, event.value) for event in events.Scalars(name)] for name in events.Tags()["scalars"]}
+
+
+def read_mlflow(run: DemoRun) -> Stored:
+    """Return every metric of the run in the MLflow database."""
+    from mlflow import MlflowClient
+
+    client = MlflowClient(run.mlflow_uri)
+    names = client.get_run(run.mlflow_run_id).data.metrics
+    return {
+        name: [(metric.step, metric.value) for metric in client.get_metric_history(run.mlflow_run_id, name)]
+        for name in names
+    }

@@ -1,0 +1,54 @@
+"""Keep every SDK in its local mode, in folders of the test run, before any of them is imported."""
+
+import importlib.util
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+_HOME = Path(tempfile.mkdtemp(prefix="accel_track-tests-"))
+
+# Sources: each SDK's own documentation of its variables; all of them are read at import or at start.
+os.environ.update(
+    {
+        "HOME": str(_HOME),
+        "WANDB_MODE": "offline",
+        "WANDB_ERROR_REPORTING": "false",
+        "WANDB_SILENT": "true",
+        "HF_HUB_OFFLINE": "1",
+        "TRACKIO_DIR": str(_HOME / "trackio"),
+        "COMET_START_ONLINE": "0",
+        "COMET_AUTO_LOG_ENV_DETAILS": "false",
+        "COMET_ERROR_TRACKING_ENABLE": "false",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "CLEARML_OFFLINE_MODE": "1",
+        "CLEARML_CACHE_DIR": str(_HOME / "clearml"),
+        "SWANLAB_MODE": "offline",
+        "SWANLAB_SAVE_DIR": str(_HOME / "swanlab"),
+        "AIM_UI_TELEMETRY_ENABLED": "0",
+        "DVC_NO_ANALYTICS": "true",
+        "MPLBACKEND": "agg",
+        "TOKENIZERS_PARALLELISM": "false",
+    }
+)
+for _variable in ("RANK", "LOCAL_RANK", "WORLD_SIZE", "SLURM_PROCID", "MLFLOW_TRACKING_URI", "WANDB_API_KEY"):
+    os.environ.pop(_variable, None)
+
+
+@pytest.fixture(autouse=True)
+def _own_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Run each test in a folder of its own, so that what an SDK leaves in the working directory is in it."""
+    folder = tmp_path / "cwd"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    yield
+
+
+def need(module: str) -> None:
+    """Skip when an SDK is not installed; fail instead where `CI` is set, since CI must test all nine."""
+    if importlib.util.find_spec(module) is None:
+        if os.environ.get("CI"):
+            pytest.fail(f"{module} is not installed; CI needs it")
+        pytest.skip(f"{module} is not installed")
