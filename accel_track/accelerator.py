@@ -138,7 +138,7 @@ class Accelerator(Training):
             ValueError: No started tracker has that name.
         """
         if not self.is_main_process:
-            return no_tracker()
+            return no_tracker(unwrap)
         if self._run is None:
             message = f"no tracker {name!r}: call `init_trackers` first."
             raise ValueError(message)

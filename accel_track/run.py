@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from accel_track.errors import UnwritableDirectoryError
+from accel_track.noop import NoOp
 from accel_track.registry import Selected, build
 from accel_track.trackers.base import GeneralTracker, NoOpTracker
 from accel_track.values import check_config, check_name, check_step, check_values, plain
@@ -158,9 +159,9 @@ class Run:
             raise failure
 
 
-def no_tracker(name: str, unwrap: bool = False) -> Any:
+def no_tracker(unwrap: bool) -> NoOp:
     """Return what `get_tracker` gives off the main process: an object on which everything does nothing."""
-    return NoOpTracker(_blank=True)
+    return NoOp() if unwrap else NoOpTracker(_blank=True)
 
 
 def _release(tracker: GeneralTracker) -> None:

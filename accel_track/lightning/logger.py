@@ -177,7 +177,7 @@ class AccelTrackLogger(Logger):
         Raises:
             ValueError: No tracker has that name.
         """
-        return self.open().get_tracker(name, unwrap) if process_index() == 0 else no_tracker()
+        return self.open().get_tracker(name, unwrap) if process_index() == 0 else no_tracker(unwrap)
 
     # -- what Lightning calls -----------------------------------------------------------------------------------------
 

@@ -1,0 +1,28 @@
+"""Train on handwritten digits with Lightning, tracked by any backends: python digits_lightning.py tensorboard mlflow."""
+
+import argparse
+
+from lightning.pytorch import Trainer
+
+from accel_track import AccelTrackLogger
+from accel_track.demo import Digits, loaders
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("log_with", nargs="*", default=["tensorboard"], help="names of backends, or 'all'")
+    parser.add_argument("--dir", default="digits-lightning", help="where to put logs and checkpoints")
+    parser.add_argument("--epochs", type=int, default=5)
+    arguments = parser.parse_args()
+
+    training, validation, test = loaders()
+    logger = AccelTrackLogger(arguments.log_with, name="digits", save_dir=arguments.dir, config={"batch_size": 64})
+    trainer = Trainer(max_epochs=arguments.epochs, logger=logger, log_every_n_steps=5)
+    model = Digits(hidden=64)
+    trainer.fit(model, training, validation)
+    trainer.test(model, test)  # continues the same run
+    print(f"logged to {', '.join(logger.experiments)}; checkpoints are in {trainer.checkpoint_callback.dirpath}")
+
+
+if __name__ == "__main__":
+    main()

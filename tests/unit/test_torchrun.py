@@ -1,0 +1,49 @@
+"""The facade in two real processes on the CPU, started by torchrun."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+
+@pytest.mark.timeout(300)
+def test_two_processes_log_one_run_and_share_the_data(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--master_port=0"]
+    script = str(Path(__file__).with_name("torchrun_script.py"))
+    done = subprocess.run(
+        [*command, "--rdzv_backend=c10d", "--rdzv_endpoint=127.0.0.1:0", script, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        timeout=240,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    lines = [line.partition("RESULT")[2] for line in done.stdout.splitlines() if "RESULT" in line]
+    first, second = sorted((json.loads(line) for line in lines), key=lambda result: result["rank"])
+
+    assert [first["main"], second["main"]] == [True, False]
+    assert [first["trackers"], second["trackers"]] == [2, 0]
+    for result in (first, second):
+        assert result["world"] == 2
+        assert result["seen"] == [0, 1, 2, 3, 4, 5, 6]  # the data set's order, without the repeated sample
+        assert result["with_padding"] == [0, 0, 1, 2, 3, 4, 5, 6]
+        assert (result["sum"], result["mean"], result["ranks"]) == (1.0, 0.5, [0.0, 1.0])
+        assert result["unchanged"] == result["rank"]
+    assert first["weight"] == second["weight"]  # gradients were averaged
+
+    (events,) = tmp_path.glob("project/events.out.tfevents.*")
+    accumulator = EventAccumulator(str(events.parent))
+    accumulator.Reload()
+    assert [event.step for event in accumulator.Scalars("loss")] == [0, 1]
+    assert {"native", "loss"} <= set(accumulator.Tags()["scalars"])
+    assert accumulator.Tags()["images"] == ["picture"]
+    client = MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
+    (run,) = client.search_runs([client.get_experiment_by_name("project").experiment_id])
+    assert [metric.step for metric in client.get_metric_history(run.info.run_id, "loss")] == [0, 1]
+    assert (tmp_path / "checkpoint" / "random_1.pt").exists()
