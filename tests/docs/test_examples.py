@@ -1,0 +1,76 @@
+"""Every example runs as a user would run it."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+def run(name: str, *arguments: str) -> str:
+    done = subprocess.run(
+        [sys.executable, str(EXAMPLES / name), *arguments],
+        capture_output=True,
+        text=True,
+        timeout=240,
+        env={**os.environ, "COLUMNS": "200"},
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def steps(folder: Path, tag: str) -> list[int]:
+    accumulator = EventAccumulator(str(folder))
+    accumulator.Reload()
+    return [event.step for event in accumulator.Scalars(tag)]
+
+
+def test_none_is_forgotten() -> None:
+    assert {path.stem for path in EXAMPLES.glob("*.py")} == {
+        "digits_accelerator",
+        "digits_lightning",
+        "custom_tracker",
+        "mixed",
+    }
+
+
+@pytest.mark.timeout(300)
+def test_digits_accelerator(tmp_path: Path) -> None:
+    printed = run("digits_accelerator.py", "tensorboard", "mlflow", "--dir", str(tmp_path), "--epochs", "2")
+    assert "epoch 1: validation accuracy 0." in printed
+    assert len(steps(tmp_path / "digits", "train/loss")) == 40
+    client = MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}")
+    (found,) = client.search_runs([client.get_experiment_by_name("digits").experiment_id])
+    assert found.data.params["optimizer/lr"] == "0.003"
+    assert len(client.get_metric_history(found.info.run_id, "val/accuracy")) == 2
+    assert (tmp_path / "checkpoint" / "state.ckpt").exists()
+
+
+@pytest.mark.timeout(300)
+def test_digits_lightning(tmp_path: Path) -> None:
+    printed = run("digits_lightning.py", "--dir", str(tmp_path), "--epochs", "1")
+    assert "logged to tensorboard; checkpoints are in" in printed
+    assert steps(tmp_path / "digits" / "version_0", "test/accuracy") == [20]
+
+
+@pytest.mark.timeout(300)
+def test_custom_tracker() -> None:
+    lines = run("custom_tracker.py").splitlines()
+    assert lines[0] == '{"run": "demo", "event": "start"}'
+    assert '"values": {"loss": 0.5, "val": {"accuracy": 0.3333333333333333}}' in lines[3]
+    assert lines[-1] == '{"run": "demo", "event": "finish"}'
+
+
+@pytest.mark.timeout(300)
+def test_mixed(tmp_path: Path) -> None:
+    printed = run("mixed.py", "--dir", str(tmp_path), "--epochs", "1")
+    assert printed.count("best: started") == 1
+    assert "best: pretraining/loss = 0.1000" in printed
+    assert "best: val/accuracy" in printed
+    assert steps(tmp_path / "pretraining", "pretraining/loss") == list(range(10))
