@@ -14,7 +14,7 @@ _CHANNELS = (1, 3, 4)
 _IMAGE_DIMENSIONS = (2, 3)
 
 
-def images(value: Any) -> list[NDArray[np.uint8]]:
+def images(value: Any, keep: type | tuple[()] = ()) -> list[Any]:
     """Return one or several images as a list of arrays of shape (height, width, channels), uint8.
 
     Args:
@@ -22,17 +22,25 @@ def images(value: Any) -> list[NDArray[np.uint8]]:
             3, 4; a PIL image; the path of an image file; or a list or tuple of these. Where both ends of a shape could
             be the channels, the last is. Floating-point pixels are 0 to 1, or 0 to 255 if any exceeds 1; values outside
             are clipped and NaN is 0.
+        keep: Objects of this class are passed through.
 
     Raises:
         ValueError: The shape is none of these.
         TypeError: It is no image at all.
     """
+    if isinstance(value, keep):
+        return [value]
     if isinstance(value, (list, tuple)) and not _is_pixels(value):
-        return [image for item in value for image in images(item)]
+        return [image for item in value for image in images(item, keep)]
     array = _array(value)
     if array.ndim == max(_IMAGE_DIMENSIONS) + 1:
         return [_image(one) for one in array]
     return [_image(array)]
+
+
+def without_single_channel(image: NDArray[Any]) -> NDArray[Any]:
+    """Return an image of shape (H, W, 1) as (H, W), the form in which PIL and some SDKs take grey images."""
+    return image[:, :, 0] if image.shape[-1] == 1 else image
 
 
 def rows(
@@ -100,10 +108,8 @@ def _image(array: NDArray[Any]) -> NDArray[np.uint8]:
         message = f"an image has 1, 3 or 4 channels, first or last; got the shape {array.shape}."
         raise ValueError(message)
     if array.dtype.kind == "f":
-        array = np.nan_to_num(array, nan=0.0)
-        if array.size == 0 or array.max() <= 1:
-            array = array * 255
-        array = array.round()
+        scale = 1 if (array[np.isfinite(array)] > 1).any() else 255
+        array = (np.nan_to_num(array, nan=0.0, posinf=255.0, neginf=0.0).clip(0, 255) * scale).round()
     elif array.dtype.kind == "b":
         array = array.astype(np.uint8) * 255
     return np.ascontiguousarray(array.clip(0, 255).astype(np.uint8))

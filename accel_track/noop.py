@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
 class NoOp:
-    """Accepts every attribute, call, index, loop and `with`, and does nothing: `x.config.update(a)["b"].c()` is fine."""
+    """Accepts every attribute, call, index, loop and `with`, and does nothing: `x.config.update(a)["b"].c()` works."""
 
     def __getattr__(self, name: str) -> NoOp:
         """Return self, except for special methods: `copy` and `pickle` must find that these are absent."""
@@ -41,7 +44,7 @@ class NoOp:
         """Return False, so that `if tracker:` skips work whose only purpose is to log."""
         return False
 
-    def __enter__(self) -> NoOp:
+    def __enter__(self) -> Self:
         """Return self."""
         return self
 

@@ -109,7 +109,7 @@ class PreparedOptimizer(Optimizer):
             raise AttributeError(name)
         return getattr(self.optimizer, name)
 
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Step where a window ends, else do nothing."""
         return self.optimizer.step(closure) if self._accumulation.sync else None
 

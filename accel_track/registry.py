@@ -138,9 +138,7 @@ def tracker_class(name: str) -> type[GeneralTracker]:
 def get_available_trackers() -> list[str]:
     """Return the names of all trackers whose package is installed; imports neither SDKs nor plugins."""
     return [
-        name
-        for name in known_names()
-        if name not in LOGGER_TYPE_TO_CLASS or LOGGER_TYPE_TO_CLASS[name].installed()
+        name for name in known_names() if name not in LOGGER_TYPE_TO_CLASS or LOGGER_TYPE_TO_CLASS[name].installed()
     ]
 
 
@@ -212,9 +210,7 @@ def _has_directory(name: str, logging_dir: str | os.PathLike[str] | None) -> boo
     return True
 
 
-def filter_trackers(
-    log_with: LogWith, logging_dir: str | os.PathLike[str] | None = None
-) -> list[str | GeneralTracker]:
+def filter_trackers(log_with: LogWith, logging_dir: str | os.PathLike[str] | None = None) -> list[str | GeneralTracker]:
     """Return the usable names and instances in `log_with`; see `select` for the rules and errors."""
     return [one.instance or one.name for one in select(log_with, logging_dir)]
 

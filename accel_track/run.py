@@ -142,7 +142,7 @@ class Run:
     def _finish_quietly(self) -> None:
         try:
             self.finish()
-        except Exception:
+        except Exception:  # noqa: BLE001 - nobody is left to raise to
             _log.exception("accel_track: a tracker could not be finished")
 
     def _each(self, call: Callable[[GeneralTracker], None]) -> None:
@@ -150,7 +150,7 @@ class Run:
         for tracker in self.trackers:
             try:
                 call(tracker)
-            except Exception as error:  # the other trackers must still get the call; raised or logged below
+            except Exception as error:  # noqa: BLE001, PERF203 - the others must get the call; raised or logged
                 if failure is None:
                     failure = error
                 else:

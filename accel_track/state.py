@@ -138,4 +138,4 @@ class PartialState:
     def print(self, *args: Any, **kwargs: Any) -> None:
         """Call the built-in `print` on the main process of each machine."""
         if self.is_local_main_process:
-            print(*args, **kwargs)
+            print(*args, **kwargs)  # noqa: T201 - its job

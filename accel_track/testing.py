@@ -239,7 +239,9 @@ class TrackerContract:
         tracker, stored = self.written(tmp_path, (values, 0))
         assert not tracker.dropped
         for name, value in values.items():
-            assert [v for _, v in self.points(stored, name)] == [value.item() if hasattr(value, "item") else value], name
+            assert [v for _, v in self.points(stored, name)] == [value.item() if hasattr(value, "item") else value], (
+                name
+            )
 
     def test_nan_and_infinities(self, tmp_path: Path) -> None:
         """What is not finite is stored, or counted; never turned into another number silently."""
@@ -289,7 +291,9 @@ class TrackerContract:
     def test_awkward_names(self, tmp_path: Path) -> None:
         """Names outside a backend's alphabet are stored under a name that it can take, never lost or mixed."""
         names = ["acc@1", "acc#1", "loss [%]", "größe", "a.b-c_d e", "m", "m/0", "../up", "x" * 300]
-        tracker, stored = self.written(tmp_path, *[({name: float(i) for i, name in enumerate(names)}, s) for s in (0, 1)])
+        tracker, stored = self.written(
+            tmp_path, *[({name: float(i) for i, name in enumerate(names)}, s) for s in (0, 1)]
+        )
         series = {tuple(points) for points in stored.metrics.values()}
         for index, name in enumerate(names):
             assert ((0, float(index)), (1, float(index))) in series, f"{name!r} is not in {stored.metrics}"
@@ -320,7 +324,15 @@ class TrackerContract:
         tracker.finish()
         stored = self.read(tmp_path).config
         nested = {"kind": "adam", "betas": [0.9, 0.99]}
-        expected = {"lr": 0.001, "epochs": 3, "name": "net", "flag": True, "layers": [16, 32], "path": "data", "later": 1}
+        expected = {
+            "lr": 0.001,
+            "epochs": 3,
+            "name": "net",
+            "flag": True,
+            "layers": [16, 32],
+            "path": "data",
+            "later": 1,
+        }
         if self.nested_config:
             assert stored["optimizer"] == nested
         else:

@@ -14,6 +14,7 @@ from argparse import Namespace
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+_LARGEST_ARRAY = 1000
 _PLAIN = frozenset((bool, int, float, str, type(None)))
 
 
@@ -56,10 +57,10 @@ def is_number(value: Any) -> bool:
 
 def finite(value: Any) -> bool:
     """Whether `value` is a number other than NaN and ±inf."""
-    return is_number(value) and math.isfinite(value)
+    return isinstance(value, int) or (isinstance(value, float) and math.isfinite(value))
 
 
-def storable(value: Any) -> Any:
+def storable(value: Any) -> Any:  # noqa: PLR0911 - one line per kind of value
     """Return `value` as JSON-like data: None, bool, int, float, str, lists and string-keyed dictionaries.
 
     For hyperparameters. Dataclasses and namespaces become dictionaries, enumerations their values, small arrays lists.
@@ -82,8 +83,8 @@ def storable(value: Any) -> Any:
     if isinstance(value, numbers.Real):
         return float(value)
     if isinstance(value, (str, os.PathLike)):
-        return os.fsdecode(value)
-    if hasattr(value, "tolist") and math.prod(getattr(value, "shape", (0,))) <= 1000:
+        return str(os.fsdecode(value))  # a subclass of str would stay one, which YAML refuses
+    if hasattr(value, "tolist") and math.prod(getattr(value, "shape", (0,))) <= _LARGEST_ARRAY:
         return storable(value.tolist())
     return _stable_name(value)
 
@@ -100,10 +101,11 @@ def flat_config(values: Mapping[str, Any], separator: str = "/") -> dict[str, bo
 
 
 def _stable_name(value: Any) -> str:
-    if type(value).__repr__ is object.__repr__ or callable(value):
-        named = value if hasattr(value, "__qualname__") else type(value)
-        return f"{named.__module__}.{named.__qualname__}"
-    return str(value)
+    text = "" if callable(value) else str(value)
+    if text and " at 0x" not in text:
+        return text
+    named = value if callable(value) and hasattr(value, "__qualname__") else type(value)
+    return f"{named.__module__}.{named.__qualname__}"
 
 
 def _as_mapping(value: Any) -> Any:
@@ -156,7 +158,7 @@ def check_step(step: Any) -> int | None:
         return step
     try:
         if isinstance(step, bool):
-            raise TypeError
+            raise TypeError  # noqa: TRY301 - a bool has an index, and is no step
         number = operator.index(step)
     except TypeError:
         message = f"`step` must be an integer of 0 or more, or None; got {_shown(step)}."
@@ -172,7 +174,7 @@ def check_name(name: Any, argument: str) -> str:
 
     Raises:
         TypeError: It is not a string.
-        ValueError: It is empty or holds "/", "\\", ".." or a NUL character.
+        ValueError: It is empty or holds a slash, a backslash, ".." or a NUL character.
     """
     if not isinstance(name, str):
         message = f"`{argument}` must be a string; got {_shown(name)}."

@@ -1,4 +1,4 @@
-"""Train on handwritten digits in a plain loop, tracked by any backends: python digits_accelerator.py tensorboard mlflow."""
+"""Train on handwritten digits in a plain loop: python digits_accelerator.py tensorboard mlflow."""
 
 import argparse
 

@@ -1,4 +1,4 @@
-"""Train on handwritten digits with Lightning, tracked by any backends: python digits_lightning.py tensorboard mlflow."""
+"""Train on handwritten digits with Lightning: python digits_lightning.py tensorboard mlflow."""
 
 import argparse
 

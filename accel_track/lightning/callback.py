@@ -51,7 +51,7 @@ class AccelTrackCallback(Callback):
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Join the Trainer's AccelTrackLogger, or begin (or continue) a run and follow the Trainer's metrics."""
-        if trainer.fast_dev_run:
+        if trainer.fast_dev_run:  # type: ignore[attr-defined]  # Lightning sets it outside the class
             return
         self.logger = next((one for one in trainer.loggers if isinstance(one, AccelTrackLogger)), None)
         if self.logger is not None:

@@ -25,7 +25,7 @@ _log = logging.getLogger(__name__)
 _SECONDS_BETWEEN_SAVES = 5.0
 
 
-class NoOpExperiment(NoOp, _DummyExperiment):
+class NoOpExperiment(NoOp, _DummyExperiment):  # type: ignore[misc]  # takes any key, not only an index
     """What `experiment` is off rank zero: Lightning recognises it, and everything on it does nothing."""
 
 
@@ -33,8 +33,8 @@ class AccelTrackLogger(Logger):
     """Logs with any set of trackers: `Trainer(logger=AccelTrackLogger("mlflow"))` or `Fabric(loggers=...)`.
 
     The run starts when Lightning first needs it, on rank zero only, and goes on over `fit`, `validate`, `test` and
-    `predict` until `finish` or the interpreter's exit. The project (or experiment) in every backend is `name`, the run's
-    name the version.
+    `predict` until `finish` or the interpreter's exit. The project (or experiment) in every backend is `name`, the
+    run's name the version.
 
     Args:
         log_with: A tracker's name, a `LoggerType`, a tracker instance, or a list of these; "all" stands for every

@@ -1,10 +1,164 @@
-"""Placeholder."""
+"""Deliver a run to an Aim repository."""
 
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from accel_track.media import images
+from accel_track.trackers.base import on_main_process
+from accel_track.trackers.names import hashed_name
 from accel_track.trackers.sdk import SDKTracker
+from accel_track.values import is_number, leaves, storable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from typing_extensions import Self
+
+# Aim encodes integers in 64 bits, and reads an empty name back as a number, which makes the run unreadable.
+_INT64 = 2**63
+_EMPTY = hashed_name("_", "", 64)
 
 
 class AimTracker(SDKTracker):
+    """One `aim.Run` in the repository `<logging_dir>/.aim`, which is created when missing.
+
+    Numbers become metrics, strings `aim.Text`; Aim's own objects (`aim.Distribution`, `aim.Figure`, `aim.Audio`, …) can
+    be logged as they are. Names of nested dictionaries are joined with "/"; hyperparameters keep their nesting, in
+    `run["hparams"]`. Integers beyond 64 bits are stored as floating-point metrics and as text hyperparameters. A second
+    value at the same step replaces the first; values without a step are counted on from the last.
+
+    Aim's capture of the terminal is off unless `capture_terminal_logs=True`: it replaces `sys.stdout.write`, and where
+    another SDK wraps `sys.stdout` too, as Comet does, every later `print` ends in a RecursionError. System metrics are
+    on, every 10 seconds, as in Aim itself; `system_tracking_interval=None` turns them off.
+
+    `aim up` shows runs at once, live too. Aim's query functions see a new repository only after `aim up` or
+    `aim storage reindex` has indexed it.
+
+    Args:
+        run_name: Name of the run, or None to let Aim choose.
+        logging_dir: Folder of the repository, or an `aim://` address.
+        **kwargs: Passed to `aim.Run`, e.g. `experiment`, `run_hash`, `system_tracking_interval`.
+    """
+
     name = "aim"
-    requires_logging_directory = False
+    requires_logging_directory = True
     sdk = "aim"
-    install = "aim"
+    install = "aim>=3.29"
+
+    def __init__(self, run_name: str | None, logging_dir: str | os.PathLike[str] = ".", **kwargs: Any) -> None:
+        """Keep the arguments for `start`."""
+        super().__init__()
+        self.run_name = run_name
+        self.logging_dir = logging_dir
+        self.init_kwargs = kwargs
+
+    @classmethod
+    def for_run(
+        cls, project: str, run_name: str | None, directory: str | os.PathLike[str] | None, init_kwargs: dict[str, Any]
+    ) -> Self:
+        """Use the project as Aim's experiment and the directory as its repository."""
+        return cls(**{"run_name": run_name, "logging_dir": directory, "experiment": project, **init_kwargs})
+
+    @on_main_process
+    def start(self) -> None:
+        """Open the run."""
+        if self.started:
+            return
+        defaults = {"repo": os.fspath(self.logging_dir), "capture_terminal_logs": False}
+        run = self.import_sdk().Run(**{**defaults, **self.init_kwargs})
+        try:
+            if self.run_name is not None:
+                run.name = self.run_name
+        except BaseException:
+            run.close()
+            raise
+        self.native = run
+
+    @on_main_process
+    def store_init_configuration(self, values: dict[str, Any]) -> None:
+        """Store hyperparameters; later calls, and those of a resumed run, add to earlier ones."""
+        run = self.tracker
+        run["hparams"] = {**run.get("hparams", {}), **_encodable(storable(values))}
+
+    @on_main_process
+    def log(self, values: dict[str, Any], step: int | None = None, **kwargs: Any) -> None:
+        """Track metrics, texts and Aim's own objects; `kwargs` go to `Run.track` (`context`, `epoch`)."""
+        aim = self.import_sdk()
+        for key, value in leaves(values):
+            if is_number(value):
+                self._track(key, value, step, kwargs)
+            elif isinstance(value, str):
+                self._track(key, aim.Text(value), step, kwargs)
+            elif _is_native(value):
+                self._track(key, value, step, kwargs)
+            else:
+                self.drop(key, value)
+
+    def _track(self, key: str, value: Any, step: int | None, kwargs: Mapping[str, Any]) -> None:
+        try:
+            if isinstance(value, int) and not -_INT64 <= value < _INT64:
+                value = float(value)
+            self.tracker.track(value, name=key or _EMPTY, step=step, **kwargs)
+        except (ValueError, OverflowError) as error:  # such as a text under a name that holds numbers
+            self.drop(key, value, str(error))
+
+    @on_main_process
+    def log_images(
+        self,
+        values: dict[str, Any],
+        step: int | None = None,
+        kwargs: Mapping[str, Mapping[str, Any]] | None = None,
+        **more: Any,
+    ) -> None:
+        """Track images.
+
+        Args:
+            values: Names to an image or a list of images, in any form that `accel_track.media.images` takes, or to a
+                tuple of that and a caption.
+            step: Training step.
+            kwargs: `{"aim_image": …}` for `aim.Image` (e.g. `format`, `quality`), `{"track": …}` for `Run.track`.
+            **more: Also for `Run.track` (`context`, `epoch`).
+        """
+        aim = self.import_sdk()
+        given = kwargs or {}
+        for key, value in values.items():
+            picture, caption = value if _has_caption(value) else (value, "")
+            options = {"caption": caption, **given.get("aim_image", {})}
+            # Always a list: Aim refuses a list under a name that holds single images, and the other way round.
+            sequence = [aim.Image(one, **options) for one in images(picture)]
+            if sequence:
+                self._track(key, sequence, step, {**given.get("track", {}), **more})
+
+    @on_main_process
+    def finish(self) -> None:
+        """Close the run and release its files."""
+        if self.native is not None:
+            run, self.native = self.native, None
+            run.close()
+
+
+def _is_native(value: Any) -> bool:
+    """Whether `value` is one of Aim's objects or a list of them."""
+    from aim.storage.object import CustomObject
+
+    several = value if isinstance(value, (list, tuple)) else [value]
+    return bool(several) and all(isinstance(one, CustomObject) for one in several)
+
+
+def _has_caption(value: Any) -> bool:
+    match value:
+        case (image, str()):
+            return not isinstance(image, (str, os.PathLike))
+        case _:
+            return False
+
+
+def _encodable(value: Any) -> Any:
+    """Return hyperparameters as Aim can hold them."""
+    if isinstance(value, dict):
+        return {key or _EMPTY: _encodable(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_encodable(item) for item in value]
+    return str(value) if isinstance(value, int) and not -_INT64 <= value < _INT64 else value

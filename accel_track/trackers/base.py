@@ -8,7 +8,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping
 from functools import wraps
-from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
 from accel_track.errors import AccelTrackWarning
 from accel_track.noop import NoOp
@@ -17,28 +17,24 @@ from accel_track.state import process_index
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-P = ParamSpec("P")
-T = TypeVar("T")
-TrackerT = TypeVar("TrackerT")
+MethodT = TypeVar("MethodT", bound=Callable[..., Any])
 
 _REQUIRED = ("name", "requires_logging_directory", "tracker")
 
 
-def on_main_process(
-    function: Callable[Concatenate[TrackerT, P], T],
-) -> Callable[Concatenate[TrackerT, P], T | None]:
+def on_main_process(function: MethodT) -> MethodT:
     """Decorate a tracker's method so that, where `main_process_only` is true, only rank zero runs it.
 
     The rank is read at each call, so decorating or constructing touches no process state. Other ranks get None.
     """
 
     @wraps(function)
-    def gated(self: TrackerT, *args: P.args, **kwargs: P.kwargs) -> T | None:
+    def gated(self: Any, *args: Any, **kwargs: Any) -> Any:
         if getattr(self, "main_process_only", False) and process_index() != 0:
             return None
         return function(self, *args, **kwargs)
 
-    return gated
+    return cast("MethodT", gated)
 
 
 class GeneralTracker:
@@ -169,4 +165,4 @@ class GeneralTracker:
 
 
 class NoOpTracker(NoOp, GeneralTracker):
-    """What `get_tracker` returns off the main process: every method, also one that only some trackers have, does nothing."""
+    """What `get_tracker` returns off the main process: every method, also one that few trackers have, does nothing."""

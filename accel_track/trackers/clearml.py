@@ -1,10 +1,186 @@
-"""Placeholder."""
+"""Deliver a run to ClearML."""
 
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from accel_track.errors import NotConfiguredError
+from accel_track.media import images, rows
+from accel_track.trackers._clearml_process import has_credentials, signal_handlers_kept, tune, variable
+from accel_track.trackers.base import on_main_process
+from accel_track.trackers.names import hashed_name
 from accel_track.trackers.sdk import SDKTracker
+from accel_track.values import finite, flat_config, is_number, leaves
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+_SPLITS = "train|validation|valid|val|eval|test"
+_LEADING = re.compile(rf"(?P<series>{_SPLITS})[_/](?P<title>.+)")
+_TRAILING = re.compile(rf"(?P<title>.+)[_/](?P<series>{_SPLITS})")
 
 
 class ClearMLTracker(SDKTracker):
+    """One ClearML task. If the process has a task already (`Task.current_task()`), that is used and never closed.
+
+    Numbers become scalars: "train_loss", "train/loss" and "loss/val" are series of the plot "loss", other names are
+    split at their last "/". Numbers without a step become single values. NaN and ±inf are dropped, since ClearML would
+    store 0; texts are dropped. Hyperparameters are in the section "General", nested ones joined with "/".
+
+    Args:
+        run_name: Name of the project.
+        **kwargs: Passed to `Task.init`. Other than there, each start makes a new task (`reuse_last_task_id=False`), and
+            nothing that other trackers or the program write is captured a second time (`auto_connect_frameworks=False`,
+            `auto_connect_arg_parser=False`). A continued task (`continue_last_task`) keeps the steps as they are given.
+    """
+
     name = "clearml"
     requires_logging_directory = False
     sdk = "clearml"
-    install = "clearml"
+    install = "clearml>=2.0"
+
+    def __init__(self, run_name: str | None = None, **kwargs: Any) -> None:
+        """Keep the arguments for `start`."""
+        super().__init__()
+        self.run_name = run_name
+        self.init_kwargs = kwargs
+        self._close_at_end = True
+        self._owners: dict[tuple[str, str], str] = {}
+
+    @classmethod
+    def for_run(
+        cls, project: str, run_name: str | None, directory: str | os.PathLike[str] | None, init_kwargs: dict[str, Any]
+    ) -> Self:
+        """Use the project, and the run's name as the task's; ClearML's local files stay in its cache folder."""
+        return cls(**{"run_name": project, **({"task_name": run_name} if run_name else {}), **init_kwargs})
+
+    @classmethod
+    def not_configured(cls, init_kwargs: Mapping[str, Any]) -> str | None:
+        """Look for a task, the offline mode, and keys in the environment and the configuration files."""
+        if has_credentials():
+            return None
+        return (
+            "no credentials; run `clearml-init`, or set CLEARML_API_ACCESS_KEY and CLEARML_API_SECRET_KEY, "
+            "or CLEARML_OFFLINE_MODE=1 to log to local files."
+        )
+
+    @on_main_process
+    def start(self) -> None:
+        """Create the task, or use the process's own."""
+        if self.started:
+            return
+        clearml = self.import_sdk()
+        from clearml.backend_api.session.defs import MissingConfigError
+
+        if missing := self.not_configured(self.init_kwargs):
+            message = f"clearml: {missing}"
+            raise NotConfiguredError(message)
+        task = clearml.Task.current_task()
+        self._close_at_end = task is None
+        if task is None:
+            tune(clearml)
+            kwargs = {"auto_connect_frameworks": False, "auto_connect_arg_parser": False, **self.init_kwargs}
+            continued = kwargs.get("continue_last_task")
+            if continued is None:
+                kwargs.setdefault("reuse_last_task_id", False)
+            try:
+                with signal_handlers_kept():
+                    task = clearml.Task.init(project_name=self.run_name, **kwargs)
+            except MissingConfigError as error:
+                message = f"clearml: {error}"
+                raise NotConfiguredError(message) from error
+            if (continued is True or isinstance(continued, str)) and not variable("SET_ITERATION_OFFSET"):
+                task.set_initial_iteration(0)  # else ClearML adds the last iteration to every step
+        self.native = task
+
+    @on_main_process
+    def store_init_configuration(self, values: dict[str, Any]) -> None:
+        """Add hyperparameters to the section "General"."""
+        self.tracker.connect(flat_config(values), name="General")
+
+    @on_main_process
+    def log(self, values: dict[str, Any], step: int | None = None, **kwargs: Any) -> None:
+        """Report scalars, or single values where there is no step; `kwargs` go to `Logger.report_scalar`."""
+        logger = self.tracker.get_logger()
+        for key, value in leaves(values):
+            if not finite(value):
+                self.drop(key, value, f"ClearML would store {value} as 0" if is_number(value) else "")
+            elif step is None:
+                logger.report_single_value(key, value)
+            else:
+                title, series = self._place(key)
+                logger.report_scalar(title, series, value, iteration=step, **kwargs)
+
+    def _place(self, key: str) -> tuple[str, str]:
+        """Return title and series, which no other name has: "val_loss" after "val/loss" gets a plot of its own."""
+        for place in (_title_and_series(key), (key, key)):
+            if self._owners.setdefault(place, key) == key:
+                return place
+        return key, hashed_name(key, key, 250)
+
+    @on_main_process
+    def log_images(self, values: dict[str, Any], step: int | None = None, **kwargs: Any) -> None:
+        """Report images to the debug samples.
+
+        Args:
+            values: Names to an image or a list of images, in any form that `accel_track.media.images` takes. The name
+                is the title, and the series too; of several, the series are `name/0`, `name/1`, ….
+            step: Training step.
+            **kwargs: Passed to `Logger.report_image`. Without `max_image_history`, all images are kept.
+        """
+        logger = self.tracker.get_logger()
+        for key, value in values.items():
+            pictures = images(value)
+            for index, picture in enumerate(pictures):
+                series = key if len(pictures) == 1 else f"{key}/{index}"
+                logger.report_image(key, series, step, image=picture, **{"max_image_history": -1, **kwargs})
+
+    @on_main_process
+    def log_table(
+        self,
+        table_name: str,
+        columns: list[str] | None = None,
+        data: Sequence[Sequence[Any]] | None = None,
+        dataframe: Any = None,
+        step: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Report a table to the plots.
+
+        Args:
+            table_name: Title and series of the table.
+            columns: Names of the columns.
+            data: The rows, if there is no `dataframe`.
+            dataframe: A pandas data frame, whose index is left out, if there is no `data`.
+            step: Training step.
+            **kwargs: Passed to `Logger.report_table`.
+        """
+        names, cells = rows(columns, data, dataframe)
+        self.tracker.get_logger().report_table(table_name, table_name, step or 0, [names, *cells], **kwargs)
+
+    @on_main_process
+    def flush(self) -> None:
+        """Wait until everything is sent or, offline, written."""
+        # The first wait may end with a batch that was on its way before the call; what is left is in the next one.
+        for _ in range(2):
+            self.tracker.flush(wait_for_uploads=True)
+
+    @on_main_process
+    def finish(self) -> None:
+        """Close the task, unless the process had it before."""
+        if self.native is not None:
+            task, self.native = self.native, None
+            if self._close_at_end:
+                with signal_handlers_kept():
+                    task.close()
+
+
+def _title_and_series(name: str) -> tuple[str, str]:
+    title, _, series = name.rpartition("/")
+    if split := _LEADING.fullmatch(name) or _TRAILING.fullmatch(name):
+        title, series = split["title"], split["series"]
+    # "Summary" is where ClearML keeps single values.
+    return (title, series) if title not in ("", "Summary") and series else (name, name)

@@ -1,10 +1,200 @@
-"""Placeholder."""
+"""Deliver a run to Comet."""
 
-from accel_track.trackers.sdk import SDKTracker
+from __future__ import annotations
+
+import copy
+import importlib
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+from accel_track.errors import NotConfiguredError
+from accel_track.media import images, without_single_channel
+from accel_track.trackers.base import on_main_process
+from accel_track.trackers.names import hashed_name
+from accel_track.trackers.sdk import SDKTracker, setting
+from accel_track.values import flat_config, is_number, leaves
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from typing_extensions import Self
+
+_FALSE = {"0", "f", "false", "n", "no", "off"}
+_TRUE = {"1", "t", "true", "y", "yes", "on"}
+_NAME_LENGTH = 100
+
+# What `Experiment.log_image` does to arrays only; it ignores these for PIL images.
+_ARRAY_OPTIONS = {"image_scale", "image_shape", "image_colormap", "image_minmax"}
+
+# Where the SDK looks for settings besides the environment.
+_FILES = (".env", ".comet.config", "~/.comet.config", "/content/drive/MyDrive/.comet.config")
+_FILE_VARIABLES = ("COMET_CONFIG", "COMET_INI")
 
 
 class CometMLTracker(SDKTracker):
+    """One Comet experiment, from `comet_ml.start`.
+
+    Numbers become metrics; NaN and infinities are stored as the texts "NaN", "Infinity" and "-Infinity". Strings go to
+    the Text tab, each with its name in the metadata `name`. Names of nested dictionaries are joined with "/", also
+    those of hyperparameters; names over 100 characters, which Comet would cut and thereby mix, end in a hash.
+    Hyperparameters over 1000 characters are cut by the SDK. Values without a step get the last step that was logged.
+
+    Every start is an experiment of its own, also while another is running; with `mode="get"` the running one is used.
+    Comet's copying of what other loggers log (`auto_metric_logging`: TensorBoard scalars, the loss of `backward()`) and
+    its summary at the end (`display_summary_level`) are off unless an `experiment_config` is passed or Comet's own
+    variables (COMET_AUTO_LOG_METRICS, COMET_DISPLAY_SUMMARY_LEVEL) turn them on.
+
+    Args:
+        run_name: Name of Comet's project.
+        **kwargs: Passed to `comet_ml.start`, e.g. `workspace`, `online`, `experiment_key`, `experiment_config`.
+    """
+
     name = "comet_ml"
     requires_logging_directory = False
     sdk = "comet_ml"
-    install = "comet_ml"
+    install = "comet-ml>=3.49"
+
+    def __init__(self, run_name: str, **kwargs: Any) -> None:
+        """Keep the arguments for `start`."""
+        super().__init__()
+        self.run_name = run_name
+        self.init_kwargs = kwargs
+        self.experiment_name: str | None = None
+        self.offline_directory: str | None = None
+
+    @classmethod
+    def for_run(
+        cls, project: str, run_name: str | None, directory: str | os.PathLike[str] | None, init_kwargs: dict[str, Any]
+    ) -> Self:
+        """Name project and experiment, and keep what is written offline in `<directory>/comet_ml`."""
+        tracker = cls(**{"run_name": project, **init_kwargs})
+        tracker.experiment_name = run_name
+        tracker.offline_directory = None if directory is None else os.path.join(directory, "comet_ml")
+        return tracker
+
+    @classmethod
+    def not_configured(cls, init_kwargs: Mapping[str, Any]) -> str | None:
+        """Look for an API key or an offline setting wherever the SDK does."""
+        config = init_kwargs.get("experiment_config")
+        if (
+            init_kwargs.get("api_key")
+            or os.environ.get("COMET_API_KEY")
+            or setting(init_kwargs, "online", "COMET_START_ONLINE") in _FALSE
+            or (config.disabled if config else setting({}, "", "COMET_AUTO_LOG_DISABLE") in _TRUE)
+        ):
+            return None
+        files = (*_FILES, *(os.environ[variable] for variable in _FILE_VARIABLES if os.environ.get(variable)))
+        if "comet_ml" in sys.modules or any(os.path.exists(os.path.expanduser(file)) for file in files):
+            settings = importlib.import_module("comet_ml.config").get_config()
+            online = settings.get_bool(init_kwargs.get("online"), "comet.start.online", default=True)
+            if settings["comet.api_key"] or not online:
+                return None
+        return "no API key; set COMET_API_KEY (or run `comet login`), or COMET_START_ONLINE=0 to log locally."
+
+    @on_main_process
+    def start(self) -> None:
+        """Start the experiment.
+
+        Raises:
+            NotConfiguredError: There is neither an API key nor an offline setting.
+            ConnectionError: Comet did not accept the experiment.
+        """
+        if self.started:
+            return
+        comet_ml = self.import_sdk()
+        if missing := self.not_configured(self.init_kwargs):
+            message = f"{self.name}: {missing}"
+            raise NotConfiguredError(message)
+        kwargs = dict(self.init_kwargs)
+        kwargs.setdefault("project_name", kwargs.pop("project", None) or self.run_name)
+        if kwargs.get("mode") != "get":
+            # The SDK's `start` would return the experiment it knows as running, or end it.
+            comet_ml.config.set_global_experiment(None)
+        experiment = comet_ml.start(**{**kwargs, "experiment_config": self._options(comet_ml)})
+        if not (experiment.alive or experiment.disabled):  # a refused key and a dead network are only logged by the SDK
+            experiment.end()
+            message = (
+                f"{self.name}: Comet did not accept the experiment, see its error above; check the API key and the "
+                "network, or set COMET_START_ONLINE=0 to log locally."
+            )
+            raise ConnectionError(message)
+        self.native = experiment
+
+    def _options(self, comet_ml: Any) -> Any:
+        """Return the user's ExperimentConfig, or the default one, completed with what the front door derived."""
+        options = copy.copy(self.init_kwargs.get("experiment_config"))
+        if options is None:
+            settings = comet_ml.config.get_config()
+            options = comet_ml.ExperimentConfig(
+                auto_metric_logging=settings.get_bool(None, "comet.auto_log.metrics", default=False),
+                display_summary_level=settings.get_int(None, "comet.display_summary_level", default=0),
+            )
+        if options.name is None:
+            options.name = self.experiment_name
+        if self.offline_directory is not None and options.has_default_offline_directory():
+            options.offline_directory = self.offline_directory
+        return options
+
+    @on_main_process
+    def store_init_configuration(self, values: dict[str, Any]) -> None:
+        """Log hyperparameters."""
+        self.tracker.log_parameters({_fitting(key): value for key, value in flat_config(values).items()})
+
+    @on_main_process
+    def log(self, values: dict[str, Any], step: int | None = None, **kwargs: Any) -> None:
+        """Log metrics and texts; `kwargs` go to `Experiment.log_metric` (e.g. `epoch`)."""
+        experiment = self.tracker
+        for key, value in leaves(values):
+            if is_number(value):
+                number = int(value) if isinstance(value, bool) else value  # a bool would be stored as text
+                experiment.log_metric(_fitting(key), number, step=step, **kwargs)
+            elif isinstance(value, str):
+                # Not `log_other`, which keeps only the last text of a name.
+                experiment.log_text(value, step=step, metadata={"name": key})
+            else:
+                self.drop(key, value)
+
+    @on_main_process
+    def log_images(self, values: dict[str, Any], step: int | None = None, **kwargs: Any) -> None:
+        """Log images.
+
+        Args:
+            values: Names to an image or a list of images, in any form that `accel_track.media.images` takes. One image
+                keeps the name; several get `name/0`, `name/1`, ….
+            step: Training step.
+            **kwargs: Passed to `Experiment.log_image`. `image_scale`, `image_shape`, `image_colormap` and
+                `image_minmax` need matplotlib.
+        """
+        from PIL import Image
+
+        experiment = self.tracker
+        as_array = not _ARRAY_OPTIONS.isdisjoint(kwargs)
+        if as_array:  # else the SDK would stretch the contrast to what is in the image
+            kwargs = {"image_minmax": (0, 255), **kwargs}
+        for key, value in values.items():
+            pictures = images(value)
+            for index, picture in enumerate(pictures):
+                label = key if len(pictures) == 1 else f"{key}/{index}"
+                array = without_single_channel(picture)
+                data = array if as_array else Image.fromarray(array)
+                stored = experiment.log_image(data, name=label, step=step, **kwargs)
+                if stored is None and experiment.alive:
+                    self.drop(key, value, "Comet could not convert the image, see its error above")
+
+    @on_main_process
+    def flush(self) -> None:
+        """Wait until what was logged is sent, or on disk when offline."""
+        self.tracker.flush()
+
+    @on_main_process
+    def finish(self) -> None:
+        """End the experiment: send what is left, or write the archive when offline."""
+        if self.native is not None:
+            experiment, self.native = self.native, None
+            experiment.end()
+
+
+def _fitting(name: str) -> str:
+    """Return `name`, or when it is too long for Comet its beginning and a hash of all of it."""
+    return name if len(name) <= _NAME_LENGTH else hashed_name(name, name, _NAME_LENGTH)

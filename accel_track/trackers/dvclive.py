@@ -1,10 +1,135 @@
-"""Placeholder."""
+"""Deliver a run to DVCLive's files."""
 
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from accel_track.trackers.base import on_main_process
+from accel_track.trackers.names import hashed_name, safe_name
 from accel_track.trackers.sdk import SDKTracker
+from accel_track.values import is_number, leaves, storable
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+# A metric's name becomes a path; these are the characters that some file system does not take.
+_NOT_IN_PATHS = r'[<>:"\\|?*\x00-\x1f\x7f\ud800-\udfff]'
+_NAME_LENGTH = 200
 
 
 class DVCLiveTracker(SDKTracker):
+    """One `dvclive.Live`, whose folder holds `metrics.json`, `params.yaml` and a table for each metric.
+
+    Numbers and texts are stored, NaN and ±inf as texts; hyperparameters keep their nesting. With steps, `metrics.json`
+    is written at each call, while `dvc.yaml`, the report and DVC Studio are brought up to date by `flush` and `finish`,
+    since DVCLive reads all earlier values again for that; without a step, each call does it and counts the step.
+
+    In a Git repository, DVCLive runs `dvc init` where that was not done and saves a DVC experiment at the end, as it
+    does without this package (`save_dvc_exp=False` turns the latter off).
+
+    Args:
+        run_name: Name of the run, for people; it reaches DVC as `exp_name`, which only a front door sets.
+        live: A `Live` to use instead of a new one. `finish` ends it, but inside `with Live() as live:` DVCLive waits
+            for the end of the block.
+        **kwargs: Passed to `Live`. Unless `resume` is true, DVCLive deletes what an earlier run left in its `dir`.
+    """
+
     name = "dvclive"
     requires_logging_directory = False
     sdk = "dvclive"
-    install = "dvclive"
+    install = "dvclive>=3.48"
+
+    def __init__(self, run_name: str | None = None, live: Any = None, **kwargs: Any) -> None:
+        """Keep the arguments for `start`."""
+        super().__init__()
+        self.run_name = run_name
+        self.live = live
+        self.init_kwargs = kwargs
+        self._names: dict[str, str] = {}
+
+    @classmethod
+    def for_run(
+        cls, project: str, run_name: str | None, directory: str | os.PathLike[str] | None, init_kwargs: dict[str, Any]
+    ) -> Self:
+        """Use `<directory>/<project>/<run_name>/dvclive`, its `dvc.yaml` beside it; else DVCLive's own folder.
+
+        A run without a name gets the first of `<directory>/<project>/dvclive`, `dvclive_1`, … that is free, and with
+        `resume` the last that is not.
+        """
+        derived: dict[str, Any] = {}
+        if run_name is not None and not os.environ.get("DVC_EXP_NAME"):
+            derived["exp_name"] = run_name
+        if directory is not None and not {"dir", "live"} & init_kwargs.keys():
+            resume = bool(init_kwargs.get("resume") or os.environ.get("DVCLIVE_RESUME"))
+            place = Path(directory, project, run_name or "")
+            folder = place / "dvclive" if run_name else _numbered(place, resume=resume)
+            # Not in the folder itself: there, DVCLive adds its entries again each time that it writes the file.
+            derived |= {"dir": str(folder), "dvcyaml": str(place / "dvc.yaml")}
+        return cls(**{"run_name": run_name, **derived, **init_kwargs})
+
+    @on_main_process
+    def start(self) -> None:
+        """Open the `Live`, or use the one given."""
+        if not self.started:
+            self.native = self.live or self.import_sdk().Live(**self.init_kwargs)
+
+    @on_main_process
+    def store_init_configuration(self, values: dict[str, Any]) -> None:
+        """Write `params.yaml`; later calls add to earlier ones."""
+        # A value that YAML cannot hold would stay in the Live and make every later call fail.
+        self.tracker.log_params(storable(values))
+
+    @on_main_process
+    def log(self, values: dict[str, Any], step: int | None = None, **kwargs: Any) -> None:
+        """Append to the metrics' tables; `kwargs` go to `Live.log_metric` (e.g. `timestamp`)."""
+        live = self.tracker
+        if step is not None:
+            live.step = step
+        for key, value in leaves(values):
+            if is_number(value) or isinstance(value, str):
+                live.log_metric(self._stored_name(key), int(value) if isinstance(value, bool) else value, **kwargs)
+            else:
+                self.drop(key, value)
+        if step is None:
+            live.next_step()
+        else:
+            live.make_summary()
+
+    def _stored_name(self, key: str) -> str:
+        if key not in self._names:
+            self._names[key] = self._new_name(key)
+        return self._names[key]
+
+    def _new_name(self, key: str) -> str:
+        """Return a name that is free in the summary, `metrics.json`, where "/" means nesting."""
+        name = safe_name(key, _NOT_IN_PATHS, _NAME_LENGTH)
+        *parents, last = name.split("/")
+        place = self.tracker.summary
+        for parent in parents:
+            place = place.get(parent, {}) if isinstance(place, dict) else None
+        taken = not isinstance(place, dict) or isinstance(place.get(last), dict)
+        # The columns of a table are "step", perhaps "timestamp", and the last part of the name.
+        if taken or last in ("step", "timestamp"):
+            return hashed_name(name.replace("/", "_"), key, _NAME_LENGTH)
+        return name
+
+    @on_main_process
+    def flush(self) -> None:
+        """Bring `metrics.json`, `dvc.yaml`, the report and DVC Studio up to date."""
+        self.tracker.sync()
+
+    @on_main_process
+    def finish(self) -> None:
+        """End the `Live`."""
+        if self.native is not None:
+            live, self.native = self.native, None
+            live.end()
+
+
+def _numbered(place: Path, *, resume: bool) -> Path:
+    folders = [place / "dvclive"]
+    while folders[-1].exists():
+        folders.append(place / f"dvclive_{len(folders)}")
+    return folders[-2] if resume and len(folders) > 1 else folders[-1]

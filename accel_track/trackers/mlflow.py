@@ -1,10 +1,200 @@
-"""Placeholder."""
+"""Deliver a run to MLflow."""
 
+from __future__ import annotations
+
+import math
+import os
+import time
+import warnings
+from collections import Counter
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from accel_track.errors import AccelTrackWarning
+from accel_track.media import images
+from accel_track.trackers._mlflow_run import active_run_id, experiment_id, local_database, parse_tags
+from accel_track.trackers.base import on_main_process
+from accel_track.trackers.names import safe_name
 from accel_track.trackers.sdk import SDKTracker
+from accel_track.values import flat_config, is_number, leaves
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+# The alphabets of `mlflow.utils.validation` and of `MlflowClient.log_image`, whose keys become part of a file's name.
+_NOT_IN_NAMES = r"[^\w.\- ]" if os.name == "nt" else r"[^\w.\- :]"
+_NOT_IN_IMAGE_KEYS = r"[^a-zA-Z0-9_\-. ]"
+_NAME_LENGTH, _IMAGE_KEY_LENGTH = 250, 140
 
 
 class MLflowTracker(SDKTracker):
+    """One MLflow run, written with an `MlflowClient` and never as the thread's active run.
+
+    Numbers become metrics, NaN too; ±inf is dropped, since MLflow's databases turn it into ±1.8e308. Texts are dropped.
+    Hyperparameters become params: nested ones joined with "/", long ones cut at MLflow's limit. Calls are synchronous,
+    also where `MLFLOW_ENABLE_ASYNC_LOGGING` is set: that queue loses records without an error when the server fails.
+
+    The variables MLFLOW_EXPERIMENT_NAME, MLFLOW_RUN_ID, MLFLOW_TAGS and MLFLOW_NESTED_RUN win over the arguments.
+    Without `tracking_uri`, `mlflow.set_tracking_uri` and MLFLOW_TRACKING_URI, the run is in the SQLite file `mlflow.db`
+    in the front door's directory or else the working directory.
+
+    Args:
+        experiment_name: Experiment, created when missing and restored when deleted. Default: MLflow's "Default".
+        logging_dir: Where a newly created experiment keeps its artifacts: a folder or URI.
+        run_id: Run to continue, instead of a new one.
+        tags: Tags of the run; a dictionary, or one as JSON text.
+        nested_run: Make the run a child of the active run (`mlflow.active_run()`) of the thread that constructs or
+            starts the tracker, if it has one.
+        run_name: Name of the run. Default: MLflow makes one up.
+        description: Text shown at the top of the run's page.
+        tracking_uri: Server or database.
+    """
+
     name = "mlflow"
     requires_logging_directory = False
     sdk = "mlflow"
-    install = "mlflow"
+    install = "mlflow>=3.1"
+
+    def __init__(
+        self,
+        experiment_name: str | None = None,
+        logging_dir: str | os.PathLike[str] | None = None,
+        run_id: str | None = None,
+        tags: Mapping[str, Any] | str | None = None,
+        nested_run: bool = False,
+        run_name: str | None = None,
+        description: str | None = None,
+        tracking_uri: str | None = None,
+    ) -> None:
+        """Keep the arguments, or the variables in their place, for `start`."""
+        super().__init__()
+        nested = os.environ.get("MLFLOW_NESTED_RUN") or str(nested_run)
+        self.experiment_name = os.environ.get("MLFLOW_EXPERIMENT_NAME") or experiment_name or "Default"
+        self.logging_dir = logging_dir
+        self.run_id = self._continued = os.environ.get("MLFLOW_RUN_ID") or run_id
+        self.tags = parse_tags(os.environ.get("MLFLOW_TAGS") or tags or {})
+        self.nested_run = nested.strip().lower() in ("1", "true", "t", "yes", "y", "on")
+        self.run_name = run_name
+        self.description = description
+        self.tracking_uri = tracking_uri
+        self.directory: str | os.PathLike[str] | None = None
+        self.client: Any = None
+        self.clipped: Counter[str] = Counter()
+        self._params: dict[str, str] = {}
+        # The active run belongs to a thread, and `start` may come from another one than the user's.
+        self._parent_id = active_run_id() if self.nested_run else None
+
+    @classmethod
+    def for_run(
+        cls, project: str, run_name: str | None, directory: str | os.PathLike[str] | None, init_kwargs: dict[str, Any]
+    ) -> Self:
+        """Use the project as experiment; without a tracking URI, `mlflow.db` and `mlartifacts` in `directory`."""
+        tracker = cls(**{"experiment_name": project, "run_name": run_name, **init_kwargs})
+        tracker.directory = directory
+        return tracker
+
+    @on_main_process
+    def start(self) -> None:
+        """Create the run, or set the one to continue to RUNNING."""
+        if self.started:
+            return
+        mlflow = self.import_sdk()
+        from mlflow.tracking.context.registry import resolve_tags
+
+        uri, artifacts = self.tracking_uri, None if self.logging_dir is None else os.fspath(self.logging_dir)
+        if uri is None and not mlflow.tracking.is_tracking_uri_set():
+            uri, local = local_database(self.directory)
+            artifacts = artifacts or local
+        client = mlflow.MlflowClient(uri)
+        tags = self.tags | ({"mlflow.note.content": self.description} if self.description else {})
+        if self._continued:
+            client.update_run(self._continued, status="RUNNING", name=self.run_name)
+            client.log_batch(self._continued, tags=[mlflow.entities.RunTag(*tag) for tag in tags.items()])
+            run = client.get_run(self._continued)
+        else:
+            if self.nested_run and (parent_id := active_run_id() or self._parent_id):
+                tags["mlflow.parentRunId"] = parent_id
+            experiment = experiment_id(client, self.experiment_name, artifacts)
+            run = client.create_run(experiment, tags=resolve_tags(tags), run_name=self.run_name)
+        self.run_id, self._params = run.info.run_id, dict(run.data.params)
+        self.client, self.native = client, run
+
+    @on_main_process
+    def store_init_configuration(self, values: dict[str, Any]) -> None:
+        """Store params; MLflow never changes one, so another value for a stored name is dropped."""
+        from mlflow.entities import Param
+        from mlflow.utils.validation import MAX_PARAM_VAL_LENGTH
+
+        run_id = self.tracker.info.run_id
+        news: dict[str, str] = {}
+        for key, value in flat_config(values).items():
+            name, text = safe_name(key, _NOT_IN_NAMES, _NAME_LENGTH), str(value)
+            if len(text) > MAX_PARAM_VAL_LENGTH:
+                self.clipped[key] += 1
+                message = f"mlflow: cut {key!r} to the first {MAX_PARAM_VAL_LENGTH} of its {len(text)} characters."
+                warnings.warn(message, AccelTrackWarning, stacklevel=2)
+                text = text[:MAX_PARAM_VAL_LENGTH]
+            if self._params.get(name, text) != text:
+                self.drop(key, value, f"it is stored as {self._params[name]!r}, and MLflow's params cannot change")
+            elif name not in self._params:
+                news[name] = text
+        self.client.log_batch(run_id, params=[Param(*param) for param in news.items()], synchronous=True)
+        self._params.update(news)
+
+    @on_main_process
+    def log(self, values: dict[str, Any], step: int | None = None, **kwargs: Any) -> None:
+        """Write metrics, at step 0 when there is none; `kwargs` go to `MlflowClient.log_batch`."""
+        from mlflow.entities import Metric
+
+        run_id, now, metrics = self.tracker.info.run_id, int(time.time() * 1000), []
+        for key, value in leaves(values):
+            if not is_number(value):
+                self.drop(key, value)
+            elif isinstance(value, float) and math.isinf(value):
+                self.drop(key, value, f"MLflow's databases would store {value} as a finite number")
+            else:
+                metrics.append(Metric(safe_name(key, _NOT_IN_NAMES, _NAME_LENGTH), float(value), now, step or 0))
+        self.client.log_batch(run_id, metrics=metrics, **{"synchronous": True, **kwargs})
+
+    @on_main_process
+    def log_images(self, values: dict[str, Any], step: int | None = None, **kwargs: Any) -> None:
+        """Write images to the run's image grid.
+
+        Args:
+            values: Names to an image or a list of images, in any form that `accel_track.media.images` takes. One image
+                keeps the name; several get `name/0`, `name/1`, ….
+            step: Training step.
+            **kwargs: Passed to `MlflowClient.log_image`.
+        """
+        run_id = self.tracker.info.run_id
+        for key, value in values.items():
+            pictures = images(value)
+            for index, picture in enumerate(pictures):
+                name = key if len(pictures) == 1 else f"{key}/{index}"
+                where = {"key": safe_name(name, _NOT_IN_IMAGE_KEYS, _IMAGE_KEY_LENGTH), "step": step or 0}
+                self.client.log_image(run_id, picture, **{**where, "synchronous": True, **kwargs})
+
+    @on_main_process
+    def log_figure(self, figure: Any, artifact_file: str, **save_kwargs: Any) -> None:
+        """Save a Matplotlib or Plotly figure as the artifact `artifact_file`; `save_kwargs` go to its save method."""
+        run_id = self.tracker.info.run_id
+        self.client.log_figure(run_id, figure, artifact_file, save_kwargs=save_kwargs)
+
+    @on_main_process
+    def log_artifact(self, local_path: str | os.PathLike[str], artifact_path: str | None = None) -> None:
+        """Store a file, in the run's artifact folder `artifact_path` if given."""
+        run_id = self.tracker.info.run_id
+        self.client.log_artifact(run_id, os.fspath(local_path), artifact_path)
+
+    @on_main_process
+    def log_artifacts(self, local_dir: str | os.PathLike[str], artifact_path: str | None = None) -> None:
+        """Store the files of a folder, in the run's artifact folder `artifact_path` if given."""
+        run_id = self.tracker.info.run_id
+        self.client.log_artifacts(run_id, os.fspath(local_dir), artifact_path)
+
+    @on_main_process
+    def finish(self) -> None:
+        """Set this run, and no other, to FINISHED."""
+        if self.native is not None:
+            run, self.native = self.native, None
+            self.client.set_terminated(run.info.run_id)

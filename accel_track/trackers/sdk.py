@@ -6,7 +6,7 @@ import importlib
 import os
 import sys
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from accel_track.errors import MissingPackageError, NotStartedError
 from accel_track.noop import NoOp
@@ -17,11 +17,11 @@ from accel_track.trackers.base import GeneralTracker
 class SDKTracker(GeneralTracker):
     """A tracker around one native object, `self.native`, which exists between `start` and `finish`.
 
-    Subclasses set `native` in `start` and reset it to None in `finish`; both return at once when there is nothing to do.
+    Subclasses set `native` in `start` and reset it to None in `finish`; both return at once if nothing is to be done.
     """
 
-    sdk: str
-    install: str
+    sdk: ClassVar[str]
+    install: ClassVar[str]
     native: Any = None
 
     @property

@@ -1,10 +1,187 @@
-"""Placeholder."""
+"""Deliver a run to SwanLab."""
 
+from __future__ import annotations
+
+import os
+import re
+import sys
+import threading
+from typing import TYPE_CHECKING, Any
+
+from accel_track.errors import NotConfiguredError
+from accel_track.media import images, without_single_channel
+from accel_track.trackers.base import on_main_process
+from accel_track.trackers.names import hashed_name
 from accel_track.trackers.sdk import SDKTracker
+from accel_track.values import is_number, leaves, storable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from typing_extensions import Self
+
+_NAME_LENGTH = 512
 
 
 class SwanLabTracker(SDKTracker):
+    """One `swanlab.Run`.
+
+    SwanLab allows one run at a time in a process: a second tracker's `start` raises SwanLab's RuntimeError, and
+    `reinit=True` ends the first run instead. For each name it keeps the first value of a step, and one kind of value
+    (numbers, texts, images, …); others are counted as dropped. So are `None` and arrays, which it does not take.
+
+    Args:
+        run_name: Name of the project: letters, digits and `_-+.`; a front door replaces others by "-".
+        **kwargs: Passed to `swanlab.init`.
+    """
+
     name = "swanlab"
     requires_logging_directory = False
+    main_process_only = False
     sdk = "swanlab"
-    install = "swanlab"
+    install = "swanlab>=0.10"
+
+    def __init__(self, run_name: str, **kwargs: Any) -> None:
+        """Keep the arguments for `start`."""
+        super().__init__()
+        self.run_name = run_name
+        self.init_kwargs = kwargs
+        self._series: dict[str, tuple[str, Any]] = {}
+
+    @classmethod
+    def for_run(
+        cls, project: str, run_name: str | None, directory: str | os.PathLike[str] | None, init_kwargs: dict[str, Any]
+    ) -> Self:
+        """Keep SwanLab's files in `<directory>/swanlog` unless `SWANLAB_LOG_DIR` says otherwise."""
+        derived: dict[str, Any] = {"run_name": re.sub(r"[^0-9a-zA-Z_\-+.]", "-", project)[:100]}
+        if run_name is not None and "experiment_name" not in init_kwargs:
+            derived["name"] = run_name
+        variables = ("SWANLAB_LOG_DIR", "SWANLAB_LOGDIR")
+        if directory is not None and "logdir" not in init_kwargs and not any(map(os.environ.get, variables)):
+            derived["log_dir"] = os.path.join(directory, "swanlog")
+        return cls(**{**derived, **init_kwargs})
+
+    @classmethod
+    def not_configured(cls, init_kwargs: Mapping[str, Any]) -> str | None:
+        """Ask SwanLab's settings, which come from many files and variables, for a mode and a key."""
+        given = init_kwargs.get("mode")
+        if given in ("offline", "local", "disabled") or not cls.installed():
+            return None
+        from swanlab import Settings
+
+        settings = Settings()
+        modules = ("settings.global_settings", "core_python.client")
+        merged, login = (sys.modules.get(f"swanlab.sdk.internal.{module}") for module in modules)
+        for more in (getattr(merged, "get_global_settings", lambda: None)(), init_kwargs.get("settings")):
+            if more is not None:
+                settings.merge_settings(more)
+        if (given or settings.mode) not in ("online", "cloud") or settings.api_key:
+            return None
+        if getattr(login, "exists", lambda: False)():  # `swanlab.login(save=False)` in this process
+            return None
+        return "no credentials; set SWANLAB_API_KEY (or run `swanlab login`), or SWANLAB_MODE=offline to log locally."
+
+    @on_main_process
+    def start(self) -> None:
+        """Open the run.
+
+        Raises:
+            NotConfiguredError: There are neither credentials nor an offline setting.
+            RuntimeError: SwanLab has a run in this process already.
+        """
+        if self.started:
+            return
+        swanlab = self.import_sdk()
+        if (missing := self.not_configured(self.init_kwargs)) is not None:
+            message = f"{self.name}: {missing}"
+            raise NotConfiguredError(message)
+        self._series = {}
+        self.native = swanlab.init(**{"project": self.run_name, **self.init_kwargs})
+
+    @on_main_process
+    def store_init_configuration(self, values: dict[str, Any]) -> None:
+        """Add to the run's config, nested as given; SwanLab turns a None at the top into `{}`, so that is "None"."""
+        config = storable(values)
+        self.tracker.config.update({key: "None" if value is None else value for key, value in config.items()})
+
+    @on_main_process
+    def log(self, values: dict[str, Any], step: int | None = None, **kwargs: Any) -> None:
+        """Log numbers, texts, and SwanLab's media objects and charts, also lists of these; `kwargs` go to `Run.log`."""
+        run = self.tracker
+        accepted: dict[str, Any] = {}
+        for key, value in leaves(values):
+            name, kind = _stored_name(key), _kind(value)
+            if kind is None:
+                self.drop(key, value)
+            elif self._is_free(key, value, name, kind, step):
+                # SwanLab takes a string for the text of a number and drops any other one.
+                accepted[name] = self.import_sdk().Text(value) if isinstance(value, str) else value
+        if accepted:
+            run.log(accepted, step=step, **kwargs)
+
+    def _is_free(self, key: str, value: Any, name: str, kind: str, step: int | None) -> bool:
+        """Whether SwanLab will keep a value; otherwise count it, for SwanLab refuses it later without telling."""
+        from pyroaring import BitMap64  # a requirement of SwanLab's, which keeps the steps that it has seen in one too
+
+        first, steps = self._series.setdefault(name, (kind, BitMap64()))
+        if first != kind:
+            self.drop(key, value, f"SwanLab has this name as {first} already and takes no {kind}")
+        elif step is None:
+            return True
+        elif step in steps:
+            self.drop(key, value, f"SwanLab keeps the first value of a step and has one for step {step}")
+        else:
+            steps.add(step)
+            return True
+        return False
+
+    @on_main_process
+    def log_images(self, values: dict[str, Any], step: int | None = None, **kwargs: Any) -> None:
+        """Log images, all of one name together.
+
+        Args:
+            values: Names to an image or a list of images, in any form that `accel_track.media.images` takes, or
+                `swanlab.Image` objects.
+            step: Training step.
+            **kwargs: Passed to `swanlab.Image` (e.g. `caption`, `file_type`).
+        """
+        image = self.import_sdk().Image
+
+        def wrapped(picture: Any) -> Any:
+            return picture if isinstance(picture, image) else image(without_single_channel(picture), **kwargs)
+
+        self.log({key: [wrapped(one) for one in images(value, keep=image)] for key, value in values.items()}, step=step)
+
+    @on_main_process
+    def finish(self) -> None:
+        """End the run; online, this waits for the upload."""
+        if self.native is not None:
+            run, self.native = self.native, None
+            if threading.current_thread() is not threading.main_thread():
+                # Else `finish` fails at its end: it restores the SIGINT handler, which only the main thread may do.
+                run._is_main_thread = False  # noqa: SLF001
+            if run.alive:
+                run.finish()
+
+
+def _stored_name(name: str) -> str:
+    """Return the name as SwanLab takes it: it cuts others itself, so that two become one, or leaves them out."""
+    safe = re.sub(r"[\x00-\x1f\x7f]", "_", name).strip(" ./")
+    safe = re.sub(r"^(__swanlab__\.)+", "", safe)  # the prefix of SwanLab's own metrics
+    return name if safe == name and 0 < len(name) <= _NAME_LENGTH else hashed_name(safe, name, _NAME_LENGTH)
+
+
+def _kind(value: Any) -> str | None:
+    """Return what SwanLab stores a value as, or None if it would refuse it."""
+    if is_number(value):
+        return "number"
+    if isinstance(value, str):
+        return "Text"
+    if isinstance(value, list):
+        kinds = {_kind(item) if not isinstance(item, (int, float, str)) else None for item in value}
+        return kinds.pop() if len(kinds) == 1 else None
+    for cls in type(value).__mro__:
+        package = cls.__module__.partition(".")[0]
+        if package in ("swanlab", "pyecharts"):
+            return "ECharts" if package == "pyecharts" else type(value).__name__
+    return None

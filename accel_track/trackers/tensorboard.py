@@ -75,7 +75,7 @@ class TensorBoardTracker(SDKTracker):
         # TensorBoard shows only a run's first session, so it is written once all hyperparameters are here.
         # `SummaryWriter.add_hparams` raises on lists and nesting and opens a second event file in another folder.
         flat = {name: str(value) if value is None else value for name, value in flat_config(self.config).items()}
-        for summary in hparams(flat, {}):
+        for summary in hparams(flat, {}):  # type: ignore[no-untyped-call]
             self.tracker._get_file_writer().add_summary(summary)  # noqa: SLF001
 
     @on_main_process

@@ -1,10 +1,188 @@
-"""Placeholder."""
+"""Deliver a run to Weights & Biases."""
 
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from accel_track.errors import NotConfiguredError
+from accel_track.media import images, without_single_channel
+from accel_track.trackers._wandb_settings import find_settings, netrc_key
+from accel_track.trackers.base import on_main_process
+from accel_track.trackers.names import hashed_name
 from accel_track.trackers.sdk import SDKTracker
+from accel_track.values import is_number, leaves, storable
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+STEP = "trainer/global_step"
+"""Name of the field that holds the step, the one that Lightning's own logger uses."""
+
+# Names that wandb sets itself or leaves out silently.
+_TAKEN = ("", "_step", "_runtime")
 
 
 class WandBTracker(SDKTracker):
+    """One `wandb.Run` of its own (`reinit="create_new"`), so `wandb.run` and `wandb.log` do not refer to it.
+
+    The step is the field `trainer/global_step` of each row and the x-axis of all charts. It is not wandb's own `_step`,
+    which counts rows: wandb loses every value whose `step=` is lower than an earlier one, as evaluation and resuming
+    produce them. Here each call adds one row and none is lost. Rows logged without a step, also by `run.log`, get the
+    last step from wandb. Your own `define_metric` for a name or a prefix goes before the tracker's for "*".
+
+    Args:
+        run_name: Name of the project.
+        **kwargs: Passed to `wandb.init`.
+    """
+
     name = "wandb"
     requires_logging_directory = False
+    main_process_only = False
     sdk = "wandb"
-    install = "wandb"
+    install = "wandb>=0.20"
+
+    def __init__(self, run_name: str, **kwargs: Any) -> None:
+        """Keep the arguments for `start`."""
+        super().__init__()
+        self.run_name = run_name
+        self.init_kwargs = kwargs
+        self._axis_defined = False
+
+    @classmethod
+    def for_run(
+        cls, project: str, run_name: str | None, directory: str | os.PathLike[str] | None, init_kwargs: dict[str, Any]
+    ) -> Self:
+        """Keep wandb's files in `<directory>/wandb` unless `WANDB_DIR` says otherwise."""
+        derived: dict[str, Any] = {"run_name": re.sub("[#?%:]", "-", project)[:128]}  # what wandb refuses in a project
+        if run_name is not None:
+            derived["name"] = run_name
+        if directory is not None and not os.environ.get("WANDB_DIR"):
+            derived["dir"] = os.fspath(directory)
+        return cls(**{**derived, **init_kwargs})
+
+    @classmethod
+    def not_configured(cls, init_kwargs: Mapping[str, Any]) -> str | None:
+        """Look for an offline mode and for credentials in every place where wandb does, without importing it."""
+        settings = find_settings(init_kwargs)
+        if settings.get("mode") in ("offline", "dryrun", "disabled"):
+            return None
+        if settings.get("api_key") or settings.get("identity_token_file") or netrc_key(settings.get("base_url")):
+            return None
+        return "no credentials; set WANDB_API_KEY (or run `wandb login`), or WANDB_MODE=offline to log locally."
+
+    @on_main_process
+    def start(self) -> None:
+        """Open the run.
+
+        Raises:
+            NotConfiguredError: There are neither credentials nor an offline setting.
+        """
+        if self.started:
+            return
+        wandb = self.import_sdk()
+        if (missing := self.not_configured(self.init_kwargs)) is not None:
+            message = f"{self.name}: {missing}"
+            raise NotConfiguredError(message)
+        self._axis_defined = False
+        # wandb reads its variables once per process; the mode found now is the one that counts.
+        mode = find_settings(self.init_kwargs).get("mode")
+        derived = {"project": self.run_name, "reinit": "create_new", "mode": mode}
+        self.native = wandb.init(**{**derived, **self.init_kwargs})
+
+    @on_main_process
+    def store_init_configuration(self, values: dict[str, Any]) -> None:
+        """Add to the run's config; in offline mode too it is in the run's file at once."""
+        self.tracker.config.update(storable(values), allow_val_change=True)
+
+    @on_main_process
+    def log(self, values: dict[str, Any], step: int | None = None, **kwargs: Any) -> None:
+        """Add one row: numbers, texts, and whatever else `Run.log` takes; `kwargs` go to it (e.g. `commit`)."""
+        run = self.tracker
+        axis = {} if step is None else {STEP: step}
+        plain: dict[str, Any] = {}
+        rich: dict[str, Any] = {}
+        for key, value in leaves(values):
+            name = hashed_name(f"user{key}", key, 100) if key in _TAKEN else key
+            if is_number(value) or isinstance(value, str):
+                plain[name] = int(value) if isinstance(value, bool) else value
+            elif value is None or isinstance(value, Mapping):  # wandb leaves an empty dictionary out silently
+                self.drop(key, value)
+            else:
+                rich[name] = value
+        if axis and not self._axis_defined:
+            # Not in `start`: charts of a run that never gets a step would have an x-axis without values.
+            run.define_metric(STEP)
+            run.define_metric("*", step_metric=STEP)
+            self._axis_defined = True
+        if plain and not rich:
+            run.log({**axis, **plain}, **kwargs)
+        elif rich:
+            self._log_rich(axis, plain, rich, kwargs)
+
+    def _log_rich(
+        self, axis: dict[str, Any], plain: dict[str, Any], rich: dict[str, Any], kwargs: dict[str, Any]
+    ) -> None:
+        """Log everything in one row or, if wandb cannot convert a value, the good ones in rows of their own."""
+        run = self.tracker
+        try:
+            run.log({**axis, **plain, **rich}, **kwargs)
+        except Exception:  # noqa: BLE001 - converting an arbitrary object may raise anything; no part of the row is kept
+            if plain:
+                run.log({**axis, **plain}, **kwargs)
+            for key, value in rich.items():
+                try:
+                    run.log({**axis, key: value}, **kwargs)
+                except Exception as error:  # noqa: BLE001, PERF203 - as above; one bad value must not lose the next
+                    self.drop(key, value, str(error))
+
+    @on_main_process
+    def log_images(self, values: dict[str, Any], step: int | None = None, **kwargs: Any) -> None:
+        """Log images, all of one name together.
+
+        Args:
+            values: Names to an image or a list of images, in any form that `accel_track.media.images` takes, or
+                `wandb.Image` objects.
+            step: Training step.
+            **kwargs: Passed to `Run.log`.
+        """
+        image = self.import_sdk().Image
+        from PIL.Image import fromarray  # wandb refuses arrays, but not PIL images, that are one pixel high or wide
+
+        def wrapped(picture: Any) -> Any:
+            return picture if isinstance(picture, image) else image(fromarray(without_single_channel(picture)))
+
+        wrapped_values = {key: [wrapped(one) for one in images(value, keep=image)] for key, value in values.items()}
+        self.log(wrapped_values, step=step, **kwargs)
+
+    @on_main_process
+    def log_table(
+        self,
+        table_name: str,
+        columns: list[str] | None = None,
+        data: list[list[Any]] | None = None,
+        dataframe: Any = None,
+        step: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Log a table as a `wandb.Table`.
+
+        Args:
+            table_name: Name of the table.
+            columns: Names of the columns.
+            data: Rows, each as long as `columns`.
+            dataframe: A pandas data frame in place of `columns` and `data`.
+            step: Training step.
+            **kwargs: Passed to `Run.log`.
+        """
+        table = self.import_sdk().Table(columns=columns, data=data, dataframe=dataframe)
+        self.log({table_name: table}, step=step, **kwargs)
+
+    @on_main_process
+    def finish(self) -> None:
+        """End the run; online, this waits for the upload."""
+        if self.native is not None:
+            run, self.native = self.native, None
+            run.finish()

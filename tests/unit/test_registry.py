@@ -201,13 +201,9 @@ except TypeError as error:
 else:
     raise AssertionError
 """
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=120, env={**os.environ, "PYTHONPATH": str(site)}, cwd=tmp_path)
-
-
-
-
-
-
+    subprocess.run(
+        [sys.executable, "-c", code], check=True, timeout=120, env={**os.environ, "PYTHONPATH": str(site)}, cwd=tmp_path
+    )
 
 
 def test_importing_the_registry_imports_no_sdk_and_no_torch() -> None:

@@ -10,7 +10,9 @@ from torch.utils.data import DataLoader, TensorDataset
 from accel_track import Accelerator
 
 folder = sys.argv[1]
-accelerator = Accelerator(log_with=["tensorboard", "mlflow"], project_dir=folder, gradient_accumulation_steps=2, cpu=True)
+accelerator = Accelerator(
+    log_with=["tensorboard", "mlflow"], project_dir=folder, gradient_accumulation_steps=2, cpu=True
+)
 accelerator.init_trackers("project", config={"lr": 0.1})
 
 torch.manual_seed(0)

@@ -1,0 +1,78 @@
+"""Look after the process around ClearML: its credentials, its reporting, and the handlers of signals."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+_FALSE = ("", "0", "false", "no", "off", "n", "f")
+
+
+def has_credentials() -> bool:
+    """Whether ClearML has a task, is offline, or finds keys in the environment or its configuration files."""
+    clearml = sys.modules.get("clearml")
+    if clearml is not None and (clearml.Task.is_offline() or clearml.Task.current_task() is not None):
+        return True
+    if variable("OFFLINE_MODE").lower() not in _FALSE or variable("AUTH_TOKEN"):
+        return True
+    text = _configuration()
+    return all(variable(f"API_{kind.upper()}_KEY") or _has_value(f"{kind}_key", text) for kind in ("access", "secret"))
+
+
+def variable(name: str) -> str:
+    """Return ClearML's environment variable of that name, also under the prefix of former times, or an empty text."""
+    return (os.environ.get(f"CLEARML_{name}") or os.environ.get(f"TRAINS_{name}") or "").strip()
+
+
+def _configuration() -> str:
+    """Return the text of the files in which ClearML looks for its configuration."""
+    file, folder = (os.path.expanduser(os.path.expandvars(variable(f"CONFIG_{kind}"))) for kind in ("FILE", "PATH"))
+    files = [Path(file)] if file else [Path.home() / "clearml.conf", Path.home() / "trains.conf"]
+    files += Path(folder).rglob("*.conf") if folder else []
+    return "\n".join(path.read_text(encoding="utf-8", errors="replace") for path in files if path.is_file())
+
+
+def _has_value(name: str, text: str) -> bool:
+    """Whether a text in the HOCON format gives the key a value, outside of comments."""
+    return re.search(rf'^(?!\s*(?:#|//)).*\b{name}"?\s*[:=]\s*"?[^\s"}},]', text, re.MULTILINE) is not None
+
+
+def tune(clearml: Any) -> None:
+    """Let threads report, unless the user's `clearml.conf` says who is to, and leave out the look for new versions.
+
+    ClearML's default on Linux, a reporting process, makes single calls wait for seconds and the end for ten or more.
+    The look for new versions asks a server, also offline.
+    """
+    from clearml.config import config
+    from clearml.utilities.check_updates import CheckPackageUpdates
+
+    if config.get("development.report_use_subprocess", None) is None:
+        clearml.Task._report_subprocess_enabled = False  # noqa: SLF001 - no public setting outside the file
+    CheckPackageUpdates._package_version_checked = True  # noqa: SLF001 - no public setting
+
+
+@contextmanager
+def signal_handlers_kept() -> Iterator[None]:
+    """Undo that `Task.init` replaces all handlers of signals, and `Task.close` those that the user set in between.
+
+    With ClearML's handlers, Ctrl-C would lose what is not sent yet, a crash in C code would hang, and a handler of the
+    user's for SIGTERM would run twice, after the task is closed. Where nobody handles SIGTERM, ClearML's own stays: it
+    closes the task. Off the main thread, neither ClearML nor anybody else can set handlers.
+    """
+    before = {number: signal.getsignal(number) for number in signal.valid_signals()}
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            for number, handler in before.items():
+                foreign = handler is None or str(getattr(handler, "__module__", "")).startswith("clearml")
+                unhandled = number == signal.SIGTERM and handler == signal.SIG_DFL
+                if not (foreign or unhandled or signal.getsignal(number) == handler):
+                    signal.signal(number, handler)

@@ -1,0 +1,317 @@
+"""Aim in a local repository, read back with Aim's own reader."""
+
+import functools
+import shutil
+import subprocess
+import sys
+import tempfile
+import textwrap
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import aim
+import numpy as np
+import pytest
+from aim.sdk.index_manager import RepoIndexManager
+from aim.storage.context import Context
+
+from accel_track.errors import AccelTrackWarning, NotStartedError
+from accel_track.testing import Readback, TrackerContract
+from accel_track.trackers.aim import AimTracker
+
+NONE = Context({})
+
+
+@functools.cache
+def empty_repository() -> Path:
+    """Create a repository once: Aim runs its database migrations in a subprocess, which takes more than a second."""
+    folder = Path(tempfile.mkdtemp(prefix="accel_track-aim-"))
+    aim.Repo.from_path(str(folder), init=True)
+    return folder
+
+
+def prepare(folder: Path) -> None:
+    """Put an empty repository into `folder`, unless there is one."""
+    if not (folder / ".aim").exists():
+        shutil.copytree(empty_repository() / ".aim", folder / ".aim")
+
+
+@contextmanager
+def runs(folder: Path) -> Iterator[list[aim.Run]]:
+    """Index the repository and open all its runs."""
+    repository = aim.Repo.from_path(str(folder))
+    manager = RepoIndexManager(repository)
+    for place in (folder / ".aim" / "meta" / "chunks").iterdir():  # `list_all_runs` is up to half a second old
+        manager.index(place.name)
+    repository.container_pool.clear()
+    yield list(repository.iter_runs())
+
+
+class TestAim(TrackerContract):
+    tracker_class = AimTracker
+    nested_config = True
+
+    def make(self, folder: Path, **kwargs: Any) -> AimTracker:
+        prepare(folder)
+        return AimTracker("contract", folder, **{"system_tracking_interval": None, **kwargs})
+
+    def init_kwargs(self, folder: Path) -> dict[str, Any]:
+        prepare(folder)
+        return {"system_tracking_interval": None}
+
+    def read(self, folder: Path) -> Readback:
+        with runs(folder) as found:
+            (run,) = found
+            stored = Readback(project=run.experiment, run_name=run.name, config=run.get("hparams", {}))
+            for metric in run.metrics():
+                table = metric.dataframe()
+                steps = [int(step) for step in table["step"]]
+                stored.metrics[metric.name] = list(zip(steps, table["value"].tolist(), strict=True))
+            sequences = run.collect_sequence_info(("texts", "images"), skip_last_value=True)
+            for text in sequences["texts"]:
+                values = run.get_text_sequence(text["name"], NONE).values
+                stored.texts[text["name"]] = [one.data for one in values.values_list()]
+            for image in sequences["images"]:
+                values = run.get_image_sequence(image["name"], NONE).values
+                pictures = [one for several in values.values_list() for one in several]
+                stored.images[image["name"]] = [(one.height, one.width) for one in pictures]
+        return stored
+
+    def test_a_new_repository(self, tmp_path: Path) -> None:
+        """The repository is created when missing, and its files are released by `finish`."""
+        tracker = AimTracker("first", tmp_path / "new", system_tracking_interval=None)
+        tracker.start()
+        tracker.log({"loss": 0.5}, step=3)
+        tracker.finish()
+        assert self.read(tmp_path / "new").metrics["loss"] == [(3, 0.5)]
+        (place,) = (tmp_path / "new" / ".aim" / "meta" / "chunks").iterdir()
+        code = "import aim, sys; aim.Run(sys.argv[1], repo=sys.argv[2], system_tracking_interval=None).name"
+        command = [sys.executable, "-c", code, place.name, str(tmp_path / "new")]
+        subprocess.run(command, check=True, timeout=60, capture_output=True)
+
+    def test_whole_life_in_a_thread(self, tmp_path: Path, in_worker: Callable[[Callable[[], None]], None]) -> None:
+        """Start, configuration, log, images and finish off the main thread store everything."""
+
+        def live() -> None:
+            tracker = self.make(tmp_path)
+            tracker.start()
+            tracker.store_init_configuration({"lr": 0.1})
+            tracker.log({"loss": 0.5, "answer": "yes"}, step=3)
+            tracker.log_images({"image": np.zeros((4, 5))}, step=3)
+            tracker.flush()
+            tracker.finish()
+
+        in_worker(live)
+        stored = self.read(tmp_path)
+        assert stored.metrics["loss"] == [(3, 0.5)]
+        assert stored.config == {"lr": 0.1}
+        assert stored.texts["answer"] == ["yes"]
+        assert stored.images["image"] == [(4, 5)]
+
+    def test_two_at_once_in_one_repository(self, tmp_path: Path) -> None:
+        """Two trackers are two runs."""
+        one, two = self.make(tmp_path), self.make(tmp_path)
+        one.start()
+        two.start()
+        for index, tracker in enumerate((one, two)):
+            tracker.log({"loss": float(index)}, step=0)
+        two.finish()
+        one.log({"loss": 2.0}, step=1)
+        one.finish()
+        with runs(tmp_path) as found:
+            values = [run.get_metric("loss", NONE).dataframe()["value"].tolist() for run in found]
+        assert sorted(values) == [[0.0, 2.0], [1.0]]
+
+    def test_resume(self, tmp_path: Path) -> None:
+        """With `run_hash` the same run goes on, and its hyperparameters are added to."""
+        tracker = self.make(tmp_path)
+        tracker.start()
+        tracker.store_init_configuration({"lr": 0.1, "model": {"size": 3}})
+        tracker.log({"loss": 0.5}, step=0)
+        name = tracker.tracker.hash
+        tracker.finish()
+        tracker = self.make(tmp_path, run_hash=name)
+        tracker.start()
+        tracker.store_init_configuration({"model": {"depth": 4}})
+        tracker.log({"loss": 0.25}, step=1)
+        tracker.finish()
+        stored = self.read(tmp_path)
+        assert stored.metrics["loss"] == [(0, 0.5), (1, 0.25)]
+        assert stored.config == {"lr": 0.1, "model": {"depth": 4}}
+
+    def test_logging_after_finish(self, tmp_path: Path) -> None:
+        """A finished tracker says so, although Aim would still write."""
+        tracker = self.make(tmp_path)
+        tracker.start()
+        tracker.finish()
+        with pytest.raises(NotStartedError, match="aim"):
+            tracker.log({"loss": 0.5}, step=0)
+
+    def test_a_start_that_fails_leaves_nothing_open(self, tmp_path: Path) -> None:
+        """An unknown run, or a name that Aim refuses, is an error, and the run is closed."""
+        tracker = self.make(tmp_path, run_hash="unknown")
+        with pytest.raises(aim.sdk.errors.MissingRunError):
+            tracker.start()
+        assert not tracker.started
+        tracker = AimTracker({}, tmp_path, system_tracking_interval=None)  # type: ignore[arg-type] - on purpose
+        with pytest.raises(Exception, match="dict"):
+            tracker.start()
+        assert not tracker.started
+        with runs(tmp_path) as found:
+            assert [run.end_time is None for run in found] == [False]
+
+    def test_steps_without_a_number(self, tmp_path: Path) -> None:
+        """Values without a step are counted on, each name by itself."""
+        calls: list[tuple[dict[str, Any], int | None]] = [({"a": 1.0, "b": 1.0}, 4), ({"a": 2.0}, None)]
+        _, stored = self.written(tmp_path, *calls, ({"a": 3.0, "b": 3.0}, None))
+        assert stored.metrics["a"] == [(4, 1.0), (5, 2.0), (6, 3.0)]
+        assert stored.metrics["b"] == [(4, 1.0), (5, 3.0)]
+
+    def test_what_the_encoding_cannot_hold(self, tmp_path: Path) -> None:
+        """Large integers and empty names are stored in another form and harm nothing else."""
+        tracker = self.make(tmp_path)
+        tracker.start()
+        tracker.store_init_configuration({"seed": 2**70, "": 1, "in": {"": [2**64]}, "small": -(2**63)})
+        tracker.log({"count": 2**70, "": 3.0, "_": 4.0, "last": 5.0}, step=0)
+        with pytest.warns(AccelTrackWarning, match="'huge'"):
+            tracker.log({"huge": 2**2000, "last": 6.0}, step=1)
+        tracker.finish()
+        stored = self.read(tmp_path)
+        assert stored.metrics.pop("count") == [(0, 2.0**70)]
+        assert stored.metrics.pop("_") == [(0, 4.0)]
+        assert stored.metrics.pop("last") == [(0, 5.0), (1, 6.0)]
+        assert list(stored.metrics.values()) == [[(0, 3.0)]]
+        assert (stored.config["seed"], stored.config["small"]) == (str(2**70), -(2**63))
+        assert [str(2**64)] in stored.config["in"].values()
+        assert tracker.dropped == {"huge": 1}
+
+    def test_a_text_under_a_name_of_numbers(self, tmp_path: Path) -> None:
+        """What Aim refuses beside earlier values of the name is counted."""
+        tracker = self.make(tmp_path)
+        tracker.start()
+        tracker.log({"x": 1.0}, step=0)
+        with pytest.warns(AccelTrackWarning, match="Incompatible"):
+            tracker.log({"x": "text", "y": 2.0}, step=1)
+        tracker.finish()
+        stored = self.read(tmp_path)
+        assert (stored.metrics["x"], stored.metrics["y"]) == ([(0, 1.0)], [(1, 2.0)])
+        assert tracker.dropped == {"x": 1}
+
+    def test_aims_own_objects(self, tmp_path: Path) -> None:
+        """Aim's objects and lists of them are tracked; a list of numbers is counted as dropped."""
+        tracker = self.make(tmp_path)
+        tracker.start()
+        picture = aim.Image(np.zeros((4, 5), np.uint8))
+        tracker.log({"spread": aim.Distribution([1.0, 2.0, 3.0]), "pictures": [picture, picture]}, step=2)
+        with pytest.warns(AccelTrackWarning, match="'numbers'"), pytest.warns(AccelTrackWarning, match="'empty'"):
+            tracker.log({"numbers": [1, 2], "empty": []}, step=2)
+        tracker.finish()
+        assert self.read(tmp_path).images["pictures"] == [(4, 5), (4, 5)]
+        with runs(tmp_path) as (run,):
+            assert run.get_distribution_sequence("spread", NONE) is not None
+        assert tracker.dropped == {"numbers": 1, "empty": 1}
+
+    def test_image_arguments(self, tmp_path: Path) -> None:
+        """`kwargs["aim_image"]` reaches `aim.Image`, `kwargs["track"]` and others `Run.track`, a tuple is a caption."""
+        tracker = self.make(tmp_path)
+        tracker.start()
+        pixels = np.full((8, 6), 40, np.uint8)
+        context = {"subset": "val"}
+        tracker.log_images(
+            {"image": (pixels, "a digit"), "several": [pixels] * 3},
+            step=1,
+            kwargs={"aim_image": {"format": "jpeg", "quality": 50}, "track": {"context": context}},
+        )
+        tracker.log_images({"image": [pixels, pixels]}, step=2, context=context, epoch=7)
+        tracker.finish()
+        with runs(tmp_path) as (run,):
+            sequence = run.get_image_sequence("image", Context(context))
+            (first,), second = sequence.values.values_list()
+            assert (first.caption, first.format) == ("a digit", "jpeg")
+            assert [one.format for one in second] == ["png", "png"]
+            np.testing.assert_array_equal(np.asarray(second[0].to_pil_image()), pixels)
+            assert len(run.get_image_sequence("several", Context(context)).values.values_list()[0]) == 3  # noqa: PLR2004
+            assert sequence.epochs.values_list()[-1] == 7  # noqa: PLR2004
+
+    def test_log_arguments(self, tmp_path: Path) -> None:
+        """Further arguments of `log` reach `Run.track`."""
+        tracker = self.make(tmp_path)
+        tracker.start()
+        tracker.log({"loss": 0.5}, step=2, context={"subset": "val"}, epoch=4)
+        tracker.finish()
+        with runs(tmp_path) as (run,):
+            metric = run.get_metric("loss", Context({"subset": "val"}))
+            table = metric.dataframe()
+        assert table[["step", "value", "epoch"]].to_numpy().tolist() == [[2, 0.5, 4]]
+
+    def test_arguments_win(self, tmp_path: Path) -> None:
+        """The user's arguments win over what a front door derives."""
+        prepare(tmp_path / "mine")
+        mine = {"experiment": "other", "repo": str(tmp_path / "mine"), "system_tracking_interval": None}
+        tracker = AimTracker.for_run("digits", "first", tmp_path, mine)
+        tracker.start()
+        tracker.log({"loss": 0.5}, step=0)
+        tracker.finish()
+        stored = self.read(tmp_path / "mine")
+        assert (stored.project, stored.run_name) == ("other", "first")
+
+    def test_no_name_lets_aim_choose(self, tmp_path: Path) -> None:
+        """Without a run name Aim's own default stays."""
+        tracker = AimTracker.for_run("digits", None, tmp_path, self.init_kwargs(tmp_path))
+        tracker.start()
+        chosen = f"Run: {tracker.tracker.hash}"
+        tracker.log({"loss": 0.5}, step=0)
+        tracker.finish()
+        assert self.read(tmp_path).run_name == chosen
+
+    @pytest.mark.parametrize("capture", [False, True])
+    def test_the_terminal(self, tmp_path: Path, capture: bool) -> None:
+        """The terminal is captured on request only; the default leaves `sys.stdout` alone."""
+        code = f"""
+            import sys
+            from accel_track.tracking import AimTracker
+            before = sys.stdout.write
+            capture = {{"capture_terminal_logs": True}} if {capture} else {{}}
+            tracker = AimTracker("contract", {str(tmp_path)!r}, system_tracking_interval=None, **capture)
+            tracker.start()
+            assert (sys.stdout.write != before) is {capture}
+            print("seen")
+            tracker.finish()
+        """
+        prepare(tmp_path)
+        subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=True, timeout=60, capture_output=True)
+        with runs(tmp_path) as (run,):
+            logs = run.get_terminal_logs()
+            assert (logs is not None) is capture
+            assert not capture or "seen" in [line.data for line in logs.values.values_list()]
+
+    def test_beside_comet(self, tmp_path: Path) -> None:
+        """`print` works after a run with Comet, which wraps `sys.stdout` too, whoever starts first."""
+        code = f"""
+            from accel_track.tracking import AimTracker, CometMLTracker
+            for first in range(2):
+                trackers = [AimTracker("both", {str(tmp_path)!r}), CometMLTracker("both", online=False)]
+                trackers[first].start()
+                trackers[1 - first].start()
+                trackers[first].finish()
+                trackers[1 - first].finish()
+                print("still here")
+        """
+        prepare(tmp_path)
+        command = [sys.executable, "-c", textwrap.dedent(code)]
+        result = subprocess.run(command, check=True, timeout=60, capture_output=True, text=True)
+        assert result.stdout.split("\n") == ["still here", "still here", ""]
+
+    def test_system_metrics(self, tmp_path: Path) -> None:
+        """Aim's system metrics are on unless turned off."""
+        prepare(tmp_path)
+        tracker = AimTracker("contract", tmp_path)
+        tracker.start()
+        tracker.log({"loss": 0.5}, step=0)
+        tracker.finish()
+        names = self.read(tmp_path).metrics
+        assert names.pop("loss") == [(0, 0.5)]
+        assert names
+        assert all(name.startswith("__system__") for name in names)

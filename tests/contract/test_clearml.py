@@ -1,0 +1,364 @@
+"""ClearML, read back from the files of its offline sessions."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from clearml import Task
+from clearml.backend_api.session.defs import MissingConfigError
+from PIL import Image
+
+from accel_track.errors import AccelTrackWarning, NotConfiguredError, NotStartedError
+from accel_track.testing import Readback, TrackerContract
+from accel_track.trackers.clearml import ClearMLTracker
+from accel_track.trackers.tensorboard import TensorBoardTracker
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Keep the sessions in the test's folder, and leave no task behind."""
+    monkeypatch.setenv("CLEARML_CACHE_DIR", str(tmp_path))
+    yield
+    if (task := Task.current_task()) is not None:
+        task.close()
+
+
+def sessions(folder: Path) -> list[Path]:
+    """Return the folders of the offline sessions."""
+    return sorted(path.parent for path in folder.glob("offline/*/task.json"))
+
+
+def events(session: Path) -> list[dict[str, Any]]:
+    """Return everything that was reported, except the console's output."""
+    file = session / "metrics.jsonl"
+    return [event for line in file.open() for event in json.loads(line)] if file.exists() else []
+
+
+class TestClearML(TrackerContract):
+    tracker_class = ClearMLTracker
+    takes_text = False
+    takes_nan = False
+
+    def make(self, folder: Path) -> ClearMLTracker:
+        return ClearMLTracker("contract", task_name="run")
+
+    def stored_name(self, name: str) -> str:
+        known = {"train/accuracy": "accuracy:train", "val/loss": "loss:val", "val/per_class/cat": "per_class/cat:val"}
+        return known.get(name, f"{name}:{name}")
+
+    def read(self, folder: Path) -> Readback:
+        assert Task.current_task() is None
+        found = sessions(folder)
+        task = json.loads((found[0] / "task.json").read_text())
+        stored = Readback(project=task["project_name"], run_name=task["name"], runs=len(found))
+        general = task.get("hyperparams", {}).get("General", {})
+        stored.config = {name: parameter["value"] for name, parameter in general.items()}
+        for event in events(found[0]):
+            title, series, step = event["metric"], event["variant"], event["iter"]
+            if event["type"] == "training_stats_scalar" and not title.startswith(":monitor:"):
+                step, title = (None, series) if step == -(2**31) else (step, title)
+                stored.metrics.setdefault(f"{title}:{series}", []).append((step, event["value"]))
+            elif event["type"] == "plot":
+                (table,) = json.loads(event["plot_str"])["data"]
+                stored.tables[title] = [list(row) for row in zip(*table["cells"]["values"], strict=True)]
+            elif event["type"] == "training_debug_image":
+                with Image.open(next(folder.rglob(event["url"].rpartition("/")[2]))) as image:
+                    stored.images.setdefault(title, []).append((image.height, image.width))
+        return stored
+
+    def test_titles_and_series(self, tmp_path: Path) -> None:
+        """Splits of one value share a plot, in any spelling; other names are split at their last "/"."""
+        places = {
+            "train_loss": "loss:train",
+            "test/acc": "acc:test",
+            "f1/validation": "f1:validation",
+            "f1_eval": "f1:eval",
+            "gpu/0/memory": "gpu/0:memory",
+            "lr": "lr:lr",
+            "train": "train:train",
+            "training_time": "training_time:training_time",
+            "/a": "/a:/a",
+            "a/": "a/:a/",
+            "Summary/x": "Summary/x:Summary/x",
+        }
+        _, stored = self.written(tmp_path, ({name: i for i, name in enumerate(places)}, 4))
+        assert stored.metrics == {place: [(4, float(i))] for i, place in enumerate(places.values())}
+
+    def test_names_that_would_share_a_series(self, tmp_path: Path) -> None:
+        """Two spellings of one value stay two series, over several calls."""
+        names = ["val/loss", "val_loss", "loss/val", "loss_val", "a/a", "a", "a/b", "val/a", "val/val", "val"]
+        _, stored = self.written(tmp_path, *[({name: i for i, name in enumerate(names)}, step) for step in (0, 1)])
+        assert sorted(stored.metrics.values()) == [[(0, float(i)), (1, float(i))] for i in range(len(names))]
+        assert stored.metrics["loss:val"] == [(0, 0.0), (1, 0.0)]
+
+    def test_single_values(self, tmp_path: Path) -> None:
+        """A number without a step is a single value, which no step is mistaken for."""
+        _, stored = self.written(tmp_path, ({"loss": 0.5}, None), ({"loss": 0.25}, 0))
+        assert stored.metrics == {"loss:loss": [(None, 0.5), (0, 0.25)]}
+
+    def test_all_images_are_kept(self, tmp_path: Path) -> None:
+        """ClearML's default would overwrite the first of six."""
+        tracker = self.make(tmp_path)
+        tracker.start()
+        for step in range(6):
+            tracker.log_images({"x/y": [[0.0, step / 5]]}, step=step)
+        tracker.finish()
+        (session,) = sessions(tmp_path)
+        urls = {event["url"] for event in events(session) if event["type"] == "training_debug_image"}
+        assert len(urls) == 6
+
+    def test_quick_end_and_calls(self, tmp_path: Path) -> None:
+        """No call waits for a reporting process, nor does the end."""
+        tracker = self.make(tmp_path)
+        tracker.start()
+        slowest = 0.0
+        for step in range(100):
+            begun = time.monotonic()
+            tracker.log({f"m{i}": i for i in range(10)}, step=step)
+            slowest = max(slowest, time.monotonic() - begun)
+        tracker.flush()
+        (session,) = sessions(tmp_path)
+        assert len([event for event in events(session) if event["metric"].startswith("m")]) == 1000
+        begun = time.monotonic()
+        tracker.finish()
+        assert time.monotonic() - begun < 2
+        assert slowest < 1
+
+    @pytest.mark.parametrize(("setting", "used"), [("", False), ("true", True), ("false", False)])
+    def test_the_users_choice_of_reporter(
+        self, setting: str, used: bool, tmp_path: Path, on_terminal: Callable[[str], str]
+    ) -> None:
+        """`clearml.conf` decides on the reporting process, and only without a word there it is left out."""
+        lines = f"sdk {{ development {{ report_use_subprocess: {setting} }} }}" if setting else ""
+        (tmp_path / "empty-home").mkdir()
+        (tmp_path / "empty-home" / "clearml.conf").write_text(lines)
+        shown = on_terminal(
+            "import os, clearml\n"
+            "from accel_track.trackers._clearml_process import tune\n"
+            "tune(clearml)\n"
+            "print('used:', bool(clearml.Task._report_subprocess_enabled))\n"
+        )
+        assert f"used: {used}" in shown
+
+    def test_a_task_of_the_users(self, tmp_path: Path) -> None:
+        """A task that exists is used and stays open, also through the front door."""
+        own = Task.init(project_name="own", task_name="mine", auto_connect_frameworks=False)
+        for _ in range(2):
+            tracker = self.make(tmp_path)
+            tracker.start()
+            assert tracker.tracker is own
+            tracker.log({"loss": 0.5}, step=0)
+            tracker.finish()
+            assert Task.current_task() is own
+        own.get_logger().report_scalar("own", "own", 1.0, 0)
+        own.close()
+        stored = self.read(tmp_path)
+        assert (stored.project, stored.run_name, stored.runs) == ("own", "mine", 1)
+        assert stored.metrics == {"loss:loss": [(0, 0.5), (0, 0.5)], "own:own": [(0, 1.0)]}
+
+    def test_tasks_one_after_another(self, tmp_path: Path) -> None:
+        """Each start is a task of its own, though the names are the same."""
+        for value in (1.0, 2.0, 3.0):
+            tracker = self.make(tmp_path)
+            tracker.start()
+            tracker.log({"loss": value}, step=0)
+            tracker.finish()
+        stored = [[e["value"] for e in events(one) if e["metric"] == "loss"] for one in sessions(tmp_path)]
+        assert sorted(stored) == [[1.0], [2.0], [3.0]]
+
+    def test_arguments_reach_the_task(self, tmp_path: Path) -> None:
+        """Keyword arguments are those of `Task.init` and win over the names of the run."""
+        tracker = ClearMLTracker.for_run("digits", "first", tmp_path, {"task_name": "own", "tags": ["a", "b"]})
+        tracker.start()
+        tracker.finish()
+        (session,) = sessions(tmp_path)
+        task = json.loads((session / "task.json").read_text())
+        assert (task["project_name"], task["name"], sorted(task["tags"])) == ("digits", "own", ["a", "b"])
+
+    def test_continuing_keeps_steps(self, tmp_path: Path) -> None:
+        """A continued task stores steps as they are given."""
+        first = self.make(tmp_path)
+        first.start()
+        task_id = first.tracker.id
+        first.log({"loss": 0.5}, step=0)
+        first.finish()
+        again = ClearMLTracker("contract", continue_last_task=task_id)
+        again.start()
+        assert again.tracker.id == task_id
+        again.log({"loss": 0.25}, step=1)
+        again.finish()
+        assert self.read(tmp_path).metrics == {"loss:loss": [(0, 0.5), (1, 0.25)]}
+
+    def test_signal_handlers(self, tmp_path: Path) -> None:
+        """The user's handlers are in place during the run and after it, also those set in between."""
+
+        def own(*_: object) -> None:
+            raise AssertionError
+
+        numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGSEGV, signal.SIGABRT)
+        before = {number: signal.getsignal(number) for number in numbers}
+        hook = sys.excepthook
+        try:
+            signal.signal(signal.SIGINT, own)
+            tracker = self.make(tmp_path)
+            tracker.start()
+            during = {number: signal.getsignal(number) for number in numbers}
+            signal.signal(signal.SIGABRT, own)
+            tracker.finish()
+            after = {number: signal.getsignal(number) for number in numbers}
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+        assert during[signal.SIGINT] is own
+        assert during[signal.SIGSEGV] == before[signal.SIGSEGV]
+        assert after == {**before, signal.SIGINT: own, signal.SIGABRT: own}
+        assert sys.excepthook is hook
+
+    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+    def test_a_signal_ends_the_program(self, tmp_path: Path, number: signal.Signals) -> None:
+        """Everything logged before Ctrl-C or SIGTERM is stored and the session is complete, whoever ends it."""
+        code = (
+            "import os\n"
+            "from accel_track.trackers.clearml import ClearMLTracker\n"
+            "tracker = ClearMLTracker('contract', task_name='run')\n"
+            "tracker.start()\n"
+            "for step in range(500):\n    tracker.log({'loss': step}, step=step)\n"
+            f"try:\n    os.kill(os.getpid(), {int(number)})\n"
+            "finally:\n    tracker.finish()\n"
+        )
+        done = subprocess.run([sys.executable, "-c", code], timeout=60, check=False, capture_output=True)
+        assert done.returncode == -number
+        assert self.read(tmp_path).metrics["loss:loss"] == [(step, float(step)) for step in range(500)]
+        assert len(list(tmp_path.glob("offline/*.zip"))) == 1
+
+    def test_beside_tensorboard(self, tmp_path: Path) -> None:
+        """What another tracker writes is not captured a second time."""
+        other = TensorBoardTracker("beside", tmp_path / "tensorboard")
+        tracker = self.make(tmp_path)
+        for one in (tracker, other):
+            one.start()
+        for one in (tracker, other):
+            one.log({"loss": 0.5}, step=0)
+        for one in (other, tracker):
+            one.finish()
+        assert self.read(tmp_path).metrics == {"loss:loss": [(0, 0.5)]}
+
+    def test_in_a_worker_thread(self, tmp_path: Path, in_worker: Callable[[Callable[[], Any]], Any]) -> None:
+        """The whole life may be in another thread, and the main thread's handlers are as before."""
+        handler = signal.getsignal(signal.SIGTERM)
+        _, stored = in_worker(lambda: self.written(tmp_path, ({"loss": 0.5}, 0)))
+        assert stored.metrics == {"loss:loss": [(0, 0.5)]}
+        assert signal.getsignal(signal.SIGTERM) == handler
+
+    def test_after_finish(self, tmp_path: Path) -> None:
+        """Nothing is taken after the end."""
+        tracker, _ = self.written(tmp_path, ({"loss": 0.5}, 0))
+        with pytest.raises(NotStartedError):
+            tracker.log({"loss": 0.5}, step=1)
+
+    def test_infinities_beside_numbers(self, tmp_path: Path) -> None:
+        """No 0 takes the place of a NaN in a series."""
+        with pytest.warns(AccelTrackWarning, match="would store nan as 0"):
+            _, stored = self.written(tmp_path, *[({"x": v}, i) for i, v in enumerate((1.0, float("nan"), 2.0))])
+        assert stored.metrics == {"x:x": [(0, 1.0), (2, 2.0)]}
+
+
+class TestCredentials:
+    @pytest.fixture(autouse=True)
+    def online(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Take away what the tests' environment sets."""
+        for name in [name for name in os.environ if name.startswith(("CLEARML_", "TRAINS_"))]:
+            monkeypatch.delenv(name)
+        monkeypatch.setenv("HOME", str(tmp_path))
+        monkeypatch.setattr(Task, "_offline_mode", False)
+
+    def test_none(self) -> None:
+        """The sentence names the keys, the command and the offline mode."""
+        sentence = ClearMLTracker.not_configured({})
+        assert sentence is not None
+        for word in ("CLEARML_API_ACCESS_KEY", "clearml-init", "CLEARML_OFFLINE_MODE=1"):
+            assert word in sentence
+
+    @pytest.mark.parametrize(
+        "variables",
+        [
+            {"CLEARML_API_ACCESS_KEY": "a", "CLEARML_API_SECRET_KEY": "s"},
+            {"TRAINS_API_ACCESS_KEY": "a", "CLEARML_API_SECRET_KEY": "s"},
+            {"CLEARML_AUTH_TOKEN": "t"},
+            {"CLEARML_OFFLINE_MODE": "true"},
+        ],
+        ids=["both", "former", "token", "offline"],
+    )
+    def test_variables(self, variables: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+        """Keys, a token and the offline mode are found in the environment."""
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        assert ClearMLTracker.not_configured({}) is None
+
+    @pytest.mark.parametrize(
+        "variables",
+        [{"CLEARML_API_ACCESS_KEY": "a"}, {"CLEARML_OFFLINE_MODE": "0"}, {"CLEARML_OFFLINE_MODE": "False"}],
+        ids=["half", "zero", "false"],
+    )
+    def test_variables_of_no_use(self, variables: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+        """Half a pair of keys, and an offline mode switched off, are none."""
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        assert ClearMLTracker.not_configured({}) is not None
+
+    @pytest.mark.parametrize("where", ["home", "CLEARML_CONFIG_FILE", "CLEARML_CONFIG_PATH"])
+    @pytest.mark.parametrize(
+        ("text", "enough"),
+        [
+            ('api {\n  credentials {"access_key" = "AAA", "secret_key" = "SSS"}\n}', True),
+            ("api.credentials.access_key: AAA\napi.credentials.secret_key: SSS", True),
+            ('api { credentials { "access_key" = "", "secret_key" = "" } }', False),
+            ('# "access_key" = "AAA"\n// "secret_key" = "SSS"', False),
+            ("sdk { development { report_use_subprocess: false } }", False),
+        ],
+        ids=["block", "dotted", "empty", "comment", "other"],
+    )
+    def test_files(self, where: str, text: str, enough: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Keys are found in each place of a configuration file."""
+        file = tmp_path / ("clearml.conf" if where == "home" else "elsewhere/default/api.conf")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+        if where == "CLEARML_CONFIG_FILE":
+            monkeypatch.setenv(where, "~/elsewhere/default/api.conf")
+        elif where == "CLEARML_CONFIG_PATH":
+            monkeypatch.setenv(where, str(tmp_path / "elsewhere"))
+        assert (ClearMLTracker.not_configured({}) is None) == enough
+
+    def test_on_a_terminal(self, on_terminal: Callable[[str], str]) -> None:
+        """Started on a terminal without credentials, it says what to set, and asks nothing."""
+        shown = on_terminal(
+            "from accel_track.errors import NotConfiguredError\n"
+            "from accel_track.trackers.clearml import ClearMLTracker\n"
+            "tracker = ClearMLTracker('digits')\n"
+            "try:\n    tracker.start()\n"
+            "except NotConfiguredError as error:\n    print('refused:', error, tracker.started)\n"
+        )
+        assert shown.startswith("refused: clearml: no credentials")
+        assert "CLEARML_API_ACCESS_KEY" in shown
+        assert "CLEARML_OFFLINE_MODE=1" in shown
+        assert shown.rstrip().endswith("False")
+
+    def test_what_only_the_sdk_sees(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """An offline mode switched on too late for ClearML is an error of the same kind."""
+        monkeypatch.setenv("CLEARML_OFFLINE_MODE", "1")
+
+        def refuse(**_: Any) -> None:
+            raise MissingConfigError
+
+        monkeypatch.setattr(Task, "init", refuse)
+        tracker = ClearMLTracker("digits")
+        with pytest.raises(NotConfiguredError, match="clearml"):
+            tracker.start()
+        assert not tracker.started

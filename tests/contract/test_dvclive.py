@@ -1,0 +1,195 @@
+"""DVCLive, read back from the tables, JSON and YAML that it writes."""
+
+import csv
+import json
+import math
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from dvclive import Live
+
+from accel_track.errors import NotStartedError
+from accel_track.testing import Readback, TrackerContract
+from accel_track.trackers.dvclive import DVCLiveTracker
+
+QUIET = {"save_dvc_exp": False}
+
+
+def tables(folder: Path) -> dict[str, list[tuple[int, str]]]:
+    """Return the rows of each metric's table by the metric's name."""
+    found: dict[str, list[tuple[int, str]]] = {}
+    root = folder / "plots" / "metrics"
+    for path in sorted(root.rglob("*.tsv")):
+        name = path.relative_to(root).as_posix().removesuffix(".tsv")
+        with path.open(newline="", encoding="utf-8") as file:
+            header, *lines = csv.reader(file, delimiter="\t")
+        assert header == ["step", name.rpartition("/")[2]]
+        found[name] = [(int(step), value) for step, value in lines]
+    return found
+
+
+class TestDVCLive(TrackerContract):
+    tracker_class = DVCLiveTracker
+    nested_config = True
+
+    def make(self, folder: Path) -> DVCLiveTracker:
+        place = folder / "contract" / "run"
+        return DVCLiveTracker("contract", dir=str(place / "dvclive"), dvcyaml=str(place / "dvc.yaml"), **QUIET)
+
+    def init_kwargs(self, folder: Path) -> dict[str, Any]:
+        return dict(QUIET)
+
+    def read(self, folder: Path) -> Readback:
+        runs = [path.parent for path in folder.rglob("metrics.json")]
+        summary = json.loads((runs[0] / "metrics.json").read_text())
+        project, *run_name, _ = runs[0].relative_to(folder).parts
+        stored = Readback(project=project, run_name="".join(run_name), runs=len(runs))
+        if (runs[0] / "params.yaml").exists():
+            stored.config = yaml.safe_load((runs[0] / "params.yaml").read_text())
+        for name, rows in tables(runs[0]).items():
+            last = summary
+            for part in name.split("/"):
+                last = last[part]
+            assert str(last) == rows[-1][1]
+            try:
+                stored.metrics[name] = [(step, float(value)) for step, value in rows]
+            except ValueError:
+                stored.texts[name] = [value for _, value in rows]
+        assert not (folder / "cwd" / "dvc.yaml").exists()
+        assert yaml.safe_load((runs[0].parent / "dvc.yaml").read_text())["metrics"] == ["dvclive/metrics.json"]
+        return stored
+
+    @pytest.mark.parametrize("names", [("m", "m/0", "m/0/x"), ("m/0/x", "m/0", "m")])
+    def test_a_name_below_another(self, tmp_path: Path, names: tuple[str, ...]) -> None:
+        """A metric and metrics below its name are kept apart, in any order, also by a resumed run."""
+        tracker, stored = self.written(tmp_path, ({name: i for i, name in enumerate(names)}, 0))
+        assert stored.metrics[names[0]] == [(0, 0.0)]
+        again = self.make(tmp_path)
+        again.init_kwargs["resume"] = True
+        again.start()
+        for i, name in reversed(list(enumerate(names))):
+            again.log({name: i}, step=1)
+        again.finish()
+        series = self.read(tmp_path).metrics
+        assert sorted(series.values()) == [[(0, float(i)), (1, float(i))] for i in range(3)]
+        assert not tracker.dropped
+
+    def test_a_metric_named_like_a_column(self, tmp_path: Path) -> None:
+        """A metric called "step" does not replace the steps, neither in its table nor in `metrics.json`."""
+        _, stored = self.written(tmp_path, ({"step": 0.5, "trainer/step": 7, "loss": 1}, 3))
+        assert sorted(stored.metrics.values()) == [[(3, 0.5)], [(3, 1.0)], [(3, 7.0)]]
+        (file,) = tmp_path.rglob("metrics.json")
+        assert json.loads(file.read_text())["step"] == 3
+
+    def test_steps_are_counted_when_none_is_given(self, tmp_path: Path) -> None:
+        """Calls without a step count from the last one."""
+        _, stored = self.written(tmp_path, *[({"loss": i}, step) for i, step in enumerate((None, None, 7, None, None))])
+        assert [step for step, _ in stored.metrics["loss"]] == [0, 1, 7, 7, 8]
+
+    def test_not_finite_values_are_texts(self, tmp_path: Path) -> None:
+        """`metrics.json` stays strict JSON."""
+        self.written(tmp_path, ({"nan": math.nan, "inf": -math.inf}, 0))
+        (file,) = tmp_path.rglob("metrics.json")
+        strict = json.loads(file.read_text(), parse_constant=lambda name: pytest.fail(f"{name} in metrics.json"))
+        assert strict == {"nan": "nan", "inf": "-inf", "step": 0}
+
+    def test_odd_texts(self, tmp_path: Path) -> None:
+        """Tabs, quotes and line ends survive the tables."""
+        text = 'a\tb\n"c" ü'
+        _, stored = self.written(tmp_path, ({"answer": text}, 0))
+        assert stored.texts["answer"] == [text]
+
+    def test_hyperparameters_no_yaml_knows(self, tmp_path: Path) -> None:
+        """An object among the hyperparameters neither raises nor breaks the next call."""
+        tracker = self.make(tmp_path)
+        tracker.start()
+        tracker.store_init_configuration({"model": object(), "kind": float})
+        tracker.store_init_configuration({"lr": 0.1})
+        tracker.log({"loss": 1.0}, step=0)
+        tracker.finish()
+        assert self.read(tmp_path).config == {"model": "builtins.object", "kind": "builtins.float", "lr": 0.1}
+
+    def test_files_during_the_run(self, tmp_path: Path) -> None:
+        """`metrics.json` is up to date after each call, and `flush` brings the report."""
+        tracker = self.make(tmp_path)
+        tracker.init_kwargs["report"] = "html"
+        tracker.start()
+        tracker.log({"loss": 1.0}, step=4)
+        (file,) = tmp_path.rglob("metrics.json")
+        assert json.loads(file.read_text()) == {"loss": 1.0, "step": 4}
+        assert not list(tmp_path.rglob("report.html"))
+        tracker.flush()
+        assert len(list(tmp_path.rglob("report.html"))) == 1
+        tracker.finish()
+
+    def test_given_live(self, tmp_path: Path) -> None:
+        """A `Live` of the user is used and ended; within `with`, it goes on until the block ends."""
+        with Live(str(tmp_path / "given"), dvcyaml=None, **QUIET) as live:
+            tracker = DVCLiveTracker(live=live)
+            tracker.start()
+            assert tracker.tracker is live
+            tracker.log({"loss": 1.0}, step=0)
+            tracker.finish()
+            live.log_metric("own", 2.0)
+        assert json.loads((tmp_path / "given" / "metrics.json").read_text()) == {"loss": 1.0, "own": 2.0, "step": 0}
+        with pytest.raises(NotStartedError):
+            tracker.log({"loss": 1.0}, step=1)
+
+    def test_runs_do_not_delete_each_other(self, tmp_path: Path) -> None:
+        """Each unnamed run has a folder of its own; `resume` goes on with the last one."""
+        for value, kwargs in ((1, {}), (2, {}), (3, {"resume": True})):
+            tracker = DVCLiveTracker.for_run("digits", None, tmp_path, {**QUIET, **kwargs})
+            tracker.start()
+            tracker.log({"loss": value})
+            tracker.log({"loss": -value})
+            tracker.finish()
+        project = tmp_path / "digits"
+        assert tables(project / "dvclive") == {"loss": [(0, "1"), (1, "-1")]}
+        assert tables(project / "dvclive_1") == {"loss": [(0, "2"), (1, "-2"), (2, "3"), (3, "-3")]}
+        assert sorted(path.name for path in project.iterdir()) == ["dvc.yaml", "dvclive", "dvclive_1"]
+
+    def test_resuming_the_first_time(self, tmp_path: Path) -> None:
+        """With `resume` and nothing to go on with, a run begins."""
+        tracker = DVCLiveTracker.for_run("digits", None, tmp_path, {"resume": True})
+        assert tracker.init_kwargs["dir"] == str(tmp_path / "digits" / "dvclive")
+
+    def test_where_the_files_go(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The user's arguments and variables come before what is derived from names and directory."""
+        derived = DVCLiveTracker.for_run("digits", "first", None, {}).init_kwargs
+        assert derived == {"exp_name": "first"}
+        own = {"dir": "mine", "exp_name": "other"}
+        assert DVCLiveTracker.for_run("digits", "first", tmp_path, own).init_kwargs == own
+        monkeypatch.setenv("DVC_EXP_NAME", "variable")
+        assert DVCLiveTracker.for_run("digits", "first", None, {}).init_kwargs == {}
+
+    def test_experiment_in_a_repository(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """In a Git repository the end of the run is saved as a DVC experiment of the run's name."""
+        monkeypatch.chdir(tmp_path)
+        for name in ("GIT_AUTHOR", "GIT_COMMITTER"):
+            monkeypatch.setenv(f"{name}_NAME", "test")
+            monkeypatch.setenv(f"{name}_EMAIL", "test@example.org")
+        for command in (["init", "-q"], ["commit", "-q", "--allow-empty", "-m", "start"]):
+            subprocess.run(["git", *command], check=True)
+        tracker = DVCLiveTracker.for_run("digits", "first", tmp_path / "out", {})
+        tracker.start()
+        tracker.log({"loss": 1.0}, step=0)
+        tracker.finish()
+        refs = subprocess.run(["git", "for-each-ref", "refs/exps"], check=True, capture_output=True, text=True).stdout
+        assert "/first" in refs
+        stored = subprocess.run(
+            ["git", "show", f"{refs.split()[0]}:out/digits/first/dvclive/metrics.json"], check=True, capture_output=True
+        )
+        assert json.loads(stored.stdout) == {"loss": 1.0, "step": 0}
+
+    def test_in_a_worker_thread(self, tmp_path: Path, in_worker: Callable[[Callable[[], Any]], Any]) -> None:
+        """The whole life may be in another thread."""
+        _, stored = in_worker(lambda: self.written(tmp_path, ({"loss": 0.5}, 0)))
+        assert stored.metrics == {"loss": [(0, 0.5)]}
+
+    def test_it_needs_no_configuration(self) -> None:
+        """Files always work."""
+        assert DVCLiveTracker.not_configured({}) is None

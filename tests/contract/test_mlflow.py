@@ -1,0 +1,305 @@
+"""MLflow, read back from its SQLite database with a client of its own."""
+
+import math
+import shutil
+import sqlite3
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+import mlflow
+import pytest
+from mlflow import MlflowClient
+from mlflow.entities import Run
+from PIL import Image
+
+from accel_track.errors import AccelTrackWarning, NotStartedError
+from accel_track.testing import Readback, TrackerContract
+from accel_track.trackers.mlflow import MLflowTracker
+
+
+@pytest.fixture(scope="module")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a database after MLflow's migrations, which take seconds."""
+    folder = tmp_path_factory.mktemp("mlflow")
+    MlflowClient(f"sqlite:///{folder}/mlflow.db").search_experiments()
+    return folder / "mlflow.db"
+
+
+@pytest.fixture(autouse=True)
+def uri(tmp_path: Path, empty_database: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Put a copy of it in the test's folder and return its URI; forget what MLflow keeps in the process."""
+    for variable in ("EXPERIMENT_NAME", "EXPERIMENT_ID", "RUN_ID", "TAGS", "NESTED_RUN", "TRACKING_URI"):
+        monkeypatch.delenv(f"MLFLOW_{variable}", raising=False)
+    shutil.copy(empty_database, tmp_path)
+    yield f"sqlite:///{tmp_path}/mlflow.db"
+    while mlflow.active_run():
+        mlflow.end_run()
+    mlflow.set_tracking_uri(None)
+
+
+def all_runs(uri: str) -> list[Run]:
+    """Return every run of every experiment."""
+    client = MlflowClient(uri)
+    return list(client.search_runs([one.experiment_id for one in client.search_experiments()]))
+
+
+def written_in(uri: str, **arguments: Any) -> Run:
+    """Write one value through a tracker made with `arguments` and return the run as MLflow has it then."""
+    tracker = MLflowTracker(tracking_uri=uri, **arguments)
+    tracker.start()
+    tracker.log({"loss": 0.5}, step=0)
+    tracker.finish()
+    return MlflowClient(uri).get_run(tracker.run_id)
+
+
+class TestMLflow(TrackerContract):
+    tracker_class = MLflowTracker
+    takes_text = False
+    takes_inf = False
+
+    def make(self, folder: Path) -> MLflowTracker:
+        return MLflowTracker("contract", folder / "mlartifacts", tracking_uri=f"sqlite:///{folder}/mlflow.db")
+
+    def read(self, folder: Path) -> Readback:
+        client = MlflowClient(f"sqlite:///{folder}/mlflow.db")
+        runs = all_runs(f"sqlite:///{folder}/mlflow.db")
+        run = runs[0]
+        assert run.info.status == "FINISHED"
+        experiment = client.get_experiment(run.info.experiment_id)
+        stored = Readback(project=experiment.name, run_name=run.info.run_name, runs=len(runs), config=run.data.params)
+        for key in run.data.metrics:
+            points = client.get_metric_history(run.info.run_id, key)
+            stored.metrics[key] = [(point.step, point.value) for point in points]
+        assert experiment.artifact_location.removeprefix("file://") == str(folder / "mlartifacts")
+        for path in sorted((folder / "mlartifacts" / run.info.run_id / "artifacts" / "images").glob("*.png")):
+            name = path.name.split("+step+")[0].removesuffix("~0").removesuffix("~1")
+            with Image.open(path) as image:
+                stored.images.setdefault(name, []).append((image.height, image.width))
+        return stored
+
+    def test_infinities_in_a_row(self, tmp_path: Path) -> None:
+        """NaN and the finite values of a series with an infinity are kept, and nothing else is."""
+        with pytest.warns(AccelTrackWarning, match="dropped 'x'.*finite number"):
+            tracker, stored = self.written(tmp_path, *[({"x": v}, i) for i, v in enumerate((1.0, math.inf, math.nan))])
+        assert [step for step, _ in stored.metrics["x"]] == [0, 2]
+        assert tracker.dropped == {"x": 1}
+
+    def test_many_values_in_one_call(self, tmp_path: Path) -> None:
+        """More values than one request of MLflow takes are stored all the same."""
+        _, stored = self.written(tmp_path, ({f"m{i}": i for i in range(1500)}, 7))
+        assert stored.metrics == {f"m{i}": [(7, float(i))] for i in range(1500)}
+
+    def test_a_changed_hyperparameter(self, tmp_path: Path, uri: str) -> None:
+        """The same value again is fine; another one is dropped, as are none of its neighbours."""
+        tracker = self.make(tmp_path)
+        tracker.start()
+        tracker.store_init_configuration({"lr": 0.1, "a@b": 1})
+        tracker.store_init_configuration({"lr": 0.1, "a@b": 1})
+        with pytest.warns(AccelTrackWarning, match="'lr'.*stored as '0.1'"):
+            tracker.store_init_configuration({"lr": 0.2, "epochs": 3})
+        tracker.finish()
+        (run,) = all_runs(uri)
+        assert run.data.params["lr"] == "0.1"
+        assert run.data.params["epochs"] == "3"
+        assert sorted(run.data.params.values()) == ["0.1", "1", "3"]
+        assert tracker.dropped == {"lr": 1}
+
+    def test_a_long_hyperparameter_is_cut(self, tmp_path: Path, uri: str) -> None:
+        """What exceeds MLflow's limit is cut, with a warning, and can be stored again."""
+        tracker = self.make(tmp_path)
+        tracker.start()
+        with pytest.warns(AccelTrackWarning, match="cut 'prompt' to the first 6000 of its 7000"):
+            tracker.store_init_configuration({"prompt": "p" * 7000})
+        with pytest.warns(AccelTrackWarning, match="cut 'prompt'"):
+            tracker.store_init_configuration({"prompt": "p" * 7000})
+        tracker.finish()
+        assert all_runs(uri)[0].data.params == {"prompt": "p" * 6000}
+        assert tracker.clipped == {"prompt": 2}
+        assert not tracker.dropped
+
+    def test_artifacts_and_figures(self, tmp_path: Path, uri: str) -> None:
+        """Files, folders and figures arrive under the paths asked for."""
+        (tmp_path / "data").mkdir()
+        (tmp_path / "data" / "one.txt").write_text("1")
+        figure, axes = plt.subplots()
+        axes.plot([0, 1])
+        tracker = self.make(tmp_path)
+        tracker.start()
+        tracker.log_artifact(tmp_path / "data" / "one.txt", "notes")
+        tracker.log_artifacts(tmp_path / "data")
+        tracker.log_figure(figure, "plots/line.png", dpi=50)
+        tracker.log_images({"bad/na@me": [[0.0, 1.0]]}, step=3)
+        tracker.finish()
+        plt.close(figure)
+        root = tmp_path / "mlartifacts" / tracker.run_id / "artifacts"
+        assert (root / "notes" / "one.txt").read_text() == (root / "one.txt").read_text() == "1"
+        with Image.open(root / "plots" / "line.png") as image:
+            assert image.size == (320, 240)
+        assert len(list((root / "images").glob("bad~na_me-*+step+3+*.png"))) == 1
+        assert all_runs(uri)[0].data.tags["mlflow.loggedImages"] == "True"
+
+    def test_in_a_worker_thread(self, tmp_path: Path, uri: str, in_worker: Callable[[Callable[[], Any]], Any]) -> None:
+        """A tracker that lives in another thread writes one run, which is nobody's active run."""
+
+        def live() -> bool:
+            self.written(tmp_path, ({"loss": 0.5}, 0), ({"loss": 0.25}, 1))
+            return mlflow.active_run() is None
+
+        assert in_worker(live)
+        (run,) = all_runs(uri)
+        assert [one.value for one in MlflowClient(uri).get_metric_history(run.info.run_id, "loss")] == [0.5, 0.25]
+
+    def test_beside_the_users_own_run(self, uri: str, in_worker: Callable[[Callable[[], Any]], Any]) -> None:
+        """An active fluent run keeps its values and its status; a nested tracker run is its child."""
+        mlflow.set_tracking_uri(uri)
+        with mlflow.start_run() as own:
+            alone = written_in(uri)
+            nested = MLflowTracker(nested_run=True)
+            in_worker(nested.start)
+            nested.finish()
+            assert mlflow.active_run().info.run_id == own.info.run_id
+            assert MlflowClient(uri).get_run(own.info.run_id).info.status == "RUNNING"
+        assert "mlflow.parentRunId" not in alone.data.tags
+        child = MlflowClient(uri).get_run(nested.run_id)
+        assert child.data.tags["mlflow.parentRunId"] == own.info.run_id
+        assert MlflowClient(uri).get_run(own.info.run_id).data.metrics == {}
+
+    def test_arguments_reach_the_run(self, uri: str) -> None:
+        """Name, tags, description and the tags that MLflow itself sets are on the run."""
+        run = written_in(uri, run_name="fast one", tags='{"team": "vision", "version": 2}', description="about it")
+        assert run.info.run_name == "fast one"
+        expected = {"team": "vision", "version": "2", "mlflow.note.content": "about it"}
+        assert run.data.tags.items() >= expected.items()
+        assert {"mlflow.user", "mlflow.source.name", "mlflow.source.type"} <= set(run.data.tags)
+
+    def test_variables_win(self, uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        """MLFLOW_EXPERIMENT_NAME, MLFLOW_TAGS and MLFLOW_RUN_ID replace the arguments."""
+        monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "from variable")
+        monkeypatch.setenv("MLFLOW_TAGS", '{"team": "variable"}')
+        monkeypatch.setenv("MLFLOW_NESTED_RUN", "true")
+        assert MLflowTracker().nested_run
+        run = written_in(uri, experiment_name="argument", tags={"team": "argument"})
+        assert MlflowClient(uri).get_experiment(run.info.experiment_id).name == "from variable"
+        assert run.data.tags["team"] == "variable"
+        monkeypatch.setenv("MLFLOW_RUN_ID", run.info.run_id)
+        assert written_in(uri, run_id="argument").info.run_id == run.info.run_id
+
+    def test_bad_tags(self) -> None:
+        """Tags that are no dictionary are refused with the names of both places."""
+        with pytest.raises(ValueError, match="`tags` and MLFLOW_TAGS"):
+            MLflowTracker(tags="team=vision")
+
+    def test_continuing_a_run(self, uri: str) -> None:
+        """The given run gets the new values, tags and name, and its stored hyperparameters stay."""
+        first = MLflowTracker(tracking_uri=uri)
+        first.start()
+        first.store_init_configuration({"lr": 0.1, "layers": [1, 2]})
+        first.log({"loss": 1.0}, step=0)
+        first.finish()
+        again = MLflowTracker(run_id=first.run_id, tracking_uri=uri, run_name="renamed", tags={"part": 2})
+        again.start()
+        assert MlflowClient(uri).get_run(first.run_id).info.status == "RUNNING"
+        with pytest.warns(AccelTrackWarning, match="'lr'"):
+            again.store_init_configuration({"lr": 0.2, "layers": [1, 2]})
+        again.log({"loss": 0.5}, step=1)
+        again.finish()
+        (run,) = all_runs(uri)
+        history = MlflowClient(uri).get_metric_history(run.info.run_id, "loss")
+        assert [(one.step, one.value) for one in history] == [(0, 1.0), (1, 0.5)]
+        assert (run.info.run_name, run.info.status, run.data.tags["part"]) == ("renamed", "FINISHED", "2")
+
+    def test_experiment_names(self, uri: str) -> None:
+        """Quotes work, an existing experiment is used again, and no name means MLflow's default one."""
+        name = """it's "quoted" 100%"""
+        runs = [written_in(uri, experiment_name=name), written_in(uri, experiment_name=name), written_in(uri)]
+        assert runs[0].info.experiment_id == runs[1].info.experiment_id
+        client = MlflowClient(uri)
+        assert client.get_experiment(runs[0].info.experiment_id).name == name
+        assert client.get_experiment(runs[2].info.experiment_id).name == "Default"
+
+    def test_a_deleted_experiment_is_restored(self, uri: str) -> None:
+        """A run in a deleted experiment brings the experiment back, and says so."""
+        client = MlflowClient(uri)
+        deleted = client.create_experiment("gone")
+        client.delete_experiment(deleted)
+        with pytest.warns(AccelTrackWarning, match="'gone' was deleted"):
+            run = written_in(uri, experiment_name="gone")
+        assert run.info.experiment_id == deleted
+        assert client.get_experiment(deleted).lifecycle_stage == "active"
+
+    def test_an_experiment_created_meanwhile(self, uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        """When another process creates the experiment between looking and creating, it is used."""
+        create = MlflowClient.create_experiment
+
+        def too_late(client: MlflowClient, name: str, **arguments: Any) -> str:
+            create(MlflowClient(uri), name)
+            return create(client, name, **arguments)
+
+        monkeypatch.setattr(MlflowClient, "create_experiment", too_late)
+        run = written_in(uri, experiment_name="raced")
+        assert MlflowClient(uri).get_experiment(run.info.experiment_id).name == "raced"
+
+    def test_default_database(self, tmp_path: Path, empty_database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Without any URI, `mlflow.db` is in the directory given or the current one; spaces in paths are fine."""
+        folder = tmp_path / "with space % and ünicode"
+        (folder / "here").mkdir(parents=True)
+        monkeypatch.chdir(folder / "here")
+        (folder / "here" / "mlruns" / "0").mkdir(parents=True)
+        (folder / "here" / "mlruns" / "0" / "meta.yaml").touch()  # makes MLflow choose its file store
+        for place in (folder, folder / "here"):
+            shutil.copy(empty_database, place)
+        given = MLflowTracker.for_run("digits", None, folder, {})
+        for tracker in (given, MLflowTracker("digits")):
+            tracker.start()
+            tracker.log({"loss": 0.5}, step=0)
+            tracker.finish()
+        for place in (folder, folder / "here"):
+            with sqlite3.connect(place / "mlflow.db") as database:
+                assert database.execute("select key, value from metrics").fetchall() == [("loss", 0.5)]
+        assert sorted(path.name for path in folder.iterdir()) == ["here", "mlflow.db"]
+
+    def test_who_decides_on_the_uri(self, tmp_path: Path, uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The argument, then `mlflow.set_tracking_uri`, then the variable, all before the front door's directory."""
+        shutil.copy(tmp_path / "mlflow.db", tmp_path / "other.db")
+        other = f"sqlite:///{tmp_path}/other.db"
+
+        def started(**init_kwargs: Any) -> str:
+            tracker = MLflowTracker.for_run("digits", None, tmp_path / "unused", init_kwargs)
+            tracker.start()
+            tracker.finish()
+            return str(tracker.client.tracking_uri)
+
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", other)
+        assert started() == other
+        mlflow.set_tracking_uri(uri)
+        assert started() == uri
+        assert started(tracking_uri=other) == other
+        assert not (tmp_path / "unused").exists()
+
+    def test_a_failed_start_leaves_nothing(self, uri: str) -> None:
+        """A run that cannot be continued leaves the tracker unstarted."""
+        tracker = MLflowTracker(run_id="nowhere", tracking_uri=uri)
+        with pytest.raises(mlflow.MlflowException, match="nowhere"):
+            tracker.start()
+        assert not tracker.started
+        with pytest.raises(NotStartedError):
+            tracker.log_images({"a": [[0.0]]})
+
+    def test_after_finish(self, tmp_path: Path) -> None:
+        """Nothing is written after the end, and nothing before the start."""
+        tracker = self.make(tmp_path)
+        for _ in range(2):
+            with pytest.raises(NotStartedError):
+                tracker.log({"loss": 1.0}, step=0)
+            tracker.start()
+            tracker.finish()
+        assert [len(points) for points in self.read(tmp_path).metrics.values()] == []
+
+    def test_it_needs_no_configuration(self) -> None:
+        """A local database always works."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            assert MLflowTracker.not_configured({}) is None

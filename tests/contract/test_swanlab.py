@@ -1,0 +1,332 @@
+"""SwanLab offline, read back with the reader that `swanlab sync` uses."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import swanlab
+import yaml
+from PIL import Image
+from swanlab.proto.swanlab.record.v1.record_pb2 import Record
+from swanlab.sdk.internal.core_python.store import DataStoreReader
+
+from accel_track.errors import NotStartedError
+from accel_track.testing import Readback, TrackerContract
+from accel_track.trackers.swanlab import SwanLabTracker
+
+# Looking at the machine and its packages takes most of a start.
+_UNUSED = dict.fromkeys(("hardware", "requirements", "conda", "git", "runtime", "monitor"), False)
+QUICK = {"settings": swanlab.Settings(probe=swanlab.Settings.Probe(**_UNUSED))}
+
+
+def records(path: Path) -> list[Record]:
+    """Decode the file of a run."""
+    reader, found = DataStoreReader(), []
+    reader.open(path)
+    while (content := reader.scan()) is not None:
+        found.append(Record())
+        found[-1].ParseFromString(content)
+    reader.close()
+    return found
+
+
+class TestSwanLab(TrackerContract):
+    tracker_class = SwanLabTracker
+    nested_config = True
+
+    @pytest.fixture(autouse=True)
+    def _no_run_left(self) -> Iterator[None]:
+        """End the run of a test that failed: SwanLab has one at a time."""
+        yield
+        if swanlab.has_run():
+            swanlab.finish()
+
+    def make(self, folder: Path) -> SwanLabTracker:
+        return SwanLabTracker("contract", log_dir=str(folder), **QUICK)
+
+    def init_kwargs(self, folder: Path) -> dict[str, Any]:
+        return dict(QUICK)
+
+    def read(self, folder: Path) -> Readback:
+        paths = sorted(folder.rglob("*.swanlab"))
+        run = paths[0].parent
+        stored = Readback(runs=len(paths))
+        for record in records(paths[0]):
+            if record.HasField("start"):
+                stored.project, stored.run_name = record.start.project, record.start.name
+            elif record.HasField("scalar"):
+                scalar = record.scalar
+                stored.metrics.setdefault(scalar.key, []).append((scalar.step, scalar.value.number))
+            elif record.HasField("media"):
+                self.add_media(stored, record.media, run / "media")
+        config = run / "files" / "config.yaml"
+        if config.exists():
+            stored.config = {key: entry["value"] for key, entry in (yaml.safe_load(config.read_text()) or {}).items()}
+        return stored
+
+    def add_media(self, stored: Readback, media: Any, folder: Path) -> None:
+        for item in media.value.items:
+            (path,) = folder.rglob(item.filename)
+            if path.suffix == ".txt":
+                stored.texts.setdefault(media.key, []).append(path.read_text())
+            elif path.suffix == ".png":
+                stored.images.setdefault(media.key, []).append(Image.open(path).size[::-1])
+
+    def test_steps_in_any_order(self, tmp_path: Path) -> None:
+        """Values arrive with their steps when evaluation goes back; the second of a step is counted and named."""
+        steps = [1, 3, 0, 5, 7, 2]
+        tracker, stored = self.written(tmp_path, *[({"m": float(i)}, step) for i, step in enumerate(steps)])
+        assert stored.metrics["m"] == [(step, float(i)) for i, step in enumerate(steps)]
+        assert not tracker.dropped
+
+    def test_a_second_value_of_a_step_is_counted(self, tmp_path: Path) -> None:
+        """SwanLab keeps the first value silently, so the tracker counts the others; other names have room."""
+        tracker = self.make(tmp_path)
+        tracker.start()
+        tracker.log({"m": 1.0}, step=3)
+        with pytest.warns(UserWarning, match="'m'.*first value of a step"):
+            tracker.log({"m": 2.0, "n": 3.0}, step=3)
+        tracker.log({"m": 4.0})
+        tracker.finish()
+        assert tracker.dropped == {"m": 1}
+        assert self.read(tmp_path).metrics == {"m": [(3, 1.0), (4, 4.0)], "n": [(3, 3.0)]}
+
+    def test_a_name_has_one_kind_of_value(self, tmp_path: Path) -> None:
+        """A text under a number's name is counted; SwanLab would refuse it in the background."""
+        tracker = self.make(tmp_path)
+        tracker.start()
+        tracker.log({"m": 1.0}, step=0)
+        with pytest.warns(UserWarning, match="'m'.*as number already"):
+            tracker.log({"m": "text"}, step=1)
+        tracker.finish()
+        assert tracker.dropped == {"m": 1}
+        assert self.read(tmp_path).metrics == {"m": [(0, 1.0)]}
+
+    def test_texts_that_look_like_numbers(self, tmp_path: Path) -> None:
+        """A string stays text; SwanLab itself would make a number of it."""
+        _, stored = self.written(tmp_path, ({"t": "1e3", "other": "hello\n世界"}, 2))
+        assert stored.texts == {"t": ["1e3"], "other": ["hello\n世界"]}
+        assert not stored.metrics
+
+    def test_names_that_swanlab_changes(self, tmp_path: Path) -> None:
+        """Names whose ends SwanLab strips, and those of its own metrics, become names of their own."""
+        names = ["up", "../up", "up/", " up", "", ".", "__swanlab__.up", "a\nb", "a_b", "y" * 600, "y" * 601, "y" * 512]
+        tracker, stored = self.written(tmp_path, ({name: float(i) for i, name in enumerate(names)}, 0))
+        assert sorted(value for ((_, value),) in stored.metrics.values()) == [float(i) for i in range(len(names))]
+        assert stored.metrics["up"] == [(0, 0.0)]
+        assert stored.metrics["y" * 512] == [(0, 11.0)]
+        assert not tracker.dropped
+
+    def test_sdk_objects_pass_through(self, tmp_path: Path) -> None:
+        """SwanLab's media objects, charts and lists of them are logged; what SwanLab refuses is counted."""
+        table = swanlab.echarts.Table()
+        table.add(["a"], [[1]])
+        good = {"t": swanlab.Text("x"), "l": [swanlab.Text("a"), swanlab.Text("b")], "chart": table}
+        bad = {"array": np.zeros(3), "list": [1, 2], "mixed": [swanlab.Text("a"), table], "none": None, "empty": []}
+        tracker = self.make(tmp_path)
+        tracker.start()
+        with pytest.warns(UserWarning, match="'(array|list|mixed|none|empty)'"):
+            tracker.log({**good, **bad, "n": 1.0}, step=0)
+        tracker.finish()
+        assert tracker.dropped == dict.fromkeys(bad, 1)
+        stored = self.read(tmp_path)
+        assert stored.texts == {"t": ["x"], "l": ["a", "b"]}
+        assert stored.metrics == {"n": [(0, 1.0)]}
+        (path,) = tmp_path.rglob("*.swanlab")
+        assert "chart" in [record.media.key for record in records(path) if record.HasField("media")]
+
+    def test_native_images_in_lists(self, tmp_path: Path) -> None:
+        """`swanlab.Image` objects, alone or beside arrays, are stored as they are; keyword arguments make new ones."""
+        tracker = self.make(tmp_path)
+        tracker.start()
+        native = swanlab.Image(np.zeros((4, 3)))
+        tracker.log_images({"mixed": [native, np.zeros((3, 6, 5))], "one": native}, step=0, caption="c")
+        tracker.finish()
+        assert self.read(tmp_path).images == {"mixed": [(4, 3), (6, 5)], "one": [(4, 3)]}
+        (path,) = tmp_path.rglob("*.swanlab")
+        media = {record.media.key: record.media for record in records(path) if record.HasField("media")}
+        assert [item.caption for item in media["mixed"].value.items] == ["", "c"]
+
+    def test_pixels_are_what_was_given(self, tmp_path: Path) -> None:
+        """Neither the order of channels nor the range of values changes."""
+        pixels = np.array([[[10, 20, 30], [40, 50, 60]]], np.uint8)
+        tracker = self.make(tmp_path)
+        tracker.start()
+        tracker.log_images({"a": pixels})
+        tracker.finish()
+        (path,) = tmp_path.rglob("*.png")
+        assert np.asarray(Image.open(path)).tolist() == pixels.tolist()
+
+    def test_configuration_has_only_what_was_given(self, tmp_path: Path) -> None:
+        """Nothing of the call leaks into the config; None is not an empty dictionary, a changed value is the last."""
+        tracker = self.make(tmp_path)
+        tracker.start()
+        tracker.store_init_configuration({"none": None, "inner": {"none": None}, "lr": 0.1})
+        tracker.store_init_configuration({"lr": 0.2})
+        tracker.finish()
+        assert self.read(tmp_path).config == {"none": "None", "inner": {"none": None}, "lr": 0.2}
+
+    def test_a_second_run_in_the_process(self, tmp_path: Path) -> None:
+        """It raises SwanLab's error, opens nothing and leaves the first run alone; afterwards it can start."""
+        one, other = self.make(tmp_path / "one"), self.make(tmp_path / "other")
+        one.start()
+        with pytest.raises(RuntimeError, match="reinit=True"):
+            other.start()
+        assert not other.started
+        one.log({"m": 1.0}, step=0)
+        one.finish()
+        other.start()
+        other.log({"m": 2.0}, step=0)
+        other.finish()
+        assert self.read(tmp_path / "one").metrics == {"m": [(0, 1.0)]}
+        assert self.read(tmp_path / "other").metrics == {"m": [(0, 2.0)]}
+
+    def test_a_tracker_whose_run_another_one_ended(self, tmp_path: Path) -> None:
+        """With `reinit=True` the second tracker ends the first's run; finishing the first changes nothing."""
+        one = self.make(tmp_path / "one")
+        other = SwanLabTracker("p", log_dir=str(tmp_path / "two"), reinit=True, **QUICK)
+        one.start()
+        other.start()
+        one.finish()
+        other.log({"m": 2.0}, step=0)
+        other.finish()
+        assert self.read(tmp_path / "two").metrics == {"m": [(0, 2.0)]}
+
+    def test_whole_life_in_a_worker_thread(self, tmp_path: Path, in_worker: Callable[..., Any]) -> None:
+        """Start, log and finish work off the main thread."""
+        stored = in_worker(lambda: self.written(tmp_path, ({"m": 1.0}, 7))[1])
+        assert stored.metrics == {"m": [(7, 1.0)]}
+
+    def test_finishing_in_a_worker_thread(self, tmp_path: Path, in_worker: Callable[..., Any]) -> None:
+        """A run started on the main thread can end on another one, and the next run can start."""
+        tracker = self.make(tmp_path / "one")
+        tracker.start()
+        tracker.log({"m": 1.0}, step=7)
+        in_worker(tracker.finish)
+        assert self.read(tmp_path / "one").metrics == {"m": [(7, 1.0)]}
+        _, stored = self.written(tmp_path / "two", ({"m": 1.0}, 7))
+        assert stored.metrics == {"m": [(7, 1.0)]}
+
+    def test_starting_again_makes_a_new_run(self, tmp_path: Path) -> None:
+        """A finished tracker takes no values until it is started again, and then takes the same steps again."""
+        tracker = self.make(tmp_path)
+        for runs in (1, 2):
+            tracker.start()
+            tracker.log({"m": 1.0}, step=1)
+            tracker.finish()
+            assert self.read(tmp_path).runs == runs
+        with pytest.raises(NotStartedError, match="swanlab"):
+            tracker.log({"m": 1.0}, step=1)
+        assert not tracker.dropped
+
+    def test_init_kwargs_reach_the_sdk(self, tmp_path: Path) -> None:
+        """The constructor's keyword arguments go to `swanlab.init` and win over what is derived."""
+        kwargs = {"project": "other", "experiment_name": "mine", "tags": ["a"], "logdir": str(tmp_path / "mine")}
+        tracker = SwanLabTracker.for_run("digits", "run", tmp_path / "given", kwargs)
+        tracker.start()
+        tracker.finish()
+        (path,) = tmp_path.rglob("*.swanlab")
+        assert path.is_relative_to(tmp_path / "mine")
+        start = next(record.start for record in records(path) if record.HasField("start"))
+        assert (start.project, start.name, list(start.tags)) == ("other", "mine", ["a"])
+
+    def test_the_environment_wins_over_the_directory(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """`SWANLAB_LOG_DIR` and its old name are left to SwanLab."""
+        given = {"log_dir": os.path.join("given", "swanlog")}
+        assert SwanLabTracker.for_run("p", None, "given", {}).init_kwargs == given
+        for variable in ("SWANLAB_LOG_DIR", "SWANLAB_LOGDIR"):
+            with monkeypatch.context() as patch:
+                patch.setenv(variable, "elsewhere")
+                assert SwanLabTracker.for_run("p", None, "given", {}).init_kwargs == {}
+
+
+class TestNotConfigured:
+    @pytest.fixture(autouse=True)
+    def _nothing_set(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        for variable in [name for name in os.environ if name.startswith("SWANLAB_")]:
+            monkeypatch.delenv(variable)
+        monkeypatch.setenv("HOME", str(tmp_path))
+
+    def test_nothing_is_set(self) -> None:
+        missing = SwanLabTracker.not_configured({})
+        assert missing is not None
+        assert "SWANLAB_API_KEY" in missing
+        assert "SWANLAB_MODE=offline" in missing
+
+    @pytest.mark.parametrize(
+        ("variable", "value"),
+        [
+            ("SWANLAB_API_KEY", "k"),
+            ("SWANLAB_MODE", "offline"),
+            ("SWANLAB_MODE", "local"),
+            ("SWANLAB_MODE", "disabled"),
+        ],
+    )
+    def test_variables(self, monkeypatch: pytest.MonkeyPatch, variable: str, value: str) -> None:
+        monkeypatch.setenv(variable, value)
+        assert SwanLabTracker.not_configured({}) is None
+
+    @pytest.mark.parametrize("mode", ["online", "cloud"])
+    def test_an_argument_wins_over_the_environment(self, monkeypatch: pytest.MonkeyPatch, mode: str) -> None:
+        monkeypatch.setenv("SWANLAB_MODE", "offline")
+        assert SwanLabTracker.not_configured({"mode": mode}) is not None
+
+    @pytest.mark.parametrize(
+        "kwargs",
+        [
+            {"mode": "offline"},
+            {"mode": "disabled"},
+            {"settings": swanlab.Settings(mode="local")},
+            {"settings": swanlab.Settings(mode="online", api_key="k")},
+        ],
+    )
+    def test_arguments(self, kwargs: dict[str, Any]) -> None:
+        assert SwanLabTracker.not_configured(kwargs) is None
+
+    @pytest.mark.parametrize("content", ["api_key: k", "mode: offline"])
+    @pytest.mark.parametrize("place", [".swanlab/config.yaml", "cwd/.swanlab/config.yaml", "cwd/swanlab.yaml"])
+    def test_settings_files(self, tmp_path: Path, place: str, content: str) -> None:
+        (tmp_path / place).parent.mkdir(exist_ok=True)
+        (tmp_path / place).write_text(content)
+        assert SwanLabTracker.not_configured({}) is None
+
+    def test_the_login_file(self, tmp_path: Path) -> None:
+        (tmp_path / ".swanlab").mkdir()
+        (tmp_path / ".swanlab" / ".netrc").write_text(
+            "machine https://api.swanlab.cn\n  login https://swanlab.cn\n  password k\n"
+        )
+        assert SwanLabTracker.not_configured({}) is None
+
+    def test_settings_merged_in_this_process(self, on_terminal: Callable[[str], str]) -> None:
+        code = (
+            "import swanlab; from accel_track.trackers.swanlab import SwanLabTracker as T\n"
+            "assert T.not_configured({}) is not None\n"
+            "swanlab.merge_settings(swanlab.Settings(mode='offline'))\n"
+            "print('NOW', T.not_configured({}))\n"
+        )
+        assert "NOW None" in on_terminal(code)
+
+
+def test_nothing_is_asked_on_a_terminal(on_terminal: Callable[[str], str]) -> None:
+    """Without credentials `start` raises at once what to set, where SwanLab itself would wait for a choice."""
+    code = (
+        "from accel_track.trackers.swanlab import SwanLabTracker\n"
+        "from accel_track.errors import NotConfiguredError\n"
+        "try:\n    SwanLabTracker('p').start()\n"
+        "except NotConfiguredError as error:\n    print('RAISED', error)\n"
+    )
+    shown = on_terminal(code)
+    assert "RAISED swanlab: no credentials" in shown
+    assert "SWANLAB_API_KEY" in shown
+    assert "SWANLAB_MODE=offline" in shown
+
+
+def test_a_start_that_fails_leaves_nothing_open(tmp_path: Path) -> None:
+    """A project's name that SwanLab does not take raises its own error, and the tracker is not started."""
+    tracker = SwanLabTracker("a name", log_dir=str(tmp_path))
+    with pytest.raises(ValueError, match="project"):
+        tracker.start()
+    assert not tracker.started

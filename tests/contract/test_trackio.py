@@ -1,0 +1,267 @@
+"""Trackio's local store, read back from its SQLite file."""
+
+import json
+import sqlite3
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import trackio
+from trackio.utils import TRACKIO_DIR, deserialize_values
+
+from accel_track.errors import NotStartedError
+from accel_track.testing import Readback, TrackerContract
+from accel_track.trackers.trackio import TrackioTracker
+
+OWN = ("_Username", "_Created", "_Group")
+"""Hyperparameters that Trackio adds."""
+
+
+def select(query: str) -> Iterator[tuple[str, tuple[Any, ...]]]:
+    """Yield the project and a row for every row that `query` finds in any project."""
+    for path in sorted(TRACKIO_DIR.glob("*.db")):
+        with closing(sqlite3.connect(path)) as connection:
+            for row in connection.execute(query):
+                yield path.stem, row
+
+
+def runs() -> set[str]:
+    """Return the ids of all runs; Trackio has one store for all that a process does."""
+    return {row[0] for _, row in select("select run_id from metrics union select run_id from configs")}
+
+
+class TestTrackio(TrackerContract):
+    tracker_class = TrackioTracker
+    nested_config = True
+
+    @pytest.fixture(autouse=True)
+    def _runs_of_others(self) -> None:
+        self.others = runs()
+
+    def make(self, folder: Path) -> TrackioTracker:
+        # Watching the CPU puts rows of its own into another table and takes its time to end.
+        return TrackioTracker("contract", auto_log_cpu=False)
+
+    def init_kwargs(self, folder: Path) -> dict[str, Any]:
+        return {"auto_log_cpu": False}
+
+    def read(self, folder: Path) -> Readback:
+        new = runs() - self.others
+        stored = Readback(runs=len(new))
+        found = select("select run_id, run_name, step, metrics from metrics order by id")
+        for project, (run, name, step, text) in found:
+            if run in new:
+                stored.project, stored.run_name = project, name
+                for key, value in deserialize_values(json.loads(text)).items():
+                    kind = stored.texts if isinstance(value, str) else stored.metrics
+                    kind.setdefault(key, []).append(value if isinstance(value, str) else (step, value))
+        for _, (run, text) in select("select run_id, config from configs"):
+            if run in new:
+                stored.config |= {key: value for key, value in json.loads(text).items() if key not in OWN}
+        return stored
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return what was stored for the new runs, row by row."""
+        found = select("select run_id, metrics from metrics order by id")
+        return [json.loads(text) for _, (run, text) in found if run not in self.others]
+
+    def test_steps_in_any_order(self, tmp_path: Path) -> None:
+        """Every value arrives with its step when evaluation goes back, and when a step comes twice."""
+        steps = [1, 3, 0, 1, 3, 3, 5, 7, 2, 3, 7]
+        _, stored = self.written(tmp_path, *[({"m": float(i)}, step) for i, step in enumerate(steps)])
+        assert stored.metrics["m"] == [(step, float(i)) for i, step in enumerate(steps)]
+
+    def test_configuration_without_any_log(self, tmp_path: Path) -> None:
+        """A run that logs nothing keeps its hyperparameters."""
+        tracker = self.make(tmp_path)
+        tracker.start()
+        tracker.store_init_configuration({"lr": 0.1, "inner": {"a": [1, None]}})
+        tracker.finish()
+        assert self.read(tmp_path).config == {"lr": 0.1, "inner": {"a": [1, None]}}
+
+    def test_configuration_after_the_last_log(self, tmp_path: Path) -> None:
+        """Hyperparameters that come after rows arrive, at once or with the next row, and add no step."""
+        tracker = self.make(tmp_path)
+        tracker.start()
+        tracker.store_init_configuration({"a": 1, "b": 1})
+        tracker.log({"m": 1.0}, step=4)
+        tracker.store_init_configuration({"b": 2})
+        tracker.log({"m": 2.0}, step=5)
+        tracker.store_init_configuration({"c": 3})
+        tracker.finish()
+        stored = self.read(tmp_path)
+        assert stored.config == {"a": 1, "b": 2, "c": 3}
+        assert stored.metrics == {"m": [(4, 1.0), (5, 2.0)]}
+        assert max(step for _, (run, step) in select("select run_id, step from metrics") if run not in self.others) == 5
+
+    def test_no_configuration_adds_no_row(self, tmp_path: Path) -> None:
+        """A run without hyperparameters has the rows that were logged, and none without values."""
+        self.written(tmp_path, ({"m": 1.0}, 0))
+        assert self.rows() == [{"m": 1.0}]
+
+    def test_flush_writes_at_once(self, tmp_path: Path) -> None:
+        """After `flush` rows and hyperparameters are in the file while the run goes on."""
+        tracker = self.make(tmp_path)
+        tracker.start()
+        tracker.store_init_configuration({"a": 1})
+        tracker.log({"m": 1.0}, step=4)
+        tracker.store_init_configuration({"b": 2})
+        tracker.flush()
+        stored = self.read(tmp_path)
+        tracker.finish()
+        assert stored.metrics == {"m": [(4, 1.0)]}
+        assert stored.config == {"a": 1, "b": 2}
+
+    def test_reserved_hyperparameters(self, tmp_path: Path) -> None:
+        """Those that Trackio keeps for itself are counted, and the others stored."""
+        tracker = self.make(tmp_path)
+        tracker.start()
+        with pytest.warns(UserWarning, match="'_Group'"):
+            tracker.store_init_configuration({"_Group": "mine", "lr": 0.1})
+        tracker.finish()
+        assert tracker.dropped == {"_Group": 1}
+        assert self.read(tmp_path).config == {"lr": 0.1}
+
+    def test_values_that_trackio_would_leave_out(self, tmp_path: Path) -> None:
+        """They are counted, and leave neither holes nor rows without values."""
+        bad = {"array": np.zeros(3), "none": None, "empty": {}, "huge": 2**70, "list": [object()]}
+        tracker = self.make(tmp_path)
+        tracker.start()
+        with pytest.warns(UserWarning, match="'(array|none|empty|huge|list)'"):
+            tracker.log(bad, step=0)
+        tracker.log({**bad, "n": 2**64 - 1}, step=1)
+        tracker.finish()
+        assert tracker.dropped == dict.fromkeys(bad, 2)
+        assert self.rows() == [{"n": 2**64 - 1}]
+
+    @pytest.mark.filterwarnings("ignore:Reserved keys renamed")
+    def test_names_that_trackio_changes(self, tmp_path: Path) -> None:
+        """Reserved names get a prefix and stay apart from those that had it already."""
+        names = ["step", "__step", "time", "__x", "x"]
+        tracker, stored = self.written(tmp_path, ({name: float(i) for i, name in enumerate(names)}, 0))
+        expected = {"__step": 0.0, "____step": 1.0, "__time": 2.0, "____x": 3.0, "x": 4.0}
+        assert stored.metrics == {name: [(0, value)] for name, value in expected.items()}
+        assert not tracker.dropped
+
+    def test_sdk_objects_pass_through(self, tmp_path: Path) -> None:
+        """Trackio's images, tables and histograms, figures and plain lists are stored beside numbers."""
+        figure = pytest.importorskip("matplotlib.figure").Figure()
+        values = {
+            "image": trackio.Image(np.zeros((4, 3, 3), np.uint8)),
+            "table": trackio.Table(columns=["a"], data=[[1]]),
+            "histogram": trackio.Histogram([1, 2, 2]),
+            "figure": figure,
+            "list": [1, 2.5],
+            "n": 1.0,
+        }
+        tracker, _ = self.written(tmp_path, (values, 0))
+        (row,) = self.rows()
+        assert not tracker.dropped
+        assert set(row) == set(values)
+        assert (row["image"]["_type"], row["table"]["_type"]) == ("trackio.image", "trackio.table")
+        assert row["list"] == [1, 2.5]
+
+    def test_two_trackers_at_a_time(self, tmp_path: Path) -> None:
+        """Values of both arrive, each in its own run, though Trackio finishes the first run."""
+        one, other = TrackioTracker("one", auto_log_cpu=False), TrackioTracker("other", auto_log_cpu=False)
+        one.start()
+        one.log({"m": 1.0}, step=1)
+        other.start()
+        one.store_init_configuration({"late": 1})
+        one.log({"m": 2.0}, step=2)
+        other.log({"m": 3.0}, step=1)
+        one.finish()
+        other.finish()
+        rows = [
+            (project, step, json.loads(text)["m"])
+            for project, (run, step, text) in select("select run_id, step, metrics from metrics order by id")
+            if run not in self.others
+        ]
+        assert rows == [("one", 1, 1.0), ("one", 2, 2.0), ("other", 1, 3.0)]
+        assert self.read(tmp_path).config == {"late": 1}
+
+    def test_resuming_keeps_what_was_stored(self, tmp_path: Path) -> None:
+        """Hyperparameters of the run's first part stay unless they are given again; steps go on."""
+        name = uuid.uuid4().hex
+        for config, step in (({"a": 1, "b": 1}, 3), ({"b": 2}, 4)):
+            tracker = TrackioTracker("contract", name=name, resume="allow", auto_log_cpu=False)
+            tracker.start()
+            tracker.store_init_configuration(config)
+            tracker.log({"m": 1.0}, step=step)
+            tracker.log({"n": 1.0})
+            tracker.finish()
+        stored = self.read(tmp_path)
+        assert stored.runs == 1
+        assert stored.config == {"a": 1, "b": 2}
+        assert stored.metrics == {"m": [(3, 1.0), (4, 1.0)], "n": [(4, 1.0), (5, 1.0)]}
+
+    def test_whole_life_in_a_worker_thread(self, tmp_path: Path, in_worker: Callable[..., Any]) -> None:
+        """Start, log and finish work off the main thread, and logging on another one than start's."""
+        stored = in_worker(lambda: self.written(tmp_path, ({"m": 1.0}, 7))[1])
+        assert stored.metrics == {"m": [(7, 1.0)]}
+
+    def test_logging_in_another_thread(self, tmp_path: Path, in_worker: Callable[..., Any]) -> None:
+        """A run started on the main thread takes values, and ends, on another one."""
+        tracker = self.make(tmp_path)
+        tracker.start()
+        in_worker(lambda: tracker.log({"m": 1.0}, step=7))
+        in_worker(tracker.finish)
+        assert self.read(tmp_path).metrics == {"m": [(7, 1.0)]}
+
+    def test_starting_again_makes_a_new_run(self, tmp_path: Path) -> None:
+        """A finished tracker takes no values until it is started again."""
+        tracker = self.make(tmp_path)
+        for number in (1, 2):
+            tracker.start()
+            tracker.log({"m": 1.0}, step=1)
+            tracker.finish()
+            assert self.read(tmp_path).runs == number
+        with pytest.raises(NotStartedError, match="trackio"):
+            tracker.log({"m": 1.0}, step=1)
+
+    def test_init_kwargs_reach_the_sdk(self, tmp_path: Path) -> None:
+        """The constructor's keyword arguments go to `trackio.init` and win over what is derived."""
+        kwargs = {"project": "other", "group": "g", "config": {"a": 1}, "auto_log_cpu": False}
+        tracker = TrackioTracker.for_run("digits", "run", tmp_path, kwargs)
+        tracker.start()
+        run = tracker.tracker
+        assert (run.project, run.name, run.group) == ("other", "run", "g")
+        tracker.log({"m": 1.0})
+        tracker.finish()
+        assert self.read(tmp_path).config == {"a": 1}
+
+    def test_no_dashboard_in_a_notebook(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Trackio would start a server in a notebook; the tracker does not let it unless `embed` is given."""
+        shown: list[str] = []
+        monkeypatch.setattr("trackio.utils.is_in_notebook", lambda: True)
+        monkeypatch.setattr("trackio.show", lambda project, **_: shown.append(project))
+        for kwargs in ({}, {"embed": True}):
+            tracker = TrackioTracker(f"notebook-{len(kwargs)}", auto_log_cpu=False, **kwargs)
+            tracker.start()
+            tracker.finish()
+        assert shown == ["notebook-1"]
+
+
+def test_nothing_is_asked_on_a_terminal(on_terminal: Callable[[str], str]) -> None:
+    """A local run needs no credentials; without them it starts, writes below the home directory and ends."""
+    code = (
+        "from accel_track.trackers.trackio import TrackioTracker\n"
+        "assert TrackioTracker.not_configured({}) is None\n"
+        "tracker = TrackioTracker('p')\n"
+        "tracker.start(); tracker.log({'m': 1.0}, step=0); tracker.finish()\n"
+        "from trackio.utils import TRACKIO_DIR\n"
+        "print('STORED', (TRACKIO_DIR / 'p.db').exists())\n"
+    )
+    assert "STORED True" in on_terminal(code)
+
+
+def test_a_start_that_fails_leaves_nothing_open() -> None:
+    """A project's name that Trackio does not take raises its own error, and the tracker is not started."""
+    tracker = TrackioTracker("registry-p")
+    with pytest.raises(ValueError, match="reserved"):
+        tracker.start()
+    assert not tracker.started

@@ -1,0 +1,347 @@
+"""Weights & Biases offline, read back from the transaction log that `wandb sync` would upload."""
+
+import json
+import os
+import struct
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import wandb
+from PIL import Image
+from wandb.proto import wandb_internal_pb2
+
+from accel_track.errors import NotStartedError
+from accel_track.testing import Readback, TrackerContract
+from accel_track.trackers.wandb import STEP, WandBTracker
+
+BLOCK = 32768
+"""Records never cross a block of this many bytes without being split."""
+
+
+def decoded(path: Path) -> list[Any]:
+    """Decode a `.wandb` file, a LevelDB log of protobuf records, as far as it is written."""
+    content = path.read_bytes()
+    position, part, found = 7, b"", []
+    while position + 7 <= len(content):
+        left = BLOCK - position % BLOCK
+        if left < 7:
+            position += left
+            continue
+        _, size, kind = struct.unpack("<IHB", content[position : position + 7])
+        if kind == 0 or position + 7 + size > len(content):
+            break
+        part = (part if kind in (3, 4) else b"") + content[position + 7 : position + 7 + size]
+        if kind in (1, 4):
+            record = wandb_internal_pb2.Record()
+            record.ParseFromString(part)
+            found.append(record)
+        position += 7 + size
+    return found
+
+
+def records(path: Path) -> list[Any]:
+    """Decode the file of a finished run. `Run.finish` returns a moment before wandb's service has written all of it."""
+    end = time.monotonic() + 20
+    while not any(record.HasField("exit") for record in decoded(path)):
+        assert time.monotonic() < end, f"no end of the run in {path}"
+        time.sleep(0.01)
+    return decoded(path)
+
+
+def items(message: Any) -> dict[str, Any]:
+    """Decode key-value items; names of nested ones are joined with "|"."""
+    return {item.key or "|".join(item.nested_key): json.loads(item.value_json) for item in message}
+
+
+def rows(folder: Path) -> list[dict[str, Any]]:
+    """Return the history of the only run, row by row."""
+    (path,) = folder.rglob("*.wandb")
+    return [items(record.history.item) for record in records(path) if record.HasField("history")]
+
+
+class TestWandB(TrackerContract):
+    tracker_class = WandBTracker
+    nested_config = True
+
+    def make(self, folder: Path) -> WandBTracker:
+        return WandBTracker("contract", dir=str(folder))
+
+    def read(self, folder: Path) -> Readback:
+        paths = sorted(folder.rglob("*.wandb"))
+        stored = Readback(runs=len(paths))
+        for record in records(paths[0]):
+            if record.HasField("run"):
+                stored.project, stored.run_name = record.run.project, record.run.display_name
+                stored.config |= items(record.run.config.update)
+            elif record.HasField("config"):
+                stored.config |= items(record.config.update)
+            elif record.HasField("history"):
+                self.add_row(stored, items(record.history.item), paths[0].parent / "files")
+        return stored
+
+    def add_row(self, stored: Readback, row: dict[str, Any], files: Path) -> None:
+        step = row.get(STEP)
+        media: dict[str, dict[str, Any]] = defaultdict(dict)
+        for key, value in row.items():
+            name, _, field = key.partition("|")
+            if field:
+                media[name][field] = value
+            elif isinstance(value, str):
+                stored.texts.setdefault(key, []).append(value)
+            elif key not in ("_step", "_runtime", "_timestamp", STEP):
+                stored.metrics.setdefault(key, []).append((step, value))
+        for name, fields in media.items():
+            if fields["_type"] == "images/separated":
+                stored.images[name] = [Image.open(files / path).size[::-1] for path in fields["filenames"]]
+            elif fields["_type"] == "table-file":
+                stored.tables[name] = json.loads((files / fields["path"]).read_text())["data"]
+
+    def test_steps_in_any_order(self, tmp_path: Path) -> None:
+        """Every value arrives with its step when evaluation goes back to lower steps, and when a step comes twice."""
+        steps = [1, 3, 0, 1, 3, 3, 5, 7, 2, 3, 7]
+        _, stored = self.written(tmp_path, *[({"m": float(i)}, step) for i, step in enumerate(steps)])
+        assert stored.metrics["m"] == [(step, float(i)) for i, step in enumerate(steps)]
+
+    def test_the_step_is_the_axis_of_all_charts(self, tmp_path: Path) -> None:
+        """The file defines the step's field as x-axis, once; rows without a step get the last one from wandb."""
+        _, stored = self.written(tmp_path, ({"a": 1.0}, None), ({"a": 2.0}, 4), ({"a": 3.0}, None), ({"a": 4.0}, 5))
+        (path,) = tmp_path.rglob("*.wandb")
+        metrics = [record.metric for record in records(path) if record.HasField("metric")]
+        assert [(one.name, one.glob_name, one.step_metric) for one in metrics if one.name or one.glob_name] == [
+            (STEP, "", ""),
+            ("", "*", STEP),
+        ] + [("a", "", STEP)] * (len(metrics) - 2)
+        assert stored.metrics["a"] == [(None, 1.0), (4, 2.0), (4, 3.0), (5, 4.0)]
+
+    def test_names_that_wandb_keeps_for_itself(self, tmp_path: Path) -> None:
+        """They are stored under names of their own, apart from each other and from the names they get."""
+        names = ["", "_step", "_runtime", "user_step"]
+        _, stored = self.written(tmp_path, ({name: float(i + 10) for i, name in enumerate(names)}, 0))
+        assert sorted(value for ((_, value),) in stored.metrics.values()) == [10, 11, 12, 13]
+        assert stored.metrics["user_step"] == [(0, 13)]
+
+    def test_sdk_objects_pass_through(self, tmp_path: Path) -> None:
+        """Arrays, `wandb` objects and lists reach wandb in the row of the numbers beside them."""
+        values = {"n": 1.0, "h": wandb.Histogram([1, 2, 2]), "a": np.zeros(100), "l": [1, 2]}
+        values["i"] = wandb.Image(np.zeros((4, 3)))
+        tracker, _ = self.written(tmp_path, (values, 0))
+        (row,) = rows(tmp_path)
+        assert not tracker.dropped
+        assert (row["n"], row["l"], row["h|_type"], row["a|_type"]) == (1.0, [1, 2], "histogram", "histogram")
+        assert row["i|_type"] == "image-file"
+
+    def test_one_bad_value_loses_no_other(self, tmp_path: Path) -> None:
+        """What wandb cannot convert is dropped; SDK objects beside it are stored."""
+        tracker = self.make(tmp_path)
+        tracker.start()
+        with pytest.warns(UserWarning, match="'(bad|none|empty)'"):
+            tracker.log({"bad": object(), "none": None, "empty": {}, "n": 1.0, "h": wandb.Histogram([1, 2])}, step=3)
+        tracker.finish()
+        assert tracker.dropped == {"bad": 1, "none": 1, "empty": 1}
+        first, second = rows(tmp_path)
+        assert (first["n"], first[STEP]) == (1.0, 3)
+        assert (second["h|_type"], second[STEP]) == ("histogram", 3)
+
+    def test_native_images_in_lists(self, tmp_path: Path) -> None:
+        """`wandb.Image` objects, alone or beside arrays, are stored as they are."""
+        tracker = self.make(tmp_path)
+        tracker.start()
+        one = wandb.Image(np.zeros((4, 3)))
+        tracker.log_images({"mixed": [one, np.zeros((3, 6, 5))], "one": wandb.Image(np.zeros((2, 2)))})
+        tracker.log_images({"thin": np.zeros((1, 7))})
+        tracker.finish()
+        assert self.read(tmp_path).images == {"mixed": [(4, 3), (6, 5)], "one": [(2, 2)], "thin": [(1, 7)]}
+
+    def test_pixels_are_what_was_given(self, tmp_path: Path) -> None:
+        """Neither the order of channels nor the range of values changes."""
+        pixels = np.array([[[10, 20, 30], [40, 50, 60]]], np.uint8)
+        tracker = self.make(tmp_path)
+        tracker.start()
+        tracker.log_images({"a": pixels})
+        tracker.finish()
+        self.read(tmp_path)
+        (path,) = tmp_path.rglob("*.png")
+        assert np.asarray(Image.open(path)).tolist() == pixels.tolist()
+
+    def test_two_trackers_are_two_runs(self, tmp_path: Path) -> None:
+        """Two trackers at a time write to runs of their own."""
+        one, other = self.make(tmp_path / "one"), self.make(tmp_path / "other")
+        one.start()
+        other.start()
+        one.log({"m": 1.0}, step=1)
+        other.log({"m": 2.0}, step=1)
+        one.finish()
+        other.log({"m": 3.0}, step=2)
+        other.finish()
+        assert self.read(tmp_path / "one").metrics["m"] == [(1, 1.0)]
+        assert self.read(tmp_path / "other").metrics["m"] == [(1, 2.0), (2, 3.0)]
+
+    def test_configuration_without_any_log(self, tmp_path: Path) -> None:
+        """The offline run's file has the hyperparameters, changed ones with the last value."""
+        tracker = self.make(tmp_path)
+        tracker.start()
+        tracker.store_init_configuration({"lr": 0.1, "inner": {"a": 1}})
+        tracker.store_init_configuration({"lr": 0.2})
+        tracker.finish()
+        config = self.read(tmp_path).config
+        assert (config["lr"], config["inner"]) == (0.2, {"a": 1})
+
+    def test_whole_life_in_a_worker_thread(self, tmp_path: Path, in_worker: Callable[..., Any]) -> None:
+        """Start, log and finish work off the main thread."""
+        stored = in_worker(lambda: self.written(tmp_path, ({"m": 1.0}, 7))[1])
+        assert stored.metrics["m"] == [(7, 1.0)]
+
+    def test_starting_again_makes_a_new_run(self, tmp_path: Path) -> None:
+        """A finished tracker takes no values until it is started again, and defines the axis again then."""
+        tracker = self.make(tmp_path)
+        tracker.start()
+        tracker.log({"m": 1.0}, step=1)
+        tracker.finish()
+        with pytest.raises(NotStartedError, match="wandb"):
+            tracker.log({"m": 1.0}, step=1)
+        tracker.start()
+        tracker.log({"m": 1.0}, step=1)
+        tracker.finish()
+        for path in tmp_path.rglob("*.wandb"):
+            assert any(record.metric.glob_name == "*" for record in records(path))
+        assert self.read(tmp_path).runs == 2
+
+    def test_init_kwargs_reach_the_sdk(self, tmp_path: Path) -> None:
+        """The constructor's keyword arguments go to `wandb.init` and win over what is derived."""
+        kwargs = {"project": "other", "tags": ["a"], "notes": "n", "dir": str(tmp_path / "mine")}
+        tracker = WandBTracker.for_run("digits", "run", tmp_path / "given", kwargs)
+        tracker.start()
+        run = tracker.tracker
+        assert (run.project, run.name, run.notes, run.tags) == ("other", "run", "n", ("a",))
+        tracker.finish()
+        assert list((tmp_path / "mine").rglob("*.wandb"))
+        assert not (tmp_path / "given").exists()
+
+    def test_the_environment_wins_over_the_directory(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """`WANDB_DIR` is left to wandb."""
+        assert WandBTracker.for_run("p", None, "given", {}).init_kwargs == {"dir": "given"}
+        monkeypatch.setenv("WANDB_DIR", "elsewhere")
+        assert WandBTracker.for_run("p", None, "given", {}).init_kwargs == {}
+
+
+KEY = "k" * 40
+
+
+class TestNotConfigured:
+    @pytest.fixture(autouse=True)
+    def _nothing_set(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        for variable in [name for name in os.environ if name.startswith("WANDB_") or name == "NETRC"]:
+            monkeypatch.delenv(variable)
+        monkeypatch.setenv("HOME", str(tmp_path))
+        # What earlier tests made wandb load is none of this test's environment.
+        monkeypatch.delitem(sys.modules, "wandb.sdk.wandb_setup", raising=False)
+
+    def test_nothing_is_set(self) -> None:
+        missing = WandBTracker.not_configured({})
+        assert missing is not None
+        assert "WANDB_API_KEY" in missing
+        assert "WANDB_MODE=offline" in missing
+
+    @pytest.mark.parametrize(
+        ("variable", "value"),
+        [
+            ("WANDB_API_KEY", KEY),
+            ("WANDB_IDENTITY_TOKEN_FILE", "token"),
+            ("WANDB_MODE", "offline"),
+            ("WANDB_MODE", "disabled"),
+            ("SM_TRAINING_ENV", "{}"),
+        ],
+    )
+    def test_variables(self, monkeypatch: pytest.MonkeyPatch, variable: str, value: str) -> None:
+        monkeypatch.setenv(variable, value)
+        assert WandBTracker.not_configured({}) is None
+
+    def test_an_argument_wins_over_the_environment(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("WANDB_MODE", "offline")
+        assert WandBTracker.not_configured({"mode": "online"}) is not None
+
+    @pytest.mark.parametrize(
+        "kwargs",
+        [
+            {"mode": "offline"},
+            {"settings": {"mode": "offline"}},
+            {"settings": {"api_key": KEY}},
+            {"settings": wandb.Settings(mode="disabled")},
+            {"settings": wandb.Settings(api_key=KEY)},
+        ],
+    )
+    def test_arguments(self, kwargs: dict[str, Any]) -> None:
+        assert WandBTracker.not_configured(kwargs) is None
+
+    def test_settings_without_credentials(self) -> None:
+        assert WandBTracker.not_configured({"settings": wandb.Settings(project="p")}) is not None
+
+    @pytest.mark.parametrize("host", ["api.wandb.ai", "api.forge.coreweave.com"])
+    @pytest.mark.parametrize("name", [".netrc", "_netrc"])
+    def test_netrc(self, tmp_path: Path, host: str, name: str) -> None:
+        (tmp_path / name).write_text(f"machine {host}\n  login user\n  password {KEY}\n")
+        assert WandBTracker.not_configured({}) is None
+
+    def test_netrc_of_another_server(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        path = tmp_path / "keys"
+        path.write_text(f"machine wandb.example.org\n  login user\n  password {KEY}\n")
+        monkeypatch.setenv("NETRC", str(path))
+        assert WandBTracker.not_configured({}) is not None
+        monkeypatch.setenv("WANDB_BASE_URL", "https://wandb.example.org")
+        assert WandBTracker.not_configured({}) is None
+
+    @pytest.mark.parametrize("line", ["mode = offline", f"api_key = {KEY}"])
+    @pytest.mark.parametrize("place", [".config/wandb/settings", "cwd/wandb/settings", "own/settings"])
+    def test_settings_files(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str, line: str) -> None:
+        if place == "own/settings":
+            monkeypatch.setenv("WANDB_CONFIG_DIR", str(tmp_path / "own"))
+        (tmp_path / place).parent.mkdir(parents=True)
+        (tmp_path / place).write_text(f"[default]\n{line}\n")
+        assert WandBTracker.not_configured({}) is None
+
+    @pytest.mark.parametrize("content", ["no section", "[other]\nmode = offline", "[default]\nmode = online"])
+    def test_files_that_hold_nothing_of_use(self, tmp_path: Path, content: str) -> None:
+        (tmp_path / "cwd" / "wandb").mkdir()
+        (tmp_path / "cwd" / "wandb" / "settings").write_text(content)
+        (tmp_path / ".netrc").write_text("machine")
+        assert WandBTracker.not_configured({}) is not None
+
+
+def test_a_login_in_this_process_is_seen(on_terminal: Callable[[str], str]) -> None:
+    """`wandb.login(key=…)` counts, also where it can write no netrc."""
+    code = (
+        "import wandb; from accel_track.trackers.wandb import WandBTracker as T\n"
+        "assert T.not_configured({}) is not None\n"
+        f"wandb.setup(wandb.Settings(api_key={KEY!r}, silent=True, mode='online'))\n"
+        "print('NOW', T.not_configured({}))\n"
+        "wandb.teardown()\n"
+    )
+    assert "NOW None" in on_terminal(code)
+
+
+def test_nothing_is_asked_on_a_terminal(on_terminal: Callable[[str], str]) -> None:
+    """Without credentials `start` raises at once what to set, where wandb itself would wait for a key to be typed."""
+    code = (
+        "from accel_track.trackers.wandb import WandBTracker\n"
+        "from accel_track.errors import NotConfiguredError\n"
+        "try:\n    WandBTracker('p').start()\n"
+        "except NotConfiguredError as error:\n    print('RAISED', error)\n"
+    )
+    shown = on_terminal(code)
+    assert "RAISED wandb: no credentials" in shown
+    assert "WANDB_API_KEY" in shown
+    assert "WANDB_MODE=offline" in shown
+
+
+def test_a_start_that_fails_leaves_nothing_open(tmp_path: Path) -> None:
+    """A wrong argument raises wandb's own error, and the tracker is not started."""
+    tracker = WandBTracker("p", dir=str(tmp_path), nonsense=1)
+    with pytest.raises(TypeError, match="nonsense"):
+        tracker.start()
+    assert not tracker.started

@@ -1,0 +1,59 @@
+"""What a user sees who installed no backend: run by `tox -e core`, in an environment that has none."""
+
+import importlib.util
+import sys
+import warnings
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from accel_track import Accelerator, AccelTrackLogger
+from accel_track.cli import app
+from accel_track.errors import AccelTrackWarning, MissingPackageError
+from accel_track.registry import LOGGER_TYPE_TO_CLASS, get_available_trackers
+
+BACKENDS = sorted(set(LOGGER_TYPE_TO_CLASS) - {"tensorboard"})
+
+
+def test_this_environment_has_no_backend() -> None:
+    installed = [name for name in BACKENDS if importlib.util.find_spec(LOGGER_TYPE_TO_CLASS[name].sdk or name)]
+    assert not installed, f"these tests are for an environment without {installed}"
+    assert get_available_trackers() == ["tensorboard"]
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+def test_a_missing_backend_is_skipped_with_its_command(name: str, tmp_path: Path) -> None:
+    install = LOGGER_TYPE_TO_CLASS[name].install
+    with pytest.warns(AccelTrackWarning, match=f"{name}: skipped") as caught:
+        accelerator = Accelerator(log_with=[name, "tensorboard"], project_dir=tmp_path, cpu=True)
+    assert str(caught[0].message).endswith(f'install it with: "{sys.executable}" -m pip install "{install}"')
+    accelerator.init_trackers("digits", config={"lr": 0.1}, init_kwargs={name: {}})
+    accelerator.log({"loss": 1.0}, step=0)
+    assert [tracker.name for tracker in accelerator.trackers] == ["tensorboard"]
+    accelerator.end_training()
+    assert list(tmp_path.glob("digits/events.out.tfevents.*"))
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+def test_starting_a_tracker_whose_sdk_is_missing_says_how_to_install_it(name: str, tmp_path: Path) -> None:
+    cls = LOGGER_TYPE_TO_CLASS[name]
+    tracker = cls.for_run("digits", "first", tmp_path, {})
+    with pytest.raises(MissingPackageError, match=f"{name}: the package .* is missing; install it with: .*pip install"):
+        tracker.start()
+    assert not tracker.started
+
+
+def test_all_is_tensorboard(tmp_path: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", AccelTrackWarning)
+        logger = AccelTrackLogger("all", save_dir=tmp_path)
+    assert [tracker.name for tracker in logger.trackers] == ["tensorboard"]
+    logger.finish()
+
+
+def test_the_demo_says_what_it_needs() -> None:
+    result = CliRunner().invoke(app, ["demo"])
+    assert result.exit_code == 2
+    assert "demo: missing sklearn, mlflow, plotext" in result.output
+    assert 'pip install "accel-track[demo]"' in result.output

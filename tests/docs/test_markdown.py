@@ -1,0 +1,30 @@
+"""Every Python block of the README and the documentation runs, and prints what it says."""
+
+import re
+from pathlib import Path
+
+import pytest
+from pytest_examples import CodeExample, EvalExample, find_examples
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+BLOCKS = [block for block in find_examples(*PAGES) if block.prefix == "python"]
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("example", BLOCKS, ids=lambda example: f"{example.path.name}:{example.start_line}")
+@pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning")  # Lightning's advice to small examples
+def test_block(example: CodeExample, eval_example: EvalExample) -> None:
+    if "#>" in example.source:
+        eval_example.run_print_check(example)
+    else:
+        eval_example.run(example)
+
+
+def test_pages_have_blocks_and_links_that_exist() -> None:
+    assert len(BLOCKS) >= 8
+    for page in PAGES:
+        for target in re.findall(r"\]\((?!https?://)([^)#]+)", page.read_text(encoding="utf-8")):
+            assert (page.parent / target).exists(), f"{page.name} links to {target}, which is not there"
