@@ -137,6 +137,9 @@ class Run:
         if not self.finished:
             self.finished = True
             atexit.unregister(self._finish_quietly)
+            # Last started, first finished: SDKs that capture the terminal each put back what they found there, and in
+            # another order Comet's and SwanLab's captures end up calling each other.
+            self.trackers.reverse()
             self._each(_release)
 
     def _finish_quietly(self) -> None:

@@ -16,9 +16,13 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pytest
+import torch
+from lightning.pytorch import LightningModule, Trainer
+from torch.utils.data import DataLoader, TensorDataset
 
 from accel_track.accelerator import Accelerator
 from accel_track.errors import AccelTrackWarning
+from accel_track.lightning import AccelTrackLogger
 from accel_track.trackers.base import GeneralTracker
 
 
@@ -224,7 +228,6 @@ class TrackerContract:
 
     def test_scalars_of_every_kind(self, tmp_path: Path) -> None:
         """NumPy scalars, 0-d arrays and tensors, bfloat16 too, are stored as numbers."""
-        torch = pytest.importorskip("torch")
         values = {
             "int": 3,
             "bool": True,
@@ -284,7 +287,7 @@ class TrackerContract:
             for step in range(3):
                 tracker.log({"thing": object(), "loss": 0.5}, step=step)
         tracker.finish()
-        assert tracker.dropped["thing"] == 3  # noqa: PLR2004
+        assert tracker.dropped["thing"] == 3
         assert len([one for one in caught if "'thing'" in str(one.message)]) == 1
         assert [step for step, _ in self.points(self.read(tmp_path), "loss")] == [0, 1, 2]
 
@@ -418,6 +421,54 @@ class TrackerContract:
         stored = self.read(tmp_path)
         assert (stored.project, stored.run_name) == ("digits", "version_3")
 
+    def test_a_forgotten_end_loses_nothing(self, tmp_path: Path) -> None:
+        """A program that ends, or fails, without `end_training` leaves a complete run."""
+        name = self.tracker_class.name
+        kwargs = {key: value for key, value in self.init_kwargs(tmp_path).items() if type(value) in (bool, int, str)}
+        code = (
+            "from accel_track import Accelerator\n"
+            f"accelerator = Accelerator(log_with={name!r}, project_dir={str(tmp_path)!r}, cpu=True)\n"
+            f"accelerator.init_trackers('digits', config={{'lr': 0.25}}, init_kwargs={{{name!r}: {kwargs!r}}})\n"
+            "for step in range(5):\n    accelerator.log({'loss': 0.5 * step}, step=step)\n"
+            "raise SystemExit(3)\n"
+        )
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=90, check=False)
+        assert done.returncode == 3, done.stderr
+        assert "Traceback" not in done.stderr
+        stored = self.read(tmp_path)
+        assert self.points(stored, "loss") == [(step, 0.5 * step) for step in range(5)]
+        assert _same(stored.config["lr"], 0.25)
+
+    def test_fit_and_test_of_a_trainer_are_one_run(self, tmp_path: Path) -> None:
+        """Under Lightning's Trainer, metrics of all stages and hyperparameters reach one run; nothing is dropped."""
+        name = self.tracker_class.name
+        kwargs = {name: self.init_kwargs(tmp_path)}
+        logger = AccelTrackLogger(name, name="digits", version="first", save_dir=tmp_path, init_kwargs=kwargs)
+        trainer = Trainer(
+            max_epochs=1,
+            limit_val_batches=2,
+            log_every_n_steps=2,
+            logger=logger,
+            accelerator="cpu",
+            enable_checkpointing=False,
+            enable_model_summary=False,
+            enable_progress_bar=False,
+        )
+        module = _Module()
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", AccelTrackWarning)
+            trainer.fit(module, _batches(), _batches())
+            trainer.test(module, _batches(), verbose=False)
+            logger.finish()
+        stored = self.read(tmp_path)
+        assert (stored.project, stored.run_name, stored.runs) == ("digits", "first", 1)
+        assert [step for step, _ in self.points(stored, "loss")] == [1, 3, 5, 7]
+        assert [step for step, _ in self.points(stored, "val/loss")] == [7]
+        assert self.points(stored, "late") == [(7, 3.0)]
+        assert self.points(stored, "final") == [(8, 5.0)]
+        assert _same(stored.config["lr"], 0.25)
+        assert _same(stored.config["layers"], [1, 2])
+
     @pytest.mark.parametrize(
         ("shape", "size"),
         [((8, 6), (8, 6)), ((8, 6, 3), (8, 6)), ((3, 8, 6), (8, 6)), ((1, 8, 6), (8, 6))],
@@ -425,7 +476,6 @@ class TrackerContract:
     )
     def test_images(self, tmp_path: Path, shape: tuple[int, ...], size: tuple[int, int]) -> None:
         """One image or a list of images, channels first or last, arrays or tensors, is stored as images."""
-        torch = pytest.importorskip("torch")
         if not hasattr(self.tracker_class, "log_images"):
             pytest.skip(f"{self.tracker_class.name} has no log_images")
         pixels = np.linspace(0, 1, math.prod(shape), dtype=np.float32).reshape(shape)
@@ -453,8 +503,37 @@ class TrackerContract:
             assert [[str(cell) for cell in row] for row in stored[name]] == [["1", "x"], ["2", "y"]], name
 
 
+class _Module(LightningModule):
+    def __init__(self, lr: float = 0.25, layers: tuple[int, ...] = (1, 2)) -> None:
+        super().__init__()
+        self.save_hyperparameters()
+        self.layer = torch.nn.Linear(1, 1)
+
+    def training_step(self, batch: list[torch.Tensor]) -> torch.Tensor:
+        loss: torch.Tensor = self.layer(batch[0]).square().mean()
+        self.log("loss", loss)
+        return loss
+
+    def on_train_epoch_end(self) -> None:
+        self.log("late", 3.0)
+
+    def validation_step(self, batch: list[torch.Tensor]) -> None:
+        self.log("val/loss", self.layer(batch[0]).square().mean())
+
+    def test_step(self, batch: list[torch.Tensor]) -> None:
+        self.log("final", 5.0)
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.SGD(self.parameters(), lr=0.01)
+
+
+def _batches() -> DataLoader[Any]:
+    """Return 8 batches of one sample: training steps 0 to 7."""
+    return DataLoader(TensorDataset(torch.linspace(0, 1, 8)[:, None]), batch_size=1)
+
+
 def _same(stored: Any, given: Any) -> bool:
-    """Compare hyperparameters: numbers as numbers, the rest as text without quotes, as many backends store only text."""
+    """Compare hyperparameters: numbers as numbers, the rest as text without quotes, which is all that many store."""
     if isinstance(stored, (int, float)) and isinstance(given, (int, float)):
         return float(stored) == float(given)
     texts = [str(value).replace("'", '"').replace(" ", "").strip('"').lower() for value in (stored, given)]

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 _LARGEST_ARRAY = 1000
+_BEYOND_FLOATS = 2**1024 - 2**970
 _PLAIN = frozenset((bool, int, float, str, type(None)))
 
 
@@ -51,13 +52,13 @@ def leaves(values: Mapping[str, Any], separator: str = "/", prefix: str = "") ->
 
 
 def is_number(value: Any) -> bool:
-    """Whether `value` is a real number as SDKs take it: an int, a float or a bool."""
-    return isinstance(value, (int, float))
+    """Whether `value` is a real number as SDKs take it: a float, a bool, or an int that a float can hold."""
+    return isinstance(value, float) or (isinstance(value, int) and abs(value) < _BEYOND_FLOATS)
 
 
 def finite(value: Any) -> bool:
     """Whether `value` is a number other than NaN and ±inf."""
-    return isinstance(value, int) or (isinstance(value, float) and math.isfinite(value))
+    return is_number(value) and math.isfinite(value)
 
 
 def storable(value: Any) -> Any:  # noqa: PLR0911 - one line per kind of value

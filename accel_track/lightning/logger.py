@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+import sys
 import time
 from argparse import Namespace
 from collections.abc import Mapping
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from lightning.fabric.loggers.logger import _DummyExperiment
-from lightning.pytorch.loggers import CSVLogger, Logger
+from lightning.pytorch.loggers import Logger
 
 from accel_track.noop import NoOp
 from accel_track.registry import LogWith, build, select
@@ -22,11 +23,21 @@ from accel_track.trackers.base import GeneralTracker
 from accel_track.values import check_config, check_name
 
 _log = logging.getLogger(__name__)
-_SECONDS_BETWEEN_SAVES = 5.0
+_SECONDS_BETWEEN_SAVES = 30.0
 
 
 class NoOpExperiment(NoOp, _DummyExperiment):  # type: ignore[misc]  # takes any key, not only an index
     """What `experiment` is off rank zero: Lightning recognises it, and everything on it does nothing."""
+
+
+def _be_recognised() -> None:
+    """Make `Trainer.log_dir` a logger's own `log_dir`: it is for its TensorBoardLogger and CSVLogger only.
+
+    Lightning has two import names with classes of their own; whichever the program has imported is served.
+    """
+    for name in ("lightning.pytorch.loggers", "pytorch_lightning.loggers"):
+        if (loggers := sys.modules.get(name)) is not None:
+            loggers.CSVLogger.register(AccelTrackLogger)
 
 
 class AccelTrackLogger(Logger):
@@ -63,6 +74,7 @@ class AccelTrackLogger(Logger):
     ) -> None:
         """Check the arguments; nothing starts yet."""
         super().__init__()
+        _be_recognised()
         if version is not None and not isinstance(version, int):
             check_name(version, "version")
         self._name = check_name(name, "name")
@@ -204,7 +216,7 @@ class AccelTrackLogger(Logger):
             self.open().store_configuration(params)
 
     def save(self) -> None:
-        """Flush the trackers, at most every 5 seconds: Lightning calls this after every `log_metrics`."""
+        """Flush the trackers, at most every 30 seconds: Lightning calls this after every `log_metrics`."""
         now = time.monotonic()
         if self._run is not None and now - self._saved_at > _SECONDS_BETWEEN_SAVES:
             self._saved_at = now
@@ -233,7 +245,3 @@ class AccelTrackLogger(Logger):
     def __getstate__(self) -> dict[str, Any]:
         """Leave the run behind: a copy in another process starts or joins its own."""
         return {**self.__dict__, "_run": None}
-
-
-# Trainer.log_dir is a logger's own `log_dir` only for instances of its TensorBoardLogger and CSVLogger.
-CSVLogger.register(AccelTrackLogger)

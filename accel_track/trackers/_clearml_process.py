@@ -1,4 +1,4 @@
-"""Look after the process around ClearML: its credentials, its reporting, and the handlers of signals."""
+"""Look after the process around ClearML: its credentials, its reporting, its signals and its child processes."""
 
 from __future__ import annotations
 
@@ -62,9 +62,8 @@ def tune(clearml: Any) -> None:
 def signal_handlers_kept() -> Iterator[None]:
     """Undo that `Task.init` replaces all handlers of signals, and `Task.close` those that the user set in between.
 
-    With ClearML's handlers, Ctrl-C would lose what is not sent yet, a crash in C code would hang, and a handler of the
-    user's for SIGTERM would run twice, after the task is closed. Where nobody handles SIGTERM, ClearML's own stays: it
-    closes the task. Off the main thread, neither ClearML nor anybody else can set handlers.
+    ClearML's handlers swallow SIGTERM where nobody else handles it, run a handler of the user's twice, after the task
+    is closed, and let a crash in C code hang. Off the main thread, neither ClearML nor anybody else can set handlers.
     """
     before = {number: signal.getsignal(number) for number in signal.valid_signals()}
     try:
@@ -73,6 +72,16 @@ def signal_handlers_kept() -> Iterator[None]:
         if threading.current_thread() is threading.main_thread():
             for number, handler in before.items():
                 foreign = handler is None or str(getattr(handler, "__module__", "")).startswith("clearml")
-                unhandled = number == signal.SIGTERM and handler == signal.SIG_DFL
-                if not (foreign or unhandled or signal.getsignal(number) == handler):
+                if not foreign and signal.getsignal(number) != handler:
                     signal.signal(number, handler)
+
+
+def forget_closed_task() -> None:
+    """Remove the variable in which `Task.close` leaves the process's id.
+
+    Programs started later would take themselves for parts of this one, and `Task.init` would give them a stub that
+    takes everything and stores nothing. With a task's id behind the colon, they are meant to join that task.
+    """
+    for name in ("CLEARML_PROC_MASTER_ID", "TRAINS_PROC_MASTER_ID"):
+        if os.environ.get(name, "").endswith(":"):
+            del os.environ[name]

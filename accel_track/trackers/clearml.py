@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from accel_track.errors import NotConfiguredError
 from accel_track.media import images, rows
-from accel_track.trackers._clearml_process import has_credentials, signal_handlers_kept, tune, variable
+from accel_track.trackers._clearml_process import (
+    forget_closed_task,
+    has_credentials,
+    signal_handlers_kept,
+    tune,
+    variable,
+)
 from accel_track.trackers.base import on_main_process
 from accel_track.trackers.names import hashed_name
 from accel_track.trackers.sdk import SDKTracker
@@ -40,7 +46,7 @@ class ClearMLTracker(SDKTracker):
     name = "clearml"
     requires_logging_directory = False
     sdk = "clearml"
-    install = "clearml>=2.0"
+    install = "clearml>=2.1"
 
     def __init__(self, run_name: str | None = None, **kwargs: Any) -> None:
         """Keep the arguments for `start`."""
@@ -82,6 +88,7 @@ class ClearMLTracker(SDKTracker):
         self._close_at_end = task is None
         if task is None:
             tune(clearml)
+            forget_closed_task()
             kwargs = {"auto_connect_frameworks": False, "auto_connect_arg_parser": False, **self.init_kwargs}
             continued = kwargs.get("continue_last_task")
             if continued is None:
@@ -176,6 +183,7 @@ class ClearMLTracker(SDKTracker):
             if self._close_at_end:
                 with signal_handlers_kept():
                     task.close()
+                forget_closed_task()
 
 
 def _title_and_series(name: str) -> tuple[str, str]:

@@ -53,7 +53,7 @@ class CometMLTracker(SDKTracker):
     name = "comet_ml"
     requires_logging_directory = False
     sdk = "comet_ml"
-    install = "comet-ml>=3.49"
+    install = "comet-ml>=3.58"
 
     def __init__(self, run_name: str, **kwargs: Any) -> None:
         """Keep the arguments for `start`."""

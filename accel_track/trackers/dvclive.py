@@ -39,7 +39,7 @@ class DVCLiveTracker(SDKTracker):
     name = "dvclive"
     requires_logging_directory = False
     sdk = "dvclive"
-    install = "dvclive>=3.48"
+    install = "dvclive>=3.49"
 
     def __init__(self, run_name: str | None = None, live: Any = None, **kwargs: Any) -> None:
         """Keep the arguments for `start`."""

@@ -53,7 +53,7 @@ class MLflowTracker(SDKTracker):
     name = "mlflow"
     requires_logging_directory = False
     sdk = "mlflow"
-    install = "mlflow>=3.1"
+    install = "mlflow>=3.17"
 
     def __init__(
         self,

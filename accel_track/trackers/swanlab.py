@@ -47,6 +47,7 @@ class SwanLabTracker(SDKTracker):
         self.run_name = run_name
         self.init_kwargs = kwargs
         self._series: dict[str, tuple[str, Any]] = {}
+        self._newest: dict[str, tuple[int, Any]] = {}
 
     @classmethod
     def for_run(
@@ -95,7 +96,7 @@ class SwanLabTracker(SDKTracker):
         if (missing := self.not_configured(self.init_kwargs)) is not None:
             message = f"{self.name}: {missing}"
             raise NotConfiguredError(message)
-        self._series = {}
+        self._series, self._newest = {}, {}
         self.native = swanlab.init(**{"project": self.run_name, **self.init_kwargs})
 
     @on_main_process
@@ -128,10 +129,14 @@ class SwanLabTracker(SDKTracker):
             self.drop(key, value, f"SwanLab has this name as {first} already and takes no {kind}")
         elif step is None:
             return True
+        elif self._newest.get(name) == (step, value):
+            return False  # SwanLab has it: Lightning logs the same epoch with every group of metrics
         elif step in steps:
             self.drop(key, value, f"SwanLab keeps the first value of a step and has one for step {step}")
         else:
             steps.add(step)
+            if is_number(value):
+                self._newest[name] = step, value
             return True
         return False
 

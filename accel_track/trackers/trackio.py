@@ -49,7 +49,7 @@ class TrackioTracker(SDKTracker):
         cls,
         project: str,
         run_name: str | None,
-        directory: str | os.PathLike[str] | None,  # noqa: ARG003 - Trackio's folder cannot be set once it is imported
+        directory: str | os.PathLike[str] | None,
         init_kwargs: dict[str, Any],
     ) -> Self:
         """Leave the place of the data to Trackio."""
@@ -64,9 +64,7 @@ class TrackioTracker(SDKTracker):
         trackio = self.import_sdk()
         run = trackio.init(**{"project": self.run_name, "embed": False, **self.init_kwargs})
         if self.init_kwargs.get("resume", "never") != "never" and run.url is None:
-            for earlier in trackio.Api().runs(run.project):
-                if earlier.id == run.id:
-                    run.config.update({**(earlier.config or {}), **run.config})
+            run.config.update({**_stored_config(trackio, run), **run.config})
         self._config_pending = False
         self.native = run
 
@@ -128,6 +126,15 @@ class TrackioTracker(SDKTracker):
             finally:
                 run, self.native = self.native, None
                 run.finish()
+
+
+def _stored_config(trackio: Any, run: Any) -> dict[str, Any]:
+    """Return the hyperparameters of a local run that is resumed."""
+    try:
+        runs = list(trackio.Api().runs(run.project))
+    except ValueError:  # the project is new
+        return {}
+    return next((earlier.config or {} for earlier in runs if earlier.id == run.id), {})
 
 
 def _takes(value: Any) -> bool:

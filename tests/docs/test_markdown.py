@@ -1,13 +1,24 @@
 """Every Python block of the README and the documentation runs, and prints what it says."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from pytest_examples import CodeExample, EvalExample, find_examples
 
+from accel_track.registry import LOGGER_TYPE_TO_CLASS
+
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+@pytest.fixture(autouse=True)
+def _restored_registry() -> Iterator[None]:
+    before = dict(LOGGER_TYPE_TO_CLASS)
+    yield
+    LOGGER_TYPE_TO_CLASS.clear()
+    LOGGER_TYPE_TO_CLASS.update(before)
 
 
 BLOCKS = [block for block in find_examples(*PAGES) if block.prefix == "python"]

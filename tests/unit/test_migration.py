@@ -25,6 +25,7 @@ from accel_track.tracking import (
     on_main_process,
 )
 from accel_track.utils import LoggerType, ProjectConfiguration
+from tests.contract.test_wandb import rows
 
 
 class MyCustomTracker(GeneralTracker):
@@ -36,7 +37,7 @@ class MyCustomTracker(GeneralTracker):
     @on_main_process
     def __init__(self, run_name: str) -> None:
         self.run_name = run_name
-        self.run = wandb.init(project=run_name, mode="offline", reinit="create_new")
+        self.run = wandb.init(project=run_name, mode="offline", reinit="create_new", dir=".")
 
     @property
     def tracker(self) -> Any:
@@ -116,12 +117,14 @@ def test_a_tracker_that_starts_in_its_constructor() -> None:
     accelerator.log({"train_loss": torch.tensor(1.5), "valid_loss": 0.8}, step=1)
     run = accelerator.get_tracker("wandb", unwrap=True)
     assert run is tracker.run
-    assert dict(run.summary) >= {"train_loss": 1.5, "valid_loss": 0.8}
     assert run.config["lr"] == 0.1
     with accelerator.on_main_process:
         run.log({"native": 1.0}, step=2)
     accelerator.end_training()
     run.finish()
+    first, second = rows(Path.cwd())
+    assert (first["train_loss"], first["valid_loss"], first["_step"]) == (1.5, 0.8, 1)
+    assert (second["native"], second["_step"]) == (1.0, 2)
 
 
 def test_a_web_hook_tracker_beside_tensorboard(hook: tuple[str, list[str]], tmp_path: Path) -> None:
@@ -136,7 +139,7 @@ def test_a_web_hook_tracker_beside_tensorboard(hook: tuple[str, list[str]], tmp_
     assert list((tmp_path / "my_project").glob("events.out.tfevents.*"))
 
 
-def test_a_custom_tracker_with_all(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_custom_tracker_with_all(tmp_path: Path) -> None:
     tracker = MyCustomTracker("some_run_name")
     chosen = filter_trackers([tracker, "all"], tmp_path)
     assert chosen[0] is tracker

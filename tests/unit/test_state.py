@@ -76,7 +76,7 @@ def test_lightning(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RANK", "1")
     assert process_index() == 1
     monkeypatch.setattr(rank_zero_only, "rank", 3)
-    assert process_index() == 3  # noqa: PLR2004
+    assert process_index() == 3
     monkeypatch.delattr(rank_zero_only, "rank")
     assert process_index() == 1
 
@@ -129,11 +129,11 @@ def test_main_process_as_a_decorator(monkeypatch: pytest.MonkeyPatch) -> None:
         return 2 * number + plus
 
     assert (double.__name__, double.__doc__) == ("double", "Double a number.")
-    assert double(2, plus=1) == 5  # noqa: PLR2004
+    assert double(2, plus=1) == 5
     monkeypatch.setenv("RANK", "1")
     assert double(2) is None
     monkeypatch.setenv("RANK", "0")
-    assert double(2) == 4  # noqa: PLR2004
+    assert double(2) == 4
 
 
 def test_main_process_as_a_block(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -139,7 +139,8 @@ def test_leaves() -> None:
         (0.5, True, True),
         (math.nan, True, False),
         (-math.inf, True, False),
-        (2**2000, True, True),
+        (2**1000, True, True),
+        (2**2000, False, False),
         ("1", False, False),
         (None, False, False),
         (1j, False, False),
@@ -209,7 +210,7 @@ def test_storable_knows_no_addresses() -> None:
 def test_a_large_array_is_not_spelled_out() -> None:
     result = storable(np.zeros(10_000))
     assert isinstance(result, str)
-    assert len(result) < 200  # noqa: PLR2004
+    assert len(result) < 200
 
 
 def test_storable_changes_nothing() -> None:
