@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import clearml
 import pytest
 from clearml import Task
 from clearml.backend_api.session.defs import MissingConfigError
@@ -17,6 +18,7 @@ from PIL import Image
 
 from accel_track.errors import AccelTrackWarning, NotConfiguredError, NotStartedError
 from accel_track.testing import Readback, TrackerContract
+from accel_track.trackers._clearml_process import tune
 from accel_track.trackers.clearml import ClearMLTracker
 from accel_track.trackers.tensorboard import TensorBoardTracker
 
@@ -150,6 +152,7 @@ class TestClearML(TrackerContract):
 
     def test_a_task_of_the_users(self, tmp_path: Path) -> None:
         """A task that exists is used and stays open, also through the front door."""
+        tune(clearml)  # ClearML's reporting process needs minutes for this
         own = Task.init(project_name="own", task_name="mine", auto_connect_frameworks=False)
         for _ in range(2):
             tracker = self.make(tmp_path)

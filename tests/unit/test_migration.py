@@ -37,7 +37,7 @@ class MyCustomTracker(GeneralTracker):
     @on_main_process
     def __init__(self, run_name: str) -> None:
         self.run_name = run_name
-        self.run = wandb.init(project=run_name, mode="offline", reinit="create_new", dir=".")
+        self.run = wandb.init(project=run_name, mode="offline", reinit="create_new", dir=Path.cwd())
 
     @property
     def tracker(self) -> Any:
