@@ -75,7 +75,11 @@ class Run:
         """Start trackers, or join those that somebody started already, and give them the configuration so far."""
         for tracker in trackers:
             if not tracker.started:
-                tracker.start()
+                try:
+                    tracker.start()
+                except Exception as error:
+                    _say_who(error, tracker)
+                    raise
             tracker.users += 1
             self.trackers.append(tracker)
             if self.config is not None:
@@ -154,6 +158,7 @@ class Run:
             try:
                 call(tracker)
             except Exception as error:  # noqa: BLE001, PERF203 - the others must get the call; raised or logged
+                _say_who(error, tracker)
                 if failure is None:
                     failure = error
                 else:
@@ -165,6 +170,12 @@ class Run:
 def no_tracker(unwrap: bool) -> NoOp:
     """Return what `get_tracker` gives off the main process: an object on which everything does nothing."""
     return NoOp() if unwrap else NoOpTracker(_blank=True)
+
+
+def _say_who(error: Exception, tracker: GeneralTracker) -> None:
+    """Add the tracker's name to the error's traceback, where Python can (from 3.11)."""
+    if hasattr(error, "add_note"):
+        error.add_note(f"(accel_track: raised by the tracker {tracker.name!r})")
 
 
 def _release(tracker: GeneralTracker) -> None:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.fabric import Fabric
 from lightning.fabric.wrappers import _FabricModule
 from lightning_utilities.core.apply_func import apply_to_collection
 from torch import Tensor, nn
@@ -20,6 +19,7 @@ from torch.utils.data import DataLoader
 from accel_track import checkpoints
 from accel_track.configuration import ProjectConfiguration
 from accel_track.prepared import Accumulation, PreparedDataLoader, PreparedOptimizer, PreparedScheduler
+from accel_track.processes import join, launch
 from accel_track.state import MainProcess, PartialState
 
 _PRECISIONS = {"no": "32-true", "fp16": "16-mixed", "bf16": "bf16-mixed"}
@@ -55,7 +55,7 @@ class Training:
         self.project_configuration = configuration
         self.mixed_precision = precision
         self.state = PartialState()
-        self.fabric = _fabric("cpu" if cpu else "auto", _PRECISIONS[precision])
+        self.fabric = launch("cpu" if cpu else "auto", _PRECISIONS[precision])
         self._accumulation = Accumulation(gradient_accumulation_steps)
         self._models: list[Any] = []
         self._optimizers: list[PreparedOptimizer] = []
@@ -201,7 +201,7 @@ class Training:
         """
         if self.num_processes == 1:
             return tensor
-        return apply_to_collection(self.fabric.all_gather(tensor), Tensor, lambda all_: _join(all_, interleave=False))
+        return apply_to_collection(self.fabric.all_gather(tensor), Tensor, lambda all_: join(all_, interleave=False))
 
     def gather_for_metrics(self, tensor: Any) -> Any:
         """Like `gather`, in the data set's order, without the samples a distributed sampler repeated at the end.
@@ -213,11 +213,11 @@ class Training:
         loaders = self._accumulation.loaders
         surplus = loaders[-1].padding if loaders and loaders[-1].at_last_batch else 0
 
-        def join(gathered: Tensor) -> Tensor:
-            samples = _join(gathered, interleave=True)
+        def unpadded(gathered: Tensor) -> Tensor:
+            samples = join(gathered, interleave=True)
             return samples[: len(samples) - surplus] if gathered.ndim > 1 else samples
 
-        return apply_to_collection(self.fabric.all_gather(tensor), Tensor, join)
+        return apply_to_collection(self.fabric.all_gather(tensor), Tensor, unpadded)
 
     def reduce(self, tensor: Any, reduction: str = "sum") -> Any:
         """Return tensors reduced over all processes; a collective call, the input is not changed.
@@ -305,24 +305,8 @@ class Training:
         return {f"{kind}_{index}": one for kind, ones in kinds.items() for index, one in enumerate(ones)}
 
 
-def _fabric(accelerator: str, precision: Any) -> Fabric:
-    """Return a launched Fabric: one process, or the group that `torchrun` describes."""
-    world_size = int(os.environ.get("WORLD_SIZE", "1")) if "TORCHELASTIC_RUN_ID" in os.environ else 1
-    local = int(os.environ.get("LOCAL_WORLD_SIZE", "1")) if world_size > 1 else 1
-    fabric = Fabric(accelerator=accelerator, devices=local, num_nodes=world_size // local, precision=precision)
-    fabric.launch()
-    return fabric
-
-
 def _folder(path: str | os.PathLike[str] | None, argument: str) -> Path:
     if path is None:
         message = f"`{argument}` is missing; give a folder, or set automatic_checkpoint_naming in ProjectConfiguration."
         raise ValueError(message)
     return Path(path)
-
-
-def _join(gathered: Tensor, *, interleave: bool) -> Tensor:
-    """Join (world, n, …) to (world · n, …), rank by rank, or sample by sample as a distributed sampler dealt them."""
-    if gathered.ndim < 2:  # noqa: PLR2004
-        return gathered
-    return (gathered.transpose(0, 1) if interleave else gathered).flatten(0, 1)

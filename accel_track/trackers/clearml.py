@@ -81,9 +81,7 @@ class ClearMLTracker(SDKTracker):
         clearml = self.import_sdk()
         from clearml.backend_api.session.defs import MissingConfigError
 
-        if missing := self.not_configured(self.init_kwargs):
-            message = f"clearml: {missing}"
-            raise NotConfiguredError(message)
+        self.check_configured()
         task = clearml.Task.current_task()
         self._close_at_end = task is None
         if task is None:

@@ -8,8 +8,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
-from accel_track.errors import NotConfiguredError
-from accel_track.media import images, without_single_channel
+from accel_track.media import named_images, without_single_channel
 from accel_track.trackers.base import on_main_process
 from accel_track.trackers.names import hashed_name
 from accel_track.trackers.sdk import SDKTracker, setting
@@ -103,9 +102,7 @@ class CometMLTracker(SDKTracker):
         if self.started:
             return
         comet_ml = self.import_sdk()
-        if missing := self.not_configured(self.init_kwargs):
-            message = f"{self.name}: {missing}"
-            raise NotConfiguredError(message)
+        self.check_configured()
         kwargs = dict(self.init_kwargs)
         kwargs.setdefault("project_name", kwargs.pop("project", None) or self.run_name)
         if kwargs.get("mode") != "get":
@@ -172,15 +169,12 @@ class CometMLTracker(SDKTracker):
         as_array = not _ARRAY_OPTIONS.isdisjoint(kwargs)
         if as_array:  # else the SDK would stretch the contrast to what is in the image
             kwargs = {"image_minmax": (0, 255), **kwargs}
-        for key, value in values.items():
-            pictures = images(value)
-            for index, picture in enumerate(pictures):
-                label = key if len(pictures) == 1 else f"{key}/{index}"
-                array = without_single_channel(picture)
-                data = array if as_array else Image.fromarray(array)
-                stored = experiment.log_image(data, name=label, step=step, **kwargs)
-                if stored is None and experiment.alive:
-                    self.drop(key, value, "Comet could not convert the image, see its error above")
+        for name, image in named_images(values):
+            array = without_single_channel(image)
+            data = array if as_array else Image.fromarray(array)
+            stored = experiment.log_image(data, name=name, step=step, **kwargs)
+            if stored is None and experiment.alive:
+                self.drop(name, image, "Comet could not convert the image, see its error above")
 
     @on_main_process
     def flush(self) -> None:

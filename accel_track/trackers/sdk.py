@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from accel_track.errors import MissingPackageError, NotStartedError
+from accel_track.errors import MissingPackageError, NotConfiguredError, NotStartedError
 from accel_track.noop import NoOp
 from accel_track.state import process_index
 from accel_track.trackers.base import GeneralTracker
@@ -22,6 +22,7 @@ class SDKTracker(GeneralTracker):
 
     sdk: ClassVar[str]
     install: ClassVar[str]
+    init_kwargs: dict[str, Any]
     native: Any = None
 
     @property
@@ -42,6 +43,16 @@ class SDKTracker(GeneralTracker):
             return NoOp()
         message = f"{self.name}: not started, or finished already; call `init_trackers` (or `start`) before using it."
         raise NotStartedError(message)
+
+    def check_configured(self) -> None:
+        """Raise what is missing before the SDK could ask for it on the terminal.
+
+        Raises:
+            NotConfiguredError: There are neither credentials nor an offline setting; the message says what to set.
+        """
+        if (missing := self.not_configured(self.init_kwargs)) is not None:
+            message = f"{self.name}: {missing}"
+            raise NotConfiguredError(message)
 
     def import_sdk(self) -> Any:
         """Import and return the SDK.

@@ -8,7 +8,6 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
-from accel_track.errors import NotConfiguredError
 from accel_track.media import images, without_single_channel
 from accel_track.trackers.base import on_main_process
 from accel_track.trackers.names import hashed_name
@@ -93,9 +92,7 @@ class SwanLabTracker(SDKTracker):
         if self.started:
             return
         swanlab = self.import_sdk()
-        if (missing := self.not_configured(self.init_kwargs)) is not None:
-            message = f"{self.name}: {missing}"
-            raise NotConfiguredError(message)
+        self.check_configured()
         self._series, self._newest = {}, {}
         self.native = swanlab.init(**{"project": self.run_name, **self.init_kwargs})
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from accel_track.media import images
+from accel_track.media import named_images
 from accel_track.trackers.base import on_main_process
 from accel_track.trackers.sdk import SDKTracker
 from accel_track.values import flat_config, is_number, leaves, storable
@@ -101,11 +101,8 @@ class TensorBoardTracker(SDKTracker):
             step: Training step.
             **kwargs: Passed to `SummaryWriter.add_image`.
         """
-        for key, value in values.items():
-            pictures = images(value)
-            for index, picture in enumerate(pictures):
-                tag = key if len(pictures) == 1 else f"{key}/{index}"
-                self.tracker.add_image(tag, picture, global_step=step, **{"dataformats": "HWC", **kwargs})
+        for name, image in named_images(values):
+            self.tracker.add_image(name, image, global_step=step, **{"dataformats": "HWC", **kwargs})
 
     @on_main_process
     def flush(self) -> None:

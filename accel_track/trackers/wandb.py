@@ -7,7 +7,6 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from accel_track.errors import NotConfiguredError
 from accel_track.media import images, without_single_channel
 from accel_track.trackers._wandb_settings import find_settings, netrc_key
 from accel_track.trackers.base import on_main_process
@@ -83,9 +82,7 @@ class WandBTracker(SDKTracker):
         if self.started:
             return
         wandb = self.import_sdk()
-        if (missing := self.not_configured(self.init_kwargs)) is not None:
-            message = f"{self.name}: {missing}"
-            raise NotConfiguredError(message)
+        self.check_configured()
         self._axis_defined = False
         # wandb reads its variables once per process; the mode found now is the one that counts.
         mode = find_settings(self.init_kwargs).get("mode")

@@ -31,7 +31,7 @@ def test_public_names() -> None:
         assert getattr(accel_track, name).__name__ == name
     assert set(accel_track.__all__) <= set(dir(accel_track))
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
-        accel_track.nothing
+        _ = accel_track.nothing
     assert version("accel-track") == accel_track.__version__
 
 

@@ -1,5 +1,7 @@
 """A run: checks first, every tracker gets every call, instances are shared, nothing is left half-made."""
 
+import sys
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -74,9 +76,11 @@ def test_one_failing_tracker_keeps_no_call_from_the_others(what: str, caplog: py
         "flush": run.flush,
         "finish": run.finish,
     }
-    with pytest.raises(KeyError if what == "finish" else RuntimeError):  # finishing goes backwards
+    with pytest.raises(KeyError if what == "finish" else RuntimeError) as raised:  # finishing goes backwards
         actions[what]()
     assert [one.calls[-1][0] for one in (first, healthy, second)] == [what] * 3
+    if sys.version_info >= (3, 11):
+        assert "raised by the tracker 'faulty'" in "".join(traceback.format_exception(raised.value))
     assert ("faulty on purpose" if what == "finish" else "second") in caplog.text
     first.fails = second.fails = ()
     run.finish()

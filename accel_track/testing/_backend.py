@@ -1,0 +1,105 @@
+"""What a conformance test must say of its backend, and what all suites use."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+from accel_track.trackers.base import GeneralTracker
+
+
+@dataclass
+class Readback:
+    """What a backend holds of one run, read without the code under test."""
+
+    metrics: dict[str, list[tuple[int | None, float]]] = field(default_factory=dict)
+    """Points `(step, value)` by the name under which the backend stores them, in the order stored."""
+
+    config: dict[str, Any] = field(default_factory=dict)
+    """Hyperparameters by the name under which the backend stores them (nested where it keeps nesting)."""
+
+    texts: dict[str, list[str]] = field(default_factory=dict)
+    """Texts by name."""
+
+    images: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
+    """Sizes `(height, width)` of the stored images, by the name that the user logged them under."""
+
+    tables: dict[str, list[list[Any]]] = field(default_factory=dict)
+    """Rows by name; cells as text where the backend stores text."""
+
+    project: str | None = None
+    """The project (or experiment) that the run belongs to."""
+
+    run_name: str | None = None
+    """The run's name."""
+
+    runs: int = 1
+    """How many runs there are in this place, also empty ones."""
+
+
+class Backend:
+    """How a tracker's test makes it and reads back what its backend stored."""
+
+    tracker_class: ClassVar[type[GeneralTracker]]
+    """The class under test."""
+
+    takes_text: ClassVar[bool] = True
+    """Whether a string value is stored; if not, it must be counted as dropped."""
+
+    takes_nan: ClassVar[bool] = True
+    """Whether NaN and ±inf are stored; if not, they must be counted as dropped."""
+
+    takes_inf: ClassVar[bool | None] = None
+    """Whether ±inf are stored, where that differs from NaN; None stands for the same as `takes_nan`."""
+
+    precision: ClassVar[float] = 0.0
+    """Relative error of a stored number: 0, or 1e-6 where the backend stores 32-bit floats."""
+
+    nested_config: ClassVar[bool] = False
+    """Whether the backend keeps nested hyperparameters; if not, names are joined with "/"."""
+
+    def make(self, folder: Path) -> GeneralTracker:
+        """Return a new tracker, in the SDK's local mode, that keeps its data in `folder`."""
+        raise NotImplementedError
+
+    def read(self, folder: Path) -> Readback:
+        """Read what the backend stored in `folder`, with the SDK's own reader or from its files."""
+        raise NotImplementedError
+
+    def init_kwargs(self, folder: Path) -> dict[str, Any]:
+        """Return the constructor arguments that a front door needs for the same local mode (default: none)."""
+        return {}
+
+    def stored_name(self, name: str) -> str:
+        """Return the name under which the backend stores the metric `name` (default: the same)."""
+        return name
+
+    def points(self, stored: Readback, name: str) -> list[tuple[int | None, float]]:
+        """Return the points of a metric by the name that the user gave."""
+        assert self.stored_name(name) in stored.metrics, f"{name} is not among {sorted(stored.metrics)}"
+        return stored.metrics[self.stored_name(name)]
+
+    def close(self, value: float, other: float) -> bool:
+        """Compare numbers at the backend's precision; NaN equals NaN."""
+        if math.isnan(other) or math.isinf(other):
+            return str(value) == str(other)
+        return math.isclose(value, other, rel_tol=self.precision, abs_tol=0.0)
+
+    def written(self, folder: Path, *calls: tuple[dict[str, Any], int | None]) -> tuple[GeneralTracker, Readback]:
+        """Start a tracker, log the calls, finish it, and read back."""
+        tracker = self.make(folder)
+        tracker.start()
+        for values, step in calls:
+            tracker.log(values, step=step)
+        tracker.finish()
+        return tracker, self.read(folder)
+
+
+def same(stored: Any, given: Any) -> bool:
+    """Compare hyperparameters: numbers as numbers, the rest as text without quotes, which is all that many store."""
+    if isinstance(stored, (int, float)) and isinstance(given, (int, float)):
+        return float(stored) == float(given)
+    texts = [str(value).replace("'", '"').replace(" ", "").strip('"').lower() for value in (stored, given)]
+    return texts[0] == texts[1]

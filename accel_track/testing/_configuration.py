@@ -1,0 +1,81 @@
+"""Conformance: hyperparameters."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from accel_track.errors import AccelTrackWarning
+from accel_track.testing._backend import Backend, same
+
+
+class ConfigurationContract(Backend):
+    """What `store_init_configuration` must do."""
+
+    def test_configuration(self, tmp_path: Path) -> None:
+        """Nested, listed, empty and NumPy hyperparameters are stored, in one or several calls."""
+        config = {
+            "lr": 0.001,
+            "epochs": np.int64(3),
+            "name": "net",
+            "nothing": None,
+            "flag": True,
+            "layers": [16, 32],
+            "optimizer": {"kind": "adam", "betas": (0.9, 0.99)},
+            "path": Path("data"),
+        }
+        tracker = self.make(tmp_path)
+        tracker.start()
+        tracker.store_init_configuration(dict(config))
+        tracker.store_init_configuration({"later": 1})
+        tracker.log({"loss": 0.5}, step=0)
+        tracker.finish()
+        stored = self.read(tmp_path).config
+        nested = {"kind": "adam", "betas": [0.9, 0.99]}
+        expected = {
+            "lr": 0.001,
+            "epochs": 3,
+            "name": "net",
+            "flag": True,
+            "layers": [16, 32],
+            "path": "data",
+            "later": 1,
+        }
+        if self.nested_config:
+            assert stored["optimizer"] == nested
+        else:
+            expected |= {f"optimizer/{key}": value for key, value in nested.items()}
+        for key, value in expected.items():
+            assert same(stored[key], value), (key, stored[key])
+        assert "nothing" in stored
+
+    def test_long_hyperparameters(self, tmp_path: Path) -> None:
+        """250 hyperparameters are stored, and one of 10,000 characters keeps at least its beginning."""
+        tracker = self.make(tmp_path)
+        tracker.start()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", AccelTrackWarning)
+            tracker.store_init_configuration({f"p{i}": i for i in range(250)} | {"long": "x" * 10_000})
+        tracker.log({"loss": 0.5}, step=0)
+        tracker.finish()
+        stored = self.read(tmp_path).config
+        assert all(same(stored[f"p{i}"], i) for i in range(250))
+        assert str(stored["long"]).startswith("x" * 100)
+
+    def test_the_callers_dictionaries_stay_as_they_were(self, tmp_path: Path) -> None:
+        """Neither values nor configuration are changed."""
+        values: dict[str, Any] = {"a": 1.0, "inner": {"b": np.float32(2)}, "text": "t"}
+        config: dict[str, Any] = {"lr": 0.1, "inner": {"list": [1, 2]}, "long": "x" * 10_000}
+        tracker = self.make(tmp_path)
+        tracker.start()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", AccelTrackWarning)
+            tracker.store_init_configuration(config)
+            tracker.log(values, step=0)
+        tracker.finish()
+        assert values == {"a": 1.0, "inner": {"b": np.float32(2)}, "text": "t"}
+        assert isinstance(values["inner"]["b"], np.float32)
+        assert config == {"lr": 0.1, "inner": {"list": [1, 2]}, "long": "x" * 10_000}

@@ -1,0 +1,16 @@
+"""The conformance suite that a tracker's tests inherit. Needs pytest; the tables' test needs pandas."""
+
+from accel_track.testing._backend import Readback
+from accel_track.testing._configuration import ConfigurationContract
+from accel_track.testing._lifecycle import LifecycleContract
+from accel_track.testing._media import MediaContract
+from accel_track.testing._values import ValuesContract
+
+__all__ = ["Readback", "TrackerContract"]
+
+
+class TrackerContract(ValuesContract, ConfigurationContract, LifecycleContract, MediaContract):
+    """What every tracker must do; inherit it, set the attributes, define `make` and `read`.
+
+    The suite writes through the tracker and looks at `read`'s answer only, so a tracker cannot pass by remembering.
+    """

@@ -1,0 +1,87 @@
+"""Two trackers for tests of what calls trackers: one that remembers, one that fails."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from accel_track.trackers.base import GeneralTracker
+
+
+class RecordingTracker(GeneralTracker):
+    """Keeps every call it gets, as `(method, arguments…)` tuples in `calls`."""
+
+    name = "recording"
+    requires_logging_directory = False
+
+    def __init__(self, run_name: str = "recording", **init_kwargs: Any) -> None:
+        """Keep the arguments."""
+        super().__init__()
+        self.run_name = run_name
+        self.init_kwargs = init_kwargs
+        self.calls: list[tuple[Any, ...]] = []
+
+    @property
+    def tracker(self) -> list[tuple[Any, ...]]:
+        """The list of calls."""
+        return self.calls
+
+    def start(self) -> None:
+        """Remember the call."""
+        self.calls.append(("start",))
+
+    def store_init_configuration(self, values: dict[str, Any]) -> None:
+        """Remember the call."""
+        self.calls.append(("config", values))
+
+    def log(self, values: dict[str, Any], step: int | None = None, **kwargs: Any) -> None:
+        """Remember the call."""
+        self.calls.append(("log", values, step, kwargs))
+
+    def flush(self) -> None:
+        """Remember the call."""
+        self.calls.append(("flush",))
+
+    def finish(self) -> None:
+        """Remember the call."""
+        self.calls.append(("finish",))
+
+
+class FaultyTracker(RecordingTracker):
+    """Raises `error` from the methods named in `fails`, and remembers all calls."""
+
+    name = "faulty"
+
+    def __init__(self, *fails: str, error: Exception | None = None) -> None:
+        """Keep which of "start", "config", "log", "flush", "finish" are to fail."""
+        super().__init__()
+        self.fails = fails
+        self.error = error or RuntimeError("faulty on purpose")
+
+    def _fail(self, what: str) -> None:
+        if what in self.fails:
+            raise self.error
+
+    def start(self) -> None:
+        """Remember the call; fail if asked to."""
+        super().start()
+        self._fail("start")
+
+    def store_init_configuration(self, values: dict[str, Any]) -> None:
+        """Remember the call; fail if asked to."""
+        super().store_init_configuration(values)
+        self._fail("config")
+
+    def log(self, values: dict[str, Any], step: int | None = None, **kwargs: Any) -> None:
+        """Remember the call; fail if asked to."""
+        super().log(values, step, **kwargs)
+        self._fail("log")
+
+    def flush(self) -> None:
+        """Remember the call; fail if asked to."""
+        super().flush()
+        self._fail("flush")
+
+    def finish(self) -> None:
+        """Remember the call; fail if asked to."""
+        super().finish()
+        self._fail("finish")
