@@ -243,5 +243,5 @@ class AccelTrackLogger(Logger):
             run.finish()
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave the run behind: a copy in another process starts or joins its own."""
-        return {**self.__dict__, "_run": None}
+        """Leave the run behind, which lives in this process, and take the version along, decided now."""
+        return {**self.__dict__, "_version": self.version, "_run": None}

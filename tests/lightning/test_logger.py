@@ -1,6 +1,9 @@
 """AccelTrackLogger under a real Trainer."""
 
+import os
 import pickle
+import subprocess
+import sys
 from argparse import Namespace
 from pathlib import Path
 from typing import Any
@@ -247,3 +250,38 @@ def test_an_unwritable_directory_is_named(tmp_path: Path) -> None:
     logger = AccelTrackLogger(save_dir=tmp_path / "file")
     with pytest.raises(OSError, match="`save_dir`: cannot write to"):
         trainer(logger, default_root_dir=tmp_path / "other").fit(Tiny(), batches())
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize(
+    ("strategy", "starts", "test_step"),
+    # With ddp_spawn each Trainer call is a start of its own (see docs/lightning.md), and Lightning forgets the step.
+    [("ddp", 1, 4), ("ddp_spawn", 2, 0)],
+)
+def test_two_processes_share_a_version_and_rank_zero_logs(
+    strategy: str, starts: int, test_step: int, tmp_path: Path
+) -> None:
+    script = str(Path(__file__).with_name("ddp_script.py"))
+    done = subprocess.run(
+        [sys.executable, script, strategy, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        timeout=200,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert [path.name for path in (tmp_path / "digits").iterdir()] == ["version_0"]
+    files = list((tmp_path / "digits" / "version_0").glob("events.out.tfevents.*"))
+    assert len(files) == starts
+    steps = []
+    for file in sorted(files):
+        accumulator = EventAccumulator(str(file))
+        accumulator.Reload()
+        steps += [
+            event.step
+            for name in ("loss", "test_loss")
+            if name in accumulator.Tags()["scalars"]
+            for event in accumulator.Scalars(name)
+        ]
+    assert sorted(steps) == sorted([1, 3, test_step])
