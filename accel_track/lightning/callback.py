@@ -55,8 +55,7 @@ class AccelTrackCallback(Callback):
             return
         self.logger = next((one for one in trainer.loggers if isinstance(one, AccelTrackLogger)), None)
         if self.logger is not None:
-            if self._trackers_given:
-                self.logger.add(self._own)
+            self.logger.add(self._own, with_trackers=self._trackers_given)
             return
         if not self._save_dir_given:
             self._own._save_dir = trainer.default_root_dir  # noqa: SLF001 - known only now

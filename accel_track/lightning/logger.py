@@ -150,16 +150,21 @@ class AccelTrackLogger(Logger):
                 raise RuntimeError(message) from error
         return self._run
 
-    def add(self, other: AccelTrackLogger) -> None:
-        """Have the trackers and the configuration of another logger, which has no run itself, take part in this run.
+    def add(self, other: AccelTrackLogger, *, with_trackers: bool = True) -> None:
+        """Have the configuration and the trackers of another logger, which has no run itself, take part in this run.
 
         A tracker whose name is there already is left out.
+
+        Args:
+            other: The logger.
+            with_trackers: False to leave its trackers out.
         """
         if process_index() == 0:
             run = self.open()
-            present = {tracker.name for tracker in run.trackers}
-            more = [one for one in other._selected if one.name not in present]
-            run.add(build(more, self.name, self.run_name, self.save_dir, other._init_kwargs))
+            if with_trackers:
+                present = {tracker.name for tracker in run.trackers}
+                more = [one for one in other._selected if one.name not in present]
+                run.add(build(more, self.name, self.run_name, self.save_dir, other._init_kwargs))
             if other._config:
                 run.store_configuration(other._config)
 

@@ -24,7 +24,7 @@ class TrackioTracker(SDKTracker):
     directory has no say. `embed` is False unless given: no dashboard starts by itself in a notebook. Trackio stores the
     names `project`, `run`, `timestamp`, `step`, `time`, `metrics`, and those that begin with "__", behind another "__".
     Starting a run finishes an earlier one of the same thread; a tracker still logs to the earlier one, but slower.
-    With an access token for Hugging Face and no network, `start` waits about 20 s unless `HF_HUB_OFFLINE=1` is set.
+    With an access token for Hugging Face and no network, `start` waits for the Hub unless `HF_HUB_OFFLINE=1` is set.
 
     Args:
         run_name: Name of the project.

@@ -90,9 +90,10 @@ def test_it_joins_an_accel_track_logger_and_never_logs_twice() -> None:
 def test_without_trackers_of_its_own_it_only_joins() -> None:
     tracker = RecordingTracker()
     logger = AccelTrackLogger(tracker)
-    callback = AccelTrackCallback()
+    callback = AccelTrackCallback(config={"note": "still there"})
     fitted(logger, callback)
     assert [one.name for one in logger.trackers] == ["recording"]
+    assert ("config", {"note": "still there"}) in tracker.calls
     logger.finish()
 
 
