@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -36,14 +36,6 @@ def images(value: Any, keep: type | tuple[()] = ()) -> list[Any]:
     if array.ndim == max(_IMAGE_DIMENSIONS) + 1:
         return [_image(one) for one in array]
     return [_image(array)]
-
-
-def named_images(values: Mapping[str, Any]) -> Iterator[tuple[str, NDArray[np.uint8]]]:
-    """Yield `(name, image)` for all images: a single one keeps its name, several get `name/0`, `name/1`, …."""
-    for name, value in values.items():
-        found = images(value)
-        for index, image in enumerate(found):
-            yield (name if len(found) == 1 else f"{name}/{index}"), image
 
 
 def without_single_channel(image: NDArray[Any]) -> NDArray[Any]:

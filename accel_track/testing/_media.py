@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from accel_track.errors import AccelTrackWarning
 from accel_track.testing._backend import Backend
 
 
@@ -34,6 +36,24 @@ class MediaContract(Backend):
         stored = self.read(tmp_path)
         assert stored.images["single"] == [size]
         assert stored.images["several"] == [size, size]
+
+    def test_what_is_no_image_is_counted(self, tmp_path: Path) -> None:
+        """An impossible image is counted and warned about, and the others of the call are stored."""
+        if not hasattr(self.tracker_class, "log_images"):
+            pytest.skip(f"{self.tracker_class.name} has no log_images")
+        tracker: Any = self.make(tmp_path)
+        tracker.start()
+        values = {"odd": np.zeros((2, 3, 5)), "file": "no/such/file.png", "fine": np.ones((8, 6))}
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            tracker.log_images(values, step=0)
+        tracker.log({"loss": 0.5}, step=0)
+        tracker.finish()
+        assert tracker.dropped == {"odd": 1, "file": 1}
+        told = [str(one.message) for one in caught if one.category is AccelTrackWarning]
+        assert len(told) == 2
+        assert "no/such/file.png" in told[1]
+        assert self.read(tmp_path).images == {"fine": [(8, 6)]}
 
     def test_tables(self, tmp_path: Path) -> None:
         """A table given as columns and rows, or as a data frame, is stored."""

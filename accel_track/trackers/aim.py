@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from accel_track.media import images
 from accel_track.trackers.base import on_main_process
 from accel_track.trackers.names import hashed_name
 from accel_track.trackers.sdk import SDKTracker
@@ -123,12 +122,12 @@ class AimTracker(SDKTracker):
         """
         aim = self.import_sdk()
         given = kwargs or {}
-        for key, value in values.items():
-            picture, caption = value if _has_caption(value) else (value, "")
-            options = {"caption": caption, **given.get("aim_image", {})}
+        captions = {key: value[1] for key, value in values.items() if _has_caption(value)}
+        uncaptioned = {key: value[0] if key in captions else value for key, value in values.items()}
+        for key, found in self.images_of(uncaptioned):
+            options = {"caption": captions.get(key, ""), **given.get("aim_image", {})}
             # Always a list: Aim refuses a list under a name that holds single images, and the other way round.
-            sequence = [aim.Image(one, **options) for one in images(picture)]
-            if sequence:
+            if sequence := [aim.Image(one, **options) for one in found]:
                 self._track(key, sequence, step, {**given.get("track", {}), **more})
 
     @on_main_process

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from accel_track.errors import NotConfiguredError
-from accel_track.media import images, rows
+from accel_track.media import rows
 from accel_track.trackers._clearml_process import (
     forget_closed_task,
     has_credentials,
@@ -137,8 +137,7 @@ class ClearMLTracker(SDKTracker):
             **kwargs: Passed to `Logger.report_image`. Without `max_image_history`, all images are kept.
         """
         logger = self.tracker.get_logger()
-        for key, value in values.items():
-            pictures = images(value)
+        for key, pictures in self.images_of(values):
             for index, picture in enumerate(pictures):
                 series = key if len(pictures) == 1 else f"{key}/{index}"
                 logger.report_image(key, series, step, image=picture, **{"max_image_history": -1, **kwargs})

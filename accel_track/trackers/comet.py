@@ -8,7 +8,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
-from accel_track.media import named_images, without_single_channel
+from accel_track.media import without_single_channel
 from accel_track.trackers.base import on_main_process
 from accel_track.trackers.names import hashed_name
 from accel_track.trackers.sdk import SDKTracker, setting
@@ -169,7 +169,7 @@ class CometMLTracker(SDKTracker):
         as_array = not _ARRAY_OPTIONS.isdisjoint(kwargs)
         if as_array:  # else the SDK would stretch the contrast to what is in the image
             kwargs = {"image_minmax": (0, 255), **kwargs}
-        for name, image in named_images(values):
+        for name, image in self.named_images(values):
             array = without_single_channel(image)
             data = array if as_array else Image.fromarray(array)
             stored = experiment.log_image(data, name=name, step=step, **kwargs)

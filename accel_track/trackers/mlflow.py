@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from accel_track.errors import AccelTrackWarning
-from accel_track.media import named_images
 from accel_track.trackers._mlflow_run import active_run_id, experiment_id, local_database, parse_tags
 from accel_track.trackers.base import on_main_process
 from accel_track.trackers.names import safe_name
@@ -167,7 +166,7 @@ class MLflowTracker(SDKTracker):
             **kwargs: Passed to `MlflowClient.log_image`.
         """
         run_id = self.tracker.info.run_id
-        for name, image in named_images(values):
+        for name, image in self.named_images(values):
             where = {"key": safe_name(name, _NOT_IN_IMAGE_KEYS, _IMAGE_KEY_LENGTH), "step": step or 0}
             self.client.log_image(run_id, image, **{**where, "synchronous": True, **kwargs})
 

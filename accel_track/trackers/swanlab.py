@@ -8,7 +8,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
-from accel_track.media import images, without_single_channel
+from accel_track.media import without_single_channel
 from accel_track.trackers.base import on_main_process
 from accel_track.trackers.names import hashed_name
 from accel_track.trackers.sdk import SDKTracker
@@ -152,7 +152,7 @@ class SwanLabTracker(SDKTracker):
         def wrapped(picture: Any) -> Any:
             return picture if isinstance(picture, image) else image(without_single_channel(picture), **kwargs)
 
-        self.log({key: [wrapped(one) for one in images(value, keep=image)] for key, value in values.items()}, step=step)
+        self.log({key: [wrapped(one) for one in found] for key, found in self.images_of(values, keep=image)}, step=step)
 
     @on_main_process
     def finish(self) -> None:

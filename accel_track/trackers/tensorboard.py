@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from accel_track.media import named_images
 from accel_track.trackers.base import on_main_process
 from accel_track.trackers.sdk import SDKTracker
 from accel_track.values import flat_config, is_number, leaves, storable
@@ -101,7 +100,7 @@ class TensorBoardTracker(SDKTracker):
             step: Training step.
             **kwargs: Passed to `SummaryWriter.add_image`.
         """
-        for name, image in named_images(values):
+        for name, image in self.named_images(values):
             self.tracker.add_image(name, image, global_step=step, **{"dataformats": "HWC", **kwargs})
 
     @on_main_process

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from accel_track.media import images, without_single_channel
+from accel_track.media import without_single_channel
 from accel_track.trackers._wandb_settings import find_settings, netrc_key
 from accel_track.trackers.base import on_main_process
 from accel_track.trackers.names import hashed_name
@@ -151,7 +151,7 @@ class WandBTracker(SDKTracker):
         def wrapped(picture: Any) -> Any:
             return picture if isinstance(picture, image) else image(fromarray(without_single_channel(picture)))
 
-        wrapped_values = {key: [wrapped(one) for one in images(value, keep=image)] for key, value in values.items()}
+        wrapped_values = {key: [wrapped(one) for one in found] for key, found in self.images_of(values, keep=image)}
         self.log(wrapped_values, step=step, **kwargs)
 
     @on_main_process
