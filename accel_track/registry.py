@@ -155,7 +155,7 @@ def select(log_with: LogWith, logging_dir: str | os.PathLike[str] | None = None)
     """Return what `log_with` asks for, checked, in the order given, without duplicates.
 
     An instance takes the place of the backend whose name it has. A backend whose package is missing is left out with a
-    warning that holds the command to install it.
+    warning that holds the command to install it; "all" also leaves out, with a warning, what lacks a folder.
 
     Args:
         log_with: A name, a `LoggerType`, a tracker instance, a list of these, or None. "all" stands for every
@@ -164,7 +164,7 @@ def select(log_with: LogWith, logging_dir: str | os.PathLike[str] | None = None)
 
     Raises:
         TypeError: An entry is none of these.
-        ValueError: A name is unknown, or a backend needs a directory and `logging_dir` is None.
+        ValueError: A name is unknown, or a backend that was named needs a directory and `logging_dir` is None.
     """
     asked = [] if log_with is None else list(log_with) if isinstance(log_with, (list, tuple, set)) else [log_with]
     instances = [entry for entry in asked if isinstance(entry, GeneralTracker)]
@@ -184,30 +184,42 @@ def select(log_with: LogWith, logging_dir: str | os.PathLike[str] | None = None)
             taken.add(str(entry))
             selected.append(Selected(str(entry)))
     if LoggerType.ALL in asked:
-        names = [name for name in get_available_trackers() if name not in taken]
-        selected += [Selected(name, explicit=False) for name in names if _has_directory(name, logging_dir)]
+        for name in get_available_trackers():
+            cls = LOGGER_TYPE_TO_CLASS.get(name)  # a plugin is looked at when the run starts, not imported for this
+            if name not in taken and not (cls is not None and _skipped_without_folder(cls, name, logging_dir)):
+                selected.append(Selected(name, explicit=False))
     return selected
 
 
+_NO_FOLDER = (
+    "stores its data in a folder and none was given; pass `project_dir` (or `logging_dir` in ProjectConfiguration) to "
+    "Accelerator, `save_dir` to AccelTrackLogger, or `logging_dir` to filter_trackers."
+)
+
+
 def _usable(name: str, logging_dir: str | os.PathLike[str] | None) -> bool:
+    """Whether a backend that was named is installed; raises if it lacks a folder."""
     cls = tracker_class(name)
     if not cls.installed():
         how = install_command(cls.install) if cls.install else "install its package"
-        warnings.warn(
-            f"{name}: skipped, since the package {cls.sdk!r} is not installed; {how}", AccelTrackWarning, stacklevel=4
-        )
+        _warn(f"{name}: skipped, since the package {cls.sdk!r} is not installed; {how}")
         return False
-    return _has_directory(name, logging_dir)
-
-
-def _has_directory(name: str, logging_dir: str | os.PathLike[str] | None) -> bool:
-    if logging_dir is None and name in LOGGER_TYPE_TO_CLASS and LOGGER_TYPE_TO_CLASS[name].requires_logging_directory:
-        message = (
-            f"{name} stores its data in a folder and none was given; pass `project_dir` (or `logging_dir` in "
-            "ProjectConfiguration) to Accelerator, `save_dir` to AccelTrackLogger, or `logging_dir` to filter_trackers."
-        )
+    if cls.requires_logging_directory and logging_dir is None:
+        message = f"{name} {_NO_FOLDER}"
         raise ValueError(message)
     return True
+
+
+def _skipped_without_folder(cls: type[GeneralTracker], name: str, logging_dir: str | os.PathLike[str] | None) -> bool:
+    """Whether "all" leaves a backend out, with a warning, for lack of a folder."""
+    lacking = cls.requires_logging_directory and logging_dir is None
+    if lacking:
+        _warn(f"{name}: skipped by log_with='all': it {_NO_FOLDER}")
+    return lacking
+
+
+def _warn(message: str) -> None:
+    warnings.warn(message, AccelTrackWarning, stacklevel=5)
 
 
 def filter_trackers(log_with: LogWith, logging_dir: str | os.PathLike[str] | None = None) -> list[str | GeneralTracker]:
@@ -243,19 +255,33 @@ def build(
         kwargs = dict(arguments.get(one.name, {}))
         if one.instance is not None:
             if kwargs:
-                message = f"`init_kwargs[{one.name!r}]` is ignored: that tracker was passed as a finished instance."
-                warnings.warn(message, AccelTrackWarning, stacklevel=4)
+                _warn(f"`init_kwargs[{one.name!r}]` is ignored: that tracker was passed as a finished instance.")
             trackers.append(one.instance)
-            continue
-        cls = tracker_class(one.name)
-        if (missing := cls.not_configured(kwargs)) is None:
+        elif (cls := _configured_class(one, directory, kwargs)) is not None:
             trackers.append(cls.for_run(project, run_name, directory, kwargs))
-        elif one.explicit:
-            message = f"{one.name}: {missing}"
-            raise NotConfiguredError(message)
-        else:
-            warnings.warn(f"{one.name}: skipped by log_with='all': {missing}", AccelTrackWarning, stacklevel=4)
     return trackers
+
+
+def _configured_class(
+    one: Selected, directory: str | os.PathLike[str] | None, kwargs: Mapping[str, Any]
+) -> type[GeneralTracker] | None:
+    """Return the class to construct, or None after a warning where only "all" brought in what cannot be used."""
+    try:
+        cls = tracker_class(one.name)
+    except Exception as error:
+        if one.explicit:
+            raise
+        _warn(f"{one.name}: skipped by log_with='all': its plugin cannot be imported: {error}")
+        return None
+    missing = cls.not_configured(kwargs)
+    if one.explicit and missing is not None:
+        message = f"{one.name}: {missing}"
+        raise NotConfiguredError(message)
+    if missing is not None:
+        _warn(f"{one.name}: skipped by log_with='all': {missing}")
+    if missing is not None or (not one.explicit and _skipped_without_folder(cls, one.name, directory)):
+        return None
+    return cls
 
 
 def _checked(init_kwargs: Any, selected: Sequence[Selected]) -> Mapping[str, Mapping[str, Any]]:

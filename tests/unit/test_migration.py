@@ -1,4 +1,4 @@
-"""Custom trackers and scripts written for the interface that the seeds describe, with only the package renamed.
+"""Custom trackers and scripts written for Hugging Face Accelerate's interface, with only the package renamed.
 
 The code is our own; names, decorators, signatures and the order of calls are what such trackers have.
 """

@@ -98,10 +98,17 @@ def test_other_types_are_refused(entry: Any) -> None:
         select(entry)
 
 
-@pytest.mark.parametrize("name", ["tensorboard", "aim", "all"])
+@pytest.mark.parametrize("name", ["tensorboard", "aim"])
 def test_a_missing_directory_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match=r"stores its data in a folder and none was given; pass `project_dir`"):
         select(name, None)
+
+
+def test_all_without_a_directory_leaves_out_what_needs_one() -> None:
+    with pytest.warns(AccelTrackWarning, match="skipped by log_with='all': it stores its data in a folder") as caught:
+        found = filter_trackers("all")
+    assert {"tensorboard", "aim"} == NINE - set(found)
+    assert len(caught) == 2
 
 
 def test_an_uninstalled_backend_is_skipped_with_the_command() -> None:
@@ -186,7 +193,8 @@ def test_plugins_are_found_without_importing_them(tmp_path: Path) -> None:
     )
     code = """
 import sys, warnings
-from accel_track.registry import get_available_trackers, known_names, filter_trackers, tracker_class
+from accel_track.registry import (
+    Selected, build, get_available_trackers, known_names, filter_trackers, tracker_class)
 from accel_track.trackers.tensorboard import TensorBoardTracker
 assert 'mine' in known_names() and 'mine' in get_available_trackers()
 assert filter_trackers('all', '.').count('mine') == 1
@@ -194,6 +202,11 @@ assert 'mine_plugin' not in sys.modules, 'imported too early'
 assert tracker_class('tensorboard') is TensorBoardTracker  # a plugin cannot silently replace a built-in tracker
 assert filter_trackers('mine') == ['mine']
 assert tracker_class('mine').__name__ == 'MineTracker'
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter('always')
+    built = build([Selected('mine', explicit=False), Selected('broken', explicit=False)], 'p', None, None, None)
+assert [tracker.name for tracker in built] == ['mine']
+assert "broken: skipped by log_with='all': its plugin cannot be imported" in str(caught[0].message)
 try:
     tracker_class('broken')
 except TypeError as error:
