@@ -85,3 +85,13 @@ def forget_closed_task() -> None:
     for name in ("CLEARML_PROC_MASTER_ID", "TRAINS_PROC_MASTER_ID"):
         if os.environ.get(name, "").endswith(":"):
             del os.environ[name]
+
+
+def forget_exit(task_class: Any) -> None:
+    """Forget a `sys.exit` or an uncaught exception that the process outlived, before the next task begins.
+
+    ClearML remembers it for ever: each later task would be closed as failed and without waiting for its values.
+    """
+    hook = getattr(task_class, "_Task__exit_hook", None)
+    if hook is not None:
+        hook.exit_code = hook.exception = hook.signal = None

@@ -11,6 +11,7 @@ from accel_track.errors import NotConfiguredError
 from accel_track.media import rows
 from accel_track.trackers._clearml_process import (
     forget_closed_task,
+    forget_exit,
     has_credentials,
     signal_handlers_kept,
     tune,
@@ -87,6 +88,7 @@ class ClearMLTracker(SDKTracker):
         if task is None:
             tune(clearml)
             forget_closed_task()
+            forget_exit(clearml.Task)
             kwargs = {"auto_connect_frameworks": False, "auto_connect_arg_parser": False, **self.init_kwargs}
             continued = kwargs.get("continue_last_task")
             if continued is None:
@@ -176,7 +178,10 @@ class ClearMLTracker(SDKTracker):
     def finish(self) -> None:
         """Close the task, unless the process had it before."""
         if self.native is not None:
-            task, self.native = self.native, None
+            try:
+                self.flush()  # `close` does not wait for values where `sys.exit` was called, even if that was caught
+            finally:
+                task, self.native = self.native, None
             if self._close_at_end:
                 with signal_handlers_kept():
                     task.close()

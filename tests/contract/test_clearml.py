@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -227,10 +228,11 @@ class TestClearML(TrackerContract):
         code = (
             "import signal\n"
             "from accel_track.trackers.clearml import ClearMLTracker\n"
+            "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # ignored where a shell runs the tests behind
             "tracker = ClearMLTracker('contract', task_name='run')\n"
             "tracker.start()\n"
             "for step in range(500):\n    tracker.log({'loss': step}, step=step)\n"
-            f"try:\n    signal.raise_signal({int(number)})\n"  # os.kill may reach another thread, and this one too late
+            f"try:\n    signal.raise_signal({int(number)})\n"
             "finally:\n    tracker.finish()\n"
         )
         done = subprocess.run([sys.executable, "-c", code], timeout=60, check=False, capture_output=True)
@@ -238,6 +240,22 @@ class TestClearML(TrackerContract):
         if number == signal.SIGINT:
             assert self.read(tmp_path).metrics["loss:loss"] == [(step, float(step)) for step in range(500)]
             assert len(list(tmp_path.glob("offline/*.zip"))) == 1
+
+    def test_an_exit_that_was_caught(self, tmp_path: Path) -> None:
+        """Values are stored after a `sys.exit` that the process outlived, before the task or during it."""
+        code = (
+            "import sys\n"
+            "from accel_track.trackers.clearml import ClearMLTracker\n"
+            "for name in ('first', 'second'):\n"
+            "    tracker = ClearMLTracker('contract', task_name=name)\n    tracker.start()\n"
+            "    tracker.log({'loss': 1}, step=0)\n"
+            "    try:\n        sys.exit(2)\n    except SystemExit:\n        pass\n"
+            "    tracker.log({'loss': 2}, step=1)\n    tracker.finish()\n"
+        )
+        subprocess.run([sys.executable, "-c", code], timeout=60, check=True)
+        archives = [zipfile.ZipFile(path) for path in tmp_path.glob("offline/*.zip")]
+        lines = [line for archive in archives for line in archive.read("metrics.jsonl").splitlines()]
+        assert sorted(event["value"] for line in lines for event in json.loads(line)) == [1.0, 1.0, 2.0, 2.0]
 
     def test_programs_started_later(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """A program started after a task was closed, by us or the user, stores its own task."""
