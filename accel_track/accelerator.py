@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from accel_track.configuration import ProjectConfiguration
+from accel_track.delivery.settings import Delivery, Durability, OnError, Settings
 from accel_track.errors import AccelTrackWarning
 from accel_track.registry import LogWith, select
 from accel_track.run import Run, no_tracker
@@ -29,6 +30,17 @@ class Accelerator(Training):
         mixed_precision: None or "no", "fp16" or "bf16".
         gradient_accumulation_steps: How many batches one optimizer step takes its gradients from; see `accumulate`.
         cpu: Whether to use the CPU even where there is a GPU.
+        delivery: "thread": values go to a journal on disk and from there to each tracker in the background. "inline":
+            straight to the trackers, on the calling thread. "none": to the journal only, for `accel-track sync`.
+        on_error: "warn" or "raise" when a tracker fails. Default: "warn", with "inline" "raise".
+        strict: Whether a backend that cannot be reached at the start is an error. Default: False.
+        start_timeout: How long to wait for trackers to start, in seconds. Default: 20.
+        finish_timeout: How long to wait at the end for what is not delivered yet, in seconds. Default: 60.
+        durability: What survives once `log` returned: "process", the process's end; "power", a power cut. Default:
+            "process".
+        redact: Whether credentials in the configuration are replaced by "***". Default: True.
+
+    Each of the last seven is, when None, taken from the variable `ACCEL_TRACK_DELIVERY`, `ACCEL_TRACK_ON_ERROR`, ….
 
     Raises:
         ValueError: An unknown tracker or precision, fewer than 1 accumulation step, or no folder for a tracker that
@@ -44,8 +56,17 @@ class Accelerator(Training):
         mixed_precision: str | None = None,
         gradient_accumulation_steps: int = 1,
         cpu: bool = False,
+        *,
+        delivery: Delivery | None = None,
+        on_error: OnError | None = None,
+        strict: bool | None = None,
+        start_timeout: float | None = None,
+        finish_timeout: float | None = None,
+        durability: Durability | None = None,
+        redact: bool | None = None,
     ) -> None:
         """Choose devices and, under `torchrun`, join the group; check `log_with`."""
+        self._settings = Settings.of(delivery, on_error, strict, start_timeout, finish_timeout, durability, redact)
         configuration = project_config or ProjectConfiguration()
         if project_dir is not None:
             configuration.set_directories(project_dir)
@@ -98,6 +119,7 @@ class Accelerator(Training):
                 directory=self.logging_dir,
                 init_kwargs=init_kwargs,
                 config=config,
+                settings=self._settings,
             )
         elif config is not None:
             self._run.store_configuration(config)
@@ -118,13 +140,11 @@ class Accelerator(Training):
         Raises:
             TypeError: `values` is no dictionary with string keys, or `step` no integer.
             ValueError: `step` is negative.
-            Exception: A tracker's own error, after all trackers have had the call.
+            Exception: A tracker's own error, with `on_error="raise"`.
         """
-        if not self.is_main_process:
-            return
-        if self._run is not None:
+        if self._run is not None:  # on the main process only
             self._run.log(values, step, log_kwargs)
-        elif self._selected and not self._warned:
+        elif self._selected and not self._warned and self.is_main_process:
             self._warned = True
             message = "nothing is logged: call `init_trackers` before `log`, and `end_training` after the last one."
             warnings.warn(message, AccelTrackWarning, stacklevel=2)

@@ -3,6 +3,13 @@
 Wrong arguments are plain `TypeError` and `ValueError`; the classes here are for what the environment lacks.
 """
 
+import logging
+import threading
+import warnings
+
+WORKER_NAME = "accel_track-"
+"""How the names of the package's own threads begin."""
+
 
 class AccelTrackError(Exception):
     """Base class of the package's own errors."""
@@ -20,9 +27,32 @@ class NotStartedError(AccelTrackError, RuntimeError):
     """A tracker, or the trackers of a front door, were used before they were started or after they were finished."""
 
 
+class JournalError(AccelTrackError, ValueError):
+    """A file of a run directory is damaged, of a later version, or something else."""
+
+
+class DeliveryError(AccelTrackError, RuntimeError):
+    """A tracker failed, and `on_error="raise"` asks to be told."""
+
+
 class AccelTrackWarning(UserWarning):
     """Something was skipped or dropped, and training goes on."""
 
 
 class UnwritableDirectoryError(AccelTrackError, OSError):
     """A directory that was given cannot be created or written to."""
+
+
+def warn(message: str, stacklevel: int = 2) -> None:
+    """Warn with an `AccelTrackWarning`; in a worker's thread, where nobody could catch it, never raise it.
+
+    Args:
+        message: What to say.
+        stacklevel: As for `warnings.warn`, counted from the caller.
+    """
+    try:
+        warnings.warn(message, AccelTrackWarning, stacklevel=stacklevel + 1)
+    except AccelTrackWarning:  # a filter turns warnings into errors
+        if not threading.current_thread().name.startswith(WORKER_NAME):
+            raise
+        logging.getLogger("accel_track").warning(message)

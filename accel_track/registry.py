@@ -232,7 +232,7 @@ def build(
     project: str,
     run_name: str | None,
     directory: str | os.PathLike[str] | None,
-    init_kwargs: Mapping[str, Mapping[str, Any]] | None,
+    init_kwargs: Mapping[str, Mapping[str, Any]],
 ) -> list[GeneralTracker]:
     """Construct the trackers of one run; nothing is started yet.
 
@@ -241,18 +241,15 @@ def build(
         project: Name of the project.
         run_name: Name of the run, or None to let each backend choose.
         directory: The logging directory, or None.
-        init_kwargs: Constructor arguments by tracker name.
+        init_kwargs: Constructor arguments by tracker name, checked.
 
     Raises:
         NotConfiguredError: A backend named explicitly lacks credentials and an offline setting. One that only "all"
             brought in is skipped with a warning.
-        ValueError: `init_kwargs` has a name that no tracker has.
-        TypeError: `init_kwargs` is not a dictionary of dictionaries.
     """
-    arguments = _checked(init_kwargs or {}, selected)
     trackers: list[GeneralTracker] = []
     for one in selected:
-        kwargs = dict(arguments.get(one.name, {}))
+        kwargs = dict(init_kwargs.get(one.name, {}))
         if one.instance is not None:
             if kwargs:
                 _warn(f"`init_kwargs[{one.name!r}]` is ignored: that tracker was passed as a finished instance.")
@@ -284,7 +281,15 @@ def _configured_class(
     return cls
 
 
-def _checked(init_kwargs: Any, selected: Sequence[Selected]) -> Mapping[str, Mapping[str, Any]]:
+def check_init_kwargs(init_kwargs: Any, selected: Sequence[Selected]) -> Mapping[str, Mapping[str, Any]]:
+    """Return constructor arguments by tracker name, an empty dictionary for None.
+
+    Raises:
+        ValueError: There is a name that no tracker has.
+        TypeError: It is not a dictionary of dictionaries.
+    """
+    if init_kwargs is None:
+        return {}
     if not isinstance(init_kwargs, Mapping) or not all(isinstance(value, Mapping) for value in init_kwargs.values()):
         message = f"`init_kwargs` must map tracker names to dictionaries of arguments; got {init_kwargs!r}."
         raise TypeError(message)

@@ -6,24 +6,25 @@ import atexit
 import logging
 import os
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from accel_track.errors import UnwritableDirectoryError
+from accel_track.delivery.inline import InlineDelivery
+from accel_track.delivery.journaled import JournaledDelivery
+from accel_track.delivery.settings import Settings
+from accel_track.errors import NotStartedError, UnwritableDirectoryError
 from accel_track.noop import NoOp
-from accel_track.registry import Selected, build
+from accel_track.redaction import redacted
+from accel_track.registry import Selected, build, check_init_kwargs
 from accel_track.trackers.base import GeneralTracker, NoOpTracker
-from accel_track.values import check_config, check_name, check_step, check_values, plain
+from accel_track.values import check_config, check_name, check_step, check_values
 
 _log = logging.getLogger(__name__)
+_NOTHING: dict[str, dict[str, Any]] = {}
 
 
 class Run:
-    """A started set of trackers.
-
-    Every call goes to every tracker, on the calling thread; a tracker that raises does not keep the others from the
-    call, and the first error is raised when all have had it. Each tracker gets a copy of the values of its own, in the
-    user's structure, with scalars as Python numbers.
+    """A started set of trackers and, unless delivery is inline, the journal from which they are fed.
 
     Args:
         selected: What `registry.select` returned.
@@ -33,6 +34,7 @@ class Run:
         init_kwargs: Constructor arguments by tracker name.
         config: Hyperparameters, or None.
         argument: What the caller calls its directory, for error messages.
+        settings: How to deliver.
 
     Raises:
         ValueError: A name cannot be used.
@@ -52,38 +54,64 @@ class Run:
         init_kwargs: Mapping[str, Mapping[str, Any]] | None = None,
         config: Any = None,
         argument: str = "project_dir",
+        settings: Settings | None = None,
     ) -> None:
-        """Check everything, construct the trackers, then start them and store `config`."""
+        """Check everything, construct the trackers, then begin the journal, store `config` and start the trackers."""
+        self.settings = settings or Settings.of()
         self.project = check_name(project, "project_name")
         self.name = None if name is None else check_name(name, "run name")
-        self.config = None if config is None else check_config(config)
+        self.config = None if config is None else self._redacted(check_config(config))
         self.directory = directory
-        self.trackers: list[GeneralTracker] = []
         self.finished = False
-        built = build(selected, project, name, directory, init_kwargs)
-        if directory is not None and built:
+        later = self.settings.delivery == "none"
+        kwargs = check_init_kwargs(init_kwargs, selected)
+        built = [] if later else build(selected, project, name, directory, kwargs)
+        if directory is not None and selected:
             _check_writable(directory, argument)
+        self._delivery: InlineDelivery | JournaledDelivery
+        if self.settings.delivery == "inline":
+            self._delivery = InlineDelivery(self.settings)
+        else:
+            self._delivery = JournaledDelivery(self.settings, directory, project, name)
+            if self.config is not None:
+                self._delivery.configure(self.config)
         try:
-            self.add(built)
+            self._add(built, selected, kwargs)
         except BaseException:
             self._finish_quietly()
             raise
         # Registered after the SDKs', hence run before theirs: a run nobody finished is finished at exit.
         atexit.register(self._finish_quietly)
 
-    def add(self, trackers: Sequence[GeneralTracker]) -> None:
-        """Start trackers, or join those that somebody started already, and give them the configuration so far."""
-        for tracker in trackers:
-            if not tracker.started:
-                try:
-                    tracker.start()
-                except Exception as error:
-                    _say_who(error, tracker)
-                    raise
-            tracker.users += 1
-            self.trackers.append(tracker)
-            if self.config is not None:
-                tracker.store_init_configuration(plain(self.config))
+    @property
+    def trackers(self) -> list[GeneralTracker]:
+        """The trackers of this process."""
+        return self._delivery.trackers
+
+    def add(self, selected: Sequence[Selected], init_kwargs: Mapping[str, Mapping[str, Any]] | None = None) -> None:
+        """Let more trackers take part; with a journal they get everything since the run's beginning.
+
+        Raises:
+            Exception: As the constructor.
+        """
+        kwargs = check_init_kwargs(init_kwargs, selected)
+        later = self.settings.delivery == "none"
+        self._add([] if later else build(selected, self.project, self.name, self.directory, kwargs), selected, kwargs)
+
+    def _add(
+        self,
+        trackers: Sequence[GeneralTracker],
+        selected: Sequence[Selected],
+        kwargs: Mapping[str, Mapping[str, Any]],
+    ) -> None:
+        if isinstance(self._delivery, InlineDelivery):
+            self._delivery.add(trackers, self.config)
+            return
+        instances = [one.name for one in selected if one.instance is not None]
+        if self.settings.delivery == "none":
+            for one in selected:
+                self._delivery.describe(one.name, kwargs.get(one.name, {}), instance=one.name in instances)
+        self._delivery.add(trackers, kwargs, instances)
 
     def store_configuration(self, config: Any) -> None:
         """Give hyperparameters to every tracker; entries that are stored already are not sent again.
@@ -94,15 +122,18 @@ class Run:
         known = self.config or {}
         news = {
             key: value
-            for key, value in check_config(config).items()
+            for key, value in self._redacted(check_config(config)).items()
             if key not in known or not _same(known[key], value)
         }
         if news or self.config is None:
             self.config = {**known, **news}
-            self._each(lambda tracker: tracker.store_init_configuration(plain(news)))
+            self._delivery.configure(news)
+
+    def _redacted(self, config: dict[str, Any]) -> dict[str, Any]:
+        return redacted(config) if self.settings.redact else config
 
     def log(self, values: Any, step: Any = None, kwargs: Mapping[str, Mapping[str, Any]] | None = None) -> None:
-        """Give values to every tracker.
+        """Log values. With a journal, they are in it on return.
 
         Args:
             values: A dictionary of names to values, possibly nested. It is not changed.
@@ -112,39 +143,44 @@ class Run:
         Raises:
             TypeError: `values` is not a dictionary with string keys, or `step` not an integer.
             ValueError: `step` is negative.
-            Exception: The first error of a tracker, after all trackers have had the call.
+            Exception: A tracker's error, with `on_error="raise"`.
         """
-        record = plain(check_values(values))
-        number = check_step(step)
-        more = kwargs or {}
-        self._each(lambda tracker: tracker.log(plain(record), step=number, **more.get(tracker.name, {})))
+        self._delivery.log(check_values(values), check_step(step), kwargs or _NOTHING)
 
     def get_tracker(self, name: str, unwrap: bool = False) -> Any:
-        """Return the tracker of that name, or with `unwrap` its SDK's own object.
+        """Return the tracker of that name, or with `unwrap` its SDK's own object, after it had what was logged before.
 
         Raises:
             ValueError: No tracker of this run has that name.
+            NotStartedError: With `unwrap`, where the backend could not be reached yet.
         """
+        self._delivery.settle(name)
         for tracker in self.trackers:
             if tracker.name == name:
                 return tracker.tracker if unwrap else tracker
         names = ", ".join(tracker.name for tracker in self.trackers) or "none"
-        message = f"no tracker {name!r} in this run; there are: {names}."
+        why = " With delivery='none' trackers run in `accel-track sync` only." * (self.settings.delivery == "none")
+        message = f"no tracker {name!r} in this run; there are: {names}.{why}"
         raise ValueError(message)
 
+    def native(self, tracker: GeneralTracker) -> Any:
+        """Return a tracker's own object, or None where its backend could not be reached yet."""
+        self._delivery.settle(tracker.name)
+        try:
+            return tracker.tracker
+        except NotStartedError:
+            return None
+
     def flush(self) -> None:
-        """Have every tracker store what it was given."""
-        self._each(lambda tracker: tracker.flush())
+        """Have every tracker store what was logged, waiting a few seconds at most where there is a journal."""
+        self._delivery.flush()
 
     def finish(self) -> None:
         """End the run: finish each tracker that no other front door still uses. Further calls do nothing."""
         if not self.finished:
             self.finished = True
             atexit.unregister(self._finish_quietly)
-            # Last started, first finished: SDKs that capture the terminal each put back what they found there, and in
-            # another order Comet's and SwanLab's captures end up calling each other.
-            self.trackers.reverse()
-            self._each(_release)
+            self._delivery.finish()
 
     def _finish_quietly(self) -> None:
         try:
@@ -152,36 +188,10 @@ class Run:
         except Exception:  # noqa: BLE001 - nobody is left to raise to
             _log.exception("accel_track: a tracker could not be finished")
 
-    def _each(self, call: Callable[[GeneralTracker], None]) -> None:
-        failure: Exception | None = None
-        for tracker in self.trackers:
-            try:
-                call(tracker)
-            except Exception as error:  # noqa: BLE001, PERF203 - the others must get the call; raised or logged
-                _say_who(error, tracker)
-                if failure is None:
-                    failure = error
-                else:
-                    _log.error("%s: %s", tracker.name, error, exc_info=error)
-        if failure is not None:
-            raise failure
-
 
 def no_tracker(unwrap: bool) -> NoOp:
     """Return what `get_tracker` gives off the main process: an object on which everything does nothing."""
     return NoOp() if unwrap else NoOpTracker(_blank=True)
-
-
-def _say_who(error: Exception, tracker: GeneralTracker) -> None:
-    """Add the tracker's name to the error's traceback, where Python can (from 3.11)."""
-    if hasattr(error, "add_note"):
-        error.add_note(f"(accel_track: raised by the tracker {tracker.name!r})")
-
-
-def _release(tracker: GeneralTracker) -> None:
-    tracker.users -= 1
-    if tracker.users == 0:
-        tracker.finish()
 
 
 def _same(one: Any, other: Any) -> bool:

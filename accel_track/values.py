@@ -87,7 +87,7 @@ def storable(value: Any) -> Any:  # noqa: PLR0911 - one line per kind of value
         return str(os.fsdecode(value))  # a subclass of str would stay one, which YAML refuses
     if hasattr(value, "tolist") and math.prod(getattr(value, "shape", (0,))) <= _LARGEST_ARRAY:
         return storable(value.tolist())
-    return _stable_name(value)
+    return stable_name(value)
 
 
 def flat_config(values: Mapping[str, Any], separator: str = "/") -> dict[str, bool | int | float | str | None]:
@@ -101,7 +101,8 @@ def flat_config(values: Mapping[str, Any], separator: str = "/") -> dict[str, bo
     }
 
 
-def _stable_name(value: Any) -> str:
+def stable_name(value: Any) -> str:
+    """Return a text for an object without a portable form: the same in every run, never one with a memory address."""
     text = "" if callable(value) else str(value)
     if text and " at 0x" not in text:
         return text

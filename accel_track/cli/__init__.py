@@ -2,17 +2,24 @@
 
 import typer
 
-from accel_track.cli import demo
+from accel_track.cli import demo, doctor, export, ls, prune, show, sync, verify
+from accel_track.cli._common import EPILOG
 
 app = typer.Typer(
     name="accel-track",
     help="Track experiments with TensorBoard, Weights & Biases, MLflow, Comet and others through one API.",
+    epilog=EPILOG,
     no_args_is_help=True,
     add_completion=False,
 )
-app.command()(demo.demo)
-
-
-@app.callback()
-def main() -> None:
-    """Keep subcommands: with a single command typer would run it directly."""
+for _command in (
+    ls.ls,
+    show.show,
+    sync.sync,
+    export.export,
+    verify.verify,
+    prune.prune,
+    doctor.doctor,
+    demo.demo,
+):
+    app.command(epilog=EPILOG)(_command)

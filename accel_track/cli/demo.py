@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
+from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from accel_track.cli._common import Json, print_json
 from accel_track.trackers.sdk import install_command
 
 if TYPE_CHECKING:
@@ -21,6 +25,7 @@ def demo(
         "accel-track-demo"
     ),
     epochs: Annotated[int, typer.Option(min=1, help="How many passes over the data to train for.")] = 10,
+    as_json: Json = False,
 ) -> None:
     """Train a small network on scikit-learn's handwritten digits and log it to TensorBoard and MLflow.
 
@@ -32,6 +37,12 @@ def demo(
 
     from accel_track.demo import read_mlflow, read_tensorboard, train
 
+    if as_json:
+        with contextlib.redirect_stdout(sys.stderr):  # the Trainer's progress
+            run = train(folder, epochs)
+        stored = {"tensorboard": read_tensorboard(run), "mlflow": read_mlflow(run)}
+        print_json({**asdict(run), **stored})
+        return
     run = train(folder, epochs)
     _show(read_tensorboard(run), read_mlflow(run))
     typer.echo(f"\nTensorBoard files: {run.log_dir}")

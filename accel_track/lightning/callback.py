@@ -7,6 +7,7 @@ from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
+from accel_track.delivery.settings import Delivery, Durability, OnError
 from accel_track.lightning.logger import AccelTrackLogger
 from accel_track.registry import LogWith
 
@@ -27,6 +28,13 @@ class AccelTrackCallback(Callback):
         prefix: Put before metric names, joined by "-".
         config: More hyperparameters.
         init_kwargs: Constructor arguments by tracker name.
+        delivery: As for `AccelTrackLogger`, as are the rest; they count for a run of the callback's own.
+        on_error: As for `AccelTrackLogger`.
+        strict: As for `AccelTrackLogger`.
+        start_timeout: As for `AccelTrackLogger`.
+        finish_timeout: As for `AccelTrackLogger`.
+        durability: As for `AccelTrackLogger`.
+        redact: As for `AccelTrackLogger`.
     """
 
     def __init__(
@@ -38,13 +46,33 @@ class AccelTrackCallback(Callback):
         prefix: str = "",
         config: dict[str, Any] | None = None,
         init_kwargs: dict[str, dict[str, Any]] | None = None,
+        delivery: Delivery | None = None,
+        on_error: OnError | None = None,
+        strict: bool | None = None,
+        start_timeout: float | None = None,
+        finish_timeout: float | None = None,
+        durability: Durability | None = None,
+        redact: bool | None = None,
     ) -> None:
         """Check the arguments; nothing starts yet."""
         super().__init__()
         self._trackers_given = log_with is not None
         self._save_dir_given = save_dir is not None
         self._own = AccelTrackLogger(
-            "tensorboard" if log_with is None else log_with, name, version, save_dir, prefix, config, init_kwargs
+            "tensorboard" if log_with is None else log_with,
+            name,
+            version,
+            save_dir,
+            prefix,
+            config,
+            init_kwargs,
+            delivery,
+            on_error,
+            strict,
+            start_timeout,
+            finish_timeout,
+            durability,
+            redact,
         )
         self.logger: AccelTrackLogger | None = None
         """The logger that holds the run: the Trainer's or the callback's own; None until a Trainer call begins."""

@@ -15,8 +15,9 @@ from typing import Any
 from lightning.fabric.loggers.logger import _DummyExperiment
 from lightning.pytorch.loggers import Logger
 
+from accel_track.delivery.settings import Delivery, Durability, OnError, Settings
 from accel_track.noop import NoOp
-from accel_track.registry import LogWith, build, select
+from accel_track.registry import LogWith, select
 from accel_track.run import Run, no_tracker
 from accel_track.state import process_index
 from accel_track.trackers.base import GeneralTracker
@@ -56,6 +57,17 @@ class AccelTrackLogger(Logger):
         prefix: Put before metric names, joined by "-" as Lightning's loggers do.
         config: Hyperparameters to store besides those of the module and the data module.
         init_kwargs: Constructor arguments by tracker name.
+        delivery: "thread": values go to a journal on disk and from there to each tracker in the background. "inline":
+            straight to the trackers, on the calling thread. "none": to the journal only, for `accel-track sync`.
+        on_error: "warn" or "raise" when a tracker fails. Default: "warn", with "inline" "raise".
+        strict: Whether a backend that cannot be reached at the start is an error. Default: False.
+        start_timeout: How long to wait for trackers to start, in seconds. Default: 20.
+        finish_timeout: How long to wait at the end for what is not delivered yet, in seconds. Default: 60.
+        durability: What survives once a value is logged: "process", the process's end; "power", a power cut. Default:
+            "process".
+        redact: Whether credentials in hyperparameters are replaced by "***". Default: True.
+
+    Each of the last seven is, when None, taken from the variable `ACCEL_TRACK_DELIVERY`, `ACCEL_TRACK_ON_ERROR`, ….
 
     Raises:
         ValueError: `name` or `version` cannot be a folder name, or `log_with` names an unknown tracker.
@@ -71,10 +83,18 @@ class AccelTrackLogger(Logger):
         prefix: str = "",
         config: dict[str, Any] | None = None,
         init_kwargs: dict[str, dict[str, Any]] | None = None,
+        delivery: Delivery | None = None,
+        on_error: OnError | None = None,
+        strict: bool | None = None,
+        start_timeout: float | None = None,
+        finish_timeout: float | None = None,
+        durability: Durability | None = None,
+        redact: bool | None = None,
     ) -> None:
         """Check the arguments; nothing starts yet."""
         super().__init__()
         _be_recognised()
+        self._settings = Settings.of(delivery, on_error, strict, start_timeout, finish_timeout, durability, redact)
         if version is not None and not isinstance(version, int):
             check_name(version, "version")
         self._name = check_name(name, "name")
@@ -144,6 +164,7 @@ class AccelTrackLogger(Logger):
                     init_kwargs=self._init_kwargs,
                     config=self._config or None,
                     argument="save_dir",
+                    settings=self._settings,
                 )
             except AttributeError as error:
                 message = f"a tracker could not be started: {error}"
@@ -164,22 +185,29 @@ class AccelTrackLogger(Logger):
             if with_trackers:
                 present = {tracker.name for tracker in run.trackers}
                 more = [one for one in other._selected if one.name not in present]
-                run.add(build(more, self.name, self.run_name, self.save_dir, other._init_kwargs))
+                run.add(more, other._init_kwargs)
             if other._config:
                 run.store_configuration(other._config)
 
     @property
     def experiment(self) -> Any:
-        """The first tracker's native object; off rank zero an object on which everything does nothing."""
+        """The first tracker's native object, after it has had what was logged before.
+
+        An object on which everything does nothing off rank zero, with `delivery="none"`, and while the backend cannot
+        be reached.
+        """
         if process_index() != 0:
             return NoOpExperiment()
-        trackers = self.open().trackers
-        return trackers[0].tracker if trackers else NoOpExperiment()
+        run = self.open()
+        native = run.native(run.trackers[0]) if run.trackers else None
+        return NoOpExperiment() if native is None else native
 
     @property
     def experiments(self) -> dict[str, Any]:
-        """Every tracker's native object, by tracker name; empty off rank zero."""
-        return {tracker.name: tracker.tracker for tracker in self.trackers}
+        """The native objects of all trackers whose backend could be reached, by name; empty off rank zero."""
+        run = self.open() if process_index() == 0 else None
+        found = {} if run is None else {tracker.name: run.native(tracker) for tracker in run.trackers}
+        return {name: native for name, native in found.items() if native is not None}
 
     @property
     def trackers(self) -> list[GeneralTracker]:
@@ -221,11 +249,12 @@ class AccelTrackLogger(Logger):
             self.open().store_configuration(params)
 
     def save(self) -> None:
-        """Flush the trackers, at most every 30 seconds: Lightning calls this after every `log_metrics`."""
-        now = time.monotonic()
-        if self._run is not None and now - self._saved_at > _SECONDS_BETWEEN_SAVES:
-            self._saved_at = now
-            self._run.flush()
+        """Flush inline trackers, at most every 30 seconds: Lightning calls this after every `log_metrics`."""
+        if self._run is not None and self._settings.delivery == "inline":
+            now = time.monotonic()
+            if now - self._saved_at > _SECONDS_BETWEEN_SAVES:
+                self._saved_at = now
+                self._run.flush()
 
     def finalize(self, status: str) -> None:
         """Flush the trackers at the end of a `fit`, `validate`, `test` or `predict`; the run stays open.

@@ -17,6 +17,9 @@ class Readback:
     metrics: dict[str, list[tuple[int | None, float]]] = field(default_factory=dict)
     """Points `(step, value)` by the name under which the backend stores them, in the order stored."""
 
+    times: dict[str, list[float]] = field(default_factory=dict)
+    """When the points were logged, in seconds since 1970-01-01 UTC, by name; only where `keeps_time` is true."""
+
     config: dict[str, Any] = field(default_factory=dict)
     """Hyperparameters by the name under which the backend stores them (nested where it keeps nesting)."""
 
@@ -59,6 +62,12 @@ class Backend:
 
     nested_config: ClassVar[bool] = False
     """Whether the backend keeps nested hyperparameters; if not, names are joined with "/"."""
+
+    continues: ClassVar[bool] = True
+    """Whether a second tracker, given `identity` of the first, continues its run."""
+
+    keeps_time: ClassVar[bool] = False
+    """Whether values that are delivered late are stored with the time at which they were logged."""
 
     def make(self, folder: Path) -> GeneralTracker:
         """Return a new tracker, in the SDK's local mode, that keeps its data in `folder`."""

@@ -1,16 +1,57 @@
-"""Find the place of an MLflow run: database, artifacts, experiment and parent."""
+"""Find the place of an MLflow run: database, artifacts, experiment and parent; tell what may pass."""
 
 from __future__ import annotations
 
 import json
 import os
 import sys
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from accel_track.errors import AccelTrackWarning
+from accel_track.errors import warn
+
+_ATTEMPT = "accel_track.start"
+"""Tag by which a run is found whose creation was not answered."""
+
+# Error codes of MLflow's (`mlflow.protos.databricks_pb2`).
+_PASSING = ("TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED", "RESOURCE_EXHAUSTED", "DEADLINE_EXCEEDED", "ABORTED")
+_FAILED = "INTERNAL_ERROR"
+
+
+def wait_less() -> None:
+    """Make MLflow give up on a server after seconds, unless the environment says otherwise; its default is minutes."""
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+
+
+def may_pass(error: BaseException) -> bool:
+    """Whether an error of MLflow's comes from a locked database, an overloaded server, or one that failed itself."""
+    code = getattr(error, "error_code", None)
+    if code == _FAILED:
+        # MLflow's code also for what has no other; what a request or its answer brought is the server's.
+        return type(error).__name__ == "RestException" or str(error).startswith("API request to")
+    return code in _PASSING or "database is locked" in str(error)
+
+
+def created_run(
+    client: Any, experiment: str, name: str | None, tags: Mapping[str, str], attempt: str, *, repeated: bool
+) -> Any:
+    """Return a new run, or the one that an earlier attempt has created without an answer.
+
+    Args:
+        client: An `MlflowClient`.
+        experiment: Id of the experiment.
+        name: Name of the run, or None.
+        tags: Tags besides those that MLflow sets itself.
+        attempt: Unique text of this start, the same when it is repeated.
+        repeated: Whether there was an earlier attempt.
+    """
+    from mlflow.tracking.context.registry import resolve_tags
+
+    if repeated and (found := client.search_runs([experiment], f"tags.`{_ATTEMPT}` = '{attempt}'")):
+        return found[0]
+    return client.create_run(experiment, tags=resolve_tags({**tags, _ATTEMPT: attempt}), run_name=name)
 
 
 def local_database(directory: str | os.PathLike[str] | None) -> tuple[str, str | None]:
@@ -40,7 +81,7 @@ def experiment_id(client: Any, name: str, artifacts: str | None) -> str:
     if experiment.lifecycle_stage == "deleted":
         client.restore_experiment(experiment.experiment_id)
         message = f"mlflow: the experiment {name!r} was deleted; it is restored, with its runs, for this run."
-        warnings.warn(message, AccelTrackWarning, stacklevel=4)
+        warn(message, stacklevel=4)
     return str(experiment.experiment_id)
 
 

@@ -26,7 +26,8 @@ class AimTracker(SDKTracker):
     Numbers become metrics, strings `aim.Text`; Aim's own objects (`aim.Distribution`, `aim.Figure`, `aim.Audio`, …) can
     be logged as they are. Names of nested dictionaries are joined with "/"; hyperparameters keep their nesting, in
     `run["hparams"]`. Integers beyond 64 bits are stored as floating-point metrics and as text hyperparameters. A second
-    value at the same step replaces the first; values without a step are counted on from the last.
+    value at the same step replaces the first, so one delivered again changes nothing; values without a step are counted
+    on from the last.
 
     Aim's capture of the terminal is off unless `capture_terminal_logs=True`: it replaces `sys.stdout.write`, and where
     another SDK wraps `sys.stdout` too, as Comet does, every later `print` ends in a RecursionError. System metrics are
@@ -129,6 +130,10 @@ class AimTracker(SDKTracker):
             # Always a list: Aim refuses a list under a name that holds single images, and the other way round.
             if sequence := [aim.Image(one, **options) for one in found]:
                 self._track(key, sequence, step, {**given.get("track", {}), **more})
+
+    def identity(self) -> dict[str, Any]:
+        """Return the run's hash."""
+        return {} if self.native is None else {"run_hash": self.native.hash}
 
     @on_main_process
     def finish(self) -> None:

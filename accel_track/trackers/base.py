@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import warnings
+import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
-from accel_track.errors import AccelTrackWarning
+from accel_track.errors import warn
 from accel_track.noop import NoOp
+from accel_track.records import Metrics
 from accel_track.state import process_index
+from accel_track.trackers.transient import is_transient
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -61,6 +63,16 @@ class GeneralTracker:
 
     install: ClassVar[str | None] = None
     """What to pass to `pip install` to get that module."""
+
+    batch_size: ClassVar[int] = 1
+    """How many calls `log_batch` gets at once, at most."""
+
+    wraps_terminal: ClassVar[bool] = False
+    """Whether the SDK captures the terminal's output from `start` to `finish`: such ones are finished last-started-first,
+    so that each puts back what it found."""
+
+    record_time: float | None = None
+    """When the values being delivered were logged, in seconds since 1970-01-01 UTC; None outside of a delivery."""
 
     users: int = 0
     """How many front doors have started this instance and not ended yet; kept by `Run`."""
@@ -112,8 +124,47 @@ class GeneralTracker:
             **kwargs: Passed through from `log_kwargs[name]`.
         """
 
+    def log_batch(self, records: Sequence[Metrics]) -> None:
+        """Record several calls of `log`; all of them or, when it raises, none.
+
+        The default hands them to `log` one by one, which keeps that promise for a `batch_size` of 1. A backend that can
+        store many at once overrides both.
+
+        Args:
+            records: Calls in their order, each with `values`, `step`, `time` and `kwargs` by tracker name.
+        """
+        for record in records:
+            self.record_time = record.time
+            try:
+                self.log(record.values, step=record.step, **record.kwargs.get(self.name, {}))
+            finally:
+                self.record_time = None
+
+    def now(self) -> float:
+        """Return the wall-clock time to store with values: when they were logged, which may be long ago."""
+        return time.time() if self.record_time is None else self.record_time
+
     def flush(self) -> None:
         """Make sure that what was logged is where the backend keeps it."""
+
+    def is_transient(self, error: BaseException) -> bool:
+        """Whether an error of `start`, `log` or another method may pass by itself, so that repeating the call helps.
+
+        The default says so of lost connections, timeouts, and answers of a server with the status 408, 429 or 5xx.
+        """
+        return is_transient(error)
+
+    def identity(self) -> dict[str, Any]:
+        """Return the constructor's keyword arguments with which another process continues this very backend run.
+
+        Asked between `start` and `finish`. Only what JSON can hold, and no secrets. The default is none.
+        """
+        return {}
+
+    @property
+    def url(self) -> str | None:
+        """Page of the backend run, where there is one; asked between `start` and `finish`."""
+        return None
 
     def finish(self) -> None:
         """Close the run."""
@@ -157,11 +208,7 @@ class GeneralTracker:
         self.dropped[key] += 1
         if self.dropped[key] == 1:
             why = reason or f"the backend takes no {type(value).__name__}"
-            warnings.warn(
-                f"{self.name}: dropped {key!r}: {why}. Further ones of this name are counted silently.",
-                AccelTrackWarning,
-                stacklevel=3,
-            )
+            warn(f"{self.name}: dropped {key!r}: {why}. Further ones of this name are counted silently.", stacklevel=3)
 
 
 class NoOpTracker(NoOp, GeneralTracker):

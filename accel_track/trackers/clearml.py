@@ -48,6 +48,7 @@ class ClearMLTracker(SDKTracker):
     requires_logging_directory = False
     sdk = "clearml"
     install = "clearml>=2.1"
+    wraps_terminal = True
 
     def __init__(self, run_name: str | None = None, **kwargs: Any) -> None:
         """Keep the arguments for `start`."""
@@ -173,6 +174,17 @@ class ClearMLTracker(SDKTracker):
         # The first wait may end with a batch that was on its way before the call; what is left is in the next one.
         for _ in range(2):
             self.tracker.flush(wait_for_uploads=True)
+
+    def identity(self) -> dict[str, Any]:
+        """Return the task's id."""
+        return {} if self.native is None else {"continue_last_task": self.native.id}
+
+    @property
+    def url(self) -> str | None:
+        """Page of the task; None offline."""
+        if self.native is None or self.native.is_offline():
+            return None
+        return str(self.native.get_output_log_web_page())
 
     @on_main_process
     def finish(self) -> None:

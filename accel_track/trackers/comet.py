@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from accel_track.media import without_single_channel
 from accel_track.trackers.base import on_main_process
 from accel_track.trackers.names import hashed_name
-from accel_track.trackers.sdk import SDKTracker, setting
+from accel_track.trackers.sdk import SDKTracker, setting, unreachable
 from accel_track.values import flat_config, is_number, leaves
 
 if TYPE_CHECKING:
@@ -53,6 +53,7 @@ class CometMLTracker(SDKTracker):
     requires_logging_directory = False
     sdk = "comet_ml"
     install = "comet-ml>=3.58"
+    wraps_terminal = True
 
     def __init__(self, run_name: str, **kwargs: Any) -> None:
         """Keep the arguments for `start`."""
@@ -180,6 +181,22 @@ class CometMLTracker(SDKTracker):
     def flush(self) -> None:
         """Wait until what was logged is sent, or on disk when offline."""
         self.tracker.flush()
+
+    def is_transient(self, error: BaseException) -> bool:
+        """Say so of the error that `start` raises, also for a refused key, only if the server cannot be reached."""
+        if type(error) is ConnectionError:
+            return unreachable(self.import_sdk().config.get_backend_address())
+        return super().is_transient(error)
+
+    def identity(self) -> dict[str, Any]:
+        """Return the experiment's key; offline, another process adds an archive of the same key."""
+        return {} if self.native is None else {"experiment_key": self.native.get_key(), "mode": "get_or_create"}
+
+    @property
+    def url(self) -> str | None:
+        """Page of the experiment; None offline."""
+        url = None if self.native is None else self.native.url
+        return url if str(url).startswith("http") else None  # offline, it is a sentence
 
     @on_main_process
     def finish(self) -> None:

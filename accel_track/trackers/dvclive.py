@@ -120,6 +120,17 @@ class DVCLiveTracker(SDKTracker):
         """Bring `metrics.json`, `dvc.yaml`, the report and DVC Studio up to date."""
         self.tracker.sync()
 
+    def identity(self) -> dict[str, Any]:
+        """Return the folder and the place of `dvc.yaml`, from any working directory."""
+        if self.native is None:
+            return {}
+        file = self.native.dvc_file if self.init_kwargs.get("dvcyaml", True) else None
+        return {
+            "dir": os.path.abspath(self.native.dir),
+            "dvcyaml": None if file is None else os.path.abspath(file),
+            "resume": True,
+        }
+
     @on_main_process
     def finish(self) -> None:
         """End the `Live`."""

@@ -2,28 +2,37 @@
 
 from __future__ import annotations
 
-import math
 import os
-import time
-import warnings
+import uuid
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from accel_track.errors import AccelTrackWarning
-from accel_track.trackers._mlflow_run import active_run_id, experiment_id, local_database, parse_tags
+from accel_track.errors import warn
+from accel_track.records import Metrics
+from accel_track.redaction import without_user_info
+from accel_track.trackers._mlflow_metrics import Call, metrics_of, mlflow_name
+from accel_track.trackers._mlflow_run import (
+    active_run_id,
+    created_run,
+    experiment_id,
+    local_database,
+    may_pass,
+    parse_tags,
+    wait_less,
+)
 from accel_track.trackers.base import on_main_process
 from accel_track.trackers.names import safe_name
 from accel_track.trackers.sdk import SDKTracker
-from accel_track.values import flat_config, is_number, leaves
+from accel_track.values import flat_config
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-# The alphabets of `mlflow.utils.validation` and of `MlflowClient.log_image`, whose keys become part of a file's name.
-_NOT_IN_NAMES = r"[^\w.\- ]" if os.name == "nt" else r"[^\w.\- :]"
+# The alphabet of `MlflowClient.log_image`, whose keys become part of a file's name.
 _NOT_IN_IMAGE_KEYS = r"[^a-zA-Z0-9_\-. ]"
-_NAME_LENGTH, _IMAGE_KEY_LENGTH = 250, 140
+_IMAGE_KEY_LENGTH = 140
 
 
 class MLflowTracker(SDKTracker):
@@ -32,6 +41,11 @@ class MLflowTracker(SDKTracker):
     Numbers become metrics, NaN too; ±inf is dropped, since MLflow's databases turn it into ±1.8e308. Texts are dropped.
     Hyperparameters become params: nested ones joined with "/", long ones cut at MLflow's limit. Calls are synchronous,
     also where `MLFLOW_ENABLE_ASYNC_LOGGING` is set: that queue loses records without an error when the server fails.
+
+    Metrics have the time of the call that logged them. MLflow ignores a metric whose name, time, step and value it has
+    already, so delivering a record again changes nothing. `start` sets MLFLOW_HTTP_REQUEST_MAX_RETRIES to 1 and
+    MLFLOW_HTTP_REQUEST_TIMEOUT to 10 (seconds) where the environment does not: by default, one call to a server that is
+    down blocks for minutes.
 
     The variables MLFLOW_EXPERIMENT_NAME, MLFLOW_RUN_ID, MLFLOW_TAGS and MLFLOW_NESTED_RUN win over the arguments.
     Without `tracking_uri`, `mlflow.set_tracking_uri` and MLFLOW_TRACKING_URI, the run is in the SQLite file `mlflow.db`
@@ -53,6 +67,7 @@ class MLflowTracker(SDKTracker):
     requires_logging_directory = False
     sdk = "mlflow"
     install = "mlflow>=3.17"
+    batch_size = 1000
 
     def __init__(
         self,
@@ -80,6 +95,7 @@ class MLflowTracker(SDKTracker):
         self.client: Any = None
         self.clipped: Counter[str] = Counter()
         self._params: dict[str, str] = {}
+        self._attempt: str | None = None
         # The active run belongs to a thread, and `start` may come from another one than the user's.
         self._parent_id = active_run_id() if self.nested_run else None
 
@@ -98,8 +114,7 @@ class MLflowTracker(SDKTracker):
         if self.started:
             return
         mlflow = self.import_sdk()
-        from mlflow.tracking.context.registry import resolve_tags
-
+        wait_less()
         uri, artifacts = self.tracking_uri, None if self.logging_dir is None else os.fspath(self.logging_dir)
         if uri is None and not mlflow.tracking.is_tracking_uri_set():
             uri, local = local_database(self.directory)
@@ -114,7 +129,9 @@ class MLflowTracker(SDKTracker):
             if self.nested_run and (parent_id := active_run_id() or self._parent_id):
                 tags["mlflow.parentRunId"] = parent_id
             experiment = experiment_id(client, self.experiment_name, artifacts)
-            run = client.create_run(experiment, tags=resolve_tags(tags), run_name=self.run_name)
+            repeated, self._attempt = self._attempt is not None, self._attempt or uuid.uuid4().hex
+            run = created_run(client, experiment, self.run_name, tags, self._attempt, repeated=repeated)
+        self._attempt = None
         self.run_id, self._params = run.info.run_id, dict(run.data.params)
         self.client, self.native = client, run
 
@@ -126,34 +143,45 @@ class MLflowTracker(SDKTracker):
 
         run_id = self.tracker.info.run_id
         news: dict[str, str] = {}
+        changed: list[tuple[str, Any, str]] = []
         for key, value in flat_config(values).items():
-            name, text = safe_name(key, _NOT_IN_NAMES, _NAME_LENGTH), str(value)
+            name, text = mlflow_name(key), str(value)
             if len(text) > MAX_PARAM_VAL_LENGTH:
                 self.clipped[key] += 1
                 message = f"mlflow: cut {key!r} to the first {MAX_PARAM_VAL_LENGTH} of its {len(text)} characters."
-                warnings.warn(message, AccelTrackWarning, stacklevel=2)
+                warn(message)
                 text = text[:MAX_PARAM_VAL_LENGTH]
             if self._params.get(name, text) != text:
-                self.drop(key, value, f"it is stored as {self._params[name]!r}, and MLflow's params cannot change")
+                why = f"it is stored as {self._params[name]!r}, and MLflow's params cannot change"
+                changed.append((key, value, why))
             elif name not in self._params:
                 news[name] = text
         self.client.log_batch(run_id, params=[Param(*param) for param in news.items()], synchronous=True)
         self._params.update(news)
+        for one in changed:
+            self.drop(*one)
 
     @on_main_process
     def log(self, values: dict[str, Any], step: int | None = None, **kwargs: Any) -> None:
         """Write metrics, at step 0 when there is none; `kwargs` go to `MlflowClient.log_batch`."""
-        from mlflow.entities import Metric
+        self._write([(values, step, self.now())], kwargs)
 
-        run_id, now, metrics = self.tracker.info.run_id, int(time.time() * 1000), []
-        for key, value in leaves(values):
-            if not is_number(value):
-                self.drop(key, value)
-            elif isinstance(value, float) and math.isinf(value):
-                self.drop(key, value, f"MLflow's databases would store {value} as a finite number")
-            else:
-                metrics.append(Metric(safe_name(key, _NOT_IN_NAMES, _NAME_LENGTH), float(value), now, step or 0))
+    @on_main_process
+    def log_batch(self, records: Sequence[Metrics]) -> None:
+        """Write metrics of several calls, up to 1000 in a request.
+
+        MLflow takes a request as a whole or not at all. Of several, the first may be stored when a later one fails;
+        repeating them is harmless, since MLflow ignores what it has.
+        """
+        for kwargs, group in groupby(records, lambda record: record.kwargs.get(self.name, {})):
+            self._write([(record.values, record.step, record.time) for record in group], kwargs)
+
+    def _write(self, calls: Sequence[Call], kwargs: Mapping[str, Any]) -> None:
+        run_id = self.tracker.info.run_id
+        metrics, refused = metrics_of(calls)
         self.client.log_batch(run_id, metrics=metrics, **{"synchronous": True, **kwargs})
+        for one in refused:  # not before: a call that fails is repeated
+            self.drop(*one)
 
     @on_main_process
     def log_images(self, values: dict[str, Any], step: int | None = None, **kwargs: Any) -> None:
@@ -188,9 +216,33 @@ class MLflowTracker(SDKTracker):
         run_id = self.tracker.info.run_id
         self.client.log_artifacts(run_id, os.fspath(local_dir), artifact_path)
 
+    def is_transient(self, error: BaseException) -> bool:
+        """Say so also of a locked database, and of what a server answers when it is overloaded or fails itself."""
+        return super().is_transient(error) or may_pass(error)
+
+    def identity(self) -> dict[str, Any]:
+        """Return the run's id, and the server or database unless its URI holds a password."""
+        if self.native is None:
+            return {}
+        uri = str(self.client.tracking_uri)
+        return {"run_id": self.run_id} | ({"tracking_uri": uri} if without_user_info(uri) == uri else {})
+
+    @property
+    def url(self) -> str | None:
+        """Page of the run on its server; None for a database."""
+        if self.native is None or not str(self.client.tracking_uri).startswith(("http://", "https://")):
+            return None
+        info = self.native.info
+        return f"{self.client.tracking_uri.rstrip('/')}/#/experiments/{info.experiment_id}/runs/{info.run_id}"
+
     @on_main_process
     def finish(self) -> None:
-        """Set this run, and no other, to FINISHED."""
+        """Set this run, and no other, to FINISHED; after a failure that may pass it can be called again."""
         if self.native is not None:
-            run, self.native = self.native, None
-            self.client.set_terminated(run.info.run_id)
+            try:
+                self.client.set_terminated(self.native.info.run_id)
+            except Exception as error:
+                if not self.is_transient(error):
+                    self.native = None
+                raise
+            self.native = None

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import importlib
 import os
+import socket
 import sys
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
+from urllib.parse import urlsplit
 
 from accel_track.errors import MissingPackageError, NotConfiguredError, NotStartedError
 from accel_track.media import images
@@ -93,3 +95,16 @@ def setting(init_kwargs: Mapping[str, Any], argument: str, variable: str) -> str
     """Return an SDK's setting from the keyword arguments, else the environment, as lower-case text ('' if unset)."""
     value = init_kwargs.get(argument)
     return str(os.environ.get(variable, "") if value is None else value).strip().lower()
+
+
+def unreachable(url: str) -> bool:
+    """Whether nobody listens at the host and port of a URL; waits 5 seconds at most.
+
+    For SDKs that raise the same for a refused key and for a server that is down.
+    """
+    parts = urlsplit(url)
+    try:
+        socket.create_connection((parts.hostname, parts.port or (80 if parts.scheme == "http" else 443)), 5).close()
+    except OSError:
+        return True
+    return False

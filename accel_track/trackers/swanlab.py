@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from accel_track.media import without_single_channel
 from accel_track.trackers.base import on_main_process
 from accel_track.trackers.names import hashed_name
-from accel_track.trackers.sdk import SDKTracker
+from accel_track.trackers.sdk import SDKTracker, unreachable
 from accel_track.values import is_number, leaves, storable
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ class SwanLabTracker(SDKTracker):
     main_process_only = False
     sdk = "swanlab"
     install = "swanlab>=0.10"
+    wraps_terminal = True
 
     def __init__(self, run_name: str, **kwargs: Any) -> None:
         """Keep the arguments for `start`."""
@@ -67,14 +68,8 @@ class SwanLabTracker(SDKTracker):
         given = init_kwargs.get("mode")
         if given in ("offline", "local", "disabled") or not cls.installed():
             return None
-        from swanlab import Settings
-
-        settings = Settings()
-        modules = ("settings.global_settings", "core_python.client")
-        merged, login = (sys.modules.get(f"swanlab.sdk.internal.{module}") for module in modules)
-        for more in (getattr(merged, "get_global_settings", lambda: None)(), init_kwargs.get("settings")):
-            if more is not None:
-                settings.merge_settings(more)
+        settings = _settings(init_kwargs)
+        login = sys.modules.get("swanlab.sdk.internal.core_python.client")
         if (given or settings.mode) not in ("online", "cloud") or settings.api_key:
             return None
         if getattr(login, "exists", lambda: False)():  # `swanlab.login(save=False)` in this process
@@ -154,6 +149,24 @@ class SwanLabTracker(SDKTracker):
 
         self.log({key: [wrapped(one) for one in found] for key, found in self.images_of(values, keep=image)}, step=step)
 
+    def is_transient(self, error: BaseException) -> bool:
+        """Say so also of the error that SwanLab raises for a wrong key and for an unreachable server, if it is that."""
+        if type(error).__name__ == "AuthenticationError":
+            return unreachable(_settings(self.init_kwargs).api_host)
+        return super().is_transient(error)
+
+    def identity(self) -> dict[str, Any]:
+        """Return the run's id; offline, another process adds a folder of the same id."""
+        return {} if self.native is None else {"id": self.native.id, "resume": "allow"}
+
+    @property
+    def url(self) -> str | None:
+        """Page of the run; None offline."""
+        try:
+            return None if self.native is None else str(self.native.url)
+        except ValueError:  # SwanLab's way to say that there is none
+            return None
+
     @on_main_process
     def finish(self) -> None:
         """End the run; online, this waits for the upload."""
@@ -164,6 +177,18 @@ class SwanLabTracker(SDKTracker):
                 run._is_main_thread = False  # noqa: SLF001
             if run.alive:
                 run.finish()
+
+
+def _settings(init_kwargs: Mapping[str, Any]) -> Any:
+    """Return SwanLab's settings from files, variables, `swanlab.merge_settings` and the argument of that name."""
+    from swanlab import Settings
+
+    settings = Settings()
+    merged = sys.modules.get("swanlab.sdk.internal.settings.global_settings")
+    for more in (getattr(merged, "get_global_settings", lambda: None)(), init_kwargs.get("settings")):
+        if more is not None:
+            settings.merge_settings(more)
+    return settings
 
 
 def _stored_name(name: str) -> str:

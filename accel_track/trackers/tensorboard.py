@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -20,11 +21,12 @@ class TensorBoardTracker(SDKTracker):
 
     Numbers become scalars and strings text; the names of nested dictionaries are joined with "/". Hyperparameters go to
     the HParams tab and to `hparams.yml` in the same directory. All of it is in one event file per start, which
-    TensorBoard follows live without flags.
+    TensorBoard follows live without flags. Values have the time of the call that logged them.
 
     Args:
         run_name: Folder of the run below `logging_dir`.
         logging_dir: Parent folder; created when missing.
+        resume: Keep the hyperparameters that the folder has, and add to them.
         **kwargs: Passed to `SummaryWriter`.
     """
 
@@ -33,14 +35,16 @@ class TensorBoardTracker(SDKTracker):
     sdk = "tensorboard"
     install = "tensorboard>=2.18"
 
-    def __init__(self, run_name: str, logging_dir: str | os.PathLike[str], **kwargs: Any) -> None:
+    def __init__(self, run_name: str, logging_dir: str | os.PathLike[str], resume: bool = False, **kwargs: Any) -> None:
         """Keep the arguments for `start`."""
         super().__init__()
         self.run_name = run_name
         self.logging_dir = os.path.join(logging_dir, run_name)
+        self.resume = resume
         self.init_kwargs = kwargs
         self.config: dict[str, Any] = {}
         self._session_pending = False
+        self._has_session = False
 
     @classmethod
     def for_run(
@@ -57,6 +61,8 @@ class TensorBoardTracker(SDKTracker):
         self.import_sdk()
         from torch.utils.tensorboard import SummaryWriter
 
+        if self.resume:
+            self.config, self._has_session = _stored(Path(self.logging_dir))
         self.native = SummaryWriter(self.logging_dir, **self.init_kwargs)
 
     @on_main_process
@@ -65,7 +71,7 @@ class TensorBoardTracker(SDKTracker):
         self.config.update(storable(values))
         with open(os.path.join(self.logging_dir, "hparams.yml"), "w", encoding="utf-8") as file:
             yaml.safe_dump(self.config, file, sort_keys=False, allow_unicode=True)
-        self._session_pending = True
+        self._session_pending = not self._has_session
 
     def _write_session(self) -> None:
         from torch.utils.tensorboard.summary import hparams
@@ -82,6 +88,8 @@ class TensorBoardTracker(SDKTracker):
         """Write scalars and texts; `kwargs` go to `add_scalar` and `add_text` (e.g. `walltime`)."""
         if self._session_pending:
             self._write_session()
+        if self.record_time is not None:
+            kwargs = {"walltime": self.record_time, **kwargs}
         for key, value in leaves(values):
             if is_number(value):
                 self.tracker.add_scalar(key, value, global_step=step, **kwargs)
@@ -110,6 +118,10 @@ class TensorBoardTracker(SDKTracker):
             self._write_session()
         self.tracker.flush()
 
+    def identity(self) -> dict[str, Any]:
+        """Return what makes another process go on in the same folder, with an event file of its own."""
+        return {} if self.native is None else {"resume": True}
+
     @on_main_process
     def finish(self) -> None:
         """Close the event file."""
@@ -117,3 +129,11 @@ class TensorBoardTracker(SDKTracker):
             self.flush()
             self.native.close()
             self.native = None
+
+
+def _stored(folder: Path) -> tuple[dict[str, Any], bool]:
+    """Return the content of `hparams.yml`, and whether an event file has a session for the HParams tab."""
+    file = folder / "hparams.yml"
+    config = yaml.safe_load(file.read_text(encoding="utf-8")) if file.exists() else None
+    events = folder.glob("events.out.tfevents.*")
+    return config or {}, any(b"_hparams_/session_start_info" in path.read_bytes() for path in events)

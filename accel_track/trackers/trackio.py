@@ -63,8 +63,12 @@ class TrackioTracker(SDKTracker):
             return
         trackio = self.import_sdk()
         run = trackio.init(**{"project": self.run_name, "embed": False, **self.init_kwargs})
-        if self.init_kwargs.get("resume", "never") != "never" and run.url is None:
-            run.config.update({**_stored_config(trackio, run), **run.config})
+        try:
+            if self.init_kwargs.get("resume", "never") != "never" and run.url is None:
+                run.config.update({**_stored_config(trackio, run), **run.config})
+        except BaseException:
+            run.finish()
+            raise
         self._config_pending = False
         self.native = run
 
@@ -116,6 +120,10 @@ class TrackioTracker(SDKTracker):
             # A row without values at the last step carries it.
             self.tracker.log({}, step=max(self.tracker._next_step - 1, 0))  # noqa: SLF001
         self._write()
+
+    def identity(self) -> dict[str, Any]:
+        """Return the run's name, by which Trackio finds it again."""
+        return {} if self.native is None else {"name": self.native.name, "resume": "allow"}
 
     @on_main_process
     def finish(self) -> None:

@@ -23,6 +23,8 @@ STEP = "trainer/global_step"
 # Names that wandb sets itself or leaves out silently.
 _TAKEN = ("", "_step", "_runtime")
 
+_REFUSED = re.compile(r"returned error 4(?!08|29)\d\d")
+
 
 class WandBTracker(SDKTracker):
     """One `wandb.Run` of its own (`reinit="create_new"`), so `wandb.run` and `wandb.log` do not refer to it.
@@ -30,7 +32,8 @@ class WandBTracker(SDKTracker):
     The step is the field `trainer/global_step` of each row and the x-axis of all charts. It is not wandb's own `_step`,
     which counts rows: wandb loses every value whose `step=` is lower than an earlier one, as evaluation and resuming
     produce them. Here each call adds one row and none is lost. Rows logged without a step, also by `run.log`, get the
-    last step from wandb. Your own `define_metric` for a name or a prefix goes before the tracker's for "*".
+    last step from wandb. A row has the time of the call that logged it. Your own `define_metric` for a name or a prefix
+    goes before the tracker's for "*".
 
     Args:
         run_name: Name of the project.
@@ -42,6 +45,7 @@ class WandBTracker(SDKTracker):
     main_process_only = False
     sdk = "wandb"
     install = "wandb>=0.31"
+    wraps_terminal = True
 
     def __init__(self, run_name: str, **kwargs: Any) -> None:
         """Keep the arguments for `start`."""
@@ -98,7 +102,7 @@ class WandBTracker(SDKTracker):
     def log(self, values: dict[str, Any], step: int | None = None, **kwargs: Any) -> None:
         """Add one row: numbers, texts, and whatever else `Run.log` takes; `kwargs` go to it (e.g. `commit`)."""
         run = self.tracker
-        axis = {} if step is None else {STEP: step}
+        axis: dict[str, Any] = {} if step is None else {STEP: step}
         plain: dict[str, Any] = {}
         rich: dict[str, Any] = {}
         for key, value in leaves(values):
@@ -109,11 +113,13 @@ class WandBTracker(SDKTracker):
                 self.drop(key, value)
             else:
                 rich[name] = value
-        if axis and not self._axis_defined:
+        if step is not None and not self._axis_defined:
             # Not in `start`: charts of a run that never gets a step would have an x-axis without values.
             run.define_metric(STEP)
             run.define_metric("*", step_metric=STEP)
             self._axis_defined = True
+        if self.record_time is not None:
+            axis["_timestamp"] = self.record_time
         if plain and not rich:
             run.log({**axis, **plain}, **kwargs)
         elif rich:
@@ -176,6 +182,22 @@ class WandBTracker(SDKTracker):
         """
         table = self.import_sdk().Table(columns=columns, data=data, dataframe=dataframe)
         self.log({table_name: table}, step=step, **kwargs)
+
+    def is_transient(self, error: BaseException) -> bool:
+        """Say so also of wandb's `CommError`, unless it is about the key or holds another answer of the server's."""
+        names = [cls.__name__ for cls in type(error).__mro__ if cls.__module__.startswith("wandb.")]
+        if "CommError" in names and "AuthenticationError" not in names:
+            return _REFUSED.search(str(error)) is None
+        return super().is_transient(error)
+
+    def identity(self) -> dict[str, Any]:
+        """Return the run's id; offline, another process adds a folder of the same id."""
+        return {} if self.native is None else {"id": self.native.id, "resume": "allow"}
+
+    @property
+    def url(self) -> str | None:
+        """Page of the run; None offline."""
+        return None if self.native is None or self.native.offline else self.native.url
 
     @on_main_process
     def finish(self) -> None:

@@ -18,6 +18,7 @@ from aim.sdk.index_manager import RepoIndexManager
 from aim.storage.context import Context
 
 from accel_track.errors import AccelTrackWarning, NotStartedError
+from accel_track.records import Metrics
 from accel_track.testing import Readback, TrackerContract
 from accel_track.trackers.aim import AimTracker
 
@@ -140,6 +141,21 @@ class TestAim(TrackerContract):
         stored = self.read(tmp_path)
         assert stored.metrics["loss"] == [(0, 0.5), (1, 0.25)]
         assert stored.config == {"lr": 0.1, "model": {"depth": 4}}
+
+    def test_a_repeated_delivery_changes_nothing(self, tmp_path: Path) -> None:
+        """A value of a step that Aim has is replaced by itself, in the same process and in a continued run."""
+        records = [Metrics(i, 1.6e9 + i, {"loss": i / 4, "text": f"t{i}"}, i) for i in range(20)]
+        identity: dict[str, Any] = {}
+        for part in (records[:12], records[8:]):
+            tracker = self.make(tmp_path, **identity)
+            tracker.start()
+            tracker.log_batch(part)
+            tracker.log_batch(part[2:5])
+            identity = tracker.identity()
+            tracker.finish()
+        stored = self.read(tmp_path)
+        assert stored.metrics["loss"] == [(i, i / 4) for i in range(20)]
+        assert stored.texts["text"] == [f"t{i}" for i in range(20)]
 
     def test_logging_after_finish(self, tmp_path: Path) -> None:
         """A finished tracker says so, although Aim would still write."""

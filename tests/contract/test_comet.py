@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import socket
 import subprocess
 import sys
 import textwrap
@@ -82,8 +83,14 @@ class TestComet(TrackerContract):
 
     def read(self, folder: Path) -> Readback:
         found = archives(folder)
-        stored = read(found[-1])
-        stored.runs = len(found)
+        stored = read(found[0])
+        keys = [path.name.partition("-")[0] for path in found]
+        for archive in found[1 : keys.count(keys[0])]:  # continued
+            more = read(archive)
+            stored.config |= more.config
+            for name, points in more.metrics.items():
+                stored.metrics.setdefault(name, []).extend(points)
+        stored.runs = len(set(keys))
         return stored
 
     def test_whole_life_in_a_thread(self, tmp_path: Path, in_worker: Callable[[Callable[[], None]], None]) -> None:
@@ -252,8 +259,13 @@ class TestComet(TrackerContract):
         for what in ("HTTP_SESSION_RETRY_TOTAL", *(f"GET_OR_ADD_EXPERIMENT_RETRY_{x}" for x in ("TOTAL", "CONNECT"))):
             monkeypatch.setenv(f"COMET_{what}", "0")
         tracker = CometMLTracker("p", online=True, api_key="k" * 25)
-        with pytest.raises(ConnectionError, match="COMET_START_ONLINE=0"):
+        with pytest.raises(ConnectionError, match="COMET_START_ONLINE=0") as caught:
             tracker.start()
+        assert tracker.is_transient(caught.value)
+        with socket.create_server(("127.0.0.1", 0)) as listener:  # a key that it refuses would raise the same
+            monkeypatch.setenv("COMET_URL_OVERRIDE", f"http://127.0.0.1:{listener.getsockname()[1]}/clientlib/")
+            assert not tracker.is_transient(caught.value)
+        assert not tracker.is_transient(ValueError("another"))
         assert not tracker.started
 
     def test_not_alongside_tensorboard(self, tmp_path: Path) -> None:

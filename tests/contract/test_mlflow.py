@@ -1,6 +1,7 @@
 """MLflow, read back from its SQLite database with a client of its own."""
 
 import math
+import os
 import shutil
 import sqlite3
 import warnings
@@ -11,11 +12,13 @@ from typing import Any
 import matplotlib.pyplot as plt
 import mlflow
 import pytest
+import requests
 from mlflow import MlflowClient
 from mlflow.entities import Run
 from PIL import Image
 
 from accel_track.errors import AccelTrackWarning, NotStartedError
+from accel_track.records import Metrics
 from accel_track.testing import Readback, TrackerContract
 from accel_track.trackers.mlflow import MLflowTracker
 
@@ -59,6 +62,7 @@ class TestMLflow(TrackerContract):
     tracker_class = MLflowTracker
     takes_text = False
     takes_inf = False
+    keeps_time = True
 
     def make(self, folder: Path) -> MLflowTracker:
         return MLflowTracker("contract", folder / "mlartifacts", tracking_uri=f"sqlite:///{folder}/mlflow.db")
@@ -73,6 +77,7 @@ class TestMLflow(TrackerContract):
         for key in run.data.metrics:
             points = client.get_metric_history(run.info.run_id, key)
             stored.metrics[key] = [(point.step, point.value) for point in points]
+            stored.times[key] = [point.timestamp / 1000 for point in points]
         assert experiment.artifact_location.removeprefix("file://") == str(folder / "mlartifacts")
         for path in sorted((folder / "mlartifacts" / run.info.run_id / "artifacts" / "images").glob("*.png")):
             name = path.name.split("+step+")[0].removesuffix("~0").removesuffix("~1")
@@ -297,6 +302,115 @@ class TestMLflow(TrackerContract):
             tracker.start()
             tracker.finish()
         assert [len(points) for points in self.read(tmp_path).metrics.values()] == []
+
+    def test_a_repeated_delivery_changes_nothing(self, tmp_path: Path) -> None:
+        """MLflow ignores a metric that it has, whole batches and parts of them, NaN too."""
+        tracker = self.make(tmp_path)
+        tracker.start()
+        records = [Metrics(i, 1.6e9 + i, {f"m{j}": i + j for j in range(7)} | {"n": math.nan}, i) for i in range(200)]
+        tracker.log_batch(records[:100])
+        tracker.log_batch(records)
+        tracker.log_batch(records[50:150])
+        tracker.finish()
+        stored = self.read(tmp_path)
+        assert all(len(points) == 200 for points in stored.metrics.values())
+        assert stored.metrics["m3"] == [(i, float(i + 3)) for i in range(200)]
+        assert stored.times["m3"] == [1.6e9 + i for i in range(200)]
+
+    def test_integers_beyond_all_floats(self, tmp_path: Path) -> None:
+        """They are counted, and harm nothing beside them."""
+        with pytest.warns(AccelTrackWarning, match="dropped 'huge'"):
+            tracker, stored = self.written(tmp_path, ({"huge": 2**2000, "fine": 1}, 0))
+        assert stored.metrics == {"fine": [(0, 1.0)]}
+        assert tracker.dropped == {"huge": 1}
+
+    def test_log_arguments_of_a_batch(self, tmp_path: Path) -> None:
+        """Further arguments of each call reach MLflow."""
+        tracker = self.make(tmp_path)
+        tracker.start()
+        odd = Metrics(1, 1.6e9, {"b": 2.0}, 1, {"mlflow": {"nonsense": 1}})
+        with pytest.raises(TypeError, match="nonsense"):
+            tracker.log_batch([Metrics(0, 1.6e9, {"a": 1.0}, 0), odd])
+        tracker.finish()
+        assert self.read(tmp_path).metrics == {"a": [(0, 1.0)]}
+
+    def test_a_locked_database_may_pass(self, tmp_path: Path) -> None:
+        """A batch can be repeated when another program has released the database; what it drops is counted once."""
+        tracker = self.make(tmp_path)
+        tracker.start()
+        record = Metrics(0, 1.6e9, {"loss": 0.5, "text": "dropped"}, 0)
+        with sqlite3.connect(tmp_path / "mlflow.db") as other:
+            other.execute("BEGIN EXCLUSIVE")
+            with pytest.raises(mlflow.MlflowException, match="locked") as caught:
+                tracker.log_batch([record])
+            assert tracker.is_transient(caught.value)
+            assert not tracker.dropped
+            other.rollback()
+        with pytest.warns(AccelTrackWarning, match="'text'"):
+            tracker.log_batch([record])
+        tracker.finish()
+        assert self.read(tmp_path).metrics == {"loss": [(0, 0.5)]}
+        assert tracker.dropped == {"text": 1}
+
+    def test_a_run_whose_creation_was_not_answered(self, uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The next start finds it, and the one after the next makes a run of its own."""
+        create = MlflowClient.create_run
+
+        def unanswered(client: MlflowClient, *arguments: Any, **more: Any) -> Run:
+            create(client, *arguments, **more)
+            raise requests.ConnectionError("no answer")
+
+        tracker = MLflowTracker(tracking_uri=uri)
+        with monkeypatch.context() as patch:
+            patch.setattr(MlflowClient, "create_run", unanswered)
+            with pytest.raises(requests.ConnectionError) as caught:
+                tracker.start()
+        assert tracker.is_transient(caught.value)
+        assert not tracker.started
+        for number in (1, 2):
+            tracker.start()
+            tracker.finish()
+            assert [run.info.status for run in all_runs(uri)] == ["FINISHED"] * number
+
+    def test_what_does_not_pass(self, tmp_path: Path, uri: str) -> None:
+        """A run that is not there and a value that MLflow refuses are no matter of time; a deleted run can be left."""
+        lost = MLflowTracker(run_id="nowhere", tracking_uri=uri)
+        with pytest.raises(mlflow.MlflowException) as caught:
+            lost.start()
+        assert not lost.is_transient(caught.value)
+        tracker = self.make(tmp_path)
+        tracker.start()
+        with pytest.raises(mlflow.MlflowException) as caught:
+            tracker.log({"loss": 0.5}, step=2**70)
+        assert not tracker.is_transient(caught.value)
+        MlflowClient(uri).delete_experiment(tracker.tracker.info.experiment_id)
+        with sqlite3.connect(tmp_path / "mlflow.db") as database:
+            database.execute("delete from runs")
+        with pytest.raises(mlflow.MlflowException) as caught:
+            tracker.finish()
+        assert not tracker.is_transient(caught.value)
+        assert not tracker.started
+
+    def test_identity_holds_no_password(self, uri: str) -> None:
+        """A URI with a password is left to the user's own arguments or variables."""
+        tracker = MLflowTracker(tracking_uri=uri)
+        assert (tracker.identity(), tracker.url) == ({}, None)
+        tracker.start()
+        run_id = tracker.tracker.info.run_id
+        assert (tracker.identity(), tracker.url) == ({"run_id": run_id, "tracking_uri": uri}, None)
+        database, tracker.client = tracker.client, MlflowClient("http://user:pass@localhost:1")
+        assert tracker.identity() == {"run_id": run_id}
+        tracker.client = database
+        tracker.finish()
+
+    def test_the_users_own_waits(self, uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Waits are shortened unless the user has set them."""
+        monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
+        monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "x")  # remembered by monkeypatch, which then restores it
+        monkeypatch.delenv("MLFLOW_HTTP_REQUEST_TIMEOUT")
+        written_in(uri)
+        assert os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] == "3"
+        assert os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] == "10"
 
     def test_it_needs_no_configuration(self) -> None:
         """A local database always works."""

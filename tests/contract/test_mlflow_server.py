@@ -5,27 +5,34 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
 import pytest
 from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
 
 from accel_track.accelerator import Accelerator
+from accel_track.records import Metrics
 from accel_track.trackers.mlflow import MLflowTracker
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Run a server with a database and artifacts of its own, and return its address."""
-    folder = tmp_path_factory.mktemp("server")
+def free_port() -> int:
+    """Return a port on which nobody listens."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def serving(folder: Path, port: int) -> Iterator[str]:
+    """Run a server with a database and artifacts in `folder`, and yield its address."""
     stores = ["--backend-store-uri", f"sqlite:///{folder}/mlflow.db", "--artifacts-destination", f"{folder}/artifacts"]
     command = [sys.executable, "-m", "mlflow", "server", *stores, "--workers", "1", "--host", "127.0.0.1"]
     # Without this variable, seven more processes start, for jobs that no test needs.
@@ -51,6 +58,19 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             if _group_alive(process.pid):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of the servers' data, so that the database is made once."""
+    return tmp_path_factory.mktemp("server")
+
+
+@pytest.fixture(scope="module")
+def server(place: Path) -> Iterator[str]:
+    """Run a server, and return its address."""
+    with serving(place, free_port()) as address:
+        yield address
 
 
 def _wait_for(address: str, process: subprocess.Popen[bytes], log: Path) -> None:
@@ -103,7 +123,7 @@ def test_a_run_on_a_server(server: str, tmp_path: Path) -> None:
 
 
 def test_through_the_front_door(server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """MLFLOW_TRACKING_URI sends the front door's run to the server, and nothing to its directory."""
+    """MLFLOW_TRACKING_URI sends the front door's run to the server, and its directory gets the journal only."""
     monkeypatch.setenv("MLFLOW_TRACKING_URI", server)
     accelerator = Accelerator(log_with="mlflow", project_dir=tmp_path / "project", cpu=True)
     accelerator.init_trackers("digits", config={"optimizer": {"lr": 0.1}})
@@ -117,4 +137,82 @@ def test_through_the_front_door(server: str, tmp_path: Path, monkeypatch: pytest
     assert run.data.params == {"optimizer/lr": "0.1"}
     (point,) = client.get_metric_history(run_id, "val/loss")
     assert (point.step, point.value) == (4, 0.5)
-    assert list((tmp_path / "project").iterdir()) == []
+    assert [path.name for path in (tmp_path / "project").iterdir()] == [".accel_track"]
+
+
+def test_a_repeated_delivery_changes_nothing(server: str) -> None:
+    """The server ignores metrics that it has: after a crash in the middle, each is there once."""
+    tracker = MLflowTracker("again", tracking_uri=server)
+    tracker.start()
+    assert tracker.url == f"{server}/#/experiments/{tracker.tracker.info.experiment_id}/runs/{tracker.run_id}"
+    records = [Metrics(i, 1.6e9 + i, {f"m{j}": i + j for j in range(10)}, i) for i in range(250)]
+    tracker.log_batch(records[:120])
+    again = MLflowTracker.for_run("again", None, None, tracker.identity())
+    again.start()
+    again.log_batch(records)
+    again.log_batch(records[100:])
+    again.finish()
+    client = MlflowClient(server)
+    for name in ("m0", "m9"):
+        history = client.get_metric_history(tracker.run_id, name)
+        assert [(one.step, one.timestamp) for one in history] == [(i, (1_600_000_000 + i) * 1000) for i in range(250)]
+
+
+@pytest.mark.timeout(240)
+def test_a_server_that_comes_and_goes(tmp_path: Path) -> None:
+    """Start, log and finish fail within seconds while it is down, and succeed when they are repeated."""
+    port = free_port()
+    tracker = MLflowTracker("flapping", tracking_uri=f"http://127.0.0.1:{port}")
+    records = [Metrics(i, 1.6e9 + i, {"loss": i}, i) for i in range(3)]
+    calls = [tracker.start, lambda: tracker.log_batch(records), tracker.finish]
+    for call in calls:
+        begun = time.monotonic()
+        with pytest.raises(MlflowException) as caught:
+            call()
+        assert time.monotonic() - begun < 25
+        assert tracker.is_transient(caught.value)
+        with serving(tmp_path, port):
+            call()
+    client = MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
+    (run,) = client.search_runs([one.experiment_id for one in client.search_experiments()])
+    assert run.info.status == "FINISHED"
+    assert [one.step for one in client.get_metric_history(run.info.run_id, "loss")] == [0, 1, 2]
+
+
+def test_what_a_server_refuses_does_not_pass(server: str) -> None:
+    """A missing run and a step that no database takes are errors of their own, not of the connection."""
+    lost = MLflowTracker(run_id="0" * 32, tracking_uri=server)
+    with pytest.raises(MlflowException) as caught:
+        lost.start()
+    assert not lost.is_transient(caught.value)
+    tracker = MLflowTracker("refused", tracking_uri=server)
+    tracker.start()
+    with pytest.raises(MlflowException) as caught:
+        tracker.store_init_configuration({"lr": 0.1}) or tracker.client.log_param(tracker.run_id, "lr", 0.2)
+    assert not tracker.is_transient(caught.value)
+    tracker.finish()
+
+
+@pytest.mark.parametrize(("status", "passes"), [(500, True), (502, True), (503, True), (429, True), (403, False)])
+def test_answers_of_a_proxy(status: int, passes: bool) -> None:
+    """What stands before a server answers with a page, not with MLflow's JSON."""
+
+    class Answer(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status)
+            self.send_header("Content-Length", "4")
+            self.end_headers()
+            self.wfile.write(b"sad\n")
+
+        do_POST = do_GET  # noqa: N815 - the name that the standard library looks for
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answer) as proxy:
+        threading.Thread(target=proxy.serve_forever, daemon=True).start()
+        tracker = MLflowTracker("behind", tracking_uri=f"http://127.0.0.1:{proxy.server_port}")
+        with pytest.raises(MlflowException) as caught:
+            tracker.start()
+        assert tracker.is_transient(caught.value) is passes
+        proxy.shutdown()

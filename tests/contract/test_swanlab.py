@@ -1,6 +1,7 @@
 """SwanLab offline, read back with the reader that `swanlab sync` uses."""
 
 import os
+import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 import swanlab
 import yaml
 from PIL import Image
+from swanlab.exceptions import AuthenticationError
 from swanlab.proto.swanlab.record.v1.record_pb2 import Record
 from swanlab.sdk.internal.core_python.store import DataStoreReader
 
@@ -52,19 +54,23 @@ class TestSwanLab(TrackerContract):
 
     def read(self, folder: Path) -> Readback:
         paths = sorted(folder.rglob("*.swanlab"))
-        run = paths[0].parent
-        stored = Readback(runs=len(paths))
-        for record in records(paths[0]):
-            if record.HasField("start"):
-                stored.project, stored.run_name = record.start.project, record.start.name
-            elif record.HasField("scalar"):
-                scalar = record.scalar
-                stored.metrics.setdefault(scalar.key, []).append((scalar.step, scalar.value.number))
-            elif record.HasField("media"):
-                self.add_media(stored, record.media, run / "media")
-        config = run / "files" / "config.yaml"
-        if config.exists():
-            stored.config = {key: entry["value"] for key, entry in (yaml.safe_load(config.read_text()) or {}).items()}
+        stored, ids = Readback(), set()
+        for path in paths:
+            run = path.parent
+            for record in records(path):
+                if record.HasField("start"):
+                    stored.project, stored.run_name = record.start.project, record.start.name
+                    ids.add(record.start.id)
+                elif record.HasField("scalar"):
+                    scalar = record.scalar
+                    stored.metrics.setdefault(scalar.key, []).append((scalar.step, scalar.value.number))
+                elif record.HasField("media"):
+                    self.add_media(stored, record.media, run / "media")
+            config = run / "files" / "config.yaml"
+            if config.exists():
+                entries = yaml.safe_load(config.read_text()) or {}
+                stored.config |= {key: entry["value"] for key, entry in entries.items()}
+        stored.runs = len(ids)
         return stored
 
     def add_media(self, stored: Readback, media: Any, folder: Path) -> None:
@@ -330,3 +336,14 @@ def test_a_start_that_fails_leaves_nothing_open(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="project"):
         tracker.start()
     assert not tracker.started
+
+
+def test_an_unreachable_server_may_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    """SwanLab raises one error for a dead network and for a wrong key; the tracker looks which one it is."""
+    tracker = SwanLabTracker("p", mode="online")
+    error = AuthenticationError("Failed to initialize the SwanLab client.")
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        monkeypatch.setenv("SWANLAB_API_HOST", f"http://127.0.0.1:{listener.getsockname()[1]}")
+        assert not tracker.is_transient(error)
+    assert tracker.is_transient(error)
+    assert not tracker.is_transient(ValueError("another"))

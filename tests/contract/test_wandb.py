@@ -68,21 +68,25 @@ def rows(folder: Path) -> list[dict[str, Any]]:
 class TestWandB(TrackerContract):
     tracker_class = WandBTracker
     nested_config = True
+    keeps_time = True
 
     def make(self, folder: Path) -> WandBTracker:
         return WandBTracker("contract", dir=str(folder))
 
     def read(self, folder: Path) -> Readback:
-        paths = sorted(folder.rglob("*.wandb"))
-        stored = Readback(runs=len(paths))
-        for record in records(paths[0]):
-            if record.HasField("run"):
-                stored.project, stored.run_name = record.run.project, record.run.display_name
-                stored.config |= items(record.run.config.update)
-            elif record.HasField("config"):
-                stored.config |= items(record.config.update)
-            elif record.HasField("history"):
-                self.add_row(stored, items(record.history.item), paths[0].parent / "files")
+        paths = sorted(folder.rglob("*.wandb"), key=lambda path: path.stat().st_ctime_ns)
+        stored = Readback(runs=len({path.name for path in paths}))  # named after the run's id
+        for path in paths:
+            if path.name != paths[0].name:
+                continue
+            for record in records(path):
+                if record.HasField("run"):
+                    stored.project, stored.run_name = record.run.project, record.run.display_name
+                    stored.config |= items(record.run.config.update)
+                elif record.HasField("config"):
+                    stored.config |= items(record.config.update)
+                elif record.HasField("history"):
+                    self.add_row(stored, items(record.history.item), path.parent / "files")
         return stored
 
     def add_row(self, stored: Readback, row: dict[str, Any], files: Path) -> None:
@@ -96,6 +100,7 @@ class TestWandB(TrackerContract):
                 stored.texts.setdefault(key, []).append(value)
             elif key not in ("_step", "_runtime", "_timestamp", STEP):
                 stored.metrics.setdefault(key, []).append((step, value))
+                stored.times.setdefault(key, []).append(row["_timestamp"])
         for name, fields in media.items():
             if fields["_type"] == "images/separated":
                 stored.images[name] = [Image.open(files / path).size[::-1] for path in fields["filenames"]]
@@ -345,3 +350,20 @@ def test_a_start_that_fails_leaves_nothing_open(tmp_path: Path) -> None:
     with pytest.raises(TypeError, match="nonsense"):
         tracker.start()
     assert not tracker.started
+
+
+@pytest.mark.parametrize(
+    ("error", "passes"),
+    [
+        (wandb.errors.CommError("Timed out while retrying: dial tcp 127.0.0.1:9: connect: connection refused"), True),
+        (wandb.errors.CommError("Run initialization has timed out after 90.0 sec."), True),
+        (wandb.errors.CommError("returned error 429: slow down"), True),
+        (wandb.errors.CommError("returned error 403: permission denied"), False),
+        (wandb.errors.AuthenticationError("no such key"), False),
+        (wandb.errors.UsageError("no such argument"), False),
+        (ConnectionResetError("gone"), True),
+    ],
+)
+def test_what_may_pass(error: Exception, passes: bool) -> None:
+    """Connections and overloaded servers may, keys and arguments may not."""
+    assert WandBTracker("p").is_transient(error) is passes

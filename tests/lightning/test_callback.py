@@ -103,7 +103,7 @@ def test_hyperparameters_of_module_and_data_module() -> None:
     trainer(False, callbacks=[callback]).fit(Tiny(), datamodule=Data())
     assert [call[1] for call in tracker.calls if call[0] == "config"] == [
         {"seed": 1},
-        {"lr": 0.25, "layers": (1, 2), "fail_at": None, "size": 8},
+        {"lr": 0.25, "layers": [1, 2], "fail_at": None, "size": 8},
     ]
     callback.finish()
 

@@ -49,7 +49,7 @@ def test_fit_validate_and_test_are_one_run() -> None:
     assert [call[0] for call in tracker.calls if call[0] not in ("log", "flush")] == ["start", "config", "config"]
     assert [call[1] for call in tracker.calls if call[0] == "config"] == [
         {"batch_size": 1},
-        {"lr": 0.25, "layers": (1, 2), "fail_at": None},
+        {"lr": 0.25, "layers": [1, 2], "fail_at": None},
     ]
     assert logged(tracker) == [
         (1, {"loss", "epoch"}),
@@ -146,13 +146,13 @@ def test_prefix_steps_and_shared_dictionaries() -> None:
     logger.log_metrics(metrics=metrics, step=2.0)
     logger.log_metrics(metrics, step=2.7)
     logger.log_metrics(metrics)
+    logger.finish()
     assert [(call[1], call[2]) for call in tracker.calls if call[0] == "log"] == [
         ({"run-loss": 0.5}, 2),
         ({"run-loss": 0.5}, 2),
         ({"run-loss": 0.5}, None),
     ]
     assert isinstance(metrics["loss"], torch.Tensor)
-    logger.finish()
 
 
 def test_a_logged_step_is_the_step() -> None:
@@ -173,8 +173,8 @@ def test_hyperparameters_of_every_kind() -> None:
     logger = AccelTrackLogger(tracker)
     logger.log_hyperparams(Namespace(lr=0.1, nested=Namespace(a=1)))
     logger.log_hyperparams({"lr": 0.1})
-    assert len([call for call in tracker.calls if call[0] == "config"]) == 1
     logger.finish()
+    assert len([call for call in tracker.calls if call[0] == "config"]) == 1
 
 
 def test_an_instance_shared_with_an_accelerator_is_joined() -> None:
@@ -205,8 +205,8 @@ def test_with_fabric() -> None:
     fabric = Fabric(accelerator="cpu", devices=1, loggers=AccelTrackLogger(tracker))
     fabric.log("loss", torch.tensor(0.5))
     fabric.log_dict({"loss": 0.25}, step=3)
-    assert [call[1:3] for call in tracker.calls if call[0] == "log"] == [({"loss": 0.5}, None), ({"loss": 0.25}, 3)]
     fabric.logger.finish()
+    assert [call[1:3] for call in tracker.calls if call[0] == "log"] == [({"loss": 0.5}, None), ({"loss": 0.25}, 3)]
 
 
 def test_fast_dev_run_starts_nothing() -> None:

@@ -15,6 +15,8 @@ from accel_track.registry import (
     LoggerType,
     Selected,
     build,
+    check_init_kwargs,
+    check_init_kwargs,
     filter_trackers,
     get_available_trackers,
     register_tracker_class,
@@ -157,9 +159,9 @@ def test_registering_nonsense() -> None:
 def test_an_unconfigured_backend_is_refused_by_name_and_skipped_by_all() -> None:
     LOGGER_TYPE_TO_CLASS["unconfigured"] = UnconfiguredTracker
     with pytest.raises(NotConfiguredError, match="unconfigured: no credentials; set KEY, or MODE=offline"):
-        build(select("unconfigured"), "p", None, None, None)
+        build(select("unconfigured"), "p", None, None, {})
     with pytest.warns(AccelTrackWarning, match="unconfigured: skipped by log_with='all': no credentials; set KEY"):
-        assert build([Selected("unconfigured", explicit=False)], "p", None, None, None) == []
+        assert build([Selected("unconfigured", explicit=False)], "p", None, None, {}) == []
     (tracker,) = build(select("unconfigured"), "p", None, None, {"unconfigured": {"key": "k"}})
     assert isinstance(tracker, UnconfiguredTracker)
     assert tracker.init_kwargs == {"key": "k"}
@@ -168,9 +170,9 @@ def test_an_unconfigured_backend_is_refused_by_name_and_skipped_by_all() -> None
 def test_init_kwargs_are_checked() -> None:
     instance = RecordingTracker()
     with pytest.raises(ValueError, match=r"`init_kwargs` names the unknown tracker 'wanbd'; known are .*wandb"):
-        build(select(instance), "p", None, None, {"wanbd": {}})
+        check_init_kwargs({"wanbd": {}}, select(instance))
     with pytest.raises(TypeError, match="`init_kwargs` must map tracker names to dictionaries"):
-        build(select(instance), "p", None, None, {"wandb": 3})  # type: ignore[dict-item]
+        check_init_kwargs({"wandb": 3}, select(instance))
     with pytest.warns(AccelTrackWarning, match=r"`init_kwargs\['recording'\]` is ignored"):
         build(select(instance), "p", None, None, {"recording": {"a": 1}})
     assert build(select(instance), "p", None, None, {"wandb": {"entity": "me"}}) == [instance]
@@ -204,7 +206,7 @@ assert filter_trackers('mine') == ['mine']
 assert tracker_class('mine').__name__ == 'MineTracker'
 with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter('always')
-    built = build([Selected('mine', explicit=False), Selected('broken', explicit=False)], 'p', None, None, None)
+    built = build([Selected('mine', explicit=False), Selected('broken', explicit=False)], 'p', None, None, {})
 assert [tracker.name for tracker in built] == ['mine']
 assert "broken: skipped by log_with='all': its plugin cannot be imported" in str(caught[0].message)
 try:

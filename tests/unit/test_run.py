@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from accel_track.delivery.settings import Settings
 from accel_track.errors import UnwritableDirectoryError
 from accel_track.registry import select
 from accel_track.run import Run
@@ -17,7 +18,7 @@ from accel_track.trackers.base import GeneralTracker
 
 
 def run_of(*trackers: GeneralTracker, **arguments: Any) -> Run:
-    return Run(select(list(trackers)), project="p", **arguments)
+    return Run(select(list(trackers)), project="p", settings=Settings.of(delivery="inline"), **arguments)
 
 
 def test_starting_stores_the_configuration_and_finishing_is_once() -> None:

@@ -1,0 +1,218 @@
+"""What the commands share: finding the run, clean output, one line for each error."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+import stat
+import sys
+import time
+import warnings
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+from accel_track.errors import AccelTrackError, AccelTrackWarning
+from accel_track.journal.directory import RunDirectory, find_runs
+from accel_track.records import WithoutForm
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress
+    from rich.table import Table
+
+INCOMPLETE, UNUSABLE = 1, 2
+
+_LONG = 10_000
+"""Bits of an integer that is shown in base 16: Python refuses to convert much longer ones to base 10."""
+
+EPILOG = (
+    "Exit codes: 0 fine; 1 something is undelivered, damaged or failed; 2 bad arguments, or a run that cannot be read."
+)
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
+RunArgument = Annotated[
+    str, typer.Argument(metavar="RUN", help="A run directory, or the id (or its beginning) of a run found below here.")
+]
+
+
+def clean(text: object) -> str:
+    """Return a text from a file as a terminal may get it: one line, without control characters."""
+    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in str(text))
+
+
+def say(text: str, *, err: bool = False) -> None:
+    """Print a line, cleaned."""
+    typer.echo(clean(text), err=err)
+
+
+def fail(message: str) -> NoReturn:
+    """Print a line to the standard error output and exit with code 2.
+
+    Raises:
+        typer.Exit: Always.
+    """
+    say(f"accel-track: {message}", err=True)
+    raise typer.Exit(code=UNUSABLE)
+
+
+@contextlib.contextmanager
+def one_line_errors() -> Iterator[None]:
+    """Turn the errors that a damaged or hostile run causes into one line and exit code 2, and warnings into lines."""
+
+    def show(message: Warning | str, *_: object, **__: object) -> None:
+        say(f"warning: {message}", err=True)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", AccelTrackWarning)
+        warnings.showwarning = show
+        try:
+            yield
+        except BrokenPipeError:  # such as `| head`: nobody reads on, and the interpreter's last flush must not say so
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        except (AccelTrackError, OSError, OverflowError, RecursionError, ValueError) as error:
+            fail(" ".join(str(error).split()) or type(error).__name__)
+
+
+def find_run(text: str) -> RunDirectory:
+    """Return the run directory that a path or the beginning of a run id means, checked by `check_plain`.
+
+    Raises:
+        typer.Exit: There is none, or more than one.
+        JournalError: It holds something that no run directory does.
+    """
+    path = Path(text)
+    if path.is_dir():
+        run = RunDirectory(path)
+        if not run.ranks() and not (path / "run.json").exists():
+            fail(f"{text} is not a run directory; `accel-track ls {text}` shows the runs below it.")
+        check_plain(run)
+        return run
+    found = [run for run in find_runs(".") if run.path.name.startswith(text)] if text.strip() else []
+    found = [run for run in found if run.path.name == text] or found
+    if not found:
+        fail(f"there is no run {text!r}: it is neither a folder nor the id of a run below the working directory.")
+    if len(found) > 1:
+        fail(f"{text!r} may be any of {', '.join(str(run.path) for run in found[:5])}; write more of it, or a path.")
+    check_plain(found[0])
+    return found[0]
+
+
+def check_plain(run: RunDirectory) -> None:
+    """Make sure that nothing in a run directory leads out of it or blocks its reader.
+
+    Raises:
+        JournalError: It holds a symbolic link, a device, a pipe, or the like.
+    """
+    from accel_track.errors import JournalError
+
+    folders = [os.fspath(run.path)]
+    while folders:
+        with os.scandir(folders.pop()) as entries:
+            for entry in entries:
+                mode = entry.stat(follow_symlinks=False).st_mode
+                if stat.S_ISDIR(mode):
+                    folders.append(entry.path)
+                elif not stat.S_ISREG(mode):
+                    message = f"{entry.path} is a link or a device, which no run directory has; it is not touched."
+                    raise JournalError(message)
+
+
+def when(seconds: float) -> str:
+    """Return a point of time in UTC as text, "?" for a number that is none."""
+    try:
+        return f"{datetime.fromtimestamp(seconds, timezone.utc):%Y-%m-%d %H:%M:%S}"
+    except (ValueError, OverflowError, OSError):
+        return "?"
+
+
+def lag(since: float | None) -> float | None:
+    """Return how many seconds ago that was, or None."""
+    return None if since is None or not math.isfinite(since) else max(0.0, time.time() - since)
+
+
+def jsonable(value: Any) -> Any:  # noqa: PLR0911 - one line per kind of value
+    """Return a logged value as JSON has it: NaN and ±inf as "NaN", "Infinity" and "-Infinity"."""
+    if isinstance(value, float):
+        if math.isfinite(value):
+            return value
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    if isinstance(value, dict):
+        return {str(key): jsonable(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [jsonable(item) for item in value]
+    if isinstance(value, WithoutForm):
+        return {"without_form": value.what}
+    if isinstance(value, int) and value.bit_length() > _LONG:
+        return hex(value)
+    if isinstance(value, bytes):
+        return {"bytes": value.hex()}
+    return value if value is None or isinstance(value, (bool, int, str)) else str(value)
+
+
+def print_json(document: Any) -> None:
+    """Print one JSON document; it is ASCII, so nothing in it reaches a terminal raw."""
+    typer.echo(json.dumps(jsonable(document), indent=2))
+
+
+def shown(value: Any) -> str:
+    """Return a value as short text."""
+    text = f"{value:.6g}" if isinstance(value, float) else str(jsonable(value))
+    return text if len(text) <= 80 else text[:77] + "…"  # noqa: PLR2004
+
+
+def table(title: str, columns: Iterable[str], rows: Iterable[Iterable[object]]) -> Table:
+    """Return a table of cleaned texts; columns whose name begins with ">" are justified to the right."""
+    from rich.table import Table
+    from rich.text import Text
+
+    result = Table(title=Text(clean(title)) if title else None, title_justify="left")
+    for column in columns:
+        result.add_column(column.lstrip(">"), justify="right" if column.startswith(">") else "left", overflow="fold")
+    for row in rows:
+        result.add_row(*(Text(clean(cell)) for cell in row))
+    return result
+
+
+def console() -> Console:
+    """Return the standard output as rich prints on it; without a terminal, lines are not broken."""
+    from rich.console import Console
+
+    return Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else 250)
+
+
+def progress_bar() -> Progress:
+    """Return a progress bar on the standard error output; it shows only on a terminal."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    return Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty())
+
+
+def size(count: float) -> str:
+    """Return a number of bytes as people read it."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if count < 1024:  # noqa: PLR2004
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1024
+    return f"{count:.1f} TiB"
+
+
+def module_missing(command: str, modules: Iterable[str], requirement: str) -> None:
+    """Exit with code 2 and the command that installs it if a module is not there.
+
+    Raises:
+        typer.Exit: One is missing.
+    """
+    from importlib.util import find_spec
+
+    from accel_track.trackers.sdk import install_command
+
+    if missing := [module for module in modules if find_spec(module) is None]:
+        fail(f"{command}: missing {', '.join(missing)}; {install_command(requirement)}")

@@ -1,0 +1,76 @@
+"""How far each tracker of a run has got, as the run directory says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from accel_track.cli._common import lag
+from accel_track.journal import cursor as cursors
+from accel_track.journal.directory import RunDirectory, RunInfo
+from accel_track.journal.reader import JournalReader, last_seq
+
+
+@dataclass
+class TrackerState:
+    """Counts of one tracker, over all ranks."""
+
+    delivered: int = 0
+    pending: int = 0
+    refused: int = 0
+    not_replayable: int = 0
+    dropped: dict[str, int] = field(default_factory=dict)
+    retried: int = 0
+    damaged: int = 0
+    lag: float | None = None
+    """Seconds since the oldest pending record was logged."""
+
+    @property
+    def counts(self) -> dict[str, Any]:
+        """The counts by name, for JSON."""
+        return dict(vars(self))
+
+
+def records(run: RunDirectory) -> dict[int, int]:
+    """Return how many records each rank has logged.
+
+    Raises:
+        JournalError: A journal is damaged beyond reading.
+    """
+    return {rank: last_seq(run.rank(rank)) + 1 for rank in run.ranks()}
+
+
+def state(run: RunDirectory, tracker: str, logged: dict[int, int]) -> TrackerState:
+    """Return where a tracker stands.
+
+    Args:
+        run: The run.
+        tracker: Name of the tracker.
+        logged: What `records` returned.
+
+    Raises:
+        JournalError: A cursor is damaged.
+    """
+    result = TrackerState()
+    for rank, count in logged.items():
+        cursor = cursors.load(run.cursor(tracker, rank))
+        pending = max(0, count - cursor.seq)
+        result.delivered += cursor.delivered
+        result.pending += pending
+        result.refused += cursor.quarantined
+        result.not_replayable += cursor.not_replayable
+        result.retried += cursor.retried
+        result.damaged += cursor.damaged
+        for name, number in cursor.dropped.items():
+            result.dropped[name] = result.dropped.get(name, 0) + number
+        if pending and (oldest := JournalReader(run.rank(rank), cursor.position).read(1)):
+            waiting = lag(oldest[0].record.time)
+            result.lag = max((one for one in (result.lag, waiting) if one is not None), default=None)
+    return result
+
+
+def status(run: RunDirectory, info: RunInfo) -> str:
+    """Return "running", "finished", or "ended early" where nobody said that the run ended and nobody logs to it."""
+    if run.is_live():
+        return "running"
+    return "finished" if info.status == "finished" else "ended early"

@@ -1,0 +1,179 @@
+"""`accel-track export`: a run's records as CSV, Parquet or JSON lines."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from collections.abc import Callable, Iterator
+from enum import Enum
+from itertools import islice
+from pathlib import Path
+from typing import IO, Annotated, Any, NamedTuple
+
+import typer
+
+from accel_track.cli._common import (
+    Json,
+    RunArgument,
+    clean,
+    fail,
+    find_run,
+    jsonable,
+    module_missing,
+    one_line_errors,
+    print_json,
+    progress_bar,
+    say,
+)
+from accel_track.journal.directory import RunDirectory
+from accel_track.journal.reader import JournalReader
+from accel_track.records import AnyRecord, Metrics
+from accel_track.values import leaves
+
+_ROW_GROUP = 50_000
+"""Rows of a Parquet file's row group, which is what is in memory at once."""
+
+
+class Format(str, Enum):
+    """What `export` writes."""
+
+    CSV = "csv"
+    PARQUET = "parquet"
+    JSONL = "jsonl"
+
+
+class _Row(NamedTuple):
+    rank: int
+    seq: int
+    time: float
+    step: int | None
+    name: str
+    value: bool | int | float | str
+
+
+class _Records:
+    """The records of all ranks, counted and checked for damage while they are read."""
+
+    def __init__(self, run: RunDirectory, tell: Callable[[int], None]) -> None:
+        self.count = 0
+        self.damaged = 0
+        self._run = run
+        self._tell = tell
+
+    def __iter__(self) -> Iterator[tuple[int, AnyRecord]]:
+        for rank in self._run.ranks():
+            reader = JournalReader(self._run.rank(rank))
+            for record in reader:
+                self.count += 1
+                if self.count % 1000 == 0:
+                    self._tell(self.count)
+                yield rank, record
+            self.damaged += sum(damage.length for damage in reader.damages)
+
+    def rows(self) -> Iterator[_Row]:
+        """Yield every number and text of metrics."""
+        for rank, record in self:
+            if isinstance(record, Metrics):
+                for name, value in leaves(record.values):
+                    if isinstance(value, (bool, int, float, str)):
+                        yield _Row(rank, record.seq, record.time, record.step, name, value)
+
+
+def export(
+    run: RunArgument,
+    format_: Annotated[Format, typer.Option("--format", help="csv and parquet: one value a row; jsonl: one record.")],
+    output: Annotated[Path | None, typer.Option(help="File to write; default for csv and jsonl: print it.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Write a run's records as CSV, Parquet or JSON lines; also where run.json is damaged.
+
+    CSV and Parquet have the columns rank, seq, time, step, name, value. JSON lines have NaN and infinities as the texts
+    "NaN", "Infinity" and "-Infinity".
+
+    Example: accel-track export 20260131 --format csv --output run.csv
+    """
+    if output is None and format_ is Format.PARQUET:
+        fail("--format parquet is binary; give a file with --output.")
+    if output is None and as_json:
+        fail("--json describes the file that --output names; give one.")
+    if format_ is Format.PARQUET:
+        module_missing("export", ["pyarrow"], "pyarrow")
+    write = {Format.CSV: _csv, Format.JSONL: _jsonl}.get(format_)
+    with one_line_errors():
+        found = find_run(run)
+        if output is None:
+            records = _Records(found, lambda _: None)
+            write(records, sys.stdout)  # type: ignore[misc]
+        else:
+            records = _to_file(found, output, write)
+        if as_json:
+            counts = {"records": records.count, "damaged_bytes": records.damaged}
+            print_json({"output": str(output), "format": format_.value, **counts})
+    if records.damaged:
+        say(f"warning: {records.damaged} bytes of the journal are damaged and left out", err=True)
+        raise typer.Exit(code=1)
+
+
+def _to_file(run: RunDirectory, output: Path, write: Callable[[_Records, IO[str]], None] | None) -> _Records:
+    from accel_track.cli._state import records
+
+    with progress_bar() as bars:
+        task = bars.add_task("exporting", total=sum(records(run).values()))
+        result = _Records(run, lambda count: bars.update(task, completed=count))
+        if write is None:
+            _parquet(result, output)
+        else:
+            with output.open("w", encoding="utf-8", newline="") as file:
+                write(result, file)
+    return result
+
+
+def _csv(records: _Records, file: IO[str]) -> None:
+    terminal = file.isatty()
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(_Row._fields)
+    for row in records.rows():
+        value = row.value if isinstance(row.value, float) else jsonable(row.value)
+        cells = (*row[:4], clean(row.name), clean(value)) if terminal else (*row[:5], value)
+        writer.writerow(cells)
+
+
+def _jsonl(records: _Records, file: IO[str]) -> None:
+    for rank, record in records:
+        metrics = isinstance(record, Metrics)
+        form: dict[str, Any] = {"rank": rank, "seq": record.seq, "time": record.time}
+        form["kind"] = "metrics" if metrics else "config"
+        if isinstance(record, Metrics):
+            form["step"] = record.step
+        form["values"] = record.values
+        if isinstance(record, Metrics) and record.kwargs:
+            form["kwargs"] = record.kwargs
+        file.write(json.dumps(jsonable(form)) + "\n")
+
+
+def _parquet(records: _Records, output: Path) -> None:
+    """Write numbers and texts into two columns, since a Parquet column has one type."""
+    import pyarrow as pa  # type: ignore[import-untyped]
+    from pyarrow import parquet
+
+    fields = [("rank", pa.int32()), ("seq", pa.int64()), ("time", pa.float64()), ("step", pa.int64())]
+    schema = pa.schema([*fields, ("name", pa.string()), ("value", pa.float64()), ("text", pa.string())])
+    rows = records.rows()
+    with parquet.ParquetWriter(output, schema) as writer:
+        while group := list(islice(rows, _ROW_GROUP)):
+            columns = list(zip(*(_with_text(row) for row in group), strict=True))
+            arrays = [pa.array(column, kind) for column, kind in zip(columns, schema.types, strict=True)]
+            writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
+
+
+def _with_text(row: _Row) -> tuple[Any, ...]:
+    text = isinstance(row.value, str)
+    return (*row[:5], None if text else _as_float(row.value), row.value if text else None)
+
+
+def _as_float(value: Any) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        return float("inf") if value > 0 else float("-inf")

@@ -1,0 +1,75 @@
+"""`accel-track ls`: the runs in a folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from accel_track.cli._common import (
+    INCOMPLETE,
+    Json,
+    check_plain,
+    clean,
+    console,
+    one_line_errors,
+    print_json,
+    say,
+    table,
+    when,
+)
+from accel_track.journal.directory import RunDirectory, find_runs
+
+
+def ls(
+    directory: Annotated[Path, typer.Argument(metavar="[DIR]", exists=True, help="Where to look.")] = Path(),
+    as_json: Json = False,
+) -> None:
+    """List the runs below a folder: who they are, whether they run, and what is pending for each tracker.
+
+    Example: accel-track ls runs
+    """
+    with one_line_errors():
+        found = [_described(run) for run in find_runs(directory)]
+        if as_json:
+            print_json(found)
+        elif not found:
+            say(f"no runs below {directory}")
+        else:
+            columns = ("project", "run id", "name", "status", "created (UTC)", ">records", "delivery")
+            console().print(table("", columns, map(_row, found)))
+        for one in found:
+            if one["error"] is not None and not as_json:
+                say(f"{one['path']}: {one['error']}", err=True)
+    if any(one["error"] is not None for one in found):
+        raise typer.Exit(code=INCOMPLETE)
+
+
+def _described(run: RunDirectory) -> dict[str, Any]:
+    from accel_track.cli._state import records, state, status
+
+    described: dict[str, Any] = dict.fromkeys(("project", "run_id", "name", "status", "created", "records", "trackers"))
+    described.update({"path": str(run.path), "run_id": run.path.name, "status": "damaged", "error": None})
+    try:
+        check_plain(run)
+        info = run.load()
+        described.update({"project": info.project, "run_id": info.run_id, "name": info.name, "created": info.created})
+        logged = records(run)
+        described["records"] = sum(logged.values())
+        described["trackers"] = {name: state(run, name, logged).counts for name in info.trackers}
+        described["status"] = status(run, info)
+    except (ValueError, OSError, OverflowError) as error:
+        described["error"] = " ".join(str(error).split())
+    return described
+
+
+def _row(one: dict[str, Any]) -> list[str]:
+    trackers = one["trackers"] or {}
+    delivery = ", ".join(
+        f"{clean(name)}: {counts['pending']} pending" if counts["pending"] else clean(name)
+        for name, counts in trackers.items()
+    )
+    created = "" if one["created"] is None else when(one["created"])
+    records = "" if one["records"] is None else str(one["records"])
+    return [one["project"] or "", one["run_id"], one["name"] or "", one["status"], created, records, delivery]

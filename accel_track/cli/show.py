@@ -1,0 +1,182 @@
+"""`accel-track show`: one run: who it is, its hyperparameters and last values, what is delivered."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from accel_track.cli._common import (
+    Json,
+    RunArgument,
+    clean,
+    console,
+    fail,
+    find_run,
+    jsonable,
+    module_missing,
+    one_line_errors,
+    print_json,
+    say,
+    shown,
+    table,
+    when,
+)
+from accel_track.journal.directory import RunDirectory, RunInfo
+
+if TYPE_CHECKING:
+    from accel_track.cli._state import TrackerState
+
+
+@dataclass
+class _Content:
+    """What the journals of a run hold, in short."""
+
+    config: dict[str, Any] = field(default_factory=dict)
+    last: dict[str, dict[str, Any]] = field(default_factory=dict)
+    points: list[tuple[int, float]] = field(default_factory=list)
+    damaged: int = 0
+
+
+def show(
+    run: RunArgument,
+    metric: Annotated[str | None, typer.Option(metavar="NAME", help="Draw this metric, such as train/loss.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Show one run: identity, hyperparameters, last values, and what is delivered to each tracker.
+
+    Example: accel-track show 20260131 --metric train/loss
+    """
+    if metric is not None and not as_json:
+        module_missing("show --metric", ["plotext"], "accel-track[demo]")
+    with one_line_errors():
+        from accel_track.cli._state import records, state, status
+
+        found = find_run(run)
+        info = found.load()
+        logged = records(found)
+        states = {name: state(found, name, logged) for name in info.trackers}
+        content = _read(found, metric)
+        if metric is not None and metric not in content.last:
+            near = difflib.get_close_matches(metric, content.last, n=3, cutoff=0.4)
+            fail(f"the run has no metric {metric!r}" + (f"; there is {', '.join(near)}." if near else "."))
+        if as_json:
+            print_json(_document(found, info, status(found, info), sum(logged.values()), states, content, metric))
+        elif metric is not None:
+            _draw(metric, content.points)
+        else:
+            _print(found, info, status(found, info), sum(logged.values()), states, content)
+
+
+def _read(run: RunDirectory, metric: str | None) -> _Content:
+    from accel_track.journal.reader import JournalReader
+    from accel_track.records import Config
+    from accel_track.values import leaves
+
+    content = _Content()
+    for rank in run.ranks():
+        reader = JournalReader(run.rank(rank))
+        for record in reader:
+            if isinstance(record, Config):
+                content.config.update(record.values)
+                continue
+            for name, value in leaves(record.values):
+                content.last[name] = {"value": value, "step": record.step, "time": record.time, "rank": rank}
+                if name == metric and isinstance(value, (int, float)):
+                    content.points.append((record.seq if record.step is None else record.step, value))
+        content.damaged += sum(damage.length for damage in reader.damages)
+    return content
+
+
+def _document(
+    run: RunDirectory,
+    info: RunInfo,
+    status: str,
+    records: int,
+    states: dict[str, TrackerState],
+    content: _Content,
+    metric: str | None,
+) -> dict[str, Any]:
+    trackers = {
+        name: {
+            **one.counts,
+            "kwargs": info.trackers[name].kwargs,
+            "identity": info.trackers[name].identity,
+            "url": info.trackers[name].url,
+        }
+        for name, one in states.items()
+    }
+    document = {
+        "path": str(run.path),
+        **{name: getattr(info, name) for name in ("run_id", "project", "name", "created", "host", "pid", "command")},
+        "status": status,
+        "records": records,
+        "damaged_bytes": content.damaged,
+        "config": content.config,
+        "metrics": content.last,
+        "trackers": trackers,
+    }
+    return document if metric is None else {**document, "points": content.points}
+
+
+def _print(
+    run: RunDirectory, info: RunInfo, status: str, records: int, states: dict[str, TrackerState], content: _Content
+) -> None:
+    out = console()
+    identity = {
+        "run": info.run_id,
+        "project": info.project,
+        "name": info.name or "",
+        "status": status,
+        "created": f"{when(info.created)} UTC",
+        "host": f"{info.host}, process {info.pid}",
+        "command": " ".join(info.command),
+        "folder": run.path,
+        "records": records,
+    }
+    for key, value in identity.items():
+        say(f"{key:8} {value}")
+    if content.damaged:
+        say(f"damaged  {content.damaged} bytes of the journal; see `accel-track verify {run.path}`")
+    if content.config:
+        config = ((name, json.dumps(jsonable(value), ensure_ascii=False)) for name, value in content.config.items())
+        out.print(table("hyperparameters", ("name", "value"), config))
+    if content.last:
+        values = ((name, shown(last["value"]), _text(last["step"])) for name, last in sorted(content.last.items()))
+        out.print(table("last values", ("name", ">value", ">step"), values))
+    if states:
+        columns = ("tracker", ">delivered", ">pending", ">refused", ">dropped", ">retried", ">damaged", ">lag", "page")
+        rows = [_row(name, one, info.trackers[name].url or "") for name, one in states.items()]
+        out.print(table("delivery", columns, rows))
+
+
+def _row(name: str, one: TrackerState, url: str) -> tuple[object, ...]:
+    dropped = ", ".join(f"{count} {value}" for value, count in sorted(one.dropped.items())) or 0
+    waiting = "" if one.lag is None else f"{one.lag:.0f} s"
+    return name, one.delivered, one.pending, one.refused, dropped, one.retried, f"{one.damaged} B", waiting, url
+
+
+def _text(value: object) -> str:
+    return "" if value is None else str(value)
+
+
+def _draw(metric: str, points: list[tuple[int, float]]) -> None:
+    import plotext
+
+    finite = [(step, value) for step, value in points if math.isfinite(value)]
+    if not finite:
+        fail(f"{metric} has no finite number to draw.")
+    out = console()
+    steps, values = zip(*finite, strict=True)
+    figure = plotext.figure
+    figure.clear()
+    figure.draw(figure.signal(list(steps), list(values)).lines().label(clean(metric)))
+    figure.title(f"{clean(metric)} by step")
+    figure.plot_size(min(out.width, 100), 18)
+    typer.echo(figure.build().string(colorless=not out.is_terminal))  # `show` keeps the stdout of its first call
+    if len(finite) < len(points):
+        say(f"{len(points) - len(finite)} points are NaN or infinite and not drawn")

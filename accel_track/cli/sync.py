@@ -1,0 +1,149 @@
+"""`accel-track sync`: deliver what is pending, also to backends that the run never had."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from accel_track.cli._common import (
+    INCOMPLETE,
+    Json,
+    clean,
+    fail,
+    find_run,
+    one_line_errors,
+    print_json,
+    progress_bar,
+    say,
+)
+
+if TYPE_CHECKING:
+    from accel_track.delivery.sync import Standing, Sync
+
+
+def sync(
+    runs: Annotated[
+        list[str], typer.Argument(metavar="RUN...", help="Run directories, or ids (or their beginnings) of runs.")
+    ],
+    to: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Deliver to this backend only; it may be a new one.")
+    ] = None,
+    follow: Annotated[bool, typer.Option("--follow", help="Go on until the run has ended.")] = False,
+    from_start: Annotated[
+        bool, typer.Option("--from-start", help="Begin a new backend run with the first record.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be delivered.")] = False,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME.KEY=VALUE", help="Constructor argument of a tracker: JSON, else text."),
+    ] = None,
+    timeout: Annotated[
+        float, typer.Option(min=0, help="Seconds to wait for a backend while nothing gets through.")
+    ] = 600.0,
+    as_json: Json = False,
+) -> None:
+    """Deliver what is pending of runs, also to backends that they never had. A second time it adds nothing.
+
+    Example: accel-track sync 20260131 --to mlflow --set mlflow.tracking_uri=http://localhost:5000
+    """
+    arguments = _arguments(set_ or [])
+    documents, complete = [], True
+    with one_line_errors():
+        from accel_track.delivery.sync import Sync
+
+        _check_names(to or [], arguments)
+        found = [Sync(find_run(run), to or [], arguments, from_start) for run in runs]
+        _check_used(found, arguments)
+        for one in found:
+            standings = _planned(one) if dry_run else _delivered(one, follow=follow, timeout=timeout)
+            complete = complete and (dry_run or all(standing.complete for standing in standings))
+            documents.append({"run": str(one.run.path), "trackers": [_document(standing) for standing in standings]})
+            if not as_json:
+                _tell(one, standings, dry_run=dry_run)
+            if one.stopped:
+                complete = False
+                break
+        if as_json:
+            print_json(documents)
+    if not complete:
+        raise typer.Exit(code=INCOMPLETE)
+
+
+def _arguments(texts: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Return constructor arguments by tracker name."""
+    result: dict[str, dict[str, Any]] = {}
+    for text in texts:
+        left, equals, value = text.partition("=")
+        name, dot, key = left.partition(".")
+        if not (equals and dot and name and key):
+            fail(f"--set {text}: write NAME.KEY=VALUE, such as mlflow.tracking_uri=http://localhost:5000")
+        try:
+            parsed = json.loads(value)
+        except ValueError:
+            parsed = value
+        result.setdefault(name, {})[key] = parsed
+    return result
+
+
+def _check_names(to: Sequence[str], arguments: dict[str, dict[str, Any]]) -> None:
+    from accel_track.registry import known_names
+
+    for option, names in (("--to", to), ("--set", arguments)):
+        if unknown := [name for name in names if name not in known_names()]:
+            fail(f"{option}: unknown tracker {unknown[0]!r}; known are {', '.join(known_names())}.")
+
+
+def _check_used(found: Sequence[Sync], arguments: dict[str, dict[str, Any]]) -> None:
+    names = {name for one in found for name in one.names}
+    if unused := [name for name in arguments if name not in names]:
+        fail(f"--set: nothing is delivered to {unused[0]!r}; add --to {unused[0]}.")
+
+
+def _planned(one: Sync) -> list[Standing]:
+    return [one.standing(name) for name in one.names]
+
+
+def _delivered(one: Sync, *, follow: bool, timeout: float) -> list[Standing]:
+    with contextlib.redirect_stdout(sys.stderr), _bars(follow=follow) as show:  # what SDKs print is not our output
+        return one.deliver(follow=follow, timeout=timeout, show=show)
+
+
+@contextlib.contextmanager
+def _bars(*, follow: bool) -> Iterator[Callable[[str, int, int], None]]:
+    """Give a function that shows a tracker's progress on a terminal."""
+    if follow and not sys.stderr.isatty():
+        say("following the run until it ends; Ctrl-C stops", err=True)
+    with progress_bar() as bars:
+        tasks: dict[str, Any] = {}
+
+        def show(name: str, completed: int, total: int) -> None:
+            if name not in tasks:
+                from rich.markup import escape
+
+                tasks[name] = bars.add_task(f"delivering to {escape(clean(name))}")
+            bars.update(tasks[name], completed=completed, total=total)
+
+        yield show
+
+
+def _tell(one: Sync, standings: Sequence[Standing], *, dry_run: bool) -> None:
+    say(f"{one.run.path}:" if standings else f"{one.run.path}: the run has no trackers; name one with --to.")
+    for standing in standings:
+        if dry_run and standing.obstacle is None:
+            count = standing.line.pending
+            with_ = f" with {json.dumps(one.kwargs(standing.name))}" if count and one.kwargs(standing.name) else ""
+            say(f"  {standing.name}: {count} records would be delivered{with_}")
+        else:
+            say(f"  {standing}")
+        if standing.url and not dry_run:
+            say(f"    {standing.url}")
+
+
+def _document(standing: Standing) -> dict[str, Any]:
+    line = standing.line
+    return {**line._asdict(), "complete": standing.complete, "obstacle": standing.obstacle, "url": standing.url}

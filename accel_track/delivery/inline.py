@@ -1,0 +1,92 @@
+"""Deliver on the calling thread, straight to the trackers."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from accel_track.delivery.settings import Settings
+from accel_track.errors import warn
+from accel_track.trackers.base import GeneralTracker
+from accel_track.values import plain
+
+_log = logging.getLogger(__name__)
+
+
+class InlineDelivery:
+    """Every call goes to every tracker at once, with a copy of the values of its own.
+
+    A tracker that raises does not keep the others from the call; the first error is raised when all have had it, or
+    all are warnings with `on_error="warn"`. There is no journal.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        """Begin without trackers."""
+        self.trackers: list[GeneralTracker] = []
+        self._raises = settings.on_error == "raise"
+
+    def add(self, trackers: Sequence[GeneralTracker], config: Mapping[str, Any] | None) -> None:
+        """Start trackers, or join those that somebody started already, and give them the configuration so far."""
+        for tracker in trackers:
+            if not tracker.started:
+                try:
+                    tracker.start()
+                except Exception as error:
+                    say_who(error, tracker)
+                    raise
+            tracker.users += 1
+            self.trackers.append(tracker)
+            if config is not None:
+                tracker.store_init_configuration(plain(config))
+
+    def configure(self, values: dict[str, Any]) -> None:
+        """Give hyperparameters to every tracker."""
+        self._each(lambda tracker: tracker.store_init_configuration(plain(values)))
+
+    def log(self, values: Mapping[str, Any], step: int | None, kwargs: Mapping[str, Mapping[str, Any]]) -> None:
+        """Give values to every tracker."""
+        record = plain(values)
+        self._each(lambda tracker: tracker.log(plain(record), step=step, **kwargs.get(tracker.name, {})))
+
+    def flush(self) -> None:
+        """Have every tracker store what it was given."""
+        self._each(lambda tracker: tracker.flush())
+
+    def settle(self, name: str | None = None) -> None:
+        """Return at once: nothing is on its way."""
+
+    def finish(self) -> None:
+        """Finish each tracker that no other front door still uses."""
+        # Last started, first finished: SDKs that capture the terminal each put back what they found there, and in
+        # another order Comet's and SwanLab's captures end up calling each other.
+        self.trackers.reverse()
+        self._each(_release)
+
+    def _each(self, call: Callable[[GeneralTracker], None]) -> None:
+        failure: Exception | None = None
+        for tracker in self.trackers:
+            try:
+                call(tracker)
+            except Exception as error:  # noqa: BLE001, PERF203 - the others must get the call; raised or logged
+                say_who(error, tracker)
+                if not self._raises:
+                    warn(f"{tracker.name}: {type(error).__name__}: {error}", stacklevel=4)
+                elif failure is None:
+                    failure = error
+                else:
+                    _log.error("%s: %s", tracker.name, error, exc_info=error)
+        if failure is not None:
+            raise failure
+
+
+def say_who(error: BaseException, tracker: GeneralTracker) -> None:
+    """Add the tracker's name to the error's traceback, where Python can (from 3.11)."""
+    if hasattr(error, "add_note"):
+        error.add_note(f"(accel_track: raised by the tracker {tracker.name!r})")
+
+
+def _release(tracker: GeneralTracker) -> None:
+    tracker.users -= 1
+    if tracker.users == 0:
+        tracker.finish()

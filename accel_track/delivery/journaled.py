@@ -1,0 +1,294 @@
+"""Deliver through the journal: the calling thread writes a record, a worker for each tracker does the rest."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import threading
+import time
+import weakref
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from accel_track.delivery.inline import say_who
+from accel_track.delivery.report import closing_report, show, wait_for
+from accel_track.delivery.settings import Settings
+from accel_track.delivery.worker import Worker, every
+from accel_track.errors import DeliveryError, warn
+from accel_track.journal.cursor import Cursor, load
+from accel_track.journal.directory import PARENT, RunDirectory, RunInfo, TrackerInfo
+from accel_track.journal.reader import Entry, JournalReader, Position
+from accel_track.journal.writer import JournalWriter, Kept
+from accel_track.records import own_copy
+from accel_track.redaction import portable_kwargs, redacted_command, without_user_info
+from accel_track.trackers.base import GeneralTracker
+from accel_track.values import storable
+
+_SETTLE = 5.0
+"""How long `flush` and `settle` wait, in seconds: what is not delivered by then is safe in the journal."""
+
+
+class LiveSource:
+    """The journal of this process, with what is only in memory in its place.
+
+    Args:
+        writer: Who writes it.
+        cursor: Where to begin.
+    """
+
+    def __init__(self, writer: JournalWriter, cursor: Cursor) -> None:
+        """Read nothing yet."""
+        self._writer = writer
+        self._reader = JournalReader(writer.folder, cursor.position)
+        self._next = cursor.seq
+
+    @property
+    def position(self) -> Position:
+        """The place behind the last record that was read from disk."""
+        return self._reader.position
+
+    def damaged(self) -> int:
+        """Return how many bytes were skipped."""
+        return sum(damage.length for damage in self._reader.damages)
+
+    def read(self, limit: int) -> list[Entry]:
+        """Return the next records, at most `limit` of those on disk."""
+        kept = self._writer.kept_since(self._next)  # before the disk is read: what is older is there by then
+        before = self.position
+        try:
+            entries = self._reader.read(limit)
+        except OSError:  # such as a folder that is gone
+            entries = []
+        if kept:
+            last = entries[-1].record.seq if len(entries) == limit else self._writer.next_seq
+            entries = _merged(entries, [one for one in kept if one.record.seq <= last], before)
+        if entries:
+            self._next = max(self._next, entries[-1].record.seq + 1)
+        return entries
+
+
+def _merged(entries: list[Entry], kept: list[Kept], before: Position) -> list[Entry]:
+    """Return records from disk and memory in their order; one that is in both is whole in memory only."""
+    records = {one.record.seq: own_copy(one.record) for one in kept}
+    merged = [entry._replace(record=records.pop(entry.record.seq, entry.record)) for entry in entries]
+    on_disk = {one.record.seq for one in kept if one.on_disk}
+    merged += [Entry(record, before) for seq, record in records.items() if seq not in on_disk]
+    merged.sort(key=lambda entry: entry.record.seq)
+    for index, entry in enumerate(merged):  # the place behind a record in memory is that of the last one before it
+        before = max(before, entry.end)
+        merged[index] = entry._replace(end=before)
+    return merged
+
+
+class JournaledDelivery:
+    """A journal, and a worker for each tracker.
+
+    Args:
+        settings: How to deliver.
+        directory: The logging directory, or None for the working directory.
+        project: Name of the project.
+        name: Name of the run, or None.
+        rank: Number of this process.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        directory: str | os.PathLike[str] | None,
+        project: str,
+        name: str | None,
+        rank: int = 0,
+    ) -> None:
+        """Make the run directory and begin the journal; a disk that cannot be written to is a warning."""
+        self.trackers: list[GeneralTracker] = []
+        self._settings = settings
+        self._workers: list[Worker] = []
+        self._locks: list[FileLock] = []
+        self._rank = rank
+        self._saving = threading.Lock()
+        self._told: set[str] = set()
+        self._over = threading.Event()
+        command = redacted_command(sys.argv) if settings.redact else list(sys.argv)
+        try:
+            self.directory, self.info = RunDirectory.create(directory, project, name, command)
+            self._hold(self.directory.claim_run())
+        except OSError as error:
+            parent = os.path.abspath(directory or os.curdir)
+            warn(f"journal: cannot write to {parent} ({error.strerror}); records are delivered from memory.")
+            self.directory = RunDirectory(Path(parent, PARENT, project, "not-saved"))
+            self.info = RunInfo("not-saved", project, time.time(), name)
+        self.journal: JournalWriter | _ForkedJournal = JournalWriter(
+            self.directory.rank(rank), rank, settings.durability
+        )
+        every(1.0, self._keep, self._over)
+        _open_runs.add(self)
+
+    def add(
+        self,
+        trackers: Sequence[GeneralTracker],
+        init_kwargs: Mapping[str, Mapping[str, Any]] | None = None,
+        instances: Collection[str] = (),
+    ) -> None:
+        """Start a worker for each tracker; it begins with the run's first record.
+
+        Args:
+            trackers: The trackers.
+            init_kwargs: What the user gave for their constructors, by name.
+            instances: Names of those that the user constructed.
+
+        Raises:
+            Exception: A tracker's own error in `start`, unless it may pass by itself and `strict` is false.
+        """
+        if isinstance(self.journal, _ForkedJournal):
+            return
+        end = time.monotonic() + self._settings.start_timeout
+        for tracker in trackers:
+            worker = self._worker(tracker, self.journal)
+            kwargs = (init_kwargs or {}).get(tracker.name, {})
+            self.describe(tracker.name, kwargs, instance=tracker.name in instances)
+            self.trackers.append(tracker)
+            self._workers.append(worker)
+            worker.start(max(0.0, end - time.monotonic()))
+            self._check_start(worker)
+
+    def _worker(self, tracker: GeneralTracker, journal: JournalWriter) -> Worker:
+        cursor = self.directory.cursor(tracker.name, self._rank)
+        with contextlib.suppress(OSError):  # a disk that takes nothing was warned about
+            self._hold(self.directory.claim(tracker.name, self._rank))
+        source = LiveSource(journal, load(cursor))
+        return Worker(tracker, source, cursor, self.directory.quarantine(tracker.name, self._rank), self._started)
+
+    def _check_start(self, worker: Worker) -> None:
+        error, name = worker.failure or worker.stalled, worker.tracker.name
+        if worker.running:
+            return
+        if error is not None and (worker.over.is_set() or self._settings.strict):
+            self.trackers.remove(worker.tracker)
+            self._workers.remove(worker)
+            worker.close(0.0)
+            say_who(error, worker.tracker)
+            raise error
+        if error is None:
+            message = f"{name}: has not started within {self._settings.start_timeout:g} s"
+            if self._settings.strict:
+                message += "; give it more time with `start_timeout`."
+                raise TimeoutError(message)
+            warn(f"{message}; it is waited for in the background, its records are kept in the journal.")
+
+    def describe(self, name: str, kwargs: Mapping[str, Any], *, instance: bool = False) -> None:
+        """Note in `run.json` how to make a tracker again."""
+        stored, withheld = portable_kwargs(kwargs)
+        self.info.trackers[name] = TrackerInfo(stored, withheld, instance=instance)
+        self._save()
+
+    def _started(self, tracker: GeneralTracker) -> None:
+        info = self.info.trackers[tracker.name]
+        info.identity, withheld = portable_kwargs(tracker.identity())
+        info.withheld = [*info.withheld, *withheld]
+        info.url = None if tracker.url is None else without_user_info(tracker.url)
+        self._save()
+
+    def configure(self, values: dict[str, Any]) -> None:
+        """Append hyperparameters."""
+        self.journal.config(storable(values))
+
+    def log(self, values: Mapping[str, Any], step: int | None, kwargs: Mapping[str, Mapping[str, Any]]) -> None:
+        """Append values."""
+        self.journal.metrics(values, step, kwargs)
+        if self._settings.on_error == "raise":
+            self._raise_failure()
+
+    def flush(self) -> None:
+        """Wait until the trackers have stored what was logged, but not longer than 5 seconds."""
+        self._drain(self._workers)
+
+    def settle(self, name: str | None = None) -> None:
+        """Wait until a tracker, or each one, is started and has had what was logged, but not longer than 5 seconds."""
+        self._drain([worker for worker in self._workers if name in (None, worker.tracker.name)])
+
+    def _drain(self, workers: Sequence[Worker]) -> None:
+        end, seq = time.monotonic() + _SETTLE, self.journal.next_seq
+        for worker in workers:
+            worker.drain(seq, max(0.0, end - time.monotonic()))
+
+    def finish(self) -> None:
+        """Deliver what is left and finish the trackers, in `finish_timeout` at most; say what is not delivered."""
+        if isinstance(self.journal, _ForkedJournal):
+            return
+        later = None
+        for worker in reversed(self._workers):
+            if worker.tracker.wraps_terminal:
+                worker.finish_after, later = later, worker
+        for worker in self._workers:
+            worker.close(self._settings.finish_timeout)
+        wait_for(self._workers, self.journal.next_seq, self._settings.finish_timeout)
+        self._over.set()
+        self.journal.close()
+        self.info.status = "finished"
+        self._save()
+        for lock in self._locks:
+            lock.release()
+        _open_runs.discard(self)
+        show(closing_report(self.directory.path, self._workers, self.journal))
+        if self._settings.on_error == "raise":
+            self._raise_failure()
+
+    def _raise_failure(self) -> None:
+        for worker in self._workers:
+            if worker.failure is not None and worker.tracker.name not in self._told:
+                self._told.add(worker.tracker.name)
+                message = f"{worker.tracker.name}: {worker.last_error}; what was logged is in {self.directory.path}."
+                raise DeliveryError(message) from worker.failure
+
+    def _keep(self) -> None:
+        """Once a second: have the disk store the journal, and release what no worker needs from memory."""
+        journal = self.journal
+        if isinstance(journal, JournalWriter):
+            with contextlib.suppress(OSError):  # the next append says it
+                journal.sync()
+            journal.forget(min((worker.cursor.seq for worker in self._workers), default=journal.next_seq))
+
+    def _save(self) -> None:
+        with self._saving, contextlib.suppress(OSError):
+            self.directory.save(self.info)
+
+    def _hold(self, lock: FileLock | None) -> None:
+        if lock is not None:
+            self._locks.append(lock)
+
+
+class _ForkedJournal:
+    """What a forked child has in place of its parent's journal: it keeps nothing, and says so once."""
+
+    next_seq = 0
+    warned = False
+
+    def config(self, values: Any) -> None:
+        """Warn once."""
+        self.metrics(values, None, {})
+
+    def metrics(self, values: Any, step: Any, kwargs: Any) -> None:
+        """Warn once."""
+        if not self.warned:
+            self.warned = True
+            warn(
+                "a forked process logs nothing: the run belongs to the process that started it. Log there, or start "
+                "a run of this process's own.",
+                stacklevel=5,
+            )
+
+
+_open_runs: weakref.WeakSet[JournaledDelivery] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for delivery in _open_runs:
+        delivery.journal = _ForkedJournal()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -1,0 +1,140 @@
+"""What is delivered and what is not: the wait at the end, and the sentences after it."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from accel_track.delivery.worker import Worker
+
+if TYPE_CHECKING:
+    from accel_track.journal.writer import JournalWriter
+
+_PATIENCE = 2.0
+"""Seconds before a progress bar appears."""
+
+
+class Line(NamedTuple):
+    """Where one tracker stands at the end."""
+
+    name: str
+    delivered: int
+    pending: int
+    refused: int
+    dropped: int
+    not_replayable: int
+    error: str | None
+
+    @property
+    def complete(self) -> bool:
+        """Whether the backend has everything that it can take."""
+        return not (self.pending or self.refused or self.not_replayable)
+
+    def __str__(self) -> str:
+        """Return one sentence."""
+        counts = [f"{self.delivered} delivered"]
+        counts += [f"{self.pending} pending"] if self.pending else []
+        counts += [f"{self.refused} refused"] if self.refused else []
+        counts += [f"{self.dropped} values dropped"] if self.dropped else []
+        counts += [f"{self.not_replayable} without portable form"] if self.not_replayable else []
+        error = f" ({self.error})" if self.error and not self.complete else ""
+        return f"{self.name}: {', '.join(counts)}{error}"
+
+
+def line(worker: Worker, next_seq: int) -> Line:
+    """Return where a worker stands, given the number of the next record of its journal."""
+    cursor = worker.cursor
+    return Line(
+        worker.tracker.name,
+        cursor.delivered,
+        max(0, next_seq - cursor.seq),
+        cursor.quarantined,
+        sum(cursor.dropped.values()),
+        cursor.not_replayable,
+        worker.last_error,
+    )
+
+
+def closing_report(run: Path, workers: Sequence[Worker], journal: JournalWriter) -> str:
+    """Return the report on a run that has ended, with the command that finishes the job if there is something left."""
+    lines = [line(worker, journal.next_seq) for worker in workers]
+    lost = [f"{journal.lost} records are lost: the disk took none, and memory was full"] if journal.lost else []
+    if not lost and (not lines or not journal.next_seq):
+        return ""
+    head = f"accel_track: {_relative(run)}"
+    if not lost and all(one.complete and not one.dropped for one in lines):
+        return f"{head}: {', '.join(f'{one.name} {one.delivered}' for one in lines)} records delivered."
+    text = "\n".join([f"{head}:", *[f"  {one}" for one in lines], *[f"  {one}" for one in lost]])
+    pending = [one for one in lines if one.pending]
+    if pending:
+        text += f"\n  Deliver what is pending with: accel-track sync {shlex.quote(_relative(run))}"
+    return text
+
+
+def show(report: str) -> None:
+    """Print a report to the standard error output."""
+    if report and sys.stderr is not None:
+        print(report, file=sys.stderr)  # noqa: T201 - for people, and last of all
+
+
+def wait_for(workers: Sequence[Worker], next_seq: int, timeout: float) -> None:
+    """Wait until workers are through, with a progress bar on a terminal if it takes long.
+
+    Args:
+        workers: Workers that were told to close.
+        next_seq: Number of the next record of their journal.
+        timeout: The longest wait, in seconds.
+    """
+    end = time.monotonic() + timeout
+    begun = [worker.cursor.seq for worker in workers]
+
+    def all_over(until: float) -> bool:
+        return all(worker.over.wait(max(0.0, until - time.monotonic())) for worker in workers)
+
+    if all_over(min(end, time.monotonic() + _PATIENCE)) or time.monotonic() >= end:
+        return
+    if sys.stderr is None or not sys.stderr.isatty():
+        all_over(end)
+        return
+    with progress() as (add, update):
+        bars = [add(worker.tracker.name, next_seq - first) for worker, first in zip(workers, begun, strict=True)]
+        while time.monotonic() < end:
+            for bar, worker, first in zip(bars, workers, begun, strict=True):
+                update(bar, worker.cursor.seq - first)
+            if all_over(min(end, time.monotonic() + 0.1)):
+                return
+
+
+class progress:  # noqa: N801 - used as a function
+    """A context with progress bars on the standard error output: gives functions that add and update one."""
+
+    def __enter__(self) -> tuple[Callable[[str, int], int], Callable[[int, int], None]]:
+        """Show the bars."""
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        self._progress = Progress(*columns, console=Console(stderr=True), transient=True)
+        self._progress.start()
+
+        def add(name: str, total: int) -> int:
+            return int(self._progress.add_task(f"delivering to {name}", total=total))
+
+        def update(bar: int, completed: int) -> None:
+            self._progress.update(bar, completed=completed)  # type: ignore[arg-type]
+
+        return add, update
+
+    def __exit__(self, *exc_info: object) -> None:
+        """Take the bars away."""
+        self._progress.stop()
+
+
+def _relative(path: Path) -> str:
+    text = os.path.relpath(path) if os.path.splitdrive(os.getcwd())[0] == path.drive else str(path)
+    return str(path) if text.startswith("..") else text

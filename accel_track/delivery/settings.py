@@ -1,0 +1,106 @@
+"""How a run delivers: arguments, else environment variables, else defaults."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+Delivery = Literal["thread", "inline", "none"]
+OnError = Literal["warn", "raise"]
+Durability = Literal["process", "power"]
+
+_TRUE, _FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How records reach trackers.
+
+    Attributes:
+        delivery: "thread": into the journal, and from there to each tracker in a thread of its own. "inline": straight
+            to the trackers on the calling thread, without a journal. "none": into the journal only.
+        on_error: Whether a tracker's failure is a warning or raised: by the call itself with "inline", by the next one
+            with "thread".
+        strict: Whether a backend that cannot be reached at the start is an error.
+        start_timeout: How long to wait for the trackers to start, in seconds.
+        finish_timeout: How long to wait at the end for what is not delivered yet, in seconds.
+        durability: What a record survives once `log` returned: "process", the end of the process; "power", a power cut.
+        redact: Whether values that look like credentials are kept out of the journal and of the trackers.
+    """
+
+    delivery: Delivery = "thread"
+    on_error: OnError = "warn"
+    strict: bool = False
+    start_timeout: float = 20.0
+    finish_timeout: float = 60.0
+    durability: Durability = "process"
+    redact: bool = True
+
+    @classmethod
+    def of(
+        cls,
+        delivery: Delivery | None = None,
+        on_error: OnError | None = None,
+        strict: bool | None = None,
+        start_timeout: float | None = None,
+        finish_timeout: float | None = None,
+        durability: Durability | None = None,
+        redact: bool | None = None,
+    ) -> Settings:
+        """Return the settings: of each, the argument, else the variable `ACCEL_TRACK_<NAME>`, else the default.
+
+        The default of `on_error` is "raise" with `delivery="inline"`, as everything is direct there.
+
+        Raises:
+            ValueError: A value is not among the possible ones; the message names the argument or the variable.
+        """
+        mode = _choice("delivery", delivery, get_args(Delivery), cls.delivery)
+        return cls(
+            mode,
+            _choice("on_error", on_error, get_args(OnError), "raise" if mode == "inline" else cls.on_error),
+            _switch("strict", strict, default=cls.strict),
+            _seconds("start_timeout", start_timeout, cls.start_timeout),
+            _seconds("finish_timeout", finish_timeout, cls.finish_timeout),
+            _choice("durability", durability, get_args(Durability), cls.durability),
+            _switch("redact", redact, default=cls.redact),
+        )
+
+
+def _given(name: str, value: Any) -> tuple[str, Any]:
+    """Return where a value comes from and the value; None if nobody gave one."""
+    variable = f"ACCEL_TRACK_{name.upper()}"
+    text = os.environ.get(variable, "").strip()
+    return (f"`{name}`", value) if value is not None or not text else (variable, text.lower())
+
+
+def _choice(name: str, value: Any, choices: tuple[str, ...], default: str) -> Any:
+    where, given = _given(name, value)
+    if given is None:
+        return default
+    if given not in choices:
+        message = f"{where} must be one of {', '.join(choices)}; got {given!r}."
+        raise ValueError(message)
+    return given
+
+
+def _switch(name: str, value: Any, *, default: bool) -> bool:
+    where, given = _given(name, value)
+    if given is None or isinstance(given, bool):
+        return default if given is None else given
+    if given not in (*_TRUE, *_FALSE):
+        message = f"{where} must be 0 or 1; got {given!r}."
+        raise ValueError(message)
+    return given in _TRUE
+
+
+def _seconds(name: str, value: Any, default: float) -> float:
+    where, given = _given(name, value)
+    try:
+        seconds = default if given is None else float(given)
+    except (TypeError, ValueError):
+        seconds = -1.0
+    if not 0 <= seconds < float("inf"):
+        message = f"{where} must be a number of seconds, 0 or more; got {given!r}."
+        raise ValueError(message)
+    return seconds

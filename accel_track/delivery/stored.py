@@ -1,0 +1,96 @@
+"""One worker on a journal that is on disk, for `accel_track.delivery.sync`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from filelock import FileLock
+
+from accel_track.delivery.report import line
+from accel_track.delivery.worker import Worker
+from accel_track.journal.reader import Entry, JournalReader, last_seq
+
+GRACE = 30.0
+"""Seconds that a worker gets to end by itself after its deadline, or after Ctrl-C."""
+
+
+class StoredSource(JournalReader):
+    """One rank's journal on disk; a worker ends behind what it has read once `stopped` is set."""
+
+    stopped = False
+
+    def read(self, limit: int) -> list[Entry]:
+        """Return the next records, at most `limit`; none any more once stopped."""
+        return [] if self.stopped else super().read(limit)
+
+    def damaged(self) -> int:
+        """Return how many bytes were skipped."""
+        return sum(damage.length for damage in self.damages)
+
+
+class Job:
+    """One worker, with what it needs.
+
+    Args:
+        name: Name of the tracker.
+        worker: Not started yet.
+        source: The worker's source.
+        lock: The lock on its cursor, held.
+        folder: The rank's folder.
+    """
+
+    def __init__(self, name: str, worker: Worker, source: StoredSource, lock: FileLock, folder: Path) -> None:
+        """Count the records."""
+        self.name, self.worker, self.source, self.lock = name, worker, source, lock
+        self._given_up_at = float("inf")
+        self._folder = folder
+        self._records = last_seq(folder) + 1
+        self._seen = -1
+
+    def begin(self, timeout: float, *, ends: bool) -> None:
+        """Start the worker; if it is to end at the journal's, its deadline begins here."""
+        if ends:
+            self.worker.close(timeout)
+        self.worker.start(0.0)
+
+    def look(self, timeout: float, *, ends: bool) -> None:
+        """Give the worker more time if it got on; unlimited time while it is not to end."""
+        if ends and self.worker.cursor.seq != self._seen:
+            self._seen = self.worker.cursor.seq
+            self.worker.close(timeout)
+            self._given_up_at = time.monotonic() + timeout + GRACE
+
+    def stop(self) -> None:
+        """Have the worker end behind the records that it has; at once where its backend does not answer."""
+        self.source.stopped = True
+        self.worker.close(0.0 if self.worker.stalled is not None else GRACE)
+
+    @property
+    def over(self) -> bool:
+        """Whether the worker is through, or hangs in its SDK."""
+        return self.worker.over.is_set() or time.monotonic() > self._given_up_at
+
+    def records(self, *, grows: bool) -> int:
+        """Return how many records there are, counted again where the journal grows and all were delivered."""
+        if grows and self.worker.cursor.seq >= self._records:
+            self._records = last_seq(self._folder) + 1
+        return self._records
+
+    def error(self) -> str | None:
+        """Return why something is left, or None."""
+        pending = line(self.worker, last_seq(self._folder) + 1).pending
+        if self.worker.failure is None and not pending:
+            return None
+        if self.worker.last_error is None and self.source.stopped:
+            return "stopped"
+        return self.worker.last_error or (None if self.worker.over.is_set() else "no answer in time")
+
+
+def finish_in_order(jobs: Sequence[Job]) -> None:
+    """Have trackers that capture the terminal finish last-started-first."""
+    later = None
+    for job in reversed(jobs):
+        if job.worker.tracker.wraps_terminal:
+            job.worker.finish_after, later = later, job.worker

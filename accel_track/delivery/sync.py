@@ -1,0 +1,277 @@
+"""Deliver a run that is on disk: the live workers on the same journal, in another process, at another time."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from accel_track.delivery.report import Line
+from accel_track.delivery.stored import GRACE, Job, StoredSource, finish_in_order
+from accel_track.delivery.worker import Worker
+from accel_track.journal import cursor as cursors
+from accel_track.journal.directory import PARENT, RunDirectory, TrackerInfo
+from accel_track.journal.reader import last_seq
+from accel_track.redaction import portable_kwargs, without_user_info
+from accel_track.registry import known_names, tracker_class
+from accel_track.trackers.base import GeneralTracker
+from accel_track.trackers.sdk import install_command
+
+_LOOK = 0.1
+"""Seconds between two looks at the workers."""
+
+_LOOK_AT_RUN = 1.0
+"""Seconds between two looks whether a run has ended."""
+
+_TAKEN = "it is delivered by another process"
+
+
+@dataclass
+class Standing:
+    """Where a tracker stands before or after a delivery, over all ranks.
+
+    Attributes:
+        name: Name of the tracker.
+        line: Its counts.
+        obstacle: Why it cannot be or was not delivered to, or None.
+        url: Page of the backend run.
+    """
+
+    name: str
+    line: Line
+    obstacle: str | None = None
+    url: str | None = None
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing is pending or refused, and nothing failed."""
+        return not (self.line.pending or self.line.refused or (self.line.error and not self.obstacle))
+
+    def __str__(self) -> str:
+        """Return one sentence."""
+        text = str(self.line)
+        if self.line.error and self.line.complete:
+            text += f" ({self.line.error})"
+        return f"{text}; {self.obstacle}" if self.obstacle else text
+
+
+@dataclass
+class Sync:
+    """The delivery of one run to some of its trackers, or to others.
+
+    Attributes:
+        run: The run.
+        to: Names of trackers, also ones that the run never had; empty for all of its own.
+        arguments: Constructor arguments by tracker name; they win over those that the run stored.
+        from_start: Whether to begin new backend runs, with the first record.
+    """
+
+    run: RunDirectory
+    to: Sequence[str] = ()
+    arguments: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    from_start: bool = False
+
+    def __post_init__(self) -> None:
+        """Read `run.json`.
+
+        Raises:
+            JournalError: It is damaged.
+        """
+        self.info = self.run.load()
+        self.names = list(dict.fromkeys(self.to or self.info.trackers))
+        self._saving = threading.Lock()
+        self.stopped = False
+        """Whether Ctrl-C ended a delivery."""
+        self._reset = set(self.names) if self.from_start else set()
+
+    def described(self, name: str) -> TrackerInfo:
+        """Return what the run stored about a tracker."""
+        return self.info.trackers.get(name, TrackerInfo())
+
+    def standing(self, name: str) -> Standing:
+        """Return where a tracker stands, and what keeps it from being delivered to; nothing is started.
+
+        Raises:
+            JournalError: A cursor or a segment is damaged.
+        """
+        lines = []
+        for rank in self.run.ranks():
+            cursor = cursors.Cursor() if name in self._reset else cursors.load(self.run.cursor(name, rank))
+            pending = max(0, last_seq(self.run.rank(rank)) + 1 - cursor.seq)
+            lines.append(_line(name, cursor, pending))
+        total = _sum(name, lines)
+        obstacle = self._obstacle(name) if total.pending or self.run.is_live() else None
+        return Standing(name, total, obstacle, self.described(name).url)
+
+    def kwargs(self, name: str) -> dict[str, Any]:
+        """Return the constructor arguments of a tracker: those stored, those that continue its run, those given."""
+        stored = self.described(name)
+        identity = {} if name in self._reset else stored.identity
+        return {**stored.kwargs, **identity, **self.arguments.get(name, {})}
+
+    def _obstacle(self, name: str) -> str | None:
+        stored = self.described(name)
+        if name not in known_names():
+            if stored.instance:
+                return "it was passed as an object, whose class only the training program knows"
+            return "no tracker of that name is installed here; install the package that provides it"
+        lacking = [argument for argument in stored.withheld if argument not in self.arguments.get(name, {})]
+        if lacking:
+            how = " ".join(f"--set {name}.{argument}=VALUE" for argument in lacking)
+            return f"the run does not store its arguments {', '.join(lacking)}; pass them with {how}"
+        try:
+            cls = tracker_class(name)
+            if cls.installed():
+                return cls.not_configured(self.kwargs(name))
+        except Exception as error:  # noqa: BLE001 - a plugin may raise anything
+            return f"it cannot be used ({type(error).__name__}: {error})"
+        how = install_command(cls.install) if cls.install else "install its package"
+        return f"the package {cls.sdk!r} is not installed; {how}"
+
+    def deliver(
+        self, *, follow: bool, timeout: float, show: Callable[[str, int, int], None] = lambda *_: None
+    ) -> list[Standing]:
+        """Deliver what is pending, rank by rank, to all trackers at once; return where they stand then.
+
+        Ctrl-C ends it early, with cursors stored. Records may be delivered while the run's own process delivers to
+        other trackers.
+
+        Args:
+            follow: Whether to go on until the run has ended.
+            timeout: How long a tracker may make no progress, in seconds.
+            show: Called now and then with a tracker's name, how many records it has had, and how many there are.
+
+        Raises:
+            JournalError: A cursor or a segment is damaged.
+            OSError: The run directory cannot be written to.
+        """
+        if self.from_start:
+            self._begin_anew()
+        before = {name: self.standing(name) for name in self.names}
+        errors: dict[str, str] = {}
+        for rank in self.run.ranks():
+            if self.stopped:
+                break
+            jobs: list[Job] = []
+            for name in self.names:
+                if before[name].obstacle is None and name not in errors:
+                    self._add_job(jobs, name, rank, errors, follow=follow)
+            finish_in_order(jobs)
+            self._drive(jobs, follow=follow, timeout=timeout, show=show)
+            errors.update({job.name: error for job in jobs if (error := job.error()) is not None})
+        self.info = self.run.load()
+        return [self._result(name, before[name].obstacle, errors.get(name)) for name in self.names]
+
+    def _result(self, name: str, obstacle: str | None, error: str | None) -> Standing:
+        after = self.standing(name)
+        after.obstacle = obstacle
+        if error is not None and error.startswith(_TAKEN):
+            after.obstacle = error
+        elif error is not None:
+            after.line = after.line._replace(error=error)
+        return after
+
+    def _begin_anew(self) -> None:
+        """Forget the backend runs and then the cursors: in the other order, a crash in between would log twice."""
+        for name in self.names:
+            locks = [self.run.claim(name, rank) for rank in self.run.ranks()]
+            if self._obstacle(name) is None and all(locks):
+                with self._saving:
+                    info = self.run.load()
+                    if name in info.trackers:
+                        info.trackers[name].identity, info.trackers[name].url = {}, None
+                        self.run.save(info)
+                        self.info = info
+                for rank in self.run.ranks():
+                    self.run.cursor(name, rank).unlink(missing_ok=True)
+            for lock in filter(None, locks):
+                lock.release()
+        self._reset.clear()
+
+    def _add_job(self, jobs: list[Job], name: str, rank: int, errors: dict[str, str], *, follow: bool) -> None:
+        lock = self.run.claim(name, rank)
+        if lock is None:
+            errors[name] = f"{_TAKEN}, which is running"
+            return
+        cursor = cursors.load(self.run.cursor(name, rank))
+        if last_seq(self.run.rank(rank)) < cursor.seq and not (follow and self.run.is_live()):
+            lock.release()
+            return
+        try:
+            tracker = self._build(name)
+        except Exception as error:  # noqa: BLE001 - a constructor may raise anything
+            lock.release()
+            errors[name] = f"{type(error).__name__}: {error}"
+            return
+        source = StoredSource(self.run.rank(rank), cursor.position)
+        quarantine = self.run.quarantine(name, rank)
+        worker = Worker(tracker, source, self.run.cursor(name, rank), quarantine, partial(self._started, name))
+        jobs.append(Job(name, worker, source, lock, self.run.rank(rank)))
+
+    def _build(self, name: str) -> GeneralTracker:
+        folder = self.run.path.absolute().parents[1]
+        directory = folder.parent if folder.name == PARENT else Path.cwd()
+        added = name not in self.info.trackers
+        run_name = self.info.name or (self.info.run_id if added else None)
+        return tracker_class(name).for_run(self.info.project, run_name, os.fspath(directory), self.kwargs(name))
+
+    def _started(self, name: str, tracker: GeneralTracker) -> None:
+        """Store how to continue the backend run, in what the run's own process may have written since."""
+        given, _ = portable_kwargs(self.arguments.get(name, {}))
+        identity, withheld = portable_kwargs(tracker.identity())
+        with self._saving:
+            info = self.run.load()
+            stored = info.trackers.setdefault(name, TrackerInfo())
+            stored.kwargs = {**stored.kwargs, **given}
+            stored.identity = identity
+            stored.withheld = sorted({*stored.withheld, *withheld} - given.keys())
+            stored.url = None if tracker.url is None else without_user_info(tracker.url)
+            self.run.save(info)
+            self.info = info
+
+    def _drive(self, jobs: list[Job], *, follow: bool, timeout: float, show: Callable[[str, int, int], None]) -> None:
+        """Watch the workers until all are over; a deadline begins anew with each progress of its worker."""
+        try:
+            for job in jobs:
+                job.begin(timeout, ends=not follow)
+            following, looked_at = follow, time.monotonic()
+            while left := [job for job in jobs if not job.over]:
+                if following and time.monotonic() - looked_at >= _LOOK_AT_RUN:
+                    following, looked_at = self.run.is_live(), time.monotonic()
+                for job in left:
+                    job.look(timeout, ends=not following)
+                    show(job.name, job.worker.cursor.seq, job.records(grows=following))
+                left[0].worker.over.wait(_LOOK)
+        except KeyboardInterrupt:
+            self.stopped = True
+            print("accel-track: stopping; a second Ctrl-C stops at once", file=sys.stderr)  # noqa: T201 - for people
+            for job in jobs:
+                job.stop()
+            for job in jobs:
+                job.worker.over.wait(GRACE)
+        finally:
+            for job in jobs:
+                job.lock.release()
+
+
+def _line(name: str, cursor: cursors.Cursor, pending: int) -> Line:
+    dropped = sum(cursor.dropped.values())
+    return Line(name, cursor.delivered, pending, cursor.quarantined, dropped, cursor.not_replayable, None)
+
+
+def _sum(name: str, lines: Sequence[Line]) -> Line:
+    return Line(
+        name,
+        sum(one.delivered for one in lines),
+        sum(one.pending for one in lines),
+        sum(one.refused for one in lines),
+        sum(one.dropped for one in lines),
+        sum(one.not_replayable for one in lines),
+        None,
+    )

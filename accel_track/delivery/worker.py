@@ -1,0 +1,363 @@
+"""One thread that delivers one run to one tracker, from the journal; the only file that creates threads."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import json
+import os
+import threading
+import time
+from collections.abc import Callable, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+from accel_track.delivery.retry import Deadline, DeadlineReachedError, retrying
+from accel_track.errors import WORKER_NAME, JournalError, NotStartedError, warn
+from accel_track.journal import cursor as cursors
+from accel_track.journal.reader import Entry, Position
+from accel_track.records import AnyRecord, Config, Metrics, replayable
+from accel_track.trackers.base import GeneralTracker
+from accel_track.values import storable
+
+ResultT = TypeVar("ResultT")
+
+CHUNK = 1000
+"""How many records are in memory at once."""
+
+POLL = 0.1
+"""Seconds between two looks for new records."""
+
+ACKNOWLEDGE = 1.0
+"""Seconds between two flushes of a tracker, or ten times as long as the last one took."""
+
+
+class Source(Protocol):
+    """Where a worker gets records."""
+
+    @property
+    def position(self) -> Position:
+        """The place behind the last record that was read."""
+
+    def read(self, limit: int) -> list[Entry]:
+        """Return the next records; an empty list where there are none yet."""
+
+    def damaged(self) -> int:
+        """Return how many bytes were skipped so far."""
+
+
+class _ForkedError(BaseException):
+    """A tracker's call has returned in a child process of this one."""
+
+
+class Worker:
+    """Starts a tracker, hands it records in their order, acknowledges what it has flushed, and finishes it.
+
+    Errors that may pass are repeated for as long as the deadline allows; a record that the backend refuses for good is
+    set aside in a file. Nothing here runs on the caller's thread but `start`, `drain` and `close`.
+
+    Args:
+        tracker: The tracker. If somebody has started it already, it is joined.
+        source: Where records come from, at the cursor's position.
+        cursor: Where to store how far it got.
+        quarantine: Where to store what the backend refuses.
+        started: Called in the worker's thread once the tracker is started.
+        clock: Returns monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        tracker: GeneralTracker,
+        source: Source,
+        cursor: Path,
+        quarantine: Path,
+        started: Callable[[GeneralTracker], None] = lambda _: None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Read the cursor; nothing runs yet."""
+        self.tracker = tracker
+        self.source = source
+        self.path = cursor
+        self.cursor = cursors.load(cursor)
+        self.failure: BaseException | None = None
+        """What ended the tracker's start or the worker itself, or the first record's refusal."""
+        self.stalled: BaseException | None = None
+        """The transient error that is being waited for."""
+        self.last_error: str | None = None
+        self.deadline = Deadline(clock)
+        self.running = False
+        """Whether the tracker is started and not finished."""
+        self.over = threading.Event()
+        """Set when nothing more will be delivered."""
+        self.finish_after: Worker | None = None
+        self._quarantine = quarantine
+        self._on_start = started
+        self._clock = clock
+        self._closing = False
+        self._progress = threading.Condition()
+        self._wanted = -1
+        self._joined = tracker.started
+        self._pid = os.getpid()
+        self._done_before = copy.copy(self.cursor)
+        self._acknowledged_at = clock()
+        self._flush_took = 0.0
+        self._flush_failed = False
+        self._handled = self.cursor.seq
+        self._position = self.cursor.position
+        self._thread = threading.Thread(target=self._run, name=f"{WORKER_NAME}{tracker.name}", daemon=True)
+
+    # -- the caller's side --------------------------------------------------------------------------------------------
+
+    def start(self, timeout: float) -> None:
+        """Run the thread, and wait until the tracker is started, has failed to, or has to be tried again."""
+        self.tracker.users += 1
+        self._thread.start()
+        self._wait(lambda: self.running or self.over.is_set() or self.stalled is not None, timeout)
+
+    def drain(self, seq: int, timeout: float) -> bool:
+        """Wait until all records before `seq` are delivered and flushed; say whether they are.
+
+        Gives up at once while the backend is being waited for or cannot flush, and in the worker's own thread.
+        """
+        if threading.current_thread() is self._thread:
+            return False
+        self._wanted = max(self._wanted, seq)
+        self.deadline.wake()
+        self._flush_failed = False
+        self._wait(
+            lambda: (
+                self.cursor.seq >= seq
+                or self.over.is_set()
+                or (self.stalled is not None and not self._closing)
+                or (self._flush_failed and self._handled >= seq)
+            ),
+            timeout,
+        )
+        return self.cursor.seq >= seq
+
+    def close(self, timeout: float) -> None:
+        """Deliver what is there and finish the tracker, in that time at most; returns at once."""
+        self._closing = True
+        self.deadline.set(timeout)
+
+    def _wait(self, condition: Callable[[], bool], timeout: float) -> None:
+        with self._progress:
+            self._progress.wait_for(condition, timeout)
+
+    def _tell(self) -> None:
+        with self._progress:
+            self._progress.notify_all()
+
+    # -- the worker's side --------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        try:
+            if self._begin():
+                self._deliver()
+        except DeadlineReachedError as error:
+            self.last_error = _shown(error.__cause__)
+        except _ForkedError:
+            return
+        except BaseException as error:  # noqa: BLE001 - a thread has nobody to raise to; an SDK may call sys.exit
+            self.failure = self.failure or error
+            self.last_error = _shown(error)
+            warn(f"{self.tracker.name}: delivery has stopped ({_shown(error)}); {KEPT}")
+        finally:
+            if os.getpid() == self._pid:
+                self._end()
+
+    def _begin(self) -> bool:
+        if not self._joined:
+            try:
+                self._call(self.tracker.start)
+            except (DeadlineReachedError, _ForkedError):
+                raise
+            except Exception as error:  # noqa: BLE001 - raised by the caller of `start`
+                self.failure = error
+                self.last_error = _shown(error)
+                return False
+        self.running = True
+        self._on_start(self.tracker)
+        self._tell()
+        return True
+
+    def _deliver(self) -> None:
+        while True:
+            closing = self._closing
+            entries = self.source.read(CHUNK)
+            for kind, group in groupby(entries, lambda entry: type(entry.record)):
+                self._hand_over(list(group), self.tracker.batch_size if kind is Metrics else 1)
+            self._position = self.source.position
+            due = self._clock() - self._acknowledged_at >= max(ACKNOWLEDGE, 10 * self._flush_took)
+            if due or self._wanted > self.cursor.seq or (closing and not entries):
+                self._acknowledge()
+            if not entries:
+                if closing:
+                    return
+                self.deadline.wait(POLL)
+
+    def _hand_over(self, entries: Sequence[Entry], size: int) -> None:
+        for begin in range(0, len(entries), size):
+            batch = entries[begin : begin + size]
+            self._send([entry.record for entry in batch])
+            # A record made by a signal handler in the middle of another append comes before one with a lower number.
+            self._position = batch[-1].end
+            self._handled = max(self._handled, *(entry.record.seq + 1 for entry in batch))
+
+    def _send(self, records: list[AnyRecord]) -> None:
+        ready = [one for record in records if (one := self._replayable(record)) is not None]
+        if not ready:
+            return
+        try:
+            if isinstance(ready[0], Config):
+                self._call(self.tracker.store_init_configuration, ready[0].values)
+            else:
+                self._call(self.tracker.log_batch, ready)
+        except (DeadlineReachedError, _ForkedError):
+            raise
+        except Exception as error:  # noqa: BLE001 - any error that does not pass
+            if len(ready) == 1:
+                self._set_aside(ready[0], error)
+            else:
+                middle = len(ready) // 2
+                self._send(ready[:middle])
+                self._send(ready[middle:])
+        else:
+            self.cursor.delivered += len(ready)
+
+    def _replayable(self, record: AnyRecord) -> AnyRecord | None:
+        whole = replayable(record)
+        if whole is not record:
+            self.cursor.not_replayable += 1
+        return whole
+
+    def _call(self, function: Callable[..., ResultT], *arguments: Any) -> ResultT:
+        try:
+            result = retrying(
+                self._in_this_process,
+                function,
+                *arguments,
+                transient=lambda error: isinstance(error, Exception) and self._is_transient(error),
+                deadline=self.deadline,
+                before_retry=self._stall,
+            )
+        finally:
+            self.stalled = None
+        return result
+
+    def _is_transient(self, error: Exception) -> bool:
+        # A tracker that another run is still starting will be there.
+        return self.tracker.is_transient(error) or (self._joined and isinstance(error, NotStartedError))
+
+    def _in_this_process(self, function: Callable[..., ResultT], *arguments: Any) -> ResultT:
+        try:
+            return function(*arguments)
+        finally:
+            if os.getpid() != self._pid:
+                raise _ForkedError
+
+    def _stall(self, error: BaseException) -> None:
+        if self.stalled is None and self.last_error != _shown(error):
+            self.last_error = _shown(error)
+            warn(f"{self.tracker.name}: {self.last_error}; it is tried again, {KEPT}")
+        self.stalled = error
+        self.cursor.retried += 1
+        self._tell()
+
+    def _set_aside(self, record: AnyRecord, error: Exception) -> None:
+        self.cursor.quarantined += 1
+        if self.failure is None:
+            self.failure = error
+            self.last_error = _shown(error)
+            warn(
+                f"{self.tracker.name}: refused a record ({self.last_error}); it and further ones are set aside in "
+                f"{self._quarantine}, and delivery goes on."
+            )
+        with contextlib.suppress(Exception):  # counted all the same, and the record itself is in the journal
+            form = {
+                "seq": record.seq,
+                "time": record.time,
+                "step": record.step if isinstance(record, Metrics) else None,
+                "values": storable(record.values),
+                "error": _shown(error),
+            }
+            self._quarantine.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            file = os.open(self._quarantine, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+            with open(file, "ab") as stream:
+                stream.write(json.dumps(form).encode() + b"\n")
+
+    def _acknowledge(self) -> None:
+        """Flush the tracker, then advance the cursor: what it says was delivered is where the backend keeps it."""
+        begun = self._clock()
+        if self._handled != self.cursor.seq:
+            try:
+                self._call(self.tracker.flush)
+            except (DeadlineReachedError, _ForkedError):
+                raise
+            except Exception as error:  # noqa: BLE001 - a later flush may succeed; until then the cursor stays
+                self._flush_failed = True
+                if self.failure is None:
+                    self.failure = error
+                    self.last_error = _shown(error)
+                    warn(f"{self.tracker.name}: could not flush ({self.last_error}); {KEPT}")
+            else:
+                self._store()
+        self._acknowledged_at = self._clock()
+        self._flush_took = self._acknowledged_at - begun
+        self._tell()
+
+    def _store(self) -> None:
+        self.cursor.segment, self.cursor.offset = self._position
+        self.cursor.seq = self._handled
+        self.cursor.dropped = dict(self.tracker.dropped + _counter(self._done_before.dropped))
+        self.cursor.damaged = self._done_before.damaged + self.source.damaged()
+        self.cursor.time = time.time()
+        with contextlib.suppress(OSError):  # a full disk: what is delivered may be delivered again after a restart
+            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            cursors.save(self.path, self.cursor)
+
+    def _end(self) -> None:
+        try:
+            if self.finish_after is not None:
+                self.finish_after.over.wait(max(0.0, self.deadline.left))
+            self.tracker.users -= 1
+            if self.running and self.tracker.users == 0 and self.deadline.left > 0:
+                self.tracker.finish()
+        except Exception as error:  # noqa: BLE001 - a thread has nobody to raise to
+            self.failure = self.failure or error
+            self.last_error = _shown(error)
+            warn(f"{self.tracker.name}: could not be finished ({self.last_error}); what was logged is delivered.")
+        finally:
+            self.running = False
+            self.over.set()
+            self._tell()
+
+
+KEPT = "its records are kept in the journal."
+
+
+def _counter(counts: dict[str, int]) -> Any:
+    from collections import Counter
+
+    return Counter(counts)
+
+
+def _shown(error: BaseException | None) -> str:
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text[:300]}" if text else type(error).__name__
+
+
+def every(seconds: float, call: Callable[[], None], until: threading.Event) -> threading.Thread:
+    """Call a function every so often in a thread, until an event is set."""
+
+    def repeat() -> None:
+        while not until.wait(seconds):
+            call()
+
+    thread = threading.Thread(target=repeat, name=f"{WORKER_NAME}keeper", daemon=True)
+    thread.start()
+    return thread
+
+
+__all__ = ["JournalError", "Source", "Worker", "every"]

@@ -1,0 +1,1 @@
+"""A run's append-only record log on disk, and what each tracker has had of it."""

@@ -1,0 +1,87 @@
+"""How far one tracker has got in one rank's journal."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import msgspec
+
+from accel_track.errors import JournalError
+from accel_track.journal.reader import Position
+
+_LARGEST = 2**63
+
+
+class Cursor(msgspec.Struct):
+    """What a tracker has acknowledged.
+
+    Attributes:
+        segment: Number of the segment where delivery goes on.
+        offset: Byte in it.
+        seq: Number of the next record.
+        delivered: Records that the tracker took.
+        quarantined: Records that the backend refused for good.
+        not_replayable: Records or values without a portable form that could not be delivered.
+        dropped: Values that the backend cannot take, by name.
+        retried: Calls that were repeated after an error.
+        damaged: Bytes of the journal that were skipped.
+        time: Wall-clock time of the last change, in seconds since 1970-01-01 UTC.
+    """
+
+    segment: int = 0
+    offset: int = 0
+    seq: int = 0
+    delivered: int = 0
+    quarantined: int = 0
+    not_replayable: int = 0
+    dropped: dict[str, int] = {}
+    retried: int = 0
+    damaged: int = 0
+    time: float = 0.0
+
+    @property
+    def position(self) -> Position:
+        """Where delivery goes on."""
+        return Position(self.segment, self.offset)
+
+
+def load(path: Path) -> Cursor:
+    """Return the cursor in a file, or one at the beginning if there is none.
+
+    Raises:
+        JournalError: The file holds something else.
+    """
+    try:
+        cursor = msgspec.json.decode(path.read_bytes(), type=Cursor)
+    except (FileNotFoundError, NotADirectoryError):
+        return Cursor()
+    except (msgspec.MsgspecError, ValueError, OSError, RecursionError) as error:
+        message = f"{path} is not a cursor ({error}); delete it to deliver that tracker's records from the start."
+        raise JournalError(message) from error
+    if not all(0 <= number < _LARGEST for number in (cursor.segment, cursor.offset, cursor.seq)):
+        message = f"{path} is not a cursor (impossible position); delete it to deliver from the start."
+        raise JournalError(message)
+    return cursor
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    """Write a file of mode 0600 that readers see either as it was or complete.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    new = path.with_name(f"{path.name}.new")
+    file = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with open(file, "wb") as stream:
+        stream.write(data)
+    os.replace(new, path)
+
+
+def save(path: Path, cursor: Cursor) -> None:
+    """Store a cursor atomically.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    replace_file(path, msgspec.json.encode(cursor))

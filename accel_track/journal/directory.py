@@ -1,0 +1,215 @@
+"""The folder of one run: who it is, its ranks' journals, cursors, quarantine and locks."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from filelock import FileLock, Timeout
+
+from accel_track.errors import JournalError
+from accel_track.journal.cursor import replace_file
+
+PARENT = ".accel_track"
+_PLAIN_NAME = re.compile(r"[\w.\- ]+")
+
+
+class TrackerInfo(msgspec.Struct):
+    """How to make one of the run's trackers again.
+
+    Attributes:
+        kwargs: Constructor arguments that the user gave, without secrets and what JSON cannot hold.
+        withheld: Names of other arguments, which are neither stored nor credentials.
+        identity: Further arguments with which the tracker continues its backend run; empty before it started.
+        url: Page of the backend run.
+        instance: Whether the tracker was passed as an object, whose class only the user's program knows.
+    """
+
+    kwargs: dict[str, Any] = {}
+    withheld: list[str] = []
+    identity: dict[str, Any] = {}
+    url: str | None = None
+    instance: bool = False
+
+
+class RunInfo(msgspec.Struct):
+    """Content of `run.json`.
+
+    Attributes:
+        run_id: Unique name of the run; its folder's.
+        project: Name of the project.
+        name: Name of the run in its project.
+        created: Wall-clock time in seconds since 1970-01-01 UTC.
+        status: "running" or "finished".
+        directory: The logging directory, or None if the user gave none.
+        trackers: The trackers by name.
+        command: Command line of the program, without secrets.
+        host: Name of the machine.
+        pid: Number of the process.
+        version: Version of the format of the run directory.
+    """
+
+    run_id: str
+    project: str
+    created: float
+    name: str | None = None
+    status: str = "running"
+    directory: str | None = None
+    trackers: dict[str, TrackerInfo] = {}
+    command: list[str] = []
+    host: str = ""
+    pid: int = 0
+    version: int = 1
+
+
+class RunDirectory:
+    """`<logging directory>/.accel_track/<project>/<run id>/`.
+
+    Args:
+        path: The folder. It need not exist; `create` makes it.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        """Touch nothing yet."""
+        self.path = Path(path)
+
+    @classmethod
+    def create(
+        cls, directory: str | os.PathLike[str] | None, project: str, name: str | None, command: list[str] | None = None
+    ) -> tuple[RunDirectory, RunInfo]:
+        """Make the folder of a new run, hidden from Git, readable by its owner only.
+
+        Raises:
+            OSError: It cannot be made.
+        """
+        now = time.time()
+        run_id = f"{datetime.fromtimestamp(now, timezone.utc):%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
+        parent = Path(os.path.abspath(directory or os.curdir), PARENT)
+        info = RunInfo(
+            run_id,
+            project,
+            now,
+            name,
+            directory=None if directory is None else os.path.abspath(directory),
+            command=list(sys.argv) if command is None else command,
+            host=socket.gethostname(),
+            pid=os.getpid(),
+        )
+        run = cls(parent / project / run_id)
+        run.path.mkdir(mode=0o700, parents=True)
+        parent.chmod(0o700)
+        ignore = parent / ".gitignore"
+        if not ignore.exists():
+            ignore.write_text("*\n")
+        run.save(info)
+        return run, info
+
+    def save(self, info: RunInfo) -> None:
+        """Write `run.json` atomically.
+
+        Raises:
+            OSError: It cannot be written.
+        """
+        replace_file(self.path / "run.json", msgspec.json.format(msgspec.json.encode(info)))
+
+    def load(self) -> RunInfo:
+        """Return the content of `run.json`.
+
+        Raises:
+            JournalError: There is none, or it is not one, or a later version's.
+        """
+        path = self.path / "run.json"
+        try:
+            info = msgspec.json.decode(path.read_bytes(), type=RunInfo)
+        except FileNotFoundError:
+            message = f"{self.path} is not a run directory: it has no run.json."
+            raise JournalError(message) from None
+        except (msgspec.MsgspecError, ValueError, OSError, RecursionError) as error:
+            message = f"{path} is damaged ({error}); the journal beside it can still be read with 'accel-track export'."
+            raise JournalError(message) from error
+        if info.version != 1:
+            message = f"{path} has version {info.version} of the format, this package reads 1; upgrade it."
+            raise JournalError(message)
+        names = (info.project, info.run_id, *([] if info.name is None else [info.name]), *info.trackers)
+        for text in names:
+            if not text.strip(". ") or any(part in text for part in ("/", "\\", "\0")):
+                message = f"{path} holds the name {text!r}, which is none."
+                raise JournalError(message)
+        return info
+
+    def rank(self, number: int = 0) -> Path:
+        """Return the folder of a rank's journal."""
+        return self.path / f"rank-{number:05d}"
+
+    def ranks(self) -> list[int]:
+        """Return the ranks that have a journal."""
+        names = (path.name for path in self.path.glob("rank-*") if path.is_dir())
+        return sorted(int(match[1]) for name in names if (match := re.fullmatch(r"rank-(\d{5})", name)))
+
+    def cursor(self, tracker: str, rank: int = 0) -> Path:
+        """Return the file of a tracker's cursor."""
+        return self.rank(rank) / "cursors" / f"{_file_name(tracker)}.json"
+
+    def quarantine(self, tracker: str, rank: int = 0) -> Path:
+        """Return the file of the records that a tracker's backend refused."""
+        return self.rank(rank) / "quarantine" / f"{_file_name(tracker)}.jsonl"
+
+    def claim(self, tracker: str, rank: int = 0) -> FileLock | None:
+        """Return the lock on a tracker's cursor, held by the caller until released; None if another holds it.
+
+        It ends with the process, and a forked child does not hold it.
+
+        Raises:
+            OSError: It cannot be made.
+        """
+        return _claimed(self.cursor(tracker, rank).with_suffix(".lock"))
+
+    def claim_run(self) -> FileLock | None:
+        """Return the lock of the process that trains, held by the caller; None if another holds it."""
+        return _claimed(self.path / "run.lock")
+
+    def is_live(self) -> bool:
+        """Whether the process that trains is there."""
+        if not (self.path / "run.lock").exists():
+            return False
+        try:
+            lock = self.claim_run()
+        except OSError:
+            return False
+        if lock is not None:
+            lock.release()
+        return lock is None
+
+
+def find_runs(directory: str | os.PathLike[str]) -> Iterator[RunDirectory]:
+    """Yield the run directories below a directory, or itself if it is one, oldest first within a project."""
+    root = Path(directory)
+    if (root / "run.json").is_file():
+        yield RunDirectory(root)
+        return
+    for path in sorted(root.rglob(f"{PARENT}/*/*/run.json") if root.name != PARENT else root.glob("*/*/run.json")):
+        yield RunDirectory(path.parent)
+
+
+def _claimed(path: Path) -> FileLock | None:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    lock = FileLock(path, mode=0o600, thread_local=False)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return None
+    return lock
+
+
+def _file_name(tracker: str) -> str:
+    """Return a tracker's name as a file's."""
+    return tracker if _PLAIN_NAME.fullmatch(tracker) and tracker.strip(". ") else tracker.encode().hex()

@@ -1,0 +1,196 @@
+"""Read one rank's records from its segments, past damage, also while they are being written."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from accel_track.errors import JournalError
+from accel_track.journal import frames
+from accel_track.records import AnyRecord, decode
+
+_CHUNK = 1024 * 1024
+
+
+class Position(NamedTuple):
+    """A place in a rank's journal: number of the segment, and byte in it."""
+
+    segment: int = 0
+    offset: int = 0
+
+
+class Entry(NamedTuple):
+    """A record and the place behind it."""
+
+    record: AnyRecord
+    end: Position
+
+
+class Damage(NamedTuple):
+    """Bytes of a segment that hold no record."""
+
+    segment: str
+    offset: int
+    length: int
+
+
+class JournalReader:
+    """Reads from a position to the present end, again and again.
+
+    Bytes that are no undamaged frame are skipped up to the next one that is, and reported in `damages`; so is a damaged
+    header. At the end of the last segment they may be a record that is being written: reading stops before them.
+
+    Args:
+        folder: The rank's folder.
+        position: Where to begin.
+    """
+
+    def __init__(self, folder: Path, position: Position = Position()) -> None:  # noqa: B008 - immutable
+        """Open nothing yet."""
+        self.folder = folder
+        self.position = position
+        self.damages: list[Damage] = []
+        self.torn = 0
+        """How many bytes at the very end are no record, or not yet."""
+        self._buffer = b""
+        self._start = position  # of the buffer
+
+    def read(self, limit: int) -> list[Entry]:
+        """Return the next records, at most `limit`; an empty list where there are none yet.
+
+        Raises:
+            JournalError: A segment is of a later version of the format.
+            OSError: A segment cannot be read.
+        """
+        entries: list[Entry] = []
+        while len(entries) < limit:
+            try:
+                entry = self._next()
+            except (JournalError, OSError):
+                if entries:  # the next call meets the error again
+                    break
+                raise
+            if entry is None:
+                break
+            entries.append(entry)
+        return entries
+
+    def __iter__(self) -> Iterator[AnyRecord]:
+        """Yield all records up to the present end."""
+        while entries := self.read(1000):
+            for entry in entries:
+                yield entry.record
+
+    def _next(self) -> Entry | None:
+        while True:
+            at = self.position.offset - self._start.offset
+            if self._start.segment == self.position.segment and at >= 0:
+                payload = frames.payload_at(self._buffer, at)
+                if payload is not None:
+                    entry = self._take(payload)
+                    if entry is not None:
+                        return entry
+                    continue
+            if not self._refill():
+                return None
+
+    def _take(self, payload: bytes) -> Entry | None:
+        size = frames.FRAME.size + len(payload)
+        begin, self.position = self.position, self.position._replace(offset=self.position.offset + size)
+        try:
+            return Entry(decode(payload), self.position)
+        except JournalError:
+            self._damaged(begin, size)
+            return None
+
+    def _refill(self) -> bool:
+        """Read on behind `position`; go past damage, or to the next segment. False at the present end."""
+        numbered = dict(segments(self.folder))
+        later = min((number for number in numbered if number > self.position.segment), default=None)
+        path = numbered.get(self.position.segment)
+        if path is None:
+            return self._go_to(later)
+        data = self._load(path, _CHUNK)
+        if self.position.offset == 0 and frames.is_segment(data):
+            frames.first_seq(data, str(path))
+            self.position = self.position._replace(offset=frames.HEADER.size)
+            return True
+        if data and frames.payload_at(data, 0) is None:  # a frame longer than a chunk, or none
+            data = self._load(path, 2 * (frames.LONGEST + frames.FRAME.size))
+        return frames.payload_at(data, 0) is not None or self._go_past(data, path, later)
+
+    def _go_past(self, data: bytes, path: Path, later: int | None) -> bool:
+        """Go past bytes that do not begin with a frame. False if they are the journal's end."""
+        skipped = _next_frame(data)
+        if skipped is None and len(data) > frames.LONGEST and self.position.offset + len(data) < path.stat().st_size:
+            skipped = frames.LONGEST  # nothing in all of it, and more behind it
+        if skipped is not None:
+            self._skip(skipped)
+            return True
+        self.torn = len(data)
+        if data and later is not None:
+            self._damaged(self.position, len(data))
+        return self._go_to(later)
+
+    def _load(self, path: Path, size: int) -> bytes:
+        self.torn = 0
+        with path.open("rb") as file:
+            file.seek(self.position.offset)
+            self._buffer, self._start = file.read(size), self.position
+        return self._buffer
+
+    def _skip(self, size: int) -> None:
+        self._damaged(self.position, size)
+        self.position = self.position._replace(offset=self.position.offset + size)
+
+    def _damaged(self, begin: Position, size: int) -> None:
+        name, last = f"{begin.segment:08d}.seg", self.damages[-1] if self.damages else None
+        if last is not None and last.segment == name and last.offset + last.length == begin.offset:
+            self.damages[-1] = last._replace(length=last.length + size)
+        else:
+            self.damages.append(Damage(name, begin.offset, size))
+
+    def _go_to(self, segment: int | None) -> bool:
+        if segment is None:
+            return False
+        self.position = Position(segment)
+        return True
+
+
+def segments(folder: Path) -> list[tuple[int, Path]]:
+    """Return the numbers and paths of a rank's segments, in order."""
+    try:
+        names = os.listdir(folder)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    return sorted((int(name[:-4]), folder / name) for name in names if re.fullmatch(r"\d{8}\.seg", name))
+
+
+def last_seq(folder: Path) -> int:
+    """Return the highest number of a record in a rank's journal, -1 if there is none.
+
+    Raises:
+        JournalError: The last segment is of a later version of the format.
+    """
+    for number, path in reversed(segments(folder)):
+        with path.open("rb") as file:
+            data = file.read(frames.HEADER.size)
+        # It has no header if its writer was killed in between, or after damage.
+        before = frames.first_seq(data, str(path)) - 1 if frames.is_segment(data) else -1
+        last = max((record.seq for record in JournalReader(folder, Position(number))), default=before)
+        if last >= 0:
+            return last
+    return -1
+
+
+def _next_frame(data: bytes) -> int | None:
+    """Return where the first undamaged frame behind the beginning is."""
+    at = data.find(frames.MARKER, 1)
+    while at >= 0:
+        if frames.payload_at(data, at) is not None:
+            return at
+        at = data.find(frames.MARKER, at + 1)
+    return None

@@ -1,0 +1,35 @@
+"""What every command has: help with an example and the exit codes, `--json`, and no heavy import."""
+
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from accel_track.cli import app
+
+COMMANDS = ["ls", "show", "sync", "export", "verify", "prune", "doctor", "demo"]
+
+
+def test_these_are_all_commands() -> None:
+    assert [command.callback.__name__ for command in app.registered_commands] == COMMANDS
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_has_an_example_and_the_exit_codes(command: str, invoke: Any) -> None:
+    text = " ".join(invoke(command, "--help").stdout.split())
+    assert f"Example: accel-track {command}" in text
+    assert "Exit codes: 0 fine; 1" in text
+    assert "--json" in text
+
+
+def test_commands_that_only_read_import_nothing_heavy(make: Any) -> None:
+    run = make(config={"lr": 1})
+    code = (
+        "import sys\nfrom typer.testing import CliRunner\nfrom accel_track.cli import app\n"
+        "for words in (['ls'], ['show', sys.argv[1]], ['export', sys.argv[1], '--format', 'csv'], ['verify', sys.argv[1]], "
+        "['prune', '--dry-run'], ['sync', '--dry-run', sys.argv[1]]):\n"
+        "    result = CliRunner().invoke(app, words)\n    assert result.exit_code == 0, (words, result.output)\n"
+        "    assert not {'torch', 'lightning', 'numpy', 'mlflow', 'wandb', 'pyarrow'} & set(sys.modules), words\n"
+    )
+    subprocess.run([sys.executable, "-c", code, run.path], check=True, timeout=60)

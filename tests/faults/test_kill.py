@@ -1,0 +1,130 @@
+"""Programs that end in every way: what `log` had taken is in the journal, and `sync` brings it to the backends."""
+
+import os
+import random
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.faults.conftest import accel_track, journaled, metric_history, only_run, scalars
+
+KILLS = int(os.environ.get("ACCEL_TRACK_TEST_KILLS", "50"))
+
+LOOP = """
+import os
+from accel_track.delivery.settings import Settings
+from accel_track.registry import select
+from accel_track.run import Run
+from accel_track.testing.doubles import RecordingTracker
+
+run = Run(select(RecordingTracker()), project="p", directory="logs", settings=Settings.of())
+side = os.open("side", os.O_WRONLY | os.O_CREAT)
+step = 0
+while True:
+    run.log({"loss": step / 7, "lr": 0.1}, step)
+    os.pwrite(side, b"%012d" % step, 0)
+    step += 1
+"""
+
+
+def wait_for_steps(side: Path, process: "subprocess.Popen[str]") -> None:
+    """Wait until a program has logged something."""
+    end = time.monotonic() + 60
+    while not (side.exists() and side.stat().st_size) and time.monotonic() < end:
+        assert process.poll() is None, process.stderr.read() if process.stderr else ""
+        time.sleep(0.005)
+
+
+@pytest.mark.timeout(600)
+def test_nothing_that_was_logged_is_lost_by_kill_9(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, program: Callable[..., "subprocess.Popen[str]"]
+) -> None:
+    chance = random.Random(0)
+    for number in range(KILLS):
+        folder = tmp_path / f"run-{number}"
+        folder.mkdir()
+        monkeypatch.chdir(folder)
+        process = program(LOOP)
+        wait_for_steps(folder / "side", process)
+        time.sleep(chance.uniform(0, 0.15))
+        process.kill()
+        process.communicate()
+        last = int((folder / "side").read_text())
+        steps = journaled(only_run(folder / "logs"))
+        assert steps == list(range(len(steps)))
+        assert len(steps) > last, f"{last} had returned, {len(steps)} are there"
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("seconds", [0.0, 1.0])
+def test_sync_brings_tensorboard_and_mlflow_to_every_step_after_kill_9(
+    seconds: float, program: Callable[..., "subprocess.Popen[str]"]
+) -> None:
+    process = program("""
+import os, time
+from accel_track import Accelerator
+
+accelerator = Accelerator(log_with=["tensorboard", "mlflow"], project_dir="logs", cpu=True)
+accelerator.init_trackers("p", config={"lr": 0.1})
+side = os.open("side", os.O_WRONLY | os.O_CREAT)
+for step in range(10**6):
+    accelerator.log({"loss": step / 8}, step=step)
+    os.pwrite(side, b"%012d" % step, 0)
+    time.sleep(0.001)
+""")
+    wait_for_steps(Path("side"), process)
+    time.sleep(seconds)
+    process.kill()
+    process.communicate()
+    last, run = int(Path("side").read_text()), only_run(Path("logs"))
+    assert not run.is_live()
+    accel_track("sync", run.path)
+    expected = [(step, step / 8) for step in journaled(run) if step is not None]
+    assert len(expected) > last
+    assert metric_history("sqlite:///logs/mlflow.db") == expected
+    assert sorted(set(scalars(Path("logs/p")))) == expected
+    events = len(scalars(Path("logs/p")))
+    accel_track("sync", run.path)
+    assert metric_history("sqlite:///logs/mlflow.db") == expected
+    assert len(scalars(Path("logs/p"))) == events
+
+
+ENDINGS = {
+    "forgotten": ("", 0),
+    "sys.exit": ("sys.exit(3)", 3),
+    "exception": ("raise ValueError('planned')", 1),
+    "ctrl-c": ("signal.raise_signal(signal.SIGINT)", -signal.SIGINT),
+    "sigterm": ("os.kill(os.getpid(), signal.SIGTERM); time.sleep(60)", -signal.SIGTERM),
+    "os._exit": ("os._exit(4)", 4),
+}
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_no_ending_loses_anything(ending: str, program: Callable[..., "subprocess.Popen[str]"]) -> None:
+    last, code = ENDINGS[ending]
+    process = program(f"""
+import os, signal, sys, time
+from accel_track.delivery.settings import Settings
+from accel_track.registry import select
+from accel_track.run import Run
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+run = Run(select("tensorboard", "logs"), project="p", directory="logs", settings=Settings.of())
+for step in range(2000):
+    run.log({{"loss": step / 8}}, step)
+{last}
+""")
+    _, shown = process.communicate(timeout=100)
+    assert process.returncode == code, shown
+    run = only_run(Path("logs"))
+    assert journaled(run) == list(range(2000))
+    expected = [(step, step / 8) for step in range(2000)]
+    if ending in ("sigterm", "os._exit"):
+        accel_track("sync", run.path)
+    else:
+        assert run.load().status == "finished"
+    assert sorted(set(scalars(Path("logs/p")))) == expected

@@ -1,0 +1,16 @@
+"""How long the properties are looked for, and that CI always looks in the same places."""
+
+import os
+
+from hypothesis import HealthCheck, settings
+
+settings.register_profile(
+    "accel_track",
+    max_examples=60,
+    stateful_step_count=30,
+    deadline=None,
+    derandomize=bool(os.environ.get("CI")),
+    database=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+settings.load_profile("accel_track")

@@ -1,0 +1,291 @@
+"""Records and their MessagePack form."""
+
+import enum
+import functools
+import math
+import struct
+from collections import OrderedDict, UserDict, namedtuple
+from pathlib import PurePosixPath
+from types import MappingProxyType
+
+import msgspec
+import numpy as np
+import pytest
+import torch
+
+from accel_track.errors import JournalError
+from accel_track.records import Config, Metrics, WithoutForm, decode, encode, own_copy, replayable
+
+Pair = namedtuple("Pair", "left right")
+
+
+class Text(str):
+    def __str__(self):
+        return "another text"
+
+
+class Mode(str, enum.Enum):
+    TRAIN = "train"
+
+
+class Level(enum.IntEnum):
+    HIGH = 3
+
+
+class Colour(enum.Enum):
+    RED = "red"
+
+
+class Opaque:
+    pass
+
+
+class Rude:
+    def __str__(self):
+        raise RuntimeError("no text")
+
+    def __eq__(self, other):
+        raise RuntimeError("no answer")
+
+    __hash__ = None
+
+
+def through(value):
+    payload, portable = encode(Metrics(7, 1.5, {"value": value}, 3))
+    record = decode(payload)
+    assert (type(record), record.seq, record.time, record.step, record.kwargs) == (Metrics, 7, 1.5, 3, {})
+    return record.values["value"], portable
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        True,
+        False,
+        0,
+        -1,
+        2**63,
+        2**64 - 1,
+        -(2**63),
+        2**64,
+        -(2**63) - 1,
+        10**400,
+        -(10**400),
+        0.1,
+        -0.0,
+        math.inf,
+        -math.inf,
+        5e-324,
+        "",
+        "text",
+        "ünïcödé \N{SNOWMAN} \0",
+        b"\x00\xff",
+        [],
+        {},
+        [1, [2.5, {"a": None}]],
+        {"a": {"b": {"c": [True]}}},
+        {1: "whole numbers as keys", -5: 0},
+    ],
+)
+def test_plain_values_come_back_as_they_were(value):
+    back, portable = through(value)
+    assert portable
+    assert back == value
+    assert type(back) is type(value)
+    assert math.copysign(1, back) == math.copysign(1, value) if type(value) is float else True
+
+
+@pytest.mark.parametrize("bits", [0x7FF8000000000000, 0xFFF8000000000000, 0x7FF8000000000ABC, 0x7FF0000000000000])
+def test_nan_and_infinity_come_back_bit_for_bit(bits):
+    (value,) = struct.unpack("<d", struct.pack("<Q", bits))
+    for given in (value, [value]):
+        back, portable = through(given)
+        assert portable
+        back = back if given is value else back[0]
+        assert struct.unpack("<Q", struct.pack("<d", back)) == (bits,)
+
+
+@pytest.mark.parametrize(
+    ("value", "stored"),
+    [
+        (Text("a text"), "a text"),
+        (Mode.TRAIN, "train"),
+        (Level.HIGH, 3),
+        (np.float64(0.25), 0.25),
+        (np.float16(0.5), 0.5),
+        (np.int64(-4), -4),
+        (np.uint64(2**64 - 1), 2**64 - 1),
+        (np.bool_(True), True),
+        (np.str_("text"), "text"),
+        (np.array([[2.5]]), 2.5),
+        (torch.tensor(1.5), 1.5),
+        (torch.tensor([[3]]), 3),
+        (torch.tensor(0.5, dtype=torch.bfloat16), 0.5),
+        (torch.tensor(2.0, requires_grad=True), 2.0),
+        ((1, (2, 3)), [1, [2, 3]]),
+        (OrderedDict(a=1), {"a": 1}),
+        (UserDict(a=np.float32(1)), {"a": 1.0}),
+        (
+            {None: 1, 2.5: 2, True: 3, (1, 2): 4, Mode.TRAIN: 5},
+            {"None": 1, "2.5": 2, "True": 3, "(1, 2)": 4, "train": 5},
+        ),
+        ({2**70: 1}, {str(2**70): 1}),
+        ("half a pair: \ud83d", "half a pair: \\ud83d"),
+        ({"\udcff": "\udcff"}, {"\\udcff": "\\udcff"}),
+    ],
+)
+def test_what_has_a_plain_form_is_stored_in_it(value, stored):
+    back, portable = through(value)
+    assert portable
+    assert back == stored
+    assert type(back) is type(stored)
+
+
+def test_scalars_of_every_numpy_dtype_are_numbers():
+    for code in np.typecodes["AllInteger"] + "efd?":
+        back, portable = through(np.ones((), dtype=code)[()])
+        assert portable
+        assert back == 1
+
+
+@pytest.mark.parametrize(
+    ("value", "name"),
+    [
+        (Opaque(), "Opaque"),
+        (Rude(), "Rude"),
+        (Opaque, "Opaque"),
+        (through, "through"),
+        (lambda: None, "<lambda>"),
+        (functools.partial(through), "functools.partial"),
+        (Colour.RED, "Colour"),
+        (Pair(1, 2), "Pair"),
+        ({1, 2}, "builtins.set"),
+        (1j, "builtins.complex"),
+        (np.zeros(3), "numpy.ndarray"),
+        (np.zeros(0), "numpy.ndarray"),
+        (torch.zeros(2, 2), "torch.Tensor"),
+        (PurePosixPath("a"), "pathlib.PurePosixPath"),
+    ],
+)
+def test_an_object_without_portable_form_leaves_a_stand_in_with_a_stable_name(value, name):
+    back, portable = through(value)
+    assert not portable
+    assert type(back) is WithoutForm
+    assert name in back.what
+    assert "0x" not in back.what
+    assert through({"nested": [value]})[0] == {"nested": [back]}
+
+
+def test_a_scalar_that_cannot_be_read_leaves_a_stand_in():
+    back, portable = through(meta := torch.empty(1, device="meta"))
+    assert (back, portable) == (WithoutForm("torch.Tensor"), False)
+    assert own_copy(Metrics(0, 0.0, {"x": meta})).values["x"] is meta
+
+
+def test_the_stand_in_of_a_large_object_is_small():
+    assert len(encode(Metrics(0, 0.0, {"x": np.arange(100_000)}))[0]) < 100
+
+
+def test_nothing_that_holds_itself_stops_the_call_that_logs_it():
+    cycle = {}
+    cycle["again"] = cycle
+    deep = []
+    for _ in range(5000):
+        deep = [deep]
+    record = Metrics(0, 0.0, {"cycle": cycle, "deep": deep, "loss": 1.0})
+    payload, portable = encode(record)
+    assert not portable
+    assert decode(payload).values == {
+        "cycle": WithoutForm("builtins.dict"),
+        "deep": WithoutForm("builtins.list"),
+        "loss": 1.0,
+    }
+    assert own_copy(record).values["loss"] == 1.0
+
+
+@pytest.mark.parametrize(
+    "values", [MappingProxyType({"a": 1.0}), UserDict(a=1.0), OrderedDict(a=1.0), {Text("a"): 1.0}]
+)
+def test_any_mapping_of_names_is_a_record(values):
+    payload, portable = encode(Metrics(0, 0.0, values))
+    assert portable
+    assert decode(payload) == Metrics(0, 0.0, {"a": 1.0})
+
+
+def test_keyword_arguments_and_configurations_come_back():
+    kwargs = {"wandb": {"commit": False, "n": np.int64(2)}}
+    assert decode(encode(Metrics(1, 2.0, {"a": 1}, None, kwargs))[0]).kwargs == {"wandb": {"commit": False, "n": 2}}
+    payload, portable = encode(Metrics(1, 2.0, {"a": 1}, None, {"wandb": {"x": Opaque()}}))
+    assert not portable
+    assert type(decode(payload).kwargs["wandb"]["x"]) is WithoutForm
+    config = Config(4, 5.0, {"optimizer": {"lr": 0.1}})
+    assert decode(encode(config)[0]) == config
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b"",
+        b"\xc1",
+        b"\x00",
+        b"\x90",
+        msgspec.msgpack.encode({"kind": "metrics"}),
+        msgspec.msgpack.encode(["unknown kind", 0, 0.0, {}]),
+        msgspec.msgpack.encode(["metrics"]),
+        msgspec.msgpack.encode(["metrics", "0", 0.0, {}]),
+        msgspec.msgpack.encode(["metrics", 0, 0.0, {1: 2}]),
+        msgspec.msgpack.encode(["metrics", 0, 0.0, {}, "step"]),
+        msgspec.msgpack.encode(["metrics", 0, 0.0, {}, None, {"wandb": 1}]),
+        msgspec.msgpack.encode(["metrics", 0, 0.0, {"a": 1}]) + b"\x00",
+        b"\x94\xa7metrics\x00\xcb" + bytes(8) + b"\x81\x80\x01",  # a map as a key
+        b"\x94\xa7metrics\x00\xcb" + bytes(8) + b"\x81\xa1a\xa1\xff",  # no UTF-8
+        b"\x94\xa7metrics\x00\xcb" + bytes(8) + b"\x81\xa1a\xdd\xff\xff\xff\xff",  # 2**32 - 1 items
+        b"\x94\xa7metrics\x00\xcb" + bytes(8) + b"\x81\xa1a" + b"\x91" * 100_000,
+        b"\x94\xa7metrics\x00\xcb" + bytes(8) + b"\x81\xa1a" + b"\x81\xa1a" * 100_000,
+    ],
+)
+def test_bytes_that_are_no_record_raise_journal_errors(payload):
+    with pytest.raises(JournalError, match="not a record"):
+        decode(payload)
+
+
+def test_decoding_builds_nothing_but_records_and_plain_values():
+    extensions = {"what": 1, "long": 2, "unknown": 99}
+    values = {name: msgspec.msgpack.Ext(code, b"\xff\xfeposix.system") for name, code in extensions.items()}
+    record = decode(msgspec.msgpack.encode(["metrics", 0, 0.0, {**values, "__class__": "os.system"}]))
+    assert {name: type(value) for name, value in record.values.items()} == {
+        "what": WithoutForm,
+        "long": int,
+        "unknown": msgspec.msgpack.Ext,
+        "__class__": str,
+    }
+
+
+def test_more_items_at_the_end_of_a_record_are_ignored():
+    assert decode(msgspec.msgpack.encode(["config", 0, 0.0, {"a": 1}, "later", "version"])) == Config(0, 0.0, {"a": 1})
+
+
+def test_replayable_is_what_is_left_without_the_stand_ins():
+    gone = WithoutForm("x.Image")
+    whole = Metrics(0, 0.0, {"a": 1.0, "b": {"c": [2]}})
+    assert replayable(whole) is whole
+    assert replayable(Metrics(0, 0.0, {"a": 1.0, "b": gone}, 2)) == Metrics(0, 0.0, {"a": 1.0}, 2)
+    assert replayable(Metrics(0, 0.0, {"b": [1, gone], "c": {"d": gone}})) == Metrics(0, 0.0, {"b": [1], "c": {}})
+    assert replayable(Metrics(0, 0.0, {"b": gone})) is None
+    assert replayable(Metrics(0, 0.0, {"a": 1}, None, {"t": {"x": gone}})) == Metrics(0, 0.0, {"a": 1}, None, {"t": {}})
+    assert replayable(Config(0, 0.0, {"b": gone})) == Config(0, 0.0, {})
+
+
+def test_a_copy_does_not_change_when_the_original_does():
+    original = {"a": {"b": [np.float32(1.0)]}, "image": (image := Opaque())}
+    copy = own_copy(Metrics(0, 0.0, original))
+    original["a"]["b"].append(2)
+    original["c"] = 3
+    assert copy.values == {"a": {"b": [1.0]}, "image": image}
+    assert type(copy.values["a"]["b"][0]) is float
+
+
+def test_records_cannot_be_changed():
+    with pytest.raises(AttributeError):
+        Metrics(0, 0.0, {}).seq = 1

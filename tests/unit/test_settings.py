@@ -1,0 +1,90 @@
+"""Where settings come from: arguments, else the environment, else defaults."""
+
+import pytest
+
+from accel_track.delivery.settings import Settings
+
+GIVEN = [
+    ("delivery", "none", "none", "thread"),
+    ("on_error", "raise", "raise", "warn"),
+    ("strict", "1", True, False),
+    ("start_timeout", "2.5", 2.5, 20.0),
+    ("finish_timeout", "0", 0.0, 60.0),
+    ("durability", "power", "power", "process"),
+    ("redact", "off", False, True),
+]
+
+
+@pytest.fixture(autouse=True)
+def _no_variables(monkeypatch):
+    for name, *_ in GIVEN:
+        monkeypatch.delenv(f"ACCEL_TRACK_{name.upper()}", raising=False)
+
+
+def test_there_is_a_case_here_for_each_setting():
+    assert [name for name, *_ in GIVEN] == list(Settings.__dataclass_fields__)
+
+
+@pytest.mark.parametrize(("name", "text", "value", "default"), GIVEN)
+def test_an_argument_wins_over_the_environment_and_that_over_the_default(monkeypatch, name, text, value, default):
+    assert getattr(Settings.of(), name) == getattr(Settings(), name) == default
+    assert getattr(Settings.of(**{name: value}), name) == value
+    variable = f"ACCEL_TRACK_{name.upper()}"
+    monkeypatch.setenv(variable, f" {text.upper()} ")
+    assert getattr(Settings.of(), name) == value
+    assert getattr(Settings.of(**{name: default}), name) == default
+    for empty in ("", "  "):
+        monkeypatch.setenv(variable, empty)
+        assert getattr(Settings.of(), name) == default
+
+
+def test_errors_are_raised_by_default_where_calls_are_direct(monkeypatch):
+    assert Settings.of("inline").on_error == "raise"
+    assert Settings.of("inline", "warn").on_error == "warn"
+    monkeypatch.setenv("ACCEL_TRACK_DELIVERY", "inline")
+    assert Settings.of().on_error == "raise"
+    monkeypatch.setenv("ACCEL_TRACK_ON_ERROR", "warn")
+    assert Settings.of().on_error == "warn"
+
+
+@pytest.mark.parametrize("text", ["1", "true", "YES", "On"])
+def test_what_switches_on(monkeypatch, text):
+    monkeypatch.setenv("ACCEL_TRACK_STRICT", text)
+    assert Settings.of().strict is True
+
+
+@pytest.mark.parametrize("text", ["0", "false", "NO", "Off"])
+def test_what_switches_off(monkeypatch, text):
+    monkeypatch.setenv("ACCEL_TRACK_REDACT", text)
+    assert Settings.of().redact is False
+
+
+@pytest.mark.parametrize(
+    ("name", "bad"),
+    [
+        ("delivery", "threads"),
+        ("delivery", 1),
+        ("on_error", "ignore"),
+        ("durability", "disk"),
+        ("strict", "maybe"),
+        ("redact", 2),
+        ("start_timeout", "soon"),
+        ("start_timeout", -1),
+        ("start_timeout", [1]),
+        ("finish_timeout", float("inf")),
+        ("finish_timeout", float("nan")),
+    ],
+)
+def test_other_values_are_errors_that_name_where_they_come_from(monkeypatch, name, bad):
+    with pytest.raises(ValueError, match=f"`{name}` must be"):
+        Settings.of(**{name: bad})
+    if isinstance(bad, list):
+        return
+    monkeypatch.setenv(f"ACCEL_TRACK_{name.upper()}", str(bad))
+    with pytest.raises(ValueError, match=f"ACCEL_TRACK_{name.upper()} must be .*; got "):
+        Settings.of()
+
+
+def test_settings_cannot_be_changed():
+    with pytest.raises(AttributeError):
+        Settings().strict = True
