@@ -101,7 +101,7 @@ def decode(payload: bytes | memoryview) -> AnyRecord:
         JournalError: The bytes are no record.
     """
     try:
-        return _decoder.decode(payload)
+        return _decoder.decode(payload)  # type: ignore[no-any-return]
     except (msgspec.MsgspecError, ValueError, TypeError, RecursionError) as error:
         message = f"not a record: {error}"
         raise JournalError(message) from error

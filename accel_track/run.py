@@ -17,7 +17,7 @@ from accel_track.noop import NoOp
 from accel_track.redaction import redacted
 from accel_track.registry import Selected, build, check_init_kwargs
 from accel_track.trackers.base import GeneralTracker, NoOpTracker
-from accel_track.values import check_config, check_name, check_step, check_values
+from accel_track.values import check_config, check_log_kwargs, check_name, check_step, check_values
 
 _log = logging.getLogger(__name__)
 _NOTHING: dict[str, dict[str, Any]] = {}
@@ -141,10 +141,12 @@ class Run:
             kwargs: More keyword arguments for `log`, by tracker name.
 
         Raises:
-            TypeError: `values` is not a dictionary with string keys, or `step` not an integer.
+            TypeError: `values` is not a dictionary with string keys, `step` no integer, or `kwargs` of another form.
             ValueError: `step` is negative.
             Exception: A tracker's error, with `on_error="raise"`.
         """
+        if kwargs:
+            check_log_kwargs(kwargs)
         self._delivery.log(check_values(values), check_step(step), kwargs or _NOTHING)
 
     def get_tracker(self, name: str, unwrap: bool = False) -> Any:

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 _LARGEST_ARRAY = 1000
+_NO_INT64 = 2**63
 _BEYOND_FLOATS = 2**1024 - 2**970
 _PLAIN = frozenset((bool, int, float, str, type(None)))
 
@@ -156,7 +157,7 @@ def check_step(step: Any) -> int | None:
         TypeError: It is not an integer.
         ValueError: It is negative.
     """
-    if step is None or (type(step) is int and step >= 0):
+    if step is None or (type(step) is int and 0 <= step < _NO_INT64):
         return step
     try:
         if isinstance(step, bool):
@@ -165,10 +166,24 @@ def check_step(step: Any) -> int | None:
     except TypeError:
         message = f"`step` must be an integer of 0 or more, or None; got {_shown(step)}."
         raise TypeError(message) from None
-    if number < 0:
-        message = f"`step` must be 0 or more; got {number}. Count steps from 0, or pass step=None."
+    if not 0 <= number < _NO_INT64:
+        limit = "0 or more" if number < 0 else "below 2**63"
+        message = f"`step` must be {limit}; got {number}. Count steps from 0, or pass step=None."
         raise ValueError(message)
     return number
+
+
+def check_log_kwargs(kwargs: Any) -> None:
+    """Check more arguments for `log`.
+
+    Raises:
+        TypeError: They are not a dictionary of tracker names to dictionaries with string keys.
+    """
+    if not isinstance(kwargs, Mapping) or not all(isinstance(value, Mapping) for value in kwargs.values()):
+        message = f"`log_kwargs` must map tracker names to dictionaries of arguments; got {_shown(kwargs)}."
+        raise TypeError(message)
+    for value in kwargs.values():
+        check_values(value, "log_kwargs")
 
 
 def check_name(name: Any, argument: str) -> str:

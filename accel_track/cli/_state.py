@@ -51,10 +51,12 @@ def state(run: RunDirectory, tracker: str, logged: dict[int, int]) -> TrackerSta
     Raises:
         JournalError: A cursor is damaged.
     """
-    result = TrackerState()
+    result, live = TrackerState(), run.is_live()
     for rank, count in logged.items():
         cursor = cursors.load(run.cursor(tracker, rank))
-        pending = max(0, count - cursor.seq)
+        # Of a live run, what the SDK has and did not store yet is on its way; of another, it is to be delivered again.
+        had = max(cursor.seq, cursor.taken) if live else cursor.seq
+        pending = max(0, count - had)
         result.delivered += cursor.delivered
         result.pending += pending
         result.refused += cursor.quarantined
@@ -63,7 +65,7 @@ def state(run: RunDirectory, tracker: str, logged: dict[int, int]) -> TrackerSta
         result.damaged += cursor.damaged
         for name, number in cursor.dropped.items():
             result.dropped[name] = result.dropped.get(name, 0) + number
-        if pending and (oldest := JournalReader(run.rank(rank), cursor.position).read(1)):
+        if pending and had == cursor.seq and (oldest := JournalReader(run.rank(rank), cursor.position).read(1)):
             waiting = lag(oldest[0].record.time)
             result.lag = max((one for one in (result.lag, waiting) if one is not None), default=None)
     return result

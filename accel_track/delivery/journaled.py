@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from accel_track.delivery.inline import say_who
 from accel_track.delivery.report import closing_report, show, wait_for
 from accel_track.delivery.settings import Settings
 from accel_track.delivery.worker import Worker, every
-from accel_track.errors import DeliveryError, warn
+from accel_track.errors import DeliveryError, JournalError, warn
 from accel_track.journal.cursor import Cursor, load
 from accel_track.journal.directory import PARENT, RunDirectory, RunInfo, TrackerInfo
 from accel_track.journal.reader import Entry, JournalReader, Position
@@ -57,17 +57,18 @@ class LiveSource:
 
     def read(self, limit: int) -> list[Entry]:
         """Return the next records, at most `limit` of those on disk."""
-        kept = self._writer.kept_since(self._next)  # before the disk is read: what is older is there by then
-        before = self.position
+        settled, before = self._writer.next_seq, self.position  # what is older is on disk or in memory by now
         try:
             entries = self._reader.read(limit)
         except OSError:  # such as a folder that is gone
             entries = []
+        # After the disk was read: what is older than its last record is in memory by now, if it is there at all.
+        kept = self._writer.kept_since(self._next)
         if kept:
-            last = entries[-1].record.seq if len(entries) == limit else self._writer.next_seq
-            entries = _merged(entries, [one for one in kept if one.record.seq <= last], before)
-        if entries:
-            self._next = max(self._next, entries[-1].record.seq + 1)
+            end = max((entry.record.seq + 1 for entry in entries), default=0)
+            end = end if len(entries) == limit else max(end, settled)
+            entries = _merged(entries, [one for one in kept if one.record.seq < end], before)
+        self._next = max([self._next, *(entry.record.seq + 1 for entry in entries)])
         return entries
 
 
@@ -107,20 +108,19 @@ class JournaledDelivery:
         self.trackers: list[GeneralTracker] = []
         self._settings = settings
         self._workers: list[Worker] = []
-        self._locks: list[FileLock] = []
+        self._live: FileLock | None = None
+        self._claims: dict[str, FileLock] = {}
         self._rank = rank
-        self._saving = threading.Lock()
         self._told: set[str] = set()
         self._over = threading.Event()
         command = redacted_command(sys.argv) if settings.redact else list(sys.argv)
         try:
-            self.directory, self.info = RunDirectory.create(directory, project, name, command)
-            self._hold(self.directory.claim_run())
+            self.directory = RunDirectory.create(directory, project, name, command)
+            self._live = self.directory.claim_run()
         except OSError as error:
             parent = os.path.abspath(directory or os.curdir)
             warn(f"journal: cannot write to {parent} ({error.strerror}); records are delivered from memory.")
             self.directory = RunDirectory(Path(parent, PARENT, project, "not-saved"))
-            self.info = RunInfo("not-saved", project, time.time(), name)
         self.journal: JournalWriter | _ForkedJournal = JournalWriter(
             self.directory.rank(rank), rank, settings.durability
         )
@@ -158,7 +158,8 @@ class JournaledDelivery:
     def _worker(self, tracker: GeneralTracker, journal: JournalWriter) -> Worker:
         cursor = self.directory.cursor(tracker.name, self._rank)
         with contextlib.suppress(OSError):  # a disk that takes nothing was warned about
-            self._hold(self.directory.claim(tracker.name, self._rank))
+            if (lock := self.directory.claim(tracker.name, self._rank)) is not None:
+                self._claims[tracker.name] = lock
         source = LiveSource(journal, load(cursor))
         return Worker(tracker, source, cursor, self.directory.quarantine(tracker.name, self._rank), self._started)
 
@@ -182,15 +183,21 @@ class JournaledDelivery:
     def describe(self, name: str, kwargs: Mapping[str, Any], *, instance: bool = False) -> None:
         """Note in `run.json` how to make a tracker again."""
         stored, withheld = portable_kwargs(kwargs)
-        self.info.trackers[name] = TrackerInfo(stored, withheld, instance=instance)
-        self._save()
+
+        def change(info: RunInfo) -> None:
+            info.trackers[name] = TrackerInfo(stored, withheld, instance=instance)
+
+        self._update(change)
 
     def _started(self, tracker: GeneralTracker) -> None:
-        info = self.info.trackers[tracker.name]
-        info.identity, withheld = portable_kwargs(tracker.identity())
-        info.withheld = [*info.withheld, *withheld]
-        info.url = None if tracker.url is None else without_user_info(tracker.url)
-        self._save()
+        identity, withheld = portable_kwargs(tracker.identity())
+
+        def change(info: RunInfo) -> None:
+            stored = info.trackers[tracker.name]
+            stored.identity, stored.withheld = identity, sorted({*stored.withheld, *withheld})
+            stored.url = None if tracker.url is None else without_user_info(tracker.url)
+
+        self._update(change)
 
     def configure(self, values: dict[str, Any]) -> None:
         """Append hyperparameters."""
@@ -228,14 +235,20 @@ class JournaledDelivery:
         wait_for(self._workers, self.journal.next_seq, self._settings.finish_timeout)
         self._over.set()
         self.journal.close()
-        self.info.status = "finished"
-        self._save()
-        for lock in self._locks:
-            lock.release()
+        self._update(lambda info: setattr(info, "status", "finished"))
+        if self._live is not None:
+            self._live.release()
+        for worker in self._workers:
+            if worker.over.is_set():  # else it may still store its cursor: the lock ends with the process
+                self._release(worker.tracker.name)
         _open_runs.discard(self)
         show(closing_report(self.directory.path, self._workers, self.journal))
         if self._settings.on_error == "raise":
             self._raise_failure()
+
+    def _release(self, name: str) -> None:
+        if (lock := self._claims.pop(name, None)) is not None:
+            lock.release()
 
     def _raise_failure(self) -> None:
         for worker in self._workers:
@@ -250,15 +263,12 @@ class JournaledDelivery:
         if isinstance(journal, JournalWriter):
             with contextlib.suppress(OSError):  # the next append says it
                 journal.sync()
-            journal.forget(min((worker.cursor.seq for worker in self._workers), default=journal.next_seq))
+            journal.forget(min((worker.cursor.seq for worker in self._workers), default=0))
 
-    def _save(self) -> None:
-        with self._saving, contextlib.suppress(OSError):
-            self.directory.save(self.info)
-
-    def _hold(self, lock: FileLock | None) -> None:
-        if lock is not None:
-            self._locks.append(lock)
+    def _update(self, change: Callable[[RunInfo], None]) -> None:
+        """Change `run.json`, to which `accel-track sync` may have added since."""
+        with contextlib.suppress(OSError, JournalError):  # a disk that takes nothing was warned about
+            self.directory.update(change)
 
 
 class _ForkedJournal:

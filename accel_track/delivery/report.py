@@ -63,7 +63,8 @@ def line(worker: Worker, next_seq: int) -> Line:
 def closing_report(run: Path, workers: Sequence[Worker], journal: JournalWriter) -> str:
     """Return the report on a run that has ended, with the command that finishes the job if there is something left."""
     lines = [line(worker, journal.next_seq) for worker in workers]
-    lost = [f"{journal.lost} records are lost: the disk took none, and memory was full"] if journal.lost else []
+    count = journal.lost_from(min((worker.cursor.seq for worker in workers), default=0))
+    lost = [f"{count} records are lost: the disk did not take them"] if count else []
     if not lost and (not lines or not journal.next_seq):
         return ""
     head = f"accel_track: {_relative(run)}"

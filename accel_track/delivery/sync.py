@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,7 +15,7 @@ from accel_track.delivery.report import Line
 from accel_track.delivery.stored import GRACE, Job, StoredSource, finish_in_order
 from accel_track.delivery.worker import Worker
 from accel_track.journal import cursor as cursors
-from accel_track.journal.directory import PARENT, RunDirectory, TrackerInfo
+from accel_track.journal.directory import PARENT, RunDirectory, RunInfo, TrackerInfo
 from accel_track.journal.reader import last_seq
 from accel_track.redaction import portable_kwargs, without_user_info
 from accel_track.registry import known_names, tracker_class
@@ -85,7 +84,6 @@ class Sync:
         """
         self.info = self.run.load()
         self.names = list(dict.fromkeys(self.to or self.info.trackers))
-        self._saving = threading.Lock()
         self.stopped = False
         """Whether Ctrl-C ended a delivery."""
         self._reset = set(self.names) if self.from_start else set()
@@ -182,12 +180,7 @@ class Sync:
         for name in self.names:
             locks = [self.run.claim(name, rank) for rank in self.run.ranks()]
             if self._obstacle(name) is None and all(locks):
-                with self._saving:
-                    info = self.run.load()
-                    if name in info.trackers:
-                        info.trackers[name].identity, info.trackers[name].url = {}, None
-                        self.run.save(info)
-                        self.info = info
+                self.info = self.run.update(partial(_forget, name))
                 for rank in self.run.ranks():
                     self.run.cursor(name, rank).unlink(missing_ok=True)
             for lock in filter(None, locks):
@@ -225,15 +218,15 @@ class Sync:
         """Store how to continue the backend run, in what the run's own process may have written since."""
         given, _ = portable_kwargs(self.arguments.get(name, {}))
         identity, withheld = portable_kwargs(tracker.identity())
-        with self._saving:
-            info = self.run.load()
+
+        def change(info: RunInfo) -> None:
             stored = info.trackers.setdefault(name, TrackerInfo())
             stored.kwargs = {**stored.kwargs, **given}
             stored.identity = identity
             stored.withheld = sorted({*stored.withheld, *withheld} - given.keys())
             stored.url = None if tracker.url is None else without_user_info(tracker.url)
-            self.run.save(info)
-            self.info = info
+
+        self.info = self.run.update(change)
 
     def _drive(self, jobs: list[Job], *, follow: bool, timeout: float, show: Callable[[str, int, int], None]) -> None:
         """Watch the workers until all are over; a deadline begins anew with each progress of its worker."""
@@ -258,6 +251,11 @@ class Sync:
         finally:
             for job in jobs:
                 job.lock.release()
+
+
+def _forget(name: str, info: RunInfo) -> None:
+    if name in info.trackers:
+        info.trackers[name].identity, info.trackers[name].url = {}, None
 
 
 def _line(name: str, cursor: cursors.Cursor, pending: int) -> Line:

@@ -8,13 +8,16 @@ import json
 import os
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+import msgspec
+
 from accel_track.delivery.retry import Deadline, DeadlineReachedError, retrying
-from accel_track.errors import WORKER_NAME, JournalError, NotStartedError, warn
+from accel_track.errors import WORKER_NAME, NotStartedError, warn
 from accel_track.journal import cursor as cursors
 from accel_track.journal.reader import Entry, Position
 from accel_track.records import AnyRecord, Config, Metrics, replayable
@@ -103,6 +106,7 @@ class Worker:
         self._acknowledged_at = clock()
         self._flush_took = 0.0
         self._flush_failed = False
+        self._complete = False
         self._handled = self.cursor.seq
         self._position = self.cursor.position
         self._thread = threading.Thread(target=self._run, name=f"{WORKER_NAME}{tracker.name}", daemon=True)
@@ -194,6 +198,7 @@ class Worker:
                 self._acknowledge()
             if not entries:
                 if closing:
+                    self._complete = True
                     return
                 self.deadline.wait(POLL)
 
@@ -204,6 +209,9 @@ class Worker:
             # A record made by a signal handler in the middle of another append comes before one with a lower number.
             self._position = batch[-1].end
             self._handled = max(self._handled, *(entry.record.seq + 1 for entry in batch))
+            if self.deadline.left <= 0:
+                self._acknowledge()
+                raise DeadlineReachedError
 
     def _send(self, records: list[AnyRecord]) -> None:
         ready = [one for record in records if (one := self._replayable(record)) is not None]
@@ -234,7 +242,7 @@ class Worker:
 
     def _call(self, function: Callable[..., ResultT], *arguments: Any) -> ResultT:
         try:
-            result = retrying(
+            result: ResultT = retrying(
                 self._in_this_process,
                 function,
                 *arguments,
@@ -309,38 +317,46 @@ class Worker:
 
     def _store(self) -> None:
         self.cursor.segment, self.cursor.offset = self._position
-        self.cursor.seq = self._handled
-        self.cursor.dropped = dict(self.tracker.dropped + _counter(self._done_before.dropped))
+        self.cursor.seq = self.cursor.taken = self._handled
+        self.cursor.dropped = dict(self.tracker.dropped + Counter(self._done_before.dropped))
         self.cursor.damaged = self._done_before.damaged + self.source.damaged()
         self.cursor.time = time.time()
+        durable = self.tracker.durable_flush
+        self._save(self.cursor if durable else msgspec.structs.replace(self._done_before, taken=self._handled))
+
+    def _save(self, cursor: cursors.Cursor) -> None:
         with contextlib.suppress(OSError):  # a full disk: what is delivered may be delivered again after a restart
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            cursors.save(self.path, self.cursor)
+            cursors.save(self.path, cursor)
 
     def _end(self) -> None:
+        finished = False
         try:
             if self.finish_after is not None:
                 self.finish_after.over.wait(max(0.0, self.deadline.left))
             self.tracker.users -= 1
-            if self.running and self.tracker.users == 0 and self.deadline.left > 0:
-                self.tracker.finish()
-        except Exception as error:  # noqa: BLE001 - a thread has nobody to raise to
+            if self.running and (self._complete or self.deadline.left > 0):
+                if self.tracker.users == 0:
+                    self._call(self.tracker.finish)
+                finished = True
+        except _ForkedError:
+            return
+        except BaseException as error:  # noqa: BLE001 - a thread has nobody to raise to; an SDK may call sys.exit
             self.failure = self.failure or error
-            self.last_error = _shown(error)
-            warn(f"{self.tracker.name}: could not be finished ({self.last_error}); what was logged is delivered.")
+            self.last_error = _shown(error.__cause__ if isinstance(error, DeadlineReachedError) else error)
+            warn(f"{self.tracker.name}: could not be finished ({self.last_error}); {KEPT}")
         finally:
+            if self.running and not self.tracker.durable_flush:
+                if finished:
+                    self._save(self.cursor)
+                else:
+                    self.cursor = self._done_before
             self.running = False
             self.over.set()
             self._tell()
 
 
 KEPT = "its records are kept in the journal."
-
-
-def _counter(counts: dict[str, int]) -> Any:
-    from collections import Counter
-
-    return Counter(counts)
 
 
 def _shown(error: BaseException | None) -> str:
@@ -358,6 +374,3 @@ def every(seconds: float, call: Callable[[], None], until: threading.Event) -> t
     thread = threading.Thread(target=repeat, name=f"{WORKER_NAME}keeper", daemon=True)
     thread.start()
     return thread
-
-
-__all__ = ["JournalError", "Source", "Worker", "every"]

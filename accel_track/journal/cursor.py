@@ -26,6 +26,7 @@ class Cursor(msgspec.Struct):
         dropped: Values that the backend cannot take, by name.
         retried: Calls that were repeated after an error.
         damaged: Bytes of the journal that were skipped.
+        taken: Number of the next record that the tracker was not given; where its flush is not durable, beyond `seq`.
         time: Wall-clock time of the last change, in seconds since 1970-01-01 UTC.
     """
 
@@ -38,6 +39,7 @@ class Cursor(msgspec.Struct):
     dropped: dict[str, int] = {}
     retried: int = 0
     damaged: int = 0
+    taken: int = 0
     time: float = 0.0
 
     @property

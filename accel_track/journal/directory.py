@@ -8,7 +8,7 @@ import secrets
 import socket
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from accel_track.errors import JournalError
 from accel_track.journal.cursor import replace_file
 
 PARENT = ".accel_track"
+_VERSION = 1
 _PLAIN_NAME = re.compile(r"[\w.\- ]+")
 
 
@@ -68,7 +69,11 @@ class RunInfo(msgspec.Struct):
     command: list[str] = []
     host: str = ""
     pid: int = 0
-    version: int = 1
+    version: int = _VERSION
+
+
+class _Version(msgspec.Struct):
+    version: int = _VERSION
 
 
 class RunDirectory:
@@ -85,7 +90,7 @@ class RunDirectory:
     @classmethod
     def create(
         cls, directory: str | os.PathLike[str] | None, project: str, name: str | None, command: list[str] | None = None
-    ) -> tuple[RunDirectory, RunInfo]:
+    ) -> RunDirectory:
         """Make the folder of a new run, hidden from Git, readable by its owner only.
 
         Raises:
@@ -111,10 +116,23 @@ class RunDirectory:
         if not ignore.exists():
             ignore.write_text("*\n")
         run.save(info)
-        return run, info
+        return run
+
+    def update(self, change: Callable[[RunInfo], None]) -> RunInfo:
+        """Change `run.json`, which several processes do, atomically; return the new content.
+
+        Raises:
+            JournalError: It is damaged.
+            OSError: It cannot be written.
+        """
+        with FileLock(self.path / "run.json.lock", timeout=10, mode=0o600):
+            info = self.load()
+            change(info)
+            self.save(info)
+        return info
 
     def save(self, info: RunInfo) -> None:
-        """Write `run.json` atomically.
+        """Write `run.json` atomically; for a run that no other process knows yet.
 
         Raises:
             OSError: It cannot be written.
@@ -129,15 +147,17 @@ class RunDirectory:
         """
         path = self.path / "run.json"
         try:
-            info = msgspec.json.decode(path.read_bytes(), type=RunInfo)
+            data = path.read_bytes()
+            version = msgspec.json.decode(data, type=_Version).version
+            info = msgspec.json.decode(data, type=RunInfo) if version == _VERSION else None
         except FileNotFoundError:
             message = f"{self.path} is not a run directory: it has no run.json."
             raise JournalError(message) from None
         except (msgspec.MsgspecError, ValueError, OSError, RecursionError) as error:
             message = f"{path} is damaged ({error}); the journal beside it can still be read with 'accel-track export'."
             raise JournalError(message) from error
-        if info.version != 1:
-            message = f"{path} has version {info.version} of the format, this package reads 1; upgrade it."
+        if info is None:
+            message = f"{path} has version {version} of the format, this package reads {_VERSION}; upgrade it."
             raise JournalError(message)
         names = (info.project, info.run_id, *([] if info.name is None else [info.name]), *info.trackers)
         for text in names:
@@ -174,15 +194,18 @@ class RunDirectory:
         return _claimed(self.cursor(tracker, rank).with_suffix(".lock"))
 
     def claim_run(self) -> FileLock | None:
-        """Return the lock of the process that trains, held by the caller; None if another holds it."""
-        return _claimed(self.path / "run.lock")
+        """Return the lock of the process that trains, held by the caller; None if another holds it for over a second.
+
+        Shorter than that, `is_live` holds it.
+        """
+        return _claimed(self.path / "run.lock", patience=1.0)
 
     def is_live(self) -> bool:
         """Whether the process that trains is there."""
         if not (self.path / "run.lock").exists():
             return False
         try:
-            lock = self.claim_run()
+            lock = _claimed(self.path / "run.lock")
         except OSError:
             return False
         if lock is not None:
@@ -200,11 +223,11 @@ def find_runs(directory: str | os.PathLike[str]) -> Iterator[RunDirectory]:
         yield RunDirectory(path.parent)
 
 
-def _claimed(path: Path) -> FileLock | None:
+def _claimed(path: Path, patience: float = 0.0) -> FileLock | None:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     lock = FileLock(path, mode=0o600, thread_local=False)
     try:
-        lock.acquire(timeout=0)
+        lock.acquire(timeout=patience)
     except Timeout:
         return None
     return lock

@@ -8,8 +8,9 @@ import os
 import threading
 import time
 from collections import deque
+from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from accel_track.errors import warn
 from accel_track.journal import frames
@@ -67,15 +68,17 @@ class JournalWriter:
             self._cannot_write(error)
         self._numbers = itertools.count(self.next_seq)
 
-    def config(self, values: dict[str, object]) -> int:
+    def config(self, values: Mapping[str, Any]) -> int:
         """Append hyperparameters; return the record's number."""
         with self._lock:
-            return self._append(Config(next(self._numbers), time.time(), values))
+            return self._append(Config(next(self._numbers), time.time(), values))  # type: ignore[arg-type]  # any mapping
 
-    def metrics(self, values: dict[str, object], step: int | None, kwargs: dict[str, dict[str, object]]) -> int:
+    def metrics(self, values: Mapping[str, Any], step: int | None, kwargs: Mapping[str, Mapping[str, Any]]) -> int:
         """Append the values of one call; return the record's number."""
         with self._lock:
-            return self._append(Metrics(next(self._numbers), time.time(), values, step, kwargs))
+            return self._append(
+                Metrics(next(self._numbers), time.time(), values, step, kwargs)  # type: ignore[arg-type]  # as above
+            )
 
     def _append(self, record: AnyRecord) -> int:
         payload, portable = encode(record)
@@ -148,6 +151,10 @@ class JournalWriter:
         """Return what is in memory of the records from a number on."""
         with self._lock:  # also if there is none: one may be on disk already and not here yet
             return [one for one in self.kept if one.record.seq >= seq]
+
+    def lost_from(self, seq: int) -> int:
+        """Return how many records will be gone with this process, those before a number being delivered everywhere."""
+        return self.lost + sum(not one.on_disk for one in self.kept_since(seq))
 
     def forget(self, before: int) -> None:
         """Release what is in memory of the records with lower numbers: every worker has delivered them."""

@@ -67,9 +67,13 @@ class GeneralTracker:
     batch_size: ClassVar[int] = 1
     """How many calls `log_batch` gets at once, at most."""
 
+    durable_flush: bool = True
+    """Whether what was logged before `flush` survives the end of the process. If not, records count as delivered from
+    `finish` on, and all are delivered again where a process ends before it."""
+
     wraps_terminal: ClassVar[bool] = False
-    """Whether the SDK captures the terminal's output from `start` to `finish`: such ones are finished last-started-first,
-    so that each puts back what it found."""
+    """Whether the SDK captures the terminal's output from `start` to `finish`: such trackers are finished
+    last-started-first, so that each puts back what it found."""
 
     record_time: float | None = None
     """When the values being delivered were logged, in seconds since 1970-01-01 UTC; None outside of a delivery."""

@@ -117,6 +117,8 @@ class CometMLTracker(SDKTracker):
                 "network, or set COMET_START_ONLINE=0 to log locally."
             )
             raise ConnectionError(message)
+        # Offline, everything is in a folder for temporary files until the archive is made at the end.
+        self.durable_flush = not isinstance(experiment, comet_ml.OfflineExperiment)
         self.native = experiment
 
     def _options(self, comet_ml: Any) -> Any:

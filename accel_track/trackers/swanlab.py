@@ -40,6 +40,7 @@ class SwanLabTracker(SDKTracker):
     sdk = "swanlab"
     install = "swanlab>=0.10"
     wraps_terminal = True
+    durable_flush = False  # the SDK keeps rows in memory, and has no flush
 
     def __init__(self, run_name: str, **kwargs: Any) -> None:
         """Keep the arguments for `start`."""

@@ -120,7 +120,7 @@ class TensorBoardTracker(SDKTracker):
 
     def identity(self) -> dict[str, Any]:
         """Return what makes another process go on in the same folder, with an event file of its own."""
-        return {} if self.native is None else {"resume": True}
+        return {} if self.native is None else {"run_name": self.run_name, "resume": True}
 
     @on_main_process
     def finish(self) -> None:

@@ -6,13 +6,26 @@ from collections.abc import Iterator
 
 # Named, not imported: an SDK may use any of these libraries, or none.
 _PACKAGES = ("requests", "urllib3", "urllib", "httpx", "httpcore", "aiohttp", "websockets", "http")
-_NAMES = ("ConnectionError", "Timeout", "TimeoutException", "TransportError", "URLError", "HTTPException", "ClientError")
+_NAMES = (
+    "RetryError",
+    "MaxRetryError",
+    "ConnectionError",
+    "Timeout",
+    "TimeoutException",
+    "TransportError",
+    "URLError",
+    "HTTPException",
+    "ClientError",
+)
+_LASTING = ("SSLError", "SSLCertVerificationError", "InvalidURL", "InvalidSchema", "UnsupportedProtocol")
 _REQUEST_TIMEOUT, _TOO_MANY, _SERVER = 408, 429, 500
 
 
 def is_transient(error: BaseException) -> bool:
     """Whether an error, or one that it came from, is a lost connection, a timeout, or a server that is overloaded."""
     for one in _chain(error):
+        if any(cls.__name__ in _LASTING for cls in type(one).__mro__):
+            return False
         status = http_status(one)
         if status is not None:
             return status in (_REQUEST_TIMEOUT, _TOO_MANY) or status >= _SERVER

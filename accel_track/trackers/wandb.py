@@ -46,6 +46,7 @@ class WandBTracker(SDKTracker):
     sdk = "wandb"
     install = "wandb>=0.31"
     wraps_terminal = True
+    durable_flush = False  # the SDK keeps rows in memory, and has no flush
 
     def __init__(self, run_name: str, **kwargs: Any) -> None:
         """Keep the arguments for `start`."""

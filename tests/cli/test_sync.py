@@ -218,6 +218,29 @@ def test_a_plugin_that_is_not_installed_is_skipped(make: Any, invoke: Any) -> No
     assert "no tracker of that name is installed here" in invoke("sync", run.path, code=1).stdout
 
 
+def test_a_backend_that_is_not_installed_or_broken_is_one_line(
+    make: Any, invoke: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from accel_track.registry import LOGGER_TYPE_TO_CLASS
+
+    run, lines = make(), LOGGER_TYPE_TO_CLASS["lines"]
+    monkeypatch.setattr(lines, "sdk", "no_such_module")
+    assert "'no_such_module' is not installed" in invoke("sync", run.path, code=1).stdout
+    monkeypatch.setattr(lines, "installed", lambda: 1 / 0)
+    assert "cannot be used (ZeroDivisionError" in invoke("sync", run.path, code=1).stdout
+
+
+def test_from_start_beside_another_process_changes_nothing(make: Any, invoke: Any, written: Any) -> None:
+    run = make()
+    invoke("sync", run.path)
+    lock = run.claim("lines")
+    result = invoke("sync", run.path, "--from-start")
+    lock.release()
+    assert "another process" in result.stdout
+    assert len(written()) == 6
+    assert run.load().trackers["lines"].identity == {"part": 1}
+
+
 def test_a_run_without_trackers(make: Any, invoke: Any, written: Any, lines: Path) -> None:
     run = make([])
     assert "name one with --to" in invoke("sync", run.path).stdout

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.contract.test_all import contracts
 from tests.faults.conftest import accel_track, journaled, metric_history, only_run, scalars
 
 KILLS = int(os.environ.get("ACCEL_TRACK_TEST_KILLS", "50"))
@@ -91,6 +92,41 @@ for step in range(10**6):
     accel_track("sync", run.path)
     assert metric_history("sqlite:///logs/mlflow.db") == expected
     assert len(scalars(Path("logs/p"))) == events
+
+
+@pytest.mark.timeout(200)
+@pytest.mark.parametrize("name", ["wandb", "swanlab", "comet_ml"])
+def test_what_an_sdk_kept_in_memory_is_delivered_again(
+    name: str, tmp_path: Path, program: Callable[..., "subprocess.Popen[str]"]
+) -> None:
+    """These SDKs cannot be told to store what they have: of a killed process, everything is delivered once more."""
+    backend = contracts()[name]
+    logs = tmp_path / "logs"
+    process = program(f"""
+import time
+from accel_track import Accelerator
+
+accelerator = Accelerator(log_with={name!r}, project_dir={str(logs)!r}, cpu=True)
+accelerator.init_trackers("p", config={{"lr": 0.1}})
+for step in range(40):
+    accelerator.log({{"loss": step / 8}}, step=step)
+time.sleep(2.5)
+open("side", "w").write("x")
+time.sleep(100)
+""")
+    wait_for_steps(Path("side"), process)
+    process.kill()
+    process.communicate()
+    run = only_run(logs)
+    shown = accel_track("ls", logs, "--json", check=None).stdout
+    assert '"pending": 41' in shown
+    before = {path for path in logs.rglob("*") if path.is_file()}
+    accel_track("sync", run.path)
+    assert '"pending": 0' in accel_track("ls", logs, "--json", check=None).stdout
+    for path in before - {path for path in before if ".accel_track" in path.parts}:
+        path.unlink()  # what the killed process left, of which the SDK's own tools read as much as is whole
+    stored = backend.read(logs)
+    assert backend.points(stored, "loss") == [(step, step / 8) for step in range(40)]
 
 
 ENDINGS = {

@@ -15,7 +15,7 @@ PATH = Path("t.json")
 
 
 def test_a_cursor_comes_back_as_it_was():
-    cursor = Cursor(2, 345, 67, 60, 1, 2, {"loss": 3}, 4, 5, 6.5)
+    cursor = Cursor(2, 345, 67, 60, 1, 2, {"loss": 3}, 4, 5, 70, 6.5)
     save(PATH, cursor)
     assert load(PATH) == cursor
     assert cursor.position == Position(2, 345)

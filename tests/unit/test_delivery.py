@@ -17,8 +17,10 @@ from accel_track import Accelerator, AccelTrackCallback, AccelTrackLogger
 from accel_track.delivery import journaled
 from accel_track.delivery.settings import Settings
 from accel_track.errors import AccelTrackWarning, DeliveryError
-from accel_track.journal.directory import RunDirectory, find_runs
+from accel_track.journal.cursor import Cursor, load
+from accel_track.journal.directory import RunDirectory, TrackerInfo, find_runs
 from accel_track.journal.reader import JournalReader
+from accel_track.journal.writer import JournalWriter
 from accel_track.records import Metrics, WithoutForm
 from accel_track.registry import LOGGER_TYPE_TO_CLASS, select
 from accel_track.run import Run
@@ -204,8 +206,8 @@ def test_a_start_that_takes_too_long_goes_on_behind() -> None:
     go.set()
     run.finish()
     assert logged(tracker) == [{"loss": 0.5}]
+    go.clear()
     with pytest.raises(TimeoutError, match=r"recording: has not started within 0 s; give it more time"):
-        go.clear()
         run_of(Slow(), settings=Settings.of(start_timeout=0, strict=True))
     go.set()
 
@@ -422,6 +424,65 @@ def program_of() -> Callable[[str], str]:
         return done.stdout
 
     return run
+
+
+def test_what_is_appended_while_the_disk_is_read_is_whole_and_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    writer = JournalWriter(Path("rank-00000"))
+    source = journaled.LiveSource(writer, Cursor())
+    read = source._reader.read
+    thing = object()
+
+    def late(limit: int) -> Any:
+        monkeypatch.setattr(source._reader, "read", read)
+        writer.metrics({"object": thing}, 0, {})
+        writer.metrics({"text": "x" * 17 * 2**20}, 1, {})  # too long for the journal
+        writer.metrics({"a": 1}, 2, {})
+        return read(limit)
+
+    monkeypatch.setattr(source._reader, "read", late)
+    found = [entry.record for _ in range(2) for entry in source.read(10)]
+    assert [record.seq for record in found] == [0, 1, 2]
+    assert found[0].values["object"] is thing
+    assert len(found[1].values["text"]) == 17 * 2**20
+    writer.close()
+
+
+def test_a_backend_that_sync_added_stays_in_run_json() -> None:
+    run = run_of(RecordingTracker())
+    only_run().update(lambda info: info.trackers.update(added=TrackerInfo(identity={"id": 1})))
+    run.add(select(Down(at_start=False)))
+    run.finish()
+    assert set(only_run().load().trackers) == {"recording", "added", "down"}
+    assert only_run().load().status == "finished"
+
+
+def test_where_a_flush_makes_nothing_durable_all_is_pending_until_the_end() -> None:
+    class Forgetful(RecordingTracker):
+        durable_flush = False
+
+    def stored() -> tuple[int, int]:
+        cursor = load(only_run().cursor("recording"))
+        return cursor.seq, cursor.taken
+
+    run = run_of(Forgetful())
+    run.log({"loss": 0.5}, 0)
+    run.flush()
+    assert stored() == (0, 1)
+    run.finish()
+    assert stored() == (1, 1)
+
+
+@pytest.mark.parametrize("kwargs", [3, {"recording": None}, {"recording": {1: 2}}])
+def test_bad_log_kwargs_lose_nothing(kwargs: Any) -> None:
+    tracker = RecordingTracker()
+    run = run_of(tracker)
+    run.log({"loss": 0.5}, 0)
+    with pytest.raises(TypeError, match="`log_kwargs` must"):
+        run.log({"loss": 0.25}, 1, kwargs)
+    with pytest.raises(ValueError, match=r"below 2\*\*63"):
+        run.log({"loss": 0.25}, 2**63)
+    run.finish()
+    assert logged(tracker) == [{"loss": 0.5}]
 
 
 def test_settling_has_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:

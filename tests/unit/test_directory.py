@@ -31,9 +31,9 @@ HOLD = """
 
 
 def test_a_new_run_has_a_folder_that_only_its_owner_can_read():
-    run, info = RunDirectory.create("logs", "digits", "first", ["train.py"])
+    run = RunDirectory.create("logs", "digits", "first", ["train.py"])
+    info = run.load()
     assert run.path == Path.cwd() / "logs/.accel_track/digits" / info.run_id
-    assert run.load() == info
     assert (info.project, info.name, info.status, info.version) == ("digits", "first", "running", 1)
     assert (info.directory, info.command, info.pid) == (os.path.abspath("logs"), ["train.py"], os.getpid())
     assert [stat.S_IMODE(path.stat().st_mode) for path in (run.path, Path("logs/.accel_track"))] == [0o700, 0o700]
@@ -42,14 +42,15 @@ def test_a_new_run_has_a_folder_that_only_its_owner_can_read():
 
 
 def test_without_a_directory_it_is_in_the_working_directory():
-    run, info = RunDirectory.create(None, "p", None)
+    run = RunDirectory.create(None, "p", None)
+    info = run.load()
     assert run.path.parent == Path.cwd() / ".accel_track/p"
     assert info.directory is None
     assert info.command == sys.argv
 
 
 def test_two_runs_of_one_moment_have_different_folders():
-    assert len({RunDirectory.create(None, "p", None)[1].run_id for _ in range(20)}) == 20
+    assert len({RunDirectory.create(None, "p", None).load().run_id for _ in range(20)}) == 20
 
 
 def test_a_folder_that_cannot_be_made_is_an_error():
@@ -59,11 +60,11 @@ def test_a_folder_that_cannot_be_made_is_an_error():
 
 
 def test_what_is_saved_comes_back():
-    run, info = RunDirectory.create(None, "p", None)
+    run = RunDirectory.create(None, "p", None)
+    info = run.load()
     info.trackers["mlflow"] = TrackerInfo({"tags": {"a": 1}}, ["client"], {"run_id": "7"}, "http://localhost/7")
     info.status = "finished"
     run.save(info)
-    assert run.load() == info
     assert json.loads((run.path / "run.json").read_text())["trackers"]["mlflow"]["url"] == "http://localhost/7"
 
 
@@ -130,7 +131,7 @@ def test_ranks_are_those_with_a_folder():
 
 
 def test_runs_are_found_below_a_directory_and_in_it():
-    made = [RunDirectory.create(folder, "p", None)[0].path for folder in ("a", "a/b", "c")]
+    made = [RunDirectory.create(folder, "p", None).path for folder in ("a", "a/b", "c")]
     assert {run.path.absolute() for run in find_runs(".")} == set(made)
     assert [run.path.absolute() for run in find_runs("c")] == [made[2]]
     assert [run.path.absolute() for run in find_runs("c/.accel_track")] == [made[2]]
@@ -139,7 +140,7 @@ def test_runs_are_found_below_a_directory_and_in_it():
 
 
 def test_a_claim_is_exclusive_between_processes_and_ends_with_its_process():
-    run = RunDirectory.create(None, "p", None)[0]
+    run = RunDirectory.create(None, "p", None)
     assert not run.is_live()
     process = program(HOLD, run.path)
     try:
@@ -163,7 +164,7 @@ def test_a_claim_is_exclusive_between_processes_and_ends_with_its_process():
 
 
 def test_looking_whether_a_run_is_live_leaves_nothing_behind():
-    run = RunDirectory.create(None, "p", None)[0]
+    run = RunDirectory.create(None, "p", None)
     assert not run.is_live()
     assert os.listdir(run.path) == ["run.json"]
     lock = run.claim_run()
@@ -184,7 +185,7 @@ def test_a_forked_child_does_not_keep_the_claim():
         print(child, lock.is_locked, flush=True)
         sys.stdin.readline()
     """
-    run = RunDirectory.create(None, "p", None)[0]
+    run = RunDirectory.create(None, "p", None)
     process = program(script, run.path)
     child, held = process.stdout.readline().split()
     try:

@@ -16,7 +16,6 @@ from accel_track.registry import (
     Selected,
     build,
     check_init_kwargs,
-    check_init_kwargs,
     filter_trackers,
     get_available_trackers,
     register_tracker_class,
