@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import json
 import os
 import threading
 import time
@@ -16,13 +15,13 @@ from typing import Any, Protocol, TypeVar
 
 import msgspec
 
+from accel_track.delivery.quarantine import set_aside, shown
 from accel_track.delivery.retry import Deadline, DeadlineReachedError, retrying
 from accel_track.errors import WORKER_NAME, NotStartedError, warn
 from accel_track.journal import cursor as cursors
 from accel_track.journal.reader import Entry, Position
 from accel_track.records import AnyRecord, Config, Metrics, replayable
 from accel_track.trackers.base import GeneralTracker
-from accel_track.values import storable
 
 ResultT = TypeVar("ResultT")
 
@@ -160,13 +159,13 @@ class Worker:
             if self._begin():
                 self._deliver()
         except DeadlineReachedError as error:
-            self.last_error = _shown(error.__cause__)
+            self.last_error = shown(error.__cause__)
         except _ForkedError:
             return
         except BaseException as error:  # noqa: BLE001 - a thread has nobody to raise to; an SDK may call sys.exit
             self.failure = self.failure or error
-            self.last_error = _shown(error)
-            warn(f"{self.tracker.name}: delivery has stopped ({_shown(error)}); {KEPT}")
+            self.last_error = shown(error)
+            warn(f"{self.tracker.name}: delivery has stopped ({shown(error)}); {KEPT}")
         finally:
             if os.getpid() == self._pid:
                 self._end()
@@ -179,7 +178,7 @@ class Worker:
                 raise
             except Exception as error:  # noqa: BLE001 - raised by the caller of `start`
                 self.failure = error
-                self.last_error = _shown(error)
+                self.last_error = shown(error)
                 return False
         self.running = True
         self._on_start(self.tracker)
@@ -266,8 +265,8 @@ class Worker:
                 raise _ForkedError
 
     def _stall(self, error: BaseException) -> None:
-        if self.stalled is None and self.last_error != _shown(error):
-            self.last_error = _shown(error)
+        if self.stalled is None and self.last_error != shown(error):
+            self.last_error = shown(error)
             warn(f"{self.tracker.name}: {self.last_error}; it is tried again, {KEPT}")
         self.stalled = error
         self.cursor.retried += 1
@@ -277,23 +276,12 @@ class Worker:
         self.cursor.quarantined += 1
         if self.failure is None:
             self.failure = error
-            self.last_error = _shown(error)
+            self.last_error = shown(error)
             warn(
                 f"{self.tracker.name}: refused a record ({self.last_error}); it and further ones are set aside in "
                 f"{self._quarantine}, and delivery goes on."
             )
-        with contextlib.suppress(Exception):  # counted all the same, and the record itself is in the journal
-            form = {
-                "seq": record.seq,
-                "time": record.time,
-                "step": record.step if isinstance(record, Metrics) else None,
-                "values": storable(record.values),
-                "error": _shown(error),
-            }
-            self._quarantine.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            file = os.open(self._quarantine, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-            with open(file, "ab") as stream:
-                stream.write(json.dumps(form).encode() + b"\n")
+        set_aside(self._quarantine, record, error)
 
     def _acknowledge(self) -> None:
         """Flush the tracker, then advance the cursor: what it says was delivered is where the backend keeps it."""
@@ -307,7 +295,7 @@ class Worker:
                 self._flush_failed = True
                 if self.failure is None:
                     self.failure = error
-                    self.last_error = _shown(error)
+                    self.last_error = shown(error)
                     warn(f"{self.tracker.name}: could not flush ({self.last_error}); {KEPT}")
             else:
                 self._store()
@@ -343,7 +331,7 @@ class Worker:
             return
         except BaseException as error:  # noqa: BLE001 - a thread has nobody to raise to; an SDK may call sys.exit
             self.failure = self.failure or error
-            self.last_error = _shown(error.__cause__ if isinstance(error, DeadlineReachedError) else error)
+            self.last_error = shown(error.__cause__ if isinstance(error, DeadlineReachedError) else error)
             warn(f"{self.tracker.name}: could not be finished ({self.last_error}); {KEPT}")
         finally:
             if self.running and not self.tracker.durable_flush:
@@ -357,11 +345,6 @@ class Worker:
 
 
 KEPT = "its records are kept in the journal."
-
-
-def _shown(error: BaseException | None) -> str:
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text[:300]}" if text else type(error).__name__
 
 
 def every(seconds: float, call: Callable[[], None], until: threading.Event) -> threading.Thread:

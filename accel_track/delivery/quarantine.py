@@ -1,0 +1,52 @@
+"""Set aside what a backend refuses for good."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from pathlib import Path
+
+from accel_track.records import AnyRecord, Metrics
+from accel_track.values import storable
+
+_LONGEST = 160
+"""Characters of an error that are shown."""
+
+
+def shown(error: BaseException | None) -> str:
+    """Return an error as one line; of a long one its beginning, and the error that it came from."""
+    text = " ".join(str(error).split())
+    if len(text) > _LONGEST:
+        root = _root(error)
+        text = f"{text[:_LONGEST]}…" + (
+            f" ({type(root).__name__}: {str(root)[:_LONGEST]})" if root is not error else ""
+        )
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def _root(error: BaseException | None) -> BaseException | None:
+    """Return the error that an error came from in the end."""
+    seen = [error]
+    while seen[-1] is not None and (deeper := seen[-1].__cause__ or seen[-1].__context__) not in (None, *seen):
+        seen.append(deeper)
+    return seen[-1]
+
+
+def set_aside(path: Path, record: AnyRecord, error: Exception) -> None:
+    """Append a record and why it was refused to a file, one JSON object a line.
+
+    Never raises: the worker counts the record all the same, and the record itself is in the journal.
+    """
+    with contextlib.suppress(Exception):
+        form = {
+            "seq": record.seq,
+            "time": record.time,
+            "step": record.step if isinstance(record, Metrics) else None,
+            "values": storable(record.values),
+            "error": shown(error),
+        }
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        with open(file, "ab") as stream:
+            stream.write(json.dumps(form).encode() + b"\n")
