@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import itertools
 import os
@@ -137,6 +138,8 @@ class JournalWriter:
             os.close(file)
             return
         # The one before the last is closed: an append that this one interrupted may still be writing to the last.
+        if self._power:
+            _sync_folder(self.folder)
         previous, self._previous = self._previous, self._file
         self._file, self._size = file, len(data)
         if previous is not None:
@@ -194,6 +197,17 @@ class JournalWriter:
 
 def _full() -> OSError:
     return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def _sync_folder(folder: Path) -> None:
+    """Have the disk store that a new file is in a folder, and the folder in its own; Windows cannot be told to."""
+    for path in (folder, folder.parent):
+        with contextlib.suppress(PermissionError):
+            file = os.open(path, os.O_RDONLY)
+            try:
+                os.fsync(file)
+            finally:
+                os.close(file)
 
 
 def _fdatasync(file: int) -> None:

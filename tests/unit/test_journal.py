@@ -341,6 +341,7 @@ class TestWriter:
         assert [(one.record.seq, one.on_disk) for one in journal.kept] == [(0, False)]
         assert seqs(JournalReader(FOLDER)) == [1]
 
+    @pytest.mark.filterwarnings("error")
     def test_a_record_is_kept_also_where_a_filter_turns_the_warning_into_an_error(self):
         journal = JournalWriter(FOLDER)
         journal.close()
