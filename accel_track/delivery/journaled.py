@@ -191,11 +191,12 @@ class JournaledDelivery:
 
     def _started(self, tracker: GeneralTracker) -> None:
         identity, withheld = portable_kwargs(tracker.identity())
+        page = tracker.page()
 
         def change(info: RunInfo) -> None:
             stored = info.trackers[tracker.name]
             stored.identity, stored.withheld = identity, sorted({*stored.withheld, *withheld})
-            stored.url = None if tracker.url is None else without_user_info(tracker.url)
+            stored.url = None if page is None else without_user_info(page)
 
         self._update(change)
 

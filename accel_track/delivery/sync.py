@@ -218,13 +218,14 @@ class Sync:
         """Store how to continue the backend run, in what the run's own process may have written since."""
         given, _ = portable_kwargs(self.arguments.get(name, {}))
         identity, withheld = portable_kwargs(tracker.identity())
+        page = tracker.page()
 
         def change(info: RunInfo) -> None:
             stored = info.trackers.setdefault(name, TrackerInfo())
             stored.kwargs = {**stored.kwargs, **given}
             stored.identity = identity
             stored.withheld = sorted({*stored.withheld, *withheld} - given.keys())
-            stored.url = None if tracker.url is None else without_user_info(tracker.url)
+            stored.url = None if page is None else without_user_info(page)
 
         self.info = self.run.update(change)
 

@@ -181,7 +181,10 @@ class Worker:
                 self.last_error = shown(error)
                 return False
         self.running = True
-        self._on_start(self.tracker)
+        try:
+            self._on_start(self.tracker)
+        except Exception as error:  # noqa: BLE001 - a custom tracker's `identity` or `page`
+            warn(f"{self.tracker.name}: its run cannot be continued by `accel-track sync` ({shown(error)}).")
         self._tell()
         return True
 

@@ -165,9 +165,8 @@ class GeneralTracker:
         """
         return {}
 
-    @property
-    def url(self) -> str | None:
-        """Page of the backend run, where there is one; asked between `start` and `finish`."""
+    def page(self) -> str | None:
+        """Return the address of the backend run's page, where there is one; asked between `start` and `finish`."""
         return None
 
     def finish(self) -> None:

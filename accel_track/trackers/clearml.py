@@ -179,8 +179,7 @@ class ClearMLTracker(SDKTracker):
         """Return the task's id."""
         return {} if self.native is None else {"continue_last_task": self.native.id}
 
-    @property
-    def url(self) -> str | None:
+    def page(self) -> str | None:
         """Page of the task; None offline."""
         if self.native is None or self.native.is_offline():
             return None

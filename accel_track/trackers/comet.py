@@ -194,8 +194,7 @@ class CometMLTracker(SDKTracker):
         """Return the experiment's key; offline, another process adds an archive of the same key."""
         return {} if self.native is None else {"experiment_key": self.native.get_key(), "mode": "get_or_create"}
 
-    @property
-    def url(self) -> str | None:
+    def page(self) -> str | None:
         """Page of the experiment; None offline."""
         url = None if self.native is None else self.native.url
         return url if str(url).startswith("http") else None  # offline, it is a sentence

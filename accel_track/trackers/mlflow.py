@@ -227,8 +227,7 @@ class MLflowTracker(SDKTracker):
         uri = str(self.client.tracking_uri)
         return {"run_id": self.run_id} | ({"tracking_uri": uri} if without_user_info(uri) == uri else {})
 
-    @property
-    def url(self) -> str | None:
+    def page(self) -> str | None:
         """Page of the run on its server; None for a database."""
         if self.native is None or not str(self.client.tracking_uri).startswith(("http://", "https://")):
             return None

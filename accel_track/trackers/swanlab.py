@@ -160,8 +160,7 @@ class SwanLabTracker(SDKTracker):
         """Return the run's id; offline, another process adds a folder of the same id."""
         return {} if self.native is None else {"id": self.native.id, "resume": "allow"}
 
-    @property
-    def url(self) -> str | None:
+    def page(self) -> str | None:
         """Page of the run; None offline."""
         try:
             return None if self.native is None else str(self.native.url)

@@ -195,8 +195,7 @@ class WandBTracker(SDKTracker):
         """Return the run's id; offline, another process adds a folder of the same id."""
         return {} if self.native is None else {"id": self.native.id, "resume": "allow"}
 
-    @property
-    def url(self) -> str | None:
+    def page(self) -> str | None:
         """Page of the run; None offline."""
         return None if self.native is None or self.native.offline else self.native.url
 

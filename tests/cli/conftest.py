@@ -52,8 +52,7 @@ class LinesTracker(GeneralTracker):
     def identity(self) -> dict[str, Any]:
         return {"part": self.part + 1}
 
-    @property
-    def url(self) -> str:
+    def page(self) -> str:
         return f"http://user:secret@localhost/{self.part}"
 
 

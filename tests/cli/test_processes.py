@@ -1,5 +1,7 @@
 """`accel-track sync` beside a training process, after one that was killed, and stopped with Ctrl-C."""
 
+import json
+import os
 import signal
 import subprocess
 import sys
@@ -151,3 +153,18 @@ def test_a_reader_that_ends_early_is_no_error(make: Any) -> None:
     done = subprocess.run(f"{command} | head -1", shell=True, capture_output=True, text=True, check=False)
     assert done.stdout == "rank,seq,time,step,name,value\n"
     assert done.stderr == ""
+
+
+def test_a_backend_without_credentials_is_one_line(make: Any) -> None:
+    run = make()
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("WANDB_")}
+
+    def accel_track(*arguments: object) -> "subprocess.CompletedProcess[str]":
+        command = [sys.executable, "-m", "accel_track", *map(str, arguments)]
+        return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=100, check=False)
+
+    done = accel_track("sync", run.path, "--to", "wandb")
+    assert (done.returncode, "Traceback" in done.stderr) == (1, False)
+    assert "wandb: 0 delivered, 5 pending; no credentials; set WANDB_API_KEY" in done.stdout
+    told = json.loads(accel_track("doctor", "--json").stdout)["backends"]
+    assert told["wandb"]["missing"].startswith("no credentials")

@@ -188,14 +188,6 @@ def test_a_constructor_that_raises_is_one_line(make: Any, invoke: Any) -> None:
     assert "5 pending (TypeError: LinesTracker" in result.stdout
 
 
-def test_a_backend_without_credentials_is_one_line(make: Any, invoke: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    run = make()
-    for variable in ("WANDB_MODE", "WANDB_API_KEY", "WANDB_IDENTITY_TOKEN_FILE"):
-        monkeypatch.delenv(variable, raising=False)
-    result = invoke("sync", run.path, "--to", "wandb", code=1)
-    assert "wandb: 0 delivered, 5 pending; no credentials; set WANDB_API_KEY" in result.stdout
-
-
 def test_withheld_arguments_must_be_given(make: Any, invoke: Any, lines: Path, written: Any) -> None:
     run = make(init_kwargs={"lines": {"path": str(lines), "error": object()}})
     result = invoke("sync", run.path, code=1)

@@ -394,10 +394,10 @@ class TestMLflow(TrackerContract):
     def test_identity_holds_no_password(self, uri: str) -> None:
         """A URI with a password is left to the user's own arguments or variables."""
         tracker = MLflowTracker(tracking_uri=uri)
-        assert (tracker.identity(), tracker.url) == ({}, None)
+        assert (tracker.identity(), tracker.page()) == ({}, None)
         tracker.start()
         run_id = tracker.tracker.info.run_id
-        assert (tracker.identity(), tracker.url) == ({"run_id": run_id, "tracking_uri": uri}, None)
+        assert (tracker.identity(), tracker.page()) == ({"run_id": run_id, "tracking_uri": uri}, None)
         database, tracker.client = tracker.client, MlflowClient("http://user:pass@localhost:1")
         assert tracker.identity() == {"run_id": run_id}
         tracker.client = database

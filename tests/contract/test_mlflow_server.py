@@ -144,7 +144,7 @@ def test_a_repeated_delivery_changes_nothing(server: str) -> None:
     """The server ignores metrics that it has: after a crash in the middle, each is there once."""
     tracker = MLflowTracker("again", tracking_uri=server)
     tracker.start()
-    assert tracker.url == f"{server}/#/experiments/{tracker.tracker.info.experiment_id}/runs/{tracker.run_id}"
+    assert tracker.page() == f"{server}/#/experiments/{tracker.tracker.info.experiment_id}/runs/{tracker.run_id}"
     records = [Metrics(i, 1.6e9 + i, {f"m{j}": i + j for j in range(10)}, i) for i in range(250)]
     tracker.log_batch(records[:120])
     again = MLflowTracker.for_run("again", None, None, tracker.identity())

@@ -70,7 +70,7 @@ class TestTensorBoard(TrackerContract):
         identity = first.identity()
         if flushed:
             first.finish()
-        again = TensorBoardTracker("contract", tmp_path, **identity)
+        again = TensorBoardTracker(**{"run_name": "contract", "logging_dir": tmp_path, **identity})
         again.start()
         again.store_init_configuration({"epochs": 3})
         again.log({"loss": 0.5}, step=0)

@@ -35,10 +35,17 @@ def journaled(run: RunDirectory) -> list[int | None]:
 def accel_track(*arguments: object, check: int | None = 0) -> "subprocess.CompletedProcess[str]":
     """Run the command line in a process of its own."""
     command = [PYTHON, "-m", "accel_track", *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=150, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=150, check=False, env=own_environment())
     if check is not None:
         assert done.returncode == check, f"{done.stdout}\n{done.stderr}"
     return done
+
+
+def own_environment(**more: object) -> dict[str, str]:
+    """Return an environment in which wandb starts a service of its own, not that of this process."""
+    variables = {**os.environ, **{name: str(value) for name, value in more.items()}}
+    variables.pop("WANDB_SERVICE", None)
+    return variables
 
 
 def scalars(folder: Path, name: str = "loss") -> list[tuple[int, float]]:
@@ -117,7 +124,7 @@ def program(tmp_path: Path) -> Callable[..., "subprocess.Popen[str]"]:
     def start(code: str, **environment: Any) -> "subprocess.Popen[str]":
         path = tmp_path / "program.py"
         path.write_text(code)
-        variables = {**os.environ, **{name: str(value) for name, value in environment.items()}}
+        variables = own_environment(**environment)
         return subprocess.Popen(
             [PYTHON, str(path)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=variables
         )
