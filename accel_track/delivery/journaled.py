@@ -9,6 +9,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -147,24 +148,34 @@ class JournaledDelivery:
             return
         end = time.monotonic() + self._settings.start_timeout
         for tracker in trackers:
-            worker = self._worker(tracker, self.journal)
-            kwargs = (init_kwargs or {}).get(tracker.name, {})
-            self.describe(tracker.name, kwargs, instance=tracker.name in instances)
+            same = sum(one.name == tracker.name for one in self.trackers)
+            name = f"{tracker.name}-{same + 1}" if same else tracker.name
+            if not self._claim(name):
+                warn(f"{name}: another process delivers this run to it already; it is left out here.")
+                continue
+            worker = self._worker(tracker, name, self.journal)
+            self.describe(name, (init_kwargs or {}).get(tracker.name, {}), instance=tracker.name in instances)
             self.trackers.append(tracker)
             self._workers.append(worker)
             worker.start(max(0.0, end - time.monotonic()))
             self._check_start(worker)
 
-    def _worker(self, tracker: GeneralTracker, journal: JournalWriter) -> Worker:
-        cursor = self.directory.cursor(tracker.name, self._rank)
-        with contextlib.suppress(OSError):  # a disk that takes nothing was warned about
-            if (lock := self.directory.claim(tracker.name, self._rank)) is not None:
-                self._claims[tracker.name] = lock
+    def _claim(self, name: str) -> bool:
+        try:
+            lock = self.directory.claim(name, self._rank)
+        except OSError:  # a disk that takes nothing was warned about
+            return True
+        if lock is not None:
+            self._claims[name] = lock
+        return lock is not None
+
+    def _worker(self, tracker: GeneralTracker, name: str, journal: JournalWriter) -> Worker:
+        cursor, quarantine = self.directory.cursor(name, self._rank), self.directory.quarantine(name, self._rank)
         source = LiveSource(journal, load(cursor))
-        return Worker(tracker, source, cursor, self.directory.quarantine(tracker.name, self._rank), self._started)
+        return Worker(tracker, source, cursor, quarantine, partial(self._started, name), name=name)
 
     def _check_start(self, worker: Worker) -> None:
-        error, name = worker.failure or worker.stalled, worker.tracker.name
+        error, name = worker.failure or worker.stalled, worker.name
         if worker.running:
             return
         if error is not None and (worker.over.is_set() or self._settings.strict):
@@ -189,12 +200,12 @@ class JournaledDelivery:
 
         self._update(change)
 
-    def _started(self, tracker: GeneralTracker) -> None:
+    def _started(self, name: str, tracker: GeneralTracker) -> None:
         identity, withheld = portable_kwargs(tracker.identity())
         page = tracker.page()
 
         def change(info: RunInfo) -> None:
-            stored = info.trackers[tracker.name]
+            stored = info.trackers[name]
             stored.identity, stored.withheld = identity, sorted({*stored.withheld, *withheld})
             stored.url = None if page is None else without_user_info(page)
 
@@ -219,6 +230,8 @@ class JournaledDelivery:
         self._drain([worker for worker in self._workers if name in (None, worker.tracker.name)])
 
     def _drain(self, workers: Sequence[Worker]) -> None:
+        if isinstance(self.journal, _ForkedJournal):
+            return
         end, seq = time.monotonic() + _SETTLE, self.journal.next_seq
         for worker in workers:
             worker.drain(seq, max(0.0, end - time.monotonic()))
@@ -241,7 +254,7 @@ class JournaledDelivery:
             self._live.release()
         for worker in self._workers:
             if worker.over.is_set():  # else it may still store its cursor: the lock ends with the process
-                self._release(worker.tracker.name)
+                self._release(worker.name)
         _open_runs.discard(self)
         show(closing_report(self.directory.path, self._workers, self.journal))
         if self._settings.on_error == "raise":
@@ -253,9 +266,9 @@ class JournaledDelivery:
 
     def _raise_failure(self) -> None:
         for worker in self._workers:
-            if worker.failure is not None and worker.tracker.name not in self._told:
-                self._told.add(worker.tracker.name)
-                message = f"{worker.tracker.name}: {worker.last_error}; what was logged is in {self.directory.path}."
+            if worker.failure is not None and worker.name not in self._told:
+                self._told.add(worker.name)
+                message = f"{worker.name}: {worker.last_error}; what was logged is in {self.directory.path}."
                 raise DeliveryError(message) from worker.failure
 
     def _keep(self) -> None:

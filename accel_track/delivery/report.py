@@ -50,7 +50,7 @@ def line(worker: Worker, next_seq: int) -> Line:
     """Return where a worker stands, given the number of the next record of its journal."""
     cursor = worker.cursor
     return Line(
-        worker.tracker.name,
+        worker.name,
         cursor.delivered,
         max(0, next_seq - cursor.seq),
         cursor.quarantined,
@@ -103,7 +103,7 @@ def wait_for(workers: Sequence[Worker], next_seq: int, timeout: float) -> None:
         all_over(end)
         return
     with progress() as (add, update):
-        bars = [add(worker.tracker.name, next_seq - first) for worker, first in zip(workers, begun, strict=True)]
+        bars = [add(worker.name, next_seq - first) for worker, first in zip(workers, begun, strict=True)]
         while time.monotonic() < end:
             for bar, worker, first in zip(bars, workers, begun, strict=True):
                 update(bar, worker.cursor.seq - first)

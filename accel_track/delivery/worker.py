@@ -66,6 +66,7 @@ class Worker:
         quarantine: Where to store what the backend refuses.
         started: Called in the worker's thread once the tracker is started.
         clock: Returns monotonic seconds.
+        name: What to call the tracker, where several of a run have the same name.
     """
 
     def __init__(
@@ -76,9 +77,11 @@ class Worker:
         quarantine: Path,
         started: Callable[[GeneralTracker], None] = lambda _: None,
         clock: Callable[[], float] = time.monotonic,
+        name: str | None = None,
     ) -> None:
         """Read the cursor; nothing runs yet."""
         self.tracker = tracker
+        self.name = name or tracker.name
         self.source = source
         self.path = cursor
         self.cursor = cursors.load(cursor)
@@ -108,7 +111,7 @@ class Worker:
         self._complete = False
         self._handled = self.cursor.seq
         self._position = self.cursor.position
-        self._thread = threading.Thread(target=self._run, name=f"{WORKER_NAME}{tracker.name}", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=f"{WORKER_NAME}{self.name}", daemon=True)
 
     # -- the caller's side --------------------------------------------------------------------------------------------
 
@@ -165,7 +168,7 @@ class Worker:
         except BaseException as error:  # noqa: BLE001 - a thread has nobody to raise to; an SDK may call sys.exit
             self.failure = self.failure or error
             self.last_error = shown(error)
-            warn(f"{self.tracker.name}: delivery has stopped ({shown(error)}); {KEPT}")
+            warn(f"{self.name}: delivery has stopped ({shown(error)}); {KEPT}")
         finally:
             if os.getpid() == self._pid:
                 self._end()
@@ -184,7 +187,7 @@ class Worker:
         try:
             self._on_start(self.tracker)
         except Exception as error:  # noqa: BLE001 - a custom tracker's `identity` or `page`
-            warn(f"{self.tracker.name}: its run cannot be continued by `accel-track sync` ({shown(error)}).")
+            warn(f"{self.name}: its run cannot be continued by `accel-track sync` ({shown(error)}).")
         self._tell()
         return True
 
@@ -270,7 +273,7 @@ class Worker:
     def _stall(self, error: BaseException) -> None:
         if self.stalled is None and self.last_error != shown(error):
             self.last_error = shown(error)
-            warn(f"{self.tracker.name}: {self.last_error}; it is tried again, {KEPT}")
+            warn(f"{self.name}: {self.last_error}; it is tried again, {KEPT}")
         self.stalled = error
         self.cursor.retried += 1
         self._tell()
@@ -281,7 +284,7 @@ class Worker:
             self.failure = error
             self.last_error = shown(error)
             warn(
-                f"{self.tracker.name}: refused a record ({self.last_error}); it and further ones are set aside in "
+                f"{self.name}: refused a record ({self.last_error}); it and further ones are set aside in "
                 f"{self._quarantine}, and delivery goes on."
             )
         set_aside(self._quarantine, record, error)
@@ -299,7 +302,7 @@ class Worker:
                 if self.failure is None:
                     self.failure = error
                     self.last_error = shown(error)
-                    warn(f"{self.tracker.name}: could not flush ({self.last_error}); {KEPT}")
+                    warn(f"{self.name}: could not flush ({self.last_error}); {KEPT}")
             else:
                 self._store()
         self._acknowledged_at = self._clock()
@@ -335,7 +338,7 @@ class Worker:
         except BaseException as error:  # noqa: BLE001 - a thread has nobody to raise to; an SDK may call sys.exit
             self.failure = self.failure or error
             self.last_error = shown(error.__cause__ if isinstance(error, DeadlineReachedError) else error)
-            warn(f"{self.tracker.name}: could not be finished ({self.last_error}); {KEPT}")
+            warn(f"{self.name}: could not be finished ({self.last_error}); {KEPT}")
         finally:
             if self.running and not self.tracker.durable_flush:
                 if finished:

@@ -11,7 +11,7 @@ import pytest
 
 from tests.faults.conftest import Server, accel_track, journaled, metric_history, only_run, scalars
 
-OUTAGE = float(os.environ.get("ACCEL_TRACK_TEST_OUTAGE", "5"))
+OUTAGE = float(os.environ.get("ACCEL_TRACK_TEST_OUTAGE", "30"))
 
 
 def training(uri: str, steps: int, pause: float, finish_timeout: float) -> str:

@@ -447,6 +447,27 @@ def test_what_is_appended_while_the_disk_is_read_is_whole_and_in_order(monkeypat
     writer.close()
 
 
+def test_two_trackers_of_one_name_get_everything() -> None:
+    one, other = RecordingTracker(), RecordingTracker()
+    run = run_of(one, other)
+    run.log({"loss": 0.5}, 0)
+    run.finish()
+    assert logged(one) == logged(other) == [{"loss": 0.5}]
+    assert set(only_run().load().trackers) == {"recording", "recording-2"}
+
+
+def test_a_tracker_that_another_process_delivers_to_is_left_out() -> None:
+    first, second = RecordingTracker(), Down(at_start=False)
+    run = run_of(first)
+    lock = only_run().claim("down")
+    with pytest.warns(AccelTrackWarning, match="down: another process delivers this run to it already"):
+        run.add(select(second))
+    assert lock is not None
+    lock.release()
+    run.finish()
+    assert second.calls == []
+
+
 def test_a_backend_that_sync_added_stays_in_run_json() -> None:
     run = run_of(RecordingTracker())
     only_run().update(lambda info: info.trackers.update(added=TrackerInfo(identity={"id": 1})))
