@@ -154,7 +154,7 @@ def _jsonl(records: _Records, file: IO[str]) -> None:
 
 def _parquet(records: _Records, output: Path) -> None:
     """Write numbers and texts into two columns, since a Parquet column has one type."""
-    import pyarrow as pa  # type: ignore[import-untyped]
+    import pyarrow as pa
     from pyarrow import parquet
 
     fields = [("rank", pa.int32()), ("seq", pa.int64()), ("time", pa.float64()), ("step", pa.int64())]

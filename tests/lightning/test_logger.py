@@ -16,6 +16,7 @@ from lightning.pytorch.loggers import CSVLogger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from accel_track import Accelerator, AccelTrackLogger
+from accel_track.errors import AccelTrackWarning
 from accel_track.testing import FaultyTracker, RecordingTracker
 from tests.lightning.models import Tiny, batches, trainer
 
@@ -65,7 +66,7 @@ def test_fit_validate_and_test_are_one_run() -> None:
     assert tracker.calls[-1] == ("finish",)
 
 
-def test_a_failing_fit_flushes_and_shows_its_own_error(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_failing_fit_flushes_and_shows_its_own_error() -> None:
     class FailsLater(RecordingTracker):
         def flush(self) -> None:
             super().flush()
@@ -74,11 +75,19 @@ def test_a_failing_fit_flushes_and_shows_its_own_error(caplog: pytest.LogCapture
 
     tracker = FailsLater()
     logger = AccelTrackLogger(tracker)
-    with pytest.raises(ValueError, match="planned failure"):
-        trainer(logger).fit(Tiny(fail_at=4), batches())
-    assert tracker.calls[-1] == ("flush",)
-    assert "server is gone" in caplog.text
+    with pytest.warns(AccelTrackWarning, match="recording: could not flush .OSError: server is gone"):
+        with pytest.raises(ValueError, match="planned failure"):
+            trainer(logger).fit(Tiny(fail_at=4), batches())
+        logger.finish()
+    assert ("flush",) in tracker.calls
     assert [step for step, _ in logged(tracker)] == [1, 3]
+
+
+def test_a_failing_fit_with_inline_delivery_shows_its_own_error(caplog: pytest.LogCaptureFixture) -> None:
+    logger = AccelTrackLogger(FaultyTracker("flush"), delivery="inline")
+    with pytest.raises(ValueError, match="planned failure"):
+        trainer(logger).fit(Tiny(fail_at=1), batches())
+    assert "faulty on purpose" in caplog.text
     logger.finish()
 
 
