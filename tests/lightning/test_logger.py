@@ -66,28 +66,33 @@ def test_fit_validate_and_test_are_one_run() -> None:
     assert tracker.calls[-1] == ("finish",)
 
 
-def test_a_failing_fit_flushes_and_shows_its_own_error() -> None:
-    class FailsLater(RecordingTracker):
-        def flush(self) -> None:
-            super().flush()
-            if logged(self):
-                raise OSError("server is gone")
+class FailsLater(RecordingTracker):
+    """A tracker that cannot flush what was logged."""
 
+    def flush(self) -> None:
+        super().flush()
+        if logged(self):
+            raise OSError("server is gone")
+
+
+def test_a_failing_fit_shows_its_own_error() -> None:
     tracker = FailsLater()
     logger = AccelTrackLogger(tracker)
     with pytest.warns(AccelTrackWarning, match="recording: could not flush .OSError: server is gone"):
         with pytest.raises(ValueError, match="planned failure"):
-            trainer(logger).fit(Tiny(fail_at=4), batches())
+            trainer(logger).fit(Tiny(fail_at=4), batches(), batches())
         logger.finish()
-    assert ("flush",) in tracker.calls
     assert [step for step, _ in logged(tracker)] == [1, 3]
 
 
-def test_a_failing_fit_with_inline_delivery_shows_its_own_error(caplog: pytest.LogCaptureFixture) -> None:
-    logger = AccelTrackLogger(FaultyTracker("flush"), delivery="inline")
+def test_a_failing_fit_with_inline_delivery_flushes_and_shows_its_own_error(caplog: pytest.LogCaptureFixture) -> None:
+    tracker = FailsLater()
+    logger = AccelTrackLogger(tracker, delivery="inline")
     with pytest.raises(ValueError, match="planned failure"):
-        trainer(logger).fit(Tiny(fail_at=1), batches())
-    assert "faulty on purpose" in caplog.text
+        trainer(logger).fit(Tiny(fail_at=4), batches())
+    assert tracker.calls[-1] == ("flush",)
+    assert "server is gone" in caplog.text
+    assert [step for step, _ in logged(tracker)] == [1, 3]
     logger.finish()
 
 
