@@ -35,7 +35,7 @@ run.finish()
 """
 
 SLOW = """
-import sys, time
+import signal, sys, time
 from accel_track.cli import app
 from accel_track.registry import register_tracker_class
 from accel_track.trackers.base import GeneralTracker
@@ -50,6 +50,7 @@ class Slow(GeneralTracker):
             file.write(f"{step}\\n")
 
 register_tracker_class(Slow)
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where a shell runs the tests in the background
 app(sys.argv[1:])
 """
 
