@@ -198,8 +198,7 @@ class Worker:
             for kind, group in groupby(entries, lambda entry: type(entry.record)):
                 self._hand_over(list(group), self.tracker.batch_size if kind is Metrics else 1)
             self._position = self.source.position
-            due = self._clock() - self._acknowledged_at >= max(ACKNOWLEDGE, 10 * self._flush_took)
-            if due or self._wanted > self.cursor.seq or (closing and not entries):
+            if self._due() or self._wanted > self.cursor.seq or (closing and not entries):
                 self._acknowledge()
             if not entries:
                 if closing:
@@ -217,6 +216,11 @@ class Worker:
             if self.deadline.left <= 0:
                 self._acknowledge()
                 raise DeadlineReachedError
+            if self._due():
+                self._acknowledge()
+
+    def _due(self) -> bool:
+        return self._clock() - self._acknowledged_at >= max(ACKNOWLEDGE, 10 * self._flush_took)
 
     def _send(self, records: list[AnyRecord]) -> None:
         ready = [one for record in records if (one := self._replayable(record)) is not None]

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from accel_track import Accelerator, AccelTrackCallback, AccelTrackLogger
-from accel_track.delivery import journaled
+from accel_track.delivery import journaled, worker
 from accel_track.delivery.settings import Settings
 from accel_track.errors import AccelTrackWarning, DeliveryError
 from accel_track.journal.cursor import Cursor, load
@@ -445,6 +445,24 @@ def test_what_is_appended_while_the_disk_is_read_is_whole_and_in_order(monkeypat
     assert found[0].values["object"] is thing
     assert len(found[1].values["text"]) == 17 * 2**20
     writer.close()
+
+
+def test_a_slow_tracker_is_acknowledged_in_the_middle_of_what_was_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker, "ACKNOWLEDGE", 0.0)
+    seen: list[int] = []
+
+    class Slow(RecordingTracker):
+        def log(self, values: dict[str, Any], step: int | None = None, **kwargs: Any) -> None:
+            seen.append(load(only_run().cursor("recording")).seq)
+            time.sleep(0.05)
+
+    run = run_of()
+    for step in range(20):
+        run.log({"loss": 0.5}, step)
+    run.add(select(Slow()))
+    run.finish()
+    assert seen == sorted(seen)
+    assert 0 < seen[-1] < 20
 
 
 def test_two_trackers_of_one_name_get_everything() -> None:
