@@ -21,7 +21,8 @@ KINDS = {
 
 def result(program: Callable[..., Any], kind: str) -> tuple[dict[str, Any], str]:
     """Return what a training with such a tracker beside two good ones measured, and what it reported."""
-    process = program(f"""
+    process = program(
+        f"""
 import json, os, statistics, sys, time, warnings
 from accel_track.delivery.settings import Settings
 from accel_track.registry import select
@@ -49,7 +50,9 @@ ending = time.perf_counter() - begun
 steps = [call[2] for call in good.calls if call[0] == "log"]
 print(json.dumps({{"median": statistics.median(times), "ending": ending, "steps": steps,
                   "last": good.calls[-1][0], "returned": time.time()}}))
-""")
+""",
+        forks=True,
+    )
     out, errors = process.communicate(timeout=90)
     assert process.returncode == 0, errors
     found = json.loads(out.splitlines()[-1])

@@ -1,5 +1,6 @@
 """A run with a journal: modes, errors, strictness, objects without portable form, shared trackers, the closing report."""
 
+import io
 import json
 import re
 import subprocess
@@ -14,7 +15,7 @@ import numpy as np
 import pytest
 
 from accel_track import Accelerator, AccelTrackCallback, AccelTrackLogger
-from accel_track.delivery import journaled, worker
+from accel_track.delivery import journaled, report, worker
 from accel_track.delivery.settings import Settings
 from accel_track.errors import AccelTrackWarning, DeliveryError
 from accel_track.journal.cursor import Cursor, load
@@ -364,6 +365,27 @@ def test_the_closing_report(capsys: pytest.CaptureFixture[str]) -> None:
     assert re.fullmatch(r"  Deliver what is pending with: accel-track sync \.accel_track/p/\S+", shown[3])
 
 
+def test_a_long_end_has_a_progress_bar_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    class Slow(RecordingTracker):
+        def log(self, values: dict[str, Any], step: int | None = None, **kwargs: Any) -> None:
+            time.sleep(0.02)
+
+    terminal = Terminal()
+    monkeypatch.setattr(report, "_PATIENCE", 0.05)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(sys, "stderr", terminal)
+    run = run_of(Slow())
+    for step in range(50):
+        run.log({"loss": 0.5}, step)
+    run.finish()
+    assert "delivering to recording" in terminal.getvalue()
+    assert "recording 50 records delivered" in terminal.getvalue()
+
+
 def test_the_run_directory_is_private_and_hidden_from_git() -> None:
     subprocess.run(["git", "init", "-q", "."], check=True)
     run_of(RecordingTracker()).finish()
@@ -463,6 +485,23 @@ def test_a_slow_tracker_is_acknowledged_in_the_middle_of_what_was_read(monkeypat
     run.finish()
     assert seen == sorted(seen)
     assert 0 < seen[-1] < 20
+
+
+def test_what_a_forked_child_has_keeps_nothing_and_waits_for_nobody() -> None:
+    tracker = RecordingTracker()
+    run = run_of(tracker)
+    journal = run._delivery.journal
+    journaled._after_fork()
+    with pytest.warns(AccelTrackWarning, match="a forked process logs nothing") as caught:
+        run.log({"loss": 0.5}, 0)
+        run.store_configuration({"lr": 0.1})
+    assert len(caught) == 1
+    run.flush()
+    run.add(select(Down()))
+    run.finish()
+    assert tracker.calls == [("start",)]
+    run.finished, run._delivery.journal = False, journal
+    run.finish()
 
 
 def test_two_trackers_of_one_name_get_everything() -> None:
