@@ -1,7 +1,6 @@
 """One thread that delivers a journal to one tracker."""
 
 import json
-import os
 import threading
 import time
 from collections.abc import Callable
@@ -520,25 +519,3 @@ def test_a_journal_of_a_later_version_stops_one_worker_with_a_warning(workers):
     with pytest.warns(AccelTrackWarning, match="delivery has stopped"):
         worker = deliver(workers(RecordingTracker()))
     assert isinstance(worker.failure, JournalError)
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_a_child_that_a_tracker_forks_delivers_nothing(workers):
-    write(3)
-    children = []
-
-    class Tracker(RecordingTracker):
-        def log(self, values, step=None, **kwargs):
-            if step == 1:
-                children.append(os.fork())
-                if children == [0]:
-                    Path("child").write_text("was here")
-            with Path(f"log-{step}").open("a") as file:
-                file.write(f"{os.getpid()}\n")
-
-    worker = deliver(workers(Tracker()))
-    os.waitpid(children[0], 0)
-    assert Path("child").exists()
-    assert Path("log-2").read_text().split() == [str(os.getpid())]
-    assert (worker.cursor.seq, worker.cursor.delivered) == (3, 3)
