@@ -9,9 +9,8 @@ from typing import Any
 import msgspec
 
 from accel_track.errors import JournalError
-from accel_track.values import plain, stable_name
+from accel_track.values import PLAIN, plain, stable_name
 
-_PLAIN = frozenset((bool, int, float, str, type(None)))
 _WITHOUT_FORM, _LONG_INTEGER = 1, 2  # types of MessagePack extensions, see docs/journal-format.md
 _INT64, _UINT64 = -(2**63), 2**64
 # Past a subclass's own conversions.
@@ -79,7 +78,7 @@ _decoder = msgspec.msgpack.Decoder(AnyRecord, ext_hook=_extension)
 
 def encode(record: AnyRecord) -> tuple[bytes, bool]:
     """Return a record as MessagePack, and whether every value in it has a portable form."""
-    if type(record) is Metrics and not record.kwargs and _PLAIN.issuperset(map(type, record.values.values())):
+    if type(record) is Metrics and not record.kwargs and PLAIN.issuperset(map(type, record.values.values())):
         try:
             return _encoder.encode(record), True
         except (OverflowError, TypeError, UnicodeEncodeError):  # a long integer, no dict, half a surrogate pair
@@ -160,7 +159,7 @@ def _portable(value: Any, stand_ins: list[msgspec.msgpack.Ext]) -> Any:
     if kind is int and not _INT64 <= value < _UINT64:
         data = value.to_bytes(value.bit_length() // 8 + 1, "big", signed=True)
         return msgspec.msgpack.Ext(_LONG_INTEGER, data)
-    if kind in _PLAIN or kind is bytes:
+    if kind in PLAIN or kind is bytes:
         return value
     if isinstance(value, Mapping):
         return {_portable_key(key): _portable(item, stand_ins) for key, item in value.items()}
@@ -171,7 +170,7 @@ def _portable(value: Any, stand_ins: list[msgspec.msgpack.Ext]) -> Any:
 
 def _exact(value: Any) -> Any:
     """Return an instance of a subclass of str, int or float as one of these."""
-    if type(value) in _PLAIN:
+    if type(value) in PLAIN:
         return value
     return next((exact(value) for base, exact in _EXACT if isinstance(value, base)), value)
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from accel_track.values import _as_mapping
+from accel_track.values import as_mapping
 
 REDACTED = "***"
 
@@ -43,7 +43,7 @@ def redacted(value: Any) -> Any:
 
     Dataclasses and namespaces in it, which may hold credentials too, become dictionaries.
     """
-    value = _as_mapping(value)
+    value = as_mapping(value)
     if isinstance(value, Mapping):
         return {key: REDACTED if is_secret(str(key), item) else redacted(item) for key, item in value.items()}
     if type(value) in (list, tuple):

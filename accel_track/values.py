@@ -17,7 +17,8 @@ from typing import Any
 _LARGEST_ARRAY = 1000
 _NO_INT64 = 2**63
 _BEYOND_FLOATS = 2**1024 - 2**970
-_PLAIN = frozenset((bool, int, float, str, type(None)))
+PLAIN = frozenset((bool, int, float, str, type(None)))
+"""The types of values that are as plain as they can be."""
 
 
 def plain(value: Any) -> Any:
@@ -27,7 +28,7 @@ def plain(value: Any) -> Any:
     images, SDK objects and everything else are returned as they are. Structure is kept: nested stays nested.
     """
     kind = type(value)
-    if kind in _PLAIN:
+    if kind in PLAIN:
         return value
     if isinstance(value, Mapping):
         return {key: plain(item) for key, item in value.items()}
@@ -69,8 +70,8 @@ def storable(value: Any) -> Any:  # noqa: PLR0911 - one line per kind of value
     A function or a class becomes its qualified name, another object its class's: never a text with a memory address,
     which would differ between two runs of the same program.
     """
-    value = plain(_as_mapping(value))
-    if type(value) in _PLAIN:
+    value = plain(as_mapping(value))
+    if type(value) in PLAIN:
         return value
     if isinstance(value, Mapping):
         return {str(key): storable(item) for key, item in value.items()}
@@ -97,7 +98,7 @@ def flat_config(values: Mapping[str, Any], separator: str = "/") -> dict[str, bo
     For backends whose hyperparameters are flat.
     """
     return {
-        name: value if type(value) in _PLAIN else json.dumps(value)
+        name: value if type(value) in PLAIN else json.dumps(value)
         for name, value in leaves(storable(values), separator)
     }
 
@@ -111,7 +112,7 @@ def stable_name(value: Any) -> str:
     return f"{named.__module__}.{named.__qualname__}"
 
 
-def _as_mapping(value: Any) -> Any:
+def as_mapping(value: Any) -> Any:
     """Return dataclasses, namespaces and OmegaConf nodes as dictionaries or lists, anything else as it is."""
     if isinstance(value, Namespace):
         return vars(value)
@@ -147,7 +148,7 @@ def check_config(config: Any, argument: str = "config") -> dict[str, Any]:
     Raises:
         TypeError: It is none of these, or one of its keys is not a string.
     """
-    return plain(check_values(_as_mapping(config), argument))  # type: ignore[no-any-return]
+    return plain(check_values(as_mapping(config), argument))  # type: ignore[no-any-return]
 
 
 def check_step(step: Any) -> int | None:

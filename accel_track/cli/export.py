@@ -23,11 +23,11 @@ from accel_track.cli._common import (
     module_missing,
     one_line_errors,
     print_json,
-    progress_bar,
     say,
 )
 from accel_track.journal.directory import RunDirectory
 from accel_track.journal.reader import JournalReader
+from accel_track.progress import progress_bar
 from accel_track.records import AnyRecord, Metrics
 from accel_track.values import leaves
 
@@ -69,7 +69,7 @@ class _Records:
                 if self.count % 1000 == 0:
                     self._tell(self.count)
                 yield rank, record
-            self.damaged += sum(damage.length for damage in reader.damages)
+            self.damaged += reader.damaged()
 
     def rows(self) -> Iterator[_Row]:
         """Yield every number and text of metrics."""

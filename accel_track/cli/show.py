@@ -88,7 +88,7 @@ def _read(run: RunDirectory, metric: str | None) -> _Content:
                 content.last[name] = {"value": value, "step": record.step, "time": record.time, "rank": rank}
                 if name == metric and isinstance(value, (int, float)):
                     content.points.append((record.seq if record.step is None else record.step, value))
-        content.damaged += sum(damage.length for damage in reader.damages)
+        content.damaged += reader.damaged()
     return content
 
 

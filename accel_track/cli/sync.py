@@ -18,9 +18,9 @@ from accel_track.cli._common import (
     find_run,
     one_line_errors,
     print_json,
-    progress_bar,
     say,
 )
+from accel_track.progress import progress_bar
 
 if TYPE_CHECKING:
     from accel_track.delivery.sync import Standing, Sync

@@ -53,7 +53,7 @@ class InlineDelivery:
         """Have every tracker store what it was given."""
         self._each(lambda tracker: tracker.flush())
 
-    def settle(self, name: str | None = None) -> None:
+    def settle(self, name: str) -> None:
         """Return at once: nothing is on its way."""
 
     def finish(self) -> None:

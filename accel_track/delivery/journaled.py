@@ -18,72 +18,18 @@ from filelock import FileLock
 from accel_track.delivery.inline import say_who
 from accel_track.delivery.report import closing_report, show, wait_for
 from accel_track.delivery.settings import Settings
-from accel_track.delivery.worker import Worker, every
+from accel_track.delivery.sources import LiveSource
+from accel_track.delivery.worker import Worker, every, finish_in_order
 from accel_track.errors import DeliveryError, JournalError, warn
-from accel_track.journal.cursor import Cursor, load
+from accel_track.journal.cursor import load
 from accel_track.journal.directory import PARENT, RunDirectory, RunInfo, TrackerInfo
-from accel_track.journal.reader import Entry, JournalReader, Position
-from accel_track.journal.writer import JournalWriter, Kept
-from accel_track.records import own_copy
+from accel_track.journal.writer import JournalWriter
 from accel_track.redaction import portable_kwargs, redacted_command, without_user_info
 from accel_track.trackers.base import GeneralTracker
 from accel_track.values import storable
 
 _SETTLE = 5.0
 """How long `flush` and `settle` wait, in seconds: what is not delivered by then is safe in the journal."""
-
-
-class LiveSource:
-    """The journal of this process, with what is only in memory in its place.
-
-    Args:
-        writer: Who writes it.
-        cursor: Where to begin.
-    """
-
-    def __init__(self, writer: JournalWriter, cursor: Cursor) -> None:
-        """Read nothing yet."""
-        self._writer = writer
-        self._reader = JournalReader(writer.folder, cursor.position)
-        self._next = cursor.seq
-
-    @property
-    def position(self) -> Position:
-        """The place behind the last record that was read from disk."""
-        return self._reader.position
-
-    def damaged(self) -> int:
-        """Return how many bytes were skipped."""
-        return sum(damage.length for damage in self._reader.damages)
-
-    def read(self, limit: int) -> list[Entry]:
-        """Return the next records, at most `limit` of those on disk."""
-        settled, before = self._writer.next_seq, self.position  # what is older is on disk or in memory by now
-        try:
-            entries = self._reader.read(limit)
-        except OSError:  # such as a folder that is gone
-            entries = []
-        # After the disk was read: what is older than its last record is in memory by now, if it is there at all.
-        kept = self._writer.kept_since(self._next)
-        if kept:
-            end = max((entry.record.seq + 1 for entry in entries), default=0)
-            end = end if len(entries) == limit else max(end, settled)
-            entries = _merged(entries, [one for one in kept if one.record.seq < end], before)
-        self._next = max([self._next, *(entry.record.seq + 1 for entry in entries)])
-        return entries
-
-
-def _merged(entries: list[Entry], kept: list[Kept], before: Position) -> list[Entry]:
-    """Return records from disk and memory in their order; one that is in both is whole in memory only."""
-    records = {one.record.seq: own_copy(one.record) for one in kept}
-    merged = [entry._replace(record=records.pop(entry.record.seq, entry.record)) for entry in entries]
-    on_disk = {one.record.seq for one in kept if one.on_disk}
-    merged += [Entry(record, before) for seq, record in records.items() if seq not in on_disk]
-    merged.sort(key=lambda entry: entry.record.seq)
-    for index, entry in enumerate(merged):  # the place behind a record in memory is that of the last one before it
-        before = max(before, entry.end)
-        merged[index] = entry._replace(end=before)
-    return merged
 
 
 class JournaledDelivery:
@@ -225,9 +171,9 @@ class JournaledDelivery:
         """Wait until the trackers have stored what was logged, but not longer than 5 seconds."""
         self._drain(self._workers)
 
-    def settle(self, name: str | None = None) -> None:
-        """Wait until a tracker, or each one, is started and has had what was logged, but not longer than 5 seconds."""
-        self._drain([worker for worker in self._workers if name in (None, worker.tracker.name)])
+    def settle(self, name: str) -> None:
+        """Wait until a tracker is started and has had what was logged, but not longer than 5 seconds."""
+        self._drain([worker for worker in self._workers if worker.tracker.name == name])
 
     def _drain(self, workers: Sequence[Worker]) -> None:
         if isinstance(self.journal, _ForkedJournal):
@@ -240,10 +186,7 @@ class JournaledDelivery:
         """Deliver what is left and finish the trackers, in `finish_timeout` at most; say what is not delivered."""
         if isinstance(self.journal, _ForkedJournal):
             return
-        later = None
-        for worker in reversed(self._workers):
-            if worker.tracker.wraps_terminal:
-                worker.finish_after, later = later, worker
+        finish_in_order(self._workers)
         for worker in self._workers:
             worker.close(self._settings.finish_timeout)
         wait_for(self._workers, self.journal.next_seq, self._settings.finish_timeout)

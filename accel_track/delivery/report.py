@@ -6,11 +6,12 @@ import os
 import shlex
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from accel_track.delivery.worker import Worker
+from accel_track.progress import progress_bar
 
 if TYPE_CHECKING:
     from accel_track.journal.writer import JournalWriter
@@ -99,41 +100,16 @@ def wait_for(workers: Sequence[Worker], next_seq: int, timeout: float) -> None:
 
     if all_over(min(end, time.monotonic() + _PATIENCE)) or time.monotonic() >= end:
         return
-    if sys.stderr is None or not sys.stderr.isatty():
-        all_over(end)
-        return
-    with progress() as (add, update):
-        bars = [add(worker.name, next_seq - first) for worker, first in zip(workers, begun, strict=True)]
+    with progress_bar() as bars:
+        tasks = [
+            bars.add_task(f"delivering to {worker.name}", total=next_seq - first)
+            for worker, first in zip(workers, begun, strict=True)
+        ]
         while time.monotonic() < end:
-            for bar, worker, first in zip(bars, workers, begun, strict=True):
-                update(bar, worker.cursor.seq - first)
+            for task, worker, first in zip(tasks, workers, begun, strict=True):
+                bars.update(task, completed=worker.cursor.seq - first)
             if all_over(min(end, time.monotonic() + 0.1)):
                 return
-
-
-class progress:  # noqa: N801 - used as a function
-    """A context with progress bars on the standard error output: gives functions that add and update one."""
-
-    def __enter__(self) -> tuple[Callable[[str, int], int], Callable[[int, int], None]]:
-        """Show the bars."""
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-        self._progress = Progress(*columns, console=Console(stderr=True), transient=True)
-        self._progress.start()
-
-        def add(name: str, total: int) -> int:
-            return int(self._progress.add_task(f"delivering to {name}", total=total))
-
-        def update(bar: int, completed: int) -> None:
-            self._progress.update(bar, completed=completed)  # type: ignore[arg-type]
-
-        return add, update
-
-    def __exit__(self, *exc_info: object) -> None:
-        """Take the bars away."""
-        self._progress.stop()
 
 
 def _relative(path: Path) -> str:

@@ -3,31 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 from filelock import FileLock
 
 from accel_track.delivery.report import line
+from accel_track.delivery.sources import StoredSource
 from accel_track.delivery.worker import Worker
-from accel_track.journal.reader import Entry, JournalReader, last_seq
+from accel_track.journal.reader import last_seq
 
 GRACE = 30.0
 """Seconds that a worker gets to end by itself after its deadline, or after Ctrl-C."""
-
-
-class StoredSource(JournalReader):
-    """One rank's journal on disk; a worker ends behind what it has read once `stopped` is set."""
-
-    stopped = False
-
-    def read(self, limit: int) -> list[Entry]:
-        """Return the next records, at most `limit`; none any more once stopped."""
-        return [] if self.stopped else super().read(limit)
-
-    def damaged(self) -> int:
-        """Return how many bytes were skipped."""
-        return sum(damage.length for damage in self.damages)
 
 
 class Job:
@@ -86,11 +72,3 @@ class Job:
         if self.worker.last_error is None and self.source.stopped:
             return "stopped"
         return self.worker.last_error or (None if self.worker.over.is_set() else "no answer in time")
-
-
-def finish_in_order(jobs: Sequence[Job]) -> None:
-    """Have trackers that capture the terminal finish last-started-first."""
-    later = None
-    for job in reversed(jobs):
-        if job.worker.tracker.wraps_terminal:
-            job.worker.finish_after, later = later, job.worker

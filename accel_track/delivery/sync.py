@@ -11,9 +11,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
+
 from accel_track.delivery.report import Line
-from accel_track.delivery.stored import GRACE, Job, StoredSource, finish_in_order
-from accel_track.delivery.worker import Worker
+from accel_track.delivery.sources import StoredSource
+from accel_track.delivery.stored import GRACE, Job
+from accel_track.delivery.worker import Worker, finish_in_order
 from accel_track.journal import cursor as cursors
 from accel_track.journal.directory import PARENT, RunDirectory, RunInfo, TrackerInfo
 from accel_track.journal.reader import last_seq
@@ -28,7 +31,7 @@ _LOOK = 0.1
 _LOOK_AT_RUN = 1.0
 """Seconds between two looks whether a run has ended."""
 
-_TAKEN = "it is delivered by another process"
+_TAKEN = "it is delivered by another process, which is running"
 
 
 @dataclass
@@ -159,8 +162,12 @@ class Sync:
             jobs: list[Job] = []
             for name in self.names:
                 if before[name].obstacle is None and name not in errors:
-                    self._add_job(jobs, name, rank, errors, follow=follow)
-            finish_in_order(jobs)
+                    lock = self.run.claim(name, rank)
+                    if lock is None:
+                        before[name].obstacle = _TAKEN
+                    else:
+                        self._add_job(jobs, name, rank, lock, errors, follow=follow)
+            finish_in_order([job.worker for job in jobs])
             self._drive(jobs, follow=follow, timeout=timeout, show=show)
             errors.update({job.name: error for job in jobs if (error := job.error()) is not None})
         self.info = self.run.load()
@@ -169,9 +176,7 @@ class Sync:
     def _result(self, name: str, obstacle: str | None, error: str | None) -> Standing:
         after = self.standing(name)
         after.obstacle = obstacle
-        if error is not None and error.startswith(_TAKEN):
-            after.obstacle = error
-        elif error is not None:
+        if error is not None:
             after.line = after.line._replace(error=error)
         return after
 
@@ -187,11 +192,9 @@ class Sync:
                 lock.release()
         self._reset.clear()
 
-    def _add_job(self, jobs: list[Job], name: str, rank: int, errors: dict[str, str], *, follow: bool) -> None:
-        lock = self.run.claim(name, rank)
-        if lock is None:
-            errors[name] = f"{_TAKEN}, which is running"
-            return
+    def _add_job(
+        self, jobs: list[Job], name: str, rank: int, lock: FileLock, errors: dict[str, str], *, follow: bool
+    ) -> None:
         cursor = cursors.load(self.run.cursor(name, rank))
         if last_seq(self.run.rank(rank)) < cursor.seq and not (follow and self.run.is_live()):
             lock.release()

@@ -357,6 +357,14 @@ class Worker:
 KEPT = "its records are kept in the journal."
 
 
+def finish_in_order(workers: Sequence[Worker]) -> None:
+    """Have trackers that capture the terminal finish last-started-first; for workers that are not closing yet."""
+    later = None
+    for worker in reversed(workers):
+        if worker.tracker.wraps_terminal:
+            worker.finish_after, later = later, worker
+
+
 def every(seconds: float, call: Callable[[], None], until: threading.Event) -> threading.Thread:
     """Call a function every so often in a thread, until an event is set."""
 

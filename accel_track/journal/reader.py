@@ -78,6 +78,10 @@ class JournalReader:
             entries.append(entry)
         return entries
 
+    def damaged(self) -> int:
+        """Return how many bytes were skipped."""
+        return sum(damage.length for damage in self.damages)
+
     def __iter__(self) -> Iterator[AnyRecord]:
         """Yield all records up to the present end."""
         while entries := self.read(1000):

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from accel_track.delivery.journaled import LiveSource
 from accel_track.delivery.settings import Settings
+from accel_track.delivery.sources import LiveSource
 from accel_track.errors import AccelTrackWarning
 from accel_track.journal import frames
 from accel_track.journal.cursor import Cursor
@@ -97,7 +97,7 @@ def test_a_working_directory_that_cannot_be_written_to(program: Callable[..., An
     (tmp_path / "cwd" / ".accel_track").write_text("a file where the folder would be")
     process = program("""
 import json
-from accel_track.delivery.journaled import LiveSource
+from accel_track.delivery.sources import LiveSource
 from accel_track.delivery.settings import Settings
 from accel_track.registry import select
 from accel_track.run import Run

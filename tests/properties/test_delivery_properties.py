@@ -9,7 +9,7 @@ from pathlib import Path
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from accel_track.delivery.journaled import LiveSource
+from accel_track.delivery.sources import LiveSource
 from accel_track.delivery.worker import Worker
 from accel_track.errors import AccelTrackWarning
 from accel_track.journal import cursor as cursors

@@ -17,6 +17,7 @@ import pytest
 from accel_track import Accelerator, AccelTrackCallback, AccelTrackLogger
 from accel_track.delivery import journaled, report, worker
 from accel_track.delivery.settings import Settings
+from accel_track.delivery.sources import LiveSource
 from accel_track.errors import AccelTrackWarning, DeliveryError
 from accel_track.journal.cursor import Cursor, load
 from accel_track.journal.directory import RunDirectory, TrackerInfo, find_runs
@@ -450,7 +451,7 @@ def program_of() -> Callable[[str], str]:
 
 def test_what_is_appended_while_the_disk_is_read_is_whole_and_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
     writer = JournalWriter(Path("rank-00000"))
-    source = journaled.LiveSource(writer, Cursor())
+    source = LiveSource(writer, Cursor())
     read = source._reader.read
     thing = object()
 

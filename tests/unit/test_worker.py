@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from accel_track.delivery import worker as worker_module
-from accel_track.delivery.journaled import LiveSource
+from accel_track.delivery.sources import LiveSource
 from accel_track.delivery.worker import Worker
 from accel_track.errors import AccelTrackWarning, JournalError
 from accel_track.journal import cursor as cursors

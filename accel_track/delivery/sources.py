@@ -1,0 +1,71 @@
+"""Where workers get records: from the journal of this process, or from one on disk."""
+
+from __future__ import annotations
+
+from accel_track.journal.cursor import Cursor
+from accel_track.journal.reader import Entry, JournalReader, Position
+from accel_track.journal.writer import JournalWriter, Kept
+from accel_track.records import own_copy
+
+
+class StoredSource(JournalReader):
+    """One rank's journal on disk; a worker ends behind what it has read once `stopped` is set."""
+
+    stopped = False
+
+    def read(self, limit: int) -> list[Entry]:
+        """Return the next records, at most `limit`; none any more once stopped."""
+        return [] if self.stopped else super().read(limit)
+
+
+class LiveSource:
+    """The journal of this process, with what is only in memory in its place.
+
+    Args:
+        writer: Who writes it.
+        cursor: Where to begin.
+    """
+
+    def __init__(self, writer: JournalWriter, cursor: Cursor) -> None:
+        """Read nothing yet."""
+        self._writer = writer
+        self._reader = JournalReader(writer.folder, cursor.position)
+        self._next = cursor.seq
+
+    @property
+    def position(self) -> Position:
+        """The place behind the last record that was read from disk."""
+        return self._reader.position
+
+    def damaged(self) -> int:
+        """Return how many bytes were skipped."""
+        return self._reader.damaged()
+
+    def read(self, limit: int) -> list[Entry]:
+        """Return the next records, at most `limit` of those on disk."""
+        settled, before = self._writer.next_seq, self.position  # what is older is on disk or in memory by now
+        try:
+            entries = self._reader.read(limit)
+        except OSError:  # such as a folder that is gone
+            entries = []
+        # After the disk was read: what is older than its last record is in memory by now, if it is there at all.
+        kept = self._writer.kept_since(self._next)
+        if kept:
+            end = max((entry.record.seq + 1 for entry in entries), default=0)
+            end = end if len(entries) == limit else max(end, settled)
+            entries = _merged(entries, [one for one in kept if one.record.seq < end], before)
+        self._next = max([self._next, *(entry.record.seq + 1 for entry in entries)])
+        return entries
+
+
+def _merged(entries: list[Entry], kept: list[Kept], before: Position) -> list[Entry]:
+    """Return records from disk and memory in their order; one that is in both is whole in memory only."""
+    records = {one.record.seq: own_copy(one.record) for one in kept}
+    merged = [entry._replace(record=records.pop(entry.record.seq, entry.record)) for entry in entries]
+    on_disk = {one.record.seq for one in kept if one.on_disk}
+    merged += [Entry(record, before) for seq, record in records.items() if seq not in on_disk]
+    merged.sort(key=lambda entry: entry.record.seq)
+    for index, entry in enumerate(merged):  # the place behind a record in memory is that of the last one before it
+        before = max(before, entry.end)
+        merged[index] = entry._replace(end=before)
+    return merged
