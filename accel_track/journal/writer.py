@@ -127,21 +127,23 @@ class JournalWriter:
                 raise
             return  # a signal handler has begun it since
         data = frames.header(self.rank, first_seq, time.time())
+        size = len(data)
         try:
-            if os.write(file, data) != len(data):
+            if os.write(file, data) != size:
                 raise _full()
         except OSError:
             os.close(file)
             path.unlink(missing_ok=True)
             raise
+        if self._power:
+            _sync_folder(self.folder)
         if self._file is not last:  # a signal handler has begun a later one in the meantime
             os.close(file)
             return
-        # The one before the last is closed: an append that this one interrupted may still be writing to the last.
-        if self._power:
-            _sync_folder(self.folder)
-        previous, self._previous = self._previous, self._file
-        self._file, self._size = file, len(data)
+        # There is no call from the comparison to the last assignment, so that no handler runs in between. The one
+        # before the last is closed: an append that this one interrupted may still be writing to the last.
+        previous = self._previous
+        self._previous, self._file, self._size = last, file, size
         if previous is not None:
             os.close(previous)
 
@@ -211,4 +213,8 @@ def _sync_folder(folder: Path) -> None:
 
 
 def _fdatasync(file: int) -> None:
-    getattr(os, "fdatasync", os.fsync)(file)  # macOS and Windows have only the latter
+    try:
+        getattr(os, "fdatasync", os.fsync)(file)  # macOS and Windows have only the latter
+    except OSError as error:
+        if error.errno != errno.EBADF:  # an append in another thread or in a signal handler has closed it since
+            raise

@@ -1,6 +1,9 @@
 """The journal's writer and reader, and its format as the document says it."""
 
 import contextlib
+import dis
+import functools
+import itertools
 import os
 import random
 import signal
@@ -143,6 +146,35 @@ class TestFormatDocument:
         assert skipped == reader.damages[0].length + reader.torn
 
 
+@contextlib.contextmanager
+def after_call(point, handler):
+    """Run a signal handler's code after the point-th call in the journal's writer, where the interpreter would."""
+    calls, results = itertools.count(), []
+
+    def trace(frame, *_):
+        if not frame.f_code.co_filename.endswith("writer.py"):
+            return None
+        instructions = list(dis.get_instructions(frame.f_code))
+        ends = {
+            following.offset for one, following in itertools.pairwise(instructions) if one.opname.startswith("CALL")
+        }
+        frame.f_trace_opcodes = True
+
+        def each(frame, event, _):
+            if event == "opcode" and frame.f_lasti in ends and next(calls) == point:
+                results.append(handler())
+            return each
+
+        return each
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        yield results
+    finally:
+        sys.settrace(before)
+
+
 class TestWriter:
     """What is on disk after an append, and what is kept if nothing is."""
 
@@ -281,6 +313,23 @@ class TestWriter:
         assert sorted(found) == sorted(numbers + handled) == list(range(journal.next_seq))
         assert reader.damages == []
         assert len(os.listdir("/dev/fd")) <= open_before
+
+    @pytest.mark.parametrize("durability", ["process", "power"])
+    def test_a_signal_handler_may_run_at_the_end_of_every_call_of_an_append(self, durability):
+        for point in itertools.count():
+            folder = FOLDER / str(point)
+            journal = JournalWriter(folder, durability=durability, segment_size=150)
+            numbers = [journal.metrics({"text": "a" * 60}, None, {})]
+            with after_call(point, functools.partial(journal.metrics, {"text": "h" * 60}, None, {})) as handled:
+                numbers.append(journal.metrics({"text": "b" * 60}, None, {}))
+            if not handled:
+                break
+            numbers.extend(journal.metrics({"text": "c" * 60}, None, {}) for _ in range(4))
+            journal.close()
+            reader = JournalReader(folder)
+            assert sorted(seqs(reader)) == sorted(numbers + handled) == list(range(7))
+            assert reader.damages == []
+        assert point > 15
 
     def test_a_handler_that_begins_a_segment_during_the_beginning_of_one_wins(self, monkeypatch):
         journal = JournalWriter(FOLDER, segment_size=150)
