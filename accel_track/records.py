@@ -51,7 +51,31 @@ class Metrics(Record, frozen=True, array_like=True, tag="metrics"):
     kwargs: dict[str, dict[str, Any]] = {}
 
 
-AnyRecord = Config | Metrics
+class Rewind(Record, frozen=True, array_like=True, tag="rewind"):
+    """The run goes on from an earlier step: what was logged before with this step or a later one no longer counts.
+
+    Attributes:
+        step: The next step to be logged.
+    """
+
+    step: int = 0
+
+
+class Checkpoint(Record, frozen=True, array_like=True, tag="checkpoint"):
+    """A saved checkpoint, or the end of one. `values` holds what is known about it, such as its score.
+
+    Attributes:
+        name: Name of the checkpoint in the run.
+        path: The file or folder, relative to the rank's folder; empty where the checkpoint of that name is to go.
+        step: Training step, or None.
+    """
+
+    name: str = ""
+    path: str = ""
+    step: int | None = None
+
+
+AnyRecord = Config | Metrics | Rewind | Checkpoint
 
 
 class WithoutForm(msgspec.Struct, frozen=True):
@@ -89,7 +113,7 @@ def encode(record: AnyRecord) -> tuple[bytes, bool]:
         kwargs = {_portable_key(name): _portable_values(more, stand_ins) for name, more in record.kwargs.items()}
         form: AnyRecord = Metrics(record.seq, record.time, values, record.step, kwargs)
     else:
-        form = Config(record.seq, record.time, values)
+        form = msgspec.structs.replace(record, values=values)
     return _encoder.encode(form), not stand_ins
 
 
@@ -118,7 +142,7 @@ def replayable(record: AnyRecord) -> AnyRecord | None:
     values = _without_stand_ins(record.values)
     if type(record) is Metrics:
         return Metrics(record.seq, record.time, values, record.step, _without_stand_ins(kwargs)) if values else None
-    return Config(record.seq, record.time, values)
+    return msgspec.structs.replace(record, values=values)
 
 
 def own_copy(record: AnyRecord) -> AnyRecord:

@@ -15,12 +15,14 @@ from typing import Any, Protocol, TypeVar
 
 import msgspec
 
+from accel_track.delivery.handing import hand_over
 from accel_track.delivery.quarantine import set_aside, shown
 from accel_track.delivery.retry import Deadline, DeadlineReachedError, retrying
 from accel_track.errors import WORKER_NAME, NotStartedError, warn
 from accel_track.journal import cursor as cursors
 from accel_track.journal.reader import Entry, Position
-from accel_track.records import AnyRecord, Config, Metrics, replayable
+from accel_track.outcome import FINISHED
+from accel_track.records import AnyRecord, Checkpoint, Metrics, replayable
 from accel_track.trackers.base import GeneralTracker
 
 ResultT = TypeVar("ResultT")
@@ -96,7 +98,10 @@ class Worker:
         self.over = threading.Event()
         """Set when nothing more will be delivered."""
         self.finish_after: Worker | None = None
+        self.outcome = FINISHED
+        """How the run ended, for the tracker; set before `close`."""
         self._quarantine = quarantine
+        self._folder = cursor.parents[1]
         self._on_start = started
         self._clock = clock
         self._closing = False
@@ -227,10 +232,7 @@ class Worker:
         if not ready:
             return
         try:
-            if isinstance(ready[0], Config):
-                self._call(self.tracker.store_init_configuration, ready[0].values)
-            else:
-                self._call(self.tracker.log_batch, ready)
+            self._call(hand_over, self.tracker, ready, self._folder)
         except (DeadlineReachedError, _ForkedError):
             raise
         except Exception as error:  # noqa: BLE001 - any error that does not pass
@@ -245,6 +247,8 @@ class Worker:
 
     def _replayable(self, record: AnyRecord) -> AnyRecord | None:
         whole = replayable(record)
+        if isinstance(record, Checkpoint) and record.path and not (self._folder / record.path).exists():
+            whole = None  # its copy was deleted when the trackers of that time had it
         if whole is not record:
             self.cursor.not_replayable += 1
         return whole
@@ -335,6 +339,7 @@ class Worker:
             self.tracker.users -= 1
             if self.running and (self._complete or self.deadline.left > 0):
                 if self.tracker.users == 0:
+                    self.tracker.outcome = self.outcome
                     self._call(self.tracker.finish)
                 finished = True
         except _ForkedError:

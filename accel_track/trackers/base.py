@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
 from accel_track.errors import warn
 from accel_track.noop import NoOp
+from accel_track.outcome import FINISHED, Outcome
 from accel_track.records import Metrics
 from accel_track.state import process_index
 from accel_track.trackers.transient import is_transient
@@ -77,6 +78,9 @@ class GeneralTracker:
 
     record_time: float | None = None
     """When the values being delivered were logged, in seconds since 1970-01-01 UTC; None outside of a delivery."""
+
+    outcome: Outcome = FINISHED
+    """How the run ended, known just before `finish`; in its place a tracker tells its backend."""
 
     users: int = 0
     """How many front doors have started this instance and not ended yet; kept by `Run`."""
@@ -144,6 +148,29 @@ class GeneralTracker:
             finally:
                 self.record_time = None
 
+    def rewind(self, step: int) -> None:
+        """Make values of a step and later ones, of which the run logs others now, step back; the default does nothing.
+
+        Called where a run goes on from a checkpoint that is older than what it had logged.
+
+        Args:
+            step: The next step that will be logged.
+        """
+
+    def log_checkpoint(self, name: str, path: str, step: int | None, values: dict[str, Any]) -> None:
+        """Store a checkpoint; one of that name before it is replaced. The default counts it as dropped.
+
+        Args:
+            name: Name of the checkpoint, e.g. "epoch=3-step=400"; usable as a file's name.
+            path: The file, or the folder of a sharded checkpoint. It may be deleted once this returns.
+            step: Training step.
+            values: What is known about it: JSON values by name, such as `monitor`, `score`, `best`, `last`.
+        """
+        self.drop("checkpoint", path, "it keeps no checkpoints")
+
+    def delete_checkpoint(self, name: str) -> None:
+        """Delete a checkpoint stored before, which the program itself has deleted; the default leaves it."""
+
     def now(self) -> float:
         """Return the wall-clock time to store with values: when they were logged, which may be long ago."""
         return time.time() if self.record_time is None else self.record_time
@@ -170,7 +197,17 @@ class GeneralTracker:
         return None
 
     def finish(self) -> None:
-        """Close the run."""
+        """Close the run; `outcome` says how it ended."""
+
+    @classmethod
+    def grouped(cls, group: str, rank: int) -> dict[str, Any]:
+        """Return constructor arguments that put the runs of several ranks together; the default is none.
+
+        Args:
+            group: The name that they share.
+            rank: Number of this process.
+        """
+        return {}
 
     @classmethod
     def installed(cls) -> bool:

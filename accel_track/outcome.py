@@ -1,0 +1,63 @@
+"""How a run ended."""
+
+from __future__ import annotations
+
+import sys
+from typing import Literal, NamedTuple
+
+from accel_track.redaction import without_user_info
+
+Status = Literal["finished", "failed", "interrupted", "preempted"]
+
+_LONGEST = 500
+
+
+class Outcome(NamedTuple):
+    """How a run ended.
+
+    Attributes:
+        status: "finished"; "failed", by an exception or a crash; "interrupted", by Ctrl-C; "preempted", by SIGTERM or
+            the queue of a cluster, to go on later.
+        reason: The exception's type and message in one line, without credentials; None where there is none.
+    """
+
+    status: Status = "finished"
+    reason: str | None = None
+
+    @property
+    def exit_code(self) -> int:
+        """The shell's exit code for such an end: 0, 1, or 128 and the number of the signal."""
+        return {"finished": 0, "failed": 1, "interrupted": 130, "preempted": 143}[self.status]
+
+
+FINISHED = Outcome()
+CRASHED = Outcome("failed", "the process ended without ending the run (killed or crashed)")
+
+
+def outcome_of(error: BaseException | None) -> Outcome:
+    """Return how a run ends that an exception has left; None stands for no exception.
+
+    Lightning raises `SIGTERMException`, a kind of SystemExit, after SIGTERM.
+    """
+    names = [cls.__name__ for cls in type(error).__mro__]
+    if error is None or (isinstance(error, SystemExit) and error.code in (None, 0) and "SIGTERMException" not in names):
+        return FINISHED
+    reason = _shown(error)
+    if "SIGTERMException" in names or (isinstance(error, SystemExit) and error.code == Outcome("preempted").exit_code):
+        return Outcome("preempted", reason)
+    return Outcome("interrupted" if isinstance(error, KeyboardInterrupt) else "failed", reason)
+
+
+def current_outcome() -> Outcome:
+    """Return how a run ends that is ended now: by the exception being handled, or the one that ends the program."""
+    return outcome_of(sys.exc_info()[1] or getattr(sys, "last_exc", None) or getattr(sys, "last_value", None))
+
+
+def _shown(error: BaseException) -> str:
+    try:
+        text = str(error)
+    except Exception:  # noqa: BLE001 - an exception's own error
+        text = ""
+    line = " ".join(without_user_info(text).split())
+    name = type(error).__name__
+    return f"{name}: {line}"[:_LONGEST] if line else name
