@@ -35,6 +35,10 @@ class DeliveryError(AccelTrackError, RuntimeError):
     """A tracker failed, and `on_error="raise"` asks to be told."""
 
 
+class ResumeError(AccelTrackError, RuntimeError):
+    """A run was to be continued that is not there, or that another process is logging to."""
+
+
 class AccelTrackWarning(UserWarning):
     """Something was skipped or dropped, and training goes on."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import sys
 from typing import Literal, NamedTuple
 
@@ -49,8 +50,17 @@ def outcome_of(error: BaseException | None) -> Outcome:
 
 
 def current_outcome() -> Outcome:
-    """Return how a run ends that is ended now: by the exception being handled, or the one that ends the program."""
-    return outcome_of(sys.exc_info()[1] or getattr(sys, "last_exc", None) or getattr(sys, "last_value", None))
+    """Return how a run ends that is ended now: by the exception that is being handled, if there is one."""
+    return outcome_of(sys.exc_info()[1])
+
+
+def outcome_at_exit() -> Outcome:
+    """Return how a run ends that the interpreter's exit ends: by the exception that nobody caught, if there was one.
+
+    What `sys.exit` was given is not known here, nor which of a notebook's errors was the last: these count as finished.
+    """
+    interactive = hasattr(sys, "ps1") or hasattr(builtins, "__IPYTHON__")
+    return FINISHED if interactive else outcome_of(getattr(sys, "last_exc", None) or getattr(sys, "last_value", None))
 
 
 def _shown(error: BaseException) -> str:

@@ -12,14 +12,21 @@ from typing import Any
 from accel_track.delivery.inline import InlineDelivery
 from accel_track.delivery.journaled import JournaledDelivery
 from accel_track.delivery.settings import Settings
-from accel_track.errors import NotStartedError, UnwritableDirectoryError
+from accel_track.errors import NotStartedError, ResumeError, UnwritableDirectoryError, warn
+from accel_track.journal.directory import RunDirectory, new_run_id
 from accel_track.noop import NoOp
+from accel_track.outcome import Outcome, current_outcome, outcome_at_exit
 from accel_track.redaction import redacted
-from accel_track.registry import Selected, build, check_init_kwargs
+from accel_track.registry import Selected, build, check_init_kwargs, tracker_class
 from accel_track.trackers.base import GeneralTracker, NoOpTracker
 from accel_track.values import check_config, check_log_kwargs, check_name, check_step, check_values
 
 _log = logging.getLogger(__name__)
+_BEGINS_ANEW = "{}: its backend run cannot be continued; a new one begins in the continued run."
+_NOTHING_TO_RESUME = (
+    "`resume='must'`: found no run to continue. Give the checkpoint (Trainer.fit(ckpt_path=...), or load_state before "
+    "init_trackers), or the name of the run (`version`) and the directory it is in."
+)
 _NOTHING: dict[str, dict[str, Any]] = {}
 
 
@@ -35,9 +42,14 @@ class Run:
         config: Hyperparameters, or None.
         argument: What the caller calls its directory, for error messages.
         settings: How to deliver.
+        rank: Number of this process. Others than 0 have a journal and trackers in the run of rank 0's.
+        run_id: Name of the run directory, or None for a new one. With a rank other than 0, that of rank 0.
+        resumed: The run directory of the run to continue, or None. Its project, name and backend runs are used.
+        step: The step that a continued run logs next, or None to take the first one that is logged.
 
     Raises:
         ValueError: A name cannot be used.
+        ResumeError: Another process is logging to `resumed`, or `resume="must"` and there is none.
         TypeError: `config` is not a dictionary, or has a key that is not a string.
         UnwritableDirectoryError: `directory` cannot be created or written to.
         NotConfiguredError: A backend named explicitly lacks its credentials.
@@ -55,26 +67,43 @@ class Run:
         config: Any = None,
         argument: str = "project_dir",
         settings: Settings | None = None,
+        rank: int = 0,
+        run_id: str | None = None,
+        resumed: RunDirectory | None = None,
+        step: int | None = None,
     ) -> None:
         """Check everything, construct the trackers, then begin the journal, store `config` and start the trackers."""
         self.settings = settings or Settings.of()
+        self.earlier = None if resumed is None else resumed.load()
+        if self.earlier is None:
+            if self.settings.resume == "must" and rank == 0 and run_id is None:
+                raise ResumeError(_NOTHING_TO_RESUME)
+        else:
+            project, name = self.earlier.project, self.earlier.name
+        self.rank = rank
         self.project = check_name(project, "project_name")
         self.name = None if name is None else check_name(name, "run name")
+        self.run_id = (run_id or new_run_id()) if resumed is None else resumed.path.name
+        self.outcome: Outcome | None = None
         self.config = None if config is None else self._redacted(check_config(config))
         self.directory = directory
         self.finished = False
-        later = self.settings.delivery == "none"
         kwargs = check_init_kwargs(init_kwargs, selected)
-        built = [] if later else build(selected, project, name, directory, kwargs)
+        built = self._build(selected, kwargs)
         if directory is not None and selected:
             _check_writable(directory, argument)
         self._delivery: InlineDelivery | JournaledDelivery
         if self.settings.delivery == "inline":
             self._delivery = InlineDelivery(self.settings)
         else:
-            self._delivery = JournaledDelivery(self.settings, directory, project, name)
+            self._delivery = JournaledDelivery(
+                self.settings, directory, project, name, rank=rank, run_id=self.run_id, resumed=resumed
+            )
+            if resumed is not None and step is not None:
+                self._delivery.rewind(step)
             if self.config is not None:
                 self._delivery.configure(self.config)
+        self._rewinds = resumed is not None and step is None
         try:
             self._add(built, selected, kwargs)
         except BaseException:
@@ -95,8 +124,36 @@ class Run:
             Exception: As the constructor.
         """
         kwargs = check_init_kwargs(init_kwargs, selected)
-        later = self.settings.delivery == "none"
-        self._add([] if later else build(selected, self.project, self.name, self.directory, kwargs), selected, kwargs)
+        self._add(self._build(selected, kwargs), selected, kwargs)
+
+    def _build(self, selected: Sequence[Selected], kwargs: Mapping[str, Mapping[str, Any]]) -> list[GeneralTracker]:
+        """Construct the trackers that run in this process; those of a continued run with what continues theirs."""
+        if self.settings.delivery == "none":
+            return []
+        name, complete = self.name, dict(kwargs)
+        if self.settings.all_ranks:
+            name = f"{self.name or self.run_id}-rank{self.rank}" if self.rank else self.name
+        for one in selected:
+            if one.instance is None:
+                more = self._identity(one)
+                if self.settings.all_ranks and not (cls := tracker_class(one.name)).main_process_only:
+                    more = {**cls.grouped(self.name or self.run_id, self.rank), **more}
+                if more:
+                    complete[one.name] = {**more, **kwargs.get(one.name, {})}
+            elif self.earlier is not None and one.name in self.earlier.trackers:
+                warn(_BEGINS_ANEW.format(one.name))
+        trackers = build(selected, self.project, name, self.directory, complete)
+        return [one for one in trackers if self.rank == 0 or not one.main_process_only]
+
+    def _identity(self, one: Selected) -> dict[str, Any]:
+        """Return the constructor arguments with which a tracker continues its backend run; warn if there are none."""
+        info = None if self.earlier is None else self.earlier.trackers.get(one.name)
+        if info is None:
+            return {}
+        identity = info.ranks.get(str(self.rank), {}) if self.rank else info.identity
+        if not identity and self.settings.delivery != "none" and self.rank == 0:
+            warn(_BEGINS_ANEW.format(one.name))
+        return identity
 
     def _add(
         self,
@@ -147,7 +204,42 @@ class Run:
         """
         if kwargs:
             check_log_kwargs(kwargs)
-        self._delivery.log(check_values(values), check_step(step), kwargs or _NOTHING)
+        values, step = check_values(values), check_step(step)
+        if self._rewinds and step is not None:
+            self.rewind(step)
+        self._delivery.log(values, step, kwargs or _NOTHING)
+
+    def rewind(self, step: int | None) -> None:
+        """Note that the run goes on from an earlier step: what was logged with it or a later one no longer counts.
+
+        Args:
+            step: The next step to be logged; None to take the first one that is.
+        """
+        self._rewinds = step is None
+        if step is not None:
+            self._delivery.rewind(step)
+
+    def log_checkpoint(
+        self, name: str, path: str | os.PathLike[str], step: int | None = None, values: Mapping[str, Any] | None = None
+    ) -> None:
+        """Give a checkpoint to the trackers that keep some; one of the same name is replaced.
+
+        With a journal, the files are linked or copied into the run directory first, so they may be deleted afterwards.
+
+        Args:
+            name: Name of the checkpoint.
+            path: The file or folder.
+            step: Training step.
+            values: What is known about it, for JSON.
+
+        Raises:
+            OSError: The files cannot be read.
+        """
+        self._delivery.checkpoint(name, os.fspath(path), step, dict(values or {}))
+
+    def delete_checkpoint(self, name: str) -> None:
+        """Have the trackers delete a checkpoint, where their backends can."""
+        self._delivery.checkpoint(name, "", None, {})
 
     def get_tracker(self, name: str, unwrap: bool = False) -> Any:
         """Return the tracker of that name, or with `unwrap` its SDK's own object, after it had what was logged before.
@@ -177,16 +269,28 @@ class Run:
         """Have every tracker store what was logged, waiting a few seconds at most where there is a journal."""
         self._delivery.flush()
 
-    def finish(self) -> None:
-        """End the run: finish each tracker that no other front door still uses. Further calls do nothing."""
+    def conclude(self, outcome: Outcome | None) -> None:
+        """Note how the run has ended if nothing else follows, or with None that it goes on.
+
+        Trackers are told in `finish`.
+        """
+        self.outcome = outcome
+        self._delivery.conclude(outcome)
+
+    def finish(self, outcome: Outcome | None = None) -> None:
+        """End the run: finish each tracker that no other front door still uses. Further calls do nothing.
+
+        Args:
+            outcome: How it ended. Default: what `conclude` was told, else by the exception that is being handled.
+        """
         if not self.finished:
             self.finished = True
             atexit.unregister(self._finish_quietly)
-            self._delivery.finish()
+            self._delivery.finish(outcome or self.outcome or current_outcome())
 
     def _finish_quietly(self) -> None:
         try:
-            self.finish()
+            self.finish(self.outcome or outcome_at_exit())
         except Exception:  # noqa: BLE001 - nobody is left to raise to
             _log.exception("accel_track: a tracker could not be finished")
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from accel_track.cli._common import lag
+from accel_track.delivery.sync import ranks_of
 from accel_track.journal import cursor as cursors
 from accel_track.journal.directory import RunDirectory, RunInfo
 from accel_track.journal.reader import JournalReader, last_seq
@@ -51,8 +52,10 @@ def state(run: RunDirectory, tracker: str, logged: dict[int, int]) -> TrackerSta
     Raises:
         JournalError: A cursor is damaged.
     """
-    result, live = TrackerState(), run.is_live()
+    result, live, ranks = TrackerState(), run.is_live(), ranks_of(run, tracker)
     for rank, count in logged.items():
+        if rank not in ranks:
+            continue
         cursor = cursors.load(run.cursor(tracker, rank))
         # Of a live run, what the SDK has and did not store yet is on its way; of another, it is to be delivered again.
         had = max(cursor.seq, cursor.taken) if live else cursor.seq
@@ -71,8 +74,7 @@ def state(run: RunDirectory, tracker: str, logged: dict[int, int]) -> TrackerSta
     return result
 
 
-def status(run: RunDirectory, info: RunInfo) -> str:
-    """Return "running", "finished", or "ended early" where nobody said that the run ended and nobody logs to it."""
-    if run.is_live():
-        return "running"
-    return "finished" if info.status == "finished" else "ended early"
+def ending(run: RunDirectory, info: RunInfo) -> dict[str, str | None]:
+    """Return `status`, "running" or how the run ended, and `reason`."""
+    outcome = run.outcome(info)
+    return {"status": "running", "reason": None} if outcome is None else outcome._asdict()

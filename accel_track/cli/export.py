@@ -11,6 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import IO, Annotated, Any, NamedTuple
 
+import msgspec
 import typer
 
 from accel_track.cli._common import (
@@ -26,6 +27,7 @@ from accel_track.cli._common import (
     say,
 )
 from accel_track.journal.directory import RunDirectory
+from accel_track.journal.history import History
 from accel_track.journal.reader import JournalReader
 from accel_track.progress import progress_bar
 from accel_track.records import AnyRecord, Metrics
@@ -63,8 +65,8 @@ class _Records:
 
     def __iter__(self) -> Iterator[tuple[int, AnyRecord]]:
         for rank in self._run.ranks():
-            reader = JournalReader(self._run.rank(rank))
-            for record in reader:
+            history, reader = History(self._run.rank(rank)), JournalReader(self._run.rank(rank))
+            for record in filter(history.counts, reader):
                 self.count += 1
                 if self.count % 1000 == 0:
                     self._tell(self.count)
@@ -87,6 +89,8 @@ def export(
     as_json: Json = False,
 ) -> None:
     """Write a run's records as CSV, Parquet or JSON lines; also where run.json is damaged.
+
+    Where the run went back to an earlier step, what it logged there before is left out.
 
     CSV and Parquet have the columns rank, seq, time, step, name, value. JSON lines have NaN and infinities as the texts
     "NaN", "Infinity" and "-Infinity".
@@ -141,14 +145,11 @@ def _csv(records: _Records, file: IO[str]) -> None:
 
 def _jsonl(records: _Records, file: IO[str]) -> None:
     for rank, record in records:
-        metrics = isinstance(record, Metrics)
-        form: dict[str, Any] = {"rank": rank, "seq": record.seq, "time": record.time}
-        form["kind"] = "metrics" if metrics else "config"
-        if isinstance(record, Metrics):
-            form["step"] = record.step
-        form["values"] = record.values
-        if isinstance(record, Metrics) and record.kwargs:
-            form["kwargs"] = record.kwargs
+        fields = msgspec.structs.asdict(record)
+        form = {"rank": rank, "seq": fields.pop("seq"), "time": fields.pop("time")}
+        form["kind"] = record.__struct_config__.tag
+        values, kwargs = fields.pop("values"), fields.pop("kwargs", {})
+        form |= {**fields, "values": values} | ({"kwargs": kwargs} if kwargs else {})
         file.write(json.dumps(jsonable(form)) + "\n")
 
 

@@ -47,9 +47,11 @@ def ls(
 
 
 def _described(run: RunDirectory) -> dict[str, Any]:
-    from accel_track.cli._state import records, state, status
+    from accel_track.cli._state import ending, records, state
 
-    described: dict[str, Any] = dict.fromkeys(("project", "run_id", "name", "status", "created", "records", "trackers"))
+    described: dict[str, Any] = dict.fromkeys(
+        ("project", "run_id", "name", "status", "reason", "created", "records", "trackers")
+    )
     described.update({"path": str(run.path), "run_id": run.path.name, "status": "damaged", "error": None})
     try:
         check_plain(run)
@@ -58,7 +60,7 @@ def _described(run: RunDirectory) -> dict[str, Any]:
         logged = records(run)
         described["records"] = sum(logged.values())
         described["trackers"] = {name: state(run, name, logged).counts for name in info.trackers}
-        described["status"] = status(run, info)
+        described.update(ending(run, info))
     except (ValueError, OSError, OverflowError) as error:
         described["error"] = " ".join(str(error).split())
     return described

@@ -39,6 +39,8 @@ class _Content:
     config: dict[str, Any] = field(default_factory=dict)
     last: dict[str, dict[str, Any]] = field(default_factory=dict)
     points: list[tuple[int, float]] = field(default_factory=list)
+    checkpoints: dict[str, dict[str, Any]] = field(default_factory=dict)
+    rewinds: list[int] = field(default_factory=list)
     damaged: int = 0
 
 
@@ -54,7 +56,7 @@ def show(
     if metric is not None and not as_json:
         module_missing("show --metric", ["plotext"], "accel-track[demo]")
     with one_line_errors():
-        from accel_track.cli._state import records, state, status
+        from accel_track.cli._state import ending, records, state
 
         found = find_run(run)
         info = found.load()
@@ -65,24 +67,31 @@ def show(
             near = difflib.get_close_matches(metric, content.last, n=3, cutoff=0.4)
             fail(f"the run has no metric {metric!r}" + (f"; there is {', '.join(near)}." if near else "."))
         if as_json:
-            print_json(_document(found, info, status(found, info), sum(logged.values()), states, content, metric))
+            print_json(_document(found, info, ending(found, info), sum(logged.values()), states, content, metric))
         elif metric is not None:
             _draw(metric, content.points)
         else:
-            _print(found, info, status(found, info), sum(logged.values()), states, content)
+            _print(found, info, ending(found, info), sum(logged.values()), states, content)
 
 
 def _read(run: RunDirectory, metric: str | None) -> _Content:
+    from accel_track.journal.history import History
     from accel_track.journal.reader import JournalReader
-    from accel_track.records import Config
+    from accel_track.records import Checkpoint, Config, Metrics
     from accel_track.values import leaves
 
     content = _Content()
     for rank in run.ranks():
-        reader = JournalReader(run.rank(rank))
-        for record in reader:
+        history, reader = History(run.rank(rank)), JournalReader(run.rank(rank))
+        content.rewinds += [one.step for one in history.rewinds]
+        for record in filter(history.counts, reader):
             if isinstance(record, Config):
                 content.config.update(record.values)
+            elif isinstance(record, Checkpoint):
+                content.checkpoints[record.name] = {"step": record.step, **record.values}
+                if not record.path:
+                    del content.checkpoints[record.name]
+            if not isinstance(record, Metrics):
                 continue
             for name, value in leaves(record.values):
                 content.last[name] = {"value": value, "step": record.step, "time": record.time, "rank": rank}
@@ -95,7 +104,7 @@ def _read(run: RunDirectory, metric: str | None) -> _Content:
 def _document(
     run: RunDirectory,
     info: RunInfo,
-    status: str,
+    ended: dict[str, str | None],
     records: int,
     states: dict[str, TrackerState],
     content: _Content,
@@ -113,25 +122,32 @@ def _document(
     document = {
         "path": str(run.path),
         **{name: getattr(info, name) for name in ("run_id", "project", "name", "created", "host", "pid", "command")},
-        "status": status,
+        **ended,
         "records": records,
+        "rewinds": content.rewinds,
         "damaged_bytes": content.damaged,
         "config": content.config,
         "metrics": content.last,
+        "checkpoints": content.checkpoints,
         "trackers": trackers,
     }
     return document if metric is None else {**document, "points": content.points}
 
 
 def _print(
-    run: RunDirectory, info: RunInfo, status: str, records: int, states: dict[str, TrackerState], content: _Content
+    run: RunDirectory,
+    info: RunInfo,
+    ended: dict[str, str | None],
+    records: int,
+    states: dict[str, TrackerState],
+    content: _Content,
 ) -> None:
     out = console()
     identity = {
         "run": info.run_id,
         "project": info.project,
         "name": info.name or "",
-        "status": status,
+        "status": f"{ended['status']} ({ended['reason']})" if ended["reason"] else ended["status"],
         "created": f"{when(info.created)} UTC",
         "host": f"{info.host}, process {info.pid}",
         "command": " ".join(info.command),
@@ -140,6 +156,8 @@ def _print(
     }
     for key, value in identity.items():
         say(f"{key:8} {value}")
+    for step in content.rewinds:
+        say(f"rewound  to step {step}: what had been logged from there on is left out")
     if content.damaged:
         say(f"damaged  {content.damaged} bytes of the journal; see `accel-track verify {run.path}`")
     if content.config:
@@ -148,6 +166,12 @@ def _print(
     if content.last:
         values = ((name, shown(last["value"]), _text(last["step"])) for name, last in sorted(content.last.items()))
         out.print(table("last values", ("name", ">value", ">step"), values))
+    if content.checkpoints:
+        rows_ = (
+            (name, _text(one["step"]), json.dumps(jsonable({**one, "step": None})))
+            for name, one in content.checkpoints.items()
+        )
+        out.print(table("checkpoints", ("name", ">step", "about"), rows_))
     if states:
         columns = ("tracker", ">delivered", ">pending", ">refused", ">dropped", ">retried", ">damaged", ">lag", "page")
         rows = [_row(name, one, info.trackers[name].url or "") for name, one in states.items()]

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from accel_track.delivery.settings import Settings
 from accel_track.errors import warn
+from accel_track.outcome import Outcome
 from accel_track.trackers.base import GeneralTracker
 from accel_track.values import plain
 
@@ -49,6 +51,17 @@ class InlineDelivery:
         record = plain(values)
         self._each(lambda tracker: tracker.log(plain(record), step=step, **kwargs.get(tracker.name, {})))
 
+    def rewind(self, step: int) -> None:
+        """Tell every tracker that an earlier step follows."""
+        self._each(lambda tracker: tracker.rewind(step))
+
+    def checkpoint(self, name: str, path: str, step: int | None, values: dict[str, Any]) -> None:
+        """Give a checkpoint to every tracker, or have them delete the one of that name where the path is empty."""
+        if path:
+            self._each(lambda tracker: tracker.log_checkpoint(name, path, step, dict(values)))
+        else:
+            self._each(lambda tracker: tracker.delete_checkpoint(name))
+
     def flush(self) -> None:
         """Have every tracker store what it was given."""
         self._each(lambda tracker: tracker.flush())
@@ -56,12 +69,15 @@ class InlineDelivery:
     def settle(self, name: str) -> None:
         """Return at once: nothing is on its way."""
 
-    def finish(self) -> None:
+    def conclude(self, outcome: Outcome | None) -> None:
+        """Do nothing: trackers hear of it in `finish`."""
+
+    def finish(self, outcome: Outcome) -> None:
         """Finish each tracker that no other front door still uses."""
         # Last started, first finished: SDKs that capture the terminal each put back what they found there, and in
         # another order Comet's and SwanLab's captures end up calling each other.
         self.trackers.reverse()
-        self._each(_release)
+        self._each(partial(_release, outcome))
 
     def _each(self, call: Callable[[GeneralTracker], None]) -> None:
         failure: Exception | None = None
@@ -86,7 +102,8 @@ def say_who(error: BaseException, tracker: GeneralTracker) -> None:
         error.add_note(f"(accel_track: raised by the tracker {tracker.name!r})")
 
 
-def _release(tracker: GeneralTracker) -> None:
+def _release(outcome: Outcome, tracker: GeneralTracker) -> None:
     tracker.users -= 1
     if tracker.users == 0:
+        tracker.outcome = outcome
         tracker.finish()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import socket
 import sys
 import threading
 import time
@@ -16,14 +17,16 @@ from typing import Any
 from filelock import FileLock
 
 from accel_track.delivery.inline import say_who
+from accel_track.delivery.media import Media
 from accel_track.delivery.report import closing_report, show, wait_for
 from accel_track.delivery.settings import Settings
 from accel_track.delivery.sources import LiveSource
 from accel_track.delivery.worker import Worker, every, finish_in_order
-from accel_track.errors import DeliveryError, JournalError, warn
+from accel_track.errors import DeliveryError, JournalError, ResumeError, warn
 from accel_track.journal.cursor import load
-from accel_track.journal.directory import PARENT, RunDirectory, RunInfo, TrackerInfo
+from accel_track.journal.directory import PARENT, RunDirectory, RunInfo, TrackerInfo, job_name
 from accel_track.journal.writer import JournalWriter
+from accel_track.outcome import Outcome
 from accel_track.redaction import portable_kwargs, redacted_command, without_user_info
 from accel_track.trackers.base import GeneralTracker
 from accel_track.values import storable
@@ -40,7 +43,12 @@ class JournaledDelivery:
         directory: The logging directory, or None for the working directory.
         project: Name of the project.
         name: Name of the run, or None.
-        rank: Number of this process.
+        rank: Number of this process. Others than 0 join the run directory of rank 0's.
+        run_id: Name of the run directory, or None for a new one.
+        resumed: The run directory of a run to continue, or None.
+
+    Raises:
+        ResumeError: Another process is logging to `resumed`.
     """
 
     def __init__(
@@ -50,8 +58,10 @@ class JournaledDelivery:
         project: str,
         name: str | None,
         rank: int = 0,
+        run_id: str | None = None,
+        resumed: RunDirectory | None = None,
     ) -> None:
-        """Make the run directory and begin the journal; a disk that cannot be written to is a warning."""
+        """Make the run directory, or go on in it, and begin the journal; a disk that takes nothing is a warning."""
         self.trackers: list[GeneralTracker] = []
         self._settings = settings
         self._workers: list[Worker] = []
@@ -62,8 +72,18 @@ class JournaledDelivery:
         self._over = threading.Event()
         command = redacted_command(sys.argv) if settings.redact else list(sys.argv)
         try:
-            self.directory = RunDirectory.create(directory, project, name, command)
-            self._live = self.directory.claim_run()
+            if rank and run_id is not None:
+                self.directory = RunDirectory.joined(directory, project, name, run_id)
+            elif resumed is None:
+                self.directory = RunDirectory.create(directory, project, name, command, run_id)
+                self._live = self.directory.claim_run()
+            else:
+                self.directory = resumed
+                self._live = resumed.claim_run()
+                if self._live is None:
+                    message = f"{resumed.path}: another process is logging to this run; end that one first."
+                    raise ResumeError(message)
+                resumed.update(partial(_running_again, command))
         except OSError as error:
             parent = os.path.abspath(directory or os.curdir)
             warn(f"journal: cannot write to {parent} ({error.strerror}); records are delivered from memory.")
@@ -71,6 +91,7 @@ class JournaledDelivery:
         self.journal: JournalWriter | _ForkedJournal = JournalWriter(
             self.directory.rank(rank), rank, settings.durability
         )
+        self._media = Media(self.directory.rank(rank))
         every(1.0, self._keep, self._over)
         _open_runs.add(self)
 
@@ -142,7 +163,8 @@ class JournaledDelivery:
         stored, withheld = portable_kwargs(kwargs)
 
         def change(info: RunInfo) -> None:
-            info.trackers[name] = TrackerInfo(stored, withheld, instance=instance)
+            known = info.trackers.setdefault(name, TrackerInfo())
+            known.kwargs, known.withheld, known.instance = stored, withheld, instance
 
         self._update(change)
 
@@ -152,6 +174,9 @@ class JournaledDelivery:
 
         def change(info: RunInfo) -> None:
             stored = info.trackers[name]
+            if self._rank:
+                stored.ranks[str(self._rank)] = identity
+                return
             stored.identity, stored.withheld = identity, sorted({*stored.withheld, *withheld})
             stored.url = None if page is None else without_user_info(page)
 
@@ -166,6 +191,21 @@ class JournaledDelivery:
         self.journal.metrics(values, step, kwargs)
         if self._settings.on_error == "raise":
             self._raise_failure()
+
+    def rewind(self, step: int) -> None:
+        """Append that the run goes on from an earlier step."""
+        self.journal.rewind(step)
+
+    def checkpoint(self, name: str, path: str, step: int | None, values: dict[str, Any]) -> None:
+        """Append a checkpoint, whose files are linked or copied into the run directory, or the end of one."""
+        if isinstance(self.journal, JournalWriter):
+            kept = self._media.keep(path) if path else ""
+            self._media.waiting(self.journal.checkpoint(name, kept, step, storable(values)), kept)
+
+    def conclude(self, outcome: Outcome | None) -> None:
+        """Store how the run has ended if nothing else follows; None: it is running again."""
+        if self._rank == 0 and isinstance(self.journal, JournalWriter):
+            self._update(partial(_ended, outcome))
 
     def flush(self) -> None:
         """Wait until the trackers have stored what was logged, but not longer than 5 seconds."""
@@ -182,17 +222,19 @@ class JournaledDelivery:
         for worker in workers:
             worker.drain(seq, max(0.0, end - time.monotonic()))
 
-    def finish(self) -> None:
+    def finish(self, outcome: Outcome) -> None:
         """Deliver what is left and finish the trackers, in `finish_timeout` at most; say what is not delivered."""
         if isinstance(self.journal, _ForkedJournal):
             return
+        self.conclude(outcome)
         finish_in_order(self._workers)
         for worker in self._workers:
+            worker.outcome = outcome
             worker.close(self._settings.finish_timeout)
         wait_for(self._workers, self.journal.next_seq, self._settings.finish_timeout)
         self._over.set()
         self.journal.close()
-        self._update(lambda info: setattr(info, "status", "finished"))
+        self._release_media()
         if self._live is not None:
             self._live.release()
         for worker in self._workers:
@@ -221,11 +263,26 @@ class JournaledDelivery:
             with contextlib.suppress(OSError):  # the next append says it
                 journal.sync()
             journal.forget(min((worker.cursor.seq for worker in self._workers), default=0))
+            self._release_media()
+
+    def _release_media(self) -> None:
+        """Delete the copies of checkpoints that every tracker of this process has."""
+        if self._workers:
+            self._media.release(min(worker.handled for worker in self._workers))
 
     def _update(self, change: Callable[[RunInfo], None]) -> None:
         """Change `run.json`, to which `accel-track sync` may have added since."""
         with contextlib.suppress(OSError, JournalError):  # a disk that takes nothing was warned about
             self.directory.update(change)
+
+
+def _running_again(command: list[str], info: RunInfo) -> None:
+    info.status, info.reason, info.job = "running", None, job_name()
+    info.command, info.host, info.pid = command, socket.gethostname(), os.getpid()
+
+
+def _ended(outcome: Outcome | None, info: RunInfo) -> None:
+    info.status, info.reason = outcome or ("running", None)
 
 
 class _ForkedJournal:
@@ -237,6 +294,9 @@ class _ForkedJournal:
     def config(self, values: Any) -> None:
         """Warn once."""
         self.metrics(values, None, {})
+
+    def rewind(self, step: Any) -> None:
+        """Do nothing: nothing is logged."""
 
     def metrics(self, values: Any, step: Any, kwargs: Any) -> None:
         """Warn once."""

@@ -6,6 +6,8 @@ import os
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
+from accel_track.resume import Resume
+
 Delivery = Literal["thread", "inline", "none"]
 OnError = Literal["warn", "raise"]
 Durability = Literal["process", "power"]
@@ -27,6 +29,8 @@ class Settings:
         finish_timeout: How long to wait at the end for what is not delivered yet, in seconds.
         durability: What a record survives once `log` returned: "process", the end of the process; "power", a power cut.
         redact: Whether values that look like credentials are kept out of the journal and of the trackers.
+        resume: Whether an earlier run is continued: "auto", where one is found; "must", or it is an error; "never".
+        all_ranks: Whether every process logs to a journal of its own, and those trackers that can run everywhere do.
     """
 
     delivery: Delivery = "thread"
@@ -36,6 +40,8 @@ class Settings:
     finish_timeout: float = 60.0
     durability: Durability = "process"
     redact: bool = True
+    resume: Resume = "auto"
+    all_ranks: bool = False
 
     @classmethod
     def of(
@@ -47,6 +53,8 @@ class Settings:
         finish_timeout: float | None = None,
         durability: Durability | None = None,
         redact: bool | None = None,
+        resume: Resume | None = None,
+        all_ranks: bool | None = None,
     ) -> Settings:
         """Return the settings: of each, the argument, else the variable `ACCEL_TRACK_<NAME>`, else the default.
 
@@ -64,6 +72,8 @@ class Settings:
             _seconds("finish_timeout", finish_timeout, cls.finish_timeout),
             _choice("durability", durability, get_args(Durability), cls.durability),
             _switch("redact", redact, default=cls.redact),
+            _choice("resume", resume, get_args(Resume), cls.resume),
+            _switch("all_ranks", all_ranks, default=cls.all_ranks),
         )
 
 

@@ -2,20 +2,36 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from accel_track.journal.cursor import Cursor
+from accel_track.journal.history import History
 from accel_track.journal.reader import Entry, JournalReader, Position
 from accel_track.journal.writer import JournalWriter, Kept
 from accel_track.records import own_copy
 
 
 class StoredSource(JournalReader):
-    """One rank's journal on disk; a worker ends behind what it has read once `stopped` is set."""
+    """One rank's journal on disk; a worker ends behind what it has read once `stopped` is set.
+
+    Args:
+        folder: The rank's folder.
+        position: Where to begin.
+    """
 
     stopped = False
 
+    def __init__(self, folder: Path, position: Position) -> None:
+        """Find out what does not count any more."""
+        super().__init__(folder, position)
+        self._history = History(folder)
+
     def read(self, limit: int) -> list[Entry]:
-        """Return the next records, at most `limit`; none any more once stopped."""
-        return [] if self.stopped else super().read(limit)
+        """Return the next records that still count, at most `limit`; none any more once stopped."""
+        while not self.stopped and (entries := super().read(limit)):
+            if counting := [entry for entry in entries if self._history.counts(entry.record)]:
+                return counting
+        return []
 
 
 class LiveSource:
@@ -31,6 +47,7 @@ class LiveSource:
         self._writer = writer
         self._reader = JournalReader(writer.folder, cursor.position)
         self._next = cursor.seq
+        self._history = History(writer.folder)
 
     @property
     def position(self) -> Position:
@@ -42,7 +59,13 @@ class LiveSource:
         return self._reader.damaged()
 
     def read(self, limit: int) -> list[Entry]:
-        """Return the next records, at most `limit` of those on disk."""
+        """Return the next records that still count, at most `limit` of those on disk."""
+        while entries := self._read(limit):
+            if counting := [entry for entry in entries if self._history.counts(entry.record)]:
+                return counting
+        return []
+
+    def _read(self, limit: int) -> list[Entry]:
         settled, before = self._writer.next_seq, self.position  # what is older is on disk or in memory by now
         try:
             entries = self._reader.read(limit)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import time
@@ -20,6 +21,7 @@ from accel_track.delivery.worker import Worker, finish_in_order
 from accel_track.journal import cursor as cursors
 from accel_track.journal.directory import PARENT, RunDirectory, RunInfo, TrackerInfo
 from accel_track.journal.reader import last_seq
+from accel_track.outcome import FINISHED
 from accel_track.redaction import portable_kwargs, without_user_info
 from accel_track.registry import known_names, tracker_class
 from accel_track.trackers.base import GeneralTracker
@@ -87,6 +89,8 @@ class Sync:
         """
         self.info = self.run.load()
         self.names = list(dict.fromkeys(self.to or self.info.trackers))
+        self.outcome = self.run.outcome(self.info)
+        """How the run ended; None while it is running."""
         self.stopped = False
         """Whether Ctrl-C ended a delivery."""
         self._reset = set(self.names) if self.from_start else set()
@@ -102,18 +106,30 @@ class Sync:
             JournalError: A cursor or a segment is damaged.
         """
         lines = []
-        for rank in self.run.ranks():
+        for rank in ranks_of(self.run, name):
             cursor = cursors.Cursor() if name in self._reset else cursors.load(self.run.cursor(name, rank))
             pending = max(0, last_seq(self.run.rank(rank)) + 1 - cursor.seq)
             lines.append(_line(name, cursor, pending))
         total = _sum(name, lines)
-        obstacle = self._obstacle(name) if total.pending or self.run.is_live() else None
+        wanted = total.pending or self.run.is_live() or (name not in self._reset and self._to_be_ended(name))
+        obstacle = self._obstacle(name) if wanted else None
         return Standing(name, total, obstacle, self.described(name).url)
 
-    def kwargs(self, name: str) -> dict[str, Any]:
+    def _to_be_ended(self, name: str) -> bool:
+        """Whether all that is left to do is to tell the backend how the run ended."""
+        if self.outcome is None or not self.described(name).identity:
+            return False
+        with contextlib.suppress(Exception):  # a name that nobody knows here, a plugin's error
+            if tracker_class(name).keeps_status:
+                told = (cursors.load(self.run.cursor(name, rank)).status for rank in ranks_of(self.run, name))
+                return any(status != self.outcome.status for status in told)
+        return False
+
+    def kwargs(self, name: str, rank: int = 0) -> dict[str, Any]:
         """Return the constructor arguments of a tracker: those stored, those that continue its run, those given."""
         stored = self.described(name)
-        identity = {} if name in self._reset else stored.identity
+        identity = stored.ranks.get(str(rank), {}) if rank else stored.identity
+        identity = {} if name in self._reset else identity
         return {**stored.kwargs, **identity, **self.arguments.get(name, {})}
 
     def _obstacle(self, name: str) -> str | None:
@@ -152,6 +168,7 @@ class Sync:
             JournalError: A cursor or a segment is damaged.
             OSError: The run directory cannot be written to.
         """
+        self._note_end()
         if self.from_start:
             self._begin_anew()
         before = {name: self.standing(name) for name in self.names}
@@ -161,7 +178,7 @@ class Sync:
                 break
             jobs: list[Job] = []
             for name in self.names:
-                if before[name].obstacle is None and name not in errors:
+                if before[name].obstacle is None and name not in errors and rank in ranks_of(self.run, name):
                     lock = self.run.claim(name, rank)
                     if lock is None:
                         before[name].obstacle = _TAKEN
@@ -172,6 +189,17 @@ class Sync:
             errors.update({job.name: error for job in jobs if (error := job.error()) is not None})
         self.info = self.run.load()
         return [self._result(name, before[name].obstacle, errors.get(name)) for name in self.names]
+
+    def _note_end(self, jobs: Sequence[Job] = ()) -> None:
+        """Find out how the run ended, and store it where the run's own process could not."""
+        self.info = self.run.load()
+        self.outcome = self.run.outcome(self.info)
+        if self.outcome is not None:
+            if self.info.status == "running":
+                status, reason = self.outcome
+                self.info = self.run.update(lambda info: _end(info, status, reason))
+            for job in jobs:
+                job.worker.outcome = self.outcome
 
     def _result(self, name: str, obstacle: str | None, error: str | None) -> Standing:
         after = self.standing(name)
@@ -196,28 +224,34 @@ class Sync:
         self, jobs: list[Job], name: str, rank: int, lock: FileLock, errors: dict[str, str], *, follow: bool
     ) -> None:
         cursor = cursors.load(self.run.cursor(name, rank))
-        if last_seq(self.run.rank(rank)) < cursor.seq and not (follow and self.run.is_live()):
+        delivered = last_seq(self.run.rank(rank)) < cursor.seq and not (follow and self.run.is_live())
+        if delivered and not self._to_be_ended(name):
             lock.release()
             return
         try:
-            tracker = self._build(name)
+            tracker = self._build(name, rank)
         except Exception as error:  # noqa: BLE001 - a constructor may raise anything
             lock.release()
             errors[name] = f"{type(error).__name__}: {error}"
             return
         source = StoredSource(self.run.rank(rank), cursor.position)
         quarantine = self.run.quarantine(name, rank)
-        worker = Worker(tracker, source, self.run.cursor(name, rank), quarantine, partial(self._started, name))
+        worker = Worker(tracker, source, self.run.cursor(name, rank), quarantine, partial(self._started, name, rank))
+        worker.outcome = self.outcome or FINISHED
         jobs.append(Job(name, worker, source, lock, self.run.rank(rank)))
 
-    def _build(self, name: str) -> GeneralTracker:
+    def _build(self, name: str, rank: int) -> GeneralTracker:
         folder = self.run.path.absolute().parents[1]
         directory = folder.parent if folder.name == PARENT else Path.cwd()
         added = name not in self.info.trackers
         run_name = self.info.name or (self.info.run_id if added else None)
-        return tracker_class(name).for_run(self.info.project, run_name, os.fspath(directory), self.kwargs(name))
+        kwargs, cls = self.kwargs(name, rank), tracker_class(name)
+        if rank:
+            run_name = f"{run_name or self.info.run_id}-rank{rank}"
+            kwargs = {**cls.grouped(self.info.name or self.info.run_id, rank), **kwargs}
+        return cls.for_run(self.info.project, run_name, os.fspath(directory), kwargs)
 
-    def _started(self, name: str, tracker: GeneralTracker) -> None:
+    def _started(self, name: str, rank: int, tracker: GeneralTracker) -> None:
         """Store how to continue the backend run, in what the run's own process may have written since."""
         given, _ = portable_kwargs(self.arguments.get(name, {}))
         identity, withheld = portable_kwargs(tracker.identity())
@@ -226,6 +260,9 @@ class Sync:
         def change(info: RunInfo) -> None:
             stored = info.trackers.setdefault(name, TrackerInfo())
             stored.kwargs = {**stored.kwargs, **given}
+            if rank:
+                stored.ranks[str(rank)] = identity
+                return
             stored.identity = identity
             stored.withheld = sorted({*stored.withheld, *withheld} - given.keys())
             stored.url = None if page is None else without_user_info(page)
@@ -241,6 +278,8 @@ class Sync:
             while left := [job for job in jobs if not job.over]:
                 if following and time.monotonic() - looked_at >= _LOOK_AT_RUN:
                     following, looked_at = self.run.is_live(), time.monotonic()
+                    if not following:
+                        self._note_end(jobs)
                 for job in left:
                     job.look(timeout, ends=not following)
                     show(job.name, job.worker.cursor.seq, job.records(grows=following))
@@ -257,9 +296,27 @@ class Sync:
                 job.lock.release()
 
 
+def ranks_of(run: RunDirectory, name: str) -> list[int]:
+    """Return the ranks whose records a tracker gets: all if it runs on each, with a backend run of its own, or rank 0.
+
+    Args:
+        run: The run.
+        name: Name of the tracker; of one that is not known here, nothing but rank 0's is taken.
+    """
+    ranks = run.ranks()
+    with contextlib.suppress(Exception):  # a name that nobody knows here, a plugin's error
+        return ranks[:1] if tracker_class(name).main_process_only else ranks
+    return ranks[:1]
+
+
+def _end(info: RunInfo, status: str, reason: str | None) -> None:
+    info.status, info.reason = status, reason
+
+
 def _forget(name: str, info: RunInfo) -> None:
     if name in info.trackers:
-        info.trackers[name].identity, info.trackers[name].url = {}, None
+        tracker = info.trackers[name]
+        tracker.identity, tracker.ranks, tracker.url = {}, {}, None
 
 
 def _line(name: str, cursor: cursors.Cursor, pending: int) -> Line:

@@ -114,7 +114,8 @@ class Worker:
         self._flush_took = 0.0
         self._flush_failed = False
         self._complete = False
-        self._handled = self.cursor.seq
+        self.handled = self.cursor.seq
+        """Number of the next record that the tracker was not given."""
         self._position = self.cursor.position
         self._thread = threading.Thread(target=self._run, name=f"{WORKER_NAME}{self.name}", daemon=True)
 
@@ -141,7 +142,7 @@ class Worker:
                 self.cursor.seq >= seq
                 or self.over.is_set()
                 or (self.stalled is not None and not self._closing)
-                or (self._flush_failed and self._handled >= seq)
+                or (self._flush_failed and self.handled >= seq)
             ),
             timeout,
         )
@@ -189,6 +190,9 @@ class Worker:
                 self.last_error = shown(error)
                 return False
         self.running = True
+        if self.cursor.status:
+            self.cursor.status = self._done_before.status = ""
+            self._save(self.cursor)
         try:
             self._on_start(self.tracker)
         except Exception as error:  # noqa: BLE001 - a custom tracker's `identity` or `page`
@@ -217,7 +221,7 @@ class Worker:
             self._send([entry.record for entry in batch])
             # A record made by a signal handler in the middle of another append comes before one with a lower number.
             self._position = batch[-1].end
-            self._handled = max(self._handled, *(entry.record.seq + 1 for entry in batch))
+            self.handled = max(self.handled, *(entry.record.seq + 1 for entry in batch))
             if self.deadline.left <= 0:
                 self._acknowledge()
                 raise DeadlineReachedError
@@ -300,7 +304,7 @@ class Worker:
     def _acknowledge(self) -> None:
         """Flush the tracker, then advance the cursor: what it says was delivered is where the backend keeps it."""
         begun = self._clock()
-        if self._handled != self.cursor.seq:
+        if self.handled != self.cursor.seq:
             try:
                 self._call(self.tracker.flush)
             except (DeadlineReachedError, _ForkedError):
@@ -319,12 +323,12 @@ class Worker:
 
     def _store(self) -> None:
         self.cursor.segment, self.cursor.offset = self._position
-        self.cursor.seq = self.cursor.taken = self._handled
+        self.cursor.seq = self.cursor.taken = self.handled
         self.cursor.dropped = dict(self.tracker.dropped + Counter(self._done_before.dropped))
         self.cursor.damaged = self._done_before.damaged + self.source.damaged()
         self.cursor.time = time.time()
         durable = self.tracker.durable_flush
-        self._save(self.cursor if durable else msgspec.structs.replace(self._done_before, taken=self._handled))
+        self._save(self.cursor if durable else msgspec.structs.replace(self._done_before, taken=self.handled))
 
     def _save(self, cursor: cursors.Cursor) -> None:
         with contextlib.suppress(OSError):  # a full disk: what is delivered may be delivered again after a restart
@@ -349,11 +353,11 @@ class Worker:
             self.last_error = shown(error.__cause__ if isinstance(error, DeadlineReachedError) else error)
             warn(f"{self.name}: could not be finished ({self.last_error}); {KEPT}")
         finally:
-            if self.running and not self.tracker.durable_flush:
-                if finished:
-                    self._save(self.cursor)
-                else:
-                    self.cursor = self._done_before
+            if finished:
+                self.cursor.status = self.outcome.status
+                self._save(self.cursor)
+            elif self.running and not self.tracker.durable_flush:
+                self.cursor = self._done_before
             self.running = False
             self.over.set()
             self._tell()

@@ -28,6 +28,7 @@ class Cursor(msgspec.Struct):
         damaged: Bytes of the journal that were skipped.
         taken: Number of the next record that the tracker was not given; where its flush is not durable, beyond `seq`.
         time: Wall-clock time of the last change, in seconds since 1970-01-01 UTC.
+        status: How the run ended, as far as the backend was told; empty while it is running there.
     """
 
     segment: int = 0
@@ -41,6 +42,7 @@ class Cursor(msgspec.Struct):
     damaged: int = 0
     taken: int = 0
     time: float = 0.0
+    status: str = ""
 
     @property
     def position(self) -> Position:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import secrets
@@ -11,13 +12,14 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 from filelock import FileLock, Timeout
 
 from accel_track.errors import JournalError
 from accel_track.journal.cursor import replace_file
+from accel_track.outcome import CRASHED, Outcome, Status
 
 PARENT = ".accel_track"
 _VERSION = 1
@@ -33,6 +35,7 @@ class TrackerInfo(msgspec.Struct):
         identity: Further arguments with which the tracker continues its backend run; empty before it started.
         url: Page of the backend run.
         instance: Whether the tracker was passed as an object, whose class only the user's program knows.
+        ranks: What `identity` is for other ranks that have a backend run of their own, by number.
     """
 
     kwargs: dict[str, Any] = {}
@@ -40,6 +43,7 @@ class TrackerInfo(msgspec.Struct):
     identity: dict[str, Any] = {}
     url: str | None = None
     instance: bool = False
+    ranks: dict[str, dict[str, Any]] = {}
 
 
 class RunInfo(msgspec.Struct):
@@ -50,7 +54,9 @@ class RunInfo(msgspec.Struct):
         project: Name of the project.
         name: Name of the run in its project.
         created: Wall-clock time in seconds since 1970-01-01 UTC.
-        status: "running" or "finished".
+        status: "running", or how the run ended: "finished", "failed", "interrupted", "preempted".
+        reason: What ended it, if not its own end.
+        job: Name of the cluster job that may start it again, or None.
         directory: The logging directory, or None if the user gave none.
         trackers: The trackers by name.
         command: Command line of the program, without secrets.
@@ -64,6 +70,8 @@ class RunInfo(msgspec.Struct):
     created: float
     name: str | None = None
     status: str = "running"
+    reason: str | None = None
+    job: str | None = None
     directory: str | None = None
     trackers: dict[str, TrackerInfo] = {}
     command: list[str] = []
@@ -88,17 +96,27 @@ class RunDirectory:
         self.path = Path(path)
 
     @classmethod
+    def of(cls, directory: str | os.PathLike[str] | None, project: str, run_id: str) -> RunDirectory:
+        """Return the folder of a run by its id, there or not."""
+        return cls(Path(os.path.abspath(directory or os.curdir), PARENT, project, run_id))
+
+    @classmethod
     def create(
-        cls, directory: str | os.PathLike[str] | None, project: str, name: str | None, command: list[str] | None = None
+        cls,
+        directory: str | os.PathLike[str] | None,
+        project: str,
+        name: str | None,
+        command: list[str] | None = None,
+        run_id: str | None = None,
     ) -> RunDirectory:
         """Make the folder of a new run, hidden from Git, readable by its owner only.
 
         Raises:
             OSError: It cannot be made.
         """
-        now = time.time()
-        run_id = f"{datetime.fromtimestamp(now, timezone.utc):%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
-        parent = Path(os.path.abspath(directory or os.curdir), PARENT)
+        now, run_id = time.time(), run_id or new_run_id()
+        run = cls.of(directory, project, run_id)
+        parent = run.path.parents[1]
         info = RunInfo(
             run_id,
             project,
@@ -108,14 +126,28 @@ class RunDirectory:
             command=list(sys.argv) if command is None else command,
             host=socket.gethostname(),
             pid=os.getpid(),
+            job=job_name(),
         )
-        run = cls(parent / project / run_id)
         run.path.mkdir(mode=0o700, parents=True)
         parent.chmod(0o700)
         ignore = parent / ".gitignore"
         if not ignore.exists():
             ignore.write_text("*\n")
         run.save(info)
+        return run
+
+    @classmethod
+    def joined(
+        cls, directory: str | os.PathLike[str] | None, project: str, name: str | None, run_id: str
+    ) -> RunDirectory:
+        """Return the run directory that rank 0 has made, or on a machine that does not see it, one of its own.
+
+        Raises:
+            OSError: It cannot be made.
+        """
+        run = cls.of(directory, project, run_id)
+        with contextlib.suppress(FileExistsError):
+            return run if run.path.exists() else cls.create(directory, project, name, run_id=run_id)
         return run
 
     def update(self, change: Callable[[RunInfo], None]) -> RunInfo:
@@ -211,6 +243,31 @@ class RunDirectory:
         if lock is not None:
             lock.release()
         return lock is None
+
+    def outcome(self, info: RunInfo) -> Outcome | None:
+        """Return how the run ended, by its `run.json` and its lock; None while it is running."""
+        if self.is_live():
+            return None
+        return Outcome(info.status, info.reason) if info.status in get_args(Status) else CRASHED  # type: ignore[arg-type]
+
+
+def new_run_id() -> str:
+    """Return a run id: the time in UTC and six random hexadecimal digits."""
+    return f"{datetime.now(timezone.utc):%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
+
+
+def job_name() -> str | None:
+    """Return what a job of SLURM's, or one under `torchrun`, is called over its restarts."""
+    for variable in ("SLURM_JOB_ID", "TORCHELASTIC_RUN_ID"):
+        if os.environ.get(variable, "none") not in ("", "none"):
+            return f"{variable}={os.environ[variable]}"
+    return None
+
+
+def job_restarted() -> bool:
+    """Whether SLURM or `torchrun` says that it has started this job before."""
+    variables = ("SLURM_RESTART_COUNT", "TORCHELASTIC_RESTART_COUNT")
+    return any(os.environ.get(variable, "0") not in ("", "0") for variable in variables)
 
 
 def find_runs(directory: str | os.PathLike[str]) -> Iterator[RunDirectory]:

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from accel_track.errors import warn
 from accel_track.journal import frames
 from accel_track.journal.reader import last_seq, segments
-from accel_track.records import AnyRecord, Config, Metrics, encode, own_copy
+from accel_track.records import AnyRecord, Checkpoint, Config, Metrics, Rewind, encode, own_copy
 
 TAIL = 10_000
 """How many records are kept in memory while the disk takes none, and how many that have no portable form."""
@@ -80,6 +80,16 @@ class JournalWriter:
             return self._append(
                 Metrics(next(self._numbers), time.time(), values, step, kwargs)  # type: ignore[arg-type]  # as above
             )
+
+    def rewind(self, step: int) -> int:
+        """Append that the run goes on from an earlier step; return the record's number."""
+        with self._lock:
+            return self._append(Rewind(next(self._numbers), time.time(), {}, step))
+
+    def checkpoint(self, name: str, path: str, step: int | None, values: dict[str, Any]) -> int:
+        """Append a checkpoint, or with an empty path the end of one; return the record's number."""
+        with self._lock:
+            return self._append(Checkpoint(next(self._numbers), time.time(), values, name, path, step))
 
     def _append(self, record: AnyRecord) -> int:
         payload, portable = encode(record)

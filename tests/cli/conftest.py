@@ -23,6 +23,7 @@ class LinesTracker(GeneralTracker):
 
     name = "lines"
     requires_logging_directory = False
+    main_process_only = False
 
     def __init__(self, project: str, path: str, error: str = "", part: int = 0) -> None:
         super().__init__()

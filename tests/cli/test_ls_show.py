@@ -43,7 +43,7 @@ def test_ls_tells_a_run_that_ended_early(make: Any, invoke: Any) -> None:
     info.status = "running"
     run.save(info)
     (told,) = json.loads(invoke("ls", "--json").stdout)
-    assert told["status"] == "ended early"
+    assert told["status"] == "failed"
     assert {key: told[key] for key in ("project", "run_id", "name", "records", "path", "error")} == {
         "project": "proj",
         "run_id": run.path.name,

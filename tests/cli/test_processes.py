@@ -94,7 +94,7 @@ def test_a_killed_run_is_delivered(training: Any) -> None:
     process.send_signal(signal.SIGKILL)
     process.wait()
     listed = subprocess.run([sys.executable, "-m", "accel_track", "ls"], capture_output=True, text=True, check=True)
-    assert "ended early" in listed.stdout
+    assert "failed" in listed.stdout
     done = subprocess.run(
         [sys.executable, "-m", "accel_track", "sync", run.path], capture_output=True, text=True, check=False
     )

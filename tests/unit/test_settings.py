@@ -12,6 +12,8 @@ GIVEN = [
     ("finish_timeout", "0", 0.0, 60.0),
     ("durability", "power", "power", "process"),
     ("redact", "off", False, True),
+    ("resume", "must", "must", "auto"),
+    ("all_ranks", "1", True, False),
 ]
 
 

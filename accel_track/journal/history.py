@@ -1,0 +1,41 @@
+"""Which records still count where a run went back to an earlier step."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from accel_track.journal.reader import JournalReader, Position, segments
+from accel_track.records import AnyRecord, Metrics, Rewind
+
+_TAG = b"\xa6rewind"
+"""How the kind of such a record begins in MessagePack."""
+
+
+class History:
+    """The rewinds of one rank's journal, as they are when this is made.
+
+    Args:
+        folder: The rank's folder.
+
+    Raises:
+        JournalError: A segment is of a later version of the format.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Find the rewinds; segments without one are searched, not decoded."""
+        self.rewinds: list[Rewind] = []
+        for number, path in segments(folder):
+            if _TAG in path.read_bytes():
+                reader = JournalReader(folder, Position(number))
+                while reader.position.segment == number and (entries := reader.read(1000)):
+                    self.rewinds += [one.record for one in entries if isinstance(one.record, Rewind)]
+        self.rewinds = list({one.seq: one for one in self.rewinds}.values())
+
+    def counts(self, record: AnyRecord) -> bool:
+        """Whether a record still counts: no later rewind goes back to its step or to an earlier one."""
+        return (
+            not self.rewinds
+            or not isinstance(record, Metrics)
+            or record.step is None
+            or not any(one.seq > record.seq and one.step <= record.step for one in self.rewinds)
+        )
