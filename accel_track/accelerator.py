@@ -5,15 +5,24 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from accel_track.checkpoints import STATE
 from accel_track.configuration import ProjectConfiguration
 from accel_track.delivery.settings import Delivery, Durability, OnError, Settings
-from accel_track.errors import AccelTrackWarning
+from accel_track.errors import AccelTrackWarning, ResumeError, warn
+from accel_track.journal.directory import RunDirectory, new_run_id
+from accel_track.outcome import Outcome, Status, outcome_of
+from accel_track.reduction import Reduction, reduced
 from accel_track.registry import LogWith, select
+from accel_track.resume import NOTHING_FOUND, Mark, Resume, find_earlier, find_mark, mark_checkpoint
 from accel_track.run import Run, no_tracker
+from accel_track.sigterm import exit_on_sigterm
 from accel_track.trackers.base import GeneralTracker
 from accel_track.training import Training
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
 class Accelerator(Training):
@@ -39,8 +48,14 @@ class Accelerator(Training):
         durability: What survives once `log` returned: "process", the process's end; "power", a power cut. Default:
             "process".
         redact: Whether credentials in the configuration are replaced by "***". Default: True.
+        resume: "auto": continue the run whose state `load_state` has restored before `init_trackers`, or the one of
+            this cluster job that ended before its end. "must": likewise, and there has to be one. "never": always a
+            new run. Default: "auto".
+        all_ranks: Whether every process logs to a journal of its own, and those trackers that can run everywhere do
+            (wandb, Trackio, SwanLab), as a group. Default: False, the main process only.
 
-    Each of the last seven is, when None, taken from the variable `ACCEL_TRACK_DELIVERY`, `ACCEL_TRACK_ON_ERROR`, ….
+    Each of the last nine is, when None, taken from a variable: `ACCEL_TRACK_DELIVERY`, `ACCEL_TRACK_ON_ERROR`, ….
+    In a `with` block, the block's end is the training's, and an exception that leaves it is how it ended.
 
     Raises:
         ValueError: An unknown tracker or precision, fewer than 1 accumulation step, or no folder for a tracker that
@@ -64,15 +79,20 @@ class Accelerator(Training):
         finish_timeout: float | None = None,
         durability: Durability | None = None,
         redact: bool | None = None,
+        resume: Resume | None = None,
+        all_ranks: bool | None = None,
     ) -> None:
         """Choose devices and, under `torchrun`, join the group; check `log_with`."""
-        self._settings = Settings.of(delivery, on_error, strict, start_timeout, finish_timeout, durability, redact)
+        self._settings = Settings.of(
+            delivery, on_error, strict, start_timeout, finish_timeout, durability, redact, resume, all_ranks
+        )
         configuration = project_config or ProjectConfiguration()
         if project_dir is not None:
             configuration.set_directories(project_dir)
         self._selected = select(log_with, configuration.logging_dir)
         super().__init__(configuration, mixed_precision, gradient_accumulation_steps, cpu)
         self._run: Run | None = None
+        self._loaded: Mark | None = None
         self._warned = False
 
     @property
@@ -108,11 +128,14 @@ class Accelerator(Training):
             TypeError: `config` or `init_kwargs` is of another form.
             NotConfiguredError: A backend named in `log_with` lacks its credentials.
             UnwritableDirectoryError: The logging folder cannot be written to.
+            ResumeError: `resume="must"`, and there is no run to continue or another process is logging to it.
             Exception: A tracker could not be started; those that were are finished again.
         """
-        if not self.is_main_process:
+        if not (self.is_main_process or self._settings.all_ranks):
             return
         if self._run is None:
+            place = (new_run_id(), self._to_continue(project_name) if self.is_main_process else None)
+            run_id, resumed = self.fabric.broadcast(place) if self._settings.all_ranks else place
             self._run = Run(
                 self._selected,
                 project=project_name,
@@ -120,15 +143,79 @@ class Accelerator(Training):
                 init_kwargs=init_kwargs,
                 config=config,
                 settings=self._settings,
+                rank=self.process_index,
+                run_id=run_id,
+                resumed=resumed,
             )
+            self._undo = exit_on_sigterm(self._preempted)
         elif config is not None:
             self._run.store_configuration(config)
+
+    def _preempted(self) -> None:
+        if self._run is not None:
+            self._run.fallback = Outcome("preempted", "SIGTERM")
+
+    def _to_continue(self, project: str) -> RunDirectory | None:
+        """Return the run directory of the run to continue, or None."""
+        if self._settings.resume == "never" or self._settings.delivery == "inline":
+            return None
+        must = self._settings.resume == "must"
+        if self._loaded is not None:
+            return self._loaded.run
+        earlier = find_earlier(self.logging_dir, project, None, finished=must)
+        if earlier is None and must:
+            raise ResumeError(NOTHING_FOUND)
+        return earlier
+
+    def save_state(self, output_dir: str | os.PathLike[str] | None = None) -> str:
+        """Save everything prepared or registered, and which run it belongs to; call it on all processes.
+
+        Args:
+            output_dir: Folder; may be left out with `automatic_checkpoint_naming`.
+
+        Returns:
+            The folder.
+
+        Raises:
+            ValueError: No folder, and no automatic naming.
+            FileExistsError: The next automatic folder exists already.
+        """
+        folder = super().save_state(output_dir)
+        if self.is_main_process and self._run is not None and self._run.run_directory is not None:
+            mark_checkpoint(os.path.join(folder, STATE), self._run.run_directory, None)
+        return folder
+
+    def load_state(self, input_dir: str | os.PathLike[str] | None = None) -> str:
+        """Restore what `save_state` saved, into the same objects prepared in the same order; call it on all processes.
+
+        Called before `init_trackers`, it has that continue the run that the state was saved in.
+
+        Args:
+            input_dir: Folder; left out with `automatic_checkpoint_naming`, the newest checkpoint is taken.
+
+        Returns:
+            The folder.
+
+        Raises:
+            ValueError: No folder, and no automatic naming.
+            FileNotFoundError: There is no checkpoint there.
+        """
+        folder = super().load_state(input_dir)
+        self._loaded = find_mark(os.path.join(folder, STATE))
+        current = None if self._run is None else self._run.run_directory
+        if self._loaded is not None and current is not None and self._settings.resume != "never":
+            if self._loaded.run.path.samefile(current.path):
+                self._run.rewind(None)  # type: ignore[union-attr]
+            else:
+                warn(f"this state belongs to {self._loaded.run.path}; to continue that, load it before init_trackers.")
+        return folder
 
     def log(
         self,
         values: dict[str, Any],
         step: int | None = None,
         log_kwargs: Mapping[str, Mapping[str, Any]] | None = None,
+        reduce: Reduction | None = None,
     ) -> None:
         """Log values with all trackers.
 
@@ -136,12 +223,16 @@ class Accelerator(Training):
             values: Names to numbers, texts, tensors or arrays of one element, or dictionaries of these.
             step: Training step, 0 or more.
             log_kwargs: More arguments by tracker name for that tracker's `log`.
+            reduce: "mean", "sum" or "max" of each number over all processes is logged instead of this process's. Then
+                the call is collective: make it on all processes, with the same names in the same order.
 
         Raises:
             TypeError: `values` is no dictionary with string keys, or `step` no integer.
-            ValueError: `step` is negative.
+            ValueError: `step` is negative, or `reduce` is something else.
             Exception: A tracker's own error, with `on_error="raise"`.
         """
+        if reduce is not None:
+            values = reduced(self.fabric, values, reduce)
         if self._run is not None:  # on the main process only
             self._run.log(values, step, log_kwargs)
         elif self._selected and not self._warned and self.is_main_process:
@@ -157,15 +248,34 @@ class Accelerator(Training):
         Raises:
             ValueError: No started tracker has that name.
         """
-        if not self.is_main_process:
+        if self._run is None and not self.is_main_process:
             return no_tracker(unwrap)
         if self._run is None:
             message = f"no tracker {name!r}: call `init_trackers` first."
             raise ValueError(message)
         return self._run.get_tracker(name, unwrap)
 
-    def end_training(self) -> None:
-        """Finish the trackers. Does nothing when there are none; at interpreter exit it happens by itself."""
+    def end_training(self, status: Status | None = None) -> None:
+        """Finish the trackers. Does nothing when there are none; at interpreter exit it happens by itself.
+
+        Args:
+            status: How the training ended. Default: "finished", or in an `except` or `finally` block what the exception
+                says: "interrupted" for Ctrl-C, "preempted" for SIGTERM, else "failed".
+        """
+        self._end(None if status is None else Outcome(status))
+
+    def _end(self, outcome: Outcome | None) -> None:
         run, self._run = self._run, None
         if run is not None:
-            run.finish()
+            try:
+                run.finish(outcome)
+            finally:
+                self._undo()
+
+    def __enter__(self) -> Self:
+        """Return the accelerator, whose training ends with the block."""
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        """End the training, by the block's exception if there is one."""
+        self._end(outcome_of(error))

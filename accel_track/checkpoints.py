@@ -17,6 +17,9 @@ from accel_track.configuration import ProjectConfiguration
 if TYPE_CHECKING:
     from lightning.fabric import Fabric
 
+STATE = "state.ckpt"
+"""The file of modules, optimizers and the rest, which a checkpoint is known by."""
+
 _AUTOMATIC = re.compile(r"checkpoint_(\d+)")
 
 
@@ -31,7 +34,7 @@ def save(fabric: Fabric, folder: Path, state: Mapping[str, Any]) -> None:
         state: Modules, optimizers, objects with `state_dict`, or plain data, by name.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    fabric.save(folder / "state.ckpt", dict(state))
+    fabric.save(folder / STATE, dict(state))
     torch.save(_random_states(), folder / f"random_{fabric.global_rank}.pt")
     fabric.barrier()
 
@@ -42,10 +45,10 @@ def load(fabric: Fabric, folder: Path, state: Mapping[str, Any]) -> None:
     Raises:
         FileNotFoundError: There is no checkpoint in `folder`.
     """
-    if not (folder / "state.ckpt").exists():
+    if not (folder / STATE).exists():
         message = f"no checkpoint in {str(folder)!r}; give the folder that `save_state` returned."
         raise FileNotFoundError(message)
-    fabric.load(folder / "state.ckpt", dict(state))
+    fabric.load(folder / STATE, dict(state))
     random_states = folder / f"random_{fabric.global_rank}.pt"
     if random_states.exists():  # absent when the number of processes grew
         # Python's and NumPy's generator states are tuples and arrays that torch's restricted unpickler refuses.

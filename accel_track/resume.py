@@ -18,6 +18,12 @@ MARKS = ".accel_track.json"
 """File beside checkpoints that says which run each belongs to."""
 
 
+NOTHING_FOUND = (
+    "`resume='must'`: found no run to continue. Give the checkpoint (Trainer.fit(ckpt_path=...), or load_state before "
+    "init_trackers), or the name of the run (`version`) and the directory that it is in."
+)
+
+
 class Mark(NamedTuple):
     """Which run a checkpoint belongs to.
 

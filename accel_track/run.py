@@ -12,7 +12,7 @@ from typing import Any
 from accel_track.delivery.inline import InlineDelivery
 from accel_track.delivery.journaled import JournaledDelivery
 from accel_track.delivery.settings import Settings
-from accel_track.errors import NotStartedError, ResumeError, UnwritableDirectoryError, warn
+from accel_track.errors import NotStartedError, UnwritableDirectoryError, warn
 from accel_track.journal.directory import RunDirectory, new_run_id
 from accel_track.noop import NoOp
 from accel_track.outcome import Outcome, current_outcome, outcome_at_exit
@@ -23,10 +23,6 @@ from accel_track.values import check_config, check_log_kwargs, check_name, check
 
 _log = logging.getLogger(__name__)
 _BEGINS_ANEW = "{}: its backend run cannot be continued; a new one begins in the continued run."
-_NOTHING_TO_RESUME = (
-    "`resume='must'`: found no run to continue. Give the checkpoint (Trainer.fit(ckpt_path=...), or load_state before "
-    "init_trackers), or the name of the run (`version`) and the directory it is in."
-)
 _NOTHING: dict[str, dict[str, Any]] = {}
 
 
@@ -49,7 +45,7 @@ class Run:
 
     Raises:
         ValueError: A name cannot be used.
-        ResumeError: Another process is logging to `resumed`, or `resume="must"` and there is none.
+        ResumeError: Another process is logging to `resumed`.
         TypeError: `config` is not a dictionary, or has a key that is not a string.
         UnwritableDirectoryError: `directory` cannot be created or written to.
         NotConfiguredError: A backend named explicitly lacks its credentials.
@@ -75,16 +71,15 @@ class Run:
         """Check everything, construct the trackers, then begin the journal, store `config` and start the trackers."""
         self.settings = settings or Settings.of()
         self.earlier = None if resumed is None else resumed.load()
-        if self.earlier is None:
-            if self.settings.resume == "must" and rank == 0 and run_id is None:
-                raise ResumeError(_NOTHING_TO_RESUME)
-        else:
+        if self.earlier is not None:
             project, name = self.earlier.project, self.earlier.name
         self.rank = rank
         self.project = check_name(project, "project_name")
         self.name = None if name is None else check_name(name, "run name")
         self.run_id = (run_id or new_run_id()) if resumed is None else resumed.path.name
         self.outcome: Outcome | None = None
+        self.fallback: Outcome | None = None
+        """How the run ended if the interpreter exits and nobody has said so."""
         self.config = None if config is None else self._redacted(check_config(config))
         self.directory = directory
         self.finished = False
@@ -111,6 +106,11 @@ class Run:
             raise
         # Registered after the SDKs', hence run before theirs: a run nobody finished is finished at exit.
         atexit.register(self._finish_quietly)
+
+    @property
+    def run_directory(self) -> RunDirectory | None:
+        """The run directory; None with inline delivery."""
+        return self._delivery.directory if isinstance(self._delivery, JournaledDelivery) else None
 
     @property
     def trackers(self) -> list[GeneralTracker]:
@@ -290,7 +290,8 @@ class Run:
 
     def _finish_quietly(self) -> None:
         try:
-            self.finish(self.outcome or outcome_at_exit())
+            at_exit = outcome_at_exit()
+            self.finish(self.outcome or (at_exit if at_exit.reason else self.fallback or at_exit))
         except Exception:  # noqa: BLE001 - nobody is left to raise to
             _log.exception("accel_track: a tracker could not be finished")
 

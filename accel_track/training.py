@@ -275,11 +275,14 @@ class Training:
                 checkpoints.prune(configuration)
         return str(folder)
 
-    def load_state(self, input_dir: str | os.PathLike[str] | None = None) -> None:
+    def load_state(self, input_dir: str | os.PathLike[str] | None = None) -> str:
         """Restore what `save_state` saved, into the same objects prepared in the same order; call it on all processes.
 
         Args:
             input_dir: Folder; left out with `automatic_checkpoint_naming`, the newest checkpoint is taken.
+
+        Returns:
+            The folder.
 
         Raises:
             ValueError: No folder, and no automatic naming.
@@ -294,6 +297,7 @@ class Training:
         else:
             folder = _folder(input_dir, "input_dir")
         checkpoints.load(self.fabric, folder, self._state())
+        return str(folder)
 
     def _state(self) -> dict[str, Any]:
         kinds = {

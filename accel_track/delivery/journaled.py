@@ -205,7 +205,8 @@ class JournaledDelivery:
     def conclude(self, outcome: Outcome | None) -> None:
         """Store how the run has ended if nothing else follows; None: it is running again."""
         if self._rank == 0 and isinstance(self.journal, JournalWriter):
-            self._update(partial(_ended, outcome))
+            with contextlib.suppress(OSError, JournalError):  # as in `_update`
+                self.directory.conclude(outcome)
 
     def flush(self) -> None:
         """Wait until the trackers have stored what was logged, but not longer than 5 seconds."""
@@ -279,10 +280,6 @@ class JournaledDelivery:
 def _running_again(command: list[str], info: RunInfo) -> None:
     info.status, info.reason, info.job = "running", None, job_name()
     info.command, info.host, info.pid = command, socket.gethostname(), os.getpid()
-
-
-def _ended(outcome: Outcome | None, info: RunInfo) -> None:
-    info.status, info.reason = outcome or ("running", None)
 
 
 class _ForkedJournal:

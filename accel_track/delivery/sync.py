@@ -196,8 +196,8 @@ class Sync:
         self.outcome = self.run.outcome(self.info)
         if self.outcome is not None:
             if self.info.status == "running":
-                status, reason = self.outcome
-                self.info = self.run.update(lambda info: _end(info, status, reason))
+                self.run.conclude(self.outcome)
+                self.info = self.run.load()
             for job in jobs:
                 job.worker.outcome = self.outcome
 
@@ -307,10 +307,6 @@ def ranks_of(run: RunDirectory, name: str) -> list[int]:
     with contextlib.suppress(Exception):  # a name that nobody knows here, a plugin's error
         return ranks[:1] if tracker_class(name).main_process_only else ranks
     return ranks[:1]
-
-
-def _end(info: RunInfo, status: str, reason: str | None) -> None:
-    info.status, info.reason = status, reason
 
 
 def _forget(name: str, info: RunInfo) -> None:

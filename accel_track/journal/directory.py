@@ -163,6 +163,19 @@ class RunDirectory:
             self.save(info)
         return info
 
+    def conclude(self, outcome: Outcome | None) -> None:
+        """Store how the run ended; None: it is running.
+
+        Raises:
+            JournalError: `run.json` is damaged.
+            OSError: It cannot be written.
+        """
+
+        def change(info: RunInfo) -> None:
+            info.status, info.reason = outcome or ("running", None)
+
+        self.update(change)
+
     def save(self, info: RunInfo) -> None:
         """Write `run.json` atomically; for a run that no other process knows yet.
 

@@ -1,19 +1,29 @@
-"""A Lightning callback that tracks a Trainer without being its logger."""
+"""A Lightning callback that tracks a Trainer, with or without an AccelTrackLogger."""
 
 from __future__ import annotations
 
 import os
+import threading
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
+from torch.optim import Optimizer
 
 from accel_track.delivery.settings import Delivery, Durability, OnError
+from accel_track.delivery.worker import every
+from accel_track.environment import describe_environment
+from accel_track.errors import warn
+from accel_track.lightning.checkpoints import CheckpointUploads, LogCheckpoints
+from accel_track.lightning.follow import follow, hyperparameters, unfollow
 from accel_track.lightning.logger import AccelTrackLogger
+from accel_track.lightning.monitors import Throughput, gradient_norm, learning_rates, summarize
 from accel_track.registry import LogWith
+from accel_track.resume import Resume
+from accel_track.system import SystemMetrics
 
 
 class AccelTrackCallback(Callback):
-    """Logs a Trainer's metrics and hyperparameters with any set of trackers.
+    """Logs a Trainer's metrics, hyperparameters, checkpoints and what its machine does, with any set of trackers.
 
     The Trainer's `logger` stays what it is. Where it is (or has) an `AccelTrackLogger`, the callback's trackers join
     that logger's run and get what the logger gets; nothing is logged twice. Otherwise the callback keeps a run of its
@@ -28,13 +38,27 @@ class AccelTrackCallback(Callback):
         prefix: Put before metric names, joined by "-".
         config: More hyperparameters.
         init_kwargs: Constructor arguments by tracker name.
-        delivery: As for `AccelTrackLogger`, as are the rest; they count for a run of the callback's own.
+        delivery: As for `AccelTrackLogger`, as are the rest up to `all_ranks`; they count for a run of the callback's
+            own.
         on_error: As for `AccelTrackLogger`.
         strict: As for `AccelTrackLogger`.
         start_timeout: As for `AccelTrackLogger`.
         finish_timeout: As for `AccelTrackLogger`.
         durability: As for `AccelTrackLogger`.
         redact: As for `AccelTrackLogger`.
+        resume: As for `AccelTrackLogger`.
+        all_ranks: As for `AccelTrackLogger`.
+        log_checkpoints: False, or which of ModelCheckpoint's files to give to trackers that keep checkpoints: "best",
+            "last" or "all". Those that Lightning deletes are deleted there too, where the backend can.
+        log_learning_rate: Whether to log each optimizer's learning rates, as `lr-<optimizer>`.
+        log_gradient_norm: Whether to log the norm of all gradients before each optimizer's step, as `gradient_norm`.
+        log_throughput: Whether to log samples and batches per second and seconds per step, as `throughput/…`.
+        log_system: Whether to log the use of CPU, memory and GPUs, as `system/…`; measured in a thread.
+        system_interval: Seconds between two measurements.
+        log_summary: Whether to store the module's size and layers with the hyperparameters, as `model`.
+        log_environment: Whether to store commit, command line, packages and machine with them, as `environment`.
+
+    Learning rate, gradient norm and throughput are logged every `log_every_n_steps` of the Trainer.
     """
 
     def __init__(
@@ -53,9 +77,30 @@ class AccelTrackCallback(Callback):
         finish_timeout: float | None = None,
         durability: Durability | None = None,
         redact: bool | None = None,
+        resume: Resume | None = None,
+        all_ranks: bool | None = None,
+        *,
+        log_checkpoints: LogCheckpoints | bool = False,
+        log_learning_rate: bool = True,
+        log_gradient_norm: bool = False,
+        log_throughput: bool = True,
+        log_system: bool = True,
+        system_interval: float = 15.0,
+        log_summary: bool = True,
+        log_environment: bool = True,
     ) -> None:
-        """Check the arguments; nothing starts yet."""
+        """Check the arguments; nothing starts yet.
+
+        Raises:
+            ValueError: `log_checkpoints` or `system_interval` is something else; else as `AccelTrackLogger`.
+        """
         super().__init__()
+        if log_checkpoints not in (False, "best", "last", "all"):
+            message = f"`log_checkpoints` must be False, 'best', 'last' or 'all'; got {log_checkpoints!r}."
+            raise ValueError(message)
+        if not system_interval > 0:
+            message = f"`system_interval` must be a number of seconds above 0; got {system_interval!r}."
+            raise ValueError(message)
         self._trackers_given = log_with is not None
         self._save_dir_given = save_dir is not None
         self._own = AccelTrackLogger(
@@ -73,26 +118,74 @@ class AccelTrackCallback(Callback):
             finish_timeout,
             durability,
             redact,
+            resume,
+            all_ranks,
         )
         self.logger: AccelTrackLogger | None = None
         """The logger that holds the run: the Trainer's or the callback's own; None until a Trainer call begins."""
+        self._uploads = CheckpointUploads(log_checkpoints) if isinstance(log_checkpoints, str) else None
+        self._learning_rate = log_learning_rate
+        self._gradient_norm = log_gradient_norm
+        self._throughput = Throughput() if log_throughput else None
+        self._system_interval = system_interval if log_system else None
+        self._summary = log_summary
+        self._environment = log_environment
+        self._restored: dict[str, Any] = {}
+        self._clear()
+
+    def _clear(self) -> None:
+        self._over: threading.Event | None = None
+        self._system: dict[str, float] | None = None
+        self._norms: dict[str, Any] = {}
+
+    # -- the run ------------------------------------------------------------------------------------------------------
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Join the Trainer's AccelTrackLogger, or begin (or continue) a run and follow the Trainer's metrics."""
+        self.logger = None
         if trainer.fast_dev_run:  # type: ignore[attr-defined]  # Lightning sets it outside the class
             return
         self.logger = next((one for one in trainer.loggers if isinstance(one, AccelTrackLogger)), None)
         if self.logger is not None:
             self.logger.add(self._own, with_trackers=self._trackers_given)
-            return
+        else:
+            self._begin(trainer, pl_module)
+        if trainer.is_global_zero and self.logger is not None:
+            self._watch(self.logger)
+
+    def _begin(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if not self._save_dir_given:
             self._own._save_dir = trainer.default_root_dir  # noqa: SLF001 - known only now
         self.logger = self._own
         _ = self._own.experiment
-        _follow(trainer, self._own)
-        hyperparameters = _hyperparameters(trainer, pl_module)
-        if hyperparameters:
-            self._own.log_hyperparams(hyperparameters)
+        follow(trainer, self._own)
+        values = hyperparameters(trainer, pl_module)
+        if values:
+            self._own.log_hyperparams(values)
+
+    def _watch(self, logger: AccelTrackLogger) -> None:
+        if self._environment:
+            logger.log_hyperparams({"environment": describe_environment()})
+        if self._uploads is not None and self._uploads.saved not in logger.checkpoint_listeners:
+            logger.checkpoint_listeners.append(self._uploads.saved)
+        if self._system_interval is not None:
+            self._over, meter = threading.Event(), SystemMetrics(logger.save_dir)
+            meter.sample()  # the first has nothing to compare with
+            every(self._system_interval, lambda: setattr(self, "_system", meter.sample()), self._over)
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Store the module's size; compare the checkpoint's run with this one."""
+        if self.logger is None or not trainer.is_global_zero:
+            return
+        if self._summary:
+            self.logger.log_hyperparams({"model": summarize(pl_module)})
+        earlier, run = self._restored.get("run_id"), self.logger.open().run_id
+        if earlier is not None and earlier != run:
+            warn(
+                f"the checkpoint belongs to the run {earlier}, and this is logged to another, {run}. To continue that "
+                "run, give its `save_dir` and `version`."
+            )
+        self._restored = {}
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Stop following the Trainer and flush; the run stays open."""
@@ -103,44 +196,78 @@ class AccelTrackCallback(Callback):
         self._end_call(trainer, "failed")
 
     def _end_call(self, trainer: Trainer, status: str) -> None:
+        if self._over is not None:
+            self._over.set()
+        self._clear()
+        if self.logger is None:
+            return
+        if self._uploads is not None and trainer.is_global_zero:
+            self._uploads.end(self.logger.open())
+            self.logger.checkpoint_listeners.clear()
         if self.logger is self._own:
-            _unfollow(trainer)
+            unfollow(trainer)
             self._own.finalize(status)
 
     def finish(self) -> None:
         """End the callback's own run now; it would end at the interpreter's exit."""
         self._own.finish()
 
+    def state_dict(self) -> dict[str, Any]:
+        """Return which run the checkpoint belongs to, for Lightning to save in it."""
+        return {} if self.logger is None else self.logger.mark()
 
-def _follow(trainer: Trainer, logger: AccelTrackLogger) -> None:
-    """Hand the logger every metric that the Trainer's own loggers would get, without its being among them.
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Remember which run the checkpoint belongs to."""
+        self._restored = state_dict
 
-    Lightning has no hook for this: callbacks run before metrics are complete (the module's own `on_train_epoch_end`
-    may log after a callback's), and `logged_metrics` does not tell old values from new ones. Everything passes through
-    `_LoggerConnector.log_metrics`, which also chooses the step; it sees one more logger for as long as it runs.
-    """
-    connector = trainer._logger_connector  # noqa: SLF001
-    inner = type(connector).log_metrics
+    # -- measurements -------------------------------------------------------------------------------------------------
 
-    def log_metrics(*args: Any, **kwargs: Any) -> None:
-        loggers = trainer.loggers
-        trainer.loggers = [*loggers, logger]
-        try:
-            inner(connector, *args, **kwargs)
-        finally:
-            trainer.loggers = loggers
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        """Begin to time a step."""
+        if self._throughput is not None and self.logger is not None:
+            self._throughput.batch_started()
 
-    connector.log_metrics = log_metrics  # type: ignore[method-assign]
+    def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
+        """Take the norm of the optimizer's gradients."""
+        if self._gradient_norm and self._is_due(trainer):
+            parameters = (one for group in optimizer.param_groups for one in group["params"])
+            number = trainer.optimizers.index(optimizer) if optimizer in trainer.optimizers else 0
+            self._norms["gradient_norm" if number == 0 else f"gradient_norm-{number}"] = gradient_norm(parameters)
 
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Log what is due."""
+        if self.logger is None:
+            return
+        if self._throughput is not None:
+            self._throughput.batch_ended(batch)
+        values: dict[str, Any] = {}
+        if self._is_due(trainer):
+            values, self._norms = self._norms, {}
+            if self._learning_rate:
+                values |= learning_rates(trainer)
+            if self._throughput is not None:
+                values |= self._throughput.values()
+        self._log(trainer, values)
 
-def _unfollow(trainer: Trainer) -> None:
-    vars(trainer._logger_connector).pop("log_metrics", None)  # noqa: SLF001
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Leave the time of a validation out of the throughput."""
+        if self._throughput is not None:
+            self._throughput.pause()
 
+    def on_validation_batch_end(self, trainer: Trainer, *_: Any, **__: Any) -> None:
+        """Log what the system's meter says."""
+        self._log(trainer, {})
 
-def _hyperparameters(trainer: Trainer, module: LightningModule) -> dict[str, Any]:
-    """Return the hyperparameters that Lightning would give to a logger."""
-    datamodule = getattr(trainer, "datamodule", None)
-    sources = [one for one in (module, datamodule) if one is not None and one._log_hyperparams]  # noqa: SLF001
-    merged = {key: value for source in sources for key, value in source.hparams_initial.items()}
-    merged.pop("_class_path", None)  # LightningCLI's own
-    return merged
+    on_test_batch_end = on_predict_batch_end = on_validation_batch_end
+
+    def _is_due(self, trainer: Trainer) -> bool:
+        return self.logger is not None and trainer._logger_connector.should_update_logs  # noqa: SLF001 - as LearningRateMonitor
+
+    def _log(self, trainer: Trainer, values: dict[str, Any]) -> None:
+        if self._system is not None:
+            values, self._system = {**values, **self._system}, None
+        if values and self.logger is not None and trainer.is_global_zero:
+            step = trainer.fit_loop.epoch_loop._batches_that_stepped  # noqa: SLF001 - the step of everything else
+            self.logger.log_metrics(values, step)

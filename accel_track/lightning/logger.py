@@ -2,29 +2,51 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import multiprocessing.context
 import os
-import re
 import sys
 import time
+import weakref
 from argparse import Namespace
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
+import yaml
 from lightning.fabric.loggers.logger import _DummyExperiment
 from lightning.pytorch.loggers import Logger
 
 from accel_track.delivery.settings import Delivery, Durability, OnError, Settings
+from accel_track.errors import warn
+from accel_track.journal.directory import RunDirectory, new_run_id
+from accel_track.lightning.identity import (
+    Call,
+    Identity,
+    call_being_set_up,
+    decide,
+    mark_of,
+    next_step,
+    next_version,
+    run_name,
+)
 from accel_track.noop import NoOp
+from accel_track.outcome import FINISHED, Outcome, Status, current_outcome, outcome_of
 from accel_track.registry import LogWith, select
+from accel_track.resume import Resume, mark_checkpoint
 from accel_track.run import Run, no_tracker
 from accel_track.state import process_index
 from accel_track.trackers.base import GeneralTracker
 from accel_track.values import check_config, check_name
 
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
 _log = logging.getLogger(__name__)
 _SECONDS_BETWEEN_SAVES = 30.0
+_NOT_ENDED = Outcome("failed", "the Trainer's call did not come to its end")
+_REQUEUED = "finished"
+"""What Lightning passes to `finalize` in the signal handler with which it has SLURM start the job again."""
 
 
 class NoOpExperiment(NoOp, _DummyExperiment):  # type: ignore[misc]  # takes any key, not only an index
@@ -66,8 +88,14 @@ class AccelTrackLogger(Logger):
         durability: What survives once a value is logged: "process", the process's end; "power", a power cut. Default:
             "process".
         redact: Whether credentials in hyperparameters are replaced by "***". Default: True.
+        resume: "auto": continue the run that the checkpoint given to `fit` belongs to, or the one of this `version` or
+            cluster job that ended before its end. "must": likewise, and there has to be one. "never": always a new run.
+            Default: "auto".
+        all_ranks: Whether every process logs to a journal of its own, and those trackers that can run everywhere do
+            (wandb, Trackio, SwanLab), as a group. Default: False, rank zero only.
+        log_graph: Whether trackers that can show a module's graph (TensorBoard) get it; needs `example_input_array`.
 
-    Each of the last seven is, when None, taken from the variable `ACCEL_TRACK_DELIVERY`, `ACCEL_TRACK_ON_ERROR`, ….
+    Each of `delivery` to `all_ranks` is, when None, taken from a variable: `ACCEL_TRACK_DELIVERY`, ….
 
     Raises:
         ValueError: `name` or `version` cannot be a folder name, or `log_with` names an unknown tracker.
@@ -90,22 +118,35 @@ class AccelTrackLogger(Logger):
         finish_timeout: float | None = None,
         durability: Durability | None = None,
         redact: bool | None = None,
+        resume: Resume | None = None,
+        all_ranks: bool | None = None,
+        log_graph: bool = False,
     ) -> None:
         """Check the arguments; nothing starts yet."""
         super().__init__()
         _be_recognised()
-        self._settings = Settings.of(delivery, on_error, strict, start_timeout, finish_timeout, durability, redact)
+        self._settings = Settings.of(
+            delivery, on_error, strict, start_timeout, finish_timeout, durability, redact, resume, all_ranks
+        )
         if version is not None and not isinstance(version, int):
             check_name(version, "version")
         self._name = check_name(name, "name")
-        self._version = version
+        self._version = self._given_version = version
         self._save_dir = os.fspath(save_dir or os.curdir)
         self._prefix = prefix
         self._config = {} if config is None else check_config(config)
         self._init_kwargs = init_kwargs
         self._selected = select(log_with, self._save_dir)
         self._run: Run | None = None
+        self._run_id = new_run_id()
+        self._resumed: str | None = None
+        self._step: int | None = None
+        self._fit_ended = False
+        self._log_graph = log_graph
+        self._trainer: weakref.ReferenceType[Any] | None = None
         self._saved_at = 0.0
+        self.checkpoint_listeners: list[Callable[[Run, Any], None]] = []
+        """Called on rank zero with the run and the ModelCheckpoint after it has saved."""
 
     # -- where things are ---------------------------------------------------------------------------------------------
 
@@ -118,18 +159,13 @@ class AccelTrackLogger(Logger):
     def version(self) -> int | str:
         """The run's version; the next free number is looked up once."""
         if self._version is None:
-            taken = [
-                int(match[1])
-                for path in Path(self._save_dir, self._name).glob("version_*")
-                if (match := re.fullmatch(r"version_(\d+)", path.name))
-            ]
-            self._version = max(taken, default=-1) + 1
+            self._version = next_version(self._save_dir, self._name)
         return self._version
 
     @property
     def run_name(self) -> str:
         """The version as a folder and run name: itself if a string, else `version_<number>`."""
-        return self.version if isinstance(self.version, str) else f"version_{self.version}"
+        return run_name(self.version)
 
     @property
     def save_dir(self) -> str:
@@ -156,20 +192,63 @@ class AccelTrackLogger(Logger):
         """
         if self._run is None:
             try:
-                self._run = Run(
-                    self._selected,
-                    project=self.name,
-                    name=self.run_name,
-                    directory=self.save_dir,
-                    init_kwargs=self._init_kwargs,
-                    config=self._config or None,
-                    argument="save_dir",
-                    settings=self._settings,
-                )
+                self._run = self._begin()
             except AttributeError as error:
                 message = f"a tracker could not be started: {error}"
                 raise RuntimeError(message) from error
         return self._run
+
+    def _begin(self) -> Run:
+        if self._trainer is None:  # else all ranks have agreed
+            self._agree(self._decide(None))
+        run = Run(
+            self._selected,
+            project=self.name,
+            name=self.run_name,
+            directory=self.save_dir,
+            init_kwargs=self._init_kwargs,
+            config=self._config or None,
+            argument="save_dir",
+            settings=self._settings,
+            rank=process_index(),
+            run_id=self._run_id,
+            resumed=None if self._resumed is None else RunDirectory(self._resumed),
+            step=self._step,
+        )
+        if "://" not in self.save_dir:
+            with contextlib.suppress(OSError):  # all that it is for is that the next run has another number
+                os.makedirs(self.log_dir, exist_ok=True)
+        return run
+
+    def _decide(self, checkpoint: str | os.PathLike[str] | None) -> Identity:
+        return decide(self._settings, self._save_dir, self._name, self._version, self._run_id, checkpoint)
+
+    def _agree(self, identity: Identity) -> None:
+        self._version, self._run_id, self._resumed, self._step = identity
+
+    def _set_up(self, call: Call) -> None:
+        """Prepare for a Trainer call; Lightning calls this on all ranks, so that they can agree on who the run is."""
+        trainer, fitting = call.trainer, call.trainer.state.fn == "fit"
+        self._trainer = weakref.ref(trainer)
+        checkpoint = call.checkpoint if fitting else None
+        mine = None
+        if process_index() == 0 and self._run is None:
+            mine = self._decide(checkpoint)
+        identity = trainer.strategy.broadcast(mine)
+        if identity is not None:
+            self._agree(identity)
+        elif fitting and self._run is not None:
+            self._fit_again(self._run, checkpoint)
+        for callback in trainer.callbacks:
+            if hasattr(callback, "parser") and hasattr(callback, "overwrite") and self._resumed is not None:
+                callback.overwrite = True  # Lightning's command line refuses to save the continued run's options again
+
+    def _fit_again(self, run: Run, checkpoint: str | os.PathLike[str] | None) -> None:
+        self._fit_ended = False
+        run.conclude(None)
+        mark = mark_of(checkpoint)
+        if mark is not None and run.run_directory is not None and mark.run.path.samefile(run.run_directory.path):
+            run.rewind(mark.step)
 
     def add(self, other: AccelTrackLogger, *, with_trackers: bool = True) -> None:
         """Have the configuration and the trackers of another logger, which has no run itself, take part in this run.
@@ -180,7 +259,7 @@ class AccelTrackLogger(Logger):
             other: The logger.
             with_trackers: False to leave its trackers out.
         """
-        if process_index() == 0:
+        if self._runs_here():
             run = self.open()
             if with_trackers:
                 present = {tracker.name for tracker in run.trackers}
@@ -196,23 +275,29 @@ class AccelTrackLogger(Logger):
         An object on which everything does nothing off rank zero, with `delivery="none"`, and while the backend cannot
         be reached.
         """
-        if process_index() != 0:
+        call = call_being_set_up()
+        if call is not None:
+            self._set_up(call)
+        if not self._runs_here():
             return NoOpExperiment()
         run = self.open()
+        if call is not None:
+            run.fallback = _NOT_ENDED
+            self._log_options(run, call.trainer)
         native = run.native(run.trackers[0]) if run.trackers else None
         return NoOpExperiment() if native is None else native
 
     @property
     def experiments(self) -> dict[str, Any]:
         """The native objects of all trackers whose backend could be reached, by name; empty off rank zero."""
-        run = self.open() if process_index() == 0 else None
+        run = self.open() if self._runs_here() else None
         found = {} if run is None else {tracker.name: run.native(tracker) for tracker in run.trackers}
         return {name: native for name, native in found.items() if native is not None}
 
     @property
     def trackers(self) -> list[GeneralTracker]:
         """The started trackers; empty off rank zero."""
-        return list(self.open().trackers) if process_index() == 0 else []
+        return list(self.open().trackers) if self._runs_here() else []
 
     def get_tracker(self, name: str, unwrap: bool = False) -> Any:
         """Return the tracker of that name, or with `unwrap` its SDK's own object.
@@ -222,7 +307,17 @@ class AccelTrackLogger(Logger):
         Raises:
             ValueError: No tracker has that name.
         """
-        return self.open().get_tracker(name, unwrap) if process_index() == 0 else no_tracker(unwrap)
+        return self.open().get_tracker(name, unwrap) if self._runs_here() else no_tracker(unwrap)
+
+    def _runs_here(self) -> bool:
+        return process_index() == 0 or self._settings.all_ranks
+
+    def _log_options(self, run: Run, trainer: Any) -> None:
+        """Store what Lightning's command line was given, which it keeps in a callback."""
+        for callback in trainer.callbacks:
+            if hasattr(callback, "parser") and hasattr(callback, "save_to_log_dir"):
+                options = yaml.safe_load(callback.parser.dump(callback.config, skip_none=False))
+                run.store_configuration({"options": options})
 
     # -- what Lightning calls -----------------------------------------------------------------------------------------
 
@@ -233,20 +328,68 @@ class AccelTrackLogger(Logger):
             metrics: Names to values; not changed (Lightning shares the dictionary between loggers).
             step: Training step, or None. A fractional one, as the mean of a logged "step" may be, is cut to an int.
         """
-        if process_index() == 0:
+        if self._runs_here():
             named = {f"{self._prefix}-{key}": value for key, value in metrics.items()} if self._prefix else metrics
             self.open().log(named, int(step) if isinstance(step, float) else step)
 
-    def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
+    def log_hyperparams(
+        self,
+        params: dict[str, Any] | Namespace,
+        metrics: Mapping[str, Any] | float | None = None,
+        step: int | None = None,
+    ) -> None:
         """Store hyperparameters; those stored already are not stored again.
 
         Args:
             params: A dictionary, namespace, dataclass or OmegaConf node, possibly nested.
-            *args: Accepted for Lightning's signature, and ignored.
-            **kwargs: Accepted for Lightning's signature, and ignored.
+            metrics: Values that belong to the hyperparameters, or one, which is called "hp_metric". TensorBoard's
+                HParams tab shows them beside each other.
+            step: Training step of the metrics. Default: 0.
         """
         if process_index() == 0:
             self.open().store_configuration(params)
+            if metrics is not None:
+                self.log_metrics(metrics if isinstance(metrics, Mapping) else {"hp_metric": metrics}, step or 0)
+
+    def log_graph(self, model: Any, input_array: Any = None) -> None:
+        """Give the module's graph to the trackers that can show it, if `log_graph=True`; it is traced on this thread.
+
+        Args:
+            model: A LightningModule.
+            input_array: What its `forward` takes. Default: `model.example_input_array`.
+        """
+        if not self._log_graph or process_index() != 0:
+            return
+        inputs = getattr(model, "example_input_array", None) if input_array is None else input_array
+        if inputs is None:
+            warn("log_graph: the module has no `example_input_array`, so its graph cannot be logged.")
+            return
+        for tracker in self.trackers:
+            self.get_tracker(tracker.name).log_graph(model, inputs)
+
+    def mark(self) -> dict[str, Any]:
+        """Return which run a checkpoint belongs to that is saved now: `run` (path), `run_id` and `step`; or nothing."""
+        run = self._run
+        if run is None or run.run_directory is None:
+            return {}
+        trainer = None if self._trainer is None else self._trainer()
+        step = None if trainer is None else next_step(trainer)
+        return {"run": os.fspath(run.run_directory.path.absolute()), "run_id": run.run_id, "step": step}
+
+    def after_save_checkpoint(self, checkpoint_callback: Any) -> None:
+        """Note beside the checkpoint which run it belongs to, so that a `fit` from it continues the run.
+
+        Args:
+            checkpoint_callback: The ModelCheckpoint that has saved, or a weak proxy of it.
+        """
+        run = self._run
+        if run is None or process_index() != 0:
+            return
+        saved = getattr(checkpoint_callback, "_last_checkpoint_saved", "") or checkpoint_callback.last_model_path
+        if saved and run.run_directory is not None:
+            mark_checkpoint(saved, run.run_directory, self.mark()["step"])
+        for listener in self.checkpoint_listeners:
+            listener(run, checkpoint_callback)
 
     def save(self) -> None:
         """Flush inline trackers, at most every 30 seconds: Lightning calls this after every `log_metrics`."""
@@ -257,25 +400,80 @@ class AccelTrackLogger(Logger):
                 self._run.flush()
 
     def finalize(self, status: str) -> None:
-        """Flush the trackers at the end of a `fit`, `validate`, `test` or `predict`; the run stays open.
+        """Flush the trackers at the end of a `fit`, `validate`, `test` or `predict`, and note how it ended.
 
-        Errors are logged, not raised: raised here they would hide the error that ended the training.
+        The run stays open, but in a process that Lightning has launched for this call, where it ends; the next call's
+        process continues it. Errors are logged, not raised: raised here they would hide the one that ended the
+        training.
 
         Args:
             status: Lightning's word for how the call ended.
         """
-        if self._run is not None:
-            try:
-                self._run.flush()
-            except Exception:  # noqa: BLE001 - reported, see above
-                _log.exception("AccelTrackLogger: flushing after %r failed", status)
+        try:
+            self._finalize(status)
+        except Exception:  # noqa: BLE001 - reported, see above
+            _log.exception("AccelTrackLogger: flushing after %r failed", status)
 
-    def finish(self) -> None:
-        """End the run now; it would end at the interpreter's exit. The next use starts another run."""
-        run, self._run = self._run, None
-        if run is not None:
+    def _finalize(self, status: str) -> None:
+        outcome, run = self._outcome(status), self._run
+        if run is None:
+            self._note_for_launched(outcome)
+            return
+        trainer = None if self._trainer is None else self._trainer()
+        fitting = trainer is None or trainer.state.fn == "fit"
+        if fitting or not self._fit_ended:  # a test that fails does not make a failure of a fit that did not
+            self._fit_ended = fitting
+            run.conclude(outcome)
+        if multiprocessing.parent_process() is not None and status != _REQUEUED:
+            self._run = None
             run.finish()
+        else:
+            run.flush()
+
+    def _outcome(self, status: str) -> Outcome:
+        if status == "success":
+            return FINISHED
+        if status == _REQUEUED:
+            return Outcome("preempted", "SLURM is to start the job again")
+        outcome = current_outcome()
+        return Outcome("failed") if outcome == FINISHED else outcome
+
+    def _note_for_launched(self, outcome: Outcome) -> None:
+        """Store how a call ended that ran in processes launched by Lightning, whose errors only this one sees."""
+        directory = RunDirectory.of(self._save_dir, self._name, self._run_id)
+        if process_index() == 0 and outcome != FINISHED and (directory.path / "run.json").is_file():
+            directory.conclude(outcome)
+
+    def finish(self, status: Status | None = None) -> None:
+        """End the run now; it would end at the interpreter's exit. The next use starts another run.
+
+        Args:
+            status: How it ended. Default: as Lightning said, else by the exception that is being handled.
+        """
+        run, self._run = self._run, None
+        self._run_id, self._version, self._resumed, self._step = new_run_id(), self._given_version, None, None
+        self._trainer, self._fit_ended = None, False
+        if run is not None:
+            run.finish(None if status is None else Outcome(status))
+
+    def __enter__(self) -> Self:
+        """Return the logger, whose run ends with the block."""
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        """End the run, by the block's exception if there is one."""
+        outcome = outcome_of(error)
+        self.finish(None if outcome == FINISHED else outcome.status)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave the run behind, which lives in this process, and take the version along, decided now."""
-        return {**self.__dict__, "_version": self.version, "_run": None}
+        """Leave the run behind, which lives in this process, and take the version along, decided now.
+
+        A copy for a process that Lightning launches is the same run; any other is a run of its own.
+        """
+        launched = multiprocessing.context.get_spawning_popen() is not None
+        if launched and self._run is not None:
+            self._run.finish(FINISHED)
+            self._run = None
+        run_id = self._run_id if launched else new_run_id()
+        own = {"_version": self.version, "_run_id": run_id, "_run": None, "_trainer": None, "_resumed": None}
+        return {**self.__dict__, **own, "_step": None, "checkpoint_listeners": []}

@@ -1,5 +1,6 @@
 """AccelTrackCallback under a real Trainer: without a logger, beside other loggers, and with an AccelTrackLogger."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,15 @@ from torch.utils.data import DataLoader
 from accel_track import AccelTrackCallback, AccelTrackLogger
 from accel_track.testing import RecordingTracker
 from tests.lightning.models import Tiny, batches, trainer
+
+callback_of = partial(
+    AccelTrackCallback,
+    log_learning_rate=False,
+    log_throughput=False,
+    log_system=False,
+    log_summary=False,
+    log_environment=False,
+)
 
 
 class Other(RecordingTracker):
@@ -43,7 +53,7 @@ def test_it_logs_exactly_what_a_logger_would() -> None:
     with_logger, model = trainer(logger), Tiny()
     with_logger.fit(model, batches(), batches())
     with_logger.test(model, batches(), verbose=False)
-    callback = AccelTrackCallback(through_callback)
+    callback = callback_of(through_callback)
     fitted(False, callback)
 
     def essential(tracker: RecordingTracker) -> list[Any]:
@@ -57,7 +67,7 @@ def test_it_logs_exactly_what_a_logger_would() -> None:
 
 
 def test_the_logger_slot_stays_as_it_was(tmp_path: Path) -> None:
-    callback = AccelTrackCallback()
+    callback = callback_of()
     without = fitted(False, callback, default_root_dir=tmp_path / "root")
     assert (without.logger, without.loggers) == (None, [])
     assert Path(without.log_dir) == tmp_path / "root"
@@ -65,7 +75,7 @@ def test_the_logger_slot_stays_as_it_was(tmp_path: Path) -> None:
     callback.finish()
 
     tracker = RecordingTracker()
-    callback = AccelTrackCallback(tracker)
+    callback = callback_of(tracker)
     beside = fitted(CSVLogger("csv"), callback)
     assert [type(one) for one in beside.loggers] == [CSVLogger]
     assert len([call for call in tracker.calls if call[0] == "log"]) == 7
@@ -76,7 +86,7 @@ def test_the_logger_slot_stays_as_it_was(tmp_path: Path) -> None:
 def test_it_joins_an_accel_track_logger_and_never_logs_twice() -> None:
     first, second = RecordingTracker(), Other()
     logger = AccelTrackLogger(first)
-    callback = AccelTrackCallback([second, first], config={"note": "from the callback"})
+    callback = callback_of([second, first], config={"note": "from the callback"})
     fitted(logger, callback)
     assert callback.logger is logger
     for tracker in (first, second):
@@ -90,7 +100,7 @@ def test_it_joins_an_accel_track_logger_and_never_logs_twice() -> None:
 def test_without_trackers_of_its_own_it_only_joins() -> None:
     tracker = RecordingTracker()
     logger = AccelTrackLogger(tracker)
-    callback = AccelTrackCallback(config={"note": "still there"})
+    callback = callback_of(config={"note": "still there"})
     fitted(logger, callback)
     assert [one.name for one in logger.trackers] == ["recording"]
     assert ("config", {"note": "still there"}) in tracker.calls
@@ -99,7 +109,7 @@ def test_without_trackers_of_its_own_it_only_joins() -> None:
 
 def test_hyperparameters_of_module_and_data_module() -> None:
     tracker = RecordingTracker()
-    callback = AccelTrackCallback(tracker, config={"seed": 1})
+    callback = callback_of(tracker, config={"seed": 1})
     trainer(False, callbacks=[callback]).fit(Tiny(), datamodule=Data())
     assert [call[1] for call in tracker.calls if call[0] == "config"] == [
         {"seed": 1},
@@ -110,7 +120,7 @@ def test_hyperparameters_of_module_and_data_module() -> None:
 
 def test_a_failing_fit_stops_following_the_trainer() -> None:
     tracker = RecordingTracker()
-    callback = AccelTrackCallback(tracker)
+    callback = callback_of(tracker)
     with_callback = trainer(False, callbacks=[callback])
     with pytest.raises(ValueError, match="planned failure"):
         with_callback.fit(Tiny(fail_at=4), batches())
@@ -123,13 +133,13 @@ def test_a_failing_fit_stops_following_the_trainer() -> None:
 
 def test_fast_dev_run_is_not_tracked() -> None:
     tracker = RecordingTracker()
-    trainer(False, callbacks=[AccelTrackCallback(tracker)], fast_dev_run=True).fit(Tiny(), batches())
+    trainer(False, callbacks=[callback_of(tracker)], fast_dev_run=True).fit(Tiny(), batches())
     assert tracker.calls == []
 
 
 def test_one_callback_for_two_trainers_is_one_run() -> None:
     tracker = RecordingTracker()
-    callback = AccelTrackCallback(tracker)
+    callback = callback_of(tracker)
     fitted(False, callback)
     fitted(False, callback)
     assert [call[0] for call in tracker.calls].count("start") == 1
@@ -139,6 +149,6 @@ def test_one_callback_for_two_trainers_is_one_run() -> None:
 
 def test_bad_arguments() -> None:
     with pytest.raises(ValueError, match="`log_with` names the unknown tracker 'nope'"):
-        AccelTrackCallback("nope")
+        callback_of("nope")
     with pytest.raises(ValueError, match="`name` is used as a folder name"):
-        AccelTrackCallback(name="../up")
+        callback_of(name="../up")

@@ -1,0 +1,172 @@
+"""Which run a logger logs to: a new one, or one that it continues."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from pathlib import Path
+from types import FrameType
+from typing import Any, NamedTuple
+
+import torch
+
+from accel_track.delivery.settings import Settings
+from accel_track.errors import ResumeError, warn
+from accel_track.journal.directory import RunDirectory
+from accel_track.resume import NOTHING_FOUND, Mark, find_earlier, find_mark
+
+_VERSION = re.compile(r"version_(\d+)")
+
+
+class Identity(NamedTuple):
+    """What all ranks have to agree on.
+
+    Attributes:
+        version: Number or name of the run.
+        run_id: Name of the run directory.
+        resumed: Path of the run directory to continue, or None for a new run.
+        step: The step that a continued run logs next, or None if that is not known.
+    """
+
+    version: int | str
+    run_id: str
+    resumed: str | None = None
+    step: int | None = None
+
+
+def decide(
+    settings: Settings,
+    directory: str,
+    project: str,
+    version: int | str | None,
+    run_id: str,
+    checkpoint: str | os.PathLike[str] | None,
+) -> Identity:
+    """Return who the run is, as `resume` wants it.
+
+    Continued is, in this order: the run of this id, which another process of this program has begun; the run that the
+    checkpoint belongs to; the run of this version, or of this cluster job, that ended before its end.
+
+    Args:
+        settings: How to deliver.
+        directory: The logging directory.
+        project: Name of the project.
+        version: What the user gave, or None.
+        run_id: Id of the logger.
+        checkpoint: The checkpoint that a `fit` goes on from, or None.
+
+    Raises:
+        ResumeError: `resume="must"` and there is none, or another process is logging to it.
+    """
+    if settings.delivery != "inline":
+        own = RunDirectory.of(directory, project, run_id)
+        if (own.path / "run.json").is_file():
+            return _continued(Mark(own, None))
+        if settings.resume != "never":
+            mark = mark_of(checkpoint)
+            if mark is None:
+                name = None if version is None else run_name(version)
+                earlier = find_earlier(directory, project, name, finished=settings.resume == "must")
+                mark = None if earlier is None else Mark(earlier, None)
+            if mark is not None and _is_free(mark.run, must=settings.resume == "must"):
+                return _continued(mark)
+        if settings.resume == "must":
+            raise ResumeError(NOTHING_FOUND)
+    return Identity(next_version(directory, project) if version is None else version, run_id)
+
+
+def _is_free(run: RunDirectory, *, must: bool) -> bool:
+    if not run.is_live():
+        return True
+    if must:
+        message = f"{run.path} cannot be continued: another process is logging to it; end that one first."
+        raise ResumeError(message)
+    warn(f"{run.path} is not continued, since another process is logging to it; a new run begins.")
+    return False
+
+
+def _continued(mark: Mark) -> Identity:
+    info = mark.run.load()
+    name = info.name or info.run_id
+    match = _VERSION.fullmatch(name)
+    return Identity(int(match[1]) if match else name, info.run_id, os.fspath(mark.run.path), mark.step)
+
+
+def run_name(version: int | str) -> str:
+    """Return a version as the name of a run and of its folder: itself if a text, else `version_<number>`."""
+    return version if isinstance(version, str) else f"version_{version}"
+
+
+def next_version(directory: str, project: str) -> int:
+    """Return the next free number in a project's folder."""
+    folders = Path(directory, project).glob("version_*")
+    taken = [int(match[1]) for path in folders if (match := _VERSION.fullmatch(path.name))]
+    return max(taken, default=-1) + 1
+
+
+def mark_of(checkpoint: str | os.PathLike[str] | None) -> Mark | None:
+    """Return which run a checkpoint belongs to, by the file beside it or by what AccelTrackCallback saved in it."""
+    if checkpoint is None:
+        return None
+    return find_mark(checkpoint) or _mark_inside(checkpoint)
+
+
+def _mark_inside(checkpoint: str | os.PathLike[str]) -> Mark | None:
+    if not os.path.isfile(checkpoint):
+        return None
+    try:  # tensors stay on disk; no object is built but what a checkpoint of plain values needs
+        content = torch.load(checkpoint, map_location="cpu", mmap=True, weights_only=True)
+        states = content["callbacks"]
+        state = next(one for key, one in states.items() if str(key).startswith("AccelTrackCallback") and one)
+        run, step = RunDirectory(state["run"]), state["step"]
+    except Exception:  # noqa: BLE001 - objects that are refused, another format, no such callback: nothing is known
+        return None
+    return Mark(run, step) if (run.path / "run.json").is_file() else None
+
+
+class Call(NamedTuple):
+    """A Trainer call that is being set up.
+
+    Attributes:
+        trainer: The Trainer.
+        checkpoint: What it goes on from, or None.
+    """
+
+    trainer: Any
+    checkpoint: str | os.PathLike[str] | None
+
+
+def call_being_set_up() -> Call | None:
+    """Return the Trainer call whose setup asks for the logger's `experiment`; None where somebody else asks.
+
+    Lightning (2.5 to 2.6, `pytorch/trainer/call.py`) touches `experiment` on all ranks in `_call_setup_hook`, which
+    `Trainer._run(model, ckpt_path)` calls, and calls the `setup` of callbacks there. Nothing else tells a logger in
+    time which checkpoint the call goes on from: callbacks are restored, and `Trainer.ckpt_path` is set, when folders
+    are chosen already. So the callers are looked at. Where they are others, no checkpoint is known, and all else works.
+    """
+    frame: FrameType | None = sys._getframe(2)  # noqa: SLF001 - who asks for `experiment`, or a callback's caller
+    for _ in range(3):
+        if frame is None or frame.f_code.co_name == "_call_setup_hook":
+            break
+        frame = frame.f_back
+    run = None if frame is None else frame.f_back
+    if frame is None or run is None or run.f_code.co_name != "_run":
+        return None
+    trainer = frame.f_locals.get("trainer")
+    return None if trainer is None else Call(trainer, run.f_locals.get("ckpt_path"))
+
+
+def next_step(trainer: Any) -> int | None:
+    """Return the step that a Trainer logs next if it is continued from a checkpoint saved now, or None if unknown.
+
+    The number of batches that ended in an optimizer step, which Lightning's loop counts at the very end of a batch:
+    later than callbacks may save.
+    """
+    try:
+        loop = trainer.fit_loop.epoch_loop
+        batch = loop.batch_progress.current
+        in_batch = trainer.validating or batch.completed < batch.processed
+        return int(loop._batches_that_stepped) + (in_batch and not loop._should_accumulate())  # noqa: SLF001
+    except AttributeError:
+        return None
