@@ -108,6 +108,11 @@ class Run:
         atexit.register(self._finish_quietly)
 
     @property
+    def starts(self) -> int:
+        """How often a process has begun to log to the run, this one included."""
+        return 1 if self.earlier is None else self.earlier.starts + 1
+
+    @property
     def run_directory(self) -> RunDirectory | None:
         """The run directory; None with inline delivery."""
         return self._delivery.directory if isinstance(self._delivery, JournaledDelivery) else None

@@ -118,9 +118,10 @@ def as_mapping(value: Any) -> Any:
         return vars(value)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
-    omegaconf = sys.modules.get("omegaconf")
-    if omegaconf is not None and omegaconf.OmegaConf.is_config(value):
-        return omegaconf.OmegaConf.to_container(value, resolve=True)
+    # Another thread may be importing it at this moment.
+    omegaconf = getattr(sys.modules.get("omegaconf"), "OmegaConf", None)
+    if omegaconf is not None and omegaconf.is_config(value):
+        return omegaconf.to_container(value, resolve=True)
     return value
 
 

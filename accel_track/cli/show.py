@@ -32,6 +32,10 @@ if TYPE_CHECKING:
     from accel_track.cli._state import TrackerState
 
 
+_LONGEST = 200
+"""How many characters of a hyperparameter are shown; `--json` has all."""
+
+
 @dataclass
 class _Content:
     """What the journals of a run hold, in short."""
@@ -142,6 +146,8 @@ def _print(
     states: dict[str, TrackerState],
     content: _Content,
 ) -> None:
+    from accel_track.values import flat_config
+
     out = console()
     identity = {
         "run": info.run_id,
@@ -161,7 +167,7 @@ def _print(
     if content.damaged:
         say(f"damaged  {content.damaged} bytes of the journal; see `accel-track verify {run.path}`")
     if content.config:
-        config = ((name, json.dumps(jsonable(value), ensure_ascii=False)) for name, value in content.config.items())
+        config = ((name, _short(value)) for name, value in flat_config(content.config).items())
         out.print(table("hyperparameters", ("name", "value"), config))
     if content.last:
         values = ((name, shown(last["value"]), _text(last["step"])) for name, last in sorted(content.last.items()))
@@ -182,6 +188,11 @@ def _row(name: str, one: TrackerState, url: str) -> tuple[object, ...]:
     dropped = ", ".join(f"{count} {value}" for value, count in sorted(one.dropped.items())) or 0
     waiting = "" if one.lag is None else f"{one.lag:.0f} s"
     return name, one.delivered, one.pending, one.refused, dropped, one.retried, f"{one.damaged} B", waiting, url
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(jsonable(value), ensure_ascii=False)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
 
 
 def _text(value: object) -> str:

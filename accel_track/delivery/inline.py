@@ -32,6 +32,7 @@ class InlineDelivery:
         """Start trackers, or join those that somebody started already, and give them the configuration so far."""
         for tracker in trackers:
             if not tracker.started:
+                tracker.forget()
                 try:
                     tracker.start()
                 except Exception as error:

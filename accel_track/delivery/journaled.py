@@ -278,7 +278,7 @@ class JournaledDelivery:
 
 
 def _running_again(command: list[str], info: RunInfo) -> None:
-    info.status, info.reason, info.job = "running", None, job_name()
+    info.status, info.reason, info.job, info.starts = "running", None, job_name(), info.starts + 1
     info.command, info.host, info.pid = command, socket.gethostname(), os.getpid()
 
 

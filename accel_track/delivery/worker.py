@@ -181,6 +181,7 @@ class Worker:
 
     def _begin(self) -> bool:
         if not self._joined:
+            self.tracker.forget()
             try:
                 self._call(self.tracker.start)
             except (DeadlineReachedError, _ForkedError):

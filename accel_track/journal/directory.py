@@ -63,6 +63,7 @@ class RunInfo(msgspec.Struct):
         host: Name of the machine.
         pid: Number of the process.
         version: Version of the format of the run directory.
+        starts: How often a process has begun to log to it.
     """
 
     run_id: str
@@ -78,6 +79,7 @@ class RunInfo(msgspec.Struct):
     host: str = ""
     pid: int = 0
     version: int = _VERSION
+    starts: int = 1
 
 
 class _Version(msgspec.Struct):

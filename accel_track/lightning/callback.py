@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from functools import partial
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
@@ -56,7 +57,8 @@ class AccelTrackCallback(Callback):
         log_system: Whether to log the use of CPU, memory and GPUs, as `system/…`; measured in a thread.
         system_interval: Seconds between two measurements.
         log_summary: Whether to store the module's size and layers with the hyperparameters, as `model`.
-        log_environment: Whether to store commit, command line, packages and machine with them, as `environment`.
+        log_environment: Whether to store commit, command line, packages and machine with them, as `environment`, and
+            those of a continued run as `environment_2`, ….
 
     Learning rate, gradient norm and throughput are logged every `log_every_n_steps` of the Trainer.
     """
@@ -165,13 +167,19 @@ class AccelTrackCallback(Callback):
 
     def _watch(self, logger: AccelTrackLogger) -> None:
         if self._environment:
-            logger.log_hyperparams({"environment": describe_environment()})
+            starts = logger.open().starts
+            name = "environment" if starts == 1 else f"environment_{starts}"
+            logger.log_hyperparams({name: describe_environment(redact=logger.open().settings.redact)})
         if self._uploads is not None and self._uploads.saved not in logger.checkpoint_listeners:
             logger.checkpoint_listeners.append(self._uploads.saved)
         if self._system_interval is not None:
             self._over, meter = threading.Event(), SystemMetrics(logger.save_dir)
-            meter.sample()  # the first has nothing to compare with
-            every(self._system_interval, lambda: setattr(self, "_system", meter.sample()), self._over)
+            every(self._system_interval, partial(self._measure, meter, self._over), self._over)
+
+    def _measure(self, meter: SystemMetrics, over: threading.Event) -> None:
+        values = meter.sample()
+        if not over.is_set():
+            self._system = values
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Store the module's size; compare the checkpoint's run with this one."""
@@ -199,6 +207,9 @@ class AccelTrackCallback(Callback):
         if self._over is not None:
             self._over.set()
         self._clear()
+        if self._throughput is not None:
+            self._throughput.pause()
+            self._throughput.values()
         if self.logger is None:
             return
         if self._uploads is not None and trainer.is_global_zero:

@@ -141,7 +141,7 @@ class AccelTrackLogger(Logger):
         self._run_id = new_run_id()
         self._resumed: str | None = None
         self._step: int | None = None
-        self._fit_ended = False
+        self._fit_ended = self._in_call = False
         self._log_graph = log_graph
         self._trainer: weakref.ReferenceType[Any] | None = None
         self._saved_at = 0.0
@@ -275,8 +275,9 @@ class AccelTrackLogger(Logger):
         An object on which everything does nothing off rank zero, with `delivery="none"`, and while the backend cannot
         be reached.
         """
-        call = call_being_set_up()
+        call = None if self._in_call else call_being_set_up()
         if call is not None:
+            self._in_call = True
             self._set_up(call)
         if not self._runs_here():
             return NoOpExperiment()
@@ -409,6 +410,7 @@ class AccelTrackLogger(Logger):
         Args:
             status: Lightning's word for how the call ended.
         """
+        self._in_call = status == _REQUEUED
         try:
             self._finalize(status)
         except Exception:  # noqa: BLE001 - reported, see above
@@ -475,5 +477,12 @@ class AccelTrackLogger(Logger):
             self._run.finish(FINISHED)
             self._run = None
         run_id = self._run_id if launched else new_run_id()
-        own = {"_version": self.version, "_run_id": run_id, "_run": None, "_trainer": None, "_resumed": None}
+        own = {
+            "_version": self.version,
+            "_run_id": run_id,
+            "_run": None,
+            "_trainer": None,
+            "_resumed": None,
+            "_in_call": False,
+        }
         return {**self.__dict__, **own, "_step": None, "checkpoint_listeners": []}

@@ -37,6 +37,18 @@ class RecordingTracker(GeneralTracker):
         """Remember the call."""
         self.calls.append(("log", values, step, kwargs))
 
+    def rewind(self, step: int) -> None:
+        """Remember the call."""
+        self.calls.append(("rewind", step))
+
+    def log_checkpoint(self, name: str, path: str, step: int | None, values: dict[str, Any]) -> None:
+        """Remember the call."""
+        self.calls.append(("checkpoint", name, path, step, values))
+
+    def delete_checkpoint(self, name: str) -> None:
+        """Remember the call."""
+        self.calls.append(("delete", name))
+
     def flush(self) -> None:
         """Remember the call."""
         self.calls.append(("flush",))

@@ -1,4 +1,4 @@
-"""Find the place of an MLflow run: database, artifacts, experiment and parent; tell what may pass."""
+"""Find, create, continue and end an MLflow run; tell what may pass."""
 
 from __future__ import annotations
 
@@ -10,9 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from accel_track.errors import warn
+from accel_track.outcome import Outcome
 
 _ATTEMPT = "accel_track.start"
 """Tag by which a run is found whose creation was not answered."""
+
+_STATUS_TAG, _REASON_TAG = "accel_track.status", "accel_track.reason"
+_STATUS = {"finished": "FINISHED", "failed": "FAILED", "interrupted": "KILLED", "preempted": "KILLED"}
+
+TIMEOUT = "MLFLOW_HTTP_REQUEST_TIMEOUT"
+SECONDS = "10"
 
 # Error codes of MLflow's (`mlflow.protos.databricks_pb2`).
 _PASSING = ("TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED", "RESOURCE_EXHAUSTED", "DEADLINE_EXCEEDED", "ABORTED")
@@ -22,7 +29,7 @@ _FAILED = "INTERNAL_ERROR"
 def wait_less() -> None:
     """Make MLflow give up on a server after seconds, unless the environment says otherwise; its default is minutes."""
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+    os.environ.setdefault(TIMEOUT, SECONDS)
 
 
 def may_pass(error: BaseException) -> bool:
@@ -52,6 +59,30 @@ def created_run(
     if repeated and (found := client.search_runs([experiment], f"tags.`{_ATTEMPT}` = '{attempt}'")):
         return found[0]
     return client.create_run(experiment, tags=resolve_tags({**tags, _ATTEMPT: attempt}), run_name=name)
+
+
+def continued_run(client: Any, run_id: str, name: str | None, tags: Mapping[str, str]) -> Any:
+    """Return a run that is RUNNING again, with these tags and without those that told how it had ended."""
+    client.update_run(run_id, status="RUNNING", name=name)
+    _tag(client, run_id, tags)
+    run = client.get_run(run_id)
+    for key in {_STATUS_TAG, _REASON_TAG} & set(run.data.tags):
+        client.delete_tag(run_id, key)
+    return run
+
+
+def end_run(client: Any, run_id: str, outcome: Outcome) -> None:
+    """Set a run's final status, after tags with what MLflow's few words cannot tell."""
+    if outcome.status != "finished":
+        reason = {_REASON_TAG: outcome.reason} if outcome.reason else {}
+        _tag(client, run_id, {_STATUS_TAG: outcome.status, **reason})
+    client.set_terminated(run_id, _STATUS[outcome.status])
+
+
+def _tag(client: Any, run_id: str, tags: Mapping[str, str]) -> None:
+    from mlflow.entities import RunTag
+
+    client.log_batch(run_id, tags=[RunTag(*tag) for tag in tags.items()], synchronous=True)
 
 
 def local_database(directory: str | os.PathLike[str] | None) -> tuple[str, str | None]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
+from accel_track.trackers._aim_artifacts import delete_checkpoint, store_checkpoint, without_artifacts
 from accel_track.trackers.base import on_main_process
 from accel_track.trackers.names import hashed_name
 from accel_track.trackers.sdk import SDKTracker
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from typing_extensions import Self
+
+    from accel_track.outcome import Outcome
 
 # Aim encodes integers in 64 bits, and reads an empty name back as a number, which makes the run unreadable.
 _INT64 = 2**63
@@ -27,7 +30,12 @@ class AimTracker(SDKTracker):
     be logged as they are. Names of nested dictionaries are joined with "/"; hyperparameters keep their nesting, in
     `run["hparams"]`. Integers beyond 64 bits are stored as floating-point metrics and as text hyperparameters. A second
     value at the same step replaces the first, so one delivered again changes nothing; values without a step are counted
-    on from the last.
+    on from the last. After `rewind`, an old value stays until its step is logged again.
+
+    Aim knows ended runs and no status: a run that ended well is reported as such to `aim-watcher`, and how another one
+    ended is a message of the run. Checkpoints are artifacts named `checkpoints/<name>/…`, with what is known of them in
+    `run["checkpoints"]`. Where the run has no `artifacts_uri`, it is the folder `aim_artifacts` beside the repository.
+    On S3 they are not deleted, for that is not tested.
 
     Aim's capture of the terminal is off unless `capture_terminal_logs=True`: it replaces `sys.stdout.write`, and where
     another SDK wraps `sys.stdout` too, as Comet does, every later `print` ends in a RecursionError. System metrics are
@@ -46,6 +54,7 @@ class AimTracker(SDKTracker):
     requires_logging_directory = True
     sdk = "aim"
     install = "aim>=3.29"
+    keeps_status = True
 
     def __init__(self, run_name: str | None, logging_dir: str | os.PathLike[str] = ".", **kwargs: Any) -> None:
         """Keep the arguments for `start`."""
@@ -105,6 +114,25 @@ class AimTracker(SDKTracker):
             self.drop(key, value, str(error))
 
     @on_main_process
+    def log_checkpoint(self, name: str, path: str, step: int | None, values: dict[str, Any]) -> None:
+        """Store a checkpoint's files as artifacts, and its step and values in `run["checkpoints"]`."""
+        if reason := without_artifacts(self.tracker):
+            self.drop("checkpoint", path, reason)
+            return
+        store_checkpoint(self.tracker, name, path)
+        self._describe({name: _encodable({"step": step, **storable(values)})})
+
+    @on_main_process
+    def delete_checkpoint(self, name: str) -> None:
+        """Delete the artifacts of a checkpoint, unless they are on S3."""
+        if delete_checkpoint(self.tracker, name):
+            self._describe({name: None})
+
+    def _describe(self, news: Mapping[str, Any]) -> None:
+        known = {**self.tracker.get("checkpoints", {}), **news}
+        self.tracker["checkpoints"] = {name: about for name, about in known.items() if about is not None}
+
+    @on_main_process
     def log_images(
         self,
         values: dict[str, Any],
@@ -137,10 +165,23 @@ class AimTracker(SDKTracker):
 
     @on_main_process
     def finish(self) -> None:
-        """Close the run and release its files."""
+        """Say how the run ended, close it, and release its files."""
         if self.native is not None:
             run, self.native = self.native, None
-            run.close()
+            try:
+                _report(run, self.outcome)
+            finally:
+                run.close()
+
+
+def _report(run: Any, outcome: Outcome) -> None:
+    message = f"{outcome.status}: {outcome.reason}" if outcome.reason else outcome.status
+    if outcome.status == "finished":
+        run.report_successful_finish()
+    elif outcome.status == "failed":
+        run.log_error(message)
+    else:
+        run.log_warning(message)
 
 
 def _is_native(value: Any) -> bool:

@@ -72,6 +72,9 @@ class GeneralTracker:
     """Whether what was logged before `flush` survives the end of the process. If not, records count as delivered from
     `finish` on, and all are delivered again where a process ends before it."""
 
+    keeps_status: ClassVar[bool] = False
+    """Whether the backend knows how a run ended, so that `finish` is worth calling for that alone."""
+
     wraps_terminal: ClassVar[bool] = False
     """Whether the SDK captures the terminal's output from `start` to `finish`: such trackers are finished
     last-started-first, so that each puts back what it found."""
@@ -111,6 +114,11 @@ class GeneralTracker:
         """How many values of each name the backend could not take."""
         counter: Counter[str] = self.__dict__.setdefault("_dropped", Counter())
         return counter
+
+    def forget(self) -> None:
+        """Forget what an earlier run of this object has left; called before `start`."""
+        self.dropped.clear()
+        self.outcome = FINISHED
 
     def start(self) -> None:
         """Import the SDK and open the run. Called by a front door, on the main process, before anything is logged."""
@@ -167,6 +175,14 @@ class GeneralTracker:
             values: What is known about it: JSON values by name, such as `monitor`, `score`, `best`, `last`.
         """
         self.drop("checkpoint", path, "it keeps no checkpoints")
+
+    def log_graph(self, model: Any, inputs: Any) -> None:
+        """Store a module's graph, called on the thread that trains; the default does nothing.
+
+        Args:
+            model: A `torch.nn.Module`.
+            inputs: What its `forward` takes.
+        """
 
     def delete_checkpoint(self, name: str) -> None:
         """Delete a checkpoint stored before, which the program itself has deleted; the default leaves it."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from accel_track.errors import NotConfiguredError
@@ -17,6 +18,7 @@ from accel_track.trackers._clearml_process import (
     tune,
     variable,
 )
+from accel_track.trackers._clearml_task import close, delete_artifact, open_again
 from accel_track.trackers.base import on_main_process
 from accel_track.trackers.names import hashed_name
 from accel_track.trackers.sdk import SDKTracker
@@ -37,6 +39,10 @@ class ClearMLTracker(SDKTracker):
     split at their last "/". Numbers without a step become single values. NaN and ±inf are dropped, since ClearML would
     store 0; texts are dropped. Hyperparameters are in the section "General", nested ones joined with "/".
 
+    A run ends as completed, failed, or, if it was interrupted or preempted, stopped, with the reason; a session of the
+    offline mode has user properties with it. Where a run goes on from an earlier step, the values of before stay beside
+    the new ones, since ClearML deletes no values. Checkpoints are artifacts, folders as archives.
+
     Args:
         run_name: Name of the project.
         **kwargs: Passed to `Task.init`. Other than there, each start makes a new task (`reuse_last_task_id=False`), and
@@ -48,6 +54,7 @@ class ClearMLTracker(SDKTracker):
     requires_logging_directory = False
     sdk = "clearml"
     install = "clearml>=2.1"
+    keeps_status = True
     wraps_terminal = True
 
     def __init__(self, run_name: str | None = None, **kwargs: Any) -> None:
@@ -102,6 +109,9 @@ class ClearMLTracker(SDKTracker):
                 raise NotConfiguredError(message) from error
             if (continued is True or isinstance(continued, str)) and not variable("SET_ITERATION_OFFSET"):
                 task.set_initial_iteration(0)  # else ClearML adds the last iteration to every step
+            if continued is not None and continued is not False:  # 0 continues, too
+                open_again(task)
+        self._owners = {}
         self.native = task
 
     @on_main_process
@@ -169,6 +179,20 @@ class ClearMLTracker(SDKTracker):
         self.tracker.get_logger().report_table(table_name, table_name, step or 0, [names, *cells], **kwargs)
 
     @on_main_process
+    def log_checkpoint(self, name: str, path: str, step: int | None, values: dict[str, Any]) -> None:
+        """Upload a checkpoint as an artifact, and wait for that; step and values are its metadata."""
+        metadata = flat_config({**({} if step is None else {"step": step}), **values})
+        delete_artifact(self.tracker, name)  # ClearML itself would leave a file of another name in its storage
+        if not self.tracker.upload_artifact(name, Path(path), metadata=metadata, wait_on_upload=True):
+            message = f"clearml: the checkpoint {name!r} was not uploaded; see ClearML's own message."
+            raise RuntimeError(message)
+
+    @on_main_process
+    def delete_checkpoint(self, name: str) -> None:
+        """Delete a checkpoint, its file too."""
+        delete_artifact(self.tracker, name)
+
+    @on_main_process
     def flush(self) -> None:
         """Wait until everything is sent or, offline, written."""
         # The first wait may end with a batch that was on its way before the call; what is left is in the next one.
@@ -187,16 +211,14 @@ class ClearMLTracker(SDKTracker):
 
     @on_main_process
     def finish(self) -> None:
-        """Close the task, unless the process had it before."""
+        """Close the task and say how it ended, unless the process had it before."""
         if self.native is not None:
             try:
                 self.flush()  # `close` does not wait for values where `sys.exit` was called, even if that was caught
             finally:
                 task, self.native = self.native, None
             if self._close_at_end:
-                with signal_handlers_kept():
-                    task.close()
-                forget_closed_task()
+                close(task, self.outcome)
 
 
 def _title_and_series(name: str) -> tuple[str, str]:

@@ -9,6 +9,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from accel_track.media import without_single_channel
+from accel_track.trackers._checkpoint_files import checkpoint_files
 from accel_track.trackers.base import on_main_process
 from accel_track.trackers.names import hashed_name
 from accel_track.trackers.sdk import SDKTracker, setting, unreachable
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 _FALSE = {"0", "f", "false", "n", "no", "off"}
 _TRUE = {"1", "t", "true", "y", "yes", "on"}
 _NAME_LENGTH = 100
+_STATUS = "status"
 
 # What `Experiment.log_image` does to arrays only; it ignores these for PIL images.
 _ARRAY_OPTIONS = {"image_scale", "image_shape", "image_colormap", "image_minmax"}
@@ -44,6 +46,12 @@ class CometMLTracker(SDKTracker):
     its summary at the end (`display_summary_level`) are off unless an `experiment_config` is passed or Comet's own
     variables (COMET_AUTO_LOG_METRICS, COMET_DISPLAY_SUMMARY_LEVEL) turn them on.
 
+    The status, with the reason, is the "Other" field `status`. An experiment that did not finish also gets Comet's
+    error report, online as crashed; `comet upload` sends an archive's report without that mark. Rewinding keeps the
+    values there are: what is logged again follows them, with the same steps. A checkpoint is a model of its name,
+    whose files the SDK copies and the service is asked to replace; an archive holds all of them in order. Models of
+    checkpoints that the program deletes stay.
+
     Args:
         run_name: Name of Comet's project.
         **kwargs: Passed to `comet_ml.start`, e.g. `workspace`, `online`, `experiment_key`, `experiment_config`.
@@ -53,6 +61,7 @@ class CometMLTracker(SDKTracker):
     requires_logging_directory = False
     sdk = "comet_ml"
     install = "comet-ml>=3.58"
+    keeps_status = True
     wraps_terminal = True
 
     def __init__(self, run_name: str, **kwargs: Any) -> None:
@@ -120,6 +129,8 @@ class CometMLTracker(SDKTracker):
         # Offline, everything is in a folder for temporary files until the archive is made at the end.
         self.durable_flush = not isinstance(experiment, comet_ml.OfflineExperiment)
         self.native = experiment
+        if "experiment_key" in kwargs:  # perhaps of an experiment that has ended
+            experiment.log_other(_STATUS, "running")
 
     def _options(self, comet_ml: Any) -> Any:
         """Return the user's ExperimentConfig, or the default one, completed with what the front door derived."""
@@ -180,6 +191,17 @@ class CometMLTracker(SDKTracker):
                 self.drop(name, image, "Comet could not convert the image, see its error above")
 
     @on_main_process
+    def log_checkpoint(self, name: str, path: str, step: int | None, values: dict[str, Any]) -> None:
+        """Log the checkpoint as a model; `values` and the step are the metadata of each file."""
+        experiment = self.tracker
+        for file, stored_name in checkpoint_files(name, path):
+            stored = experiment.log_model(
+                name, file, file_name=stored_name, overwrite=True, metadata={**values, "step": step}
+            )
+            if stored is None and experiment.alive:
+                self.drop("checkpoint", path, "Comet could not take the file, see its error above")
+
+    @on_main_process
     def flush(self) -> None:
         """Wait until what was logged is sent, or on disk when offline."""
         self.tracker.flush()
@@ -201,9 +223,14 @@ class CometMLTracker(SDKTracker):
 
     @on_main_process
     def finish(self) -> None:
-        """End the experiment: send what is left, or write the archive when offline."""
+        """End the experiment with its status: send what is left, or write the archive when offline."""
         if self.native is not None:
             experiment, self.native = self.native, None
+            status, reason = self.outcome
+            message = f"{status}: {reason}" if reason else status
+            experiment.log_other(_STATUS, message)
+            if status != "finished":  # the SDK offers this to its own hook for exceptions only
+                experiment._report_experiment_error(message, has_crashed=True)  # noqa: SLF001
             experiment.end()
 
 

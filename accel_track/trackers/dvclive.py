@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from accel_track.trackers._dvclive_files import (
+    cut_tables,
+    delete_artifact,
+    mend_summary,
+    store_artifact,
+    stored_artifacts,
+    summary,
+)
 from accel_track.trackers.base import on_main_process
 from accel_track.trackers.names import hashed_name, safe_name
 from accel_track.trackers.sdk import SDKTracker
@@ -16,6 +25,7 @@ if TYPE_CHECKING:
 
 # A metric's name becomes a path; these are the characters that some file system does not take.
 _NOT_IN_PATHS = r'[<>:"\\|?*\x00-\x1f\x7f\ud800-\udfff]'
+_ARTIFACT = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_-]*[A-Za-z0-9])?")
 _NAME_LENGTH = 200
 
 
@@ -28,6 +38,11 @@ class DVCLiveTracker(SDKTracker):
 
     In a Git repository, DVCLive runs `dvc init` where that was not done and saves a DVC experiment at the end, as it
     does without this package (`save_dvc_exp=False` turns the latter off).
+
+    DVCLive knows no status of a run. Where a run goes on from an earlier step, the rows of its tables from that step on
+    are removed. Checkpoints are copied into the folder's `artifacts` and added to DVC as models, which takes a DVC
+    repository around the folder; elsewhere they are counted as dropped. DVC's cache keeps those replaced or deleted
+    until `dvc gc`.
 
     Args:
         run_name: Name of the run, for people; it reaches DVC as `exp_name`, which only a front door sets.
@@ -73,7 +88,20 @@ class DVCLiveTracker(SDKTracker):
     def start(self) -> None:
         """Open the `Live`, or use the one given."""
         if not self.started:
-            self.native = self.live or self.import_sdk().Live(**self.init_kwargs)
+            self._names = {}
+            self.native = self.live or self._open()
+
+    def _open(self) -> Any:
+        sdk = self.import_sdk()
+        if not (self.init_kwargs.get("resume") or os.environ.get("DVCLIVE_RESUME")):
+            return sdk.Live(**self.init_kwargs)
+        mend_summary(Path(self.init_kwargs.get("dir", "dvclive")))
+        live = sdk.Live(**self.init_kwargs)
+        live.step = live.summary.get("step", -1) + 1  # DVCLive counts on from 0 as if nothing were there
+        live._artifacts = stored_artifacts(live)  # noqa: SLF001 - else DVCLive removes them from `dvc.yaml`
+        if self.init_kwargs.get("exp_name"):
+            live._exp_name = self.init_kwargs["exp_name"]  # noqa: SLF001 - taken by this run itself, if it ended before
+        return live
 
     @on_main_process
     def store_init_configuration(self, values: dict[str, Any]) -> None:
@@ -116,12 +144,38 @@ class DVCLiveTracker(SDKTracker):
         return name
 
     @on_main_process
+    def rewind(self, step: int) -> None:
+        """Remove the values of a step and later ones."""
+        live, folder = self.tracker, Path(self.tracker.dir)
+        cut_tables(folder, step)
+        live.summary = summary(folder)
+        live.step = live.summary.get("step", 0)
+        live.make_summary()
+        live.step = step
+
+    @on_main_process
+    def log_checkpoint(self, name: str, path: str, step: int | None, values: dict[str, Any]) -> None:
+        """Copy a checkpoint and add it to DVC; step and values are with it in `dvc.yaml`."""
+        metadata = {**({} if step is None else {"step": step}), **values}
+        if (problem := store_artifact(self.tracker, _artifact_name(name), Path(path), metadata)) is not None:
+            self.drop("checkpoint", path, problem)
+
+    @on_main_process
+    def delete_checkpoint(self, name: str) -> None:
+        """Delete a checkpoint's copy and its entry in `dvc.yaml`."""
+        delete_artifact(self.tracker, _artifact_name(name))
+
+    @on_main_process
     def flush(self) -> None:
         """Bring `metrics.json`, `dvc.yaml`, the report and DVC Studio up to date."""
-        self.tracker.sync()
+        live, coming = self.tracker, self.tracker.step
+        # As `Live.end` does it: what is stored is the step of the last values, from which a resumed run counts on.
+        live.step = live.summary.get("step", coming)
+        live.sync()
+        live.step = coming
 
     def identity(self) -> dict[str, Any]:
-        """Return the folder and the place of `dvc.yaml`, from any working directory."""
+        """Return the folder and the place of `dvc.yaml`, from any working directory, and the experiment's name."""
         if self.native is None:
             return {}
         file = self.native.dvc_file if self.init_kwargs.get("dvcyaml", True) else None
@@ -129,6 +183,7 @@ class DVCLiveTracker(SDKTracker):
             "dir": os.path.abspath(self.native.dir),
             "dvcyaml": None if file is None else os.path.abspath(file),
             "resume": True,
+            "exp_name": self.native._exp_name,  # noqa: SLF001
         }
 
     @on_main_process
@@ -137,6 +192,12 @@ class DVCLiveTracker(SDKTracker):
         if self.native is not None:
             live, self.native = self.native, None
             live.end()
+
+
+def _artifact_name(name: str) -> str:
+    if _ARTIFACT.fullmatch(name) and len(name) <= _NAME_LENGTH:
+        return name
+    return hashed_name(re.sub(r"[^A-Za-z0-9]+", "-", name).lstrip("-") or "checkpoint", name, _NAME_LENGTH)
 
 
 def _numbered(place: Path, *, resume: bool) -> Path:

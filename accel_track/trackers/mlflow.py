@@ -12,10 +12,13 @@ from typing import TYPE_CHECKING, Any
 from accel_track.errors import warn
 from accel_track.records import Metrics
 from accel_track.redaction import without_user_info
+from accel_track.trackers._mlflow_artifacts import remove_checkpoint, store_checkpoint
 from accel_track.trackers._mlflow_metrics import Call, metrics_of, mlflow_name
 from accel_track.trackers._mlflow_run import (
     active_run_id,
+    continued_run,
     created_run,
+    end_run,
     experiment_id,
     local_database,
     may_pass,
@@ -42,10 +45,13 @@ class MLflowTracker(SDKTracker):
     Hyperparameters become params: nested ones joined with "/", long ones cut at MLflow's limit. Calls are synchronous,
     also where `MLFLOW_ENABLE_ASYNC_LOGGING` is set: that queue loses records without an error when the server fails.
 
+    A run ends as FINISHED, FAILED or, when interrupted or preempted, KILLED; the tags `accel_track.status` and
+    `accel_track.reason` tell more. Checkpoints are in the artifact folder `checkpoints/<name>`.
+
     Metrics have the time of the call that logged them. MLflow ignores a metric whose name, time, step and value it has
-    already, so delivering a record again changes nothing. `start` sets MLFLOW_HTTP_REQUEST_MAX_RETRIES to 1 and
-    MLFLOW_HTTP_REQUEST_TIMEOUT to 10 (seconds) where the environment does not: by default, one call to a server that is
-    down blocks for minutes.
+    already, so delivering a record again changes nothing. It deletes none: after `rewind`, a step has its old and its
+    new value. `start` sets MLFLOW_HTTP_REQUEST_MAX_RETRIES to 1 and MLFLOW_HTTP_REQUEST_TIMEOUT to 10 (seconds; 600 for
+    checkpoints) where the environment does not: by default, one call to a server that is down blocks for minutes.
 
     The variables MLFLOW_EXPERIMENT_NAME, MLFLOW_RUN_ID, MLFLOW_TAGS and MLFLOW_NESTED_RUN win over the arguments.
     Without `tracking_uri`, `mlflow.set_tracking_uri` and MLFLOW_TRACKING_URI, the run is in the SQLite file `mlflow.db`
@@ -68,6 +74,7 @@ class MLflowTracker(SDKTracker):
     sdk = "mlflow"
     install = "mlflow>=3.17"
     batch_size = 1000
+    keeps_status = True
 
     def __init__(
         self,
@@ -122,9 +129,7 @@ class MLflowTracker(SDKTracker):
         client = mlflow.MlflowClient(uri)
         tags = self.tags | ({"mlflow.note.content": self.description} if self.description else {})
         if self._continued:
-            client.update_run(self._continued, status="RUNNING", name=self.run_name)
-            client.log_batch(self._continued, tags=[mlflow.entities.RunTag(*tag) for tag in tags.items()])
-            run = client.get_run(self._continued)
+            run = continued_run(client, self._continued, self.run_name, tags)
         else:
             if self.nested_run and (parent_id := active_run_id() or self._parent_id):
                 tags["mlflow.parentRunId"] = parent_id
@@ -132,6 +137,7 @@ class MLflowTracker(SDKTracker):
             repeated, self._attempt = self._attempt is not None, self._attempt or uuid.uuid4().hex
             run = created_run(client, experiment, self.run_name, tags, self._attempt, repeated=repeated)
         self._attempt = None
+        self.clipped.clear()
         self.run_id, self._params = run.info.run_id, dict(run.data.params)
         self.client, self.native = client, run
 
@@ -216,6 +222,16 @@ class MLflowTracker(SDKTracker):
         run_id = self.tracker.info.run_id
         self.client.log_artifacts(run_id, os.fspath(local_dir), artifact_path)
 
+    @on_main_process
+    def log_checkpoint(self, name: str, path: str, step: int | None, values: dict[str, Any]) -> None:
+        """Store a checkpoint in the artifact folder `checkpoints/<name>`, its step and values in `accel_track.json`."""
+        store_checkpoint(self.client, self.tracker.info, name, path, {"step": step, **values})
+
+    @on_main_process
+    def delete_checkpoint(self, name: str) -> None:
+        """Delete the artifact folder of a checkpoint."""
+        remove_checkpoint(self.client, self.tracker.info, name)
+
     def is_transient(self, error: BaseException) -> bool:
         """Say so also of a locked database, and of what a server answers when it is overloaded or fails itself."""
         return super().is_transient(error) or may_pass(error)
@@ -236,10 +252,10 @@ class MLflowTracker(SDKTracker):
 
     @on_main_process
     def finish(self) -> None:
-        """Set this run, and no other, to FINISHED; after a failure that may pass it can be called again."""
+        """Set the final status of this run and no other; after a failure that may pass it can be called again."""
         if self.native is not None:
             try:
-                self.client.set_terminated(self.native.info.run_id)
+                end_run(self.client, self.native.info.run_id, self.outcome)
             except Exception as error:
                 if not self.is_transient(error):
                     self.native = None

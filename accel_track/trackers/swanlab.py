@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import re
 import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
+from accel_track.errors import warn
 from accel_track.media import without_single_channel
+from accel_track.trackers._swanlab_files import delete_copies, earlier_configuration, own_copies
+from accel_track.trackers._swanlab_values import kind_of, stored_name
 from accel_track.trackers.base import on_main_process
-from accel_track.trackers.names import hashed_name
 from accel_track.trackers.sdk import SDKTracker, unreachable
 from accel_track.values import is_number, leaves, storable
 
@@ -19,7 +22,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-_NAME_LENGTH = 512
+_STATES = {"finished": "success", "failed": "crashed", "interrupted": "aborted", "preempted": "aborted"}
 
 
 class SwanLabTracker(SDKTracker):
@@ -28,6 +31,12 @@ class SwanLabTracker(SDKTracker):
     SwanLab allows one run at a time in a process: a second tracker's `start` raises SwanLab's RuntimeError, and
     `reinit=True` ends the first run instead. For each name it keeps the first value of a step, and one kind of value
     (numbers, texts, images, …); others are counted as dropped. So are `None` and arrays, which it does not take.
+
+    The status is "success", "crashed" for failed, or "aborted" for interrupted and preempted, with the reason. A run
+    that is continued sends its configuration as a whole, so that of its earlier folders, where they are, is added.
+    Rewinding warns that SwanLab keeps its first value of a step. Checkpoints are copied into the run's folder and
+    saved as files `checkpoints/<name>/…` with what is known about them in `checkpoints/<name>.json`; deleting one
+    deletes the copies, but nothing that was uploaded.
 
     Args:
         run_name: Name of the project: letters, digits and `_-+.`; a front door replaces others by "-".
@@ -39,6 +48,7 @@ class SwanLabTracker(SDKTracker):
     main_process_only = False
     sdk = "swanlab"
     install = "swanlab>=0.10"
+    keeps_status = True
     wraps_terminal = True
     durable_flush = False  # the SDK keeps rows in memory, and has no flush
 
@@ -90,7 +100,12 @@ class SwanLabTracker(SDKTracker):
         swanlab = self.import_sdk()
         self.check_configured()
         self._series, self._newest = {}, {}
-        self.native = swanlab.init(**{"project": self.run_name, **self.init_kwargs})
+        run = self.native = swanlab.init(**{"project": self.run_name, **self.init_kwargs})
+        if threading.current_thread() is not threading.main_thread() and sys.excepthook == run._handle_except:  # noqa: SLF001
+            # It ends the run as soon as the main thread fails, while a worker still has records to deliver.
+            sys.excepthook = run._sys_origin_excepthook  # noqa: SLF001
+        if "id" in self.init_kwargs and (config := earlier_configuration(run)):
+            run.config.update(config)
 
     @on_main_process
     def store_init_configuration(self, values: dict[str, Any]) -> None:
@@ -104,7 +119,7 @@ class SwanLabTracker(SDKTracker):
         run = self.tracker
         accepted: dict[str, Any] = {}
         for key, value in leaves(values):
-            name, kind = _stored_name(key), _kind(value)
+            name, kind = stored_name(key), kind_of(value)
             if kind is None:
                 self.drop(key, value)
             elif self._is_free(key, value, name, kind, step):
@@ -150,6 +165,29 @@ class SwanLabTracker(SDKTracker):
 
         self.log({key: [wrapped(one) for one in found] for key, found in self.images_of(values, keep=image)}, step=step)
 
+    @on_main_process
+    def rewind(self, step: int) -> None:
+        """Warn that SwanLab keeps what it has; the values that this process logs are still counted if it refuses them.
+
+        Args:
+            step: The next step that will be logged.
+        """
+        warn(f"{self.name}: it keeps the first value of a step, so what it has from step {step} on is not replaced.")
+
+    @on_main_process
+    def log_checkpoint(self, name: str, path: str, step: int | None, values: dict[str, Any]) -> None:
+        """Copy the files into the run's folder, as `swanlab.save` only links them, and save them."""
+        run = self.tracker
+        for file in own_copies(run, name, path, {**values, "step": step}):
+            if not run.save(glob.escape(file), base_path=run.dir / "files", policy="now"):
+                self.drop("checkpoint", path, "SwanLab could not save the file, see its error above")
+
+    @on_main_process
+    def delete_checkpoint(self, name: str) -> None:
+        """Delete the copies in the run's folders, unless they may still be waiting for their upload."""
+        if self.tracker.mode != "online":
+            delete_copies(self.tracker, name)
+
     def is_transient(self, error: BaseException) -> bool:
         """Say so also of the error that SwanLab raises for a wrong key and for an unreachable server, if it is that."""
         if type(error).__name__ == "AuthenticationError":
@@ -157,8 +195,11 @@ class SwanLabTracker(SDKTracker):
         return super().is_transient(error)
 
     def identity(self) -> dict[str, Any]:
-        """Return the run's id; offline, another process adds a folder of the same id."""
-        return {} if self.native is None else {"id": self.native.id, "resume": "allow"}
+        """Return the run's id and the name that SwanLab chose; offline, another process adds a folder of that id."""
+        if self.native is None:
+            return {}
+        named = not {"name", "experiment_name"}.isdisjoint(self.init_kwargs)
+        return {"id": self.native.id, "resume": "allow", **({} if named else {"name": self.native.name})}
 
     def page(self) -> str | None:
         """Page of the run; None offline."""
@@ -167,16 +208,23 @@ class SwanLabTracker(SDKTracker):
         except ValueError:  # SwanLab's way to say that there is none
             return None
 
+    @classmethod
+    def grouped(cls, group: str, rank: int) -> dict[str, Any]:
+        """Put the runs of all ranks into one group."""
+        return {"group": group}
+
     @on_main_process
     def finish(self) -> None:
-        """End the run; online, this waits for the upload."""
+        """End the run with its status and the reason; online, this waits for the upload."""
         if self.native is not None:
             run, self.native = self.native, None
             if threading.current_thread() is not threading.main_thread():
                 # Else `finish` fails at its end: it restores the SIGINT handler, which only the main thread may do.
                 run._is_main_thread = False  # noqa: SLF001
             if run.alive:
-                run.finish()
+                status, reason = self.outcome
+                error = f"{status}: {reason}" if reason else status
+                run.finish(state=_STATES[status], error=None if status == "finished" else error)
 
 
 def _settings(init_kwargs: Mapping[str, Any]) -> Any:
@@ -189,26 +237,3 @@ def _settings(init_kwargs: Mapping[str, Any]) -> Any:
         if more is not None:
             settings.merge_settings(more)
     return settings
-
-
-def _stored_name(name: str) -> str:
-    """Return the name as SwanLab takes it: it cuts others itself, so that two become one, or leaves them out."""
-    safe = re.sub(r"[\x00-\x1f\x7f]", "_", name).strip(" ./")
-    safe = re.sub(r"^(__swanlab__\.)+", "", safe)  # the prefix of SwanLab's own metrics
-    return name if safe == name and 0 < len(name) <= _NAME_LENGTH else hashed_name(safe, name, _NAME_LENGTH)
-
-
-def _kind(value: Any) -> str | None:
-    """Return what SwanLab stores a value as, or None if it would refuse it."""
-    if is_number(value):
-        return "number"
-    if isinstance(value, str):
-        return "Text"
-    if isinstance(value, list):
-        kinds = {_kind(item) if not isinstance(item, (int, float, str)) else None for item in value}
-        return kinds.pop() if len(kinds) == 1 else None
-    for cls in type(value).__mro__:
-        package = cls.__module__.partition(".")[0]
-        if package in ("swanlab", "pyecharts"):
-            return "ECharts" if package == "pyecharts" else type(value).__name__
-    return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,9 @@ class TensorBoardTracker(SDKTracker):
     Numbers become scalars and strings text; the names of nested dictionaries are joined with "/". Hyperparameters go to
     the HParams tab and to `hparams.yml` in the same directory. All of it is in one event file per start, which
     TensorBoard follows live without flags. Values have the time of the call that logged them.
+
+    After `rewind`, TensorBoard hides values of that step and later ones, as with `SummaryWriter(purge_step=)`; its fast
+    loader hides those of a name once the name has a new value. Event files hold neither a status nor checkpoints.
 
     Args:
         run_name: Folder of the run below `logging_dir`.
@@ -61,16 +65,21 @@ class TensorBoardTracker(SDKTracker):
         self.import_sdk()
         from torch.utils.tensorboard import SummaryWriter
 
+        self._session_pending = False
+        self.config, self._has_session = {}, False
         if self.resume:
             self.config, self._has_session = _stored(Path(self.logging_dir))
+            _outlast(Path(self.logging_dir))
         self.native = SummaryWriter(self.logging_dir, **self.init_kwargs)
 
     @on_main_process
     def store_init_configuration(self, values: dict[str, Any]) -> None:
         """Write `hparams.yml`, and the HParams tab's session with the next values; later calls add to earlier ones."""
         self.config.update(storable(values))
-        with open(os.path.join(self.logging_dir, "hparams.yml"), "w", encoding="utf-8") as file:
+        place = os.path.join(self.logging_dir, "hparams.yml")
+        with open(f"{place}.new", "w", encoding="utf-8") as file:
             yaml.safe_dump(self.config, file, sort_keys=False, allow_unicode=True)
+        os.replace(f"{place}.new", place)  # a process that is killed leaves no half of it
         self._session_pending = not self._has_session
 
     def _write_session(self) -> None:
@@ -112,6 +121,16 @@ class TensorBoardTracker(SDKTracker):
             self.tracker.add_image(name, image, global_step=step, **{"dataformats": "HWC", **kwargs})
 
     @on_main_process
+    def rewind(self, step: int) -> None:
+        """Write the events by which TensorBoard forgets values of this step and later ones."""
+        from tensorboard.compat.proto.event_pb2 import Event, SessionLog
+
+        # TensorBoard takes the first such event in a folder for the beginning of the run, and forgets nothing.
+        for _ in range(2):
+            event = Event(session_log=SessionLog(status=SessionLog.START))
+            self.tracker._get_file_writer().add_event(event, step=step)  # noqa: SLF001
+
+    @on_main_process
     def flush(self) -> None:
         """Write everything to disk."""
         if self._session_pending:
@@ -137,3 +156,16 @@ def _stored(folder: Path) -> tuple[dict[str, Any], bool]:
     config = yaml.safe_load(file.read_text(encoding="utf-8")) if file.exists() else None
     events = folder.glob("events.out.tfevents.*")
     return config or {}, any(b"_hparams_/session_start_info" in path.read_bytes() for path in events)
+
+
+def _outlast(folder: Path) -> None:
+    """Wait until a new event file comes after those in the folder.
+
+    TensorBoard reads files in the order of their names, which begin with the second of their creation and go on with
+    the number of the process. Files of the future, from a computer whose clock is ahead, are not waited for.
+    """
+    seconds = [path.name.split(".")[3] for path in folder.glob("events.out.tfevents.*.*")]
+    latest = max((int(second) for second in seconds if second.isdigit()), default=0)
+    left = latest + 1 - time.time()
+    if 0 < left <= 1:
+        time.sleep(left)

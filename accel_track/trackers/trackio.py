@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from accel_track.trackers._trackio_store import delete_rows, stored_config, take_id
 from accel_track.trackers.base import on_main_process
+from accel_track.trackers.names import safe_name
 from accel_track.trackers.sdk import SDKTracker
 from accel_track.values import is_number, leaves, storable
 
@@ -15,6 +19,8 @@ if TYPE_CHECKING:
 
 # orjson, which Trackio writes rows with, takes integers of 64 bits.
 _SMALLEST, _GREATEST = -(2**63), 2**64 - 1
+_NOT_IN_ARTIFACTS = r"[^A-Za-z0-9._-]"
+_NAME_LENGTH = 120
 
 
 class TrackioTracker(SDKTracker):
@@ -26,8 +32,15 @@ class TrackioTracker(SDKTracker):
     Starting a run finishes an earlier one of the same thread; a tracker still logs to the earlier one, but slower.
     With an access token for Hugging Face and no network, `start` waits for the Hub unless `HF_HUB_OFFLINE=1` is set.
 
+    Trackio knows no status of a run. Where a run goes on from an earlier step, a local one loses its rows from that
+    step on; on a server or a Space they stay beside the new ones. A checkpoint is an artifact of the type "model", its
+    name followed by the first letters of the run's id, since a project's runs share the names; a deleted one is
+    replaced by a line of text, since Trackio deletes no artifacts.
+
     Args:
         run_name: Name of the project.
+        run_id: Id of the run to continue, with its `name` and `resume="allow"`; else, of several runs with that name,
+            Trackio takes the newest.
         **kwargs: Passed to `trackio.init`.
     """
 
@@ -37,10 +50,11 @@ class TrackioTracker(SDKTracker):
     sdk = "trackio"
     install = "trackio>=0.43"
 
-    def __init__(self, run_name: str, **kwargs: Any) -> None:
+    def __init__(self, run_name: str, run_id: str | None = None, **kwargs: Any) -> None:
         """Keep the arguments for `start`."""
         super().__init__()
         self.run_name = run_name
+        self.run_id = run_id
         self.init_kwargs = kwargs
         self._config_pending = False
 
@@ -56,16 +70,22 @@ class TrackioTracker(SDKTracker):
         derived = {"run_name": project} if run_name is None else {"run_name": project, "name": run_name}
         return cls(**{**derived, **init_kwargs})
 
+    @classmethod
+    def grouped(cls, group: str, rank: int) -> dict[str, Any]:
+        """Put the ranks' runs into one of Trackio's groups."""
+        return {"group": group}
+
     @on_main_process
     def start(self) -> None:
         """Open the run; a resumed local one has the hyperparameters stored before, which Trackio itself would erase."""
         if self.started:
             return
-        trackio = self.import_sdk()
-        run = trackio.init(**{"project": self.run_name, "embed": False, **self.init_kwargs})
+        run = self.import_sdk().init(**{"project": self.run_name, "embed": False, **self.init_kwargs})
         try:
+            if self.run_id is not None:
+                take_id(run, self.run_id)
             if self.init_kwargs.get("resume", "never") != "never" and run.url is None:
-                run.config.update({**_stored_config(trackio, run), **run.config})
+                run.config.update({**stored_config(run), **run.config})
         except BaseException:
             run.finish()
             raise
@@ -121,9 +141,40 @@ class TrackioTracker(SDKTracker):
             self.tracker.log({}, step=max(self.tracker._next_step - 1, 0))  # noqa: SLF001
         self._write()
 
+    @on_main_process
+    def rewind(self, step: int) -> None:
+        """Delete a local run's rows from a step on, so that each step has one value."""
+        run = self.tracker
+        if run.url is None:
+            self._write()
+            delete_rows(run, step)
+        run._next_step = step  # noqa: SLF001
+
+    @on_main_process
+    def log_checkpoint(self, name: str, path: str, step: int | None, values: dict[str, Any]) -> None:
+        """Copy a checkpoint into Trackio's store of artifacts; step and values are its metadata."""
+        self._log_artifact(name, path, {**({} if step is None else {"step": step}), **values})
+
+    @on_main_process
+    def delete_checkpoint(self, name: str) -> None:
+        """Replace a checkpoint by a line of text."""
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder, "deleted.txt")
+            file.write_text("The training program deleted this checkpoint.\n", encoding="utf-8")
+            self._log_artifact(name, str(file), {"deleted": True})
+
+    def _log_artifact(self, name: str, path: str, metadata: dict[str, Any]) -> None:
+        run = self.tracker
+        stored = f"{safe_name(name, _NOT_IN_ARTIFACTS, _NAME_LENGTH)}-{run.id[:8]}"
+        artifact = self.import_sdk().Artifact(stored, type="model", metadata=metadata)
+        (artifact.add_dir if Path(path).is_dir() else artifact.add_file)(path)
+        run.log_artifact(artifact, overwrite=True)
+
     def identity(self) -> dict[str, Any]:
-        """Return the run's name, by which Trackio finds it again."""
-        return {} if self.native is None else {"name": self.native.name, "resume": "allow"}
+        """Return the run's name, by which Trackio finds it again, and its id, which other runs do not have."""
+        if self.native is None:
+            return {}
+        return {"name": self.native.name, "resume": "allow", "run_id": self.native.id}
 
     @on_main_process
     def finish(self) -> None:
@@ -134,15 +185,6 @@ class TrackioTracker(SDKTracker):
             finally:
                 run, self.native = self.native, None
                 run.finish()
-
-
-def _stored_config(trackio: Any, run: Any) -> dict[str, Any]:
-    """Return the hyperparameters of a local run that is resumed."""
-    try:
-        runs = list(trackio.Api().runs(run.project))
-    except ValueError:  # the project is new
-        return {}
-    return next((earlier.config or {} for earlier in runs if earlier.id == run.id), {})
 
 
 def _takes(value: Any) -> bool:

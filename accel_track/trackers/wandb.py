@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from accel_track.media import without_single_channel
+from accel_track.trackers._checkpoint_files import checkpoint_files
 from accel_track.trackers._wandb_settings import find_settings, netrc_key
 from accel_track.trackers.base import on_main_process
 from accel_track.trackers.names import hashed_name
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 STEP = "trainer/global_step"
 """Name of the field that holds the step, the one that Lightning's own logger uses."""
+
+_NAME_LENGTH = 128  # of artifacts and aliases
 
 # Names that wandb sets itself or leaves out silently.
 _TAKEN = ("", "_step", "_runtime")
@@ -35,6 +38,12 @@ class WandBTracker(SDKTracker):
     last step from wandb. A row has the time of the call that logged it. Your own `define_metric` for a name or a prefix
     goes before the tracker's for "*".
 
+    The status is the exit code: 0, 1 for failed, 130 for interrupted, 143 for preempted, which is marked as preempting,
+    too. Rewinding keeps the rows there are: what is logged again follows them, with the same steps. Checkpoints are the
+    versions of one artifact, `model-<run id>`, each with its own name as an alias, and "best" or "last" where it is
+    that. wandb copies them, offline into its staging folder (below WANDB_DATA_DIR) until `wandb sync`; versions of
+    checkpoints that the program deletes stay.
+
     Args:
         run_name: Name of the project.
         **kwargs: Passed to `wandb.init`.
@@ -45,6 +54,7 @@ class WandBTracker(SDKTracker):
     main_process_only = False
     sdk = "wandb"
     install = "wandb>=0.31"
+    keeps_status = True
     wraps_terminal = True
     durable_flush = False  # the SDK keeps rows in memory, and has no flush
 
@@ -184,6 +194,18 @@ class WandBTracker(SDKTracker):
         table = self.import_sdk().Table(columns=columns, data=data, dataframe=dataframe)
         self.log({table_name: table}, step=step, **kwargs)
 
+    @on_main_process
+    def log_checkpoint(self, name: str, path: str, step: int | None, values: dict[str, Any]) -> None:
+        """Add a version to the run's artifact of type "model"; `values` are its metadata."""
+        run = self.tracker
+        artifact = self.import_sdk().Artifact(
+            f"model-{run.id}"[:_NAME_LENGTH], type="model", metadata={**values, "name": name, "step": step}
+        )
+        for file, stored_name in checkpoint_files(name, path):
+            artifact.add_file(file, name=stored_name)
+        own = re.sub("[/:]", "-", name)[:_NAME_LENGTH]
+        run.log_artifact(artifact, aliases=[own, *(alias for alias in ("best", "last") if values.get(alias))])
+
     def is_transient(self, error: BaseException) -> bool:
         """Say so also of wandb's `CommError`, unless it is about the key or holds another answer of the server's."""
         names = [cls.__name__ for cls in type(error).__mro__ if cls.__module__.startswith("wandb.")]
@@ -199,9 +221,16 @@ class WandBTracker(SDKTracker):
         """Page of the run; None offline."""
         return None if self.native is None or self.native.offline else self.native.url
 
+    @classmethod
+    def grouped(cls, group: str, rank: int) -> dict[str, Any]:
+        """Put the runs of all ranks into one group."""
+        return {"group": group}
+
     @on_main_process
     def finish(self) -> None:
-        """End the run; online, this waits for the upload."""
+        """End the run with the exit code of its outcome; online, this waits for the upload."""
         if self.native is not None:
             run, self.native = self.native, None
-            run.finish()
+            if self.outcome.status == "preempted":
+                run.mark_preempting()
+            run.finish(exit_code=self.outcome.exit_code)

@@ -240,7 +240,7 @@ def test_a_run_without_trackers(make: Any, invoke: Any, written: Any, lines: Pat
     assert written()[1:] == LOGGED
 
 
-def test_all_ranks_are_delivered(make: Any, invoke: Any, lines: Path) -> None:
+def test_each_rank_has_a_backend_run_of_its_own(make: Any, invoke: Any, lines: Path) -> None:
     run = make()
     writer = JournalWriter(run.rank(1), 1)
     writer.metrics({"other": 2}, 0, {})
@@ -248,7 +248,7 @@ def test_all_ranks_are_delivered(make: Any, invoke: Any, lines: Path) -> None:
     result = invoke("sync", run.path)
     assert "lines: 6 delivered" in result.stdout
     parts = [json.loads(line) for line in lines.read_text().splitlines()]
-    assert parts[-2:] == [[1, "start"], [1, "log", 0, {"other": 2}]]
+    assert parts[-2:] == [[0, "start"], [0, "log", 0, {"other": 2}]]
 
 
 def test_what_a_live_process_delivers_is_left_to_it(start: Any, invoke: Any, written: Any) -> None:

@@ -1,7 +1,10 @@
 """Aim in a local repository, read back with Aim's own reader."""
 
 import functools
+import json
+import logging
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -18,6 +21,7 @@ from aim.sdk.index_manager import RepoIndexManager
 from aim.storage.context import Context
 
 from accel_track.errors import AccelTrackWarning, NotStartedError
+from accel_track.outcome import FINISHED, Outcome
 from accel_track.records import Metrics
 from accel_track.testing import Readback, TrackerContract
 from accel_track.trackers.aim import AimTracker
@@ -331,3 +335,150 @@ class TestAim(TrackerContract):
         assert names.pop("loss") == [(0, 0.5)]
         assert names
         assert all(name.startswith("__system__") for name in names)
+
+    @pytest.mark.parametrize(
+        ("outcome", "level"),
+        [
+            (FINISHED, None),
+            (Outcome("failed", "ValueError: no"), logging.ERROR),
+            (Outcome("interrupted"), logging.WARNING),
+            (Outcome("preempted", "SystemExit: 143"), logging.WARNING),
+        ],
+    )
+    def test_how_a_run_ended(self, tmp_path: Path, outcome: Outcome, level: int | None) -> None:
+        """The run has ended; a good end is reported, another one is a message of the run."""
+        tracker = self.make(tmp_path)
+        tracker.start()
+        tracker.log({"loss": 0.5}, step=0)
+        tracker.outcome = outcome
+        tracker.finish()
+        with runs(tmp_path) as (run,):
+            assert run.end_time is not None
+            records = run.get_log_records()
+            messages = [] if records is None else [(one.level, one.message) for one in records.values.values_list()]
+        text = f"{outcome.status}: {outcome.reason}" if outcome.reason else outcome.status
+        assert messages == ([] if level is None else [(level, text)])
+        assert len(list((tmp_path / ".aim" / "check_ins").glob("*-finished-*"))) == (level is None)
+
+    @pytest.mark.parametrize("elsewhere", [False, True])
+    def test_after_a_kill_another_process_continues(self, tmp_path: Path, elsewhere: bool) -> None:
+        """The run of a killed process goes on, also from another computer, and is one run with everything."""
+        code = """if True:
+            import json, os, signal, sys
+            from accel_track.outcome import Outcome
+            from accel_track.trackers.aim import AimTracker
+            first, kwargs = int(sys.argv[2]), json.loads(sys.argv[3])
+            tracker = AimTracker.for_run("killed", "one", sys.argv[1], {"system_tracking_interval": None, **kwargs})
+            tracker.start()
+            assert tracker.tracker.active
+            tracker.store_init_configuration({"lr": 0.5, f"part{first}": first})
+            for step in range(first, first + 5):
+                tracker.log({"loss": step / 4}, step=step)
+            tracker.flush()
+            print(json.dumps(tracker.identity()), flush=True)
+            if not first:
+                os.kill(os.getpid(), signal.SIGKILL)
+            tracker.outcome = Outcome("failed", "OSError: disk") if first == 5 else tracker.outcome
+            tracker.finish()
+        """
+        prepare(tmp_path)
+        identity = "{}"
+        for first in (0, 5, 10):
+            command = [sys.executable, "-c", code, str(tmp_path), str(first), identity]
+            done = subprocess.run(command, capture_output=True, text=True, timeout=90, check=False)
+            assert done.returncode == (0 if first else -signal.SIGKILL), done.stderr
+            identity = done.stdout.splitlines()[0]
+            locks = list((tmp_path / ".aim" / "locks").glob("*.softlock"))
+            assert len(locks) == (not first)
+            for lock in locks if elsewhere else []:
+                lock.write_text("1-1-0")  # another computer's number, and a process that is there on this one
+        stored = self.read(tmp_path)
+        assert (stored.project, stored.run_name) == ("killed", "one")
+        assert stored.metrics["loss"] == [(step, step / 4) for step in range(15)]
+        assert stored.config == {"lr": 0.5, "part0": 0, "part5": 5, "part10": 10}
+        with runs(tmp_path) as (run,):
+            assert run.hash == json.loads(identity)["run_hash"]
+            assert run.end_time is not None
+
+    def test_rewind(self, tmp_path: Path) -> None:
+        """A new value replaces that of its step; old ones stay where there is none."""
+        tracker = self.make(tmp_path)
+        tracker.start()
+        for step in range(6):
+            tracker.log({"loss": step / 4, "text": f"old {step}"}, step=step)
+        identity = tracker.identity()
+        tracker.finish()
+        tracker = self.make(tmp_path, **identity)
+        tracker.start()
+        tracker.rewind(2)
+        for step in (2, 3, 4):
+            tracker.log({"loss": 10 + step, "text": f"new {step}"}, step=step)
+        tracker.finish()
+        stored = self.read(tmp_path)
+        assert stored.metrics["loss"] == [(0, 0.0), (1, 0.25), (2, 12.0), (3, 13.0), (4, 14.0), (5, 1.25)]
+        assert stored.texts["text"] == ["old 0", "old 1", "new 2", "new 3", "new 4", "old 5"]
+
+    def test_checkpoints(self, tmp_path: Path) -> None:
+        """A file and a folder are stored before the call returns, replaced under their name, and deleted."""
+        tracker = self.make(tmp_path)
+        tracker.start()
+        for text, parts in (("old", ("a", "in/b", "in/c")), ("new", (".meta", "in/b"))):
+            file, folder = tmp_path / f"{text}.ckpt", tmp_path / text
+            file.write_text(text)
+            for part in parts:
+                (folder / part).parent.mkdir(parents=True, exist_ok=True)
+                (folder / part).write_text(text + part)
+            tracker.log_checkpoint("epoch=3", str(file), 400, {"score": 0.5, "best": text == "new", "seed": 2**70})
+            tracker.log_checkpoint("epoch=3-last", str(folder), None, {})
+            file.unlink()
+            shutil.rmtree(folder)
+        assert tracker.tracker["checkpoints"]["epoch=3"] == {
+            "step": 400,
+            "score": 0.5,
+            "best": True,
+            "seed": str(2**70),
+        }
+        place = tmp_path / "aim_artifacts" / tracker.tracker.hash / "checkpoints"
+        assert [one.read_text() for one in (place / "epoch=3").iterdir()] == ["new"]
+        for _ in range(2):
+            tracker.delete_checkpoint("epoch=3")
+        tracker.finish()
+        assert [one.name for one in place.iterdir()] == ["epoch=3-last"]
+        with runs(tmp_path) as (run,):
+            assert run["checkpoints"] == {"epoch=3-last": {"step": None}}
+            found = {name: Path(one.download(str(tmp_path / "got"))).read_text() for name, one in run.artifacts.items()}
+        assert found == {
+            "checkpoints/epoch=3-last/.meta": "new.meta",
+            "checkpoints/epoch=3-last/in/b": "newin/b",
+        }
+
+    def test_where_checkpoints_go(self, tmp_path: Path) -> None:
+        """A place that the run has is used; one that Aim would cut is not."""
+        file = tmp_path / "last.ckpt"
+        file.write_text("weights")
+        tracker = self.make(tmp_path)
+        tracker.start()
+        tracker.tracker.set_artifacts_uri(f"file://{tmp_path}/mine")
+        tracker.log_checkpoint("last", str(file), 1, {})
+        assert (tmp_path / "mine" / tracker.tracker.hash / "checkpoints" / "last" / "last.ckpt").exists()
+        tracker.tracker.set_artifacts_uri("s3://bucket")
+        tracker.delete_checkpoint("last")
+        assert "last" in tracker.tracker["checkpoints"]
+        tracker.finish()
+        tracker = self.make(tmp_path / "run#1")
+        tracker.start()
+        with pytest.warns(AccelTrackWarning, match="'checkpoint'.*'#'"):
+            tracker.log_checkpoint("last", str(file), 1, {})
+        tracker.finish()
+        assert tracker.dropped == {"checkpoint": 1}
+
+    def test_a_second_run_of_one_tracker(self, tmp_path: Path) -> None:
+        """Started again, a tracker makes a run of its own."""
+        tracker = self.make(tmp_path)
+        for number in range(2):
+            tracker.start()
+            tracker.store_init_configuration({f"part{number}": number})
+            tracker.log({"loss": number}, step=0)
+            tracker.finish()
+        with runs(tmp_path) as found:
+            assert sorted(str(run.get("hparams")) for run in found) == ["{'part0': 0}", "{'part1': 1}"]

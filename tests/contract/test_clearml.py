@@ -396,3 +396,131 @@ class TestCredentials:
         with pytest.raises(NotConfiguredError, match="clearml"):
             tracker.start()
         assert not tracker.started
+
+
+PROGRAM = """
+import json, os, shutil, sys
+from accel_track.outcome import Outcome
+from accel_track.trackers.clearml import ClearMLTracker
+tracker = ClearMLTracker('contract', **{'task_name': 'run', **json.loads(sys.argv[1])})
+tracker.start()
+def end():
+    tracker.flush()
+    print(json.dumps(tracker.identity()), flush=True)
+    os.kill(os.getpid(), 9)
+"""
+
+
+class TestContinuing:
+    """Programs one after another on one task, of which the first are killed."""
+
+    @staticmethod
+    def run(code: str, **kwargs: Any) -> dict[str, Any]:
+        """Run a program after `PROGRAM`, and return what `identity` was."""
+        done = subprocess.run(
+            [sys.executable, "-c", PROGRAM + code, json.dumps(kwargs)],
+            capture_output=True,
+            text=True,
+            timeout=90,
+            check=False,
+        )
+        assert done.returncode in (0, -9), done.stderr
+        lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
+        identity: dict[str, Any] = json.loads(lines[-1]) if lines else {}
+        return identity
+
+    @staticmethod
+    def task(folder: Path) -> dict[str, Any]:
+        """Return the only session's task, which its archive holds too."""
+        (session,) = sessions(folder)
+        stored: dict[str, Any] = json.loads((session / "task.json").read_text())
+        if (archive := Path(f"{session}.zip")).exists():
+            assert json.loads(zipfile.ZipFile(archive).read("task.json")) == stored
+        return stored
+
+    def properties(self, folder: Path) -> dict[str, str]:
+        """Return the user properties."""
+        found = self.task(folder).get("hyperparams", {}).get("properties", {})
+        return {name: entry["value"] for name, entry in found.items()}
+
+    def scalars(self, folder: Path) -> list[tuple[int, float]]:
+        """Return step and value of what was logged as "loss", in the order stored."""
+        (session,) = sessions(folder)
+        return [(event["iter"], event["value"]) for event in events(session) if event["metric"] == "loss"]
+
+    def test_after_sigkill(self, tmp_path: Path) -> None:
+        """One task with the values of all programs at their steps, all hyperparameters, and the last status."""
+        identity = self.run(
+            "tracker.store_init_configuration({'a': 1, 'b': 1})\n"
+            "for step in range(3):\n    tracker.log({'loss': float(step)}, step=step)\nend()\n"
+        )
+        assert self.properties(tmp_path) == {}
+        self.run(
+            "tracker.log({'loss': 3.0}, step=3)\ntracker.outcome = Outcome('failed', 'ValueError: x')\n"
+            "tracker.finish()\n",
+            **identity,
+        )
+        assert self.properties(tmp_path) == {"status": "failed", "status_reason": "ValueError: x"}
+        self.run("tracker.store_init_configuration({'b': 2})\ntracker.log({'loss': 4.0}, step=4)\nend()\n", **identity)
+        (session,) = sessions(tmp_path)
+        Path(f"{session}.zip").unlink()  # of the second program
+        assert self.properties(tmp_path) == {"status": "running", "status_reason": ""}
+        self.run("tracker.log({'loss': 5.0}, step=5)\ntracker.finish()\n", **identity)
+        assert self.properties(tmp_path) == {"status": "finished", "status_reason": ""}
+        assert self.scalars(tmp_path) == [(step, float(step)) for step in range(6)]
+        general = self.task(tmp_path)["hyperparams"]["General"]
+        assert {name: entry["value"] for name, entry in general.items()} == {"a": "1", "b": "2"}
+
+    @pytest.mark.parametrize("status", ["finished", "failed", "interrupted", "preempted"])
+    def test_status(self, tmp_path: Path, status: str) -> None:
+        """Each outcome is told apart, also after an exception that has nothing to do with it."""
+        self.run(
+            "try:\n    sys.exit(2)\nexcept SystemExit:\n    pass\n"
+            f"tracker.outcome = Outcome({status!r}, None if {status!r} == 'finished' else 'why')\ntracker.finish()\n"
+        )
+        assert self.properties(tmp_path) == {"status": status, "status_reason": "" if status == "finished" else "why"}
+
+    def test_rewinding(self, tmp_path: Path) -> None:
+        """The values of before stay, and the new ones come with their steps."""
+        identity = self.run("for step in range(3):\n    tracker.log({'loss': float(step)}, step=step)\nend()\n")
+        self.run("tracker.rewind(1)\ntracker.log({'loss': -1.0}, step=1)\ntracker.finish()\n", **identity)
+        assert self.scalars(tmp_path) == [(0, 0.0), (1, 1.0), (2, 2.0), (1, -1.0)]
+
+    def test_checkpoints(self, tmp_path: Path) -> None:
+        """Files and folders that are deleted at once are stored; those replaced or deleted are gone, in any program."""
+        save = (
+            "def save(name, text, file='one.ckpt'):\n"
+            "    os.makedirs('sharded/inner')\n"
+            "    for part in ('sharded/meta', 'sharded/inner/0'):\n        open(part, 'w').write(text + part)\n"
+            "    open(file, 'w').write(text)\n"
+            "    tracker.log_checkpoint(name, file, 4, {'score': 0.5, 'more': {'best': True}})\n"
+            "    tracker.log_checkpoint(name + '-sharded', 'sharded', None, {})\n"
+            "    shutil.rmtree('sharded')\n    os.remove(file)\n"
+        )
+        identity = self.run(save + "save('epoch=1', 'old')\nsave('last', 'old', 'other.ckpt')\nend()\n")
+        self.run(
+            save + "save('epoch=2', 'gone')\ntracker.delete_checkpoint('epoch=2')\n"
+            "tracker.delete_checkpoint('epoch=1')\ntracker.delete_checkpoint('unknown')\n"
+            "save('last', 'newer')\nsave('last', 'new')\ntracker.finish()\n",
+            **identity,
+        )
+        stored = {entry["key"]: entry for entry in self.task(tmp_path)["execution"]["artifacts"]}
+        assert set(stored) == {"epoch=1-sharded", "epoch=2-sharded", "last", "last-sharded"}
+        assert sorted(stored["last"]["display_data"]) == [["more/best", "True"], ["score", "0.5"], ["step", "4"]]
+        assert Path(stored["last"]["uri"]).read_text() == "new"
+        with zipfile.ZipFile(stored["last-sharded"]["uri"]) as archive:
+            files = {name: archive.read(name).decode() for name in archive.namelist()}
+        assert files == {"meta": "newsharded/meta", "inner/0": "newsharded/inner/0"}
+        (session,) = sessions(tmp_path)
+        kept = {path.as_posix() for path in session.rglob("data/**/artifacts/**/*") if path.is_file()}
+        assert kept == {entry["uri"] for entry in stored.values()}
+
+    def test_a_second_run_of_one_tracker(self, tmp_path: Path) -> None:
+        """Names of plots that the first run had used up are free again."""
+        self.run(
+            "for name in ('val/loss', 'val_loss'):\n"
+            "    tracker.start()\n    tracker.log({name: 1.0}, step=0)\n    tracker.finish()\n"
+        )
+        assert len(sessions(tmp_path)) == 2
+        places = {(e["metric"], e["variant"]) for one in sessions(tmp_path) for e in events(one)}
+        assert {place for place in places if not place[0].startswith(":")} == {("loss", "val")}

@@ -3,7 +3,9 @@
 import csv
 import json
 import math
+import os
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -190,6 +192,211 @@ class TestDVCLive(TrackerContract):
         _, stored = in_worker(lambda: self.written(tmp_path, ({"loss": 0.5}, 0)))
         assert stored.metrics == {"loss": [(0, 0.5)]}
 
+    def test_a_second_run_of_one_tracker(self, tmp_path: Path) -> None:
+        """A name that the first run could not store as it is, is free again."""
+        tracker = self.make(tmp_path)
+        tracker.start()
+        tracker.log({"m/0": 1, "m": 2}, step=0)
+        tracker.finish()
+        tracker.start()
+        tracker.log({"m": 3}, step=0)
+        tracker.finish()
+        assert self.read(tmp_path).metrics == {"m": [(0, 3.0)]}
+
     def test_it_needs_no_configuration(self) -> None:
         """Files always work."""
         assert DVCLiveTracker.not_configured({}) is None
+
+
+PROGRAM = """
+import json, os, shutil, sys, warnings
+from accel_track.outcome import Outcome
+from accel_track.trackers.dvclive import DVCLiveTracker
+kwargs = json.loads(sys.argv[1])
+tracker = DVCLiveTracker.for_run('digits', 'first', 'out', kwargs) if not kwargs.get('resume') else DVCLiveTracker(**kwargs)
+tracker.start()
+def save(name, text):
+    os.makedirs('sharded/inner')
+    for part in ('sharded/meta', 'sharded/inner/0'):
+        open(part, 'w').write(text + part)
+    open('one.ckpt', 'w').write(text)
+    tracker.log_checkpoint(name, 'one.ckpt', 4, {'score': 0.5, 'best': True})
+    tracker.log_checkpoint(name + '-sharded', 'sharded', None, {})
+    shutil.rmtree('sharded')
+    os.remove('one.ckpt')
+def end():
+    tracker.flush()
+    print(json.dumps(tracker.identity()), flush=True)
+    os.kill(os.getpid(), 9)
+"""
+
+
+class TestContinuing:
+    """Programs one after another in one folder, of which the first are killed."""
+
+    @staticmethod
+    def run(code: str, **kwargs: Any) -> dict[str, Any]:
+        """Run a program after `PROGRAM`, and return what `identity` was."""
+        done = subprocess.run(
+            [sys.executable, "-c", PROGRAM + code, json.dumps(kwargs)],
+            capture_output=True,
+            text=True,
+            timeout=90,
+            check=False,
+        )
+        assert done.returncode in (0, -9), done.stderr
+        lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
+        identity: dict[str, Any] = json.loads(lines[-1]) if lines else {}
+        return identity
+
+    @pytest.fixture
+    def folder(self) -> Path:
+        """Return where the run's files are."""
+        return Path("out/digits/first/dvclive")
+
+    @pytest.fixture
+    def repository(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Make the working directory a Git repository with a commit, into which DVCLive puts DVC."""
+        for name in ("GIT_AUTHOR", "GIT_COMMITTER"):
+            monkeypatch.setenv(f"{name}_NAME", "test")
+            monkeypatch.setenv(f"{name}_EMAIL", "test@example.org")
+        for command in (["init", "-q"], ["commit", "-q", "--allow-empty", "-m", "start"]):
+            subprocess.run(["git", *command], check=True)
+
+    @staticmethod
+    def shown(folder: Path) -> dict[str, Any]:
+        """Return what `metrics.json` holds."""
+        stored: dict[str, Any] = json.loads((folder / "metrics.json").read_text())
+        return stored
+
+    def test_after_sigkill(self, folder: Path) -> None:
+        """The tables hold the values of all programs at their steps, and the hyperparameters are kept."""
+        identity = self.run(
+            "tracker.store_init_configuration({'a': 1, 'b': {'c': 1}})\n"
+            "for step in range(3):\n    tracker.log({'m': step, 'val/x': 1}, step=step)\nend()\n",
+            **QUIET,
+        )
+        self.run("tracker.log({'m': 3}, step=3)\nend()\n", **QUIET, **identity)
+        self.run(
+            "tracker.log({'m': 4})\ntracker.store_init_configuration({'a': 2})\n"
+            "tracker.outcome = Outcome('failed', 'x')\ntracker.finish()\n",
+            **QUIET,
+            **identity,
+        )
+        self.run("tracker.log({'m': 5}, step=5)\ntracker.finish()\n", **QUIET, **identity)
+        found = tables(folder)
+        assert found == {"m": [(i, str(i)) for i in range(6)], "val/x": [(i, "1") for i in range(3)]}
+        assert self.shown(folder) == {"m": 5, "val": {"x": 1}, "step": 5}
+        assert yaml.safe_load((folder / "params.yaml").read_text()) == {"a": 2, "b": {"c": 1}}
+
+    @pytest.mark.parametrize("left", ['{"m": 3, "val": {', None], ids=["torn", "missing"])
+    def test_killed_while_writing_the_summary(self, left: str | None, folder: Path) -> None:
+        """`metrics.json` is made again from the tables."""
+        code = "for step in range(3):\n    tracker.log({'m': step, 'val/x': 0.5, 't': 'text'}, step=step)\nend()\n"
+        identity = self.run(code, **QUIET)
+        (folder / "metrics.json").unlink()
+        if left is not None:
+            (folder / "metrics.json").write_text(left)
+        self.run("tracker.log({'m': 3})\ntracker.finish()\n", **QUIET, **identity)
+        assert tables(folder)["m"] == [(i, str(i)) for i in range(4)]
+        assert self.shown(folder) == {"m": 3, "val": {"x": 0.5}, "t": "text", "step": 3}
+
+    def test_counting_on_from_the_first_step(self, folder: Path) -> None:
+        """A run that has stored step 0 goes on with step 1."""
+        identity = self.run("tracker.log({'m': 0})\nend()\n", **QUIET)
+        self.run("tracker.log({'m': 1})\ntracker.finish()\n", **QUIET, **identity)
+        assert tables(folder) == {"m": [(0, "0"), (1, "1")]}
+
+    def test_rewinding(self, folder: Path) -> None:
+        """Tables and `metrics.json` hold nothing of the step or later, until it is logged again."""
+        identity = self.run(
+            "for step in range(4):\n    tracker.log({'m': step, 'text': 'a\\tb', 'val/x': 0.5}, step=step)\n"
+            "tracker.log({'late': 1}, step=4)\nend()\n",
+            **QUIET,
+        )
+        self.run("tracker.rewind(2)\nend()\n", **QUIET, **identity)
+        assert self.shown(folder) == {"m": 1, "text": "a\tb", "val": {"x": 0.5}, "step": 1}
+        self.run("tracker.log({'m': -2})\ntracker.log({'m': -3}, step=3)\ntracker.finish()\n", **QUIET, **identity)
+        assert tables(folder) == {
+            "m": [(0, "0"), (1, "1"), (2, "-2"), (3, "-3")],
+            "text": [(0, "a\tb"), (1, "a\tb")],
+            "val/x": [(0, "0.5"), (1, "0.5")],
+        }
+        self.run("tracker.rewind(0)\nend()\n", **QUIET, **identity)
+        assert (tables(folder), self.shown(folder).keys() - {"step"}) == ({}, set())
+
+    @pytest.mark.usefixtures("repository")
+    def test_checkpoints(self, folder: Path) -> None:
+        """Files and folders that are deleted at once are in DVC's cache and the experiment; names are replaced."""
+        identity = self.run("save('epoch=1', 'old')\nsave('last', 'old')\nend()\n")
+        self.run(
+            "save('last', 'newer')\nsave('last', 'new')\nsave('gone', 'gone')\n"
+            "tracker.delete_checkpoint('gone')\ntracker.delete_checkpoint('epoch=1')\n"
+            "tracker.delete_checkpoint('unknown')\ntracker.finish()\n",
+            **identity,
+        )
+        listed = yaml.safe_load((folder.parent / "dvc.yaml").read_text())["artifacts"]
+        (hashed,) = (name for name in listed if name.startswith("epoch"))
+        assert set(listed) == {"last", "last-sharded", "gone-sharded", hashed}
+        assert listed["last"] == {
+            "path": "dvclive/artifacts/last.ckpt",
+            "type": "model",
+            "meta": {"step": 4, "score": 0.5, "best": True},
+        }
+        stored = folder / "artifacts"
+        names = {name for name in os.listdir(stored) if not name.startswith(".")}
+        assert names == {f"{Path(entry['path']).name}{end}" for entry in listed.values() for end in ("", ".dvc")}
+        assert (stored / "last.ckpt").read_text() == "new"
+        assert (stored / "last-sharded" / "inner" / "0").read_text() == "newsharded/inner/0"
+        digest = yaml.safe_load((stored / "last.ckpt.dvc").read_text())["outs"][0]["md5"]
+        assert (Path(".dvc/cache/files/md5") / digest[:2] / digest[2:]).read_text() == "new"
+        assert experiments() == ["first"]
+        assert (f"{stored}/last.ckpt.dvc") in experiment("first")
+
+    @pytest.mark.usefixtures("repository")
+    def test_one_experiment(self, folder: Path) -> None:
+        """A run that had ended, and goes on, replaces its experiment."""
+        identity = self.run("tracker.log({'m': 0}, step=0)\nprint(json.dumps(tracker.identity()))\ntracker.finish()\n")
+        self.run("tracker.log({'m': 1}, step=1)\ntracker.finish()\n", **identity)
+        assert experiments() == ["first"]
+        shown = subprocess.run(
+            ["git", "show", f"{references()[0]}:{folder}/metrics.json"], check=True, capture_output=True
+        ).stdout
+        assert json.loads(shown) == {"m": 1, "step": 1}
+
+    @pytest.mark.parametrize("where", ["nowhere", "outside"])
+    def test_checkpoints_without_dvc(self, where: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+        """Without a DVC repository, or outside of it, checkpoints are counted as dropped."""
+        if where == "outside":
+            request.getfixturevalue("repository")
+        tracker = DVCLiveTracker.for_run("digits", "first", tmp_path / "out", dict(QUIET))
+        tracker.start()
+        file = tmp_path / "one.ckpt"
+        file.write_text("x")
+        with pytest.warns(UserWarning, match="in a DVC repository only"):
+            tracker.log_checkpoint("last", str(file), 1, {})
+        tracker.log_checkpoint("last", str(file), 2, {})
+        tracker.delete_checkpoint("last")
+        tracker.finish()
+        assert tracker.dropped == {"checkpoint": 2}
+        assert not list((tmp_path / "out").rglob("*.ckpt"))
+
+
+def references() -> list[str]:
+    """Return Git's references of the DVC experiments."""
+    found = subprocess.run(
+        ["git", "for-each-ref", "--format=%(refname)", "refs/exps"], check=True, capture_output=True, text=True
+    ).stdout
+    return [line for line in found.split() if "/celery/" not in line and "EXEC" not in line]
+
+
+def experiments() -> list[str]:
+    """Return the names of the DVC experiments."""
+    return [reference.rpartition("/")[2] for reference in references()]
+
+
+def experiment(name: str) -> list[str]:
+    """Return the files that an experiment holds."""
+    (reference,) = (one for one in references() if one.endswith(f"/{name}"))
+    command = ["git", "ls-tree", "-r", "--name-only", reference]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()

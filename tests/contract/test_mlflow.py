@@ -1,9 +1,13 @@
 """MLflow, read back from its SQLite database with a client of its own."""
 
+import json
 import math
 import os
 import shutil
+import signal
 import sqlite3
+import subprocess
+import sys
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,6 +22,7 @@ from mlflow.entities import Run
 from PIL import Image
 
 from accel_track.errors import AccelTrackWarning, NotStartedError
+from accel_track.outcome import FINISHED, Outcome
 from accel_track.records import Metrics
 from accel_track.testing import Readback, TrackerContract
 from accel_track.trackers.mlflow import MLflowTracker
@@ -71,7 +76,7 @@ class TestMLflow(TrackerContract):
         client = MlflowClient(f"sqlite:///{folder}/mlflow.db")
         runs = all_runs(f"sqlite:///{folder}/mlflow.db")
         run = runs[0]
-        assert run.info.status == "FINISHED"
+        assert run.info.status in {"FINISHED", "FAILED"}
         experiment = client.get_experiment(run.info.experiment_id)
         stored = Readback(project=experiment.name, run_name=run.info.run_name, runs=len(runs), config=run.data.params)
         for key in run.data.metrics:
@@ -417,3 +422,119 @@ class TestMLflow(TrackerContract):
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             assert MLflowTracker.not_configured({}) is None
+
+    @pytest.mark.parametrize(
+        ("outcome", "status"),
+        [
+            (FINISHED, "FINISHED"),
+            (Outcome("failed", "ValueError: no"), "FAILED"),
+            (Outcome("interrupted"), "KILLED"),
+            (Outcome("preempted", "SystemExit: 143"), "KILLED"),
+        ],
+    )
+    def test_the_final_status(self, tmp_path: Path, uri: str, outcome: Outcome, status: str) -> None:
+        """MLflow's status is that of the run, tags tell the rest, and a continued run begins without them."""
+        tracker = self.make(tmp_path)
+        tracker.start()
+        identity = tracker.identity()
+        tracker.outcome = outcome
+        tracker.finish()
+        (run,) = all_runs(uri)
+        assert run.info.status == status
+        expected = None if outcome == FINISHED else outcome.status
+        assert run.data.tags.get("accel_track.status") == expected
+        assert run.data.tags.get("accel_track.reason") == outcome.reason
+        again = MLflowTracker.for_run("contract", None, tmp_path, identity)
+        again.start()
+        assert all_runs(uri)[0].info.status == "RUNNING"
+        again.finish()
+        (run,) = all_runs(uri)
+        assert run.info.status == "FINISHED"
+        assert not {"accel_track.status", "accel_track.reason"} & set(run.data.tags)
+
+    def test_after_a_kill_another_process_continues(self, tmp_path: Path, uri: str) -> None:
+        """The run of a killed process goes on elsewhere, fails there, goes on again, and is one run with everything."""
+        code = """if True:
+            import json, os, signal, sys
+            from accel_track.outcome import Outcome
+            from accel_track.trackers.mlflow import MLflowTracker
+            first, kwargs = int(sys.argv[1]), json.loads(sys.argv[2])
+            tracker = MLflowTracker.for_run("killed", "one", None, kwargs)
+            tracker.start()
+            tracker.store_init_configuration({"lr": 0.1, f"part{first}": first})
+            for step in range(first, first + 5):
+                tracker.log({"loss": step / 4}, step=step)
+            tracker.flush()
+            print(json.dumps(tracker.identity()), flush=True)
+            if not first:
+                os.kill(os.getpid(), signal.SIGKILL)
+            tracker.outcome = Outcome("failed", "OSError: disk")
+            tracker.finish()
+        """
+        kwargs = {"tracking_uri": uri}
+        for first, code_of_exit, status in ((0, -signal.SIGKILL, "RUNNING"), (5, 0, "FAILED")):
+            command = [sys.executable, "-c", code, str(first), json.dumps(kwargs)]
+            done = subprocess.run(command, capture_output=True, text=True, timeout=90, check=False)
+            assert done.returncode == code_of_exit, done.stderr
+            kwargs |= json.loads(done.stdout.splitlines()[0])
+            assert all_runs(uri)[0].info.status == status
+        tracker = MLflowTracker.for_run("killed", "one", None, kwargs)
+        tracker.start()
+        tracker.log({"loss": 10 / 4}, step=10)
+        tracker.finish()
+        (run,) = all_runs(uri)
+        history = MlflowClient(uri).get_metric_history(run.info.run_id, "loss")
+        assert [(point.step, point.value) for point in history] == [(step, step / 4) for step in range(11)]
+        assert run.data.params == {"lr": "0.1", "part0": "0", "part5": "5"}
+        assert run.info.status == "FINISHED"
+
+    def test_rewind(self, tmp_path: Path, uri: str) -> None:
+        """A step that is logged again has both values; the new one is what MLflow shows as the latest."""
+        tracker = self.make(tmp_path)
+        tracker.start()
+        tracker.log_batch([Metrics(i, 1.6e9 + i, {"loss": float(i)}, i) for i in range(5)])
+        tracker.rewind(3)
+        tracker.log_batch([Metrics(i, 1.6e9 + 10 + i, {"loss": 10.0 + i}, i) for i in (3, 4)])
+        tracker.finish()
+        points = sorted(self.read(tmp_path).metrics["loss"])
+        assert points == [(0, 0.0), (1, 1.0), (2, 2.0), (3, 3.0), (3, 13.0), (4, 4.0), (4, 14.0)]
+        assert all_runs(uri)[0].data.metrics["loss"] == 14.0
+
+    def test_checkpoints(self, tmp_path: Path) -> None:
+        """A file and a folder are stored before the call returns, replaced under their name, and deleted."""
+        tracker = self.make(tmp_path)
+        tracker.start()
+        root = tmp_path / "mlartifacts" / tracker.run_id / "artifacts" / "checkpoints"
+        for text, parts in (("old", ("a", "in/b", "in/c")), ("new", (".meta", "in/b"))):
+            file, folder = tmp_path / f"{text}.ckpt", tmp_path / text
+            file.write_text(text)
+            for part in parts:
+                (folder / part).parent.mkdir(parents=True, exist_ok=True)
+                (folder / part).write_text(text + part)
+            tracker.log_checkpoint("epoch=3", str(file), 400, {"score": 0.5, "best": text == "new"})
+            tracker.log_checkpoint("last 100%", str(folder), None, {})
+            file.unlink()
+            shutil.rmtree(folder)
+        about = json.loads((root / "epoch=3" / "accel_track.json").read_text())
+        assert about == {"step": 400, "score": 0.5, "best": True}
+        assert {one.name for one in (root / "epoch=3").iterdir()} == {"new.ckpt", "accel_track.json"}
+        assert (root / "epoch=3" / "new.ckpt").read_text() == "new"
+        (sharded,) = root.glob("last 100_-*")
+        stored = {one.relative_to(sharded).as_posix(): one.read_text() for one in sharded.rglob("*") if one.is_file()}
+        assert stored.pop("accel_track.json")
+        assert stored == {".meta": "new.meta", "in/b": "newin/b"}
+        for _ in range(2):
+            tracker.delete_checkpoint("epoch=3")
+        tracker.finish()
+        assert list(root.iterdir()) == [sharded]
+
+    def test_a_second_run_of_one_tracker(self, uri: str) -> None:
+        """Started again, a tracker makes a run of its own, whose hyperparameters may differ."""
+        tracker = MLflowTracker(tracking_uri=uri)
+        for lr in (0.1, 0.2):
+            tracker.start()
+            with warnings.catch_warnings():
+                warnings.simplefilter("error", AccelTrackWarning)
+                tracker.store_init_configuration({"lr": lr})
+            tracker.finish()
+        assert sorted(run.data.params["lr"] for run in all_runs(uri)) == ["0.1", "0.2"]

@@ -1,5 +1,7 @@
 """MLflow through a real `mlflow server` on this machine, read back with a client of its own."""
 
+import http.client
+import json
 import os
 import signal
 import socket
@@ -19,7 +21,9 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from accel_track.accelerator import Accelerator
+from accel_track.outcome import Outcome
 from accel_track.records import Metrics
+from accel_track.trackers import _mlflow_artifacts
 from accel_track.trackers.mlflow import MLflowTracker
 
 
@@ -216,3 +220,101 @@ def test_answers_of_a_proxy(status: int, passes: bool) -> None:
             tracker.start()
         assert tracker.is_transient(caught.value) is passes
         proxy.shutdown()
+
+
+def test_a_failed_run_goes_on(server: str) -> None:
+    """Status and reason are the server's; a continued run is running, then finished without them."""
+    tracker = MLflowTracker("ends", tracking_uri=server)
+    tracker.start()
+    identity = tracker.identity()
+    tracker.outcome = Outcome("preempted", "SIGTERMException: requeued")
+    tracker.finish()
+    client = MlflowClient(server)
+    run = client.get_run(tracker.run_id)
+    assert run.info.status == "KILLED"
+    assert run.data.tags["accel_track.status"] == "preempted"
+    assert run.data.tags["accel_track.reason"] == "SIGTERMException: requeued"
+    again = MLflowTracker.for_run("ends", None, None, identity)
+    again.start()
+    assert client.get_run(tracker.run_id).info.status == "RUNNING"
+    again.finish()
+    run = client.get_run(tracker.run_id)
+    assert run.info.status == "FINISHED"
+    assert not {"accel_track.status", "accel_track.reason"} & set(run.data.tags)
+
+
+def test_checkpoints(server: str, tmp_path: Path) -> None:
+    """Files and folders are at the server when the call returns, under any name; one is replaced, one deleted."""
+    tracker = MLflowTracker("checkpoints", tracking_uri=server)
+    tracker.start()
+    client = MlflowClient(server)
+
+    def stored(folder: str) -> dict[str, str]:
+        found: dict[str, str] = {}
+        for one in client.list_artifacts(tracker.run_id, folder):
+            if one.is_dir:
+                found |= stored(one.path)
+            elif not one.path.endswith("accel_track.json"):
+                found[one.path] = Path(client.download_artifacts(tracker.run_id, one.path)).read_text()
+        return found
+
+    odd = tmp_path / "acc=90%?#.ckpt"
+    for number in range(2):
+        folder = tmp_path / f"last{number}"
+        (folder / "in").mkdir(parents=True)
+        (folder / "in" / f"{number}.bin").write_text(str(number))
+        (folder / ".metadata").write_text(f"meta{number}")
+        odd.write_text(f"odd{number}")
+        tracker.log_checkpoint("last", str(folder), number, {"score": 0.25})
+        tracker.log_checkpoint("acc=90%?#", str(odd), None, {})
+        odd.unlink()
+    assert stored("checkpoints/last") == {"checkpoints/last/.metadata": "meta1", "checkpoints/last/in/1.bin": "1"}
+    about = client.download_artifacts(tracker.run_id, "checkpoints/last/accel_track.json")
+    assert json.loads(Path(about).read_text()) == {"step": 1, "score": 0.25}
+    tracker.delete_checkpoint("last")
+    assert list(stored("checkpoints").values()) == ["odd1"]
+    tracker.delete_checkpoint("acc=90%?#")
+    tracker.delete_checkpoint("never")
+    tracker.finish()
+    assert stored("checkpoints") == {}
+
+
+def test_a_server_that_takes_long_to_store_a_checkpoint(
+    server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An upload waits longer for its answer than other calls do."""
+    monkeypatch.setenv(_mlflow_artifacts.TIMEOUT, "1")
+    monkeypatch.setattr(_mlflow_artifacts, "SECONDS", "1")
+
+    class Slow(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            content = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            real = http.client.HTTPConnection(server.removeprefix("http://"))
+            real.request(self.command, self.path, content, {"Content-Type": self.headers.get("Content-Type", "")})
+            answer = real.getresponse()
+            body = answer.read()
+            if self.command == "PUT":
+                time.sleep(2.5)
+            self.send_response(answer.status)
+            self.send_header("Content-Type", answer.getheader("Content-Type", ""))
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        do_POST = do_PUT = do_GET  # noqa: N815 - the names that the standard library looks for
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    file = tmp_path / "last.ckpt"
+    file.write_text("weights")
+    with ThreadingHTTPServer(("127.0.0.1", 0), Slow) as proxy:
+        threading.Thread(target=proxy.serve_forever, daemon=True).start()
+        tracker = MLflowTracker("slow", tracking_uri=f"http://127.0.0.1:{proxy.server_port}")
+        tracker.start()
+        tracker.log_checkpoint("last", str(file), 1, {})
+        tracker.finish()
+        proxy.shutdown()
+    assert os.environ[_mlflow_artifacts.TIMEOUT] == "1"
+    fetched = MlflowClient(server).download_artifacts(tracker.run_id, "checkpoints/last/last.ckpt")
+    assert Path(fetched).read_text() == "weights"

@@ -1,7 +1,10 @@
 """Trackio's local store, read back from its SQLite file."""
 
 import json
+import os
 import sqlite3
+import subprocess
+import sys
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -265,3 +268,171 @@ def test_a_start_that_fails_leaves_nothing_open() -> None:
     with pytest.raises(ValueError, match="reserved"):
         tracker.start()
     assert not tracker.started
+
+
+def store(folder: Path) -> sqlite3.Connection:
+    """Open the store of the project that the programs below log to."""
+    return sqlite3.connect(folder / "digits.db")
+
+
+def stored_rows(folder: Path) -> list[tuple[str, int, dict[str, Any]]]:
+    """Return name of the run, step and values of each row, in the order stored."""
+    with closing(store(folder)) as connection:
+        found = connection.execute("select run_name, step, metrics from metrics order by id")
+        return [(name, step, json.loads(text)) for name, step, text in found]
+
+
+def stored_config(folder: Path) -> dict[str, Any]:
+    """Return the only run's hyperparameters."""
+    with closing(store(folder)) as connection:
+        ((text,),) = connection.execute("select config from configs")
+        return {key: value for key, value in json.loads(text).items() if key not in OWN}
+
+
+PROGRAM = """
+import json, os, shutil, sys
+from accel_track.outcome import Outcome
+from accel_track.trackers.trackio import TrackioTracker
+tracker = TrackioTracker('digits', **{'auto_log_cpu': False, 'name': 'first', **json.loads(sys.argv[1])})
+tracker.start()
+def end(number=9):
+    tracker.flush()
+    print(json.dumps(tracker.identity()), flush=True)
+    os.kill(os.getpid(), number)
+"""
+
+
+class TestContinuing:
+    """Programs one after another, each with a store of their own; the first ones are killed."""
+
+    @pytest.fixture
+    def run(self, tmp_path: Path) -> Callable[..., dict[str, Any]]:
+        """Run a program after `PROGRAM`, and return what `identity` was."""
+
+        def call(code: str, **kwargs: Any) -> dict[str, Any]:
+            done = subprocess.run(
+                [sys.executable, "-c", PROGRAM + code, json.dumps(kwargs)],
+                env={**os.environ, "TRACKIO_DIR": str(tmp_path)},
+                capture_output=True,
+                text=True,
+                timeout=60,
+                check=False,
+            )
+            assert done.returncode in (0, -9), done.stderr
+            lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
+            identity: dict[str, Any] = json.loads(lines[-1]) if lines else {}
+            return identity
+
+        return call
+
+    def test_after_sigkill(self, tmp_path: Path, run: Callable[..., dict[str, Any]]) -> None:
+        """One run with the values of all programs, steps as they were given, and all hyperparameters."""
+        identity = run(
+            "tracker.store_init_configuration({'a': 1, 'b': 1})\n"
+            "for step in range(3):\n    tracker.log({'m': float(step)}, step=step)\nend()\n"
+        )
+        identity = run("tracker.log({'m': 3.0}, step=3)\nend()\n", **identity)
+        run(
+            "tracker.store_init_configuration({'b': 2})\ntracker.log({'m': 4.0}, step=4)\ntracker.log({'m': 5.0})\n"
+            "tracker.outcome = Outcome('failed', 'x')\ntracker.finish()\n",
+            **identity,
+        )
+        run("tracker.log({'m': 6.0}, step=6)\ntracker.finish()\n", **identity)
+        assert stored_rows(tmp_path) == [("first", step, {"m": float(step)}) for step in range(7)]
+        assert stored_config(tmp_path) == {"a": 1, "b": 2}
+        with closing(store(tmp_path)) as connection:
+            assert len(connection.execute("select distinct run_id from metrics").fetchall()) == 1
+
+    def test_a_newer_run_of_the_same_name(self, tmp_path: Path, run: Callable[..., dict[str, Any]]) -> None:
+        """The id says which of two runs goes on, also one that had stored nothing."""
+        for first in ("tracker.log({'m': 0.0}, step=0)\nend()\n", "end()\n"):
+            identity = run(first)
+            other = run("tracker.log({'other': 0.0}, step=7)\nend()\n")
+            run("tracker.log({'m': 1.0})\ntracker.finish()\n", **identity)
+            with closing(store(tmp_path)) as connection:
+                found = connection.execute(
+                    "select step, metrics from metrics where run_id = ? order by id", (identity["run_id"],)
+                ).fetchall()
+            assert other["run_id"] != identity["run_id"]
+            assert [(step, json.loads(text)) for step, text in found][-1] == (len(found) - 1, {"m": 1.0})
+
+    def test_rewinding(self, tmp_path: Path, run: Callable[..., dict[str, Any]]) -> None:
+        """Values from the step on are gone, those of other runs and the hyperparameters are not."""
+        run("tracker.log({'m': 9.0}, step=9)\ntracker.finish()\n", name="other")
+        identity = run(
+            "tracker.store_init_configuration({'a': 1})\n"
+            "for step in range(5):\n    tracker.log({'m': float(step)}, step=step)\nend()\n"
+        )
+        run("tracker.rewind(2)\ntracker.log({'m': -2.0})\ntracker.log({'m': -3.0}, step=3)\nend()\n", **identity)
+        rows = [(step, values["m"]) for name, step, values in stored_rows(tmp_path) if name == "first"]
+        assert rows == [(0, 0.0), (1, 1.0), (2, -2.0), (3, -3.0)]
+        assert ("other", 9, {"m": 9.0}) in stored_rows(tmp_path)
+        identity = run("tracker.rewind(0)\nend()\n", **identity)
+        run("tracker.log({'m': 5.0}, step=0)\ntracker.finish()\n", **identity)
+        assert [row for row in stored_rows(tmp_path) if row[0] == "first"] == [("first", 0, {"m": 5.0})]
+        with closing(store(tmp_path)) as connection:
+            ((text,),) = connection.execute("select config from configs where run_name = 'first'")
+        assert json.loads(text)["a"] == 1
+
+    def test_checkpoints(self, tmp_path: Path, run: Callable[..., dict[str, Any]]) -> None:
+        """Files and folders that are deleted at once are stored with what is known about them; a name has one version.
+
+        A run that goes on replaces its checkpoints, and no other run's.
+        """
+        save = (
+            "def save(name, text):\n"
+            "    os.makedirs('sharded/inner')\n"
+            "    for part in ('sharded/meta', 'sharded/inner/0'):\n        open(part, 'w').write(text + part)\n"
+            "    open('one.ckpt', 'w').write(text)\n"
+            "    tracker.log_checkpoint(name, 'one.ckpt', 4, {'score': 0.5, 'best': True})\n"
+            "    tracker.log_checkpoint(name + '-sharded', 'sharded', None, {})\n"
+            "    shutil.rmtree('sharded')\n    os.remove('one.ckpt')\n"
+        )
+        first = run(save + "save('epoch=1', 'old')\nsave('last', 'old')\nend()\n")
+        other = run(save + "save('last', 'other')\nend()\n", name="other")
+        run(save + "save('last', 'new')\ntracker.delete_checkpoint('epoch=1')\ntracker.finish()\n", **first)
+        expected = {
+            f"last-{first['run_id'][:8]}": {"one.ckpt": b"new"},
+            f"last-{other['run_id'][:8]}": {"one.ckpt": b"other"},
+            f"last-sharded-{first['run_id'][:8]}": {"meta": b"newsharded/meta", "inner/0": b"newsharded/inner/0"},
+        }
+        found = artifacts(tmp_path)
+        assert {name: found[name][1] for name in expected} == expected
+        assert {name.partition("-")[0] for name in found} == {"last", "epoch_1"}
+        assert found[f"last-{first['run_id'][:8]}"][0] == {"score": 0.5, "best": True, "step": 4}
+        deleted = [files for metadata, files in found.values() if metadata.get("deleted")]
+        assert [list(files) for files in deleted] == [["deleted.txt"]]
+        blobs = [path.read_bytes() for path in tmp_path.rglob("sha256/*/*")]
+        assert sorted(blobs) == sorted(data for _, files in found.values() for data in files.values())
+
+    def test_ranks_are_one_group(self, tmp_path: Path, run: Callable[..., dict[str, Any]]) -> None:
+        """The runs of all ranks have the same group."""
+        for rank in range(2):
+            run(
+                "tracker.log({'m': 1.0}, step=0)\ntracker.finish()\n",
+                name=f"first-rank-{rank}",
+                **TrackioTracker.grouped("first", rank),
+            )
+        with closing(store(tmp_path)) as connection:
+            found = connection.execute("select run_name, config from configs").fetchall()
+        assert {name: json.loads(text)["_Group"] for name, text in found} == {
+            "first-rank-0": "first",
+            "first-rank-1": "first",
+        }
+
+
+def artifacts(folder: Path) -> dict[str, tuple[dict[str, Any], dict[str, bytes]]]:
+    """Return metadata and files by path of each artifact's only version."""
+    found = {}
+    with closing(store(folder)) as connection:
+        query = (
+            "select name, metadata, manifest from artifacts join artifact_versions v on v.artifact_id = artifacts.id"
+        )
+        for name, metadata, manifest in connection.execute(query):
+            assert name not in found
+            files = {}
+            for entry in json.loads(manifest):
+                (blob,) = folder.rglob(f"sha256/*/{entry['digest']}")
+                files[entry["path"]] = blob.read_bytes()
+            found[name] = (json.loads(metadata or "{}"), files)
+    return found

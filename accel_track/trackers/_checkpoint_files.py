@@ -1,0 +1,22 @@
+"""The files of a checkpoint and the names under which a backend keeps them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+
+def checkpoint_files(name: str, path: str) -> Iterator[tuple[str, str]]:
+    """Yield each file's path and its name: `name` with the file's suffix, or in a sharded one `name/part`.
+
+    Args:
+        name: Name of the checkpoint.
+        path: The file or folder.
+    """
+    if os.path.isdir(path):
+        found = (os.path.join(folder, file) for folder, _, files in os.walk(path) for file in files)
+        for file in sorted(found):
+            yield file, f"{name}/{os.path.relpath(file, path)}".replace(os.sep, "/")
+    else:
+        suffix = os.path.splitext(path)[1]
+        yield path, name if name.endswith(suffix) else name + suffix

@@ -1,0 +1,41 @@
+"""Tell a ClearML task how its run goes, and delete its artifacts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from accel_track.outcome import Outcome
+from accel_track.trackers._clearml_process import forget_closed_task, forget_exit, signal_handlers_kept
+
+
+def open_again(task: Any) -> None:
+    """Note in a session of the offline mode that its run goes on; with a server, `Task.init` has told it so."""
+    if task.is_offline():
+        task.set_user_properties(status="running", status_reason="")
+
+
+def close(task: Any, outcome: Outcome) -> None:
+    """Close a task with a status: completed, failed, or stopped, for a run that was interrupted or preempted.
+
+    Offline, ClearML stores no status and would upload each session as completed, so user properties tell it.
+    """
+    reason = outcome.status if outcome.reason is None else f"{outcome.status}: {outcome.reason}"
+    if task.is_offline():
+        task.set_user_properties(status=outcome.status, status_reason=outcome.reason or "")
+    forget_exit(type(task))  # else an exception that was caught long ago would make `close` say that the task failed
+    with signal_handlers_kept():
+        task.close()
+    forget_closed_task()
+    # `close` says that the task is completed, whatever was said before it.
+    if outcome.status == "failed":
+        task.mark_failed(status_reason=reason, status_message=outcome.reason, force=True)
+    elif outcome.status != "finished":
+        task.stopped(status_reason=reason, status_message=outcome.reason, force=True)
+
+
+def delete_artifact(task: Any, name: str) -> None:
+    """Delete an artifact, if there is one of that name, and its file."""
+    if name in task.artifacts:
+        task.delete_artifacts([name], raise_on_errors=False, silent_on_errors=True)
+        uploaded = task._artifacts_manager._task_artifact_list  # noqa: SLF001 - the next upload adds all of them again
+        uploaded[:] = [artifact for artifact in uploaded if artifact.key != name]
