@@ -30,6 +30,7 @@ class Media:
             OSError: They cannot be read, or there is no room.
         """
         source = Path(os.path.realpath(path))
+        source.stat()  # before a folder is made for it
         kept = Path(FOLDER, secrets.token_hex(4), Path(path).name)
         target = self._folder / kept
         target.parent.mkdir(mode=0o700, parents=True)

@@ -260,5 +260,7 @@ class TestMarks:
         trainer(False, callbacks=[callback, ModelCheckpoint("ckpts", filename="a")]).fit(Tiny(), batches(), batches())
         callback.finish()
         with pytest.warns(AccelTrackWarning, match="the checkpoint belongs to the run"):
-            trainer(False, max_epochs=2, callbacks=[callback]).fit(Tiny(), batches(), batches(), ckpt_path="ckpts/a.ckpt")
+            trainer(False, max_epochs=2, callbacks=[callback, ModelCheckpoint("ckpts")]).fit(
+                Tiny(), batches(), batches(), ckpt_path="ckpts/a.ckpt"
+            )
         callback.finish()
