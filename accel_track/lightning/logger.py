@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 from lightning.fabric.loggers.logger import _DummyExperiment
+from lightning.fabric.utilities import move_data_to_device
 from lightning.pytorch.loggers import Logger
 
 from accel_track.delivery.settings import Delivery, Durability, OnError, Settings
@@ -365,6 +366,7 @@ class AccelTrackLogger(Logger):
         if inputs is None:
             warn("log_graph: the module has no `example_input_array`, so its graph cannot be logged.")
             return
+        inputs = move_data_to_device(inputs, model.device)
         for tracker in self.trackers:
             self.get_tracker(tracker.name).log_graph(model, inputs)
 
@@ -486,3 +488,8 @@ class AccelTrackLogger(Logger):
             "_in_call": False,
         }
         return {**self.__dict__, **own, "_step": None, "checkpoint_listeners": []}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take over a copy; Lightning of this process may not know the class yet."""
+        vars(self).update(state)
+        _be_recognised()

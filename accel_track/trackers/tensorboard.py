@@ -131,6 +131,11 @@ class TensorBoardTracker(SDKTracker):
             self.tracker._get_file_writer().add_event(event, step=step)  # noqa: SLF001
 
     @on_main_process
+    def log_graph(self, model: Any, inputs: Any) -> None:
+        """Write the module's graph, traced with these inputs by `torch.jit.trace`."""
+        self.tracker.add_graph(model, inputs)
+
+    @on_main_process
     def flush(self) -> None:
         """Write everything to disk."""
         if self._session_pending:
