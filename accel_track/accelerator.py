@@ -11,7 +11,8 @@ from accel_track.checkpoints import STATE
 from accel_track.configuration import ProjectConfiguration
 from accel_track.delivery.settings import Delivery, Durability, OnError, Settings
 from accel_track.errors import AccelTrackWarning, ResumeError, warn
-from accel_track.journal.directory import RunDirectory, new_run_id
+from accel_track.journal.directory import RunDirectory
+from accel_track.journal.info import new_run_id
 from accel_track.outcome import Outcome, Status, outcome_of
 from accel_track.reduction import Reduction, reduced
 from accel_track.registry import LogWith, select

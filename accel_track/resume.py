@@ -10,7 +10,8 @@ from typing import Any, Literal, NamedTuple
 
 from accel_track.errors import JournalError
 from accel_track.journal.cursor import replace_file
-from accel_track.journal.directory import PARENT, RunDirectory, job_name, job_restarted
+from accel_track.journal.directory import PARENT, RunDirectory
+from accel_track.journal.info import job_name, job_restarted
 
 Resume = Literal["auto", "never", "must"]
 

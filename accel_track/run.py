@@ -13,7 +13,8 @@ from accel_track.delivery.inline import InlineDelivery
 from accel_track.delivery.journaled import JournaledDelivery
 from accel_track.delivery.settings import Settings
 from accel_track.errors import NotStartedError, UnwritableDirectoryError, warn
-from accel_track.journal.directory import RunDirectory, new_run_id
+from accel_track.journal.directory import RunDirectory
+from accel_track.journal.info import new_run_id
 from accel_track.noop import NoOp
 from accel_track.outcome import Outcome, current_outcome, outcome_at_exit
 from accel_track.redaction import redacted

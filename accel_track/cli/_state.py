@@ -8,7 +8,8 @@ from typing import Any
 from accel_track.cli._common import lag
 from accel_track.delivery.sync import ranks_of
 from accel_track.journal import cursor as cursors
-from accel_track.journal.directory import RunDirectory, RunInfo
+from accel_track.journal.directory import RunDirectory
+from accel_track.journal.info import RunInfo
 from accel_track.journal.reader import JournalReader, last_seq
 
 

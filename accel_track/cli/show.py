@@ -26,7 +26,8 @@ from accel_track.cli._common import (
     table,
     when,
 )
-from accel_track.journal.directory import RunDirectory, RunInfo
+from accel_track.journal.directory import RunDirectory
+from accel_track.journal.info import RunInfo
 
 if TYPE_CHECKING:
     from accel_track.cli._state import TrackerState

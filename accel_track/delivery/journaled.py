@@ -24,7 +24,9 @@ from accel_track.delivery.sources import LiveSource
 from accel_track.delivery.worker import Worker, every, finish_in_order
 from accel_track.errors import DeliveryError, JournalError, ResumeError, warn
 from accel_track.journal.cursor import load
-from accel_track.journal.directory import PARENT, RunDirectory, RunInfo, TrackerInfo, job_name
+from accel_track.journal.directory import PARENT, RunDirectory
+from accel_track.journal.forked import ForkedJournal
+from accel_track.journal.info import RunInfo, TrackerInfo, job_name
 from accel_track.journal.writer import JournalWriter
 from accel_track.outcome import Outcome
 from accel_track.redaction import portable_kwargs, redacted_command, without_user_info
@@ -88,7 +90,7 @@ class JournaledDelivery:
             parent = os.path.abspath(directory or os.curdir)
             warn(f"journal: cannot write to {parent} ({error.strerror}); records are delivered from memory.")
             self.directory = RunDirectory(Path(parent, PARENT, project, "not-saved"))
-        self.journal: JournalWriter | _ForkedJournal = JournalWriter(
+        self.journal: JournalWriter | ForkedJournal = JournalWriter(
             self.directory.rank(rank), rank, settings.durability
         )
         self._media = Media(self.directory.rank(rank))
@@ -111,7 +113,7 @@ class JournaledDelivery:
         Raises:
             Exception: A tracker's own error in `start`, unless it may pass by itself and `strict` is false.
         """
-        if isinstance(self.journal, _ForkedJournal):
+        if isinstance(self.journal, ForkedJournal):
             return
         end = time.monotonic() + self._settings.start_timeout
         for tracker in trackers:
@@ -217,7 +219,7 @@ class JournaledDelivery:
         self._drain([worker for worker in self._workers if worker.tracker.name == name])
 
     def _drain(self, workers: Sequence[Worker]) -> None:
-        if isinstance(self.journal, _ForkedJournal):
+        if isinstance(self.journal, ForkedJournal):
             return
         end, seq = time.monotonic() + _SETTLE, self.journal.next_seq
         for worker in workers:
@@ -225,7 +227,7 @@ class JournaledDelivery:
 
     def finish(self, outcome: Outcome) -> None:
         """Deliver what is left and finish the trackers, in `finish_timeout` at most; say what is not delivered."""
-        if isinstance(self.journal, _ForkedJournal):
+        if isinstance(self.journal, ForkedJournal):
             return
         self.conclude(outcome)
         finish_in_order(self._workers)
@@ -282,36 +284,12 @@ def _running_again(command: list[str], info: RunInfo) -> None:
     info.command, info.host, info.pid = command, socket.gethostname(), os.getpid()
 
 
-class _ForkedJournal:
-    """What a forked child has in place of its parent's journal: it keeps nothing, and says so once."""
-
-    next_seq = 0
-    warned = False
-
-    def config(self, values: Any) -> None:
-        """Warn once."""
-        self.metrics(values, None, {})
-
-    def rewind(self, step: Any) -> None:
-        """Do nothing: nothing is logged."""
-
-    def metrics(self, values: Any, step: Any, kwargs: Any) -> None:
-        """Warn once."""
-        if not self.warned:
-            self.warned = True
-            warn(
-                "a forked process logs nothing: the run belongs to the process that started it. Log there, or start "
-                "a run of this process's own.",
-                stacklevel=5,
-            )
-
-
 _open_runs: weakref.WeakSet[JournaledDelivery] = weakref.WeakSet()
 
 
 def _after_fork() -> None:
     for delivery in _open_runs:
-        delivery.journal = _ForkedJournal()
+        delivery.journal = ForkedJournal()
 
 
 if hasattr(os, "register_at_fork"):

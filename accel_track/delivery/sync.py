@@ -19,7 +19,8 @@ from accel_track.delivery.sources import StoredSource
 from accel_track.delivery.stored import GRACE, Job
 from accel_track.delivery.worker import Worker, finish_in_order
 from accel_track.journal import cursor as cursors
-from accel_track.journal.directory import PARENT, RunDirectory, RunInfo, TrackerInfo
+from accel_track.journal.directory import PARENT, RunDirectory
+from accel_track.journal.info import RunInfo, TrackerInfo
 from accel_track.journal.reader import last_seq
 from accel_track.outcome import FINISHED
 from accel_track.redaction import portable_kwargs, without_user_info

@@ -5,85 +5,27 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import secrets
 import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
-from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 import msgspec
 from filelock import FileLock, Timeout
 
 from accel_track.errors import JournalError
 from accel_track.journal.cursor import replace_file
+from accel_track.journal.info import VERSION, RunInfo, job_name, new_run_id
 from accel_track.outcome import CRASHED, Outcome, Status
 
 PARENT = ".accel_track"
-_VERSION = 1
 _PLAIN_NAME = re.compile(r"[\w.\- ]+")
 
 
-class TrackerInfo(msgspec.Struct):
-    """How to make one of the run's trackers again.
-
-    Attributes:
-        kwargs: Constructor arguments that the user gave, without secrets and what JSON cannot hold.
-        withheld: Names of other arguments, which are neither stored nor credentials.
-        identity: Further arguments with which the tracker continues its backend run; empty before it started.
-        url: Page of the backend run.
-        instance: Whether the tracker was passed as an object, whose class only the user's program knows.
-        ranks: What `identity` is for other ranks that have a backend run of their own, by number.
-    """
-
-    kwargs: dict[str, Any] = {}
-    withheld: list[str] = []
-    identity: dict[str, Any] = {}
-    url: str | None = None
-    instance: bool = False
-    ranks: dict[str, dict[str, Any]] = {}
-
-
-class RunInfo(msgspec.Struct):
-    """Content of `run.json`.
-
-    Attributes:
-        run_id: Unique name of the run; its folder's.
-        project: Name of the project.
-        name: Name of the run in its project.
-        created: Wall-clock time in seconds since 1970-01-01 UTC.
-        status: "running", or how the run ended: "finished", "failed", "interrupted", "preempted".
-        reason: What ended it, if not its own end.
-        job: Name of the cluster job that may start it again, or None.
-        directory: The logging directory, or None if the user gave none.
-        trackers: The trackers by name.
-        command: Command line of the program, without secrets.
-        host: Name of the machine.
-        pid: Number of the process.
-        version: Version of the format of the run directory.
-        starts: How often a process has begun to log to it.
-    """
-
-    run_id: str
-    project: str
-    created: float
-    name: str | None = None
-    status: str = "running"
-    reason: str | None = None
-    job: str | None = None
-    directory: str | None = None
-    trackers: dict[str, TrackerInfo] = {}
-    command: list[str] = []
-    host: str = ""
-    pid: int = 0
-    version: int = _VERSION
-    starts: int = 1
-
-
 class _Version(msgspec.Struct):
-    version: int = _VERSION
+    version: int = VERSION
 
 
 class RunDirectory:
@@ -196,7 +138,7 @@ class RunDirectory:
         try:
             data = path.read_bytes()
             version = msgspec.json.decode(data, type=_Version).version
-            info = msgspec.json.decode(data, type=RunInfo) if version == _VERSION else None
+            info = msgspec.json.decode(data, type=RunInfo) if version == VERSION else None
         except FileNotFoundError:
             message = f"{self.path} is not a run directory: it has no run.json."
             raise JournalError(message) from None
@@ -204,7 +146,7 @@ class RunDirectory:
             message = f"{path} is damaged ({error}); the journal beside it can still be read with 'accel-track export'."
             raise JournalError(message) from error
         if info is None:
-            message = f"{path} has version {version} of the format, this package reads {_VERSION}; upgrade it."
+            message = f"{path} has version {version} of the format, this package reads {VERSION}; upgrade it."
             raise JournalError(message)
         names = (info.project, info.run_id, *([] if info.name is None else [info.name]), *info.trackers)
         for text in names:
@@ -264,25 +206,6 @@ class RunDirectory:
         if self.is_live():
             return None
         return Outcome(info.status, info.reason) if info.status in get_args(Status) else CRASHED  # type: ignore[arg-type]
-
-
-def new_run_id() -> str:
-    """Return a run id: the time in UTC and six random hexadecimal digits."""
-    return f"{datetime.now(timezone.utc):%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
-
-
-def job_name() -> str | None:
-    """Return what a job of SLURM's, or one under `torchrun`, is called over its restarts."""
-    for variable in ("SLURM_JOB_ID", "TORCHELASTIC_RUN_ID"):
-        if os.environ.get(variable, "none") not in ("", "none"):
-            return f"{variable}={os.environ[variable]}"
-    return None
-
-
-def job_restarted() -> bool:
-    """Whether SLURM or `torchrun` says that it has started this job before."""
-    variables = ("SLURM_RESTART_COUNT", "TORCHELASTIC_RESTART_COUNT")
-    return any(os.environ.get(variable, "0") not in ("", "0") for variable in variables)
 
 
 def find_runs(directory: str | os.PathLike[str]) -> Iterator[RunDirectory]:

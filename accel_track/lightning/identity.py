@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import sys
@@ -17,6 +18,8 @@ from accel_track.journal.directory import RunDirectory
 from accel_track.resume import NOTHING_FOUND, Mark, find_earlier, find_mark
 
 _VERSION = re.compile(r"version_(\d+)")
+_CONTINUED_BY = "continued_by"
+"""File in a run directory that holds the id of the logger that has continued the run in a process launched for it."""
 
 
 class Identity(NamedTuple):
@@ -27,12 +30,14 @@ class Identity(NamedTuple):
         run_id: Name of the run directory.
         resumed: Path of the run directory to continue, or None for a new run.
         step: The step that a continued run logs next, or None if that is not known.
+        rewinds: Whether a continued run may log steps again that it has, which then count in their place.
     """
 
     version: int | str
     run_id: str
     resumed: str | None = None
     step: int | None = None
+    rewinds: bool = True
 
 
 def decide(
@@ -60,17 +65,17 @@ def decide(
         ResumeError: `resume="must"` and there is none, or another process is logging to it.
     """
     if settings.delivery != "inline":
-        own = RunDirectory.of(directory, project, run_id)
-        if (own.path / "run.json").is_file():
-            return _continued(Mark(own, None))
+        mark, own = mark_of(checkpoint), own_run(directory, project, run_id)
+        if own is not None:
+            again = mark is not None and mark.run.path.samefile(own.path)
+            return continued(mark) if mark is not None and again else continued(Mark(own, None))._replace(rewinds=False)
         if settings.resume != "never":
-            mark = mark_of(checkpoint)
             if mark is None:
                 name = None if version is None else run_name(version)
                 earlier = find_earlier(directory, project, name, finished=settings.resume == "must")
                 mark = None if earlier is None else Mark(earlier, None)
             if mark is not None and _is_free(mark.run, must=settings.resume == "must"):
-                return _continued(mark)
+                return continued(mark)
         if settings.resume == "must":
             raise ResumeError(NOTHING_FOUND)
     return Identity(next_version(directory, project) if version is None else version, run_id)
@@ -86,7 +91,25 @@ def _is_free(run: RunDirectory, *, must: bool) -> bool:
     return False
 
 
-def _continued(mark: Mark) -> Identity:
+def own_run(directory: str, project: str, run_id: str) -> RunDirectory | None:
+    """Return the run that a logger of this id has begun or continued, in another process, or None."""
+    own = RunDirectory.of(directory, project, run_id)
+    if (own.path / "run.json").is_file():
+        return own
+    for path in own.path.parent.glob(f"*/{_CONTINUED_BY}"):
+        if path.read_text() == run_id:
+            return RunDirectory(path.parent)
+    return None
+
+
+def note_continued(run: str | os.PathLike[str], run_id: str) -> None:
+    """Have `own_run` find a run that is continued in a launched process; the launching one knows nothing of it."""
+    with contextlib.suppress(OSError):
+        Path(run, _CONTINUED_BY).write_text(run_id)
+
+
+def continued(mark: Mark) -> Identity:
+    """Return who a run is that is continued."""
     info = mark.run.load()
     name = info.name or info.run_id
     match = _VERSION.fullmatch(name)

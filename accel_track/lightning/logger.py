@@ -20,21 +20,25 @@ from lightning.pytorch.loggers import Logger
 
 from accel_track.delivery.settings import Delivery, Durability, OnError, Settings
 from accel_track.errors import warn
-from accel_track.journal.directory import RunDirectory, new_run_id
+from accel_track.journal.directory import RunDirectory
+from accel_track.journal.info import new_run_id
 from accel_track.lightning.identity import (
     Call,
     Identity,
     call_being_set_up,
+    continued,
     decide,
     mark_of,
     next_step,
     next_version,
+    note_continued,
+    own_run,
     run_name,
 )
 from accel_track.noop import NoOp
 from accel_track.outcome import FINISHED, Outcome, Status, current_outcome, outcome_of
 from accel_track.registry import LogWith, select
-from accel_track.resume import Resume, mark_checkpoint
+from accel_track.resume import Mark, Resume, mark_checkpoint
 from accel_track.run import Run, no_tracker
 from accel_track.state import process_index
 from accel_track.trackers.base import GeneralTracker
@@ -142,6 +146,7 @@ class AccelTrackLogger(Logger):
         self._run_id = new_run_id()
         self._resumed: str | None = None
         self._step: int | None = None
+        self._rewinds = True
         self._fit_ended = self._in_call = False
         self._log_graph = log_graph
         self._trainer: weakref.ReferenceType[Any] | None = None
@@ -160,7 +165,9 @@ class AccelTrackLogger(Logger):
     def version(self) -> int | str:
         """The run's version; the next free number is looked up once."""
         if self._version is None:
-            self._version = next_version(self._save_dir, self._name)
+            own = own_run(self._save_dir, self._name, self._run_id)
+            next_ = next_version(self._save_dir, self._name)
+            self._version = next_ if own is None else continued(Mark(own, None)).version
         return self._version
 
     @property
@@ -216,16 +223,29 @@ class AccelTrackLogger(Logger):
             resumed=None if self._resumed is None else RunDirectory(self._resumed),
             step=self._step,
         )
+        if not self._rewinds:
+            self._go_on(run)
         if "://" not in self.save_dir:
             with contextlib.suppress(OSError):  # all that it is for is that the next run has another number
                 os.makedirs(self.log_dir, exist_ok=True)
         return run
 
+    def _go_on(self, run: Run) -> None:
+        """Let a run go on that another process of this program has begun: nothing in it is logged again."""
+        run._rewinds = False  # noqa: SLF001
+        trainer, earlier = None if self._trainer is None else self._trainer(), run.earlier
+        if trainer is not None and trainer.state.fn != "fit" and earlier is not None and earlier.status != "running":
+            self._fit_ended = True
+            run.conclude(Outcome(earlier.status, earlier.reason))  # type: ignore[arg-type]
+
     def _decide(self, checkpoint: str | os.PathLike[str] | None) -> Identity:
         return decide(self._settings, self._save_dir, self._name, self._version, self._run_id, checkpoint)
 
     def _agree(self, identity: Identity) -> None:
-        self._version, self._run_id, self._resumed, self._step = identity
+        launched, own = multiprocessing.parent_process() is not None, self._run_id
+        self._version, self._run_id, self._resumed, self._step, self._rewinds = identity
+        if launched and self._resumed is not None and self._run_id != own and process_index() == 0:
+            note_continued(self._resumed, own)
 
     def _set_up(self, call: Call) -> None:
         """Prepare for a Trainer call; Lightning calls this on all ranks, so that they can agree on who the run is."""
@@ -444,9 +464,9 @@ class AccelTrackLogger(Logger):
 
     def _note_for_launched(self, outcome: Outcome) -> None:
         """Store how a call ended that ran in processes launched by Lightning, whose errors only this one sees."""
-        directory = RunDirectory.of(self._save_dir, self._name, self._run_id)
-        if process_index() == 0 and outcome != FINISHED and (directory.path / "run.json").is_file():
-            directory.conclude(outcome)
+        own = own_run(self._save_dir, self._name, self._run_id)
+        if process_index() == 0 and outcome != FINISHED and own is not None and own.load().status != "finished":
+            own.conclude(outcome)
 
     def finish(self, status: Status | None = None) -> None:
         """End the run now; it would end at the interpreter's exit. The next use starts another run.
@@ -474,13 +494,14 @@ class AccelTrackLogger(Logger):
 
         A copy for a process that Lightning launches is the same run; any other is a run of its own.
         """
-        launched = multiprocessing.context.get_spawning_popen() is not None
+        launched = multiprocessing.context.get_spawning_popen() is not None and not self._in_call
         if launched and self._run is not None:
-            self._run.finish(FINISHED)
-            self._run = None
+            run, self._run = self._run, None
+            run.finish(FINISHED)
+            run.conclude(None)
         run_id = self._run_id if launched else new_run_id()
         own = {
-            "_version": self.version,
+            "_version": self._version if launched else self.version,
             "_run_id": run_id,
             "_run": None,
             "_trainer": None,

@@ -82,7 +82,7 @@ def test_show_tells_identity_config_values_and_delivery(make: Any, invoke: Any) 
     run = make(name="first", config={"optimizer": {"lr": 0.1}}, values={"text": "hello", "nan": float("nan")})
     invoke("sync", run.path)
     result = invoke("show", run.path)
-    for told in (run.path.name, "first", "finished", '{"lr": 0.1}', "hello", "http://***@localhost/0"):
+    for told in (run.path.name, "first", "finished", "optimizer/lr", "0.1", "hello", "http://***@localhost/0"):
         assert told in result.stdout
     assert re.search(r"train/loss\W+0\.2\W+4\W", result.stdout)
     assert re.search(r"lines\W+7\W+0\W+0\W", result.stdout)

@@ -131,18 +131,18 @@ time.sleep(100)
 
 
 ENDINGS = {
-    "forgotten": ("", 0),
-    "sys.exit": ("sys.exit(3)", 3),
-    "exception": ("raise ValueError('planned')", 1),
-    "ctrl-c": ("signal.raise_signal(signal.SIGINT)", -signal.SIGINT),
-    "sigterm": ("os.kill(os.getpid(), signal.SIGTERM); time.sleep(60)", -signal.SIGTERM),
-    "os._exit": ("os._exit(4)", 4),
+    "forgotten": ("", 0, "finished"),
+    "sys.exit": ("sys.exit(3)", 3, "finished"),
+    "exception": ("raise ValueError('planned')", 1, "failed"),
+    "ctrl-c": ("signal.raise_signal(signal.SIGINT)", -signal.SIGINT, "interrupted"),
+    "sigterm": ("os.kill(os.getpid(), signal.SIGTERM); time.sleep(60)", -signal.SIGTERM, "failed"),
+    "os._exit": ("os._exit(4)", 4, "failed"),
 }
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
 def test_no_ending_loses_anything(ending: str, program: Callable[..., "subprocess.Popen[str]"]) -> None:
-    last, code = ENDINGS[ending]
+    last, code, status = ENDINGS[ending]
     process = program(f"""
 import os, signal, sys, time
 from accel_track.delivery.settings import Settings
@@ -162,6 +162,5 @@ for step in range(2000):
     expected = [(step, step / 8) for step in range(2000)]
     if ending in ("sigterm", "os._exit"):
         accel_track("sync", run.path)
-    else:
-        assert run.load().status == "finished"
+    assert run.load().status == status
     assert sorted(set(scalars(Path("logs/p")))) == expected

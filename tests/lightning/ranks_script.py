@@ -34,10 +34,11 @@ class Seen(Callback):
             "dummy": isinstance(logger.experiment, _DummyExperiment),
             "experiments": sorted(logger.experiments),
             "trackers": sorted(tracker.name for tracker in logger.trackers),
+            "opens": logger._run is not None,
         }
-        logger.experiment.flush()
+        logger.experiment.config.update({}) if seen["dummy"] else logger.experiment.flush()
         logger.get_tracker("tensorboard").flush()
-        logger.get_tracker("tensorboard", unwrap=True).flush()
+        logger.get_tracker("tensorboard", unwrap=True).add_scalar(f"native-{trainer.global_rank}", 1.0, 3)
         logger.log_metrics({f"own-{trainer.global_rank}": 1.0}, step=3)
         logger.log_hyperparams({f"rank-{trainer.global_rank}": True}, {"hp": 1.0}, step=3)
         logger.log_graph(pl_module)
@@ -78,9 +79,12 @@ if __name__ == "__main__":
     parser.add_argument("--ends", choices=["kill", "raise"])
     parser.add_argument("--ckpt-path")
     parser.add_argument("--failing-test", action="store_true")
-    parser.add_argument("--finish", action="store_true", help="end the run on every rank")
+    parser.add_argument("--all-ranks", action="store_true")
+    parser.add_argument(
+        "--twice", action="store_true", help="another run after the first, which is finished on all ranks"
+    )
     options = parser.parse_args()
-    logger = AccelTrackLogger(options.trackers, name="digits", save_dir="runs")
+    logger = AccelTrackLogger(options.trackers, name="digits", save_dir="runs", all_ranks=options.all_ranks)
     callbacks = [ModelCheckpoint(), Ends(options.ends) if options.ends else Seen()]
     two = trainer(
         logger,
@@ -93,5 +97,7 @@ if __name__ == "__main__":
     model = (FailsInTest if options.failing_test else Tiny)()
     two.fit(model, batches(), batches(), ckpt_path=options.ckpt_path)
     two.test(model, batches(), verbose=False)
-    if options.finish:
+    print("the launching process sees", logger.log_dir)
+    if options.twice:
         logger.finish()
+        two.test(model, batches(), verbose=False)

@@ -20,7 +20,8 @@ from accel_track.delivery.settings import Settings
 from accel_track.delivery.sources import LiveSource
 from accel_track.errors import AccelTrackWarning, DeliveryError
 from accel_track.journal.cursor import Cursor, load
-from accel_track.journal.directory import RunDirectory, TrackerInfo, find_runs
+from accel_track.journal.directory import RunDirectory, find_runs
+from accel_track.journal.info import TrackerInfo
 from accel_track.journal.reader import JournalReader
 from accel_track.journal.writer import JournalWriter
 from accel_track.records import Metrics, WithoutForm

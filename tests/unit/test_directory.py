@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from accel_track.errors import JournalError
-from accel_track.journal.directory import RunDirectory, RunInfo, TrackerInfo, find_runs
+from accel_track.journal.directory import RunDirectory, find_runs
+from accel_track.journal.info import RunInfo, TrackerInfo
 
 
 def program(script, *arguments):

@@ -1,0 +1,31 @@
+"""What a forked child has in place of its parent's journal."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from accel_track.errors import warn
+
+
+class ForkedJournal:
+    """Keeps nothing, and says so once."""
+
+    next_seq = 0
+    warned = False
+
+    def config(self, values: Any) -> None:
+        """Warn once."""
+        self.metrics(values, None, {})
+
+    def rewind(self, step: Any) -> None:
+        """Do nothing: nothing is logged."""
+
+    def metrics(self, values: Any, step: Any, kwargs: Any) -> None:
+        """Warn once."""
+        if not self.warned:
+            self.warned = True
+            warn(
+                "a forked process logs nothing: the run belongs to the process that started it. Log there, or start "
+                "a run of this process's own.",
+                stacklevel=5,
+            )

@@ -1,0 +1,87 @@
+"""What `run.json` holds about a run."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from datetime import datetime, timezone
+from typing import Any
+
+import msgspec
+
+VERSION = 1
+
+
+class TrackerInfo(msgspec.Struct):
+    """How to make one of the run's trackers again.
+
+    Attributes:
+        kwargs: Constructor arguments that the user gave, without secrets and what JSON cannot hold.
+        withheld: Names of other arguments, which are neither stored nor credentials.
+        identity: Further arguments with which the tracker continues its backend run; empty before it started.
+        url: Page of the backend run.
+        instance: Whether the tracker was passed as an object, whose class only the user's program knows.
+        ranks: What `identity` is for other ranks that have a backend run of their own, by number.
+    """
+
+    kwargs: dict[str, Any] = {}
+    withheld: list[str] = []
+    identity: dict[str, Any] = {}
+    url: str | None = None
+    instance: bool = False
+    ranks: dict[str, dict[str, Any]] = {}
+
+
+class RunInfo(msgspec.Struct):
+    """Content of `run.json`.
+
+    Attributes:
+        run_id: Unique name of the run; its folder's.
+        project: Name of the project.
+        name: Name of the run in its project.
+        created: Wall-clock time in seconds since 1970-01-01 UTC.
+        status: "running", or how the run ended: "finished", "failed", "interrupted", "preempted".
+        reason: What ended it, if not its own end.
+        job: Name of the cluster job that may start it again, or None.
+        directory: The logging directory, or None if the user gave none.
+        trackers: The trackers by name.
+        command: Command line of the program, without secrets.
+        host: Name of the machine.
+        pid: Number of the process.
+        version: Version of the format of the run directory.
+        starts: How often a process has begun to log to it.
+    """
+
+    run_id: str
+    project: str
+    created: float
+    name: str | None = None
+    status: str = "running"
+    reason: str | None = None
+    job: str | None = None
+    directory: str | None = None
+    trackers: dict[str, TrackerInfo] = {}
+    command: list[str] = []
+    host: str = ""
+    pid: int = 0
+    version: int = VERSION
+    starts: int = 1
+
+
+def new_run_id() -> str:
+    """Return a run id: the time in UTC and six random hexadecimal digits."""
+    return f"{datetime.now(timezone.utc):%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
+
+
+def job_name() -> str | None:
+    """Return what a job of SLURM's, or one under `torchrun`, is called over its restarts."""
+    for variable in ("SLURM_JOB_ID", "TORCHELASTIC_RUN_ID"):
+        if os.environ.get(variable, "none") not in ("", "none"):
+            return f"{variable}={os.environ[variable]}"
+    return None
+
+
+def job_restarted() -> bool:
+    """Whether SLURM or `torchrun` says that it has started this job before."""
+    variables = ("SLURM_RESTART_COUNT", "TORCHELASTIC_RESTART_COUNT")
+    return any(os.environ.get(variable, "0") not in ("", "0") for variable in variables)
