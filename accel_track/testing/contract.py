@@ -3,6 +3,7 @@
 from accel_track.testing._backend import Readback
 from accel_track.testing._configuration import ConfigurationContract
 from accel_track.testing._delivery import DeliveryContract
+from accel_track.testing._endings import EndingsContract
 from accel_track.testing._lifecycle import LifecycleContract
 from accel_track.testing._media import MediaContract
 from accel_track.testing._values import ValuesContract
@@ -10,7 +11,9 @@ from accel_track.testing._values import ValuesContract
 __all__ = ["Readback", "TrackerContract"]
 
 
-class TrackerContract(ValuesContract, ConfigurationContract, LifecycleContract, DeliveryContract, MediaContract):
+class TrackerContract(
+    ValuesContract, ConfigurationContract, LifecycleContract, DeliveryContract, EndingsContract, MediaContract
+):
     """What every tracker must do; inherit it, set the attributes, define `make` and `read`.
 
     The suite writes through the tracker and looks at `read`'s answer only, so a tracker cannot pass by remembering.

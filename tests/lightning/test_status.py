@@ -141,7 +141,7 @@ def all_ends(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ("end", "status", "reason", "shown"),
     [
         ("success", "finished", None, "FINISHED"),
-        ("exception", "failed", "ValueError: planned failure, token at https://host", "FAILED"),
+        ("exception", "failed", "ValueError: planned failure, token at https://***@host", "FAILED"),
         ("exit", "failed", "SystemExit: 3", "FAILED"),
         ("SIGINT", "interrupted", "KeyboardInterrupt", "KILLED"),
         ("SIGTERM", "preempted", "SIGTERMException", "KILLED"),
@@ -181,7 +181,7 @@ one.fit(Waits(), batches())
     ("door", "number", "code", "status", "reason"),
     [
         ("logger", signal.SIGINT, 1, "interrupted", "KeyboardInterrupt"),
-        ("callback", signal.SIGTERM, 143, "preempted", "SIGTERMException"),
+        ("callback", signal.SIGTERM, 0, "preempted", "SIGTERMException"),
     ],
 )
 def test_a_signal_from_outside(
@@ -217,21 +217,14 @@ def test_a_process_that_just_disappears_has_crashed(ending: str, status: str, pr
     assert outcome.status == status
 
 
-def test_an_exit_in_the_middle_of_a_call_that_lightning_does_not_see(program: Callable[..., Any]) -> None:
-    """As where the process that Lightning has launched for the call is gone."""
+def test_an_exit_in_a_call_of_which_nobody_says_the_end(program: Callable[..., Any]) -> None:
     process = program("""
-        import threading
-        from lightning.pytorch.trainer import call
-
         class Stops(Tiny):
-            def training_step(self, batch, batch_idx):
-                return super().training_step(batch, batch_idx)
-
             def on_train_start(self):
                 raise SystemExit(0)
 
         logger = AccelTrackLogger(save_dir=".")
-        logger.finalize = lambda status: None  # as with a launcher whose process is gone
+        logger.finalize = lambda status: None
         trainer(logger).fit(Stops(), batches())
     """)
     _, errors = process.communicate(timeout=60)
@@ -312,7 +305,11 @@ def test_a_requeued_job_that_slurm_kills_stays_preempted(
     ((run, info),) = runs(".").values()
     assert run.outcome(info) == ("preempted", "SLURM is to start the job again")
     done = subprocess.run(
-        [sys.executable, "-m", "accel_track", "sync", "."], env=environment(), capture_output=True, text=True, check=False
+        [sys.executable, "-m", "accel_track", "sync", str(run.path)],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert in_mlflow(Path.cwd()) == {"lightning_logs": "KILLED"}
