@@ -93,7 +93,7 @@ def _read(run: RunDirectory, metric: str | None) -> _Content:
             if isinstance(record, Config):
                 content.config.update(record.values)
             elif isinstance(record, Checkpoint):
-                content.checkpoints[record.name] = {"step": record.step, **record.values}
+                content.checkpoints[record.name] = {"step": record.step, "about": record.values}
                 if not record.path:
                     del content.checkpoints[record.name]
             if not isinstance(record, Metrics):
@@ -174,11 +174,9 @@ def _print(
         values = ((name, shown(last["value"]), _text(last["step"])) for name, last in sorted(content.last.items()))
         out.print(table("last values", ("name", ">value", ">step"), values))
     if content.checkpoints:
-        rows_ = (
-            (name, _text(one["step"]), json.dumps(jsonable({**one, "step": None})))
-            for name, one in content.checkpoints.items()
-        )
-        out.print(table("checkpoints", ("name", ">step", "about"), rows_))
+        kept = content.checkpoints.items()
+        saved = ((name, _text(one["step"]), _short(one["about"])) for name, one in kept)
+        out.print(table("checkpoints", ("name", ">step", "about"), saved))
     if states:
         columns = ("tracker", ">delivered", ">pending", ">refused", ">dropped", ">retried", ">damaged", ">lag", "page")
         rows = [_row(name, one, info.trackers[name].url or "") for name, one in states.items()]

@@ -9,6 +9,8 @@ import pytest
 from mlflow import MlflowClient
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from accel_track.journal.directory import find_runs
+
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
@@ -37,6 +39,7 @@ def test_none_is_forgotten() -> None:
         "digits_lightning",
         "custom_tracker",
         "mixed",
+        "preemption",
     }
 
 
@@ -74,3 +77,17 @@ def test_mixed(tmp_path: Path) -> None:
     assert "best: pretraining/loss = 0.1000" in printed
     assert "best: val/accuracy" in printed
     assert steps(tmp_path / "pretraining", "pretraining/loss") == list(range(10))
+
+
+def test_preemption(tmp_path: Path) -> None:
+    killed = [sys.executable, str(EXAMPLES / "preemption.py"), "--dir", str(tmp_path), "--kill-at", "130"]
+    assert subprocess.run(killed, capture_output=True, timeout=240, check=False).returncode == -9
+    assert "trained to step 400" in run("preemption.py", "--dir", str(tmp_path))
+    assert steps(tmp_path / "preemption/version_0", "train/loss")[-1] == 399
+    (found,) = find_runs(tmp_path)
+    assert (found.load().status, found.load().starts) == ("finished", 2)
+    client = MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
+    (stored,) = client.search_runs([client.get_experiment_by_name("preemption").experiment_id])
+    assert {metric.step for metric in client.get_metric_history(stored.info.run_id, "train/loss")} == set(
+        range(9, 400, 10)
+    )
