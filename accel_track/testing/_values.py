@@ -108,3 +108,18 @@ class ValuesContract(Backend):
         """Values without a step arrive."""
         _, stored = self.written(tmp_path, ({"loss": 0.5}, None))
         assert [value for _, value in self.points(stored, "loss")] == [0.5]
+
+    def test_interleaved_steps(self, tmp_path: Path) -> None:
+        """Nothing is lost where evaluations count on their own, between the steps of a Trainer's training."""
+        order = [("loss", 1), ("loss", 3), ("batch_loss", 0), ("batch_loss", 1), ("epoch_loss", 3), ("late", 3)]
+        order += [("loss", 5), ("loss", 7), ("batch_loss", 2), ("batch_loss", 3), ("late", 7)]
+        tracker = self.make(tmp_path)
+        tracker.start()
+        for number, (name, step) in enumerate(order):
+            tracker.log({name: number / 4}, step=step)
+        tracker.finish()
+        stored = self.read(tmp_path)
+        for name in {name for name, _ in order}:
+            expected = [(step, number / 4) for number, (one, step) in enumerate(order) if one == name]
+            assert self.points(stored, name) == expected
+        assert not tracker.dropped
