@@ -65,9 +65,11 @@ def outcome_at_exit() -> Outcome:
 
 def _shown(error: BaseException) -> str:
     try:
-        text = str(error)
+        text = without_user_info(str(error))
     except Exception:  # noqa: BLE001 - an exception's own error
         text = ""
-    line = " ".join(without_user_info(text).split())
+    line = " ".join(text.split())
     name = type(error).__name__
+    if name == "ProcessRaisedException":  # torch's, for a launched process: its traceback, whose last line is the error
+        return text.strip().rpartition("\n")[2][:_LONGEST]
     return f"{name}: {line}"[:_LONGEST] if line else name

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 import torch
 
-from accel_track.values import is_number, leaves, plain
+from accel_track.values import check_values, is_number, leaves, plain
 
 if TYPE_CHECKING:
     from lightning.fabric import Fabric
@@ -25,12 +25,13 @@ def reduced(fabric: Fabric, values: Mapping[str, Any], reduction: Reduction) -> 
         reduction: Which.
 
     Raises:
+        TypeError: `values` is no dictionary with string keys.
         ValueError: Another reduction.
     """
     if reduction not in get_args(Reduction):
         message = f"`reduce` must be one of {', '.join(get_args(Reduction))}; got {reduction!r}."
         raise ValueError(message)
-    own: dict[str, Any] = plain(values)
+    own: dict[str, Any] = plain(check_values(values))
     numbers = [float(value) for _, value in leaves(own) if is_number(value)]
     if fabric.world_size == 1 or not numbers:
         return own

@@ -7,6 +7,8 @@ import logging
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
+from multiprocessing import parent_process
+from multiprocessing.util import Finalize
 from typing import Any
 
 from accel_track.delivery.inline import InlineDelivery
@@ -84,6 +86,7 @@ class Run:
         self.config = None if config is None else self._redacted(check_config(config))
         self.directory = directory
         self.finished = False
+        self._at_end: Finalize | None = None
         kwargs = check_init_kwargs(init_kwargs, selected)
         built = self._build(selected, kwargs)
         if directory is not None and selected:
@@ -107,6 +110,9 @@ class Run:
             raise
         # Registered after the SDKs', hence run before theirs: a run nobody finished is finished at exit.
         atexit.register(self._finish_quietly)
+        # Forked processes end without `atexit`.
+        if parent_process() is not None:
+            self._at_end = Finalize(None, self._finish_quietly, exitpriority=0)
 
     @property
     def starts(self) -> int:
@@ -225,6 +231,10 @@ class Run:
         if step is not None:
             self._delivery.rewind(step)
 
+    def go_on(self) -> None:
+        """Have a continued run log on behind what it has, whatever the steps are."""
+        self._rewinds = False
+
     def log_checkpoint(
         self, name: str, path: str | os.PathLike[str], step: int | None = None, values: Mapping[str, Any] | None = None
     ) -> None:
@@ -292,6 +302,8 @@ class Run:
         if not self.finished:
             self.finished = True
             atexit.unregister(self._finish_quietly)
+            if self._at_end is not None:
+                self._at_end.cancel()
             self._delivery.finish(outcome or self.outcome or current_outcome())
 
     def _finish_quietly(self) -> None:

@@ -74,11 +74,15 @@ class JournaledDelivery:
         self._over = threading.Event()
         command = redacted_command(sys.argv) if settings.redact else list(sys.argv)
         try:
-            if rank and run_id is not None:
-                self.directory = RunDirectory.joined(directory, project, name, run_id)
+            if rank and resumed is not None and resumed.path.exists():
+                self.directory = resumed
+            elif rank:
+                self.directory = RunDirectory.create(directory, project, name, command, run_id)
             elif resumed is None:
                 self.directory = RunDirectory.create(directory, project, name, command, run_id)
                 self._live = self.directory.claim_run()
+                if settings.all_ranks:  # another rank may have been first
+                    self.directory.update(partial(_owned, command))
             else:
                 self.directory = resumed
                 self._live = resumed.claim_run()
@@ -281,6 +285,10 @@ class JournaledDelivery:
 
 def _running_again(command: list[str], info: RunInfo) -> None:
     info.status, info.reason, info.job, info.starts = "running", None, job_name(), info.starts + 1
+    _owned(command, info)
+
+
+def _owned(command: list[str], info: RunInfo) -> None:
     info.command, info.host, info.pid = command, socket.gethostname(), os.getpid()
 
 

@@ -249,6 +249,7 @@ class Sync:
         kwargs, cls = self.kwargs(name, rank), tracker_class(name)
         if rank:
             run_name = f"{run_name or self.info.run_id}-rank{rank}"
+        if len(ranks_of(self.run, name)) > 1:
             kwargs = {**cls.grouped(self.info.name or self.info.run_id, rank), **kwargs}
         return cls.for_run(self.info.project, run_name, os.fspath(directory), kwargs)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 import socket
@@ -55,6 +54,8 @@ class RunDirectory:
     ) -> RunDirectory:
         """Make the folder of a new run, hidden from Git, readable by its owner only.
 
+        Where another rank has made the one of this id, that is joined.
+
         Raises:
             OSError: It cannot be made.
         """
@@ -72,26 +73,14 @@ class RunDirectory:
             pid=os.getpid(),
             job=job_name(),
         )
-        run.path.mkdir(mode=0o700, parents=True)
+        run.path.mkdir(mode=0o700, parents=True, exist_ok=True)
         parent.chmod(0o700)
         ignore = parent / ".gitignore"
         if not ignore.exists():
             ignore.write_text("*\n")
-        run.save(info)
-        return run
-
-    @classmethod
-    def joined(
-        cls, directory: str | os.PathLike[str] | None, project: str, name: str | None, run_id: str
-    ) -> RunDirectory:
-        """Return the run directory that rank 0 has made, or on a machine that does not see it, one of its own.
-
-        Raises:
-            OSError: It cannot be made.
-        """
-        run = cls.of(directory, project, run_id)
-        with contextlib.suppress(FileExistsError):
-            return run if run.path.exists() else cls.create(directory, project, name, run_id=run_id)
+        with FileLock(run.path / "run.json.lock", timeout=10, mode=0o600):
+            if not (run.path / "run.json").exists():
+                run.save(info)
         return run
 
     def update(self, change: Callable[[RunInfo], None]) -> RunInfo:

@@ -157,7 +157,7 @@ class AccelTrackCallback(Callback):
 
     def _begin(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if not self._save_dir_given:
-            self._own._save_dir = trainer.default_root_dir  # noqa: SLF001 - known only now
+            self._own.save_dir = trainer.default_root_dir  # known only now
         self.logger = self._own
         _ = self._own.experiment
         follow(trainer, self._own)
@@ -225,7 +225,10 @@ class AccelTrackCallback(Callback):
 
     def state_dict(self) -> dict[str, Any]:
         """Return which run the checkpoint belongs to, for Lightning to save in it."""
-        return {} if self.logger is None else self.logger.mark()
+        mark = None if self.logger is None else self.logger.mark()
+        if mark is None:
+            return {}
+        return {"run": os.fspath(mark.run.path.absolute()), "run_id": mark.run.path.name, "step": mark.step}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Remember which run the checkpoint belongs to."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
+import sys
 import time
 from pathlib import Path
 from typing import Any, Literal
@@ -15,7 +15,7 @@ LogCheckpoints = Literal["best", "last", "all"]
 
 _NOT_IN_NAMES = re.compile(r"[^\w.=+\- ]")
 _PATIENCE = 30.0
-"""How long to wait at the end for checkpoints that are saved in the background, in seconds."""
+"""How long to wait after an error for checkpoints that are saved in the background, in seconds."""
 
 
 class CheckpointUploads:
@@ -31,6 +31,8 @@ class CheckpointUploads:
         self._which = which
         self._stored: dict[str, tuple[str, str]] = {}  # name -> ModelCheckpoint, path
         self._awaited: dict[str, tuple[str, int | None, dict[str, Any]]] = {}
+        self._given: dict[str, list[tuple[int, ...]]] = {}  # name -> what the trackers got last, as `_state`
+        self._told = False
 
     def saved(self, run: Run, callback: Any) -> None:
         """Give a run what is new, after a ModelCheckpoint (or a weak proxy of one) has saved.
@@ -41,7 +43,7 @@ class CheckpointUploads:
         self._look_again(run)
         newest = callback._last_checkpoint_saved or callback.last_model_path  # noqa: SLF001 - there is no public name
         path = callback.best_model_path if self._which == "best" else newest
-        if not path:
+        if not path or self._is_elsewhere(path):
             return
         owner = str(callback.state_key)
         name = self._name(owner, path)
@@ -53,15 +55,20 @@ class CheckpointUploads:
         self._store(run, name, path, callback._last_global_step_saved, _about(callback, path))  # noqa: SLF001
 
     def end(self, run: Run) -> None:
-        """Wait for checkpoints that are saved in the background, and delete those that Lightning has deleted."""
-        give_up = time.monotonic() + _PATIENCE
+        """Wait for checkpoints that are saved in the background, and delete those that Lightning has deleted.
+
+        Lightning itself waits for them, but not before it tells callbacks of an error.
+        """
+        failing = sys.exc_info()[1] is not None
+        give_up = time.monotonic() + (_PATIENCE if failing else 0.0)
+        self._look_again(run)
         while self._awaited and time.monotonic() < give_up:
+            time.sleep(0.05)
             self._look_again(run)
-            time.sleep(0.05 if self._awaited else 0)
         for path, *_ in self._awaited.values():
-            warn(
-                f"the checkpoint {path} was not saved within {_PATIENCE:g} s after the end, so trackers do not get it."
-            )
+            if _state(path) is None:
+                when = f" within {_PATIENCE:g} s after the error" if failing else ""
+                warn(f"the checkpoint {path} was not saved{when}, so trackers do not get it.")
         self._awaited.clear()
         self._look_again(run)
 
@@ -74,27 +81,49 @@ class CheckpointUploads:
             name = f"{name_}-{number}"
         return name
 
+    def _is_elsewhere(self, path: str) -> bool:
+        """Whether a checkpoint is on another file system than those of the machine; warn about the first."""
+        elsewhere = "://" in path
+        if elsewhere and not self._told:
+            self._told = True
+            warn(f"the checkpoint {path} is not a local file; such ones are not given to the trackers.")
+        return elsewhere
+
     def _look_again(self, run: Run) -> None:
         for name, (path, step, values) in list(self._awaited.items()):
-            if os.path.exists(path):
-                del self._awaited[name]
-                self._store(run, name, path, step, values)
-        gone = [name for name, (_, path) in self._stored.items() if not os.path.exists(path)]
+            self._store(run, name, path, step, values)
+        gone = [name for name, (_, path) in self._stored.items() if _state(path) is None]
         self._delete(run, [name for name in gone if name not in self._awaited])
 
     def _store(self, run: Run, name: str, path: str, step: int | None, values: dict[str, Any]) -> None:
+        state = _state(path)
+        if state is None or state == self._given.get(name):  # saved in the background, maybe over an older one
+            self._awaited[name] = (path, step, values)
+            return
+        self._awaited.pop(name, None)
         try:
             run.log_checkpoint(name, path, step, values)
-        except FileNotFoundError:
-            self._awaited[name] = (path, step, values)
         except OSError as error:
             warn(f"the checkpoint {path} cannot be given to the trackers ({error.strerror or error}).")
+        else:
+            self._given[name] = state
 
     def _delete(self, run: Run, names: list[str]) -> None:
         for name in names:
             del self._stored[name]
             self._awaited.pop(name, None)
-            run.delete_checkpoint(name)
+            if self._given.pop(name, None) is not None:
+                run.delete_checkpoint(name)
+
+
+def _state(path: str) -> list[tuple[int, ...]] | None:
+    """Return what is another one once a file, or one in a folder, is written again; None if there is none."""
+    place = Path(path)
+    try:
+        found = [one.stat() for one in (place.rglob("*") if place.is_dir() else (place,))]
+    except OSError:
+        return None
+    return sorted((one.st_ino, one.st_mtime_ns, one.st_size) for one in found) or None
 
 
 def _about(callback: Any, path: str) -> dict[str, Any]:

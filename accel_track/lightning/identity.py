@@ -5,10 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import sys
 from pathlib import Path
-from types import FrameType
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 
@@ -146,50 +144,3 @@ def _mark_inside(checkpoint: str | os.PathLike[str]) -> Mark | None:
     except Exception:  # noqa: BLE001 - objects that are refused, another format, no such callback: nothing is known
         return None
     return Mark(run, step) if (run.path / "run.json").is_file() else None
-
-
-class Call(NamedTuple):
-    """A Trainer call that is being set up.
-
-    Attributes:
-        trainer: The Trainer.
-        checkpoint: What it goes on from, or None.
-    """
-
-    trainer: Any
-    checkpoint: str | os.PathLike[str] | None
-
-
-def call_being_set_up() -> Call | None:
-    """Return the Trainer call whose setup asks for the logger's `experiment`; None where somebody else asks.
-
-    Lightning (2.5 to 2.6, `pytorch/trainer/call.py`) touches `experiment` on all ranks in `_call_setup_hook`, which
-    `Trainer._run(model, ckpt_path)` calls, and calls the `setup` of callbacks there. Nothing else tells a logger in
-    time which checkpoint the call goes on from: callbacks are restored, and `Trainer.ckpt_path` is set, when folders
-    are chosen already. So the callers are looked at. Where they are others, no checkpoint is known, and all else works.
-    """
-    frame: FrameType | None = sys._getframe(2)  # noqa: SLF001 - who asks for `experiment`, or a callback's caller
-    for _ in range(3):
-        if frame is None or frame.f_code.co_name == "_call_setup_hook":
-            break
-        frame = frame.f_back
-    run = None if frame is None else frame.f_back
-    if frame is None or run is None or run.f_code.co_name != "_run":
-        return None
-    trainer = frame.f_locals.get("trainer")
-    return None if trainer is None else Call(trainer, run.f_locals.get("ckpt_path"))
-
-
-def next_step(trainer: Any) -> int | None:
-    """Return the step that a Trainer logs next if it is continued from a checkpoint saved now, or None if unknown.
-
-    The number of batches that ended in an optimizer step, which Lightning's loop counts at the very end of a batch:
-    later than callbacks may save.
-    """
-    try:
-        loop = trainer.fit_loop.epoch_loop
-        batch = loop.batch_progress.current
-        in_batch = trainer.validating or batch.completed < batch.processed
-        return int(loop._batches_that_stepped) + (in_batch and not loop._should_accumulate())  # noqa: SLF001
-    except AttributeError:
-        return None

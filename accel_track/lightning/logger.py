@@ -2,41 +2,25 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import multiprocessing.context
 import os
 import sys
 import time
-import weakref
 from argparse import Namespace
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-import yaml
 from lightning.fabric.loggers.logger import _DummyExperiment
 from lightning.fabric.utilities import move_data_to_device
 from lightning.pytorch.loggers import Logger
 
 from accel_track.delivery.settings import Delivery, Durability, OnError, Settings
 from accel_track.errors import warn
-from accel_track.journal.directory import RunDirectory
-from accel_track.journal.info import new_run_id
-from accel_track.lightning.identity import (
-    Call,
-    Identity,
-    call_being_set_up,
-    continued,
-    decide,
-    mark_of,
-    next_step,
-    next_version,
-    note_continued,
-    own_run,
-    run_name,
-)
+from accel_track.lightning.calls import call_being_set_up
+from accel_track.lightning.identity import run_name
+from accel_track.lightning.session import Session
 from accel_track.noop import NoOp
-from accel_track.outcome import FINISHED, Outcome, Status, current_outcome, outcome_of
+from accel_track.outcome import FINISHED, Outcome, Status, outcome_of
 from accel_track.registry import LogWith, select
 from accel_track.resume import Mark, Resume, mark_checkpoint
 from accel_track.run import Run, no_tracker
@@ -49,9 +33,6 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 _SECONDS_BETWEEN_SAVES = 30.0
-_NOT_ENDED = Outcome("failed", "the Trainer's call did not come to its end")
-_REQUEUED = "finished"
-"""What Lightning passes to `finalize` in the signal handler with which it has SLURM start the job again."""
 
 
 class NoOpExperiment(NoOp, _DummyExperiment):  # type: ignore[misc]  # takes any key, not only an index
@@ -130,26 +111,23 @@ class AccelTrackLogger(Logger):
         """Check the arguments; nothing starts yet."""
         super().__init__()
         _be_recognised()
-        self._settings = Settings.of(
+        settings = Settings.of(
             delivery, on_error, strict, start_timeout, finish_timeout, durability, redact, resume, all_ranks
         )
         if version is not None and not isinstance(version, int):
             check_name(version, "version")
-        self._name = check_name(name, "name")
-        self._version = self._given_version = version
-        self._save_dir = os.fspath(save_dir or os.curdir)
+        directory = os.fspath(save_dir or os.curdir)
+        self._session = Session(
+            settings,
+            select(log_with, directory),
+            check_name(name, "name"),
+            version,
+            directory,
+            {} if config is None else check_config(config),
+            init_kwargs,
+        )
         self._prefix = prefix
-        self._config = {} if config is None else check_config(config)
-        self._init_kwargs = init_kwargs
-        self._selected = select(log_with, self._save_dir)
-        self._run: Run | None = None
-        self._run_id = new_run_id()
-        self._resumed: str | None = None
-        self._step: int | None = None
-        self._rewinds = True
-        self._fit_ended = self._in_call = False
         self._log_graph = log_graph
-        self._trainer: weakref.ReferenceType[Any] | None = None
         self._saved_at = 0.0
         self.checkpoint_listeners: list[Callable[[Run, Any], None]] = []
         """Called on rank zero with the run and the ModelCheckpoint after it has saved."""
@@ -159,16 +137,12 @@ class AccelTrackLogger(Logger):
     @property
     def name(self) -> str:
         """Name of the project."""
-        return self._name
+        return self._session.name
 
     @property
     def version(self) -> int | str:
         """The run's version; the next free number is looked up once."""
-        if self._version is None:
-            own = own_run(self._save_dir, self._name, self._run_id)
-            next_ = next_version(self._save_dir, self._name)
-            self._version = next_ if own is None else continued(Mark(own, None)).version
-        return self._version
+        return self._session.version
 
     @property
     def run_name(self) -> str:
@@ -178,7 +152,11 @@ class AccelTrackLogger(Logger):
     @property
     def save_dir(self) -> str:
         """Folder for everything local."""
-        return self._save_dir
+        return self._session.save_dir
+
+    @save_dir.setter
+    def save_dir(self, folder: str) -> None:
+        self._session.save_dir = folder
 
     @property
     def root_dir(self) -> str:
@@ -198,78 +176,7 @@ class AccelTrackLogger(Logger):
         Raises:
             Exception: As `Run`; an AttributeError comes as a RuntimeError, which `hasattr` cannot hide.
         """
-        if self._run is None:
-            try:
-                self._run = self._begin()
-            except AttributeError as error:
-                message = f"a tracker could not be started: {error}"
-                raise RuntimeError(message) from error
-        return self._run
-
-    def _begin(self) -> Run:
-        if self._trainer is None:  # else all ranks have agreed
-            self._agree(self._decide(None))
-        run = Run(
-            self._selected,
-            project=self.name,
-            name=self.run_name,
-            directory=self.save_dir,
-            init_kwargs=self._init_kwargs,
-            config=self._config or None,
-            argument="save_dir",
-            settings=self._settings,
-            rank=process_index(),
-            run_id=self._run_id,
-            resumed=None if self._resumed is None else RunDirectory(self._resumed),
-            step=self._step,
-        )
-        if not self._rewinds:
-            self._go_on(run)
-        if "://" not in self.save_dir:
-            with contextlib.suppress(OSError):  # all that it is for is that the next run has another number
-                os.makedirs(self.log_dir, exist_ok=True)
-        return run
-
-    def _go_on(self, run: Run) -> None:
-        """Let a run go on that another process of this program has begun: nothing in it is logged again."""
-        run._rewinds = False  # noqa: SLF001
-        trainer, earlier = None if self._trainer is None else self._trainer(), run.earlier
-        if trainer is not None and trainer.state.fn != "fit" and earlier is not None and earlier.status != "running":
-            self._fit_ended = True
-            run.conclude(Outcome(earlier.status, earlier.reason))  # type: ignore[arg-type]
-
-    def _decide(self, checkpoint: str | os.PathLike[str] | None) -> Identity:
-        return decide(self._settings, self._save_dir, self._name, self._version, self._run_id, checkpoint)
-
-    def _agree(self, identity: Identity) -> None:
-        launched, own = multiprocessing.parent_process() is not None, self._run_id
-        self._version, self._run_id, self._resumed, self._step, self._rewinds = identity
-        if launched and self._resumed is not None and self._run_id != own and process_index() == 0:
-            note_continued(self._resumed, own)
-
-    def _set_up(self, call: Call) -> None:
-        """Prepare for a Trainer call; Lightning calls this on all ranks, so that they can agree on who the run is."""
-        trainer, fitting = call.trainer, call.trainer.state.fn == "fit"
-        self._trainer = weakref.ref(trainer)
-        checkpoint = call.checkpoint if fitting else None
-        mine = None
-        if process_index() == 0 and self._run is None:
-            mine = self._decide(checkpoint)
-        identity = trainer.strategy.broadcast(mine)
-        if identity is not None:
-            self._agree(identity)
-        elif fitting and self._run is not None:
-            self._fit_again(self._run, checkpoint)
-        for callback in trainer.callbacks:
-            if hasattr(callback, "parser") and hasattr(callback, "overwrite") and self._resumed is not None:
-                callback.overwrite = True  # Lightning's command line refuses to save the continued run's options again
-
-    def _fit_again(self, run: Run, checkpoint: str | os.PathLike[str] | None) -> None:
-        self._fit_ended = False
-        run.conclude(None)
-        mark = mark_of(checkpoint)
-        if mark is not None and run.run_directory is not None and mark.run.path.samefile(run.run_directory.path):
-            run.rewind(mark.step)
+        return self._session.open()
 
     def add(self, other: AccelTrackLogger, *, with_trackers: bool = True) -> None:
         """Have the configuration and the trackers of another logger, which has no run itself, take part in this run.
@@ -284,10 +191,10 @@ class AccelTrackLogger(Logger):
             run = self.open()
             if with_trackers:
                 present = {tracker.name for tracker in run.trackers}
-                more = [one for one in other._selected if one.name not in present]
-                run.add(more, other._init_kwargs)
-            if other._config:
-                run.store_configuration(other._config)
+                more = [one for one in other._session.selected if one.name not in present]
+                run.add(more, other._session.init_kwargs)
+            if other._session.config:
+                run.store_configuration(other._session.config)
 
     @property
     def experiment(self) -> Any:
@@ -296,16 +203,11 @@ class AccelTrackLogger(Logger):
         An object on which everything does nothing off rank zero, with `delivery="none"`, and while the backend cannot
         be reached.
         """
-        call = None if self._in_call else call_being_set_up()
-        if call is not None:
-            self._in_call = True
-            self._set_up(call)
+        if not self._session.in_call and (call := call_being_set_up()) is not None:
+            self._session.set_up(call, here=self._runs_here())
         if not self._runs_here():
             return NoOpExperiment()
         run = self.open()
-        if call is not None:
-            run.fallback = _NOT_ENDED
-            self._log_options(run, call.trainer)
         native = run.native(run.trackers[0]) if run.trackers else None
         return NoOpExperiment() if native is None else native
 
@@ -332,14 +234,7 @@ class AccelTrackLogger(Logger):
         return self.open().get_tracker(name, unwrap) if self._runs_here() else no_tracker(unwrap)
 
     def _runs_here(self) -> bool:
-        return process_index() == 0 or self._settings.all_ranks
-
-    def _log_options(self, run: Run, trainer: Any) -> None:
-        """Store what Lightning's command line was given, which it keeps in a callback."""
-        for callback in trainer.callbacks:
-            if hasattr(callback, "parser") and hasattr(callback, "save_to_log_dir"):
-                options = yaml.safe_load(callback.parser.dump(callback.config, skip_none=False))
-                run.store_configuration({"options": options})
+        return process_index() == 0 or self._session.settings.all_ranks
 
     # -- what Lightning calls -----------------------------------------------------------------------------------------
 
@@ -390,14 +285,9 @@ class AccelTrackLogger(Logger):
         for tracker in self.trackers:
             self.get_tracker(tracker.name).log_graph(model, inputs)
 
-    def mark(self) -> dict[str, Any]:
-        """Return which run a checkpoint belongs to that is saved now: `run` (path), `run_id` and `step`; or nothing."""
-        run = self._run
-        if run is None or run.run_directory is None:
-            return {}
-        trainer = None if self._trainer is None else self._trainer()
-        step = None if trainer is None else next_step(trainer)
-        return {"run": os.fspath(run.run_directory.path.absolute()), "run_id": run.run_id, "step": step}
+    def mark(self) -> Mark | None:
+        """Return which run a checkpoint belongs to that is saved now, and the step to go on with; or None."""
+        return self._session.mark()
 
     def after_save_checkpoint(self, checkpoint_callback: Any) -> None:
         """Note beside the checkpoint which run it belongs to, so that a `fit` from it continues the run.
@@ -405,22 +295,23 @@ class AccelTrackLogger(Logger):
         Args:
             checkpoint_callback: The ModelCheckpoint that has saved, or a weak proxy of it.
         """
-        run = self._run
+        run = self._session.run
         if run is None or process_index() != 0:
             return
         saved = getattr(checkpoint_callback, "_last_checkpoint_saved", "") or checkpoint_callback.last_model_path
-        if saved and run.run_directory is not None:
-            mark_checkpoint(saved, run.run_directory, self.mark()["step"])
+        if saved and (mark := self.mark()) is not None:
+            mark_checkpoint(saved, *mark)
         for listener in self.checkpoint_listeners:
             listener(run, checkpoint_callback)
 
     def save(self) -> None:
         """Flush inline trackers, at most every 30 seconds: Lightning calls this after every `log_metrics`."""
-        if self._run is not None and self._settings.delivery == "inline":
+        run = self._session.run
+        if run is not None and run.settings.delivery == "inline":
             now = time.monotonic()
             if now - self._saved_at > _SECONDS_BETWEEN_SAVES:
                 self._saved_at = now
-                self._run.flush()
+                run.flush()
 
     def finalize(self, status: str) -> None:
         """Flush the trackers at the end of a `fit`, `validate`, `test` or `predict`, and note how it ended.
@@ -432,41 +323,10 @@ class AccelTrackLogger(Logger):
         Args:
             status: Lightning's word for how the call ended.
         """
-        self._in_call = status == _REQUEUED
         try:
-            self._finalize(status)
+            self._session.end_call(status)
         except Exception:  # noqa: BLE001 - reported, see above
             _log.exception("AccelTrackLogger: flushing after %r failed", status)
-
-    def _finalize(self, status: str) -> None:
-        outcome, run = self._outcome(status), self._run
-        if run is None:
-            self._note_for_launched(outcome)
-            return
-        trainer = None if self._trainer is None else self._trainer()
-        fitting = trainer is None or trainer.state.fn == "fit"
-        if fitting or not self._fit_ended:  # a test that fails does not make a failure of a fit that did not
-            self._fit_ended = fitting
-            run.conclude(outcome)
-        if multiprocessing.parent_process() is not None and status != _REQUEUED:
-            self._run = None
-            run.finish()
-        else:
-            run.flush()
-
-    def _outcome(self, status: str) -> Outcome:
-        if status == "success":
-            return FINISHED
-        if status == _REQUEUED:
-            return Outcome("preempted", "SLURM is to start the job again")
-        outcome = current_outcome()
-        return Outcome("failed") if outcome == FINISHED else outcome
-
-    def _note_for_launched(self, outcome: Outcome) -> None:
-        """Store how a call ended that ran in processes launched by Lightning, whose errors only this one sees."""
-        own = own_run(self._save_dir, self._name, self._run_id)
-        if process_index() == 0 and outcome != FINISHED and own is not None and own.load().status != "finished":
-            own.conclude(outcome)
 
     def finish(self, status: Status | None = None) -> None:
         """End the run now; it would end at the interpreter's exit. The next use starts another run.
@@ -474,11 +334,7 @@ class AccelTrackLogger(Logger):
         Args:
             status: How it ended. Default: as Lightning said, else by the exception that is being handled.
         """
-        run, self._run = self._run, None
-        self._run_id, self._version, self._resumed, self._step = new_run_id(), self._given_version, None, None
-        self._trainer, self._fit_ended = None, False
-        if run is not None:
-            run.finish(None if status is None else Outcome(status))
+        self._session.finish(None if status is None else Outcome(status))
 
     def __enter__(self) -> Self:
         """Return the logger, whose run ends with the block."""
@@ -487,28 +343,11 @@ class AccelTrackLogger(Logger):
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         """End the run, by the block's exception if there is one."""
         outcome = outcome_of(error)
-        self.finish(None if outcome == FINISHED else outcome.status)
+        self._session.finish(None if outcome == FINISHED else outcome)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave the run behind, which lives in this process, and take the version along, decided now.
-
-        A copy for a process that Lightning launches is the same run; any other is a run of its own.
-        """
-        launched = multiprocessing.context.get_spawning_popen() is not None and not self._in_call
-        if launched and self._run is not None:
-            run, self._run = self._run, None
-            run.finish(FINISHED)
-            run.conclude(None)
-        run_id = self._run_id if launched else new_run_id()
-        own = {
-            "_version": self._version if launched else self.version,
-            "_run_id": run_id,
-            "_run": None,
-            "_trainer": None,
-            "_resumed": None,
-            "_in_call": False,
-        }
-        return {**self.__dict__, **own, "_step": None, "checkpoint_listeners": []}
+        """Leave listeners behind, which belong to callbacks; the rest is as `Session` has it."""
+        return {**self.__dict__, "checkpoint_listeners": []}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Take over a copy; Lightning of this process may not know the class yet."""

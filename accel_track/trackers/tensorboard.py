@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from accel_track.trackers._tensorboard_events import Key, newest_values
 from accel_track.trackers.base import on_main_process
 from accel_track.trackers.sdk import SDKTracker
 from accel_track.values import flat_config, is_number, leaves, storable
@@ -49,6 +50,7 @@ class TensorBoardTracker(SDKTracker):
         self.config: dict[str, Any] = {}
         self._session_pending = False
         self._has_session = False
+        self._known: set[Key] = set()
 
     @classmethod
     def for_run(
@@ -66,9 +68,10 @@ class TensorBoardTracker(SDKTracker):
         from torch.utils.tensorboard import SummaryWriter
 
         self._session_pending = False
-        self.config, self._has_session = {}, False
+        self.config, self._has_session, self._known = {}, False, set()
         if self.resume:
             self.config, self._has_session = _stored(Path(self.logging_dir))
+            self._known = newest_values(Path(self.logging_dir))
             _outlast(Path(self.logging_dir))
         self.native = SummaryWriter(self.logging_dir, **self.init_kwargs)
 
@@ -94,12 +97,18 @@ class TensorBoardTracker(SDKTracker):
 
     @on_main_process
     def log(self, values: dict[str, Any], step: int | None = None, **kwargs: Any) -> None:
-        """Write scalars and texts; `kwargs` go to `add_scalar` and `add_text` (e.g. `walltime`)."""
+        """Write scalars and texts; `kwargs` go to `add_scalar` and `add_text` (e.g. `walltime`).
+
+        What is delivered again after a process was killed, and is among the last values of its file, is left out.
+        """
         if self._session_pending:
             self._write_session()
         if self.record_time is not None:
             kwargs = {"walltime": self.record_time, **kwargs}
         for key, value in leaves(values):
+            tag = f"{key}/text_summary" if isinstance(value, str) else key
+            if self._known and (tag, step or 0, self.record_time) in self._known:
+                continue
             if is_number(value):
                 self.tracker.add_scalar(key, value, global_step=step, **kwargs)
             elif isinstance(value, str):

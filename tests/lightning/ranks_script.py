@@ -28,17 +28,19 @@ class Seen(Callback):
         logger = trainer.logger
         seen = {
             "version": logger.version,
-            "run_id": logger._run_id,
+            "run_id": logger._session.run_id,
             "folder": trainer.checkpoint_callback.dirpath,
             "log_dir": trainer.log_dir,
             "dummy": isinstance(logger.experiment, _DummyExperiment),
             "experiments": sorted(logger.experiments),
             "trackers": sorted(tracker.name for tracker in logger.trackers),
-            "opens": logger._run is not None,
+            "opens": logger._session.run is not None,
         }
-        logger.experiment.config.update({}) if seen["dummy"] else logger.experiment.flush()
-        logger.get_tracker("tensorboard").flush()
-        logger.get_tracker("tensorboard", unwrap=True).add_scalar(f"native-{trainer.global_rank}", 1.0, 3)
+        if seen["dummy"]:
+            logger.experiment.config.update({"anything": 1})["goes"].here()
+        if seen["dummy"] or "tensorboard" in seen["trackers"]:
+            logger.get_tracker("tensorboard").flush()
+            logger.get_tracker("tensorboard", unwrap=True).add_scalar(f"native-{trainer.global_rank}", 1.0, 3)
         logger.log_metrics({f"own-{trainer.global_rank}": 1.0}, step=3)
         logger.log_hyperparams({f"rank-{trainer.global_rank}": True}, {"hp": 1.0}, step=3)
         logger.log_graph(pl_module)

@@ -76,8 +76,7 @@ class TestKill:
         assert (info.status, info.starts, info.name) == ("finished", 2, "version_0")
         assert exported(run) == STEPS
         assert exported(run, "val_loss") == [7, 15, 23]
-        # What TensorBoard had and had not acknowledged when the process was killed is delivered again.
-        assert tensorboard_steps() == STEPS if deliver else set(tensorboard_steps()) == set(STEPS)
+        assert tensorboard_steps() == STEPS
         ((status, steps),) = mlflow_runs()
         assert status == "FINISHED"
         # MLflow deletes nothing: what it had of the steps beyond the checkpoint is there twice.
@@ -183,11 +182,11 @@ class TestWhichRun:
         second = AccelTrackLogger(RecordingTracker(), save_dir="runs")
         Path("some.ckpt").touch()
         with pytest.warns(AccelTrackWarning, match="another process is logging to it; a new run begins"):
-            identity = second._decide("some.ckpt")
+            identity = second._session.decide("some.ckpt")
         assert identity.resumed is None
         must = AccelTrackLogger(RecordingTracker(), save_dir="runs", resume="must")
         with pytest.raises(ResumeError, match="another process is logging to it"):
-            must._decide("some.ckpt")
+            must._session.decide("some.ckpt")
         first.finish()
 
     def test_a_tracker_object_begins_a_new_backend_run_and_says_so(self) -> None:
@@ -251,16 +250,17 @@ class TestMarks:
     def test_a_checkpoint_of_something_else(self) -> None:
         torch.save({"callbacks": {"AccelTrackCallback": {"run": "nowhere", "run_id": "x", "step": 1}}}, "x.ckpt")
         logger = AccelTrackLogger(RecordingTracker(), save_dir="runs")
-        assert logger._decide("x.ckpt").resumed is None
+        assert logger._session.decide("x.ckpt").resumed is None
         Path("y.ckpt").write_text("no checkpoint")
-        assert logger._decide("y.ckpt").resumed is None
+        assert logger._session.decide("y.ckpt").resumed is None
 
+    @pytest.mark.filterwarnings("ignore:The dirpath has changed")
     def test_a_checkpoint_whose_run_is_not_found_is_told(self) -> None:
         callback = AccelTrackCallback(RecordingTracker(), save_dir="runs", log_system=False, resume="never")
         trainer(False, callbacks=[callback, ModelCheckpoint("ckpts", filename="a")]).fit(Tiny(), batches(), batches())
         callback.finish()
         with pytest.warns(AccelTrackWarning, match="the checkpoint belongs to the run"):
-            trainer(False, max_epochs=2, callbacks=[callback, ModelCheckpoint("ckpts")]).fit(
+            trainer(False, max_epochs=2, callbacks=[callback, ModelCheckpoint("others")]).fit(
                 Tiny(), batches(), batches(), ckpt_path="ckpts/a.ckpt"
             )
         callback.finish()

@@ -167,7 +167,7 @@ def test_a_claim_is_exclusive_between_processes_and_ends_with_its_process():
 def test_looking_whether_a_run_is_live_leaves_nothing_behind():
     run = RunDirectory.create(None, "p", None)
     assert not run.is_live()
-    assert os.listdir(run.path) == ["run.json"]
+    assert not (run.path / "run.lock").exists()
     lock = run.claim_run()
     assert run.is_live()
     lock.release()
