@@ -160,7 +160,7 @@ class AccelTrackCallback(Callback):
             self._own.save_dir = trainer.default_root_dir  # known only now
         self.logger = self._own
         _ = self._own.experiment
-        follow(trainer, self._own)
+        follow(trainer, self, self._own)
         values = hyperparameters(trainer, pl_module)
         if values:
             self._own.log_hyperparams(values)
@@ -214,9 +214,10 @@ class AccelTrackCallback(Callback):
             return
         if self._uploads is not None and trainer.is_global_zero:
             self._uploads.end(self.logger.open())
-            self.logger.checkpoint_listeners.clear()
+            if status == "success":  # else ModelCheckpoint may save once more, after this callback was told
+                self.logger.checkpoint_listeners.remove(self._uploads.saved)
         if self.logger is self._own:
-            unfollow(trainer)
+            unfollow(trainer, saving=status != "success")
             self._own.finalize(status)
 
     def finish(self) -> None:
@@ -277,6 +278,9 @@ class AccelTrackCallback(Callback):
     on_test_batch_end = on_predict_batch_end = on_validation_batch_end
 
     def _is_due(self, trainer: Trainer) -> bool:
+        """Whether values are logged with the batch at hand, which then ends an optimizer's step."""
+        if trainer.fit_loop._should_accumulate() and trainer.lightning_module.automatic_optimization:  # noqa: SLF001
+            return False
         return self.logger is not None and trainer._logger_connector.should_update_logs  # noqa: SLF001 - as LearningRateMonitor
 
     def _log(self, trainer: Trainer, values: dict[str, Any]) -> None:

@@ -342,8 +342,10 @@ class AccelTrackLogger(Logger):
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         """End the run, by the block's exception if there is one."""
-        outcome = outcome_of(error)
-        self._session.finish(None if outcome == FINISHED else outcome)
+        run, outcome = self._session.run, outcome_of(error)
+        # After Ctrl-C, what leaves the block is the SystemExit that Lightning raises behind it.
+        told = run is not None and run.outcome not in (None, FINISHED)
+        self._session.finish(None if told or outcome == FINISHED else outcome)
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave listeners behind, which belong to callbacks; the rest is as `Session` has it."""
