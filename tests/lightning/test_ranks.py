@@ -1,6 +1,7 @@
 """AccelTrackLogger in two real processes on the CPU, however they are started, and however they end."""
 
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from tests.lightning.models import Tiny, batches, trainer
 
 SCRIPT = str(Path(__file__).with_name("ranks_script.py"))
 RUNS = Path("runs")
+long = pytest.mark.skipif("ACCEL_TRACK_TEST_RANKS" not in os.environ, reason="in the long form: tox -e faults")
 
 
 @pytest.fixture(scope="session")
@@ -150,6 +152,7 @@ def test_two_nodes() -> None:
     check_agreement(check_one_run())
 
 
+@long
 def test_after_finish_all_ranks_agree_on_another_run() -> None:
     ran("tensorboard", "--twice")
     runs = sorted(path.parent.name for path in (RUNS / ".accel_track").glob("*/*/run.json"))
@@ -157,7 +160,7 @@ def test_after_finish_all_ranks_agree_on_another_run() -> None:
     assert sorted(path.name for path in (RUNS / "digits").iterdir()) == ["version_0", "version_1"]
 
 
-@pytest.mark.parametrize("strategy", ["ddp", "ddp_notebook"])
+@pytest.mark.parametrize("strategy", [pytest.param("ddp", marks=long), "ddp_notebook"])
 def test_all_ranks_log_in_one_run_directory_and_one_wandb_group(strategy: str) -> None:
     ran("wandb", "mlflow", "--strategy", strategy, "--all-ranks")
     run = only_run(RUNS)
