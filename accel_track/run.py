@@ -18,7 +18,7 @@ from accel_track.errors import NotStartedError, UnwritableDirectoryError, warn
 from accel_track.journal.directory import RunDirectory
 from accel_track.journal.info import new_run_id
 from accel_track.noop import NoOp
-from accel_track.outcome import Outcome, current_outcome, outcome_at_exit
+from accel_track.outcome import Outcome, current_outcome, outcome_at_exit, outcome_of
 from accel_track.redaction import redacted
 from accel_track.registry import Selected, build, check_init_kwargs, tracker_class
 from accel_track.trackers.base import GeneralTracker, NoOpTracker
@@ -105,7 +105,8 @@ class Run:
         self._rewinds = resumed is not None and step is None
         try:
             self._add(built, selected, kwargs)
-        except BaseException:
+        except BaseException as error:
+            self.outcome = outcome_of(error)
             self._finish_quietly()
             raise
         # Registered after the SDKs', hence run before theirs: a run nobody finished is finished at exit.

@@ -11,6 +11,19 @@ from pathlib import Path
 FOLDER = "media"
 
 
+def kept_file(folder: Path, path: str) -> Path | None:
+    """Return the file or folder of that path below a rank's folder; None if it is gone, or not among what was kept.
+
+    Args:
+        folder: The rank's folder.
+        path: From a record, which somebody else may have written: no path, and no link, leads out of the folder.
+    """
+    kept, place = folder / path, os.path.realpath(folder / FOLDER)
+    inside = os.path.realpath(kept).startswith(place + os.sep)
+    links = any(one.is_symlink() for one in kept.rglob("*")) if inside and kept.is_dir() else False
+    return kept if inside and not links and kept.exists() else None
+
+
 class Media:
     """The files of one rank's journal.
 

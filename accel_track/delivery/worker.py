@@ -16,6 +16,7 @@ from typing import Any, Protocol, TypeVar
 import msgspec
 
 from accel_track.delivery.handing import hand_over
+from accel_track.delivery.media import kept_file
 from accel_track.delivery.quarantine import set_aside, shown
 from accel_track.delivery.retry import Deadline, DeadlineReachedError, retrying
 from accel_track.errors import WORKER_NAME, NotStartedError, warn
@@ -252,7 +253,7 @@ class Worker:
 
     def _replayable(self, record: AnyRecord) -> AnyRecord | None:
         whole = replayable(record)
-        if isinstance(record, Checkpoint) and record.path and not (self._folder / record.path).exists():
+        if isinstance(record, Checkpoint) and record.path and kept_file(self._folder, record.path) is None:
             whole = None  # its copy was deleted when the trackers of that time had it
         if whole is not record:
             self.cursor.not_replayable += 1

@@ -9,15 +9,14 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import get_args
 
 import msgspec
 from filelock import FileLock, Timeout
 
 from accel_track.errors import JournalError
 from accel_track.journal.cursor import replace_file
-from accel_track.journal.info import VERSION, RunInfo, job_name, new_run_id
-from accel_track.outcome import CRASHED, Outcome, Status
+from accel_track.journal.info import VERSION, RunInfo, job_name, new_run_id, outcome_noted
+from accel_track.outcome import CRASHED, Outcome
 
 PARENT = ".accel_track"
 _PLAIN_NAME = re.compile(r"[\w.\- ]+")
@@ -194,7 +193,7 @@ class RunDirectory:
         """Return how the run ended, by its `run.json` and its lock; None while it is running."""
         if self.is_live():
             return None
-        return Outcome(info.status, info.reason) if info.status in get_args(Status) else CRASHED  # type: ignore[arg-type]
+        return outcome_noted(info) or CRASHED
 
 
 def find_runs(directory: str | os.PathLike[str]) -> Iterator[RunDirectory]:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import secrets
 from datetime import datetime, timezone
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
+
+from accel_track.outcome import Outcome, Status
 
 VERSION = 1
 
@@ -66,6 +68,11 @@ class RunInfo(msgspec.Struct):
     pid: int = 0
     version: int = VERSION
     starts: int = 1
+
+
+def outcome_noted(info: RunInfo) -> Outcome | None:
+    """Return how the run ended, as `run.json` says; None where it says "running"."""
+    return Outcome(info.status, info.reason) if info.status in get_args(Status) else None  # type: ignore[arg-type]
 
 
 def new_run_id() -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 from accel_track.delivery.settings import Settings
 from accel_track.journal.directory import RunDirectory
-from accel_track.journal.info import new_run_id
+from accel_track.journal.info import new_run_id, outcome_noted
 from accel_track.lightning.calls import Call, allow_options_again, command_line_options, next_step
 from accel_track.lightning.identity import (
     Identity,
@@ -23,7 +23,7 @@ from accel_track.lightning.identity import (
     own_run,
     run_name,
 )
-from accel_track.outcome import FINISHED, Outcome, current_outcome
+from accel_track.outcome import CRASHED, FINISHED, Outcome, current_outcome
 from accel_track.registry import Selected
 from accel_track.resume import Mark
 from accel_track.run import Run
@@ -125,20 +125,27 @@ class Session:
             resumed=None if self._resumed is None else RunDirectory(self._resumed),
             step=self._step,
         )
-        if not self._rewinds:
+        if not (self._rewinds and self._is_fit()):
             self._go_on(run)
         if "://" not in self.save_dir:
             with contextlib.suppress(OSError):  # all that it is for is that the next run has another number
                 os.makedirs(os.path.join(self.save_dir, self.name, name), exist_ok=True)
         return run
 
+    def _is_fit(self) -> bool:
+        """Whether a `fit` goes on, or something that is not a Trainer's."""
+        return self.trainer is None or self.trainer.state.fn == "fit"
+
     def _go_on(self, run: Run) -> None:
-        """Let a run go on that another process of this program has begun: nothing in it is logged again."""
+        """Let a run go on in which nothing is logged again: a test's, or one that another process of this began."""
         run.go_on()
-        earlier = run.earlier
-        if self.trainer is not None and self.trainer.state.fn != "fit" and earlier and earlier.status != "running":
-            self._fit_ended = True
-            run.conclude(Outcome(earlier.status, earlier.reason))  # type: ignore[arg-type]
+        if run.earlier is not None and not self._is_fit():
+            ended = outcome_noted(run.earlier)
+            if ended is None and self._rewinds:  # another program's, which is not there any more
+                ended = CRASHED
+            if ended is not None:
+                self._fit_ended = True
+                run.conclude(ended)
 
     def decide(self, checkpoint: str | os.PathLike[str] | None) -> Identity:
         """Return who the run is, given what a `fit` goes on from.
@@ -203,7 +210,7 @@ class Session:
         if run is None:
             self._note_for_launched(outcome)
             return
-        fitting = self.trainer is None or self.trainer.state.fn == "fit"
+        fitting = self._is_fit()
         if fitting or not self._fit_ended:  # a test that fails does not make a failure of a fit that did not
             self._fit_ended = fitting
             run.conclude(outcome)

@@ -17,7 +17,7 @@ from accel_track import AccelTrackCallback, AccelTrackLogger
 from accel_track.errors import AccelTrackWarning, ResumeError
 from accel_track.journal.directory import RunDirectory, find_runs
 from accel_track.resume import MARKS, find_mark, mark_checkpoint
-from accel_track.testing import RecordingTracker
+from accel_track.testing import FaultyTracker, RecordingTracker
 from tests.lightning.models import Tiny, batches, trainer
 
 SCRIPT = str(Path(__file__).with_name("resume_script.py"))
@@ -198,6 +198,23 @@ class TestWhichRun:
             logger.log_metrics({"a": 1}, 0)
             logger.finish("failed")
         assert len(runs()) == 1
+
+    def test_a_test_of_an_unfinished_version_takes_nothing_back(self) -> None:
+        train("tensorboard", "--version", "night", "--kill-at", "13", code=-9)
+        logger = AccelTrackLogger("tensorboard", name="digits", version="night", save_dir="runs")
+        trainer(logger).test(Tiny(), batches(), verbose=False)
+        logger.finish()
+        (run,) = runs()
+        assert exported(run) == STEPS[:12]
+        assert exported(run, "test_loss") == [0]
+        assert run.load().status == "failed"
+
+    def test_a_run_whose_tracker_does_not_start_has_failed(self) -> None:
+        logger = AccelTrackLogger(FaultyTracker("start", error=ValueError("wrong key")), save_dir="runs")
+        with pytest.raises(ValueError, match="wrong key"):
+            logger.log_metrics({"a": 1}, 0)
+        (run,) = runs()
+        assert (run.load().status, run.load().reason) == ("failed", "ValueError: wrong key")
 
     def test_in_one_program_a_fit_from_an_earlier_checkpoint_rewinds(self) -> None:
         tracker = RecordingTracker()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from accel_track.delivery.media import Media
+from accel_track.delivery.media import Media, kept_file
 from accel_track.delivery.settings import Settings
 from accel_track.errors import AccelTrackWarning
 from accel_track.journal.directory import find_runs
@@ -94,3 +94,29 @@ def test_a_tracker_that_keeps_none_counts_them():
     tracker = run.get_tracker("tensorboard")
     assert tracker.dropped["checkpoint"] == 2
     run.finish()
+
+
+def test_no_record_leads_to_a_file_outside(tmp_path):
+    folder = Path("rank-00000")
+    kept = Media(folder).keep(str(write("a.ckpt")))
+    assert kept_file(folder, kept) == folder / kept
+    Path("secret").write_text("secret")
+    (folder / "media/link").symlink_to(tmp_path.parent)
+    (folder / "media/folder").mkdir()
+    (folder / "media/folder/link").symlink_to(Path("secret").absolute())
+    for path in (
+        "../secret",
+        "media/../../secret",
+        str(Path("secret").absolute()),
+        "media/link",
+        "media/folder",
+        "media",
+    ):
+        assert kept_file(folder, path) is None, path
+    Path(folder, kept).unlink()
+    assert kept_file(folder, kept) is None
+
+
+def write(name):
+    Path(name).write_text("one")
+    return Path(name)
