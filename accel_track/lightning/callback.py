@@ -133,6 +133,7 @@ class AccelTrackCallback(Callback):
         self._summary = log_summary
         self._environment = log_environment
         self._restored: dict[str, Any] = {}
+        self._described: str | None = None
         self._clear()
 
     def _clear(self) -> None:
@@ -166,10 +167,11 @@ class AccelTrackCallback(Callback):
             self._own.log_hyperparams(values)
 
     def _watch(self, logger: AccelTrackLogger) -> None:
-        if self._environment:
-            starts = logger.open().starts
-            name = "environment" if starts == 1 else f"environment_{starts}"
-            logger.log_hyperparams({name: describe_environment(redact=logger.open().settings.redact)})
+        run = logger.open()
+        if self._environment and self._described != run.run_id:  # once: later, more packages are imported
+            self._described = run.run_id
+            name = "environment" if run.starts == 1 else f"environment_{run.starts}"
+            logger.log_hyperparams({name: describe_environment(redact=run.settings.redact)})
         if self._uploads is not None and self._uploads.saved not in logger.checkpoint_listeners:
             logger.checkpoint_listeners.append(self._uploads.saved)
         if self._system_interval is not None:

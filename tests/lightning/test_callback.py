@@ -152,3 +152,16 @@ def test_bad_arguments() -> None:
         callback_of("nope")
     with pytest.raises(ValueError, match="`name` is used as a folder name"):
         callback_of(name="../up")
+
+
+def test_the_environment_is_stored_once_in_a_run() -> None:
+    tracker = RecordingTracker()
+    callback = callback_of(tracker, save_dir="runs", log_environment=True)
+    model, both = Tiny(), trainer(False, callbacks=[callback])
+    both.fit(model, batches(), batches())
+    both.test(model, batches(), verbose=False)
+    callback.finish()
+    stored = [
+        name for call in tracker.calls if call[0] == "config" for name in call[1] if name.startswith("environment")
+    ]
+    assert stored == ["environment"]
