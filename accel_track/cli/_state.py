@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from accel_track.cli._common import lag
-from accel_track.delivery.sync import ranks_of
+from accel_track.delivery.standing import ranks_of
 from accel_track.journal import cursor as cursors
 from accel_track.journal.directory import RunDirectory
 from accel_track.journal.info import RunInfo

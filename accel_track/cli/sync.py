@@ -23,7 +23,8 @@ from accel_track.cli._common import (
 from accel_track.progress import progress_bar
 
 if TYPE_CHECKING:
-    from accel_track.delivery.sync import Standing, Sync
+    from accel_track.delivery.standing import Standing
+from accel_track.delivery.sync import Sync
 
 
 def sync(

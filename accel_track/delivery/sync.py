@@ -14,8 +14,8 @@ from typing import Any
 
 from filelock import FileLock
 
-from accel_track.delivery.report import Line
 from accel_track.delivery.sources import StoredSource
+from accel_track.delivery.standing import Standing, counted, ranks_of, total_of
 from accel_track.delivery.stored import GRACE, Job
 from accel_track.delivery.worker import Worker, finish_in_order
 from accel_track.journal import cursor as cursors
@@ -35,35 +35,6 @@ _LOOK_AT_RUN = 1.0
 """Seconds between two looks whether a run has ended."""
 
 _TAKEN = "it is delivered by another process, which is running"
-
-
-@dataclass
-class Standing:
-    """Where a tracker stands before or after a delivery, over all ranks.
-
-    Attributes:
-        name: Name of the tracker.
-        line: Its counts.
-        obstacle: Why it cannot be or was not delivered to, or None.
-        url: Page of the backend run.
-    """
-
-    name: str
-    line: Line
-    obstacle: str | None = None
-    url: str | None = None
-
-    @property
-    def complete(self) -> bool:
-        """Whether nothing is pending or refused, and nothing failed."""
-        return not (self.line.pending or self.line.refused or (self.line.error and not self.obstacle))
-
-    def __str__(self) -> str:
-        """Return one sentence."""
-        text = str(self.line)
-        if self.line.error and self.line.complete:
-            text += f" ({self.line.error})"
-        return f"{text}; {self.obstacle}" if self.obstacle else text
 
 
 @dataclass
@@ -110,8 +81,8 @@ class Sync:
         for rank in ranks_of(self.run, name):
             cursor = cursors.Cursor() if name in self._reset else cursors.load(self.run.cursor(name, rank))
             pending = max(0, last_seq(self.run.rank(rank)) + 1 - cursor.seq)
-            lines.append(_line(name, cursor, pending))
-        total = _sum(name, lines)
+            lines.append(counted(name, cursor, pending))
+        total = total_of(name, lines)
         wanted = total.pending or self.run.is_live() or (name not in self._reset and self._to_be_ended(name))
         obstacle = self._obstacle(name) if wanted else None
         return Standing(name, total, obstacle, self.described(name).url)
@@ -298,37 +269,7 @@ class Sync:
                 job.lock.release()
 
 
-def ranks_of(run: RunDirectory, name: str) -> list[int]:
-    """Return the ranks whose records a tracker gets: all if it runs on each, with a backend run of its own, or rank 0.
-
-    Args:
-        run: The run.
-        name: Name of the tracker; of one that is not known here, nothing but rank 0's is taken.
-    """
-    ranks = run.ranks()
-    with contextlib.suppress(Exception):  # a name that nobody knows here, a plugin's error
-        return ranks[:1] if tracker_class(name).main_process_only else ranks
-    return ranks[:1]
-
-
 def _forget(name: str, info: RunInfo) -> None:
     if name in info.trackers:
         tracker = info.trackers[name]
         tracker.identity, tracker.ranks, tracker.url = {}, {}, None
-
-
-def _line(name: str, cursor: cursors.Cursor, pending: int) -> Line:
-    dropped = sum(cursor.dropped.values())
-    return Line(name, cursor.delivered, pending, cursor.quarantined, dropped, cursor.not_replayable, None)
-
-
-def _sum(name: str, lines: Sequence[Line]) -> Line:
-    return Line(
-        name,
-        sum(one.delivered for one in lines),
-        sum(one.pending for one in lines),
-        sum(one.refused for one in lines),
-        sum(one.dropped for one in lines),
-        sum(one.not_replayable for one in lines),
-        None,
-    )
