@@ -18,6 +18,7 @@ from accel_track.errors import AccelTrackWarning, ResumeError
 from accel_track.journal.directory import RunDirectory, find_runs
 from accel_track.resume import MARKS, find_mark, mark_checkpoint
 from accel_track.testing import FaultyTracker, RecordingTracker
+from tests.faults.conftest import own_environment
 from tests.lightning.models import Tiny, batches, trainer
 
 SCRIPT = str(Path(__file__).with_name("resume_script.py"))
@@ -26,9 +27,8 @@ STEPS = list(range(24))
 
 def train(*arguments: str, code: int = 0, **variables: str) -> str:
     command = [sys.executable, "-W", "ignore", SCRIPT, *arguments]
-    done = subprocess.run(
-        command, capture_output=True, text=True, timeout=120, env={**os.environ, **variables}, check=False
-    )
+    environment = own_environment(**variables)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment, check=False)
     assert done.returncode == code, done.stderr
     return done.stderr
 
@@ -156,7 +156,7 @@ class TestWhichRun:
         assert exported(run) == tensorboard_steps("night") == STEPS
 
     def test_a_job_that_slurm_starts_again_goes_on(self) -> None:
-        train("tensorboard", "--kill-at", "13", code=-9, ACCEL_TRACK_X="", TORCHELASTIC_RUN_ID="job-7")
+        train("tensorboard", "--kill-at", "13", code=-9, TORCHELASTIC_RUN_ID="job-7")
         again = {"TORCHELASTIC_RUN_ID": "job-7", "TORCHELASTIC_RESTART_COUNT": "1"}
         train("tensorboard", **again)
         assert len(runs()) == 1
