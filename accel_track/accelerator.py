@@ -16,7 +16,7 @@ from accel_track.journal.info import new_run_id
 from accel_track.outcome import Outcome, Status, outcome_of
 from accel_track.reduction import Reduction, reduced
 from accel_track.registry import LogWith, select
-from accel_track.resume import NOTHING_FOUND, Mark, Resume, find_earlier, find_mark, mark_checkpoint
+from accel_track.resume import NOTHING_FOUND, Mark, Resume, find_earlier, find_mark, is_free, mark_checkpoint
 from accel_track.run import Run, no_tracker
 from accel_track.sigterm import exit_on_sigterm
 from accel_track.trackers.base import GeneralTracker
@@ -161,8 +161,9 @@ class Accelerator(Training):
         if self._settings.resume == "never" or self._settings.delivery == "inline":
             return None
         must = self._settings.resume == "must"
-        if self._loaded is not None:
-            return self._loaded.run
+        loaded, self._loaded = self._loaded, None  # the next training is another one
+        if loaded is not None and is_free(loaded.run, must=must):
+            return loaded.run
         earlier = find_earlier(self.logging_dir, project, None, finished=must)
         if earlier is None and must:
             raise ResumeError(NOTHING_FOUND)

@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from accel_track.errors import JournalError
+from accel_track.errors import JournalError, ResumeError, warn
 from accel_track.journal.cursor import replace_file
 from accel_track.journal.directory import PARENT, RunDirectory
 from accel_track.journal.info import job_name, job_restarted
@@ -88,6 +88,21 @@ def find_earlier(
                 if outcome is not None and (finished or outcome.status != "finished"):
                     found.append((info.created, run))
     return max(found, key=lambda one: one[0], default=(0.0, None))[1]
+
+
+def is_free(run: RunDirectory, *, must: bool) -> bool:
+    """Whether no other process is logging to a run; warn if one is.
+
+    Raises:
+        ResumeError: One is, and the run must be continued.
+    """
+    if not run.is_live():
+        return True
+    if must:
+        message = f"{run.path} cannot be continued: another process is logging to it; end that one first."
+        raise ResumeError(message)
+    warn(f"{run.path} is not continued, since another process is logging to it; a new run begins.")
+    return False
 
 
 def _marks(folder: Path) -> dict[str, Any]:

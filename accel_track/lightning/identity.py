@@ -11,9 +11,9 @@ from typing import NamedTuple
 import torch
 
 from accel_track.delivery.settings import Settings
-from accel_track.errors import ResumeError, warn
+from accel_track.errors import ResumeError
 from accel_track.journal.directory import RunDirectory
-from accel_track.resume import NOTHING_FOUND, Mark, find_earlier, find_mark
+from accel_track.resume import NOTHING_FOUND, Mark, find_earlier, find_mark, is_free
 
 _VERSION = re.compile(r"version_(\d+)")
 _CONTINUED_BY = "continued_by"
@@ -72,21 +72,11 @@ def decide(
                 name = None if version is None else run_name(version)
                 earlier = find_earlier(directory, project, name, finished=settings.resume == "must")
                 mark = None if earlier is None else Mark(earlier, None)
-            if mark is not None and _is_free(mark.run, must=settings.resume == "must"):
+            if mark is not None and is_free(mark.run, must=settings.resume == "must"):
                 return continued(mark)
         if settings.resume == "must":
             raise ResumeError(NOTHING_FOUND)
     return Identity(next_version(directory, project) if version is None else version, run_id)
-
-
-def _is_free(run: RunDirectory, *, must: bool) -> bool:
-    if not run.is_live():
-        return True
-    if must:
-        message = f"{run.path} cannot be continued: another process is logging to it; end that one first."
-        raise ResumeError(message)
-    warn(f"{run.path} is not continued, since another process is logging to it; a new run begins.")
-    return False
 
 
 def own_run(directory: str, project: str, run_id: str) -> RunDirectory | None:
