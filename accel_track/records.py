@@ -13,6 +13,7 @@ from accel_track.values import PLAIN, plain, stable_name
 
 _WITHOUT_FORM, _LONG_INTEGER = 1, 2  # types of MessagePack extensions, see docs/journal-format.md
 _INT64, _UINT64 = -(2**63), 2**64
+_NUMBERS = frozenset((bool, int, float))
 # Past a subclass's own conversions.
 _EXACT: tuple[tuple[type, Callable[[Any], Any]], ...] = (
     (str, str.__str__),
@@ -115,6 +116,22 @@ def encode(record: AnyRecord) -> tuple[bytes, bool]:
     else:
         form = msgspec.structs.replace(record, values=values)
     return _encoder.encode(form), not stand_ins
+
+
+def numbers(record: Metrics) -> dict[str, Any] | None:
+    """Return a record's values as Python numbers, or None if one has another form, or there is more to the record."""
+    if record.kwargs:
+        return None
+    values = {}
+    try:
+        for key, value in record.values.items():
+            number = value if type(value) in _NUMBERS else _exact(plain(value))
+            if type(number) not in _NUMBERS:
+                return None
+            values[key] = number
+    except Exception:  # noqa: BLE001 - an object's own error
+        return None
+    return values
 
 
 def decode(payload: bytes | memoryview) -> AnyRecord:

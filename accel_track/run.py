@@ -103,6 +103,9 @@ class Run:
             if self.config is not None:
                 self._delivery.configure(self.config)
         self._rewinds = resumed is not None and step is None
+        self._short = False
+        """Whether a call that is like an earlier one goes straight to the journal."""
+        self._shorten()
         try:
             self._add(built, selected, kwargs)
         except BaseException as error:
@@ -215,6 +218,8 @@ class Run:
             ValueError: `step` is negative.
             Exception: A tracker's error, with `on_error="raise"`.
         """
+        if self._short and not kwargs and self._delivery.journal.again(values, step):  # type: ignore[union-attr]
+            return
         if kwargs:
             check_log_kwargs(kwargs)
         values, step = check_values(values), check_step(step)
@@ -229,12 +234,18 @@ class Run:
             step: The next step to be logged; None to take the first one that is.
         """
         self._rewinds = step is None
+        self._shorten()
         if step is not None:
             self._delivery.rewind(step)
+
+    def _shorten(self) -> None:
+        journaled, raises = isinstance(self._delivery, JournaledDelivery), self.settings.on_error == "raise"
+        self._short = journaled and not raises and not self._rewinds
 
     def go_on(self) -> None:
         """Have a continued run log on behind what it has, whatever the steps are."""
         self._rewinds = False
+        self._shorten()
 
     def log_checkpoint(
         self, name: str, path: str | os.PathLike[str], step: int | None = None, values: Mapping[str, Any] | None = None

@@ -20,6 +20,10 @@ class ForkedJournal:
     def rewind(self, step: Any) -> None:
         """Do nothing: nothing is logged."""
 
+    def again(self, values: Any, step: Any) -> bool:
+        """Leave it to `metrics`."""
+        return False
+
     def metrics(self, values: Any, step: Any, kwargs: Any) -> None:
         """Warn once."""
         if not self.warned:

@@ -13,6 +13,9 @@ HEADER = struct.Struct("<8sHHIQd")
 """Magic, version, reserved, rank, number of the segment's first record, time of creation: 32 bytes, little-endian."""
 
 MARKER = b"\xf5\xacTR"  # 0xf5 is in no UTF-8 text
+KEYS = b"\xf5\xacTK"
+"""Marker of a frame that defines a key set, see `accel_track.journal.keysets`."""
+
 FRAME = struct.Struct("<4sII")
 """Marker, length of the payload in bytes, CRC-32 of the payload: 12 bytes, little-endian."""
 
@@ -46,18 +49,18 @@ def first_seq(data: bytes, where: str) -> int:
     return int(seq)
 
 
-def frame(payload: bytes) -> bytes:
-    """Return a payload with its marker, length and checksum."""
-    return FRAME.pack(MARKER, len(payload), zlib.crc32(payload)) + payload
+def frame(payload: bytes, marker: bytes = MARKER) -> bytes:
+    """Return a payload with a marker, its length and its checksum."""
+    return FRAME.pack(marker, len(payload), zlib.crc32(payload)) + payload
 
 
-def payload_at(data: bytes | bytearray, offset: int) -> bytes | None:
-    """Return the payload of the undamaged frame at `offset`, or None if there is none (in full)."""
+def payload_at(data: bytes | bytearray, offset: int, marker: bytes = MARKER) -> bytes | None:
+    """Return the payload of the undamaged frame with that marker at `offset`, or None if there is none (in full)."""
     if len(data) - offset < FRAME.size:
         return None
-    marker, length, checksum = FRAME.unpack_from(data, offset)
+    found, length, checksum = FRAME.unpack_from(data, offset)
     start = offset + FRAME.size
-    if marker != MARKER or length > LONGEST or len(data) - start < length:
+    if found != marker or length > LONGEST or len(data) - start < length:
         return None
     payload = bytes(data[start : start + length])
     return payload if zlib.crc32(payload) == checksum else None

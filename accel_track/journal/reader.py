@@ -9,10 +9,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 from accel_track.errors import JournalError
-from accel_track.journal import frames
+from accel_track.journal import frames, keysets
+from accel_track.journal.keysets import KeySet
 from accel_track.records import AnyRecord, decode
 
 _CHUNK = 1024 * 1024
+_MARKERS = re.compile(b"|".join(map(re.escape, (frames.MARKER, frames.KEYS, keysets.MARKER))), re.DOTALL)
+
+
+_new = tuple.__new__  # a named tuple's own takes three times as long
 
 
 class Position(NamedTuple):
@@ -57,6 +62,8 @@ class JournalReader:
         """How many bytes at the very end are no record, or not yet."""
         self._buffer = b""
         self._start = position  # of the buffer
+        self._sets: dict[int, KeySet] = {}  # of the segment in the buffer
+        self._searched = (-1, 0)  # number and size of the segment that was searched for others
 
     def read(self, limit: int) -> list[Entry]:
         """Return the next records, at most `limit`; an empty list where there are none yet.
@@ -68,14 +75,13 @@ class JournalReader:
         entries: list[Entry] = []
         while len(entries) < limit:
             try:
-                entry = self._next()
+                entries += self._parse(limit - len(entries))
+                if len(entries) < limit and not self._refill():
+                    break
             except (JournalError, OSError):
                 if entries:  # the next call meets the error again
                     break
                 raise
-            if entry is None:
-                break
-            entries.append(entry)
         return entries
 
     def damaged(self) -> int:
@@ -88,27 +94,55 @@ class JournalReader:
             for entry in entries:
                 yield entry.record
 
-    def _next(self) -> Entry | None:
-        while True:
-            at = self.position.offset - self._start.offset
-            if self._start.segment == self.position.segment and at >= 0:
-                payload = frames.payload_at(self._buffer, at)
-                if payload is not None:
-                    entry = self._take(payload)
-                    if entry is not None:
-                        return entry
-                    continue
-            if not self._refill():
-                return None
+    def _parse(self, limit: int) -> list[Entry]:
+        """Return the records of the undamaged frames in the buffer from `position` on, at most `limit`."""
+        entries: list[Entry] = []
+        data, (segment, begin) = self._buffer, self._start
+        at = self.position.offset - begin
+        if segment != self.position.segment or at < 0:
+            return entries
+        while len(entries) < limit:
+            if data.startswith(keysets.MARKER, at):
+                keys = self._key_set(data, at)
+                found = [] if keys is None else keys.records(data, at, limit - len(entries))
+                if keys is None or not found:
+                    break
+                ends = range(begin + at + keys.size, begin + len(data) + 1, keys.size)
+                entries += [
+                    _new(Entry, (record, _new(Position, (segment, end))))
+                    for record, end in zip(found, ends)  # noqa: B905
+                ]
+                at += keys.size * len(found)
+            elif (payload := frames.payload_at(data, at)) is not None:
+                at += frames.FRAME.size + len(payload)
+                try:
+                    entries.append(Entry(decode(payload), Position(segment, begin + at)))
+                except JournalError:
+                    self._damaged_before(segment, begin + at, payload)
+            elif (payload := frames.payload_at(data, at, frames.KEYS)) is not None:
+                at += frames.FRAME.size + len(payload)
+                if (new := keysets.read(payload)) is not None:
+                    self._sets[new.number] = new
+                else:
+                    self._damaged_before(segment, begin + at, payload)
+            else:
+                break
+        self.position = Position(segment, begin + at)
+        return entries
 
-    def _take(self, payload: bytes) -> Entry | None:
-        size = frames.FRAME.size + len(payload)
-        begin, self.position = self.position, self.position._replace(offset=self.position.offset + size)
-        try:
-            return Entry(decode(payload), self.position)
-        except JournalError:
-            self._damaged(begin, size)
+    def _key_set(self, data: bytes, at: int) -> KeySet | None:
+        """Return the key set of a frame; where its definition was not met, the segment is searched for one."""
+        if len(data) - at < keysets.HEAD.size:
             return None
+        number = keysets.HEAD.unpack_from(data, at)[1]
+        if number not in self._sets:
+            segment = self._start.segment
+            path = self.folder / f"{segment:08d}.seg"
+            searched = segment, path.stat().st_size
+            if searched != self._searched:
+                self._searched = searched
+                self._sets = keysets.defined_in(path.read_bytes())
+        return self._sets.get(number)
 
     def _refill(self) -> bool:
         """Read on behind `position`; go past damage, or to the next segment. False at the present end."""
@@ -122,13 +156,25 @@ class JournalReader:
             frames.first_seq(data, str(path))
             self.position = self.position._replace(offset=frames.HEADER.size)
             return True
-        if data and frames.payload_at(data, 0) is None:  # a frame longer than a chunk, or none
+        if data and not self._whole(data, 0):  # a frame longer than a chunk, or none
             data = self._load(path, 2 * (frames.LONGEST + frames.FRAME.size))
-        return frames.payload_at(data, 0) is not None or self._go_past(data, path, later)
+        return self._whole(data, 0) or self._go_past(data, path, later)
+
+    def _whole(self, data: bytes, at: int) -> bool:
+        """Whether an undamaged frame begins at a place in the buffer."""
+        if data.startswith(keysets.MARKER, at):
+            keys = self._key_set(data, at)
+            return keys is not None and bool(keys.records(data, at, 1))
+        return any(frames.payload_at(data, at, marker) is not None for marker in (frames.MARKER, frames.KEYS))
+
+    def _next_frame(self, data: bytes) -> int | None:
+        """Return where the first undamaged frame behind the beginning is."""
+        places = (match.start() for match in _MARKERS.finditer(data, 1))
+        return next((at for at in places if self._whole(data, at)), None)
 
     def _go_past(self, data: bytes, path: Path, later: int | None) -> bool:
         """Go past bytes that do not begin with a frame. False if they are the journal's end."""
-        skipped = _next_frame(data)
+        skipped = self._next_frame(data)
         if skipped is None and len(data) > frames.LONGEST and self.position.offset + len(data) < path.stat().st_size:
             skipped = frames.LONGEST  # nothing in all of it, and more behind it
         if skipped is not None:
@@ -141,6 +187,8 @@ class JournalReader:
 
     def _load(self, path: Path, size: int) -> bytes:
         self.torn = 0
+        if self._start.segment != self.position.segment:
+            self._sets = {}
         with path.open("rb") as file:
             file.seek(self.position.offset)
             self._buffer, self._start = file.read(size), self.position
@@ -149,6 +197,10 @@ class JournalReader:
     def _skip(self, size: int) -> None:
         self._damaged(self.position, size)
         self.position = self.position._replace(offset=self.position.offset + size)
+
+    def _damaged_before(self, segment: int, end: int, payload: bytes) -> None:
+        size = frames.FRAME.size + len(payload)
+        self._damaged(Position(segment, end - size), size)
 
     def _damaged(self, begin: Position, size: int) -> None:
         name, last = f"{begin.segment:08d}.seg", self.damages[-1] if self.damages else None
@@ -188,13 +240,3 @@ def last_seq(folder: Path) -> int:
         if last >= 0:
             return last
     return -1
-
-
-def _next_frame(data: bytes) -> int | None:
-    """Return where the first undamaged frame behind the beginning is."""
-    at = data.find(frames.MARKER, 1)
-    while at >= 0:
-        if frames.payload_at(data, at) is not None:
-            return at
-        at = data.find(frames.MARKER, at + 1)
-    return None

@@ -6,17 +6,21 @@ import contextlib
 import errno
 import itertools
 import os
+import struct
 import threading
 import time
 from collections import deque
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
+from zlib import crc32
 
 from accel_track.errors import warn
 from accel_track.journal import frames
+from accel_track.journal.keysets import MARKER, NO_STEP, TICKS
 from accel_track.journal.reader import last_seq, segments
-from accel_track.records import AnyRecord, Checkpoint, Config, Metrics, Rewind, encode, own_copy
+from accel_track.journal.segment import Segment
+from accel_track.records import AnyRecord, Checkpoint, Config, Metrics, Rewind, encode, numbers, own_copy
 
 TAIL = 10_000
 """How many records are kept in memory while the disk takes none, and how many that have no portable form."""
@@ -56,9 +60,8 @@ class JournalWriter:
         self._power = durability == "power"
         self._limit = segment_size
         self._lock = threading.RLock()
-        self._file: int | None = None
-        self._previous: int | None = None
-        self._size = 0
+        self._segment: Segment | None = None
+        self._previous: Segment | None = None
         self._dirty = False
         self._warned = False
         try:
@@ -73,6 +76,48 @@ class JournalWriter:
         """Append hyperparameters; return the record's number."""
         with self._lock:
             return self._append(Config(next(self._numbers), time.time(), values))  # type: ignore[arg-type]  # any mapping
+
+    def again(self, values: Any, step: Any) -> bool:  # noqa: C901 - in one frame, for a call costs a tenth of it
+        """Append the values of one call if the segment knows their names and types; say whether that is done.
+
+        Everything that is not known is left to `metrics`, so nothing has to be checked before.
+        """
+        if type(values) is not dict or (step is not None and (type(step) is not int or not 0 <= step < NO_STEP)):
+            return False
+        with self._lock:
+            segment = self._segment
+            if segment is None:
+                return False
+            names, types, keys = tuple(values), tuple(map(type, values.values())), segment.last
+            if keys is None or keys.names != names or keys.types != types:  # cheaper than hashing them
+                keys = segment.sets.get((names, types))
+                if keys is None:
+                    return False
+                segment.last = keys
+            size = segment.size
+            if not keys.left or size + keys.size > self._limit:
+                return False
+            seq, now = next(self._numbers), time.time()
+            ticks = int((now - keys.time) * TICKS)
+            try:
+                data = keys.pack(MARKER, keys.number, seq, NO_STEP if step is None else step, ticks, *values.values())
+                data += crc32(data).to_bytes(4, "little")
+                if segment is self._segment:  # else a signal handler has begun another
+                    written = os.write(segment.file, data)
+                    if written == keys.size:
+                        segment.size += written
+                        keys.left -= 1
+                        self._dirty = True
+                        if self.next_seq <= seq:
+                            self.next_seq = seq + 1
+                        if self._power:
+                            self.sync()
+                        return True
+                    _take_back(segment, size, written)
+            except (struct.error, OSError):  # an integer beyond 64 bits, the clock set back, a full disk
+                pass
+            self._append(Metrics(seq, now, values, step))
+            return True
 
     def metrics(self, values: Mapping[str, Any], step: int | None, kwargs: Mapping[str, Mapping[str, Any]]) -> int:
         """Append the values of one call; return the record's number."""
@@ -92,48 +137,69 @@ class JournalWriter:
             return self._append(Checkpoint(next(self._numbers), time.time(), values, name, path, step))
 
     def _append(self, record: AnyRecord) -> int:
-        payload, portable = encode(record)
+        values = numbers(record) if type(record) is Metrics else None
+        payload, portable = (b"", True) if values is not None else encode(record)
         written = False
         try:
-            written = len(payload) <= frames.LONGEST and self._write(frames.frame(payload), record.seq)
+            written = len(payload) <= frames.LONGEST and self._write(record, values, payload)
         finally:  # also where a filter turns the warning into an error
             if not written or not portable:
                 self._keep(Kept(own_copy(record), written))
             # A signal handler's record, made in the middle of this one, has a higher number. There is no call between
             # the comparison and the assignment, so that no handler runs there.
-            following = record.seq + 1
-            if self.next_seq < following:  # noqa: PLR1730
-                self.next_seq = following
+            if self.next_seq <= record.seq:
+                self.next_seq = record.seq + 1
         return record.seq
 
-    def _write(self, data: bytes, seq: int) -> bool:
+    def _write(self, record: AnyRecord, values: Mapping[str, float] | None, payload: bytes) -> bool:
         try:
-            if self._file is None or self._size + len(data) > self._limit:
-                self._begin_segment(seq)
-            before = self._size
-            written = os.write(self._file, data)  # type: ignore[arg-type]
-            if written != len(data):
-                # A signal handler may have appended in the meantime: then the part stays, and readers skip it.
-                if os.fstat(self._file).st_size == before + written:  # type: ignore[arg-type]
-                    os.ftruncate(self._file, before)  # type: ignore[arg-type]
-                raise _full()
-            self._size += written
+            while not self._written(record, values, payload):
+                pass
             self._dirty = True
             if self._power:
                 self.sync()
         except OSError as error:
+            if self._segment is not None:
+                self._segment.forget()  # what was to be defined may be not
             self._cannot_write(error)
             return False
         return True
 
+    def _written(self, record: AnyRecord, values: Mapping[str, float] | None, payload: bytes) -> bool:
+        """Write a record; False if a signal handler has begun another segment meanwhile.
+
+        Raises:
+            OSError: It cannot be written.
+        """
+        segment = self._segment
+        if segment is None:
+            self._begin_segment(record.seq)
+            return False
+        packed = segment.packed(record, values) if values is not None and type(record) is Metrics else None
+        data = packed.data if packed is not None else frames.frame(payload or encode(record)[0])
+        size = segment.size
+        if size > frames.HEADER.size and size + len(data) > self._limit:
+            self._begin_segment(record.seq)
+            return False
+        if segment is not self._segment:
+            return False
+        written = os.write(segment.file, data)
+        if written != len(data):
+            _take_back(segment, size, written)
+            raise _full()
+        segment.size += written
+        if packed is not None:
+            segment.written(packed)
+        return True
+
     def _begin_segment(self, first_seq: int) -> None:
-        last = self._file
+        last = self._segment
         number = max((number for number, _ in segments(self.folder)), default=-1) + 1
         path = self.folder / f"{number:08d}.seg"
         try:
             file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
         except FileExistsError:
-            if self._file is last:
+            if self._segment is last:
                 raise
             return  # a signal handler has begun it since
         data = frames.header(self.rank, first_seq, time.time())
@@ -147,15 +213,16 @@ class JournalWriter:
             raise
         if self._power:
             _sync_folder(self.folder)
-        if self._file is not last:  # a signal handler has begun a later one in the meantime
+        begun = Segment(file, size)
+        if self._segment is not last:  # a signal handler has begun a later one in the meantime
             os.close(file)
             return
         # There is no call from the comparison to the last assignment, so that no handler runs in between. The one
         # before the last is closed: an append that this one interrupted may still be writing to the last.
         previous = self._previous
-        self._previous, self._file, self._size = last, file, size
+        self._previous, self._segment = last, begun
         if previous is not None:
-            os.close(previous)
+            os.close(previous.file)
 
     def _keep(self, kept: Kept) -> None:
         if len(self.kept) >= TAIL:
@@ -188,11 +255,11 @@ class JournalWriter:
 
     def sync(self) -> None:
         """Have the disk itself store what was appended, if anything was since the last time."""
-        if self._dirty and self._file is not None:
+        if self._dirty and self._segment is not None:
             self._dirty = False
-            for file in (self._previous, self._file):
-                if file is not None:
-                    _fdatasync(file)
+            for segment in (self._previous, self._segment):
+                if segment is not None:
+                    _fdatasync(segment.file)
 
     def close(self) -> None:
         """Store everything and close the files."""
@@ -201,10 +268,16 @@ class JournalWriter:
                 self.sync()
             except OSError as error:
                 self._cannot_write(error)
-            for file in (self._previous, self._file):
-                if file is not None:
-                    os.close(file)
-            self._previous = self._file = None
+            for segment in (self._previous, self._segment):
+                if segment is not None:
+                    os.close(segment.file)
+            self._previous = self._segment = None
+
+
+def _take_back(segment: Segment, size: int, written: int) -> None:
+    """Remove the part of a record that was written; with a signal handler's record behind it, readers skip it."""
+    if os.fstat(segment.file).st_size == size + written:
+        os.ftruncate(segment.file, size)
 
 
 def _full() -> OSError:

@@ -245,9 +245,14 @@ class AccelTrackLogger(Logger):
             metrics: Names to values; not changed (Lightning shares the dictionary between loggers).
             step: Training step, or None. A fractional one, as the mean of a logged "step" may be, is cut to an int.
         """
-        if self._runs_here():
-            named = {f"{self._prefix}-{key}": value for key, value in metrics.items()} if self._prefix else metrics
-            self.open().log(named, int(step) if isinstance(step, float) else step)
+        run = self._session.run  # there is one only where this process logs
+        if run is None:
+            if not self._runs_here():
+                return
+            run = self.open()
+        if self._prefix:
+            metrics = {f"{self._prefix}-{key}": value for key, value in metrics.items()}
+        run.log(metrics, int(step) if isinstance(step, float) else step)
 
     def log_hyperparams(
         self,

@@ -1,0 +1,369 @@
+"""Records in short: their names are in the segment once, or a few times more."""
+
+import functools
+import itertools
+import math
+import os
+import random
+import struct
+import time
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from accel_track.errors import AccelTrackWarning
+from accel_track.journal import frames, keysets
+from accel_track.journal.keysets import KeySet, defined_in, key_set, read
+from accel_track.journal.reader import Damage, JournalReader, Position, last_seq, segments
+from accel_track.journal.writer import JournalWriter
+
+FOLDER = Path("rank-00000")
+VALUES = {"train/loss": 0.1, "epoch": 3, "best": True}
+SIZE = 15 + 8 + 8 + 1 + 4
+
+
+def segment(number: int = 0) -> Path:
+    return FOLDER / f"{number:08d}.seg"
+
+
+def write(count: int, **kwargs: int) -> JournalWriter:
+    journal = JournalWriter(FOLDER, **kwargs)
+    for _ in range(count):
+        step = journal.next_seq
+        values = {**VALUES, "train/loss": step / 8}
+        if not journal.again(values, step):
+            journal.metrics(values, step, {})
+    journal.close()
+    return journal
+
+
+def seqs(reader: JournalReader) -> list[int]:
+    return [record.seq for record in reader]
+
+
+def parts(data: bytes) -> list[tuple[int, int, bool]]:
+    """Return where each frame of an undamaged segment begins and ends, and whether it is a record's."""
+    at, found = frames.HEADER.size, []
+    while at < len(data):
+        if data.startswith(keysets.MARKER, at):
+            found.append((at, at + SIZE, True))
+        else:
+            (length,) = struct.unpack_from("<I", data, at + 4)
+            found.append((at, at + 12 + length, False))
+        at = found[-1][1]
+    return found
+
+
+class TestWriting:
+    """What is written in short, and what is not."""
+
+    def test_names_are_written_once_and_then_only_numbers(self) -> None:
+        write(2)
+        before = segment().stat().st_size
+        journal = JournalWriter(FOLDER)
+        for step in range(10_000):
+            assert journal.again(VALUES, step) or journal.metrics(VALUES, step, {}) >= 0
+        journal.close()
+        size = segment(1).stat().st_size
+        assert before < 400
+        assert size < 10_000 * (SIZE + 0.3)
+        assert len(list(JournalReader(FOLDER))) == 10_002
+
+    def test_ten_scalars_take_less_than_100_bytes(self) -> None:
+        journal = JournalWriter(FOLDER)
+        values = {f"train/metric_{index}": index / 7 for index in range(10)}
+        for step in range(1000):
+            journal.metrics(values, step, {})
+        journal.close()
+        assert segment().stat().st_size / 1000 < 102
+        assert 15 + 80 + 4 == 99
+
+    def test_types_and_the_order_of_names_come_back(self) -> None:
+        journal = JournalWriter(FOLDER)
+        given = [
+            {"a": 1, "b": 2.0},
+            {"a": 1.0, "b": 2},
+            {"b": 2.0, "a": 1},
+            {"a": True, "b": math.nan},
+            {"a": -(2**63), "b": -math.inf},
+            {"a": 2**63 - 1, "b": -0.0},
+            {"": 5},
+            {},
+        ]
+        for values in given * 3:
+            journal.metrics(values, None, {})
+        journal.close()
+        found = [record.values for record in JournalReader(FOLDER)]
+        assert repr(found) == repr(given * 3)  # types, signs and order too
+        assert segment().read_bytes().count(frames.MARKER) == 0
+
+    def test_numbers_of_numpy_and_torch_are_in_short_too(self) -> None:
+        import torch
+
+        journal = JournalWriter(FOLDER)
+        journal.metrics({"a": np.float32(0.5), "b": torch.tensor(3), "c": np.bool_(True), "d": np.array([2.5])}, 0, {})
+        journal.close()
+        (record,) = JournalReader(FOLDER)
+        assert repr(record.values) == "{'a': 0.5, 'b': 3, 'c': True, 'd': 2.5}"  # type: ignore[union-attr]
+        assert segment().read_bytes().count(frames.MARKER) == 0
+
+    @pytest.mark.parametrize(
+        ("values", "step"),
+        [
+            ({"a": 2**63}, 0),
+            ({"a": 1.0}, 2**32 - 1),
+            ({"a": 1.0}, 2**62),
+            ({"a": "text"}, 0),
+            ({"a": None}, 0),
+            ({"a": {"b": 1.0}}, 0),
+            ({"a": [1.0]}, 0),
+        ],
+    )
+    def test_what_does_not_fit_is_written_in_full(self, values: dict[str, object], step: int) -> None:
+        journal = JournalWriter(FOLDER)
+        journal.metrics({"a": 1}, 0, {})
+        journal.metrics({"a": 1.0}, 0, {})
+        if not journal.again(values, step):
+            journal.metrics(values, step, {})
+        journal.close()
+        last = list(JournalReader(FOLDER))[-1]
+        assert (last.seq, last.values, last.step) == (2, values, step)  # type: ignore[union-attr]
+        assert segment().read_bytes().count(frames.MARKER) == 1
+
+    def test_half_a_surrogate_pair_in_a_name_is_written_in_full(self) -> None:
+        journal = JournalWriter(FOLDER)
+        journal.metrics({"\ud800": 1.0}, 0, {})
+        journal.close()
+        assert [record.values for record in JournalReader(FOLDER)] == [{"\\ud800": 1.0}]
+
+    @pytest.mark.parametrize("values", [[("a", 1.0)], None, 5, {1: 1.0}, {"a": "b"}])
+    @pytest.mark.parametrize("step", [0, -1, "0", 1.0, True])
+    def test_again_leaves_everything_unknown_alone(self, values: object, step: object) -> None:
+        journal = JournalWriter(FOLDER)
+        journal.metrics({"a": 1.0}, 0, {})
+        assert not journal.again(values, step)
+        journal.close()
+        assert seqs(JournalReader(FOLDER)) == [0]
+
+    def test_the_time_is_that_of_the_call(self) -> None:
+        journal = JournalWriter(FOLDER)
+        before = time.time()
+        for step in range(20):
+            journal.metrics({"a": 1.0}, step, {})
+        after = time.time()
+        journal.close()
+        times = [record.time for record in JournalReader(FOLDER)]
+        assert times == sorted(times)
+        assert before <= times[0] + 1e-4
+        assert times[-1] <= after
+
+    def test_a_clock_that_is_set_begins_another_key_set(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        journal = JournalWriter(FOLDER)
+        moments = [1.8e9, 1.8e9 + 65530, 1.8e9 + 65540, 1.8e9 - 5, 1.8e9, 2e9]
+        for number, moment in enumerate(moments):
+            with monkeypatch.context() as patch:
+                patch.setattr(time, "time", lambda moment=moment: moment)
+                if number % 2 == 0 or not journal.again({"a": 1.0}, number):
+                    journal.metrics({"a": 1.0}, number, {})
+        journal.close()
+        assert [record.time for record in JournalReader(FOLDER)] == moments
+        assert segment().read_bytes().count(frames.MARKER) == 0
+
+    def test_names_without_end_take_no_memory_without_end(self) -> None:
+        journal = JournalWriter(FOLDER)
+        for number in range(150):
+            journal.metrics({f"{number}/{index}": 1.0 for index in range(1000)}, number, {})
+        sets = journal._segment.sets  # type: ignore[union-attr]
+        assert sum(len(names) for names, _ in sets) == keysets.MOST_NAMES
+        journal.close()
+        assert [len(record.values) for record in JournalReader(FOLDER)] == [1000] * 150
+
+    def test_each_segment_defines_its_own(self) -> None:
+        write(100, segment_size=500)
+        assert len(segments(FOLDER)) > 5
+        for number, path in segments(FOLDER):
+            assert path.stat().st_size <= 500
+            numbers = seqs(JournalReader(FOLDER, Position(number)))
+            assert numbers == list(range(numbers[0], 100))
+        assert last_seq(FOLDER) == 99
+
+    @pytest.mark.parametrize(("durability", "size"), [("process", 150), ("process", 100_000), ("power", 150)])
+    def test_a_signal_handler_may_run_at_the_end_of_every_call(self, after_call, durability: str, size: int) -> None:
+        def log(journal: JournalWriter, value: float) -> None:
+            if not journal.again({"n": value}, 7):
+                journal.metrics({"n": value}, 7, {})
+
+        for point in itertools.count():
+            folder = FOLDER / str(point)
+            journal = JournalWriter(folder, durability=durability, segment_size=size)
+            log(journal, -1.0)
+            with after_call(point, functools.partial(log, journal, 0.5)) as handled:
+                for number in range(4):
+                    log(journal, float(number))
+            if not handled:
+                break
+            journal.close()
+            reader = JournalReader(folder)
+            found = [record.values["n"] for record in reader]
+            assert sorted(found) == [-1.0, 0.0, 0.5, 1.0, 2.0, 3.0]
+            assert sorted(seqs(JournalReader(folder))) == list(range(6))
+            assert (reader.damages, reader.torn) == ([], 0)
+        assert point > 50
+
+    def test_a_full_disk_leaves_no_part_and_defines_again(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        journal = JournalWriter(FOLDER)
+        journal.metrics({"n": 0.0}, 0, {})
+        real = os.write
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "write", lambda file, data: real(file, data[:-4]))
+            with pytest.warns(AccelTrackWarning, match="No space left"):
+                assert journal.again({"n": 1.0}, 1)
+            journal.metrics({"m": 2.0}, 2, {})
+        for name, step in (("m", 3), ("n", 4)):
+            if not journal.again({name: 0.0}, step):
+                journal.metrics({name: 0.0}, step, {})
+        assert [one.record.step for one in journal.kept] == [1, 2]  # type: ignore[union-attr]
+        journal.close()
+        reader = JournalReader(FOLDER)
+        assert [record.step for record in reader] == [0, 3, 4]  # type: ignore[union-attr]
+        assert (reader.damages, reader.torn) == ([], 0)
+
+
+class TestReading:
+    """Past damage, from any place, while it is written."""
+
+    def test_reading_goes_on_from_any_record(self) -> None:
+        write(40, segment_size=400)
+        entries = JournalReader(FOLDER).read(100)
+        assert [entry.record.seq for entry in entries] == list(range(40))
+        for entry in entries:
+            assert seqs(JournalReader(FOLDER, entry.end)) == list(range(entry.record.seq + 1, 40))
+
+    @pytest.mark.parametrize("limit", [1, 3, 1000])
+    def test_reading_stops_at_the_limit_and_goes_on(self, limit: int) -> None:
+        write(20, segment_size=300)
+        reader, found = JournalReader(FOLDER), []
+        while entries := reader.read(limit):
+            assert len(entries) <= limit
+            found += [entry.record.seq for entry in entries]
+        assert found == list(range(20))
+
+    def test_a_record_is_readable_when_the_append_returns(self) -> None:
+        journal, reader = JournalWriter(FOLDER), JournalReader(FOLDER)
+        for number in range(50):
+            values = {"n": number} if number % 3 else {"m": 1.0}
+            assert journal.again(values, number) or journal.metrics(values, number, {}) == number
+            assert [entry.record.values for entry in reader.read(10)] == [values]
+        journal.close()
+
+    def test_a_tail_torn_at_any_byte_is_waited_for(self) -> None:
+        write(6)
+        data = segment().read_bytes()
+        records = [(begin, end) for begin, end, is_record in parts(data) if is_record]
+        for cut in range(records[2][1], len(data)):
+            segment().write_bytes(data[:cut])
+            reader = JournalReader(FOLDER)
+            assert seqs(reader) == [number for number, (_, end) in enumerate(records) if end <= cut]
+            assert reader.damages == []
+            segment().write_bytes(data)
+            assert len(seqs(reader)) == sum(end > cut for _, end in records)
+            assert (reader.torn, reader.damages) == (0, [])
+
+    def test_flipped_bytes_cost_the_records_they_are_in_and_no_other(self) -> None:
+        write(60, segment_size=1500)
+        files = [path for _, path in segments(FOLDER)]
+        whole = {path: path.read_bytes() for path in files}
+        chance = random.Random(1)
+        for _ in range(100):
+            lost: list[int] = []
+            seq = 0
+            for path in files:
+                data = bytearray(whole[path])
+                flips = chance.sample(range(frames.HEADER.size, len(data)), chance.randrange(4))
+                hit = [any(begin <= at < end for at in flips) for begin, end, _ in parts(whole[path])]
+                is_record = [one[2] for one in parts(whole[path])]
+                readable = any(not damaged for damaged, record in zip(hit, is_record, strict=True) if not record)
+                for damaged, record in zip(hit, is_record, strict=True):
+                    if record:
+                        lost += [seq] if damaged or not readable else []
+                        seq += 1
+                for at in flips:
+                    data[at] ^= chance.randrange(1, 256)
+                path.write_bytes(data)
+            reader = JournalReader(FOLDER)
+            assert seqs(reader) == [number for number in range(60) if number not in lost]
+            assert bool(reader.damages or reader.torn) == any(path.read_bytes() != whole[path] for path in files)
+
+    def test_a_damaged_definition_costs_nothing_where_there_is_another(self) -> None:
+        write(100)
+        data = bytearray(segment().read_bytes())
+        definitions = [begin for begin, _, is_record in parts(bytes(data)) if not is_record]
+        assert len(definitions) == 7  # before the records 0, 2, 5, 10, 19, 36 and 69
+        for begin in definitions[:-1]:
+            data[begin + 20] ^= 1
+        segment().write_bytes(data)
+        reader = JournalReader(FOLDER)
+        assert seqs(reader) == list(range(100))
+        assert len(reader.damages) == 6
+
+    def test_damage_is_reported_once_and_in_one_piece(self) -> None:
+        write(5)
+        data = bytearray(segment().read_bytes())
+        (begin, _), (_, end) = [(begin, end) for begin, end, is_record in parts(bytes(data)) if is_record][1:3]
+        between = end - begin
+        data[begin:end] = bytes(between)
+        segment().write_bytes(data)
+        reader = JournalReader(FOLDER)
+        assert seqs(reader) == [0, 3, 4]
+        assert seqs(reader) == []
+        assert reader.damages == [Damage("00000000.seg", begin, between)]
+
+    def test_a_key_set_that_is_none_is_damage(self) -> None:
+        write(1)
+        bad = [
+            ["keys", 9, 0.0, "dd", ["a"]],
+            ["keys", 9, 0.0, "x", ["a"]],
+            ["keys", 9, 0.0, "P", ["a"]],
+            ["keys", -1, 0.0, "d", [1]],
+            ["rewind", 9, 0.0, {}, 4],
+        ]
+        for payload in bad:
+            assert read(msgspec.msgpack.encode(payload)) is None
+        with segment().open("ab") as file:
+            for payload in bad:
+                file.write(frames.frame(msgspec.msgpack.encode(payload), frames.KEYS))
+        reader = JournalReader(FOLDER)
+        assert seqs(reader) == [0]
+        assert len(reader.damages) == 1
+
+    def test_frames_longer_than_what_is_read_at_once_are_read(self) -> None:
+        journal = JournalWriter(FOLDER)
+        values = {str(number): number / 2 for number in range(90_000)}
+        for step in range(3):
+            journal.metrics({**values, "b": step / 2} if step != 1 else {"a": 1.0}, step, {})
+        journal.close()
+        assert [len(record.values) for record in JournalReader(FOLDER)] == [90_001, 1, 90_001]
+
+    def test_the_definitions_of_a_segment_are_found_wherever_they_are(self) -> None:
+        write(3)
+        assert {number: one.names for number, one in defined_in(segment().read_bytes()).items()} == {0: tuple(VALUES)}
+
+    @given(
+        st.lists(st.floats() | st.integers(-(2**63), 2**63 - 1) | st.booleans(), max_size=8), st.binary(max_size=300)
+    )
+    def test_what_was_packed_comes_back_bit_for_bit_and_garbage_behind_it_does_not(self, numbers, garbage) -> None:
+        names = tuple(map(str, range(len(numbers))))
+        keys = key_set(5, 1.8e9, (names, tuple(map(type, numbers))))
+        assert isinstance(keys, KeySet)
+        body = keys.pack(keysets.MARKER, 5, 1, 2, 3, *numbers)
+        data = body + frames.zlib.crc32(body).to_bytes(4, "little") + garbage
+        (record, *more) = keys.records(data, 0, 1000)
+        assert more == []
+        assert [struct.pack("<d", one) if isinstance(one, float) else one for one in record.values.values()] == [
+            struct.pack("<d", one) if isinstance(one, float) else one for one in numbers
+        ]
+        assert (record.seq, record.step, record.time) == (1, 2, 1.8e9 + 3 / 65536)
