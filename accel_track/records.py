@@ -150,6 +150,8 @@ def decode(payload: bytes | memoryview) -> AnyRecord:
 def replayable(record: AnyRecord) -> AnyRecord | None:
     """Return the record itself, or without the objects that have no portable form; None if nothing is left of it."""
     kwargs = record.kwargs if type(record) is Metrics else {}
+    if not kwargs and PLAIN.issuperset(map(type, record.values.values())):
+        return record
     try:
         whole = not (_holds_stand_in(record.values) or (kwargs and _holds_stand_in(kwargs)))
     except RecursionError:  # a dictionary that holds itself, which no file does

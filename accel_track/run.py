@@ -282,6 +282,9 @@ class Run:
                 return tracker.tracker if unwrap else tracker
         names = ", ".join(tracker.name for tracker in self.trackers) or "none"
         why = " With delivery='none' trackers run in `accel-track sync` only." * (self.settings.delivery == "none")
+        if isinstance(self._delivery, JournaledDelivery) and self._delivery.elsewhere(name):
+            message = f"{name!r} runs in another process (delivery='process'); use delivery='thread' to call it."
+            raise NotStartedError(message)
         message = f"no tracker {name!r} in this run; there are: {names}.{why}"
         raise ValueError(message)
 

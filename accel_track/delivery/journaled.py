@@ -1,4 +1,4 @@
-"""Deliver through the journal: the calling thread writes a record, a worker for each tracker does the rest."""
+"""Deliver through the journal: the calling thread writes a record; workers, here or in a companion, do the rest."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ from typing import Any
 
 from filelock import FileLock
 
+from accel_track.delivery.companions import Companions
 from accel_track.delivery.inline import say_who
 from accel_track.delivery.media import Media
-from accel_track.delivery.report import closing_report, show, wait_for
+from accel_track.delivery.report import Delivering, closing_report, show, wait_for
 from accel_track.delivery.settings import Settings
 from accel_track.delivery.sources import LiveSource
 from accel_track.delivery.worker import Worker, every, finish_in_order
@@ -98,6 +99,7 @@ class JournaledDelivery:
             self.directory.rank(rank), rank, settings.durability
         )
         self._media = Media(self.directory.rank(rank))
+        self._companions = Companions(self.directory, rank, settings)
         every(1.0, self._keep, self._over)
         _open_runs.add(self)
 
@@ -119,6 +121,7 @@ class JournaledDelivery:
         """
         if isinstance(self.journal, ForkedJournal):
             return
+        trackers = self._companions.take(trackers, init_kwargs or {}, instances, self.describe)
         end = time.monotonic() + self._settings.start_timeout
         for tracker in trackers:
             same = sum(one.name == tracker.name for one in self.trackers)
@@ -238,8 +241,11 @@ class JournaledDelivery:
         for worker in self._workers:
             worker.outcome = outcome
             worker.close(self._settings.finish_timeout)
-        wait_for(self._workers, self.journal.next_seq, self._settings.finish_timeout)
+        self._companions.end(outcome)
+        everyone: list[Delivering] = [*self._workers, *self._companions.remotes]
+        wait_for(everyone, self.journal.next_seq, self._settings.finish_timeout)
         self._over.set()
+        self._companions.look()
         self.journal.close()
         self._release_media()
         if self._live is not None:
@@ -248,9 +254,13 @@ class JournaledDelivery:
             if worker.over.is_set():  # else it may still store its cursor: the lock ends with the process
                 self._release(worker.name)
         _open_runs.discard(self)
-        show(closing_report(self.directory.path, self._workers, self.journal))
+        show(closing_report(self.directory.path, everyone, self.journal))
         if self._settings.on_error == "raise":
             self._raise_failure()
+
+    def elsewhere(self, name: str) -> bool:
+        """Whether a tracker is in the companion process."""
+        return any(remote.name == name for remote in self._companions.remotes)
 
     def _release(self, name: str) -> None:
         if (lock := self._claims.pop(name, None)) is not None:
@@ -262,6 +272,11 @@ class JournaledDelivery:
                 self._told.add(worker.name)
                 message = f"{worker.name}: {worker.last_error}; what was logged is in {self.directory.path}."
                 raise DeliveryError(message) from worker.failure
+        for remote in self._companions.remotes:
+            if remote.last_error is not None and remote.name not in self._told:
+                self._told.add(remote.name)
+                message = f"{remote.name}: {remote.last_error}; what was logged is in {self.directory.path}."
+                raise DeliveryError(message)
 
     def _keep(self) -> None:
         """Once a second: have the disk store the journal, and release what no worker needs from memory."""
@@ -271,11 +286,15 @@ class JournaledDelivery:
                 journal.sync()
             journal.forget(min((worker.cursor.seq for worker in self._workers), default=0))
             self._release_media()
+            self._companions.look()
 
     def _release_media(self) -> None:
         """Delete the copies of checkpoints that every tracker of this process has."""
-        if self._workers:
-            self._media.release(min(worker.handled for worker in self._workers))
+        handled = [worker.handled for worker in self._workers] + [
+            remote.cursor.taken for remote in self._companions.remotes
+        ]
+        if handled:
+            self._media.release(min(handled))
 
     def _update(self, change: Callable[[RunInfo], None]) -> None:
         """Change `run.json`, to which `accel-track sync` may have added since."""

@@ -8,9 +8,9 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from accel_track.delivery.worker import Worker
+from accel_track.journal.cursor import Cursor
 from accel_track.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -18,6 +18,30 @@ if TYPE_CHECKING:
 
 _PATIENCE = 2.0
 """Seconds before a progress bar appears."""
+
+
+class _Over(Protocol):
+    def wait(self, timeout: float) -> bool: ...
+
+
+class Delivering(Protocol):
+    """A tracker that is delivered to: by a worker, or in the companion process."""
+
+    @property
+    def name(self) -> str:
+        """Name of the tracker."""
+
+    @property
+    def cursor(self) -> Cursor:
+        """How far it has got."""
+
+    @property
+    def last_error(self) -> str | None:
+        """What keeps it."""
+
+    @property
+    def over(self) -> _Over:
+        """Set when nothing more will be delivered."""
 
 
 class Line(NamedTuple):
@@ -47,7 +71,7 @@ class Line(NamedTuple):
         return f"{self.name}: {', '.join(counts)}{error}"
 
 
-def line(worker: Worker, next_seq: int) -> Line:
+def line(worker: Delivering, next_seq: int) -> Line:
     """Return where a worker stands, given the number of the next record of its journal."""
     cursor = worker.cursor
     return Line(
@@ -61,7 +85,7 @@ def line(worker: Worker, next_seq: int) -> Line:
     )
 
 
-def closing_report(run: Path, workers: Sequence[Worker], journal: JournalWriter) -> str:
+def closing_report(run: Path, workers: Sequence[Delivering], journal: JournalWriter) -> str:
     """Return the report on a run that has ended, with the command that finishes the job if there is something left."""
     lines = [line(worker, journal.next_seq) for worker in workers]
     count = journal.lost_from(min((worker.cursor.seq for worker in workers), default=0))
@@ -84,7 +108,7 @@ def show(report: str) -> None:
         print(report, file=sys.stderr)  # noqa: T201 - for people, and last of all
 
 
-def wait_for(workers: Sequence[Worker], next_seq: int, timeout: float) -> None:
+def wait_for(workers: Sequence[Delivering], next_seq: int, timeout: float) -> None:
     """Wait until workers are through, with a progress bar on a terminal if it takes long.
 
     Args:

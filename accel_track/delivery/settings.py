@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 
 from accel_track.resume import Resume
 
-Delivery = Literal["thread", "inline", "none"]
+Delivery = Literal["thread", "process", "inline", "none"]
 OnError = Literal["warn", "raise"]
 Durability = Literal["process", "power"]
 
@@ -20,8 +20,9 @@ class Settings:
     """How records reach trackers.
 
     Attributes:
-        delivery: "thread": into the journal, and from there to each tracker in a thread of its own. "inline": straight
-            to the trackers on the calling thread, without a journal. "none": into the journal only.
+        delivery: "thread": into the journal, and from there to each tracker in a thread of its own. "process": from the
+            journal in another process, which outlives this one. "inline": straight to the trackers on the calling
+            thread, without a journal. "none": into the journal only.
         on_error: Whether a tracker's failure is a warning or raised: by the call itself with "inline", by the next one
             with "thread".
         strict: Whether a backend that cannot be reached at the start is an error.

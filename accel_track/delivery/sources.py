@@ -67,6 +67,8 @@ class LiveSource:
 
     def _read(self, limit: int) -> list[Entry]:
         settled, before = self._writer.next_seq, self.position  # what is older is on disk or in memory by now
+        if settled == self._next:
+            return []
         try:
             entries = self._reader.read(limit)
         except OSError:  # such as a folder that is gone

@@ -22,7 +22,7 @@ from accel_track.journal import cursor as cursors
 from accel_track.journal.directory import PARENT, RunDirectory
 from accel_track.journal.info import RunInfo, TrackerInfo
 from accel_track.journal.reader import last_seq
-from accel_track.outcome import FINISHED
+from accel_track.outcome import FINISHED, Outcome
 from accel_track.redaction import portable_kwargs, without_user_info
 from accel_track.registry import known_names, tracker_class
 from accel_track.trackers.base import GeneralTracker
@@ -46,12 +46,20 @@ class Sync:
         to: Names of trackers, also ones that the run never had; empty for all of its own.
         arguments: Constructor arguments by tracker name; they win over those that the run stored.
         from_start: Whether to begin new backend runs, with the first record.
+        rank: The only rank whose records are delivered; None for all.
+        grouped: Whether other ranks have trackers too, also where they have no journal yet.
+        alive: Says whether the run goes on, when that is known; else the run directory does.
+        ended: How the run has ended, when that is known; else the run directory says it.
     """
 
     run: RunDirectory
     to: Sequence[str] = ()
     arguments: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     from_start: bool = False
+    rank: int | None = None
+    grouped: bool = False
+    alive: Callable[[], bool] | None = None
+    ended: Outcome | None = None
 
     def __post_init__(self) -> None:
         """Read `run.json`.
@@ -67,6 +75,10 @@ class Sync:
         """Whether Ctrl-C ended a delivery."""
         self._reset = set(self.names) if self.from_start else set()
 
+    def _ranks(self, name: str) -> list[int]:
+        ranks = ranks_of(self.run, name)
+        return ranks if self.rank is None else [self.rank]
+
     def described(self, name: str) -> TrackerInfo:
         """Return what the run stored about a tracker."""
         return self.info.trackers.get(name, TrackerInfo())
@@ -78,7 +90,7 @@ class Sync:
             JournalError: A cursor or a segment is damaged.
         """
         lines = []
-        for rank in ranks_of(self.run, name):
+        for rank in self._ranks(name):
             cursor = cursors.Cursor() if name in self._reset else cursors.load(self.run.cursor(name, rank))
             pending = max(0, last_seq(self.run.rank(rank)) + 1 - cursor.seq)
             lines.append(counted(name, cursor, pending))
@@ -93,7 +105,7 @@ class Sync:
             return False
         with contextlib.suppress(Exception):  # a name that nobody knows here, a plugin's error
             if tracker_class(name).keeps_status:
-                told = (cursors.load(self.run.cursor(name, rank)).status for rank in ranks_of(self.run, name))
+                told = (cursors.load(self.run.cursor(name, rank)).status for rank in self._ranks(name))
                 return any(status != self.outcome.status for status in told)
         return False
 
@@ -124,7 +136,12 @@ class Sync:
         return f"the package {cls.sdk!r} is not installed; {how}"
 
     def deliver(
-        self, *, follow: bool, timeout: float, show: Callable[[str, int, int], None] = lambda *_: None
+        self,
+        *,
+        follow: bool,
+        timeout: float,
+        show: Callable[[str, int, int], None] = lambda *_: None,
+        watch: Callable[[Sequence[Job]], None] = lambda _: None,
     ) -> list[Standing]:
         """Deliver what is pending, rank by rank, to all trackers at once; return where they stand then.
 
@@ -135,6 +152,7 @@ class Sync:
             follow: Whether to go on until the run has ended.
             timeout: How long a tracker may make no progress, in seconds.
             show: Called now and then with a tracker's name, how many records it has had, and how many there are.
+            watch: Called as often, with the workers of the rank that is being delivered.
 
         Raises:
             JournalError: A cursor or a segment is damaged.
@@ -145,19 +163,19 @@ class Sync:
             self._begin_anew()
         before = {name: self.standing(name) for name in self.names}
         errors: dict[str, str] = {}
-        for rank in self.run.ranks():
+        for rank in self.run.ranks() if self.rank is None else [self.rank]:
             if self.stopped:
                 break
             jobs: list[Job] = []
             for name in self.names:
-                if before[name].obstacle is None and name not in errors and rank in ranks_of(self.run, name):
+                if before[name].obstacle is None and name not in errors and rank in self._ranks(name):
                     lock = self.run.claim(name, rank)
                     if lock is None:
                         before[name].obstacle = _TAKEN
                     else:
                         self._add_job(jobs, name, rank, lock, errors, follow=follow)
             finish_in_order([job.worker for job in jobs])
-            self._drive(jobs, follow=follow, timeout=timeout, show=show)
+            self._drive(jobs, follow=follow, timeout=timeout, show=show, watch=watch)
             errors.update({job.name: error for job in jobs if (error := job.error()) is not None})
         self.info = self.run.load()
         return [self._result(name, before[name].obstacle, errors.get(name)) for name in self.names]
@@ -165,7 +183,7 @@ class Sync:
     def _note_end(self, jobs: Sequence[Job] = ()) -> None:
         """Find out how the run ended, and store it where the run's own process could not."""
         self.info = self.run.load()
-        self.outcome = self.run.outcome(self.info)
+        self.outcome = self.ended or self.run.outcome(self.info)
         if self.outcome is not None:
             if self.info.status == "running":
                 self.run.conclude(self.outcome)
@@ -220,7 +238,7 @@ class Sync:
         kwargs, cls = self.kwargs(name, rank), tracker_class(name)
         if rank:
             run_name = f"{run_name or self.info.run_id}-rank{rank}"
-        if len(ranks_of(self.run, name)) > 1:
+        if self.grouped or len(ranks_of(self.run, name)) > 1:
             kwargs = {**cls.grouped(self.info.name or self.info.run_id, rank), **kwargs}
         return cls.for_run(self.info.project, run_name, os.fspath(directory), kwargs)
 
@@ -242,20 +260,30 @@ class Sync:
 
         self.info = self.run.update(change)
 
-    def _drive(self, jobs: list[Job], *, follow: bool, timeout: float, show: Callable[[str, int, int], None]) -> None:
+    def _drive(
+        self,
+        jobs: list[Job],
+        *,
+        follow: bool,
+        timeout: float,
+        show: Callable[[str, int, int], None],
+        watch: Callable[[Sequence[Job]], None],
+    ) -> None:
         """Watch the workers until all are over; a deadline begins anew with each progress of its worker."""
+        alive, pause = (self.run.is_live, _LOOK_AT_RUN) if self.alive is None else (self.alive, 0.0)
         try:
             for job in jobs:
                 job.begin(timeout, ends=not follow)
             following, looked_at = follow, time.monotonic()
             while left := [job for job in jobs if not job.over]:
-                if following and time.monotonic() - looked_at >= _LOOK_AT_RUN:
-                    following, looked_at = self.run.is_live(), time.monotonic()
+                if following and time.monotonic() - looked_at >= pause:
+                    following, looked_at = alive(), time.monotonic()
                     if not following:
                         self._note_end(jobs)
                 for job in left:
                     job.look(timeout, ends=not following)
                     show(job.name, job.worker.cursor.seq, job.records(grows=following))
+                watch(jobs)
                 left[0].worker.over.wait(_LOOK)
         except KeyboardInterrupt:
             self.stopped = True

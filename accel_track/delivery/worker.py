@@ -31,8 +31,11 @@ ResultT = TypeVar("ResultT")
 CHUNK = 1000
 """How many records are in memory at once."""
 
-POLL = 0.1
-"""Seconds between two looks for new records."""
+SHORTEST, LONGEST = 0.005, 0.5
+"""Seconds between two looks for new records: as long as `WANTED` of them take, within these bounds."""
+
+WANTED = 100
+"""How many records a look should find."""
 
 ACKNOWLEDGE = 1.0
 """Seconds between two flushes of a tracker, or ten times as long as the last one took."""
@@ -106,6 +109,7 @@ class Worker:
         self._on_start = started
         self._clock = clock
         self._closing = False
+        self._pause = 0.1
         self._progress = threading.Condition()
         self._wanted = -1
         self._joined = tracker.started
@@ -211,11 +215,12 @@ class Worker:
             self._position = self.source.position
             if self._due() or self._wanted > self.cursor.seq or (closing and not entries):
                 self._acknowledge()
-            if not entries:
-                if closing:
-                    self._complete = True
-                    return
-                self.deadline.wait(POLL)
+            if closing and not entries:
+                self._complete = True
+                return
+            if len(entries) < CHUNK and not closing:
+                self._pause = min(LONGEST, max(SHORTEST, self._pause * WANTED / max(len(entries), WANTED / 2)))
+                self.deadline.wait(self._pause)
 
     def _hand_over(self, entries: Sequence[Entry], size: int) -> None:
         for begin in range(0, len(entries), size):

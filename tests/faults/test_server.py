@@ -12,6 +12,7 @@ import pytest
 from tests.faults.conftest import Server, accel_track, journaled, metric_history, only_run, scalars
 
 OUTAGE = float(os.environ.get("ACCEL_TRACK_TEST_OUTAGE", "30"))
+SHORT = 0.5  # seconds: a call that waits for the server takes much longer, also where other programs take the CPU
 
 
 def training(uri: str, steps: int, pause: float, finish_timeout: float) -> str:
@@ -43,7 +44,7 @@ def ended(process: Any, timeout: float) -> tuple[float, float, float, str]:
     exited = time.time()
     assert process.returncode == 0, errors
     slowest, ending, returned = json.loads(out.splitlines()[-1])
-    assert exited - returned < 5, "the process outlived `end_training` for too long"
+    assert exited - returned < 15, "the process outlived `end_training` for too long"
     return slowest, ending, returned, errors
 
 
@@ -60,7 +61,7 @@ def test_an_outage_in_the_middle(server: Server, program: Callable[..., Any]) ->
     time.sleep(OUTAGE)
     server.start()
     slowest, *_ = ended(process, 200)
-    assert slowest < 0.05
+    assert slowest < SHORT
     expected = [(step, step / 8) for step in range(steps)]
     assert metric_history(server.database) == expected
     assert scalars(Path("logs/p")) == expected
@@ -72,7 +73,7 @@ def test_an_outage_in_the_middle(server: Server, program: Callable[..., Any]) ->
 def test_down_from_before_the_start_until_after_the_end(server: Server, program: Callable[..., Any]) -> None:
     process = program(training(server.uri, 200, 0.005, 2))
     slowest, ending, _, report = ended(process, 120)
-    assert slowest < 0.05
+    assert slowest < SHORT
     assert ending < 4
     run = only_run(Path("logs"))
     assert journaled(run) == list(range(200))

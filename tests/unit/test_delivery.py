@@ -452,6 +452,7 @@ def program_of() -> Callable[[str], str]:
 
 def test_what_is_appended_while_the_disk_is_read_is_whole_and_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
     writer = JournalWriter(Path("rank-00000"))
+    writer.metrics({"a": 0}, 0, {})
     source = LiveSource(writer, Cursor())
     read = source._reader.read
     thing = object()
@@ -465,9 +466,9 @@ def test_what_is_appended_while_the_disk_is_read_is_whole_and_in_order(monkeypat
 
     monkeypatch.setattr(source._reader, "read", late)
     found = [entry.record for _ in range(2) for entry in source.read(10)]
-    assert [record.seq for record in found] == [0, 1, 2]
-    assert found[0].values["object"] is thing
-    assert len(found[1].values["text"]) == 17 * 2**20
+    assert [record.seq for record in found] == [0, 1, 2, 3]
+    assert found[1].values["object"] is thing
+    assert len(found[2].values["text"]) == 17 * 2**20
     writer.close()
 
 

@@ -1,6 +1,7 @@
 """One thread that delivers a journal to one tracker."""
 
 import json
+import struct
 import threading
 import time
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from accel_track.delivery.sources import LiveSource
 from accel_track.delivery.worker import Worker
 from accel_track.errors import AccelTrackWarning, JournalError
 from accel_track.journal import cursor as cursors
+from accel_track.journal.keysets import MARKER
 from accel_track.journal.reader import JournalReader
 from accel_track.journal.writer import JournalWriter
 from accel_track.testing.doubles import FaultyTracker, RecordingTracker
@@ -383,7 +385,7 @@ def test_flushes_are_a_second_apart_or_ten_times_as_long_as_one_takes(workers):
         wait_until(lambda: len(tracker.stored) > step)
         before = len(tracker.calls)
         clock.now += seconds
-        threading.Event().wait(3 * worker_module.POLL)
+        threading.Event().wait(1.2 * worker_module.LONGEST)
         return len(tracker.calls) > before
 
     assert not flushed_after(0.9, 0)
@@ -467,7 +469,7 @@ def test_dropped_values_and_damage_are_counted_across_workers(workers):
     write(3)
     file = FOLDER / "00000000.seg"
     data = bytearray(file.read_bytes())
-    data[50] ^= 1
+    data[data.index(MARKER + struct.pack("<HI", 0, 0)) + 20] ^= 1  # in the first record
     file.write_bytes(data)
 
     class Tracker(RecordingTracker):

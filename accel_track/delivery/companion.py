@@ -1,0 +1,271 @@
+"""`delivery="process"`, on the training side: a process of its own for the trackers, and what it says of itself."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pickle
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from accel_track.delivery.settings import Settings
+from accel_track.errors import JournalError, warn
+from accel_track.journal import cursor as cursors
+from accel_track.journal.directory import RunDirectory
+from accel_track.outcome import Outcome
+
+_LONGEST_PAUSE = 60.0
+_NOT_INHERITED = (
+    # The rank of the process that trains is not this one's.
+    *("RANK", "LOCAL_RANK", "GROUP_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "SLURM_PROCID", "SLURM_LOCALID"),
+    *("JSM_NAMESPACE_RANK", "JSM_NAMESPACE_LOCAL_RANK"),
+    # With these, an SDK would join what it has running in the process that trains.
+    *("WANDB_SERVICE", "CLEARML_PROC_MASTER_ID"),
+)
+
+
+@dataclass
+class Brief:
+    """What a companion is told at its start, through a pipe: it may hold credentials.
+
+    Attributes:
+        run: The run directory.
+        rank: Whose records it delivers.
+        stem: How the names of its files begin.
+        trackers: By name, a tracker's class and its constructor arguments, pickled.
+        patience: How long a tracker may make no progress at the end, in seconds.
+        parent: Number of the process that trains.
+        path: `sys.path` of that process.
+        grouped: Whether other ranks have trackers too.
+    """
+
+    run: str
+    rank: int
+    stem: str
+    trackers: dict[str, bytes]
+    patience: float
+    parent: int
+    grouped: bool
+    path: list[str] = field(default_factory=lambda: list(sys.path))
+
+
+class TrackerStanding(msgspec.Struct):
+    """How a tracker is doing in the companion.
+
+    Attributes:
+        running: Whether it is started and not finished.
+        error: What it is waiting for, or what has ended it.
+    """
+
+    running: bool = False
+    error: str | None = None
+
+
+class Standing(msgspec.Struct):
+    """What a companion says of itself, in `rank-…/<stem>.json`.
+
+    Attributes:
+        pid: Number of the process; 0 before the first one.
+        starts: How often a companion was started for these trackers.
+        over: Whether it has nothing more to do.
+        trackers: By name.
+    """
+
+    pid: int = 0
+    starts: int = 0
+    over: bool = False
+    trackers: dict[str, TrackerStanding] = {}
+
+
+def standing_file(run: RunDirectory, rank: int, stem: str) -> Path:
+    """Return where a companion says how it is doing."""
+    return run.rank(rank) / f"{stem}.json"
+
+
+def load_standing(file: Path) -> Standing:
+    """Return what a companion said last; the beginning where there is nothing readable."""
+    with contextlib.suppress(OSError, msgspec.MsgspecError):
+        return msgspec.json.decode(file.read_bytes(), type=Standing)
+    return Standing()
+
+
+def is_running(pid: int) -> bool:
+    """Whether there is a process of that number on this machine."""
+    try:
+        os.kill(pid, 0)
+    except (OSError, OverflowError, ValueError):
+        return False
+    return pid > 0
+
+
+def portable(cls: type, kwargs: Mapping[str, Any]) -> bytes:
+    """Return a tracker's class and arguments for another process.
+
+    Raises:
+        ValueError: Another process cannot have them.
+    """
+    try:
+        data = pickle.dumps((cls, dict(kwargs)))
+    except Exception as error:  # an argument's own error
+        message = f"its arguments cannot be pickled ({type(error).__name__}: {error})"
+        raise ValueError(message) from error
+    if b"__main__" in data:
+        message = "it is, or an argument is, defined in the program's main module, which another process cannot import"
+        raise ValueError(message)
+    return data
+
+
+class Remote:
+    """A tracker in the companion, as `accel_track.delivery.report` asks after it.
+
+    Args:
+        name: Name of the tracker.
+        companion: Where it runs.
+        cursor: Its cursor's file.
+    """
+
+    def __init__(self, name: str, companion: Companion, cursor: Path) -> None:
+        """Read nothing yet."""
+        self.name = name
+        self.last_error: str | None = None
+        self.over = companion
+        self._file = cursor
+        self._known = cursors.Cursor()
+
+    @property
+    def cursor(self) -> cursors.Cursor:
+        """How far it has got."""
+        with contextlib.suppress(JournalError):
+            self._known = cursors.load(self._file)
+        return self._known
+
+
+class Companion:
+    """A process that delivers some of a run's trackers, from the journal, and lives on until it has.
+
+    Args:
+        run: The run directory.
+        rank: Number of this process.
+        number: How many companions this process had before.
+        settings: How to deliver.
+    """
+
+    def __init__(self, run: RunDirectory, rank: int, number: int, settings: Settings) -> None:
+        """Start nothing yet."""
+        stem = "companion" if not number else f"companion-{number + 1}"
+        self.remotes: list[Remote] = []
+        self.log = run.rank(rank) / f"{stem}.log"
+        self._file = standing_file(run, rank, stem)
+        self._brief = Brief(
+            str(run.path.absolute()), rank, stem, {}, settings.finish_timeout, os.getpid(), settings.all_ranks
+        )
+        self._run, self._rank = run, rank
+        self._process: subprocess.Popen[bytes] | None = None
+        self._pause, self._again_at = 1.0, 0.0
+        self._told: set[str] = set()
+        self._outcome: Outcome | None = None
+
+    def hand(self, name: str, cls: type, kwargs: Mapping[str, Any]) -> None:
+        """Give it a tracker, before its start.
+
+        Raises:
+            ValueError: Another process cannot have it.
+        """
+        self._brief.trackers[name] = portable(cls, kwargs)
+        self.remotes.append(Remote(name, self, self._run.cursor(name, self._rank)))
+
+    def start(self) -> str | None:
+        """Start the process, for which nobody waits; return why that cannot be, or None."""
+        if not sys.executable:
+            return "this Python does not know its own program, `sys.executable`"
+        environment = {key: value for key, value in os.environ.items() if key not in _NOT_INHERITED}
+        environment["CUDA_VISIBLE_DEVICES"] = ""
+        try:
+            with open(self.log, "ab", opener=lambda path, flags: os.open(path, flags, 0o600)) as log:
+                self._process = subprocess.Popen(
+                    [sys.executable, "-m", "accel_track.delivery.companion_process"],
+                    stdin=subprocess.PIPE,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    env=environment | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+                    start_new_session=True,  # Ctrl-C and a closed terminal are for the process that trains
+                )
+        except OSError as error:
+            return str(error)
+        self._send(self._brief)
+        if self._outcome is not None:
+            self._send(self._outcome)
+        return None
+
+    def _send(self, message: Any) -> None:
+        data = pickle.dumps(message)
+        stream = None if self._process is None else self._process.stdin
+        if stream is not None:
+            with contextlib.suppress(BrokenPipeError, ValueError):  # it has ended: `look` says so
+                stream.write(len(data).to_bytes(4, "little") + data)
+                stream.flush()
+
+    @property
+    def pid(self) -> int:
+        """Number of the process."""
+        return 0 if self._process is None else self._process.pid
+
+    def look(self) -> None:
+        """Say once what a tracker is waiting for or was ended by; start the process again if it has crashed."""
+        standing = load_standing(self._file)
+        for remote in self.remotes:
+            remote.last_error = standing.trackers.get(remote.name, TrackerStanding()).error
+            if remote.last_error is not None and remote.name not in self._told:
+                self._told.add(remote.name)
+                warn(f"{remote.name}: {remote.last_error} (in the companion process, see {self.log})")
+        if self._process is None or self._process.poll() in (None, 0) or time.monotonic() < self._again_at:
+            return
+        if self._again_at == 0.0:
+            warn(
+                f"the companion process has ended ({_ending(self._process.returncode)}, see {self.log}); "
+                "it is started again, and nothing is lost."
+            )
+        self._again_at, self._pause = time.monotonic() + self._pause, min(2 * self._pause, _LONGEST_PAUSE)
+        self.start()
+
+    def started(self, timeout: float) -> str | None:
+        """Wait until all trackers are started; return what keeps one from it, or None."""
+        end = time.monotonic() + timeout
+        while time.monotonic() < end:
+            standing = load_standing(self._file)
+            found = [standing.trackers.get(remote.name, TrackerStanding()) for remote in self.remotes]
+            errors = [f"{one.name}: {its.error}" for one, its in zip(self.remotes, found, strict=True) if its.error]
+            if errors or all(one.running for one in found):
+                return errors[0] if errors else None
+            time.sleep(0.02)
+        return f"the trackers have not started within {timeout:g} s; see {self.log}"
+
+    def end(self, outcome: Outcome) -> None:
+        """Have it deliver what is left, tell the backends how the run ended, and end."""
+        self._outcome = outcome
+        if self._process is not None and self._process.poll() not in (None, 0):  # killed since the last look
+            self.start()
+        else:
+            self._send(outcome)
+
+    def wait(self, timeout: float) -> bool:
+        """Wait for the end of the process; say whether it has come."""
+        try:
+            return self._process is None or self._process.wait(timeout) is not None
+        except subprocess.TimeoutExpired:
+            return False
+
+    def is_set(self) -> bool:
+        """Whether the process has ended."""
+        return self.wait(0.0)
+
+
+def _ending(code: int) -> str:
+    return f"signal {-code}" if code < 0 else f"exit code {code}"
