@@ -40,8 +40,10 @@ class Accelerator(Training):
         mixed_precision: None or "no", "fp16" or "bf16".
         gradient_accumulation_steps: How many batches one optimizer step takes its gradients from; see `accumulate`.
         cpu: Whether to use the CPU even where there is a GPU.
-        delivery: "thread": values go to a journal on disk and from there to each tracker in the background. "inline":
-            straight to the trackers, on the calling thread. "none": to the journal only, for `accel-track sync`.
+        delivery: "thread": values go to a journal on disk and from there to each tracker in the background. "process":
+            from the journal in another process, which shares no interpreter with the training, and lives on until all
+            is delivered. "inline": straight to the trackers, on the calling thread. "none": to the journal only, for
+            `accel-track sync`.
         on_error: "warn" or "raise" when a tracker fails. Default: "warn", with "inline" "raise".
         strict: Whether a backend that cannot be reached at the start is an error. Default: False.
         start_timeout: How long to wait for trackers to start, in seconds. Default: 20.

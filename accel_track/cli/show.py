@@ -8,6 +8,7 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any
 
+import msgspec
 import typer
 
 from accel_track.cli._common import (
@@ -26,6 +27,7 @@ from accel_track.cli._common import (
     table,
     when,
 )
+from accel_track.delivery.companion import Standing, standings
 from accel_track.journal.directory import RunDirectory
 from accel_track.journal.info import RunInfo
 
@@ -135,6 +137,10 @@ def _document(
         "metrics": content.last,
         "checkpoints": content.checkpoints,
         "trackers": trackers,
+        "companions": [
+            {"rank": rank, "log": str(run.rank(rank) / f"{stem}.log"), "state": one.state, **msgspec.to_builtins(one)}
+            for rank, stem, one in standings(run)
+        ],
     }
     return document if metric is None else {**document, "points": content.points}
 
@@ -181,6 +187,22 @@ def _print(
         columns = ("tracker", ">delivered", ">pending", ">refused", ">dropped", ">retried", ">damaged", ">lag", "page")
         rows = [_row(name, one, info.trackers[name].url or "") for name, one in states.items()]
         out.print(table("delivery", columns, rows))
+    for rank, stem, one in standings(run):
+        for line in _companion(run, rank, stem, one):
+            say(line)
+
+
+def _companion(run: RunDirectory, rank: int, stem: str, one: Standing) -> list[str]:
+    states = {
+        "over": "has delivered everything that it could",
+        "running": "is delivering",
+        "elsewhere": f"was delivering on {one.host}",
+        "gone": "is gone; `accel-track sync` delivers what is pending",
+    }
+    text = f"companion of rank {rank}: process {one.pid} {states[one.state]}"
+    text += f"; started {one.starts} times" if one.starts > 1 else ""
+    errors = [f"  {name}: {its.error}" for name, its in one.trackers.items() if its.error]
+    return [text, *errors, f"  log: {run.rank(rank) / f'{stem}.log'}"]
 
 
 def _row(name: str, one: TrackerState, url: str) -> tuple[object, ...]:

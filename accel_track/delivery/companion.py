@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pickle
+import socket
 import subprocess
 import sys
 import time
@@ -21,7 +22,13 @@ from accel_track.journal import cursor as cursors
 from accel_track.journal.directory import RunDirectory
 from accel_track.outcome import Outcome
 
+PATIENCE = 60.0
+"""Seconds without progress after which a companion gives up at the end, where `finish_timeout` is not longer."""
+
 _LONGEST_PAUSE = 60.0
+_left_behind: list[subprocess.Popen[bytes]] = []
+"""Processes that go on: Python warns of a Popen that is collected before its process has ended."""
+
 _NOT_INHERITED = (
     # The rank of the process that trains is not this one's.
     *("RANK", "LOCAL_RANK", "GROUP_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "SLURM_PROCID", "SLURM_LOCALID"),
@@ -76,12 +83,25 @@ class Standing(msgspec.Struct):
         starts: How often a companion was started for these trackers.
         over: Whether it has nothing more to do.
         trackers: By name.
+        host: Name of the machine.
     """
 
     pid: int = 0
     starts: int = 0
     over: bool = False
     trackers: dict[str, TrackerStanding] = {}
+    host: str = msgspec.field(default_factory=socket.gethostname)
+
+    @property
+    def state(self) -> str:
+        """One of "over", "running", "gone" (ended without its work) and "elsewhere" (on another machine)."""
+        if self.over or self.host != socket.gethostname():
+            return "over" if self.over else "elsewhere"
+        try:
+            os.kill(self.pid, 0)
+        except (OSError, OverflowError):
+            return "gone"
+        return "running" if self.pid > 0 else "gone"
 
 
 def standing_file(run: RunDirectory, rank: int, stem: str) -> Path:
@@ -96,13 +116,10 @@ def load_standing(file: Path) -> Standing:
     return Standing()
 
 
-def is_running(pid: int) -> bool:
-    """Whether there is a process of that number on this machine."""
-    try:
-        os.kill(pid, 0)
-    except (OSError, OverflowError, ValueError):
-        return False
-    return pid > 0
+def standings(run: RunDirectory) -> list[tuple[int, str, Standing]]:
+    """Return what the companions of a run say of themselves, each with its rank and the stem of its files."""
+    files = ((rank, file) for rank in run.ranks() for file in sorted(run.rank(rank).glob("companion*.json")))
+    return [(rank, file.stem, load_standing(file)) for rank, file in files]
 
 
 def portable(cls: type, kwargs: Mapping[str, Any]) -> bytes:
@@ -164,7 +181,13 @@ class Companion:
         self.log = run.rank(rank) / f"{stem}.log"
         self._file = standing_file(run, rank, stem)
         self._brief = Brief(
-            str(run.path.absolute()), rank, stem, {}, settings.finish_timeout, os.getpid(), settings.all_ranks
+            str(run.path.absolute()),
+            rank,
+            stem,
+            {},
+            max(PATIENCE, settings.finish_timeout),
+            os.getpid(),
+            settings.all_ranks,
         )
         self._run, self._rank = run, rank
         self._process: subprocess.Popen[bytes] | None = None
@@ -212,11 +235,6 @@ class Companion:
                 stream.write(len(data).to_bytes(4, "little") + data)
                 stream.flush()
 
-    @property
-    def pid(self) -> int:
-        """Number of the process."""
-        return 0 if self._process is None else self._process.pid
-
     def look(self) -> None:
         """Say once what a tracker is waiting for or was ended by; start the process again if it has crashed."""
         standing = load_standing(self._file)
@@ -256,15 +274,25 @@ class Companion:
             self._send(outcome)
 
     def wait(self, timeout: float) -> bool:
-        """Wait for the end of the process; say whether it has come."""
-        try:
-            return self._process is None or self._process.wait(timeout) is not None
-        except subprocess.TimeoutExpired:
-            return False
+        """Wait until it has done its work, also where it has to be started again; say whether it has."""
+        end = time.monotonic() + timeout
+        while self._process is not None:
+            try:
+                code = self._process.wait(max(0.0, end - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                return False
+            if code == 0 or time.monotonic() >= end:
+                return code == 0
+            time.sleep(0.05)
+        return True
 
-    def is_set(self) -> bool:
-        """Whether the process has ended."""
-        return self.wait(0.0)
+    @property
+    def going_on(self) -> str | None:
+        """A sentence if it is still at work, or None."""
+        if self._process is None or self._process.poll() is not None:
+            return None
+        _left_behind.append(self._process)
+        return f"The companion process {self._process.pid} goes on delivering; see {self.log}"
 
 
 def _ending(code: int) -> str:

@@ -89,3 +89,7 @@ class Companions:
         """Have them deliver what is left, and end."""
         for companion in self._all:
             companion.end(outcome)
+
+    def going_on(self) -> list[str]:
+        """Return a sentence for each that is still at work."""
+        return [sentence for companion in self._all if (sentence := companion.going_on) is not None]

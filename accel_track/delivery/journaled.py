@@ -254,7 +254,7 @@ class JournaledDelivery:
             if worker.over.is_set():  # else it may still store its cursor: the lock ends with the process
                 self._release(worker.name)
         _open_runs.discard(self)
-        show(closing_report(self.directory.path, everyone, self.journal))
+        show(closing_report(self.directory.path, everyone, self.journal, self._companions.going_on()))
         if self._settings.on_error == "raise":
             self._raise_failure()
 

@@ -85,8 +85,17 @@ def line(worker: Delivering, next_seq: int) -> Line:
     )
 
 
-def closing_report(run: Path, workers: Sequence[Delivering], journal: JournalWriter) -> str:
-    """Return the report on a run that has ended, with the command that finishes the job if there is something left."""
+def closing_report(
+    run: Path, workers: Sequence[Delivering], journal: JournalWriter, going_on: Sequence[str] = ()
+) -> str:
+    """Return the report on a run that has ended, with what finishes the job if there is something left.
+
+    Args:
+        run: The run directory.
+        workers: What has delivered.
+        journal: The journal.
+        going_on: A sentence for each process that goes on delivering; where there is none, the command is given.
+    """
     lines = [line(worker, journal.next_seq) for worker in workers]
     count = journal.lost_from(min((worker.cursor.seq for worker in workers), default=0))
     lost = [f"{count} records are lost: the disk did not take them"] if count else []
@@ -97,7 +106,9 @@ def closing_report(run: Path, workers: Sequence[Delivering], journal: JournalWri
         return f"{head}: {', '.join(f'{one.name} {one.delivered}' for one in lines)} records delivered."
     text = "\n".join([f"{head}:", *[f"  {one}" for one in lines], *[f"  {one}" for one in lost]])
     pending = [one for one in lines if one.pending]
-    if pending:
+    if pending and going_on:
+        text += "".join(f"\n  {sentence}" for sentence in going_on)
+    elif pending:
         text += f"\n  Deliver what is pending with: accel-track sync {shlex.quote(_relative(run))}"
     return text
 

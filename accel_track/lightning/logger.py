@@ -15,7 +15,7 @@ from lightning.fabric.utilities import move_data_to_device
 from lightning.pytorch.loggers import Logger
 
 from accel_track.delivery.settings import Delivery, Durability, OnError, Settings
-from accel_track.errors import warn
+from accel_track.errors import NotStartedError, warn
 from accel_track.lightning.calls import call_being_set_up
 from accel_track.lightning.identity import run_name
 from accel_track.lightning.session import Session
@@ -37,6 +37,21 @@ _SECONDS_BETWEEN_SAVES = 30.0
 
 class NoOpExperiment(NoOp, _DummyExperiment):  # type: ignore[misc]  # takes any key, not only an index
     """What `experiment` is off rank zero: Lightning recognises it, and everything on it does nothing."""
+
+
+class Elsewhere:
+    """What `experiment` is with `delivery="process"`: Lightning may ask for it, but nothing can be called on it."""
+
+    def __getattr__(self, name: str) -> Any:
+        """Say where the native object is.
+
+        Raises:
+            NotStartedError: Always, but for special methods.
+        """
+        if name.startswith("__"):
+            raise AttributeError(name)
+        message = f"`experiment.{name}`: the native object is in another process (delivery='process'); use 'thread'."
+        raise NotStartedError(message)
 
 
 def _be_recognised() -> None:
@@ -65,8 +80,10 @@ class AccelTrackLogger(Logger):
         prefix: Put before metric names, joined by "-" as Lightning's loggers do.
         config: Hyperparameters to store besides those of the module and the data module.
         init_kwargs: Constructor arguments by tracker name.
-        delivery: "thread": values go to a journal on disk and from there to each tracker in the background. "inline":
-            straight to the trackers, on the calling thread. "none": to the journal only, for `accel-track sync`.
+        delivery: "thread": values go to a journal on disk and from there to each tracker in the background. "process":
+            from the journal in another process, which shares no interpreter with the training, and lives on until all
+            is delivered. "inline": straight to the trackers, on the calling thread. "none": to the journal only, for
+            `accel-track sync`.
         on_error: "warn" or "raise" when a tracker fails. Default: "warn", with "inline" "raise".
         strict: Whether a backend that cannot be reached at the start is an error. Default: False.
         start_timeout: How long to wait for trackers to start, in seconds. Default: 20.
@@ -201,13 +218,16 @@ class AccelTrackLogger(Logger):
         """The first tracker's native object, after it has had what was logged before.
 
         An object on which everything does nothing off rank zero, with `delivery="none"`, and while the backend cannot
-        be reached.
+        be reached. With `delivery="process"`, one on which everything raises a NotStartedError: the native object is in
+        another process.
         """
         if not self._session.in_call and (call := call_being_set_up()) is not None:
             self._session.set_up(call, here=self._runs_here())
         if not self._runs_here():
             return NoOpExperiment()
         run = self.open()
+        if not run.trackers and run.settings.delivery == "process":
+            return Elsewhere()
         native = run.native(run.trackers[0]) if run.trackers else None
         return NoOpExperiment() if native is None else native
 
@@ -281,6 +301,9 @@ class AccelTrackLogger(Logger):
             input_array: What its `forward` takes. Default: `model.example_input_array`.
         """
         if not self._log_graph or process_index() != 0:
+            return
+        if not self.trackers and self._session.settings.delivery == "process":
+            warn("log_graph: no graph is logged with delivery='process', where the trackers have no module to trace.")
             return
         inputs = getattr(model, "example_input_array", None) if input_array is None else input_array
         if inputs is None:

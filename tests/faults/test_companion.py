@@ -1,0 +1,307 @@
+"""`delivery="process"`: trackers in a companion process, whoever of the two dies, and however."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from accel_track import Accelerator, AccelTrackLogger
+from accel_track.delivery.companion import Standing, standings
+from accel_track.errors import AccelTrackWarning, DeliveryError, NotStartedError
+from accel_track.journal.directory import RunDirectory
+from accel_track.testing.doubles import RecordingTracker
+from tests.faults.conftest import accel_track, metric_history, only_run, scalars
+
+LOGS = Path("logs")
+Program = Callable[..., "subprocess.Popen[str]"]
+
+TRAINING = """
+import json, os, signal, sys, time
+from accel_track import Accelerator
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+accelerator = Accelerator(
+    log_with={trackers}, project_dir="logs", cpu=True, delivery="process", finish_timeout=120
+)
+accelerator.init_trackers("p", config={{"lr": 0.1}})
+for step in range({steps}):
+    accelerator.log({{"loss": step / 8}}, step=step)
+    time.sleep({pause})
+    {each}
+{end}
+"""
+
+
+def training(
+    steps: int = 300,
+    *,
+    trackers: str = '["tensorboard", "mlflow"]',
+    pause: float = 0.001,
+    each: str = "",
+    end: str = "accelerator.end_training()",
+) -> str:
+    return TRAINING.format(trackers=trackers, steps=steps, pause=pause, each=each or "pass", end=end)
+
+
+def until(condition: Callable[[], Any], seconds: float = 90.0) -> Any:
+    """Wait for something and return it."""
+    end = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < end, f"not within {seconds} s"
+        time.sleep(0.05)
+    return found
+
+
+def companion() -> Standing:
+    """Return what the only companion says of itself."""
+    found = standings(only_run(LOGS)) if list(LOGS.glob(".accel_track/p/*/run.json")) else []
+    assert len(found) < 2
+    return found[0][2] if found else Standing()
+
+
+def running(starts: int) -> bool:
+    """Whether the companion that was started as often has started its trackers."""
+    one = companion()
+    return one.starts == starts and len(one.trackers) > 0 and all(its.running for its in one.trackers.values())
+
+
+def gone(pid: int) -> bool:
+    """Whether a process has ended; one that its parent has not asked for yet counts."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return True
+
+
+def status() -> str:
+    from mlflow import MlflowClient
+
+    client = MlflowClient(database())
+    (run,) = client.search_runs([one.experiment_id for one in client.search_experiments()])
+    return str(run.info.status)
+
+
+def database() -> str:
+    return f"sqlite:///{(LOGS / 'mlflow.db').absolute()}"
+
+
+def assert_complete(steps: int) -> None:
+    """Each backend has each value, once."""
+    expected = [(step, step / 8) for step in range(steps)]
+    assert scalars(LOGS / "p") == expected
+    assert metric_history(database()) == expected
+
+
+def test_the_trainer_imports_no_sdk_and_everything_is_delivered(program: Program) -> None:
+    imported = 'print(json.dumps([name for name in ("mlflow", "tensorboard", "torch.utils.tensorboard") if name in sys.modules]))'
+    process = program(training(end=f"{imported}\naccelerator.end_training()"))
+    out, errors = process.communicate(timeout=150)
+    assert process.returncode == 0, errors
+    assert json.loads(out) == []
+    assert "tensorboard 301, mlflow 301 records delivered" in errors
+    assert_complete(300)
+    assert status() == "FINISHED"
+    assert (companion().state, companion().starts) == ("over", 1)
+    run = only_run(LOGS)
+    assert {path.stat().st_mode & 0o777 for path in run.rank().glob("companion.*")} == {0o600}
+    shown = accel_track("show", run.path).stdout
+    assert "has delivered everything that it could" in shown
+    assert json.loads(accel_track("show", run.path, "--json").stdout)["companions"][0]["state"] == "over"
+
+
+@pytest.mark.parametrize("child", ["", "os.fork() or (time.sleep(60), os._exit(0))"])
+def test_a_killed_trainer_leaves_complete_backends_and_the_status_failed(child: str, program: Program) -> None:
+    """Also while a forked child, such as a data loader's worker, lives on with everything it has inherited."""
+    process = program(training(end=f"{child}\nos.kill(os.getpid(), signal.SIGKILL)"), forks=True)
+    process.wait(60)
+    pid = until(lambda: companion().pid)
+    until(lambda: companion().over)
+    until(lambda: gone(pid), 20)
+    assert_complete(300)
+    assert status() == "FAILED"
+    assert only_run(LOGS).load().status == "failed"
+
+
+def test_a_killed_companion_loses_and_doubles_nothing(program: Program) -> None:
+    process = program(training(4000))
+    for starts in (1, 2):
+        standing = until(
+            lambda starts=starts: (
+                ((one := companion()).starts == starts and all(its.running for its in one.trackers.values()) and one)
+                if list(LOGS.glob(".accel_track/p/*/run.json"))
+                else None
+            )
+        )
+        until(lambda: scalars(LOGS / "p"))
+        os.kill(standing.pid, signal.SIGKILL)
+    _, errors = process.communicate(timeout=170)
+    assert process.returncode == 0, errors
+    assert "the companion process has ended (signal 9" in errors
+    assert_complete(4000)
+    assert status() == "FINISHED"
+    assert companion().starts == 3
+
+
+def test_when_the_whole_group_is_killed_the_journal_remains(program: Program) -> None:
+    process = program(training(10**6, trackers='"tensorboard"'))
+    pid = until(lambda: companion().pid)
+    until(lambda: (LOGS / "p").exists() and scalars(LOGS / "p"))
+    os.kill(pid, signal.SIGKILL)
+    process.kill()
+    process.communicate()
+    assert companion().state == "gone"
+    run = only_run(LOGS)
+    assert "is gone" in accel_track("show", run.path).stdout
+    accel_track("sync", run.path)
+    found = scalars(LOGS / "p")
+    assert found == [(step, step / 8) for step in range(len(found))]
+    assert len(found) > 100
+
+
+@pytest.mark.parametrize(
+    ("end", "code", "expected"),
+    [
+        ("os.killpg(0, signal.SIGINT); time.sleep(60)", 1, "interrupted"),
+        ("raise ValueError('planned')", 1, "failed"),
+        ("os._exit(3)", 3, "failed"),
+        ("pass", 0, "finished"),
+    ],
+)
+def test_the_status_is_true_however_the_trainer_ends(end: str, code: int, expected: str, program: Program) -> None:
+    process = program("import os\nos.setpgrp()\n" + training(50, trackers='"mlflow"', end=end))
+    _, errors = process.communicate(timeout=150)
+    assert process.returncode == code, errors
+    until(lambda: companion().over)
+    assert only_run(LOGS).load().status == expected
+    assert status() == {"interrupted": "KILLED", "failed": "FAILED", "finished": "FINISHED"}[expected]
+    assert len(metric_history(database())) == 50
+
+
+def test_a_server_that_is_down_holds_up_nobody(program: Program) -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        uri = f"http://127.0.0.1:{closed.getsockname()[1]}"
+        code = training(20, end="begun = time.monotonic()\naccelerator.end_training()\nprint(time.monotonic() - begun)")
+        code = code.replace('config={"lr": 0.1}', f'init_kwargs={{"mlflow": {{"tracking_uri": {uri!r}}}}}')
+        impatient = "import accel_track.delivery.companion as companion\ncompanion.PATIENCE = 8\n"
+        process = program(impatient + code.replace("finish_timeout=120", "finish_timeout=2"))
+        out, errors = process.communicate(timeout=100)
+        assert process.returncode == 0, errors
+        assert float(out) < 15
+        assert "goes on delivering" in errors
+        pid = companion().pid
+        until(lambda: gone(pid))
+    assert scalars(LOGS / "p") == [(step, step / 8) for step in range(20)]
+    assert "mlflow" in str(companion().trackers)
+    assert companion().trackers["mlflow"].error is not None
+
+
+def facade(**kwargs: Any) -> Accelerator:
+    accelerator = Accelerator(project_dir=str(LOGS), cpu=True, delivery="process", **kwargs)
+    accelerator.init_trackers("p")
+    return accelerator
+
+
+def test_objects_stay_in_a_thread_and_native_objects_are_refused(capfd: pytest.CaptureFixture[str]) -> None:
+    tracker = RecordingTracker()
+    accelerator = facade(log_with=["tensorboard", tracker])
+    assert accelerator.get_tracker("recording") is tracker
+    for unwrap in (False, True):
+        with pytest.raises(NotStartedError, match="runs in another process"):
+            accelerator.get_tracker("tensorboard", unwrap=unwrap)
+    with pytest.raises(ValueError, match="no tracker 'wandb'"):
+        accelerator.get_tracker("wandb")
+    accelerator.log({"loss": 1.0}, step=0)
+    accelerator.end_training()
+    assert [call[2] for call in tracker.calls if call[0] == "log"] == [0]
+    assert scalars(LOGS / "p") == [(0, 1.0)]
+    assert "tensorboard 1" in capfd.readouterr().err
+
+
+def test_arguments_that_cannot_travel_keep_their_tracker_in_a_thread() -> None:
+    class Text(str):
+        __slots__ = ()
+
+        def __reduce__(self) -> Any:
+            message = "not to be pickled"
+            raise TypeError(message)
+
+    accelerator = Accelerator(log_with="tensorboard", project_dir=str(LOGS), cpu=True, delivery="process")
+    with pytest.warns(
+        AccelTrackWarning, match="in a thread, not in the companion process: its arguments cannot be pickled"
+    ):
+        accelerator.init_trackers("p", init_kwargs={"tensorboard": {"filename_suffix": Text("x")}})
+    accelerator.log({"loss": 1.0}, step=0)
+    assert accelerator.get_tracker("tensorboard").name == "tensorboard"
+    accelerator.end_training()
+    assert scalars(LOGS / "p") == [(0, 1.0)]
+    assert standings(only_run(LOGS)) == []
+
+
+@pytest.mark.parametrize("executable", ["", "/nowhere/python"])
+def test_without_an_interpreter_threads_deliver(executable: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "executable", executable)
+        with pytest.warns(AccelTrackWarning, match="no companion process .*; its trackers are delivered in threads"):
+            accelerator = facade(log_with="tensorboard")
+    accelerator.log({"loss": 1.0}, step=0)
+    accelerator.end_training()
+    assert scalars(LOGS / "p") == [(0, 1.0)]
+
+
+def test_without_a_run_directory_threads_deliver() -> None:
+    LOGS.mkdir()
+    (LOGS / ".accel_track").write_text("in the way")
+    with pytest.warns(AccelTrackWarning) as warned:
+        accelerator = facade(log_with="tensorboard")
+    accelerator.log({"loss": 1.0}, step=0)
+    accelerator.end_training()
+    assert any("no companion process (there is no run directory)" in str(one.message) for one in warned)
+    assert scalars(LOGS / "p") == [(0, 1.0)]
+
+
+def test_strict_waits_for_the_start_and_says_what_failed() -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        uri = f"http://127.0.0.1:{closed.getsockname()[1]}"
+        accelerator = Accelerator(
+            log_with="mlflow", project_dir=str(LOGS), cpu=True, delivery="process", strict=True, start_timeout=60,
+            finish_timeout=0,
+        )  # fmt: skip
+        with pytest.raises(DeliveryError, match="mlflow"):
+            accelerator.init_trackers("p", init_kwargs={"mlflow": {"tracking_uri": uri}})
+    until(lambda: gone(companion().pid))
+
+
+def test_a_lightning_run_and_the_experiment_that_is_elsewhere() -> None:
+    from tests.lightning.models import Tiny, batches, trainer
+
+    logger = AccelTrackLogger(
+        "tensorboard", name="p", version="v", save_dir=str(LOGS), delivery="process", log_graph=True
+    )
+    with pytest.warns(AccelTrackWarning, match="no graph is logged with delivery='process'"):
+        trainer(logger=logger, max_epochs=2).fit(Tiny(), batches())
+    with pytest.raises(NotStartedError, match=r"`experiment\.add_scalar`"):
+        logger.experiment.add_scalar("x", 1.0)
+    logger.finish()
+    assert [step for step, _ in scalars(LOGS / "p" / "v", "epoch")]
+    assert companion().over
+
+
+def test_files_of_checkpoints_are_deleted_when_the_companion_has_them() -> None:
+    Path("model.ckpt").write_bytes(b"weights")
+    accelerator = facade(log_with="mlflow")
+    accelerator._run.log_checkpoint("best", "model.ckpt", 3)  # type: ignore[union-attr]
+    run: RunDirectory = only_run(LOGS)
+    assert list(run.rank().glob("media/*/model.ckpt"))
+    accelerator.end_training()
+    assert not list(run.rank().glob("media/*/model.ckpt"))
+    assert list(LOGS.rglob("checkpoints/best/model.ckpt"))
