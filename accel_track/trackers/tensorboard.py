@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import os
-import time
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import yaml
 
-from accel_track.trackers._tensorboard_events import Key, newest_values
+from accel_track.records import Metrics
+from accel_track.trackers import _tensorboard_wire as wire
+from accel_track.trackers._tensorboard_events import Delivered, outlast, stored
+from accel_track.trackers._tensorboard_file import EventFile
+from accel_track.trackers._tensorboard_summaries import image_value, rewind_event, session_values, text_value
 from accel_track.trackers.base import on_main_process
 from accel_track.trackers.sdk import SDKTracker
 from accel_track.values import flat_config, is_number, leaves, storable
@@ -17,13 +23,23 @@ from accel_track.values import flat_config, is_number, leaves, storable
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+_OPTIONS = ("comment", "purge_step", "max_queue", "flush_secs", "filename_suffix")
+_PASSING = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ESTALE)
+_making = threading.RLock()
+
 
 class TensorBoardTracker(SDKTracker):
-    """One event-file directory, `<logging_dir>/<run_name>`, written by `torch.utils.tensorboard.SummaryWriter`.
+    """One event-file directory, `<logging_dir>/<run_name>`, with one event file per start.
 
-    Numbers become scalars and strings text; the names of nested dictionaries are joined with "/". Hyperparameters go to
-    the HParams tab and to `hparams.yml` in the same directory. All of it is in one event file per start, which
-    TensorBoard follows live without flags. Values have the time of the call that logged them.
+    TensorBoard follows the file live without flags. Numbers become scalars and strings text; the names of nested
+    dictionaries are joined with "/". Hyperparameters go to the HParams tab and to `hparams.yml` in the same directory.
+    Values have the time of the call that logged them. The values of one call are one event.
+
+    The file is written by accel_track itself, many calls at a time: `log` and `log_batch` return when all of it is in
+    the file, where `kill -9` does not reach it, and raise when none of it is. A disk that is full is waited for.
+
+    `tracker` is a `torch.utils.tensorboard.SummaryWriter` that writes to the same file, from any thread. torch is
+    imported, and it is made, when it is first asked for. Its `close` leaves the tracker's file open.
 
     After `rewind`, TensorBoard hides values of that step and later ones, as with `SummaryWriter(purge_step=)`; its fast
     loader hides those of a name once the name has a new value. Event files hold neither a status nor checkpoints.
@@ -32,13 +48,17 @@ class TensorBoardTracker(SDKTracker):
         run_name: Folder of the run below `logging_dir`.
         logging_dir: Parent folder; created when missing.
         resume: Keep the hyperparameters that the folder has, and add to them.
-        **kwargs: Passed to `SummaryWriter`.
+        **kwargs: Arguments of `SummaryWriter`. `purge_step` is a `rewind` at the start, `filename_suffix` ends the
+            event file's name. `max_queue` and `flush_secs` are for the other files that `SummaryWriter.add_scalars`
+            makes, the tracker's own needs neither; `comment` has no effect, as in `SummaryWriter` with a folder.
     """
 
     name = "tensorboard"
     requires_logging_directory = True
     sdk = "tensorboard"
     install = "tensorboard>=2.18"
+    batch_size: ClassVar[int] = 1000
+    native: EventFile | None
 
     def __init__(self, run_name: str, logging_dir: str | os.PathLike[str], resume: bool = False, **kwargs: Any) -> None:
         """Keep the arguments for `start`."""
@@ -50,7 +70,8 @@ class TensorBoardTracker(SDKTracker):
         self.config: dict[str, Any] = {}
         self._session_pending = False
         self._has_session = False
-        self._known: set[Key] = set()
+        self._delivered: Delivered | None = None
+        self._writer: Any = None
 
     @classmethod
     def for_run(
@@ -61,19 +82,44 @@ class TensorBoardTracker(SDKTracker):
 
     @on_main_process
     def start(self) -> None:
-        """Open the writer."""
+        """Make the event file.
+
+        Raises:
+            TypeError: An argument is none of `SummaryWriter`'s.
+        """
         if self.started:
             return
         self.import_sdk()
-        from torch.utils.tensorboard import SummaryWriter
-
+        if unknown := sorted(set(self.init_kwargs) - set(_OPTIONS)):
+            message = f"tensorboard: unknown argument {unknown[0]!r}; SummaryWriter takes {', '.join(_OPTIONS)}."
+            raise TypeError(message)
         self._session_pending = False
-        self.config, self._has_session, self._known = {}, False, set()
+        self.config, self._has_session, self._delivered = {}, False, None
         if self.resume:
-            self.config, self._has_session = _stored(Path(self.logging_dir))
-            self._known = newest_values(Path(self.logging_dir))
-            _outlast(Path(self.logging_dir))
-        self.native = SummaryWriter(self.logging_dir, **self.init_kwargs)
+            folder = Path(self.logging_dir)
+            self.config, self._has_session = stored(folder)
+            self._delivered = Delivered(folder)
+            outlast(folder)
+        self.native = EventFile(self.logging_dir, self.init_kwargs.get("filename_suffix", ""))
+        if (step := self.init_kwargs.get("purge_step")) is not None:
+            self.rewind(int(step))
+
+    @property
+    def tracker(self) -> Any:
+        """A `SummaryWriter` on the tracker's event file; an object that does nothing on ranks without one.
+
+        Raises:
+            NotStartedError: `start` was not called yet, or `finish` was.
+        """
+        with _making:
+            if self.native is None:
+                return super().tracker
+            if self._writer is None:
+                from accel_track.trackers._tensorboard_native import SummaryWriter
+
+                more = {name: value for name, value in self.init_kwargs.items() if name != "purge_step"}
+                self._writer = SummaryWriter(self.native, **more)
+            return self._writer
 
     @on_main_process
     def store_init_configuration(self, values: dict[str, Any]) -> None:
@@ -85,59 +131,101 @@ class TensorBoardTracker(SDKTracker):
         os.replace(f"{place}.new", place)  # a process that is killed leaves no half of it
         self._session_pending = not self._has_session
 
-    def _write_session(self) -> None:
-        from torch.utils.tensorboard.summary import hparams
-
-        self._session_pending = False
-        # TensorBoard shows only a run's first session, so it is written once all hyperparameters are here.
-        # `SummaryWriter.add_hparams` raises on lists and nesting and opens a second event file in another folder.
-        flat = {name: str(value) if value is None else value for name, value in flat_config(self.config).items()}
-        for summary in hparams(flat, {}):  # type: ignore[no-untyped-call]
-            self.tracker._get_file_writer().add_summary(summary)  # noqa: SLF001
-
     @on_main_process
     def log(self, values: dict[str, Any], step: int | None = None, **kwargs: Any) -> None:
-        """Write scalars and texts; `kwargs` go to `add_scalar` and `add_text` (e.g. `walltime`).
+        """Write scalars and texts.
 
-        What is delivered again after a process was killed, and is among the last values of its file, is left out.
+        Args:
+            values: Names to values.
+            step: Training step.
+            **kwargs: `walltime`, in seconds since 1970-01-01 UTC, and for numbers other arguments of
+                `SummaryWriter.add_scalar`, for which torch is imported.
         """
-        if self._session_pending:
-            self._write_session()
-        if self.record_time is not None:
-            kwargs = {"walltime": self.record_time, **kwargs}
-        for key, value in leaves(values):
-            tag = f"{key}/text_summary" if isinstance(value, str) else key
-            if self._known and (tag, step or 0, self.record_time) in self._known:
-                continue
-            if is_number(value):
-                self.tracker.add_scalar(key, value, global_step=step, **kwargs)
-            elif isinstance(value, str):
-                self.tracker.add_text(key, value, global_step=step, **kwargs)
-            else:
-                self.drop(key, value)
+        step = None if step is None else int(step)
+        self.log_batch([Metrics(0, self.now(), values, step, {self.name: kwargs} if kwargs else {})])
 
     @on_main_process
-    def log_images(self, values: dict[str, Any], step: int | None = None, **kwargs: Any) -> None:
+    def log_batch(self, records: Sequence[Metrics]) -> None:
+        """Write several calls of `log` at once.
+
+        What is delivered again after a process was killed, and is among the folder's last million events, is left out.
+        """
+        dropped: list[tuple[str, Any]] = []
+        events = [event for record in records if (event := self._event(record, dropped))]
+        self._append(b"".join(events))
+        for name, value in dropped:  # now that it will not be repeated
+            self.drop(name, value)
+
+    def _event(self, record: Metrics, dropped: list[tuple[str, Any]]) -> bytes | None:
+        """Return a call's framed event; None if it has no values or was delivered before."""
+        kwargs = dict(record.kwargs.get(self.name, {})) if record.kwargs else {}
+        walltime = kwargs.pop("walltime", None)
+        time = record.time if walltime is None else walltime
+        event = None if kwargs or not record.values else wire.numbers_event(record.values, record.step, time)
+        if event is None:
+            values = self._values(record.values, kwargs, dropped)
+            if not values:
+                return None
+            event = wire.event(values, record.step, time)
+        if self._delivered is not None and self._delivered.has(event, record.step, time):
+            return None
+        return event
+
+    def _values(self, values: Mapping[str, Any], kwargs: dict[str, Any], dropped: list[tuple[str, Any]]) -> list[bytes]:
+        encode: Callable[..., bytes] = wire.number
+        if kwargs:
+            from accel_track.trackers._tensorboard_native import number_value as encode
+        found = []
+        for name, value in leaves(values):
+            if is_number(value):
+                found.append(encode(name, value, **kwargs))
+            elif isinstance(value, str):
+                found.append(text_value(name, value))
+            else:
+                dropped.append((name, value))
+        return found
+
+    def _append(self, events: bytes) -> None:
+        """Write framed events, after the HParams tab's session where it is due."""
+        if self.native is None:
+            _ = self.tracker  # says that it was not started
+            return
+        if self._session_pending:
+            # TensorBoard shows only a run's first session, so it is written once all hyperparameters are here.
+            session = session_values(flat_config(self.config))
+            events = b"".join(wire.event([one], None, self.now()) for one in session) + events
+        if events:
+            self.native.append(events)
+            self._session_pending = False
+
+    @on_main_process
+    def log_images(
+        self,
+        values: dict[str, Any],
+        step: int | None = None,
+        walltime: float | None = None,
+        dataformats: str | None = None,
+    ) -> None:
         """Write images.
 
         Args:
             values: Names to an image or a list of images, in any form that `accel_track.media.images` takes. One image
                 keeps the name; several get `name/0`, `name/1`, ….
             step: Training step.
-            **kwargs: Passed to `SummaryWriter.add_image`.
+            walltime: In seconds since 1970-01-01 UTC. Default: now.
+            dataformats: Taken for `SummaryWriter.add_image`'s sake, and not needed.
         """
-        for name, image in self.named_images(values):
-            self.tracker.add_image(name, image, global_step=step, **{"dataformats": "HWC", **kwargs})
+        time = self.now() if walltime is None else walltime
+        images = [image_value(name, image) for name, image in self.named_images(values)]
+        self._append(b"".join(wire.event([image], step, time) for image in images))
 
     @on_main_process
     def rewind(self, step: int) -> None:
         """Write the events by which TensorBoard forgets values of this step and later ones."""
-        from tensorboard.compat.proto.event_pb2 import Event, SessionLog
-
         # TensorBoard takes the first such event in a folder for the beginning of the run, and forgets nothing.
-        for _ in range(2):
-            event = Event(session_log=SessionLog(status=SessionLog.START))
-            self.tracker._get_file_writer().add_event(event, step=step)  # noqa: SLF001
+        self._append(2 * rewind_event(step, self.now()))
+        if self._delivered is not None:
+            self._delivered.rewind(step)
 
     @on_main_process
     def log_graph(self, model: Any, inputs: Any) -> None:
@@ -146,10 +234,14 @@ class TensorBoardTracker(SDKTracker):
 
     @on_main_process
     def flush(self) -> None:
-        """Write everything to disk."""
-        if self._session_pending:
-            self._write_session()
-        self.tracker.flush()
+        """Write the HParams tab's session if it is due, and other files of `tracker`; all else is written already."""
+        self._append(b"")
+        if self._writer is not None:
+            self._writer.flush()
+
+    def is_transient(self, error: BaseException) -> bool:
+        """Whether an error may pass by itself: also that of a disk which is full, or does not answer."""
+        return (isinstance(error, OSError) and error.errno in _PASSING) or super().is_transient(error)
 
     def identity(self) -> dict[str, Any]:
         """Return what makes another process go on in the same folder, with an event file of its own."""
@@ -158,28 +250,11 @@ class TensorBoardTracker(SDKTracker):
     @on_main_process
     def finish(self) -> None:
         """Close the event file."""
-        if self.native is not None:
-            self.flush()
+        if self.native is None:
+            return
+        self.flush()
+        with _making:
+            if self._writer is not None:
+                self._writer.close()
             self.native.close()
-            self.native = None
-
-
-def _stored(folder: Path) -> tuple[dict[str, Any], bool]:
-    """Return the content of `hparams.yml`, and whether an event file has a session for the HParams tab."""
-    file = folder / "hparams.yml"
-    config = yaml.safe_load(file.read_text(encoding="utf-8")) if file.exists() else None
-    events = folder.glob("events.out.tfevents.*")
-    return config or {}, any(b"_hparams_/session_start_info" in path.read_bytes() for path in events)
-
-
-def _outlast(folder: Path) -> None:
-    """Wait until a new event file comes after those in the folder.
-
-    TensorBoard reads files in the order of their names, which begin with the second of their creation and go on with
-    the number of the process. Files of the future, from a computer whose clock is ahead, are not waited for.
-    """
-    seconds = [path.name.split(".")[3] for path in folder.glob("events.out.tfevents.*.*")]
-    latest = max((int(second) for second in seconds if second.isdigit()), default=0)
-    left = latest + 1 - time.time()
-    if 0 < left <= 1:
-        time.sleep(left)
+            self.native = self._writer = None

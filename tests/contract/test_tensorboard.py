@@ -51,9 +51,9 @@ def shown(folder: Path) -> tuple[dict[str, list[tuple[int, float]]], dict[str, A
 
 
 @contextmanager
-def web_page(folder: Path, load_fast: str) -> Iterator[str]:
+def web_page(folder: Path, load_fast: str, *more: str) -> Iterator[str]:
     """Run TensorBoard on a folder, and yield the address of its scalars."""
-    options = ["--logdir", str(folder), "--port", "0", "--host", "127.0.0.1", "--load_fast", load_fast]
+    options = ["--logdir", str(folder), "--port", "0", "--host", "127.0.0.1", "--load_fast", load_fast, *more]
     command = [sys.executable, "-m", "tensorboard.main", *options]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     try:

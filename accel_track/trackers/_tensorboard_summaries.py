@@ -1,0 +1,80 @@
+"""What is no number as values of a summary, by TensorBoard's protobuf classes; without torch."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from typing import Any
+
+from accel_track.media import without_single_channel
+from accel_track.trackers import _tensorboard_wire as wire
+from accel_track.values import is_number
+
+
+def text_value(name: str, text: str) -> bytes:
+    """Return a text, as `SummaryWriter.add_text` stores it."""
+    from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata
+    from tensorboard.compat.proto.tensor_pb2 import TensorProto
+    from tensorboard.compat.proto.tensor_shape_pb2 import TensorShapeProto
+    from tensorboard.plugins.text.plugin_data_pb2 import TextPluginData
+
+    content = TextPluginData(version=0).SerializeToString()
+    metadata = SummaryMetadata(plugin_data=SummaryMetadata.PluginData(plugin_name="text", content=content))
+    shape = TensorShapeProto(dim=[TensorShapeProto.Dim(size=1)])
+    tensor = TensorProto(dtype="DT_STRING", string_val=[wire.text(text)], tensor_shape=shape)
+    tag = wire.text(f"{name}/text_summary").decode()
+    return wire.value(Summary.Value(tag=tag, metadata=metadata, tensor=tensor).SerializeToString())
+
+
+def image_value(name: str, image: Any) -> bytes:
+    """Return an image of shape (height, width, channels), uint8, as a PNG."""
+    from PIL import Image
+    from tensorboard.compat.proto.summary_pb2 import Summary
+
+    png = io.BytesIO()
+    Image.fromarray(without_single_channel(image)).save(png, format="PNG")
+    height, width, channels = image.shape
+    stored = Summary.Image(height=height, width=width, colorspace=channels, encoded_image_string=png.getvalue())
+    return wire.value(Summary.Value(tag=wire.text(name).decode(), image=stored).SerializeToString())
+
+
+def session_values(config: Mapping[str, float | str | None]) -> list[bytes]:
+    """Return the three values by which the HParams tab knows a session, as `SummaryWriter.add_hparams` stores them.
+
+    Booleans are numbers, as there. None, and what no float holds, are texts.
+    """
+    from tensorboard.compat.proto.summary_pb2 import Summary
+    from tensorboard.plugins.hparams import api_pb2, metadata
+    from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData, SessionEndInfo, SessionStartInfo
+
+    experiment, start = api_pb2.Experiment(), SessionStartInfo()
+    for key, value in config.items():
+        name = wire.text(key).decode()
+        if is_number(value):
+            start.hparams[name].number_value = value
+        else:
+            start.hparams[name].string_value = wire.text(str(value)).decode()
+        kind = api_pb2.DATA_TYPE_FLOAT64 if is_number(value) else api_pb2.DATA_TYPE_STRING
+        experiment.hparam_infos.add(name=name, type=kind)
+    end = SessionEndInfo(status=api_pb2.STATUS_SUCCESS)
+    parts = {
+        metadata.EXPERIMENT_TAG: HParamsPluginData(experiment=experiment),
+        metadata.SESSION_START_INFO_TAG: HParamsPluginData(session_start_info=start),
+        metadata.SESSION_END_INFO_TAG: HParamsPluginData(session_end_info=end),
+    }
+    values = []
+    for tag, data in parts.items():
+        data.version = metadata.PLUGIN_DATA_VERSION
+        one = Summary.Value(tag=tag)
+        one.metadata.plugin_data.plugin_name = metadata.PLUGIN_NAME
+        one.metadata.plugin_data.content = data.SerializeToString()
+        values.append(wire.value(one.SerializeToString()))
+    return values
+
+
+def rewind_event(step: int, time: float) -> bytes:
+    """Return the framed event by which TensorBoard forgets values of a step and later ones."""
+    from tensorboard.compat.proto.event_pb2 import Event, SessionLog
+
+    event = Event(wall_time=time, step=step, session_log=SessionLog(status=SessionLog.START))
+    return wire.frame(event.SerializeToString())
