@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import Any
 
@@ -11,6 +12,40 @@ from accel_track.values import is_number
 _NAME_LENGTH = 512
 
 
+class Series:
+    """What SwanLab has of one name: values of one kind, and the first one of each step.
+
+    Args:
+        kind: Of the first value, as `kind_of` says.
+    """
+
+    def __init__(self, kind: str) -> None:
+        """Know of no step."""
+        from pyroaring import BitMap64  # a requirement of SwanLab's, which keeps the steps that it has seen in one too
+
+        self._kind = kind
+        self._steps = BitMap64()
+        self._newest: tuple[int, Any] | None = None
+
+    def refusal(self, kind: str, value: Any, step: int | None) -> str | None:
+        """Return why SwanLab will not keep a value, "" if it has the very value, or None: the step is taken then."""
+        if kind != self._kind:
+            return f"SwanLab has this name as {self._kind} already and takes no {kind}"
+        if step is None:
+            return None
+        point = step, value
+        if step in self._steps:
+            # Lightning logs the same epoch with every group of metrics.
+            return (
+                "" if point == self._newest else f"SwanLab keeps the first value of a step and has one for step {step}"
+            )
+        self._steps.add(step)
+        if kind == "number":
+            self._newest = point
+        return None
+
+
+@functools.lru_cache(10_000)
 def stored_name(name: str) -> str:
     """Return the name as SwanLab takes it: it cuts others itself, so that two become one, or leaves them out."""
     safe = re.sub(r"[\x00-\x1f\x7f]", "_", name).strip(" ./")
@@ -20,7 +55,7 @@ def stored_name(name: str) -> str:
 
 def kind_of(value: Any) -> str | None:
     """Return what SwanLab stores a value as, or None if it would refuse it."""
-    if is_number(value):
+    if type(value) is float or is_number(value):
         return "number"
     if isinstance(value, str):
         return "Text"

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import copy
 import importlib
+import inspect
 import os
 import sys
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from itertools import groupby
+from typing import TYPE_CHECKING, Any, cast
 
 from accel_track.media import without_single_channel
+from accel_track.records import Metrics
 from accel_track.trackers._checkpoint_files import checkpoint_files
+from accel_track.trackers._comet_messages import Call, log_lines, takes_lines
 from accel_track.trackers.base import on_main_process
 from accel_track.trackers.names import hashed_name
 from accel_track.trackers.sdk import SDKTracker, setting, unreachable
@@ -41,6 +46,9 @@ class CometMLTracker(SDKTracker):
     those of hyperparameters; names over 100 characters, which Comet would cut and thereby mix, end in a hash.
     Hyperparameters over 1000 characters are cut by the SDK. Values without a step get the last step that was logged.
 
+    Offline, metrics that a worker delivers have the times of their calls, and are written many at once; those of `log`
+    called directly, online, or beside a text or `kwargs` go through the SDK one by one, with the time of delivery.
+
     Every start is an experiment of its own, also while another is running; with `mode="get"` the running one is used.
     Comet's copying of what other loggers log (`auto_metric_logging`: TensorBoard scalars, the loss of `backward()`) and
     its summary at the end (`display_summary_level`) are off unless an `experiment_config` is passed or Comet's own
@@ -62,6 +70,7 @@ class CometMLTracker(SDKTracker):
     sdk = "comet_ml"
     install = "comet-ml>=3.58"
     keeps_status = True
+    batch_size = 1000
     wraps_terminal = True
 
     def __init__(self, run_name: str, **kwargs: Any) -> None:
@@ -71,6 +80,7 @@ class CometMLTracker(SDKTracker):
         self.init_kwargs = kwargs
         self.experiment_name: str | None = None
         self.offline_directory: str | None = None
+        self._takes_lines = False
 
     @classmethod
     def for_run(
@@ -128,6 +138,7 @@ class CometMLTracker(SDKTracker):
             raise ConnectionError(message)
         # Offline, everything is in a folder for temporary files until the archive is made at the end.
         self.durable_flush = not isinstance(experiment, comet_ml.OfflineExperiment)
+        self._takes_lines = takes_lines(experiment)
         self.native = experiment
         if "experiment_key" in kwargs:  # perhaps of an experiment that has ended
             experiment.log_other(_STATUS, "running")
@@ -154,17 +165,55 @@ class CometMLTracker(SDKTracker):
 
     @on_main_process
     def log(self, values: dict[str, Any], step: int | None = None, **kwargs: Any) -> None:
-        """Log metrics and texts; `kwargs` go to `Experiment.log_metric` (e.g. `epoch`)."""
+        """Log metrics and texts; `kwargs` go to `Experiment.log_metrics` (e.g. `epoch`)."""
         experiment = self.tracker
+        numbers, texts, refused = self._sorted(values)
+        if numbers:
+            experiment.log_metrics(numbers, step=step, **kwargs)
+        for key, text in texts.items():
+            # Not `log_other`, which keeps only the last text of a name.
+            experiment.log_text(text, step=step, metadata={"name": key})
+        for one in refused:
+            self.drop(*one)
+
+    @on_main_process
+    def log_batch(self, records: Sequence[Metrics]) -> None:
+        """Log metrics and texts; an offline experiment's metrics are written together, with their times."""
+        experiment = self.tracker
+        work: list[Metrics | Call] = []
+        refused: list[tuple[str, Any]] = []
+        for record in records:  # what one can be refused for is found here, before any is logged
+            if kwargs := record.kwargs.get(self.name):
+                inspect.signature(experiment.log_metrics).bind({}, step=record.step, **kwargs)
+            numbers, texts, others = self._sorted(record.values)
+            if texts or kwargs or not self._takes_lines:
+                work.append(record)
+                continue
+            refused += others
+            work.append((record, numbers))
+        for alone, group in groupby(work, lambda one: isinstance(one, Metrics)):
+            if alone:
+                super().log_batch(cast("list[Metrics]", list(group)))
+            else:
+                log_lines(experiment, cast("list[Call]", list(group)))
+        for one in refused:
+            self.drop(*one)
+
+    def _sorted(self, values: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str], list[tuple[str, Any]]]:
+        """Return numbers by names that Comet takes, texts, and what it does not take."""
+        numbers: dict[str, Any] = {}
+        texts: dict[str, str] = {}
+        refused: list[tuple[str, Any]] = []
         for key, value in leaves(values):
             if is_number(value):
-                number = int(value) if isinstance(value, bool) else value  # a bool would be stored as text
-                experiment.log_metric(_fitting(key), number, step=step, **kwargs)
+                numbers[_fitting(key)] = (
+                    int(value) if isinstance(value, bool) else value
+                )  # a bool would be stored as text
             elif isinstance(value, str):
-                # Not `log_other`, which keeps only the last text of a name.
-                experiment.log_text(value, step=step, metadata={"name": key})
+                texts[key] = value
             else:
-                self.drop(key, value)
+                refused.append((key, value))
+        return numbers, texts, refused
 
     @on_main_process
     def log_images(self, values: dict[str, Any], step: int | None = None, **kwargs: Any) -> None:

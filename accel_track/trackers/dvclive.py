@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from accel_track.records import Metrics
 from accel_track.trackers._dvclive_files import (
     cut_tables,
     delete_artifact,
@@ -15,6 +18,7 @@ from accel_track.trackers._dvclive_files import (
     stored_artifacts,
     summary,
 )
+from accel_track.trackers._dvclive_tables import Row, appended
 from accel_track.trackers.base import on_main_process
 from accel_track.trackers.names import hashed_name, safe_name
 from accel_track.trackers.sdk import SDKTracker
@@ -32,9 +36,10 @@ _NAME_LENGTH = 200
 class DVCLiveTracker(SDKTracker):
     """One `dvclive.Live`, whose folder holds `metrics.json`, `params.yaml` and a table for each metric.
 
-    Numbers and texts are stored, NaN and ±inf as texts; hyperparameters keep their nesting. With steps, `metrics.json`
-    is written at each call, while `dvc.yaml`, the report and DVC Studio are brought up to date by `flush` and `finish`,
-    since DVCLive reads all earlier values again for that; without a step, each call does it and counts the step.
+    Numbers and texts are stored, NaN and ±inf as texts; hyperparameters keep their nesting. Calls that are delivered
+    together are appended together, to each table at once. With steps, `metrics.json` is written after them, while
+    `dvc.yaml`, the report and DVC Studio are brought up to date by `flush` and `finish`, since DVCLive reads all
+    earlier values again for that; without a step, each call counts one, and all files are up to date after the last.
 
     In a Git repository, DVCLive runs `dvc init` where that was not done and saves a DVC experiment at the end, as it
     does without this package (`save_dvc_exp=False` turns the latter off).
@@ -55,6 +60,7 @@ class DVCLiveTracker(SDKTracker):
     requires_logging_directory = False
     sdk = "dvclive"
     install = "dvclive>=3.49"
+    batch_size = 1000
 
     def __init__(self, run_name: str | None = None, live: Any = None, **kwargs: Any) -> None:
         """Keep the arguments for `start`."""
@@ -111,24 +117,58 @@ class DVCLiveTracker(SDKTracker):
 
     @on_main_process
     def log(self, values: dict[str, Any], step: int | None = None, **kwargs: Any) -> None:
-        """Append to the metrics' tables; `kwargs` go to `Live.log_metric` (e.g. `timestamp`)."""
-        live = self.tracker
-        if step is not None:
-            live.step = step
-        for key, value in leaves(values):
-            if is_number(value) or isinstance(value, str):
-                live.log_metric(self._stored_name(key), int(value) if isinstance(value, bool) else value, **kwargs)
-            else:
-                self.drop(key, value)
-        if step is None:
-            live.next_step()
-        else:
-            live.make_summary()
+        """Append to the metrics' tables; `kwargs` are those of `Live.log_metric`, `timestamp` and `plot`."""
+        self.log_batch([Metrics(0, self.now(), values, step, {self.name: kwargs})])
 
-    def _stored_name(self, key: str) -> str:
-        if key not in self._names:
-            self._names[key] = self._new_name(key)
-        return self._names[key]
+    @on_main_process
+    def log_batch(self, records: Sequence[Metrics]) -> None:
+        """Append what several calls logged, each table once; DVCLive's other files are written at the end."""
+        live = self.tracker
+        before = live.step, live.summary, dict(self._names)
+        rows: defaultdict[str, list[Row]] = defaultdict(list)
+        refused: list[tuple[str, Any]] = []
+        try:
+            newest = self._gather(records, rows, refused)
+            with appended(Path(live.plots_dir), rows):
+                for name, value in newest.items():
+                    live.log_metric(name, value, plot=False)
+                if records[-1].step is None:
+                    live.next_step()
+                else:
+                    live.make_summary()
+        except BaseException:
+            live.step, live.summary, self._names = before
+            raise
+        for one in refused:
+            self.drop(*one)
+
+    def _gather(
+        self, records: Sequence[Metrics], rows: defaultdict[str, list[Row]], refused: list[tuple[str, Any]]
+    ) -> dict[str, Any]:
+        """Sort values into rows, bring the `Live` to the last step, and return each metric's last value."""
+        live = self.tracker
+        newest: dict[str, Any] = {}
+        counted = False
+        for record in records:
+            columns, plot = _columns(record.time, **record.kwargs.get(self.name, {}))
+            if record.step is not None:
+                live.step = record.step
+            elif counted:
+                live.step += 1
+            counted = record.step is None
+            columns = (*columns, live.step)
+            for key, value in leaves(record.values):
+                if not (is_number(value) or isinstance(value, str)):
+                    refused.append((key, value))
+                    continue
+                number = int(value) if isinstance(value, bool) else value
+                if (name := self._names.get(key)) is None:
+                    name = self._names[key] = self._new_name(key)
+                    live.log_metric(name, number, plot=False)  # takes the name's place in the summary
+                newest[name] = number
+                if plot:
+                    rows[name].append((*columns, number))
+        return newest
 
     def _new_name(self, key: str) -> str:
         """Return a name that is free in the summary, `metrics.json`, where "/" means nesting."""
@@ -192,6 +232,11 @@ class DVCLiveTracker(SDKTracker):
         if self.native is not None:
             live, self.native = self.native, None
             live.end()
+
+
+def _columns(moment: float, timestamp: bool = False, plot: bool = True) -> tuple[tuple[int, ...], bool]:
+    """Return what is before the step in each row, and whether there are rows."""
+    return ((int(moment * 1000),) if timestamp else ()), plot
 
 
 def _artifact_name(name: str) -> str:

@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import glob
+import inspect
 import os
 import re
 import sys
 import threading
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from accel_track.errors import warn
 from accel_track.media import without_single_channel
+from accel_track.records import Metrics
 from accel_track.trackers._swanlab_files import delete_copies, earlier_configuration, own_copies
-from accel_track.trackers._swanlab_values import kind_of, stored_name
+from accel_track.trackers._swanlab_rows import Emitter
+from accel_track.trackers._swanlab_values import Series, kind_of, stored_name
 from accel_track.trackers.base import on_main_process
 from accel_track.trackers.sdk import SDKTracker, unreachable
-from accel_track.values import is_number, leaves, storable
+from accel_track.values import leaves, storable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from typing_extensions import Self
 
+_FLOAT = frozenset((float,))
 _STATES = {"finished": "success", "failed": "crashed", "interrupted": "aborted", "preempted": "aborted"}
 
 
@@ -31,6 +36,8 @@ class SwanLabTracker(SDKTracker):
     SwanLab allows one run at a time in a process: a second tracker's `start` raises SwanLab's RuntimeError, and
     `reinit=True` ends the first run instead. For each name it keeps the first value of a step, and one kind of value
     (numbers, texts, images, …); others are counted as dropped. So are `None` and arrays, which it does not take.
+
+    What a worker delivers has the times of its calls; what `log` is given directly, or with `kwargs`, that of delivery.
 
     The status is "success", "crashed" for failed, or "aborted" for interrupted and preempted, with the reason. A run
     that is continued sends its configuration as a whole, so that of its earlier folders, where they are, is added.
@@ -49,6 +56,7 @@ class SwanLabTracker(SDKTracker):
     sdk = "swanlab"
     install = "swanlab>=0.10"
     keeps_status = True
+    batch_size = 1000
     wraps_terminal = True
     durable_flush = False  # the SDK keeps rows in memory, and has no flush
 
@@ -57,8 +65,7 @@ class SwanLabTracker(SDKTracker):
         super().__init__()
         self.run_name = run_name
         self.init_kwargs = kwargs
-        self._series: dict[str, tuple[str, Any]] = {}
-        self._newest: dict[str, tuple[int, Any]] = {}
+        self._series: dict[str, Series] = {}
 
     @classmethod
     def for_run(
@@ -99,7 +106,7 @@ class SwanLabTracker(SDKTracker):
             return
         swanlab = self.import_sdk()
         self.check_configured()
-        self._series, self._newest = {}, {}
+        self._series = {}
         run = self.native = swanlab.init(**{"project": self.run_name, **self.init_kwargs})
         if threading.current_thread() is not threading.main_thread() and sys.excepthook == run._handle_except:  # noqa: SLF001
             # It ends the run as soon as the main thread fails, while a worker still has records to deliver.
@@ -117,36 +124,41 @@ class SwanLabTracker(SDKTracker):
     def log(self, values: dict[str, Any], step: int | None = None, **kwargs: Any) -> None:
         """Log numbers, texts, and SwanLab's media objects and charts, also lists of these; `kwargs` go to `Run.log`."""
         run = self.tracker
-        accepted: dict[str, Any] = {}
-        for key, value in leaves(values):
-            name, kind = stored_name(key), kind_of(value)
-            if kind is None:
-                self.drop(key, value)
-            elif self._is_free(key, value, name, kind, step):
-                # SwanLab takes a string for the text of a number and drops any other one.
-                accepted[name] = self.import_sdk().Text(value) if isinstance(value, str) else value
-        if accepted:
+        if accepted := self._accepted(values, step):
             run.log(accepted, step=step, **kwargs)
 
-    def _is_free(self, key: str, value: Any, name: str, kind: str, step: int | None) -> bool:
-        """Whether SwanLab will keep a value; otherwise count it, for SwanLab refuses it later without telling."""
-        from pyroaring import BitMap64  # a requirement of SwanLab's, which keeps the steps that it has seen in one too
+    @on_main_process
+    def log_batch(self, records: Sequence[Metrics]) -> None:
+        """Log what several calls logged, in their order and with their times."""
+        run = self.tracker
+        emitter = Emitter(run)
+        for record in records:  # what one can be refused for is found here, before any is logged
+            if kwargs := record.kwargs.get(self.name):
+                inspect.signature(run.log).bind({}, step=record.step, **kwargs)
+        for record in records:
+            if record.kwargs.get(self.name):
+                super().log_batch([record])
+            elif accepted := self._accepted(record.values, record.step):
+                emitter.log(accepted, record.step, record.time)
 
-        first, steps = self._series.setdefault(name, (kind, BitMap64()))
-        if first != kind:
-            self.drop(key, value, f"SwanLab has this name as {first} already and takes no {kind}")
-        elif step is None:
-            return True
-        elif self._newest.get(name) == (step, value):
-            return False  # SwanLab has it: Lightning logs the same epoch with every group of metrics
-        elif step in steps:
-            self.drop(key, value, f"SwanLab keeps the first value of a step and has one for step {step}")
-        else:
-            steps.add(step)
-            if is_number(value):
-                self._newest[name] = step, value
-            return True
-        return False
+    def _accepted(self, values: dict[str, Any], step: int | None) -> dict[str, Any]:
+        """Return what SwanLab will keep, by names that it takes, and count the rest."""
+        accepted: dict[str, Any] = {}
+        for key, value in values.items() if _FLOAT.issuperset(map(type, values.values())) else leaves(values):
+            kind = kind_of(value)
+            if kind is None:
+                self.drop(key, value)
+                continue
+            name = stored_name(key)
+            if (series := self._series.get(name)) is None:
+                series = self._series[name] = Series(kind)
+            why = series.refusal(kind, value, step)  # SwanLab refuses it later, without telling
+            if why is None:
+                # SwanLab takes a string for the text of a number and drops any other one.
+                accepted[name] = self.import_sdk().Text(value) if isinstance(value, str) else value
+            elif why:
+                self.drop(key, value, why)
+        return accepted
 
     @on_main_process
     def log_images(self, values: dict[str, Any], step: int | None = None, **kwargs: Any) -> None:

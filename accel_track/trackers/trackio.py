@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+import inspect
+import sqlite3
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from accel_track.trackers._trackio_store import delete_rows, stored_config, take_id
+from accel_track.records import Metrics
+from accel_track.trackers._trackio_store import (
+    Row,
+    delete_rows,
+    is_local,
+    renamed,
+    store_rows,
+    stored_config,
+    take_id,
+    write_queued,
+)
 from accel_track.trackers.base import on_main_process
 from accel_track.trackers.names import safe_name
 from accel_track.trackers.sdk import SDKTracker
@@ -19,6 +32,7 @@ if TYPE_CHECKING:
 
 # orjson, which Trackio writes rows with, takes integers of 64 bits.
 _SMALLEST, _GREATEST = -(2**63), 2**64 - 1
+_FLOAT, _PLAIN = frozenset((float,)), frozenset((int, float, str))
 _NOT_IN_ARTIFACTS = r"[^A-Za-z0-9._-]"
 _NAME_LENGTH = 120
 
@@ -31,6 +45,10 @@ class TrackioTracker(SDKTracker):
     names `project`, `run`, `timestamp`, `step`, `time`, `metrics`, and those that begin with "__", behind another "__".
     Starting a run finishes an earlier one of the same thread; a tracker still logs to the earlier one, but slower.
     With an access token for Hugging Face and no network, `start` waits for the Hub unless `HF_HUB_OFFLINE=1` is set.
+
+    A local run's rows that a worker delivers have the times of their calls, and are stored once, also where they are
+    delivered again after `kill -9`. Those of `log` called directly, of batches with Trackio's objects, and on a server
+    have the time of their delivery.
 
     Trackio knows no status of a run. Where a run goes on from an earlier step, a local one loses its rows from that
     step on; on a server or a Space they stay beside the new ones. A checkpoint is an artifact of the type "model", its
@@ -49,6 +67,7 @@ class TrackioTracker(SDKTracker):
     main_process_only = False
     sdk = "trackio"
     install = "trackio>=0.43"
+    batch_size = 1000
 
     def __init__(self, run_name: str, run_id: str | None = None, **kwargs: Any) -> None:
         """Keep the arguments for `start`."""
@@ -105,18 +124,46 @@ class TrackioTracker(SDKTracker):
     @on_main_process
     def log(self, values: dict[str, Any], step: int | None = None, **kwargs: Any) -> None:
         """Add one row of numbers, texts and Trackio's own objects (`trackio.Image`, `trackio.Table`, …) and figures."""
-        run = self.tracker
-        row: dict[str, Any] = {}
-        for key, value in leaves(values):
-            # Trackio would leave the value out and store the row without it, or an empty one.
-            if _takes(value):
-                row[key] = int(value) if isinstance(value, bool) else value
-            else:
-                self.drop(key, value)
+        row, refused = _sorted(values)
+        for one in refused:
+            self.drop(*one)
         if row:
             if self._config_pending:
                 self._renew_config()
-            run.log(row, step=step, **kwargs)
+            self.tracker.log(row, step=step, **kwargs)
+
+    @on_main_process
+    def log_batch(self, records: Sequence[Metrics]) -> None:
+        """Write a local run's rows together, each with the time of its call.
+
+        A server's, and those in a batch that holds an object of Trackio's, go into the run's queue.
+        """
+        run = self.tracker
+        rows: list[Row] = []
+        refused: list[tuple[str, Any]] = []
+        together = is_local(run)
+        for record in records:
+            if kwargs := record.kwargs.get(self.name):  # the queue takes everything else
+                inspect.signature(run.log).bind({}, step=record.step, **kwargs)
+            row, others = _sorted(record.values)
+            together = together and not kwargs and _PLAIN.issuperset(map(type, row.values()))
+            refused += others
+            if row:
+                rows.append((renamed(row), record.step, record.time, f"{run.id}-{record.seq}-{record.time!r}"))
+        if not together:
+            super().log_batch(records)
+            return
+        if rows:
+            self._store(rows)
+        for one in refused:
+            self.drop(*one)
+
+    def _store(self, rows: Sequence[Row]) -> None:
+        run = self.tracker
+        due = self._config_pending or not run._config_logged  # noqa: SLF001
+        store_rows(run, rows, run.config if due else None)
+        run._config_logged = True  # noqa: SLF001
+        self._config_pending = False
 
     def _renew_config(self) -> None:
         """Have the next row carry the config: Trackio sends it with a run's first row and never again."""
@@ -127,10 +174,8 @@ class TrackioTracker(SDKTracker):
         self._config_pending = False
 
     def _write(self) -> None:
-        run = self.tracker
-        if run.url is None:  # local; a server gets its rows from a thread that nothing can hurry
-            with run._client_lock:  # noqa: SLF001 - the writing thread holds it while it writes
-                run._flush_queues_inline()  # noqa: SLF001
+        if self.tracker.url is None:  # a server gets its rows from a thread that nothing can hurry
+            write_queued(self.tracker)
 
     @on_main_process
     def flush(self) -> None:
@@ -170,6 +215,10 @@ class TrackioTracker(SDKTracker):
         (artifact.add_dir if Path(path).is_dir() else artifact.add_file)(path)
         run.log_artifact(artifact, overwrite=True)
 
+    def is_transient(self, error: BaseException) -> bool:
+        """Say so also of a database that is locked, or on a full disk."""
+        return isinstance(error, sqlite3.OperationalError) or type(error) is OSError or super().is_transient(error)
+
     def identity(self) -> dict[str, Any]:
         """Return the run's name, by which Trackio finds it again, and its id, which other runs do not have."""
         if self.native is None:
@@ -185,6 +234,20 @@ class TrackioTracker(SDKTracker):
             finally:
                 run, self.native = self.native, None
                 run.finish()
+
+
+def _sorted(values: dict[str, Any]) -> tuple[dict[str, Any], list[tuple[str, Any]]]:
+    """Return a row, and what Trackio would leave out of it, storing the row without that or an empty one."""
+    if _FLOAT.issuperset(map(type, values.values())):
+        return values, []
+    row: dict[str, Any] = {}
+    refused: list[tuple[str, Any]] = []
+    for key, value in leaves(values):
+        if _takes(value):
+            row[key] = int(value) if isinstance(value, bool) else value
+        else:
+            refused.append((key, value))
+    return row, refused
 
 
 def _takes(value: Any) -> bool:

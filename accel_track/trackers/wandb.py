@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from typing import TYPE_CHECKING, Any, cast
 
 from accel_track.media import without_single_channel
+from accel_track.records import Metrics
 from accel_track.trackers._checkpoint_files import checkpoint_files
+from accel_track.trackers._wandb_rows import Row, Sender, check_arguments
 from accel_track.trackers._wandb_settings import find_settings, netrc_key
 from accel_track.trackers.base import on_main_process
 from accel_track.trackers.names import hashed_name
@@ -24,7 +27,9 @@ STEP = "trainer/global_step"
 _NAME_LENGTH = 128  # of artifacts and aliases
 
 # Names that wandb sets itself or leaves out silently.
-_TAKEN = ("", "_step", "_runtime")
+_TAKEN = frozenset(("", "_step", "_runtime"))
+
+_FLOAT = frozenset((float,))
 
 _REFUSED = re.compile(r"returned error 4(?!08|29)\d\d")
 
@@ -35,7 +40,8 @@ class WandBTracker(SDKTracker):
     The step is the field `trainer/global_step` of each row and the x-axis of all charts. It is not wandb's own `_step`,
     which counts rows: wandb loses every value whose `step=` is lower than an earlier one, as evaluation and resuming
     produce them. Here each call adds one row and none is lost. Rows logged without a step, also by `run.log`, get the
-    last step from wandb. A row has the time of the call that logged it. Your own `define_metric` for a name or a prefix
+    last step from wandb. A row has the time of the call that logged it; rows of numbers and
+    texts that a worker delivers reach wandb's service together. Your own `define_metric` for a name or a prefix
     goes before the tracker's for "*".
 
     The status is the exit code: 0, 1 for failed, 130 for interrupted, 143 for preempted, which is marked as preempting,
@@ -55,6 +61,7 @@ class WandBTracker(SDKTracker):
     sdk = "wandb"
     install = "wandb>=0.31"
     keeps_status = True
+    batch_size = 1000
     wraps_terminal = True
     durable_flush = False  # the SDK keeps rows in memory, and has no flush
 
@@ -112,29 +119,52 @@ class WandBTracker(SDKTracker):
     @on_main_process
     def log(self, values: dict[str, Any], step: int | None = None, **kwargs: Any) -> None:
         """Add one row: numbers, texts, and whatever else `Run.log` takes; `kwargs` go to it (e.g. `commit`)."""
-        run = self.tracker
-        axis: dict[str, Any] = {} if step is None else {STEP: step}
-        plain: dict[str, Any] = {}
-        rich: dict[str, Any] = {}
-        for key, value in leaves(values):
-            name = hashed_name(f"user{key}", key, 100) if key in _TAKEN else key
-            if is_number(value) or isinstance(value, str):
-                plain[name] = int(value) if isinstance(value, bool) else value
-            elif value is None or isinstance(value, Mapping):  # wandb leaves an empty dictionary out silently
-                self.drop(key, value)
-            else:
-                rich[name] = value
-        if step is not None and not self._axis_defined:
-            # Not in `start`: charts of a run that never gets a step would have an x-axis without values.
-            run.define_metric(STEP)
-            run.define_metric("*", step_metric=STEP)
-            self._axis_defined = True
-        if self.record_time is not None:
-            axis["_timestamp"] = self.record_time
+        plain, rich, refused = _sorted(values)
+        for one in refused:
+            self.drop(*one)
+        axis = self._axis(step, self.record_time)
         if plain and not rich:
-            run.log({**axis, **plain}, **kwargs)
+            self.tracker.log({**axis, **plain}, **kwargs)
         elif rich:
             self._log_rich(axis, plain, rich, kwargs)
+
+    @on_main_process
+    def log_batch(self, records: Sequence[Metrics]) -> None:
+        """Add a row for each call; rows of numbers and texts that follow each other reach wandb's service together."""
+        sender = Sender(self.tracker)
+        work: list[Metrics | tuple[Row, Any]] = []
+        refused: list[tuple[str, Any]] = []
+        for record in records:  # what one can be refused for is found here, before any is logged
+            plain, rich, others = _sorted(record.values)
+            row = {**self._axis(record.step, record.time), **plain}
+            request = sender.encoded(row)
+            if kwargs := record.kwargs.get(self.name):
+                check_arguments(self.tracker, kwargs)
+            if rich or kwargs:
+                work.append(record)
+                continue
+            refused += others
+            if plain:
+                work.append((row, request))
+        for alone, group in groupby(work, lambda one: isinstance(one, Metrics)):
+            if alone:
+                super().log_batch(cast("list[Metrics]", list(group)))
+            else:
+                sender.send(cast("list[tuple[Row, Any]]", list(group)))
+        for one in refused:
+            self.drop(*one)
+
+    def _axis(self, step: int | None, moment: float | None) -> Row:
+        """Return the fields of a row that hold its step and its time, having told wandb what is the x-axis."""
+        axis: Row = {} if step is None else {STEP: step}
+        if step is not None and not self._axis_defined:
+            # Not in `start`: charts of a run that never gets a step would have an x-axis without values.
+            self.tracker.define_metric(STEP)
+            self.tracker.define_metric("*", step_metric=STEP)
+            self._axis_defined = True
+        if moment is not None:
+            axis["_timestamp"] = moment
+        return axis
 
     def _log_rich(
         self, axis: dict[str, Any], plain: dict[str, Any], rich: dict[str, Any], kwargs: dict[str, Any]
@@ -234,3 +264,21 @@ class WandBTracker(SDKTracker):
             if self.outcome.status == "preempted":
                 run.mark_preempting()
             run.finish(exit_code=self.outcome.exit_code)
+
+
+def _sorted(values: dict[str, Any]) -> tuple[Row, Row, list[tuple[str, Any]]]:
+    """Return numbers and texts, what else wandb may take, and what it does not take."""
+    if _FLOAT.issuperset(map(type, values.values())) and _TAKEN.isdisjoint(values):
+        return values, {}, []
+    plain: Row = {}
+    rich: Row = {}
+    refused: list[tuple[str, Any]] = []
+    for key, value in leaves(values):
+        name = hashed_name(f"user{key}", key, 100) if key in _TAKEN else key
+        if is_number(value) or isinstance(value, str):
+            plain[name] = int(value) if isinstance(value, bool) else value
+        elif value is None or isinstance(value, Mapping):  # wandb leaves an empty dictionary out silently
+            refused.append((key, value))
+        else:
+            rich[name] = value
+    return plain, rich, refused

@@ -2,7 +2,9 @@
 
 import io
 import json
+import math
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -17,7 +19,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from accel_track.accelerator import Accelerator
 from accel_track.errors import AccelTrackWarning, NotConfiguredError, NotStartedError
+from accel_track.records import Metrics
 from accel_track.testing import Readback, TrackerContract
 from accel_track.trackers.comet import CometMLTracker
 
@@ -66,6 +70,8 @@ def read(archive: Path) -> Readback:
                 text = content.read(payload["file_path"]).decode()
                 stored.texts.setdefault(payload["metadata"]["name"], []).append(text)
     stored.metrics = metrics(archive)
+    for payload in messages(archive, "metric_msg"):
+        stored.times.setdefault(payload["metric"]["metricName"], []).append(payload["local_timestamp"] / 1000)
     for payload in messages(archive, "parameter_msg"):
         stored.config[payload["param"]["paramName"]] = payload["param"]["paramValue"]
     for name, pixels in pictures(archive).items():
@@ -77,6 +83,7 @@ def read(archive: Path) -> Readback:
 
 class TestComet(TrackerContract):
     tracker_class = CometMLTracker
+    keeps_time = True
 
     def make(self, folder: Path) -> CometMLTracker:
         return CometMLTracker("contract", experiment_config=offline(folder, display_summary_level=0))
@@ -280,6 +287,73 @@ class TestComet(TrackerContract):
         """
         subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=True, timeout=120, capture_output=True)
         assert self.read(tmp_path).metrics["loss"] == [(4, 0.5)]
+
+    def test_a_batch_with_a_refused_call(self, tmp_path: Path) -> None:
+        """A batch that holds a call which the SDK refuses stores nothing; its other calls are then stored once."""
+        tracker = self.make(tmp_path)
+        tracker.start()
+        batch = [
+            Metrics(i, 1.7e9 + i, {"m": float(i)}, i, {tracker.name: {"no_such": 1}} if i == 7 else {})
+            for i in range(20)
+        ]
+        for part in (batch, batch[7:8]):
+            with pytest.raises(TypeError):
+                tracker.log_batch(part)
+        tracker.log_batch(batch[:7])
+        tracker.log_batch(batch[8:])
+        tracker.flush()
+        tracker.finish()
+        assert self.points(self.read(tmp_path), "m") == [(i, float(i)) for i in range(20) if i != 7]
+        assert not tracker.dropped
+
+    def test_only_the_refused_call_is_set_aside(self, tmp_path: Path) -> None:
+        """A worker that meets a refused call among many delivers the others once and in order."""
+        name = self.tracker_class.name
+        accelerator = Accelerator(log_with=name, project_dir=tmp_path, cpu=True, delivery="thread")
+        accelerator.init_trackers("digits", init_kwargs={name: self.init_kwargs(tmp_path)})
+        with pytest.warns(AccelTrackWarning, match="set aside"):
+            for step in range(300):
+                accelerator.log({"m": step / 4}, step=step, log_kwargs={name: {"no_such": 1}} if step == 77 else {})
+            accelerator.end_training()
+        assert self.points(self.read(tmp_path), "m") == [(step, step / 4) for step in range(300) if step != 77]
+
+    @pytest.mark.parametrize("known", [True, False])
+    def test_a_batch_is_what_log_metric_makes_of_it(
+        self, known: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The lines in the archive are, byte for byte, those of the SDK, and it remembers the same of its metrics."""
+        values = {"f": 1 / 3, "nan": math.nan, "inf": math.inf, "low": -math.inf, "e": 1e22, "tiny": 5e-324, "z": -0.0}
+        values |= {"int": 2**70, 'ü "\n': 1, "m/0": 1.5, "x" * 150: 2.0}
+        batch = [Metrics(i, 1.7e9 + i / 8, dict(values, f=i / 3), i // 2) for i in range(30)]
+        batch[10] = Metrics(10, 1.7e9, {"f": 0.5, "text": "some"}, 10)
+        batch[15] = Metrics(15, 1.7e9, {"f": 0.25, "none": None}, None)
+        batch[20] = Metrics(20, 1.7e9, {"f": 0.125}, 30, {"comet_ml": {"epoch": 4}})
+        if not known:
+            monkeypatch.delattr("comet_ml.streamer.offline.OfflineStreamer")
+        found, remembered = [], []
+        for place in ("together", "alone"):
+            (tmp_path / place).mkdir()
+            tracker = CometMLTracker("contract", experiment_config=offline(tmp_path / place))
+            tracker.start()
+            native = tracker.tracker
+            assert tracker._takes_lines == known
+            with native.train(), pytest.warns(AccelTrackWarning, match="none"):
+                if place == "together":
+                    tracker.log_batch(batch)
+                else:
+                    for one in batch:
+                        tracker.log(one.values, step=one.step, **one.kwargs.get("comet_ml", {}))
+            tracker.finish()
+            details = native._summary.topics["metrics"].details
+            remembered.append([repr(sorted(one.items())) for one in (native.metrics, details)] + [native.curr_step])
+            (archive,) = archives(tmp_path / place)
+            with zipfile.ZipFile(archive) as content:
+                lines = content.read("messages.json").decode().splitlines()
+            metrics_only = sorted(line for line in lines if '"type":"metric_msg"' in line)
+            assert len({json.loads(line)["payload"]["message_id"] for line in metrics_only}) == len(metrics_only)
+            found.append([re.sub(r'"(local_timestamp|message_id)":\d+', "", line) for line in metrics_only])
+        assert sorted(found[0]) == sorted(found[1])
+        assert remembered[0] == remembered[1]
 
 
 def test_without_credentials(on_terminal: Callable[[str], str]) -> None:

@@ -14,7 +14,9 @@ import pytest
 import yaml
 from dvclive import Live
 
-from accel_track.errors import NotStartedError
+from accel_track.accelerator import Accelerator
+from accel_track.errors import AccelTrackWarning, NotStartedError
+from accel_track.records import Metrics
 from accel_track.testing import Readback, TrackerContract
 from accel_track.trackers.dvclive import DVCLiveTracker
 
@@ -180,10 +182,9 @@ class TestDVCLive(TrackerContract):
         tracker.start()
         tracker.log({"loss": 1.0}, step=0)
         tracker.finish()
-        refs = subprocess.run(["git", "for-each-ref", "refs/exps"], check=True, capture_output=True, text=True).stdout
-        assert "/first" in refs
+        assert experiments() == ["first"]
         stored = subprocess.run(
-            ["git", "show", f"{refs.split()[0]}:out/digits/first/dvclive/metrics.json"], check=True, capture_output=True
+            ["git", "show", f"{references()[0]}:out/digits/first/dvclive/metrics.json"], check=True, capture_output=True
         )
         assert json.loads(stored.stdout) == {"loss": 1.0, "step": 0}
 
@@ -191,6 +192,99 @@ class TestDVCLive(TrackerContract):
         """The whole life may be in another thread."""
         _, stored = in_worker(lambda: self.written(tmp_path, ({"loss": 0.5}, 0)))
         assert stored.metrics == {"loss": [(0, 0.5)]}
+
+    def test_a_batch_with_a_refused_call(self, tmp_path: Path) -> None:
+        """A batch that holds a call which the SDK refuses stores nothing; its other calls are then stored once."""
+        tracker = self.make(tmp_path)
+        tracker.start()
+        batch = [
+            Metrics(i, 1.7e9 + i, {"m": float(i)}, i, {tracker.name: {"no_such": 1}} if i == 7 else {})
+            for i in range(20)
+        ]
+        for part in (batch, batch[7:8]):
+            with pytest.raises(TypeError):
+                tracker.log_batch(part)
+        tracker.log_batch(batch[:7])
+        tracker.log_batch(batch[8:])
+        tracker.flush()
+        tracker.finish()
+        assert self.points(self.read(tmp_path), "m") == [(i, float(i)) for i in range(20) if i != 7]
+        assert not tracker.dropped
+
+    def test_only_the_refused_call_is_set_aside(self, tmp_path: Path) -> None:
+        """A worker that meets a refused call among many delivers the others once and in order."""
+        name = self.tracker_class.name
+        accelerator = Accelerator(log_with=name, project_dir=tmp_path, cpu=True, delivery="thread")
+        accelerator.init_trackers("digits", init_kwargs={name: self.init_kwargs(tmp_path)})
+        with pytest.warns(AccelTrackWarning, match="set aside"):
+            for step in range(300):
+                accelerator.log({"m": step / 4}, step=step, log_kwargs={name: {"no_such": 1}} if step == 77 else {})
+            accelerator.end_training()
+        assert self.points(self.read(tmp_path), "m") == [(step, step / 4) for step in range(300) if step != 77]
+
+    @pytest.mark.parametrize("size", [1, 3, 100])
+    def test_tables_are_those_that_dvclive_writes(self, tmp_path: Path, size: int) -> None:
+        """Byte for byte: numbers, texts, names, options, steps in any order and none, in batches of any size."""
+        odd = {"nan": math.nan, "inf": -math.inf, "big": 1e300, "small": -5e-324, "int": 2**60, "text": 'a\tb\n"c" ü'}
+        calls = [({"m": 0.1, "val/x": 1 / 3, "size": size}, 5, {})]
+        calls += [({"m": float(step), **odd}, step, {}) for step in (9, 3, 3)]
+        calls += [({"stamped/t": 1.5}, step, {"timestamp": True}) for step in (4, 5)]
+        calls += [({"hidden": 2.5, "m": -0.0}, 6, {"plot": False}), ({"m": 7}, 7, {})]
+        live = Live(str(tmp_path / "own"), dvcyaml=None, **QUIET)
+        for values, step, kwargs in calls:
+            live.step = step
+            for name, value in values.items():
+                live.log_metric(name, value, **kwargs)
+        live.make_summary()
+        tracker = DVCLiveTracker(dir=str(tmp_path / "ours"), dvcyaml=None, **QUIET)
+        tracker.start()
+        records = [Metrics(i, 1.7e9, values, step, {"dvclive": kw}) for i, (values, step, kw) in enumerate(calls)]
+        for begin in range(0, len(records), size):
+            tracker.log_batch(records[begin : begin + size])
+        own, ours = (
+            {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+            for folder in (tmp_path / "own", tmp_path / "ours")
+        )
+        assert ours.pop(Path("plots/metrics/stamped/t.tsv")).decode().split() == (
+            ["timestamp", "step", "t", "1700000000000", "4", "1.5", "1700000000000", "5", "1.5"]
+        )
+        own.pop(Path("plots/metrics/stamped/t.tsv"))
+        assert json.loads(ours.pop(Path("metrics.json"))) == json.loads(own.pop(Path("metrics.json")))
+        assert ours == own
+        tracker.finish()
+        live.end()
+
+    def test_steps_are_counted_within_a_batch(self, tmp_path: Path) -> None:
+        """Calls without a step count as they do one by one."""
+        tracker = self.make(tmp_path)
+        tracker.start()
+        records = [Metrics(i, 1.7e9, {"m": i}, step) for i, step in enumerate((None, None, 7, None, None))]
+        tracker.log_batch(records[:4])
+        tracker.log_batch(records[4:])
+        tracker.log({"m": 9})
+        tracker.finish()
+        assert [step for step, _ in self.read(tmp_path).metrics["m"]] == [0, 1, 7, 7, 8, 9]
+
+    def test_a_batch_that_cannot_be_written(self, tmp_path: Path) -> None:
+        """If one table cannot be written, the other tables, the summary and the steps are as before."""
+        tracker = self.make(tmp_path)
+        tracker.start()
+        tracker.log({"a": 1.0, "thing": 0.5}, step=3)
+        (folder,) = (path.parent for path in tmp_path.rglob("metrics.json"))
+        (folder / "plots" / "metrics" / "z.tsv").mkdir()
+        before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+        with pytest.raises(OSError, match=r"z\.tsv"):
+            tracker.log_batch([Metrics(0, 1.7e9, {"a": 2.0, "new": 1.0, "thing": object(), "z": 3.0}, 8)])
+        assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+        assert (tracker.tracker.step, tracker.tracker.summary, tracker.dropped) == (
+            3,
+            {"a": 1.0, "thing": 0.5, "step": 3},
+            {},
+        )
+        tracker.log_batch([Metrics(0, 1.7e9, {"a": 2.0, "new": 1.0}, 8)])
+        (folder / "plots" / "metrics" / "z.tsv").rmdir()
+        tracker.finish()
+        assert tables(folder) == {"a": [(3, "1.0"), (8, "2.0")], "new": [(8, "1.0")], "thing": [(3, "0.5")]}
 
     def test_a_second_run_of_one_tracker(self, tmp_path: Path) -> None:
         """A name that the first run could not store as it is, is free again."""

@@ -1,7 +1,9 @@
 """SwanLab offline, read back with the reader that `swanlab sync` uses."""
 
+import math
 import os
 import socket
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,9 @@ from swanlab.exceptions import AuthenticationError
 from swanlab.proto.swanlab.record.v1.record_pb2 import Record
 from swanlab.sdk.internal.core_python.store import DataStoreReader
 
-from accel_track.errors import NotStartedError
+from accel_track.accelerator import Accelerator
+from accel_track.errors import AccelTrackWarning, NotStartedError
+from accel_track.records import Metrics
 from accel_track.testing import Readback, TrackerContract
 from accel_track.trackers.swanlab import SwanLabTracker
 
@@ -37,6 +41,7 @@ def records(path: Path) -> list[Record]:
 
 class TestSwanLab(TrackerContract):
     tracker_class = SwanLabTracker
+    keeps_time = True
     nested_config = True
 
     @pytest.fixture(autouse=True)
@@ -64,6 +69,7 @@ class TestSwanLab(TrackerContract):
                 elif record.HasField("scalar"):
                     scalar = record.scalar
                     stored.metrics.setdefault(scalar.key, []).append((scalar.step, scalar.value.number))
+                    stored.times.setdefault(scalar.key, []).append(scalar.timestamp.ToNanoseconds() / 1e9)
                 elif record.HasField("media"):
                     self.add_media(stored, record.media, run / "media")
             config = run / "files" / "config.yaml"
@@ -247,6 +253,65 @@ class TestSwanLab(TrackerContract):
             with monkeypatch.context() as patch:
                 patch.setenv(variable, "elsewhere")
                 assert SwanLabTracker.for_run("p", None, "given", {}).init_kwargs == {}
+
+    def test_a_batch_with_a_refused_call(self, tmp_path: Path) -> None:
+        """A batch that holds a call which the SDK refuses stores nothing; its other calls are then stored once."""
+        tracker = self.make(tmp_path)
+        tracker.start()
+        batch = [
+            Metrics(i, 1.7e9 + i, {"m": float(i)}, i, {tracker.name: {"no_such": 1}} if i == 7 else {})
+            for i in range(20)
+        ]
+        for part in (batch, batch[7:8]):
+            with pytest.raises(TypeError):
+                tracker.log_batch(part)
+        tracker.log_batch(batch[:7])
+        tracker.log_batch(batch[8:])
+        tracker.flush()
+        tracker.finish()
+        assert self.points(self.read(tmp_path), "m") == [(i, float(i)) for i in range(20) if i != 7]
+        assert not tracker.dropped
+
+    def test_only_the_refused_call_is_set_aside(self, tmp_path: Path) -> None:
+        """A worker that meets a refused call among many delivers the others once and in order."""
+        name = self.tracker_class.name
+        accelerator = Accelerator(log_with=name, project_dir=tmp_path, cpu=True, delivery="thread")
+        accelerator.init_trackers("digits", init_kwargs={name: self.init_kwargs(tmp_path)})
+        with pytest.warns(AccelTrackWarning, match="set aside"):
+            for step in range(300):
+                accelerator.log({"m": step / 4}, step=step, log_kwargs={name: {"no_such": 1}} if step == 77 else {})
+            accelerator.end_training()
+        assert self.points(self.read(tmp_path), "m") == [(step, step / 4) for step in range(300) if step != 77]
+
+    @pytest.mark.parametrize("known", [True, False])
+    def test_a_batch_is_what_run_log_makes_of_it(
+        self, known: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Numbers, texts and odd names have the steps and the order that `Run.log` gives them, also without steps."""
+        values = {"f": 1 / 3, "nan": math.nan, "inf": math.inf, "e": 1e22, "tiny": 5e-324, "int": 7, "ü/0": 1.5}
+        batch = [Metrics(i, 1.7e9 + i, dict(values, f=i / 3, g={"h": True}), i) for i in range(30)]
+        batch[10] = Metrics(10, 1.7e9, {"f": 0.5, "text": "some", " odd/": 1.0, "x" * 600: 2.0}, 10)
+        batch[15] = Metrics(15, 1.7e9, {"f": 0.25, "none": None}, None)
+        batch[16] = Metrics(16, 1.7e9, {"f": 0.75, "m": 1.0}, None)
+        batch[17] = Metrics(17, 1.7e9, {"f": 0.75, "n": 1.0}, 3)
+        if not known:
+            monkeypatch.delattr("swanlab.sdk.internal.bus.events.MetricLogEvent")
+        found = []
+        for place in ("together", "alone"):
+            tracker = self.make(tmp_path / place)
+            tracker.start()
+            with warnings.catch_warnings(record=True):
+                warnings.simplefilter("always")
+                if place == "together":
+                    tracker.log_batch(batch)
+                else:
+                    for one in batch:
+                        tracker.log(one.values, step=one.step)
+            tracker.finish()
+            stored = self.read(tmp_path / place)
+            found.append((repr(stored.metrics), stored.texts, tracker.dropped))
+        assert found[0] == found[1]
+        assert found[0][2] == {"none": 1, "f": 1}
 
 
 class TestNotConfigured:

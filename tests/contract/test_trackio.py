@@ -1,13 +1,16 @@
 """Trackio's local store, read back from its SQLite file."""
 
 import json
+import math
 import os
 import sqlite3
 import subprocess
 import sys
 import uuid
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +19,9 @@ import pytest
 import trackio
 from trackio.utils import TRACKIO_DIR, deserialize_values
 
-from accel_track.errors import NotStartedError
+from accel_track.accelerator import Accelerator
+from accel_track.errors import AccelTrackWarning, NotStartedError
+from accel_track.records import Metrics
 from accel_track.testing import Readback, TrackerContract
 from accel_track.trackers.trackio import TrackioTracker
 
@@ -37,8 +42,14 @@ def runs() -> set[str]:
     return {row[0] for _, row in select("select run_id from metrics union select run_id from configs")}
 
 
+def locked(**_: Any) -> None:
+    """Raise what SQLite does while another process keeps the database."""
+    raise sqlite3.OperationalError("database is locked")
+
+
 class TestTrackio(TrackerContract):
     tracker_class = TrackioTracker
+    keeps_time = True
     nested_config = True
 
     @pytest.fixture(autouse=True)
@@ -55,13 +66,14 @@ class TestTrackio(TrackerContract):
     def read(self, folder: Path) -> Readback:
         new = runs() - self.others
         stored = Readback(runs=len(new))
-        found = select("select run_id, run_name, step, metrics from metrics order by id")
-        for project, (run, name, step, text) in found:
+        found = select("select run_id, run_name, step, metrics, timestamp from metrics order by id")
+        for project, (run, name, step, text, moment) in found:
             if run in new:
                 stored.project, stored.run_name = project, name
                 for key, value in deserialize_values(json.loads(text)).items():
                     kind = stored.texts if isinstance(value, str) else stored.metrics
                     kind.setdefault(key, []).append(value if isinstance(value, str) else (step, value))
+                    stored.times.setdefault(key, []).append(datetime.fromisoformat(moment).timestamp())
         for _, (run, text) in select("select run_id, config from configs"):
             if run in new:
                 stored.config |= {key: value for key, value in json.loads(text).items() if key not in OWN}
@@ -100,6 +112,106 @@ class TestTrackio(TrackerContract):
         assert stored.config == {"a": 1, "b": 2, "c": 3}
         assert stored.metrics == {"m": [(4, 1.0), (5, 2.0)]}
         assert max(step for _, (run, step) in select("select run_id, step from metrics") if run not in self.others) == 5
+
+    def test_a_batch_with_a_refused_call(self, tmp_path: Path) -> None:
+        """A batch that holds a call which the SDK refuses stores nothing; its other calls are then stored once."""
+        tracker = self.make(tmp_path)
+        tracker.start()
+        batch = [
+            Metrics(i, 1.7e9 + i, {"m": float(i)}, i, {tracker.name: {"no_such": 1}} if i == 7 else {})
+            for i in range(20)
+        ]
+        for part in (batch, batch[7:8]):
+            with pytest.raises(TypeError):
+                tracker.log_batch(part)
+        tracker.log_batch(batch[:7])
+        tracker.log_batch(batch[8:])
+        tracker.flush()
+        tracker.finish()
+        assert self.points(self.read(tmp_path), "m") == [(i, float(i)) for i in range(20) if i != 7]
+        assert not tracker.dropped
+
+    def test_only_the_refused_call_is_set_aside(self, tmp_path: Path) -> None:
+        """A worker that meets a refused call among many delivers the others once and in order."""
+        name = self.tracker_class.name
+        accelerator = Accelerator(log_with=name, project_dir=tmp_path, cpu=True, delivery="thread")
+        accelerator.init_trackers("digits", init_kwargs={name: self.init_kwargs(tmp_path)})
+        with pytest.warns(AccelTrackWarning, match="set aside"):
+            for step in range(300):
+                accelerator.log({"m": step / 4}, step=step, log_kwargs={name: {"no_such": 1}} if step == 77 else {})
+            accelerator.end_training()
+        assert self.points(self.read(tmp_path), "m") == [(step, step / 4) for step in range(300) if step != 77]
+
+    def test_a_batch_is_what_run_log_makes_of_it(self, tmp_path: Path) -> None:
+        """The rows in the database are those of `Run.log`, in its order, with its steps; hyperparameters are there."""
+        values = {"f": 1 / 3, "nan": math.nan, "inf": math.inf, "low": -math.inf, "e": 1e22, "tiny": 5e-324, "z": -0.0}
+        values |= {"int": 2**60, "text": 'ü "\n', "m/0": 1.5, "flag": True, "many": [1, 2.5, "x"]}
+        batch = [Metrics(i, 1.7e9 + i, dict(values, f=i / 3), i) for i in range(12)]
+        batch[3] = Metrics(3, 1.7e9, {"f": 0.5}, None)
+        batch[5] = Metrics(5, 1.7e9, {"f": 0.5, "table": trackio.Histogram([1, 2, 3])}, 5)
+        batch[6] = Metrics(6, 1.7e9, {"none": None}, 40)
+        batch[7] = Metrics(7, 1.7e9, {"step": 0.5, "__own": 1.0}, 2)
+        batch[8] = Metrics(8, 1.7e9, {"f": 0.75}, None)
+        found = []
+        for place in ("together", "alone"):
+            others = runs()
+            tracker = self.make(tmp_path)
+            tracker.start()
+            tracker.store_init_configuration({"lr": 0.1})
+            with warnings.catch_warnings(record=True):
+                warnings.simplefilter("always")
+                if place == "together":
+                    tracker.log_batch(batch[:4])
+                    tracker.store_init_configuration({"lr": 0.2})
+                    tracker.log_batch(batch[4:7])
+                    tracker.log_batch(batch[7:])
+                else:
+                    for one in batch:
+                        tracker.log(one.values, step=one.step)
+                    tracker.store_init_configuration({"lr": 0.2})
+            following = tracker.tracker._next_step
+            tracker.finish()
+            stored = select("select run_id, step, metrics from metrics order by id")
+            rows = [(step, text) for _, (run, step, text) in stored if run not in others]
+            configs = [
+                json.loads(t)["lr"] for _, (run, t) in select("select run_id, config from configs") if run not in others
+            ]
+            found.append((rows if place == "together" else rows[:11], configs, tracker.dropped, following))
+        assert found[0] == found[1]
+        assert len(found[0][0]) == 11
+
+    def test_a_batch_is_in_the_database_at_once_and_once(self, tmp_path: Path) -> None:
+        """What `log_batch` took needs no flush, and a process that is given it again adds nothing."""
+        batch = [Metrics(i, 1.7e9 + i, {"m": float(i)}, i) for i in range(5)]
+        tracker = self.make(tmp_path)
+        tracker.start()
+        tracker.log_batch(batch)
+        assert len(self.rows()) == 5
+        identity = tracker.identity()
+        tracker.finish()
+        again = TrackioTracker("contract", auto_log_cpu=False, **identity)
+        again.start()
+        again.log_batch([*batch, Metrics(5, 1.7e9, {"m": 5.0}, 5)])
+        again.finish()
+        assert self.read(tmp_path).metrics == {"m": [(i, float(i)) for i in range(6)]}
+
+    def test_a_locked_database_is_waited_for(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """An error of the database may pass: nothing of the batch is stored, and repeating it stores all of it."""
+        tracker = self.make(tmp_path)
+        tracker.start()
+        batch = [Metrics(i, 1.7e9 + i, {"m": float(i), "thing": object()}, i) for i in range(3)]
+        with monkeypatch.context() as patch:
+            patch.setattr("trackio.sqlite_storage.SQLiteStorage.bulk_log", locked)
+            with pytest.raises(sqlite3.OperationalError) as caught:
+                tracker.log_batch(batch)
+        assert tracker.is_transient(caught.value)
+        assert not tracker.is_transient(ValueError("another"))
+        assert not tracker.dropped
+        with pytest.warns(AccelTrackWarning, match="thing"):
+            tracker.log_batch(batch)
+        tracker.finish()
+        assert self.read(tmp_path).metrics == {"m": [(i, float(i)) for i in range(3)]}
+        assert tracker.dropped == {"thing": 3}
 
     def test_no_configuration_adds_no_row(self, tmp_path: Path) -> None:
         """A run without hyperparameters has the rows that were logged, and none without values."""

@@ -1,6 +1,8 @@
 """Weights & Biases offline, read back from the transaction log that `wandb sync` would upload."""
 
+import functools
 import json
+import math
 import os
 import struct
 import sys
@@ -16,7 +18,9 @@ import wandb
 from PIL import Image
 from wandb.proto import wandb_internal_pb2
 
-from accel_track.errors import NotStartedError
+from accel_track.accelerator import Accelerator
+from accel_track.errors import AccelTrackWarning, NotStartedError
+from accel_track.records import Metrics
 from accel_track.testing import Readback, TrackerContract
 from accel_track.trackers.wandb import STEP, WandBTracker
 
@@ -233,6 +237,78 @@ class TestWandB(TrackerContract):
         assert WandBTracker.for_run("p", None, "given", {}).init_kwargs == {"dir": "given"}
         monkeypatch.setenv("WANDB_DIR", "elsewhere")
         assert WandBTracker.for_run("p", None, "given", {}).init_kwargs == {}
+
+    def test_a_batch_with_a_refused_call(self, tmp_path: Path) -> None:
+        """A batch that holds a call which the SDK refuses stores nothing; its other calls are then stored once."""
+        tracker = self.make(tmp_path)
+        tracker.start()
+        batch = [
+            Metrics(i, 1.7e9 + i, {"m": float(i)}, i, {tracker.name: {"no_such": 1}} if i == 7 else {})
+            for i in range(20)
+        ]
+        for part in (batch, batch[7:8]):
+            with pytest.raises(TypeError):
+                tracker.log_batch(part)
+        tracker.log_batch(batch[:7])
+        tracker.log_batch(batch[8:])
+        tracker.flush()
+        tracker.finish()
+        assert self.points(self.read(tmp_path), "m") == [(i, float(i)) for i in range(20) if i != 7]
+        assert not tracker.dropped
+
+    def test_only_the_refused_call_is_set_aside(self, tmp_path: Path) -> None:
+        """A worker that meets a refused call among many delivers the others once and in order."""
+        name = self.tracker_class.name
+        accelerator = Accelerator(log_with=name, project_dir=tmp_path, cpu=True, delivery="thread")
+        accelerator.init_trackers("digits", init_kwargs={name: self.init_kwargs(tmp_path)})
+        with pytest.warns(AccelTrackWarning, match="set aside"):
+            for step in range(300):
+                accelerator.log({"m": step / 4}, step=step, log_kwargs={name: {"no_such": 1}} if step == 77 else {})
+            accelerator.end_training()
+        assert self.points(self.read(tmp_path), "m") == [(step, step / 4) for step in range(300) if step != 77]
+
+    @pytest.mark.parametrize("known", [True, False])
+    def test_a_batch_is_what_run_log_makes_of_its_rows(
+        self, known: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Rows that go to wandb's service together are those that `Run.log` writes, numbered on; so is a rich row's."""
+        values = {"f": 1 / 3, "nan": math.nan, "inf": math.inf, "low": -math.inf, "e": 1e22, "tiny": 5e-324, "z": -0.0}
+        values |= {"int": 2**70, "text": 'ü "\n\ud83d\ude00', "m/0": 1.5}
+        batch = [Metrics(i, 1.7e9 + i, dict(values, f=i / 3), i) for i in range(30)]
+        batch[10] = Metrics(10, 1.7e9 + 10, {**values, "array": wandb.Histogram([1, 2])}, 10)
+        batch[20] = Metrics(20, 1.7e9 + 20, {"f": 0.5}, None, {"wandb": {"commit": True}})
+        for place, deliver in (("together", lambda all_: [all_]), ("alone", lambda all_: [[one] for one in all_])):
+            tracker = self.make(tmp_path / place)
+            (tmp_path / place).mkdir()
+            if place == "together" and not known:
+                monkeypatch.setattr("wandb.sdk.interface.interface_sock.InterfaceSock", int)
+            tracker.start()
+            native, calls = tracker.tracker, []
+            monkeypatch.setattr(type(native), "log", spied(type(native).log, calls))
+            for part in deliver(batch):
+                tracker.log_batch(part)
+            assert len(calls) == (5 if known and place == "together" else 30)
+            monkeypatch.undo()
+            assert native.step == 30
+            tracker.finish()
+        together, alone = (rows(tmp_path / place) for place in ("together", "alone"))
+        assert len(together) == 30
+        for row in (*together, *alone):
+            row.pop("_runtime")
+        assert [json.dumps(row, sort_keys=True) for row in together] == [
+            json.dumps(row, sort_keys=True) for row in alone
+        ]
+
+
+def spied(method: Callable[..., None], calls: list[Any]) -> Callable[..., None]:
+    """Return a method that notes each call."""
+
+    @functools.wraps(method)
+    def called(self: Any, *args: Any, **kwargs: Any) -> None:
+        calls.append(args)
+        method(self, *args, **kwargs)
+
+    return called
 
 
 KEY = "k" * 40
