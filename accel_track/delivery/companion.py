@@ -97,11 +97,13 @@ class Standing(msgspec.Struct):
         """One of "over", "running", "gone" (ended without its work) and "elsewhere" (on another machine)."""
         if self.over or self.host != socket.gethostname():
             return "over" if self.over else "elsewhere"
+        import psutil
+
         try:
-            os.kill(self.pid, 0)
-        except (OSError, OverflowError):
-            return "gone"
-        return "running" if self.pid > 0 else "gone"
+            gone = psutil.Process(self.pid).status() == psutil.STATUS_ZOMBIE
+        except (psutil.Error, ValueError):
+            gone = True
+        return "gone" if gone or self.pid <= 0 else "running"
 
 
 def standing_file(run: RunDirectory, rank: int, stem: str) -> Path:
@@ -281,6 +283,8 @@ class Companion:
                 code = self._process.wait(max(0.0, end - time.monotonic()))
             except subprocess.TimeoutExpired:
                 return False
+            if code == 0 and self._process.stdin is not None:
+                self._process.stdin.close()
             if code == 0 or time.monotonic() >= end:
                 return code == 0
             time.sleep(0.05)

@@ -195,7 +195,6 @@ class Worker:
                 self.failure = error
                 self.last_error = shown(error)
                 return False
-        self.running = True
         if self.cursor.status:
             self.cursor.status = self._done_before.status = ""
             self._save(self.cursor)
@@ -203,7 +202,9 @@ class Worker:
             self._on_start(self.tracker)
         except Exception as error:  # noqa: BLE001 - a custom tracker's `identity` or `page`
             warn(f"{self.name}: its run cannot be continued by `accel-track sync` ({shown(error)}).")
-        self._tell()
+        finally:
+            self.running = True
+            self._tell()
         return True
 
     def _deliver(self) -> None:

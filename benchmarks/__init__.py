@@ -1,0 +1,1 @@
+"""What logging costs: accel_track, its peers and the raw SDKs, side by side in one run (`python -m benchmarks`)."""

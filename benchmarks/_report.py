@@ -1,0 +1,187 @@
+"""Results as Markdown tables, JSON and the page `docs/performance.md`."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from datetime import datetime, timezone
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import psutil
+import yaml
+
+from benchmarks._case import Case, Result, cases, script
+from benchmarks._goals import GOALS, Results
+
+REASONS = Path(__file__).with_name("reasons.yaml")
+_PACKAGES = ("accel-track", "torch", "lightning", "accelerate", "tensorboard", "wandb", "comet_ml", "mlflow", "aim")
+_PACKAGES += ("clearml", "dvclive", "swanlab", "trackio", "msgspec", "google-crc32c")
+_FORMAT = 1
+MISSING = "-"
+_CHARACTERS = 160
+
+HEAD = """\
+# Performance
+
+<!-- Made by `python -m benchmarks` from performance.json; do not edit. Reasons are in benchmarks/reasons.yaml. -->
+
+accel_track's `AccelTrackLogger` (logger) and `Accelerator` (facade), Hugging Face Accelerate (HF), Lightning's own
+loggers (PL) and the SDKs called directly (raw), measured side by side in one run on one machine. Every row is the
+median over {rounds} rounds; long ones, and rows beside the goals, have one. Each round of a row is a process of its
+own with an empty folder, and the rows of a table take turns, so that what else the machine does hits all of them.
+What was logged is read back and counted: where a value is missing or doubled, there is an error instead of a number.
+Nothing asks for a network; MLflow's server is on the same machine. All have the same settings, those that are
+documented as cheap (`benchmarks/_settings.py`). Lightning's CometLogger is patched, because with `online=False`
+version 2.6.6 writes nothing. Absolute numbers are this machine's, ratios carry further.
+
+![What logging costs](performance.svg)
+
+"""
+
+
+def number(value: float | None) -> str:
+    """Return a value with three significant digits."""
+    if value is None:
+        return MISSING
+    if 0 < abs(value) < 1:
+        return f"{value:.3g}"
+    return f"{value:,.{0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2}f}"  # noqa: PLR2004
+
+
+def as_json(results: Results, rounds: int) -> dict[str, Any]:
+    """Return everything that the page and the chart are made of, for JSON."""
+    return {
+        "format": _FORMAT,
+        "date": datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
+        "rounds": rounds,
+        "machine": _machine(),
+        "versions": dict(_versions()),
+        "results": {name: {case: one.as_json() for case, one in found.items()} for name, found in results.items()},
+        "goals": [
+            {"key": goal.key, "goal": goal.what, "limit": goal.limit, "measured": measured, "met": met}
+            for goal, measured, met in judged(results)
+        ],
+    }
+
+
+def from_json(place: Path) -> tuple[dict[str, Any], Results]:
+    """Return what a file made of `as_json` holds, and the results in it."""
+    data = json.loads(place.read_text())
+    found = {name: {case: Result(**one) for case, one in rows.items()} for name, rows in data["results"].items()}
+    return data, found
+
+
+def judged(results: Results) -> Iterator[tuple[Any, float | None, bool | None]]:
+    """Yield the goals of the scripts that were run, what was measured, and whether they are met."""
+    for goal in GOALS:
+        if goal.value[0] in results:
+            measured = goal.measured(results)
+            yield goal, measured, None if measured is None else goal.met(measured)
+
+
+def table(name: str, results: dict[str, Result]) -> str:
+    """Return a script's results as a Markdown table."""
+    module = script(name)
+    rows = [["", *module.COLUMNS.values(), "values counted", *(["ratio"] if module.MAIN else [])]]
+    found = [case for case in cases(name) if case.name in results]
+    rows += [_row(case, results, list(module.COLUMNS), module.MAIN) for case in found]
+    return _markdown(rows)
+
+
+def _row(case: Case, results: dict[str, Result], columns: Sequence[str], main: str) -> list[str]:
+    result = results[case.name]
+    if result.error is not None or result.skipped is not None:
+        problem = f"**error**: {_line(result.error)}" if result.error else f"left out: {_line(result.skipped or '')}"
+        return [case.name, problem, *[""] * (len(columns) + bool(main))]
+    cells = [number(result.value(column)) for column in columns]
+    return [case.name, *cells, f"{result.counted:,}", *([_ratio(case, results, main)] if main else [])]
+
+
+def _ratio(case: Case, results: dict[str, Result], main: str) -> str:
+    """Return the ratio to the case that this one is compared with, if both have a value that counts."""
+    if not case.against or case.against not in results:
+        return ""
+    own, other = results[case.name].value(main), results[case.against].value(main)
+    return (
+        f"{number(own / other)} x {case.against}"
+        if own is not None and other and other > 0
+        else f"none ({case.against} has no value)"
+    )
+
+
+def _line(text: str) -> str:
+    """Return a text's end as a line that a cell can hold."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()] or [""]
+    last = lines[0] if len(lines) == 1 else f"{lines[0][:40]} … {lines[-1]}"
+    return last[:_CHARACTERS].replace("|", "/")
+
+
+def _markdown(rows: list[list[str]]) -> str:
+    head, *body = ["| " + " | ".join(row) + " |" for row in rows]
+    return "\n".join([head, "|---" + "|---:" * (len(rows[0]) - 1) + "|", *body]) + "\n"
+
+
+def goals_table(results: Results) -> str:
+    """Return the goals as a Markdown table, and the reasons written down for those that are missed."""
+    reasons = yaml.safe_load(REASONS.read_text()) or {} if REASONS.exists() else {}
+    rows, why = [["Goal", "Limit", "Measured", "Met"]], []
+    for goal, measured, met in judged(results):
+        unit = f" {goal.unit}" if measured is not None else ""
+        rows.append([goal.what, goal.limit, number(measured) + unit, {True: "yes", False: "**no**"}.get(met, MISSING)])
+        if met is False:
+            why.append(f"* {goal.what}: {reasons.get(goal.key, f'no reason is written down yet (`{goal.key}`).')}")
+    text = _markdown(rows).replace("|---:", "|---")
+    return text + ("\nWhy goals are missed:\n\n" + "\n".join(why) + "\n" if why else "")
+
+
+def page(data: dict[str, Any], results: Results) -> str:
+    """Return `performance.md`."""
+    parts = [HEAD.format(rounds=data["rounds"]), "## Goals\n\n", goals_table(results), "\n"]
+    for name, found in results.items():
+        module = script(name)
+        parts += [f"## {module.TITLE}\n\n", module.ABOUT, "\n\n", table(name, found), "\n"]
+    machine = ", ".join(f"{value}" for value in data["machine"].values())
+    versions = ", ".join(f"{name} {version}" for name, version in data["versions"].items())
+    parts += ["## Where and when\n\n", f"{data['date']}; {machine}.\n\nVersions: {versions}.\n"]
+    return "".join(parts)
+
+
+def write(folder: Path, data: dict[str, Any], results: Results) -> None:
+    """Write the JSON file, the page and the chart."""
+    from benchmarks._chart import chart
+
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "performance.json").write_text(json.dumps(data, indent=1) + "\n")
+    (folder / "performance.md").write_text(page(data, results))
+    chart(results, folder / "performance.svg")
+
+
+def _machine() -> dict[str, str]:
+    gibibytes = psutil.virtual_memory().total / 2**30
+    return {
+        "processor": _processor(),
+        "cores": f"{os.cpu_count()} cores",
+        "memory": f"{gibibytes:.0f} GiB",
+        "system": platform.platform(terse=True),
+        "python": f"Python {platform.python_version()}",
+    }
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(named, "") or platform.processor() or platform.machine()
+
+
+def _versions() -> Iterator[tuple[str, str]]:
+    for package in _PACKAGES:
+        with suppress(metadata.PackageNotFoundError):
+            yield package, metadata.version(package)

@@ -1,0 +1,148 @@
+"""What a record costs on disk, to append and to read, and whether that stays so as a run grows."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import time
+from collections.abc import Iterable, Mapping
+from functools import partial
+from pathlib import Path
+
+import psutil
+
+from benchmarks._case import Case, Measured
+from benchmarks._measure import POOL, SCALARS, VARIANTS, latency
+
+TITLE = "The journal"
+ABOUT = """\
+Records of 10 scalars: bytes, µs to append one (and for one `os.write` of as many bytes), records read per second. The
+growth rows compare µs at the end (*late*) with those at the beginning (*early*): of a call through the facade over 10
+million records, per call with 10,000 names in turns instead of 10, per metric with 1,000 in a call instead of 10."""
+COLUMNS = {
+    "bytes": "bytes",
+    "append": "append",
+    "append_p99": "append p99",
+    "write": "os.write",
+    "read": "read/s",
+    "early": "early",
+    "late": "late",
+    "growth": "late/early",
+    "memory": "memory growth MiB",
+}
+MAIN = ""
+
+_case = partial(Case, "journal")
+CASES = [
+    _case("records of 10 scalars", quick=True),
+    _case("growth: records", once=True, quick=True),
+    _case("growth: names", once=True, quick=True),
+    _case("growth: metrics per call", once=True, quick=True),
+]
+_MIB, _TURNS = 2**20, 3
+
+
+def run(case: Case, folder: Path, short: bool) -> Measured:
+    """Measure one of the rows."""
+    scripts = {"records of 10 scalars": _records, "growth: records": _growth, "growth: names": _names}
+    return scripts.get(case.name, _wide)(folder, short)
+
+
+def _records(folder: Path, short: bool) -> Measured:
+    from accel_track.journal.writer import JournalWriter
+
+    count = 2000 if short else 200_000
+    journal = JournalWriter(folder / "journal")
+    times = latency(lambda values, step: journal.metrics(values, step, {}), 0, count, 60.0)
+    journal.close()
+    size = sum(path.stat().st_size for path in (folder / "journal").glob("*.seg")) / times.calls
+    file, data = os.open(folder / "floor", os.O_WRONLY | os.O_CREAT | os.O_APPEND), b"x" * round(size)
+    write = latency(lambda _, __: os.write(file, data), 0, count, 60.0)
+    found, seconds = _read(folder / "journal")
+    values = {"bytes": size, "append": times.median, "append_p99": times.p99, "write": write.median}
+    return Measured({**values, "read": times.calls / seconds}, SCALARS * times.calls, found)
+
+
+def _read(folder: Path) -> tuple[int, float]:
+    """Return how many values of metrics the journal holds, and the seconds that reading them takes."""
+    from accel_track.journal.reader import JournalReader
+
+    reader, found, seconds = JournalReader(folder), 0, 0.0
+    while True:
+        begin = time.perf_counter()
+        entries = reader.read(1000)
+        seconds += time.perf_counter() - begin
+        if not entries:
+            return found, seconds
+        found += sum(len(entry.record.values) for entry in entries)
+
+
+def _growth(folder: Path, short: bool) -> Measured:
+    """Log through the facade, to the journal only: what is delivered at the same time would be measured too."""
+    from accel_track import Accelerator
+
+    parts, calls = 20, 1000 if short else 500_000
+    accelerator = Accelerator(log_with="tensorboard", project_dir=folder, cpu=True, delivery="none")
+    accelerator.init_trackers("growth")
+    process, costs, memory = psutil.Process(), [], []
+    for part in range(parts):
+        begin = time.perf_counter()
+        for step in range(part * calls, (part + 1) * calls):
+            accelerator.log(POOL[step % VARIANTS], step=step)
+        costs.append((time.perf_counter() - begin) / calls * 1e6)
+        memory.append(process.memory_info().rss / _MIB)
+    accelerator.end_training()
+    (journal,) = {path.parent for path in folder.rglob("*.seg")}
+    found, seconds = _read(journal)
+    third = parts // 3
+    values = _compared(costs[:third], costs[-third:])
+    values |= {"memory": memory[-1] - memory[1], "read": parts * calls / seconds}
+    return Measured(values, SCALARS * parts * calls, found)
+
+
+def _names(folder: Path, short: bool) -> Measured:
+    groups = 100 if short else 1000
+    many = [{f"metric_{group}/{name}": 0.5 for name in range(SCALARS)} for group in range(groups)]
+    rounds = 2 if short else 20
+    return _against(folder, [many[0]] * groups * rounds, many * rounds)
+
+
+def _wide(folder: Path, short: bool) -> Measured:
+    wide = {f"metric_{index}": 0.5 for index in range(1000)}
+    calls = 20 if short else 1000
+    narrow = dict(list(wide.items())[:SCALARS])
+    measured = _against(folder, [narrow] * calls * 10, [wide] * calls)
+    values = measured.values
+    early, late = values["early"] / SCALARS, values["late"] / len(wide)
+    return Measured({"early": early, "late": late, "growth": late / early}, measured.expected, measured.counted)
+
+
+def _against(folder: Path, plain: list[dict[str, float]], other: list[dict[str, float]]) -> Measured:
+    """Compare the cost of calls of two kinds, in turns, each time in a journal of its own."""
+    found, costs = 0, ([], [])
+    for turn in range(_TURNS):
+        for which, calls in enumerate((plain, other)):
+            place = folder / f"{which}-{turn}"
+            costs[which].append(_appended(place, calls))
+            found += _read(place)[0]
+    logged = _TURNS * sum(len(values) for values in (*plain, *other))
+    return Measured(_compared(*costs), logged, found)
+
+
+def _appended(folder: Path, calls: Iterable[Mapping[str, float]]) -> float:
+    """Return the mean cost of a call in µs, the first ones with their new names included."""
+    from accel_track.journal.writer import JournalWriter
+
+    journal, count = JournalWriter(folder), 0
+    begin = time.perf_counter()
+    for step, values in enumerate(calls):
+        journal.metrics(values, step, {})
+        count = step + 1
+    seconds = time.perf_counter() - begin
+    journal.close()
+    return seconds / count * 1e6
+
+
+def _compared(early: list[float], late: list[float]) -> dict[str, float]:
+    first, last = statistics.median(early), statistics.median(late)
+    return {"early": first, "late": last, "growth": last / first}

@@ -1,0 +1,71 @@
+"""How much longer a training step of about 1 ms takes with logging, everything done in the background included."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from benchmarks._case import Case, Measured
+from benchmarks._clients import Client, open_client
+from benchmarks._counts import count, expected
+from benchmarks._measure import POOL, SCALARS, VARIANTS, StepClock
+
+TITLE = "Step tax"
+ABOUT = """\
+Extra µs of each step that logs 10 scalars, with what is delivered later on its bill: steps go on without logging until
+nothing works in the background, and their slowdown counts too. *step* is a step without logging."""
+COLUMNS = {"extra": "step tax", "p99": "step p99 with logging", "step": "step", "p99_off": "step p99"}
+MAIN = "extra"
+
+_case = partial(Case, "step_tax")
+_PEER = "PL tensorboard"
+CASES = [
+    _case("control: no logging", against=_PEER, once=True),
+    _case(_PEER, "PL", "tensorboard", quick=True),
+    _case("raw tensorboard", "raw", "tensorboard", against=_PEER, once=True),
+    _case("logger tensorboard", "logger", "tensorboard", against=_PEER, quick=True),
+    _case("logger tensorboard (process)", "logger", "tensorboard", "process", against=_PEER, once=True),
+    _case("logger nine trackers", "logger", "nine", against=_PEER, once=True),
+    _case("logger nine trackers (process)", "logger", "nine", "process", against=_PEER),
+]
+
+_WIDTH, _BATCH = 256, 64
+
+
+def training_step() -> Callable[[], None]:
+    """Return one step of a small network's training, about 1 ms on one core."""
+    import torch
+    from torch import nn
+
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    layers = [nn.Linear(_WIDTH, _WIDTH), nn.ReLU(), nn.Linear(_WIDTH, _WIDTH), nn.ReLU(), nn.Linear(_WIDTH, 1)]
+    model = nn.Sequential(*layers)
+    optimizer = torch.optim.SGD(model.parameters(), 0.01)
+    inputs = torch.randn(_BATCH, _WIDTH)
+
+    def step() -> None:
+        optimizer.zero_grad()
+        model(inputs).square().mean().backward()
+        optimizer.step()
+
+    return step
+
+
+def run(case: Case, folder: Path, short: bool) -> Measured:
+    """Train with and without logging in turns, then have everything stored and count it."""
+    step, calls = training_step(), 0
+    client = open_client(case, folder) if case.system else Client(lambda _, __: None, lambda: None)
+    pairs, steps = (1, 30) if short else (4, 400 if case.backend == "nine" else 600)
+    clock = StepClock(pairs, steps, lambda: client.drained(calls))
+    while not clock.over:
+        logging = clock.tick()
+        step()
+        if logging:
+            client.log(POOL[calls % VARIANTS], calls)
+            calls += 1
+    client.finish()
+    if not case.system:
+        return Measured(dict(clock.values()))
+    return Measured(dict(clock.values()), expected(case.backend, SCALARS * calls), *count(case.backend, folder))
