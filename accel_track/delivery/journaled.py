@@ -16,6 +16,7 @@ from typing import Any
 
 from filelock import FileLock
 
+from accel_track.delivery.arriving import Arriving
 from accel_track.delivery.companions import Companions
 from accel_track.delivery.inline import say_who
 from accel_track.delivery.media import Media
@@ -98,6 +99,7 @@ class JournaledDelivery:
         self.journal: JournalWriter | ForkedJournal = JournalWriter(
             self.directory.rank(rank), rank, settings.durability
         )
+        self._arriving = Arriving(lambda *call: self.journal.metrics(*call))  # noqa: PLW0108 - another one after a fork
         self._media = Media(self.directory.rank(rank))
         self._companions = Companions(self.directory, rank, settings)
         every(1.0, self._keep, self._over)
@@ -197,7 +199,8 @@ class JournaledDelivery:
 
     def log(self, values: Mapping[str, Any], step: int | None, kwargs: Mapping[str, Mapping[str, Any]]) -> None:
         """Append values."""
-        self.journal.metrics(values, step, kwargs)
+        if not self._arriving.take(values, step, kwargs):
+            self.journal.metrics(values, step, kwargs)
         if self._settings.on_error == "raise":
             self._raise_failure()
 
@@ -228,6 +231,7 @@ class JournaledDelivery:
     def _drain(self, workers: Sequence[Worker]) -> None:
         if isinstance(self.journal, ForkedJournal):
             return
+        self._arriving.arrive(wait=True)
         end, seq = time.monotonic() + _SETTLE, self.journal.next_seq
         for worker in workers:
             worker.drain(seq, max(0.0, end - time.monotonic()))
@@ -236,6 +240,7 @@ class JournaledDelivery:
         """Deliver what is left and finish the trackers, in `finish_timeout` at most; say what is not delivered."""
         if isinstance(self.journal, ForkedJournal):
             return
+        self._arriving.arrive(wait=True)
         self.conclude(outcome)
         finish_in_order(self._workers)
         for worker in self._workers:
@@ -282,6 +287,7 @@ class JournaledDelivery:
         """Once a second: have the disk store the journal, and release what no worker needs from memory."""
         journal = self.journal
         if isinstance(journal, JournalWriter):
+            self._arriving.arrive(wait=False)
             with contextlib.suppress(OSError):  # the next append says it
                 journal.sync()
             journal.forget(min((worker.cursor.seq for worker in self._workers), default=0))

@@ -119,11 +119,18 @@ class JournalWriter:
             self._append(Metrics(seq, now, values, step))
             return True
 
-    def metrics(self, values: Mapping[str, Any], step: int | None, kwargs: Mapping[str, Mapping[str, Any]]) -> int:
-        """Append the values of one call; return the record's number."""
+    def metrics(
+        self,
+        values: Mapping[str, Any],
+        step: int | None,
+        kwargs: Mapping[str, Mapping[str, Any]],
+        moment: float | None = None,
+    ) -> int:
+        """Append the values of one call, made now or at that moment; return the record's number."""
         with self._lock:
+            now = time.time() if moment is None else moment
             return self._append(
-                Metrics(next(self._numbers), time.time(), values, step, kwargs)  # type: ignore[arg-type]  # as above
+                Metrics(next(self._numbers), now, values, step, kwargs)  # type: ignore[arg-type]  # as above
             )
 
     def rewind(self, step: int) -> int:
