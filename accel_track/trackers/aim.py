@@ -6,21 +6,26 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from accel_track.trackers._aim_artifacts import delete_checkpoint, store_checkpoint, without_artifacts
+from accel_track.trackers._aim_numbers import Number, Numbers
 from accel_track.trackers.base import on_main_process
 from accel_track.trackers.names import hashed_name
 from accel_track.trackers.sdk import SDKTracker
 from accel_track.values import is_number, leaves, storable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from typing_extensions import Self
 
     from accel_track.outcome import Outcome
+    from accel_track.records import Metrics
 
 # Aim encodes integers in 64 bits, and reads an empty name back as a number, which makes the run unreadable.
 _INT64 = 2**63
 _EMPTY = hashed_name("_", "", 64)
+
+_Refused = tuple[str, Any, str]
+"""Name, value, and why Aim does not take it."""
 
 
 class AimTracker(SDKTracker):
@@ -30,7 +35,8 @@ class AimTracker(SDKTracker):
     be logged as they are. Names of nested dictionaries are joined with "/"; hyperparameters keep their nesting, in
     `run["hparams"]`. Integers beyond 64 bits are stored as floating-point metrics and as text hyperparameters. A second
     value at the same step replaces the first, so one delivered again changes nothing; values without a step are counted
-    on from the last. After `rewind`, an old value stays until its step is logged again.
+    on from the last. After `rewind`, an old value stays until its step is logged again. Values have the time of the
+    call that logged them, but that of the delivery where the repository is remote or AIM_ENABLE_TRACKING_THREAD is set.
 
     Aim knows ended runs and no status: a run that ended well is reported as such to `aim-watcher`, and how another one
     ended is a message of the run. Checkpoints are artifacts named `checkpoints/<name>/…`, with what is known of them in
@@ -54,6 +60,7 @@ class AimTracker(SDKTracker):
     requires_logging_directory = True
     sdk = "aim"
     install = "aim>=3.29"
+    batch_size = 1000
     keeps_status = True
 
     def __init__(self, run_name: str | None, logging_dir: str | os.PathLike[str] = ".", **kwargs: Any) -> None:
@@ -62,6 +69,9 @@ class AimTracker(SDKTracker):
         self.run_name = run_name
         self.logging_dir = logging_dir
         self.init_kwargs = kwargs
+        self._numbers: Numbers | None = None
+        self._waiting: list[Number] = []
+        self._stored: set[tuple[int, float]] = set()
 
     @classmethod
     def for_run(
@@ -83,7 +93,8 @@ class AimTracker(SDKTracker):
         except BaseException:
             run.close()
             raise
-        self.native = run
+        self._stored.clear()
+        self.native, self._numbers = run, Numbers.of(run)
 
     @on_main_process
     def store_init_configuration(self, values: dict[str, Any]) -> None:
@@ -94,24 +105,75 @@ class AimTracker(SDKTracker):
     @on_main_process
     def log(self, values: dict[str, Any], step: int | None = None, **kwargs: Any) -> None:
         """Track metrics, texts and Aim's own objects; `kwargs` go to `Run.track` (`context`, `epoch`)."""
-        aim = self.import_sdk()
-        for key, value in leaves(values):
-            if is_number(value):
-                self._track(key, value, step, kwargs)
-            elif isinstance(value, str):
-                self._track(key, aim.Text(value), step, kwargs)
-            elif _is_native(value):
-                self._track(key, value, step, kwargs)
-            else:
-                self.drop(key, value)
+        numbers, refused = self._log(values, step, self.now(), kwargs)
+        self._waiting.extend(numbers)
+        self._write(refused)
 
-    def _track(self, key: str, value: Any, step: int | None, kwargs: Mapping[str, Any]) -> None:
+    @on_main_process
+    def log_batch(self, records: Sequence[Metrics]) -> None:
+        """Track what several calls logged, their numbers in one step.
+
+        Where a call fails, those before it are stored, and left out when they come again together with later ones.
+        """
+        done: list[tuple[int, float]] = []
+        refused: list[_Refused] = []
         try:
-            if isinstance(value, int) and not -_INT64 <= value < _INT64:
-                value = float(value)
-            self.tracker.track(value, name=key or _EMPTY, step=step, **kwargs)
-        except (ValueError, OverflowError) as error:  # such as a text under a name that holds numbers
-            self.drop(key, value, str(error))
+            for record in records:
+                which = (record.seq, record.time)
+                if which not in self._stored:
+                    kwargs = record.kwargs.get(self.name, {})
+                    numbers, bad = self._log(record.values, record.step, record.time, kwargs)
+                    self._waiting.extend(numbers)
+                    refused.extend(bad)
+                done.append(which)
+        except Exception:
+            self._write(refused)
+            self._stored.update(done)
+            raise
+        self._write(refused)
+        self._stored.difference_update(done)
+
+    def _log(
+        self, values: Mapping[str, Any], step: int | None, moment: float, kwargs: Mapping[str, Any]
+    ) -> tuple[list[Number], list[_Refused]]:
+        """Track what one call logged; return the numbers that `_write` is to store, and what Aim refused."""
+        numbers: list[Number] = []
+        refused: list[_Refused] = []
+        for key, value in leaves(values):
+            name = key or _EMPTY
+            if is_number(value):
+                if isinstance(value, int) and not -_INT64 <= value < _INT64:
+                    value = float(value)  # noqa: PLW2901
+                if self._numbers is not None and not kwargs and self._numbers.fits(name, value):
+                    numbers.append((name, value, step, moment))
+                    continue
+                self._write(())  # numbers of this name that came before
+            elif not isinstance(value, str) and not _is_native(value):
+                refused.append((key, value, ""))
+                continue
+            if reason := self._track(name, value, step, moment, kwargs):
+                refused.append((key, value, reason))
+        return numbers, refused
+
+    def _write(self, refused: Sequence[_Refused]) -> None:
+        """Store the numbers that wait; if that fails, their calls come again. Then count what Aim refused."""
+        waiting, self._waiting = self._waiting, []
+        if self._numbers is not None:
+            self._numbers.write(waiting)
+        for one in refused:
+            self.drop(*one)
+
+    def _track(self, name: str, value: Any, step: int | None, moment: float, kwargs: Mapping[str, Any]) -> str:
+        """Track one value, and return why Aim refuses it, such as a text under a name that holds numbers."""
+        value = self.import_sdk().Text(value) if isinstance(value, str) else value
+        try:
+            if self._numbers is None:
+                self.tracker.track(value, name=name, step=step, **kwargs)
+            else:
+                self._numbers.track(value, name, step, moment, **kwargs)
+        except (ValueError, OverflowError) as error:
+            return str(error) or type(error).__name__
+        return ""
 
     @on_main_process
     def log_checkpoint(self, name: str, path: str, step: int | None, values: dict[str, Any]) -> None:
@@ -157,7 +219,9 @@ class AimTracker(SDKTracker):
             options = {"caption": captions.get(key, ""), **given.get("aim_image", {})}
             # Always a list: Aim refuses a list under a name that holds single images, and the other way round.
             if sequence := [aim.Image(one, **options) for one in found]:
-                self._track(key, sequence, step, {**given.get("track", {}), **more})
+                reason = self._track(key or _EMPTY, sequence, step, self.now(), {**given.get("track", {}), **more})
+                if reason:
+                    self.drop(key, sequence, reason)
 
     def identity(self) -> dict[str, Any]:
         """Return the run's hash."""
@@ -168,6 +232,7 @@ class AimTracker(SDKTracker):
         """Say how the run ended, close it, and release its files."""
         if self.native is not None:
             run, self.native = self.native, None
+            self._numbers = None  # it holds the run's files open
             try:
                 _report(run, self.outcome)
             finally:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from accel_track.errors import NotConfiguredError
 from accel_track.media import rows
+from accel_track.records import Metrics
 from accel_track.trackers._clearml_process import (
     forget_closed_task,
     forget_exit,
@@ -18,6 +19,7 @@ from accel_track.trackers._clearml_process import (
     tune,
     variable,
 )
+from accel_track.trackers._clearml_scalars import SUMMARY, Scalar, Scalars
 from accel_track.trackers._clearml_task import close, delete_artifact, open_again
 from accel_track.trackers.base import on_main_process
 from accel_track.trackers.names import hashed_name
@@ -36,8 +38,9 @@ class ClearMLTracker(SDKTracker):
     """One ClearML task. If the process has a task already (`Task.current_task()`), that is used and never closed.
 
     Numbers become scalars: "train_loss", "train/loss" and "loss/val" are series of the plot "loss", other names are
-    split at their last "/". Numbers without a step become single values. NaN and ±inf are dropped, since ClearML would
-    store 0; texts are dropped. Hyperparameters are in the section "General", nested ones joined with "/".
+    split at their last "/". Numbers without a step become single values. All have the time of the call that logged
+    them. NaN and ±inf are dropped, since ClearML would store 0; texts are dropped. Hyperparameters are in the section
+    "General", nested ones joined with "/".
 
     A run ends as completed, failed, or, if it was interrupted or preempted, stopped, with the reason; a session of the
     offline mode has user properties with it. Where a run goes on from an earlier step, the values of before stay beside
@@ -54,6 +57,7 @@ class ClearMLTracker(SDKTracker):
     requires_logging_directory = False
     sdk = "clearml"
     install = "clearml>=2.1"
+    batch_size = 100
     keeps_status = True
     wraps_terminal = True
 
@@ -63,7 +67,9 @@ class ClearMLTracker(SDKTracker):
         self.run_name = run_name
         self.init_kwargs = kwargs
         self._close_at_end = True
+        self._scalars: Scalars | None = None
         self._owners: dict[tuple[str, str], str] = {}
+        self._places: dict[str, tuple[str, str]] = {}
 
     @classmethod
     def for_run(
@@ -111,8 +117,8 @@ class ClearMLTracker(SDKTracker):
                 task.set_initial_iteration(0)  # else ClearML adds the last iteration to every step
             if continued is not None and continued is not False:  # 0 continues, too
                 open_again(task)
-        self._owners = {}
-        self.native = task
+        self._owners, self._places = {}, {}
+        self.native, self._scalars = task, Scalars.of(task)
 
     @on_main_process
     def store_init_configuration(self, values: dict[str, Any]) -> None:
@@ -122,22 +128,47 @@ class ClearMLTracker(SDKTracker):
     @on_main_process
     def log(self, values: dict[str, Any], step: int | None = None, **kwargs: Any) -> None:
         """Report scalars, or single values where there is no step; `kwargs` go to `Logger.report_scalar`."""
+        self._report([(values, step, self.now())], kwargs)
+
+    @on_main_process
+    def log_batch(self, records: Sequence[Metrics]) -> None:
+        """Report scalars of several calls."""
+        if len(records) == 1 or not any(record.kwargs.get(self.name) for record in records):
+            calls = [(record.values, record.step, record.time) for record in records]
+            self._report(calls, records[0].kwargs.get(self.name, {}))
+            return
+        message = f"clearml: calls with arguments for `Logger.report_scalar` come alone, not {len(records)} at once."
+        raise ValueError(message)  # one that ClearML refuses must not leave others behind
+
+    def _report(self, calls: Sequence[tuple[Mapping[str, Any], int | None, float]], kwargs: Mapping[str, Any]) -> None:
         logger = self.tracker.get_logger()
-        for key, value in leaves(values):
-            if not finite(value):
-                self.drop(key, value, f"ClearML would store {value} as 0" if is_number(value) else "")
-            elif step is None:
-                logger.report_single_value(key, value)
-            else:
-                title, series = self._place(key)
-                logger.report_scalar(title, series, value, iteration=step, **kwargs)
+        scalars: list[Scalar] = []
+        refused: list[tuple[str, Any, str]] = []
+        for values, step, moment in calls:
+            for key, value in leaves(values):
+                if not finite(value):
+                    refused.append((key, value, f"ClearML would store {value} as 0" if is_number(value) else ""))
+                else:
+                    title, series = (SUMMARY, key) if step is None else self._places.get(key) or self._place(key)
+                    scalars.append((title, series, float(value), step, moment))
+        if self._scalars is not None and not kwargs:
+            self._scalars.report(scalars)
+        else:
+            for title, series, value, step, _ in scalars:
+                if step is None:
+                    logger.report_single_value(series, value)
+                else:
+                    logger.report_scalar(title, series, value, iteration=step, **kwargs)
+        for one in refused:
+            self.drop(*one)
 
     def _place(self, key: str) -> tuple[str, str]:
         """Return title and series, which no other name has: "val_loss" after "val/loss" gets a plot of its own."""
-        for place in (_title_and_series(key), (key, key)):
+        for place in (_title_and_series(key), (key, key), (key, hashed_name(key, key, 250))):
             if self._owners.setdefault(place, key) == key:
-                return place
-        return key, hashed_name(key, key, 250)
+                break
+        self._places[key] = place
+        return place
 
     @on_main_process
     def log_images(self, values: dict[str, Any], step: int | None = None, **kwargs: Any) -> None:
@@ -216,7 +247,7 @@ class ClearMLTracker(SDKTracker):
             try:
                 self.flush()  # `close` does not wait for values where `sys.exit` was called, even if that was caught
             finally:
-                task, self.native = self.native, None
+                task, self.native, self._scalars = self.native, None, None
             if self._close_at_end:
                 close(task, self.outcome)
 

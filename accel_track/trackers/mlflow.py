@@ -13,7 +13,7 @@ from accel_track.errors import warn
 from accel_track.records import Metrics
 from accel_track.redaction import without_user_info
 from accel_track.trackers._mlflow_artifacts import remove_checkpoint, store_checkpoint
-from accel_track.trackers._mlflow_metrics import Call, metrics_of, mlflow_name
+from accel_track.trackers._mlflow_metrics import Call, Write, fast_writer, metrics_of, mlflow_name
 from accel_track.trackers._mlflow_run import (
     active_run_id,
     continued_run,
@@ -103,6 +103,7 @@ class MLflowTracker(SDKTracker):
         self.clipped: Counter[str] = Counter()
         self._params: dict[str, str] = {}
         self._attempt: str | None = None
+        self._fast: Write | None = None
         # The active run belongs to a thread, and `start` may come from another one than the user's.
         self._parent_id = active_run_id() if self.nested_run else None
 
@@ -139,7 +140,7 @@ class MLflowTracker(SDKTracker):
         self._attempt = None
         self.clipped.clear()
         self.run_id, self._params = run.info.run_id, dict(run.data.params)
-        self.client, self.native = client, run
+        self.client, self.native, self._fast = client, run, fast_writer(client)
 
     @on_main_process
     def store_init_configuration(self, values: dict[str, Any]) -> None:
@@ -174,7 +175,7 @@ class MLflowTracker(SDKTracker):
 
     @on_main_process
     def log_batch(self, records: Sequence[Metrics]) -> None:
-        """Write metrics of several calls, up to 1000 in a request.
+        """Write metrics of several calls: to a SQLite database at once, to a server up to 1000 in a request.
 
         MLflow takes a request as a whole or not at all. Of several, the first may be stored when a later one fails;
         repeating them is harmless, since MLflow ignores what it has.
@@ -183,9 +184,16 @@ class MLflowTracker(SDKTracker):
             self._write([(record.values, record.step, record.time) for record in group], kwargs)
 
     def _write(self, calls: Sequence[Call], kwargs: Mapping[str, Any]) -> None:
+        from mlflow import get_active_model_id
+        from mlflow.entities import Metric
+
         run_id = self.tracker.info.run_id
-        metrics, refused = metrics_of(calls)
-        self.client.log_batch(run_id, metrics=metrics, **{"synchronous": True, **kwargs})
+        rows, refused = metrics_of(calls)
+        if self._fast is None or kwargs or get_active_model_id() is not None:  # MLflow adds metrics to that model, too
+            metrics = [Metric(*row) for row in rows]
+            self.client.log_batch(run_id, metrics=metrics, **{"synchronous": True, **kwargs})
+        elif rows:
+            self._fast(run_id, rows)
         for one in refused:  # not before: a call that fails is repeated
             self.drop(*one)
 

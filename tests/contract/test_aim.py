@@ -3,6 +3,7 @@
 import functools
 import json
 import logging
+import math
 import shutil
 import signal
 import subprocess
@@ -18,6 +19,7 @@ import aim
 import numpy as np
 import pytest
 from aim.sdk.index_manager import RepoIndexManager
+from aim.sdk.tracker import RunTracker
 from aim.storage.context import Context
 
 from accel_track.errors import AccelTrackWarning, NotStartedError
@@ -57,6 +59,7 @@ def runs(folder: Path) -> Iterator[list[aim.Run]]:
 class TestAim(TrackerContract):
     tracker_class = AimTracker
     nested_config = True
+    keeps_time = True
 
     def make(self, folder: Path, **kwargs: Any) -> AimTracker:
         prepare(folder)
@@ -74,6 +77,7 @@ class TestAim(TrackerContract):
                 table = metric.dataframe()
                 steps = [int(step) for step in table["step"]]
                 stored.metrics[metric.name] = list(zip(steps, table["value"].tolist(), strict=True))
+                stored.times[metric.name] = [moment.timestamp() for moment in table["time"]]
             sequences = run.collect_sequence_info(("texts", "images"), skip_last_value=True)
             for text in sequences["texts"]:
                 values = run.get_text_sequence(text["name"], NONE).values
@@ -160,6 +164,70 @@ class TestAim(TrackerContract):
         stored = self.read(tmp_path)
         assert stored.metrics["loss"] == [(i, i / 4) for i in range(20)]
         assert stored.texts["text"] == [f"t{i}" for i in range(20)]
+
+    def test_batches_are_stored_as_aim_stores_single_values(self, tmp_path: Path) -> None:
+        """Every key and value in Aim's files is the same, whatever the order, the types and the steps."""
+        calls: list[tuple[dict[str, Any], int | None]] = [({"a": i / 7, "b/c": i, "d": -i / 3}, i) for i in range(50)]
+        calls += [({"a": 5.0}, 7), ({"a": 1, "d": math.nan}, 60), ({"new": 1.5, "flag": True}, None)]
+        calls += [({"a": 2.0, "new": i}, None) for i in range(5)] + [({"a": -9.0, "flag": False}, 1000)] * 2
+        found = []
+        for name in ("single", "batch"):
+            prepare(tmp_path / name)
+            tracker = AimTracker("run", tmp_path / name, system_tracking_interval=None)
+            tracker.start()
+            assert tracker._numbers is not None
+            if name == "batch":
+                records = [Metrics(i, 1.6e9 + i, values, step) for i, (values, step) in enumerate(calls)]
+                for begin in range(0, len(records), 20):
+                    tracker.log_batch(records[begin : begin + 20])
+            else:
+                for i, (values, step) in enumerate(calls):
+                    for key, value in values.items():
+                        tracker.tracker._tracker._track(value, 1.6e9 + i, key, step)
+            run = tracker.tracker
+            trees = (run.meta_run_tree.subtree("traces"), run.series_run_trees[2])
+            found.append([list(tree.container.items()) for tree in trees])
+            del run, trees
+            tracker.finish()
+        assert found[0] == found[1]
+        assert all(found[0])
+
+    def test_a_refused_call_among_many(self, tmp_path: Path) -> None:
+        """Only that one is set aside; nothing is doubled, also without steps, and the order is kept."""
+        tracker = self.make(tmp_path)
+        tracker.start()
+        records = [Metrics(i, 1.6e9 + i, {"x": i / 4, "text": f"t{i}"}, None) for i in range(100)]
+        records[40] = Metrics(40, 1.6e9 + 40, {"bad": 1.0}, None, {"aim": {"unknown": 1}})
+        refused = []
+
+        def send(part: list[Metrics]) -> None:
+            try:
+                tracker.log_batch(part)
+            except TypeError:
+                if len(part) == 1:
+                    refused.append(part[0])
+                    return
+                send(part[: len(part) // 2])
+                send(part[len(part) // 2 :])
+
+        send(records)
+        tracker.finish()
+        assert refused == [records[40]]
+        stored = self.read(tmp_path)
+        assert stored.metrics == {"x": list(enumerate(i / 4 for i in range(100) if i != 40))}
+        assert stored.texts["text"] == [f"t{i}" for i in range(100) if i != 40]
+
+    def test_another_version_of_aim(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Where Aim's own tracker is not as it is known, `Run.track` is called."""
+        monkeypatch.delattr(RunTracker, "_track")
+        tracker = self.make(tmp_path)
+        tracker.start()
+        assert tracker._numbers is None
+        calls: list[tuple[Any, ...]] = []
+        monkeypatch.setattr(aim.Run, "track", lambda _, value, **kwargs: calls.append((value, kwargs)))
+        tracker.log_batch([Metrics(0, 1.6e9, {"x": 1.0}, 3)])
+        tracker.finish()
+        assert calls == [(1.0, {"name": "x", "step": 3})]
 
     def test_logging_after_finish(self, tmp_path: Path) -> None:
         """A finished tracker says so, although Aim would still write."""

@@ -1,6 +1,7 @@
 """ClearML, read back from the files of its offline sessions."""
 
 import json
+import math
 import os
 import signal
 import subprocess
@@ -15,9 +16,12 @@ import clearml
 import pytest
 from clearml import Task
 from clearml.backend_api.session.defs import MissingConfigError
+from clearml.backend_interface.metrics.events import ScalarEvent
+from clearml.backend_interface.metrics.reporter import Reporter
 from PIL import Image
 
 from accel_track.errors import AccelTrackWarning, NotConfiguredError, NotStartedError
+from accel_track.records import Metrics
 from accel_track.testing import Readback, TrackerContract
 from accel_track.trackers._clearml_process import tune
 from accel_track.trackers.clearml import ClearMLTracker
@@ -45,10 +49,16 @@ def events(session: Path) -> list[dict[str, Any]]:
     return [event for line in file.read_text().splitlines() for event in json.loads(line)] if file.exists() else []
 
 
+def report_scalar(reporter: Reporter, title: str, series: str, value: float, iter: int) -> None:  # noqa: A002 - theirs
+    """Report a scalar as another version of ClearML might."""
+    reporter._report_service.add_event(ScalarEvent(title, series, value, iter))
+
+
 class TestClearML(TrackerContract):
     tracker_class = ClearMLTracker
     takes_text = False
     takes_nan = False
+    keeps_time = True
 
     def make(self, folder: Path) -> ClearMLTracker:
         return ClearMLTracker("contract", task_name="run")
@@ -69,6 +79,7 @@ class TestClearML(TrackerContract):
             if event["type"] == "training_stats_scalar" and not title.startswith(":monitor:"):
                 step, title = (None, series) if step == -(2**31) else (step, title)
                 stored.metrics.setdefault(f"{title}:{series}", []).append((step, event["value"]))
+                stored.times.setdefault(f"{title}:{series}", []).append(event["timestamp"] / 1000)
             elif event["type"] == "plot":
                 (table,) = json.loads(event["plot_str"])["data"]
                 stored.tables[title] = [list(row) for row in zip(*table["cells"]["values"], strict=True)]
@@ -106,6 +117,62 @@ class TestClearML(TrackerContract):
         """A number without a step is a single value, which no step is mistaken for."""
         _, stored = self.written(tmp_path, ({"loss": 0.5}, None), ({"loss": 0.25}, 0))
         assert stored.metrics == {"loss:loss": [(None, 0.5), (0, 0.25)]}
+
+    def test_batches_are_stored_as_clearml_stores_single_values(self, tmp_path: Path) -> None:
+        """A batch's events are those of `Logger.report_scalar`, and ClearML knows the last step and the plots."""
+        calls: list[tuple[dict[str, Any], int | None]] = [({"a/b": i, "val_c": i / 3}, i) for i in range(50)]
+        calls += [({"a/b": 1.5}, 7), ({"end": 2.0}, None)]
+        tracker = self.make(tmp_path)
+        tracker.start()
+        task = tracker.tracker
+        tracker.log_batch([Metrics(i, 1.6e9 + i, values, step) for i, (values, step) in enumerate(calls)])
+        told = [(task.get_last_iteration(), set(task.get_logger()._get_used_title_series()))]
+        logger = task.get_logger()
+        for values, step in calls:
+            for key, value in values.items():
+                place = {"a/b": ("a", "b"), "val_c": ("c", "val")}.get(key)
+                if place is None:
+                    logger.report_single_value(key, value)
+                else:
+                    logger.report_scalar(*place, value, step)
+        told.append((task.get_last_iteration(), set(logger._get_used_title_series())))
+        tracker.finish()
+        (session,) = sessions(tmp_path)
+        scalars = [event for event in events(session) if not event["metric"].startswith(":monitor:")]
+        times = [event.pop("timestamp") for event in scalars]
+        assert scalars[: len(scalars) // 2] == scalars[len(scalars) // 2 :]
+        assert times[:3] == [1.6e12, 1.6e12, 1.6e12 + 1000]
+        assert told[0] == told[1] == (49, {"a", "c", "Summary"})
+
+    @pytest.mark.parametrize("known", [True, False], ids=["known", "other version"])
+    def test_a_refused_call_among_many(self, tmp_path: Path, known: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Only that one is set aside; nothing is doubled and the order is kept, also where ClearML is not as known."""
+        if not known:
+            monkeypatch.delattr(Reporter, "_report")
+            monkeypatch.setattr(Reporter, "report_scalar", report_scalar)
+        tracker = self.make(tmp_path)
+        tracker.start()
+        assert (tracker._scalars is not None) is known
+        records = [Metrics(i, 1.6e9 + i, {"x": i / 4, "bad": math.nan}, i) for i in range(100)]
+        records[40] = Metrics(40, 1.6e9 + 40, {"x": 10.0}, 40, {"clearml": {"unknown": 1}})
+        refused = []
+
+        def send(part: list[Metrics]) -> None:
+            try:
+                tracker.log_batch(part)
+            except (TypeError, ValueError):
+                if len(part) == 1:
+                    refused.append(part[0])
+                    return
+                send(part[: len(part) // 2])
+                send(part[len(part) // 2 :])
+
+        with pytest.warns(AccelTrackWarning, match="'bad'"):
+            send(records)
+        tracker.finish()
+        assert refused == [records[40]]
+        assert tracker.dropped == {"bad": 99}
+        assert self.read(tmp_path).metrics == {"x:x": [(i, i / 4) for i in range(100) if i != 40]}
 
     def test_all_images_are_kept(self, tmp_path: Path) -> None:
         """ClearML's default would overwrite the first of six."""

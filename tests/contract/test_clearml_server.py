@@ -24,6 +24,7 @@ class Server(ThreadingHTTPServer):
         self.artifacts: dict[str, Any] = {}
         self.statuses: list[dict[str, Any]] = []
         self.values: list[tuple[int, float]] = []
+        self.times: list[int] = []
 
     def answer(self, call: str, request: dict[str, Any]) -> dict[str, Any]:
         """Return the data of an answer, and keep what the call says."""
@@ -57,7 +58,9 @@ class Handler(BaseHTTPRequestHandler):
         call = self.path.rpartition("/")[2]
         lines = [json.loads(line) for line in body.splitlines() if line.strip()]
         if call == "events.add_batch":
-            self.server.values += [(line["iter"], line["value"]) for line in lines if line.get("metric") == "loss"]
+            losses = [line for line in lines if line.get("metric") == "loss"]
+            self.server.values += [(line["iter"], line["value"]) for line in losses]
+            self.server.times += [line["timestamp"] for line in losses]
         data = self.server.answer(call, lines[0] if lines else {})
         meta = {"result_code": 200, "result_msg": "OK", "endpoint": {"name": call, "actual_version": "2.30"}}
         answer = json.dumps({"meta": meta, "data": data}).encode()
@@ -137,6 +140,20 @@ def test_continuing(server: Server, tmp_path: Path) -> None:
     assert server.statuses[heard]["force"] is True
     assert server.statuses[-1]["status"] == "completed"
     assert server.values == [(3, 3.0), (4, 4.0)]
+
+
+def test_batches(server: Server, tmp_path: Path) -> None:
+    """Values of a batch arrive in their order, with the times at which they were logged."""
+    program(
+        server,
+        tmp_path,
+        "from accel_track.records import Metrics\n"
+        "assert tracker._scalars is not None\n"
+        "tracker.log_batch([Metrics(i, 1.6e9 + i, {'loss': i / 4}, i) for i in range(1000)])\n"
+        "tracker.flush()\ntracker.finish()\n",
+    )
+    assert server.values == [(i, i / 4) for i in range(1000)]
+    assert server.times == [1_600_000_000_000 + 1000 * i for i in range(1000)]
 
 
 def test_checkpoints(server: Server, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ import pytest
 import requests
 from mlflow import MlflowClient
 from mlflow.entities import Run
+from mlflow.exceptions import MlflowException
+from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 from PIL import Image
 
 from accel_track.errors import AccelTrackWarning, NotStartedError
@@ -322,6 +325,87 @@ class TestMLflow(TrackerContract):
         assert stored.metrics["m3"] == [(i, float(i + 3)) for i in range(200)]
         assert stored.times["m3"] == [1.6e9 + i for i in range(200)]
 
+    def test_batches_are_stored_as_mlflow_stores_them(self, tmp_path: Path) -> None:
+        """Every row of both tables is the same as with `MlflowClient.log_batch`, in the same order."""
+        calls: list[tuple[dict[str, Any], int | None]] = [
+            ({"a": i / 7, "b@c": -i, "n": math.nan}, i) for i in range(99)
+        ]
+        calls += [({"a": 5.0, "n": 1.0}, 7), ({"a": 6, "new": True}, None), ({"a": 7.0, "b@c": math.nan}, 98)]
+        records = [Metrics(i, 1.6e9 + i / 10, values, step) for i, (values, step) in enumerate(calls)]
+        found = []
+        for fast in (True, False):
+            tracker = self.make(tmp_path)
+            tracker.start()
+            assert tracker._fast is not None
+            tracker._fast = tracker._fast if fast else None
+            for begin in (0, 40, 80, 30):
+                tracker.log_batch(records[begin : begin + 40])
+            tracker.finish()
+            columns = "key, value, timestamp, step, is_nan"
+            tables = [f"select {columns} from {name} where run_uuid = ?" for name in ("metrics", "latest_metrics")]
+            with closing(sqlite3.connect(tmp_path / "mlflow.db")) as database:
+                rows = [database.execute(table, (tracker.run_id,)).fetchall() for table in tables]
+            found.append((rows[0], sorted(rows[1])))
+        assert found[0] == found[1]
+        assert len(found[0][0]) == sum(len(values) for values, _ in calls)
+
+    def test_a_refused_call_among_many(self, tmp_path: Path) -> None:
+        """A step that no database takes refuses the whole batch, and nothing of it is stored."""
+        tracker = self.make(tmp_path)
+        tracker.start()
+        records = [Metrics(i, 1.6e9 + i, {"x": i / 4, "y": i}, i) for i in range(1000)]
+        records[700] = Metrics(700, 1.6e9 + 700, {"x": 1.0}, 2**63)
+        refused = []
+
+        def send(part: list[Metrics]) -> None:
+            try:
+                tracker.log_batch(part)
+            except ValueError:
+                if len(part) == 1:
+                    refused.append(part[0])
+                    return
+                send(part[: len(part) // 2])
+                send(part[len(part) // 2 :])
+
+        with pytest.raises(ValueError, match="step") as caught:
+            tracker.log_batch(records)
+        assert not tracker.is_transient(caught.value)
+        assert not tracker.client.get_metric_history(tracker.run_id, "x")
+        send(records)
+        tracker.finish()
+        assert refused == [records[700]]
+        assert self.read(tmp_path).metrics["x"] == [(i, i / 4) for i in range(1000) if i != 700]
+
+    def test_a_deleted_run(self, tmp_path: Path) -> None:
+        """It takes no metrics, as everywhere in MLflow."""
+        tracker = self.make(tmp_path)
+        tracker.start()
+        tracker.client.delete_run(tracker.run_id)
+        with pytest.raises(MlflowException, match="active"):
+            tracker.log({"x": 1.0}, step=0)
+
+    def test_metrics_of_an_active_model(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """MLflow adds them to the model that is active, and is given them in its own way."""
+        tracker = self.make(tmp_path)
+        tracker.start()
+        monkeypatch.setattr(mlflow, "get_active_model_id", lambda: "m-1")
+        monkeypatch.setattr(tracker, "_fast", lambda *_: pytest.fail("past the model"))
+        tracker.log({"x": 1.0}, step=0)
+        monkeypatch.undo()
+        tracker.finish()
+        assert self.read(tmp_path).metrics == {"x": [(0, 1.0)]}
+
+    def test_another_version_of_mlflow(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Where its store is not as it is known, `MlflowClient.log_batch` is called."""
+        monkeypatch.delattr(SqlAlchemyStore, "_check_run_is_active")
+        tracker = self.make(tmp_path)
+        tracker.start()
+        assert tracker._fast is None
+        monkeypatch.undo()
+        tracker.log({"x": 1.0}, step=0)
+        tracker.finish()
+        assert self.read(tmp_path).metrics == {"x": [(0, 1.0)]}
+
     def test_integers_beyond_all_floats(self, tmp_path: Path) -> None:
         """They are counted, and harm nothing beside them."""
         with pytest.warns(AccelTrackWarning, match="dropped 'huge'"):
@@ -385,9 +469,9 @@ class TestMLflow(TrackerContract):
         assert not lost.is_transient(caught.value)
         tracker = self.make(tmp_path)
         tracker.start()
-        with pytest.raises(mlflow.MlflowException) as caught:
+        with pytest.raises(ValueError, match="step") as refused:
             tracker.log({"loss": 0.5}, step=2**70)
-        assert not tracker.is_transient(caught.value)
+        assert not tracker.is_transient(refused.value)
         MlflowClient(uri).delete_experiment(tracker.tracker.info.experiment_id)
         with sqlite3.connect(tmp_path / "mlflow.db") as database:
             database.execute("delete from runs")

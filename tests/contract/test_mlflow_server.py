@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import math
 import os
 import signal
 import socket
@@ -19,6 +20,7 @@ import numpy as np
 import pytest
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
+from urllib3.connection import HTTPConnection
 
 from accel_track.accelerator import Accelerator
 from accel_track.outcome import Outcome
@@ -160,6 +162,30 @@ def test_a_repeated_delivery_changes_nothing(server: str) -> None:
     for name in ("m0", "m9"):
         history = client.get_metric_history(tracker.run_id, name)
         assert [(one.step, one.timestamp) for one in history] == [(i, (1_600_000_000 + i) * 1000) for i in range(250)]
+
+
+def test_a_batch_of_many_requests(server: str) -> None:
+    """One connection carries them; where one in the middle is refused, repeating parts of it doubles nothing."""
+    tracker = MLflowTracker("requests", tracking_uri=server)
+    tracker.start()
+    assert tracker._fast is not None
+    records = [Metrics(i, 1.6e9 + i, {f"m{j}": i / 8 for j in range(10)} | {"n": math.nan}, i) for i in range(300)]
+    odd = Metrics(150, 1.6e9, {"odd": 1.0}, 0, {"mlflow": {"nonsense": 1}})
+    with pytest.raises(TypeError, match="nonsense"):
+        tracker.log_batch([*records[:150], odd, *records[150:]])
+    sockets: list[int] = []
+    connect = HTTPConnection.connect
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(HTTPConnection, "connect", lambda self: (sockets.append(1), connect(self))[1])
+        tracker.log_batch(records)
+    tracker.finish()
+    assert len(sockets) <= 1
+    client = MlflowClient(server)
+    for name in ("m0", "m9"):
+        history = client.get_metric_history(tracker.run_id, name)
+        assert [(one.step, one.value) for one in history] == [(i, i / 8) for i in range(300)]
+    assert len(client.get_metric_history(tracker.run_id, "n")) == 300
+    assert client.get_run(tracker.run_id).data.metrics["m0"] == 299 / 8
 
 
 @pytest.mark.timeout(240)

@@ -122,8 +122,8 @@ def test_every_front_door_takes_the_mode(how: str, monkeypatch: pytest.MonkeyPat
 
 
 def test_bad_settings_name_the_argument_or_the_variable(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(ValueError, match="`delivery` must be one of thread, inline, none; got 'process'"):
-        Accelerator(cpu=True, delivery="process")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="`delivery` must be one of thread, process, inline, none; got 'fast'"):
+        Accelerator(cpu=True, delivery="fast")  # type: ignore[arg-type]
     monkeypatch.setenv("ACCEL_TRACK_FINISH_TIMEOUT", "soon")
     with pytest.raises(ValueError, match="ACCEL_TRACK_FINISH_TIMEOUT must be a number of seconds, 0 or more"):
         AccelTrackLogger()
