@@ -12,6 +12,7 @@ import pytest
 from mlflow import MlflowClient
 
 from accel_track import AccelTrackLogger
+from accel_track.delivery.companion import standings
 from accel_track.journal.directory import RunDirectory
 from accel_track.journal.reader import JournalReader
 from accel_track.outcome import CRASHED
@@ -38,9 +39,9 @@ def _database(_own_directory: None, _empty_database: bytes) -> None:
     (RUNS / "mlflow.db").write_bytes(_empty_database)
 
 
-def started(*arguments: str, by: tuple[str, ...] = ()) -> "subprocess.Popen[str]":
+def started(*arguments: str, by: tuple[str, ...] = (), **variables: str) -> "subprocess.Popen[str]":
     """Start the script, or what starts it."""
-    environment = own_environment(OMP_NUM_THREADS=1)
+    environment = own_environment(OMP_NUM_THREADS=1, **variables)
     if "ddp_notebook" in arguments:  # coverage's tracer takes a lock, with which a child that is forked meanwhile hangs
         environment |= {"COVERAGE_PROCESS_START": "", "COVERAGE_PROCESS_CONFIG": ""}
     pipe = subprocess.PIPE
@@ -48,9 +49,9 @@ def started(*arguments: str, by: tuple[str, ...] = ()) -> "subprocess.Popen[str]
     return subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=environment)
 
 
-def ran(*arguments: str, by: tuple[str, ...] = (), fails: bool = False) -> str:
+def ran(*arguments: str, by: tuple[str, ...] = (), fails: bool = False, **variables: str) -> str:
     """Run the script to its end and return what it printed."""
-    with started(*arguments, by=by) as process:
+    with started(*arguments, by=by, **variables) as process:
         out, errors = process.communicate(timeout=150)
     assert (process.returncode != 0) == fails, errors
     return out
@@ -136,6 +137,24 @@ def test_torchrun() -> None:
     by = torchrun("--nproc_per_node=2", "--rdzv_backend=c10d", "--rdzv_endpoint=127.0.0.1:0")
     ran("tensorboard", "mlflow", "wandb", by=by)
     check_agreement(check_one_run())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "by", "test_step"),
+    [
+        (("--strategy", "ddp_spawn"), (), 0),
+        ((), torchrun("--nproc_per_node=2", "--rdzv_backend=c10d", "--rdzv_endpoint=127.0.0.1:0"), 4),
+    ],
+    ids=["ddp_spawn", "torchrun"],
+)
+def test_companion_processes_deliver_what_several_processes_train(
+    arguments: tuple[str, ...], by: tuple[str, ...], test_step: int
+) -> None:
+    ran("tensorboard", "mlflow", "wandb", *arguments, by=by, ACCEL_TRACK_DELIVERY="process")
+    run = check_one_run(test_step)
+    ((rank, _, standing),) = standings(run)
+    assert (rank, standing.state) == (0, "over")
+    assert [one["trackers"] for one in seen()] == [[], []]
 
 
 def test_two_nodes() -> None:
