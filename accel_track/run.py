@@ -103,6 +103,7 @@ class Run:
             if self.config is not None:
                 self._delivery.configure(self.config)
         self._rewinds = resumed is not None and step is None
+        self._raises = self.settings.on_error == "raise"
         self._short = False
         """Whether a call that is like an earlier one goes straight to the journal."""
         self._shorten()
@@ -219,6 +220,8 @@ class Run:
             Exception: A tracker's error, with `on_error="raise"`.
         """
         if self._short and not kwargs and self._delivery.journal.again(values, step):  # type: ignore[union-attr]
+            if self._raises:
+                self._delivery.raise_failure()  # type: ignore[union-attr]
             return
         if kwargs:
             check_log_kwargs(kwargs)
@@ -239,8 +242,7 @@ class Run:
             self._delivery.rewind(step)
 
     def _shorten(self) -> None:
-        journaled, raises = isinstance(self._delivery, JournaledDelivery), self.settings.on_error == "raise"
-        self._short = journaled and not raises and not self._rewinds
+        self._short = isinstance(self._delivery, JournaledDelivery) and not self._rewinds
 
     def go_on(self) -> None:
         """Have a continued run log on behind what it has, whatever the steps are."""

@@ -275,6 +275,17 @@ class Companion:
         else:
             self._send(outcome)
 
+    def stop(self) -> None:
+        """End it now; it gets five seconds to store its cursors."""
+        if self._process is not None:
+            self._process.terminate()
+            try:
+                self._process.wait(5)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+            self._process = None
+
     def wait(self, timeout: float) -> bool:
         """Wait until it has done its work, also where it has to be started again; say whether it has."""
         end = time.monotonic() + timeout

@@ -70,9 +70,10 @@ class Companions:
         if (problem := self._problem() or companion.start()) is not None:
             warn(f"no companion process ({problem}); its trackers are delivered in threads of this process.")
             return trackers
-        self._all.append(companion)
         if self._settings.strict and (problem := companion.started(self._settings.start_timeout)) is not None:
+            companion.stop()
             raise DeliveryError(problem)
+        self._all.append(companion)
         return left
 
     def _problem(self) -> str | None:

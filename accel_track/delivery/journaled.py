@@ -202,7 +202,7 @@ class JournaledDelivery:
         if not self._arriving.take(values, step, kwargs):
             self.journal.metrics(values, step, kwargs)
         if self._settings.on_error == "raise":
-            self._raise_failure()
+            self.raise_failure()
 
     def rewind(self, step: int) -> None:
         """Append that the run goes on from an earlier step."""
@@ -261,7 +261,7 @@ class JournaledDelivery:
         _open_runs.discard(self)
         show(closing_report(self.directory.path, everyone, self.journal, self._companions.going_on()))
         if self._settings.on_error == "raise":
-            self._raise_failure()
+            self.raise_failure()
 
     def elsewhere(self, name: str) -> bool:
         """Whether a tracker is in the companion process."""
@@ -271,7 +271,12 @@ class JournaledDelivery:
         if (lock := self._claims.pop(name, None)) is not None:
             lock.release()
 
-    def _raise_failure(self) -> None:
+    def raise_failure(self) -> None:
+        """Raise the first failure of a tracker that was not raised yet.
+
+        Raises:
+            DeliveryError: There is one.
+        """
         for worker in self._workers:
             if worker.failure is not None and worker.name not in self._told:
                 self._told.add(worker.name)

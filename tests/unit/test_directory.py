@@ -182,9 +182,9 @@ def test_a_forked_child_does_not_keep_the_claim():
         lock = RunDirectory(sys.argv[1]).claim_run()
         child = os.fork()
         if child == 0:
-            os.write(1, b"forked\n")  # at once, also where Python's output is not buffered
+            os.write(1, b"forked\\n")  # at once, also where Python's output is not buffered
             signal.pause()
-        os.write(1, f"{child} {lock.is_locked}\n".encode())
+        os.write(1, f"{child} {lock.is_locked}\\n".encode())
         sys.stdin.readline()
     """
     run = RunDirectory.create(None, "p", None)
