@@ -69,6 +69,9 @@ class Backend:
     keeps_time: ClassVar[bool] = False
     """Whether values that are delivered late are stored with the time at which they were logged."""
 
+    refuses_arguments: ClassVar[bool] = False
+    """Whether `log` raises a TypeError for a keyword argument that the SDK does not know."""
+
     def make(self, folder: Path) -> GeneralTracker:
         """Return a new tracker, in the SDK's local mode, that keeps its data in `folder`."""
         raise NotImplementedError

@@ -17,8 +17,7 @@ from swanlab.exceptions import AuthenticationError
 from swanlab.proto.swanlab.record.v1.record_pb2 import Record
 from swanlab.sdk.internal.core_python.store import DataStoreReader
 
-from accel_track.accelerator import Accelerator
-from accel_track.errors import AccelTrackWarning, NotStartedError
+from accel_track.errors import NotStartedError
 from accel_track.records import Metrics
 from accel_track.testing import Readback, TrackerContract
 from accel_track.trackers.swanlab import SwanLabTracker
@@ -41,6 +40,7 @@ def records(path: Path) -> list[Record]:
 
 class TestSwanLab(TrackerContract):
     tracker_class = SwanLabTracker
+    refuses_arguments = True
     keeps_time = True
     nested_config = True
 
@@ -253,35 +253,6 @@ class TestSwanLab(TrackerContract):
             with monkeypatch.context() as patch:
                 patch.setenv(variable, "elsewhere")
                 assert SwanLabTracker.for_run("p", None, "given", {}).init_kwargs == {}
-
-    def test_a_batch_with_a_refused_call(self, tmp_path: Path) -> None:
-        """A batch that holds a call which the SDK refuses stores nothing; its other calls are then stored once."""
-        tracker = self.make(tmp_path)
-        tracker.start()
-        batch = [
-            Metrics(i, 1.7e9 + i, {"m": float(i)}, i, {tracker.name: {"no_such": 1}} if i == 7 else {})
-            for i in range(20)
-        ]
-        for part in (batch, batch[7:8]):
-            with pytest.raises(TypeError):
-                tracker.log_batch(part)
-        tracker.log_batch(batch[:7])
-        tracker.log_batch(batch[8:])
-        tracker.flush()
-        tracker.finish()
-        assert self.points(self.read(tmp_path), "m") == [(i, float(i)) for i in range(20) if i != 7]
-        assert not tracker.dropped
-
-    def test_only_the_refused_call_is_set_aside(self, tmp_path: Path) -> None:
-        """A worker that meets a refused call among many delivers the others once and in order."""
-        name = self.tracker_class.name
-        accelerator = Accelerator(log_with=name, project_dir=tmp_path, cpu=True, delivery="thread")
-        accelerator.init_trackers("digits", init_kwargs={name: self.init_kwargs(tmp_path)})
-        with pytest.warns(AccelTrackWarning, match="set aside"):
-            for step in range(300):
-                accelerator.log({"m": step / 4}, step=step, log_kwargs={name: {"no_such": 1}} if step == 77 else {})
-            accelerator.end_training()
-        assert self.points(self.read(tmp_path), "m") == [(step, step / 4) for step in range(300) if step != 77]
 
     @pytest.mark.parametrize("known", [True, False])
     def test_a_batch_is_what_run_log_makes_of_it(
