@@ -8,6 +8,7 @@ import pickle
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -195,6 +196,8 @@ class Companion:
         self._process: subprocess.Popen[bytes] | None = None
         self._pause, self._again_at = 1.0, 0.0
         self._told: set[str] = set()
+        self._lock = threading.Lock()
+        """Held where the process may be started again: by the end of the run, or by who looks after it."""
         self._outcome: Outcome | None = None
 
     def hand(self, name: str, cls: type, kwargs: Mapping[str, Any]) -> None:
@@ -239,27 +242,33 @@ class Companion:
 
     def look(self) -> None:
         """Say once what a tracker is waiting for or was ended by; start the process again if it has crashed."""
-        standing = load_standing(self._file)
+        standing = self._standing()
         for remote in self.remotes:
             remote.last_error = standing.trackers.get(remote.name, TrackerStanding()).error
             if remote.last_error is not None and remote.name not in self._told:
                 self._told.add(remote.name)
                 warn(f"{remote.name}: {remote.last_error} (in the companion process, see {self.log})")
-        if self._process is None or self._process.poll() in (None, 0) or time.monotonic() < self._again_at:
-            return
-        if self._again_at == 0.0:
-            warn(
-                f"the companion process has ended ({_ending(self._process.returncode)}, see {self.log}); "
-                "it is started again, and nothing is lost."
-            )
-        self._again_at, self._pause = time.monotonic() + self._pause, min(2 * self._pause, _LONGEST_PAUSE)
-        self.start()
+        with self._lock:
+            if self._process is None or self._process.poll() in (None, 0) or time.monotonic() < self._again_at:
+                return
+            if self._again_at == 0.0:
+                warn(
+                    f"the companion process has ended ({_ending(self._process.returncode)}, see {self.log}); "
+                    "it is started again, and nothing is lost."
+                )
+            self._again_at, self._pause = time.monotonic() + self._pause, min(2 * self._pause, _LONGEST_PAUSE)
+            self.start()
+
+    def _standing(self) -> Standing:
+        """Return what the process says of itself; the beginning until it has, whatever an earlier one has said."""
+        standing = load_standing(self._file)
+        return standing if self._process is not None and standing.pid == self._process.pid else Standing()
 
     def started(self, timeout: float) -> str | None:
         """Wait until all trackers are started; return what keeps one from it, or None."""
         end = time.monotonic() + timeout
         while time.monotonic() < end:
-            standing = load_standing(self._file)
+            standing = self._standing()
             found = [standing.trackers.get(remote.name, TrackerStanding()) for remote in self.remotes]
             errors = [f"{one.name}: {its.error}" for one, its in zip(self.remotes, found, strict=True) if its.error]
             if errors or all(one.running for one in found):
@@ -269,11 +278,12 @@ class Companion:
 
     def end(self, outcome: Outcome) -> None:
         """Have it deliver what is left, tell the backends how the run ended, and end."""
-        self._outcome = outcome
-        if self._process is not None and self._process.poll() not in (None, 0):  # killed since the last look
-            self.start()
-        else:
-            self._send(outcome)
+        with self._lock:
+            self._outcome = outcome
+            if self._process is not None and self._process.poll() not in (None, 0):  # killed since the last look
+                self.start()
+            else:
+                self._send(outcome)
 
     def stop(self) -> None:
         """End it now; it gets five seconds to store its cursors."""

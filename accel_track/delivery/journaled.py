@@ -137,6 +137,7 @@ class JournaledDelivery:
             self._workers.append(worker)
             worker.start(max(0.0, end - time.monotonic()))
             self._check_start(worker)
+        self.journal.keeps_objects = bool(self._workers)
 
     def _claim(self, name: str) -> bool:
         try:

@@ -57,6 +57,8 @@ class JournalWriter:
         self.lost = 0
         self.kept: deque[Kept] = deque()
         """Records that are not, or not in full, on disk, oldest first."""
+        self.keeps_objects = True
+        """Whether records that are on disk without their objects are kept, for workers of this process."""
         self._power = durability == "power"
         self._limit = segment_size
         self._lock = threading.RLock()
@@ -150,7 +152,7 @@ class JournalWriter:
         try:
             written = len(payload) <= frames.LONGEST and self._write(record, values, payload)
         finally:  # also where a filter turns the warning into an error
-            if not written or not portable:
+            if not written or (not portable and self.keeps_objects):
                 self._keep(Kept(own_copy(record), written))
             # A signal handler's record, made in the middle of this one, has a higher number. There is no call between
             # the comparison and the assignment, so that no handler runs there.

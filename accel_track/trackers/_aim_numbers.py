@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -28,10 +29,10 @@ class Numbers:
 
     def __init__(self, run: Any) -> None:
         """Find Aim's own tracker in the run."""
-        from aim.storage import encoding
         from aim.storage.context import Context
 
-        self._encode, self._encode_path = encoding.encode, encoding.encode_path  # type: ignore[attr-defined]
+        encoding: Any = importlib.import_module("aim.storage.encoding")  # compiled, so mypy finds nothing in it
+        self._encode, self._encode_path = encoding.encode, encoding.encode_path
         self._tracker = run._tracker  # noqa: SLF001 - no public way to it
         self._context = Context({}).idx
 

@@ -299,3 +299,28 @@ def test_files_of_checkpoints_are_deleted_when_the_companion_has_them() -> None:
     accelerator.end_training()
     assert not list(run.rank().glob("media/*/model.ckpt"))
     assert list(LOGS.rglob("checkpoints/best/model.ckpt"))
+
+
+def test_what_an_earlier_companion_said_does_not_count() -> None:
+    for step, strict in ((0, False), (1, True)):
+        logger = AccelTrackLogger(
+            "tensorboard", "p", "v", LOGS, delivery="process", strict=strict, start_timeout=60,
+            resume="must" if strict else "never",
+        )  # fmt: skip
+        logger.log_metrics({"loss": step / 8}, step)
+        logger.finish()
+        (file,) = only_run(LOGS).rank().glob("companion.json")
+        if not strict:
+            file.write_text('{"pid": 1, "starts": 1, "trackers": {"tensorboard": {"error": "of long ago"}}}')
+    assert (companion().starts, companion().state) == (2, "over")
+    assert scalars(LOGS / "p" / "v") == [(0, 0.0), (1, 0.125)]
+
+
+def test_objects_that_nobody_here_delivers_are_not_kept_in_memory(capfd: pytest.CaptureFixture[str]) -> None:
+    accelerator = facade(log_with="tensorboard")
+    for step in range(3):
+        accelerator.log({"loss": step / 8, "thing": object()}, step=step)
+    assert len(accelerator._run._delivery.journal.kept) == 0  # type: ignore[union-attr]
+    accelerator.end_training()
+    assert "3 without portable form" in capfd.readouterr().err
+    assert scalars(LOGS / "p") == [(step, step / 8) for step in range(3)]
