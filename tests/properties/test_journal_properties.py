@@ -3,13 +3,15 @@
 import math
 import struct
 import tempfile
+import zlib
 from pathlib import Path
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from accel_track.errors import JournalError
-from accel_track.journal import frames
+from accel_track.journal import frames, keysets
+from accel_track.journal.keysets import KeySet, key_set
 from accel_track.journal.reader import JournalReader
 from accel_track.journal.writer import JournalWriter
 from accel_track.records import Config, Metrics, decode, encode
@@ -119,3 +121,18 @@ def frame_size(record):
 def test_bits_tell_floats_apart():
     assert bits([math.nan]) == bits([math.nan])
     assert bits(0.0) != bits(-0.0)
+
+
+@given(st.lists(st.floats() | st.integers(-(2**63), 2**63 - 1) | st.booleans(), max_size=8), st.binary(max_size=300))
+def test_what_was_packed_comes_back_bit_for_bit_and_garbage_behind_it_does_not(numbers, garbage):
+    names = tuple(map(str, range(len(numbers))))
+    keys = key_set(5, 1.8e9, (names, tuple(map(type, numbers))))
+    assert isinstance(keys, KeySet)
+    body = keys.pack(keysets.MARKER, 5, 1, 2, 3, *numbers)
+    data = body + zlib.crc32(body).to_bytes(4, "little") + garbage
+    (record, *more) = keys.records(data, 0, 1000)
+    assert more == []
+    assert [struct.pack("<d", one) if isinstance(one, float) else one for one in record.values.values()] == [
+        struct.pack("<d", one) if isinstance(one, float) else one for one in numbers
+    ]
+    assert (record.seq, record.step, record.time) == (1, 2, 1.8e9 + 3 / 65536)

@@ -12,12 +12,10 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from accel_track.errors import AccelTrackWarning
 from accel_track.journal import frames, keysets
-from accel_track.journal.keysets import KeySet, defined_in, key_set, read
+from accel_track.journal.keysets import defined_in, read
 from accel_track.journal.reader import Damage, JournalReader, Position, last_seq, segments
 from accel_track.journal.writer import JournalWriter
 
@@ -351,19 +349,3 @@ class TestReading:
     def test_the_definitions_of_a_segment_are_found_wherever_they_are(self) -> None:
         write(3)
         assert {number: one.names for number, one in defined_in(segment().read_bytes()).items()} == {0: tuple(VALUES)}
-
-    @given(
-        st.lists(st.floats() | st.integers(-(2**63), 2**63 - 1) | st.booleans(), max_size=8), st.binary(max_size=300)
-    )
-    def test_what_was_packed_comes_back_bit_for_bit_and_garbage_behind_it_does_not(self, numbers, garbage) -> None:
-        names = tuple(map(str, range(len(numbers))))
-        keys = key_set(5, 1.8e9, (names, tuple(map(type, numbers))))
-        assert isinstance(keys, KeySet)
-        body = keys.pack(keysets.MARKER, 5, 1, 2, 3, *numbers)
-        data = body + frames.zlib.crc32(body).to_bytes(4, "little") + garbage
-        (record, *more) = keys.records(data, 0, 1000)
-        assert more == []
-        assert [struct.pack("<d", one) if isinstance(one, float) else one for one in record.values.values()] == [
-            struct.pack("<d", one) if isinstance(one, float) else one for one in numbers
-        ]
-        assert (record.seq, record.step, record.time) == (1, 2, 1.8e9 + 3 / 65536)
