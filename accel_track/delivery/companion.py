@@ -239,6 +239,8 @@ class Companion:
             with contextlib.suppress(BrokenPipeError, ValueError):  # it has ended: `look` says so
                 stream.write(len(data).to_bytes(4, "little") + data)
                 stream.flush()
+                if isinstance(message, Outcome):  # the last one
+                    stream.close()
 
     def look(self) -> None:
         """Say once what a tracker is waiting for or was ended by; start the process again if it has crashed."""
@@ -249,7 +251,9 @@ class Companion:
                 self._told.add(remote.name)
                 warn(f"{remote.name}: {remote.last_error} (in the companion process, see {self.log})")
         with self._lock:
-            if self._process is None or self._process.poll() in (None, 0) or time.monotonic() < self._again_at:
+            if self._process is None or self._process.poll() is None or self._done():
+                return
+            if time.monotonic() < self._again_at:
                 return
             if self._again_at == 0.0:
                 warn(
@@ -280,7 +284,9 @@ class Companion:
         """Have it deliver what is left, tell the backends how the run ended, and end."""
         with self._lock:
             self._outcome = outcome
-            if self._process is not None and self._process.poll() not in (None, 0):  # killed since the last look
+            if (
+                self._process is not None and self._process.poll() is not None and not self._done()
+            ):  # since the last look
                 self.start()
             else:
                 self._send(outcome)
@@ -299,17 +305,18 @@ class Companion:
     def wait(self, timeout: float) -> bool:
         """Wait until it has done its work, also where it has to be started again; say whether it has."""
         end = time.monotonic() + timeout
-        while self._process is not None:
-            try:
-                code = self._process.wait(max(0.0, end - time.monotonic()))
-            except subprocess.TimeoutExpired:
+        while self._process is not None and not self._done():
+            left = end - time.monotonic()
+            if left <= 0:
                 return False
-            if code == 0 and self._process.stdin is not None:
-                self._process.stdin.close()
-            if code == 0 or time.monotonic() >= end:
-                return code == 0
-            time.sleep(0.05)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                if self._process.wait(min(left, 0.2)) != 0:
+                    time.sleep(0.05)  # `look` starts it again
         return True
+
+    def _done(self) -> bool:
+        """Whether it has nothing more to do; it may still be at its exit."""
+        return self._process is not None and (self._process.poll() == 0 or self._standing().over)
 
     @property
     def going_on(self) -> str | None:

@@ -25,6 +25,9 @@ from accel_track.journal.info import outcome_noted
 from accel_track.outcome import CRASHED, Outcome
 from accel_track.registry import LOGGER_TYPE_TO_CLASS
 
+_LONGEST_EXIT = 20
+"""Seconds for what SDKs do at the interpreter's exit, where one may hang: Aim does if its folder was deleted."""
+
 
 def _read(size: int) -> bytes:
     """Read from the pipe no more than that: what is behind it is for `select` to see."""
@@ -104,7 +107,11 @@ def main() -> None:
     brief = _message()
     if brief is not None:
         sys.path[:] = brief.path
-        Companion(brief).deliver()
+        try:
+            Companion(brief).deliver()
+        finally:
+            signal.signal(signal.SIGALRM, signal.SIG_DFL)
+            signal.alarm(_LONGEST_EXIT)
 
 
 if __name__ == "__main__":

@@ -324,3 +324,28 @@ def test_objects_that_nobody_here_delivers_are_not_kept_in_memory(capfd: pytest.
     accelerator.end_training()
     assert "3 without portable form" in capfd.readouterr().err
     assert scalars(LOGS / "p") == [(step, step / 8) for step in range(3)]
+
+
+def test_a_companion_whose_exit_hangs_is_done_and_ends(tmp_path: Path, program: Program) -> None:
+    (tmp_path / "hanging.py").write_text("""
+import atexit
+import time
+from accel_track.trackers.tensorboard import TensorBoardTracker
+
+class Hanging(TensorBoardTracker):
+    name = "hanging"
+
+    def start(self):
+        super().start()
+        atexit.register(time.sleep, 600)
+""")
+    code = "import hanging\nfrom accel_track import register_tracker_class\nregister_tracker_class(hanging.Hanging)\n"
+    end = "begun = time.monotonic()\naccelerator.end_training()\nprint(time.monotonic() - begun)"
+    process = program(code + training(20, trackers='"hanging"', end=end))
+    out, errors = process.communicate(timeout=100)
+    assert process.returncode == 0, errors
+    assert float(out) < 20
+    assert "hanging 21 records delivered" in errors
+    assert companion().over
+    until(lambda: gone(companion().pid), 60)
+    assert scalars(LOGS / "p") == [(step, step / 8) for step in range(20)]
