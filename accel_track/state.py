@@ -17,8 +17,8 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 # LOCAL_RANK before SLURM_PROCID: an interactive SLURM shell sets the latter for processes it did not start.
-_RANK_VARIABLES = ("RANK", "LOCAL_RANK", "SLURM_PROCID", "JSM_NAMESPACE_RANK")
-_LOCAL_RANK_VARIABLES = ("LOCAL_RANK", "SLURM_LOCALID", "JSM_NAMESPACE_LOCAL_RANK")
+RANK_VARIABLES = ("RANK", "LOCAL_RANK", "SLURM_PROCID", "JSM_NAMESPACE_RANK")
+LOCAL_RANK_VARIABLES = ("LOCAL_RANK", "SLURM_LOCALID", "JSM_NAMESPACE_LOCAL_RANK")
 _WORLD_SIZE_VARIABLES = ("WORLD_SIZE", "SLURM_NTASKS", "JSM_NAMESPACE_SIZE")
 
 
@@ -49,7 +49,7 @@ def process_index() -> int:
     lightning = sys.modules.get("lightning_utilities.core.rank_zero")
     rank = getattr(getattr(lightning, "rank_zero_only", None), "rank", None)
     # Lightning stores 0 at import when it knows nothing, so only a positive number tells more than the environment.
-    return int(rank) if rank else _from_environment(_RANK_VARIABLES, 0)
+    return int(rank) if rank else _from_environment(RANK_VARIABLES, 0)
 
 
 class MainProcess:
@@ -92,7 +92,7 @@ class PartialState:
     @property
     def local_process_index(self) -> int:
         """Rank on this machine."""
-        return _from_environment(_LOCAL_RANK_VARIABLES, 0)
+        return _from_environment(LOCAL_RANK_VARIABLES, 0)
 
     @property
     def num_processes(self) -> int:

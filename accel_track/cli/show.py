@@ -27,7 +27,7 @@ from accel_track.cli._common import (
     table,
     when,
 )
-from accel_track.delivery.companion import Standing, standings
+from accel_track.delivery.briefing import Standing, standings
 from accel_track.journal.directory import RunDirectory
 from accel_track.journal.info import RunInfo
 

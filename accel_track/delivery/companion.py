@@ -1,145 +1,39 @@
-"""`delivery="process"`, on the training side: a process of its own for the trackers, and what it says of itself."""
+"""`delivery="process"`, on the training side: a process of its own for the trackers."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import pickle
-import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
+from accel_track.delivery.briefing import Brief, Standing, TrackerStanding, load_standing, portable, standing_file
 from accel_track.delivery.settings import Settings
 from accel_track.errors import JournalError, warn
 from accel_track.journal import cursor as cursors
 from accel_track.journal.directory import RunDirectory
 from accel_track.outcome import Outcome
+from accel_track.state import LOCAL_RANK_VARIABLES, RANK_VARIABLES
 
 PATIENCE = 60.0
 """Seconds without progress after which a companion gives up at the end, where `finish_timeout` is not longer."""
 
 _LONGEST_PAUSE = 60.0
-_left_behind: list[subprocess.Popen[bytes]] = []
-"""Processes that go on: Python warns of a Popen that is collected before its process has ended."""
+_started: list[subprocess.Popen[bytes]] = []
+"""Processes that may go on: Python warns of a Popen that is collected before its process has ended."""
 
 _NOT_INHERITED = (
     # The rank of the process that trains is not this one's.
-    *("RANK", "LOCAL_RANK", "GROUP_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "SLURM_PROCID", "SLURM_LOCALID"),
-    *("JSM_NAMESPACE_RANK", "JSM_NAMESPACE_LOCAL_RANK"),
+    *(*RANK_VARIABLES, *LOCAL_RANK_VARIABLES, "GROUP_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE"),
     # With these, an SDK would join what it has running in the process that trains.
     *("WANDB_SERVICE", "CLEARML_PROC_MASTER_ID"),
 )
-
-
-@dataclass
-class Brief:
-    """What a companion is told at its start, through a pipe: it may hold credentials.
-
-    Attributes:
-        run: The run directory.
-        rank: Whose records it delivers.
-        stem: How the names of its files begin.
-        trackers: By name, a tracker's class and its constructor arguments, pickled.
-        patience: How long a tracker may make no progress at the end, in seconds.
-        parent: Number of the process that trains.
-        path: `sys.path` of that process.
-        grouped: Whether other ranks have trackers too.
-    """
-
-    run: str
-    rank: int
-    stem: str
-    trackers: dict[str, bytes]
-    patience: float
-    parent: int
-    grouped: bool
-    path: list[str] = field(default_factory=lambda: list(sys.path))
-
-
-class TrackerStanding(msgspec.Struct):
-    """How a tracker is doing in the companion.
-
-    Attributes:
-        running: Whether it is started and not finished.
-        error: What it is waiting for, or what has ended it.
-    """
-
-    running: bool = False
-    error: str | None = None
-
-
-class Standing(msgspec.Struct):
-    """What a companion says of itself, in `rank-…/<stem>.json`.
-
-    Attributes:
-        pid: Number of the process; 0 before the first one.
-        starts: How often a companion was started for these trackers.
-        over: Whether it has nothing more to do.
-        trackers: By name.
-        host: Name of the machine.
-    """
-
-    pid: int = 0
-    starts: int = 0
-    over: bool = False
-    trackers: dict[str, TrackerStanding] = {}
-    host: str = msgspec.field(default_factory=socket.gethostname)
-
-    @property
-    def state(self) -> str:
-        """One of "over", "running", "gone" (ended without its work) and "elsewhere" (on another machine)."""
-        if self.over or self.host != socket.gethostname():
-            return "over" if self.over else "elsewhere"
-        import psutil
-
-        try:
-            gone = psutil.Process(self.pid).status() == psutil.STATUS_ZOMBIE
-        except (psutil.Error, ValueError):
-            gone = True
-        return "gone" if gone or self.pid <= 0 else "running"
-
-
-def standing_file(run: RunDirectory, rank: int, stem: str) -> Path:
-    """Return where a companion says how it is doing."""
-    return run.rank(rank) / f"{stem}.json"
-
-
-def load_standing(file: Path) -> Standing:
-    """Return what a companion said last; the beginning where there is nothing readable."""
-    with contextlib.suppress(OSError, msgspec.MsgspecError):
-        return msgspec.json.decode(file.read_bytes(), type=Standing)
-    return Standing()
-
-
-def standings(run: RunDirectory) -> list[tuple[int, str, Standing]]:
-    """Return what the companions of a run say of themselves, each with its rank and the stem of its files."""
-    files = ((rank, file) for rank in run.ranks() for file in sorted(run.rank(rank).glob("companion*.json")))
-    return [(rank, file.stem, load_standing(file)) for rank, file in files]
-
-
-def portable(cls: type, kwargs: Mapping[str, Any]) -> bytes:
-    """Return a tracker's class and arguments for another process.
-
-    Raises:
-        ValueError: Another process cannot have them.
-    """
-    try:
-        data = pickle.dumps((cls, dict(kwargs)))
-    except Exception as error:  # an argument's own error
-        message = f"its arguments cannot be pickled ({type(error).__name__}: {error})"
-        raise ValueError(message) from error
-    if b"__main__" in data:
-        message = "it is, or an argument is, defined in the program's main module, which another process cannot import"
-        raise ValueError(message)
-    return data
 
 
 class Remote:
@@ -155,6 +49,8 @@ class Remote:
         """Read nothing yet."""
         self.name = name
         self.last_error: str | None = None
+        self.failed = False
+        """Whether that is more than something it waits for."""
         self.over = companion
         self._file = cursor
         self._known = cursors.Cursor()
@@ -213,6 +109,7 @@ class Companion:
         """Start the process, for which nobody waits; return why that cannot be, or None."""
         if not sys.executable:
             return "this Python does not know its own program, `sys.executable`"
+        self._hang_up()
         environment = {key: value for key, value in os.environ.items() if key not in _NOT_INHERITED}
         environment["CUDA_VISIBLE_DEVICES"] = ""
         try:
@@ -227,9 +124,11 @@ class Companion:
                 )
         except OSError as error:
             return str(error)
+        _started[:] = [process for process in _started if process.poll() is None] + [self._process]
         self._send(self._brief)
         if self._outcome is not None:
             self._send(self._outcome)
+            self._hang_up()
         return None
 
     def _send(self, message: Any) -> None:
@@ -239,25 +138,28 @@ class Companion:
             with contextlib.suppress(BrokenPipeError, ValueError):  # it has ended: `look` says so
                 stream.write(len(data).to_bytes(4, "little") + data)
                 stream.flush()
-                if isinstance(message, Outcome):  # the last one
-                    stream.close()
+
+    def _hang_up(self) -> None:
+        """Close the pipe to the process: there is nothing more to tell."""
+        if self._process is not None and self._process.stdin is not None:
+            with contextlib.suppress(BrokenPipeError):
+                self._process.stdin.close()
 
     def look(self) -> None:
         """Say once what a tracker is waiting for or was ended by; start the process again if it has crashed."""
         standing = self._standing()
         for remote in self.remotes:
-            remote.last_error = standing.trackers.get(remote.name, TrackerStanding()).error
+            its = standing.trackers.get(remote.name, TrackerStanding())
+            remote.last_error, remote.failed = its.error, its.failed
             if remote.last_error is not None and remote.name not in self._told:
                 self._told.add(remote.name)
                 warn(f"{remote.name}: {remote.last_error} (in the companion process, see {self.log})")
         with self._lock:
-            if self._process is None or self._process.poll() is None or self._done():
-                return
-            if time.monotonic() < self._again_at:
+            if not self._crashed() or time.monotonic() < self._again_at:
                 return
             if self._again_at == 0.0:
                 warn(
-                    f"the companion process has ended ({_ending(self._process.returncode)}, see {self.log}); "
+                    f"the companion process has ended ({_ending(self._process)}, see {self.log}); "
                     "it is started again, and nothing is lost."
                 )
             self._again_at, self._pause = time.monotonic() + self._pause, min(2 * self._pause, _LONGEST_PAUSE)
@@ -284,12 +186,11 @@ class Companion:
         """Have it deliver what is left, tell the backends how the run ended, and end."""
         with self._lock:
             self._outcome = outcome
-            if (
-                self._process is not None and self._process.poll() is not None and not self._done()
-            ):  # since the last look
+            if self._crashed():  # since the last look
                 self.start()
             else:
                 self._send(outcome)
+                self._hang_up()
 
     def stop(self) -> None:
         """End it now; it gets five seconds to store its cursors."""
@@ -300,6 +201,7 @@ class Companion:
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()
+            self._hang_up()
             self._process = None
 
     def wait(self, timeout: float) -> bool:
@@ -318,14 +220,17 @@ class Companion:
         """Whether it has nothing more to do; it may still be at its exit."""
         return self._process is not None and (self._process.poll() == 0 or self._standing().over)
 
+    def _crashed(self) -> bool:
+        return self._process is not None and self._process.poll() is not None and not self._done()
+
     @property
     def going_on(self) -> str | None:
         """A sentence if it is still at work, or None."""
         if self._process is None or self._process.poll() is not None:
             return None
-        _left_behind.append(self._process)
         return f"The companion process {self._process.pid} goes on delivering; see {self.log}"
 
 
-def _ending(code: int) -> str:
+def _ending(process: subprocess.Popen[bytes] | None) -> str:
+    code = 0 if process is None else process.returncode
     return f"signal {-code}" if code < 0 else f"exit code {code}"

@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from accel_track.delivery.companion import Brief, Standing, TrackerStanding, load_standing, standing_file
+from accel_track.delivery.briefing import Brief, Standing, TrackerStanding, load_standing, standing_file
 from accel_track.delivery.stored import Job
 from accel_track.delivery.sync import Sync
 from accel_track.journal.cursor import replace_file
@@ -43,7 +43,7 @@ def _message() -> Any:
     return pickle.loads(data) if data else None  # noqa: S301 - from the parent, which has started this process
 
 
-class Companion:
+class Deliverer:
     """Delivers until the process that trains has ended and everything is delivered.
 
     Args:
@@ -77,8 +77,17 @@ class Companion:
 
     def _note(self, jobs: Sequence[Job]) -> None:
         """Store how the trackers are doing, if that has changed."""
-        trackers = {job.name: TrackerStanding(job.worker.running, job.worker.last_error) for job in jobs}
+        trackers = {
+            job.name: TrackerStanding(job.worker.running, job.worker.last_error, job.worker.failure is not None)
+            for job in jobs
+        }
         self._store(Standing(self._standing.pid, self._standing.starts, trackers=trackers))
+
+    def _last(self, name: str, error: str | None) -> TrackerStanding:
+        """Return how a tracker has ended; one that never had a worker has failed."""
+        known = self._standing.trackers.get(name)
+        failed = error is not None if known is None else known.failed
+        return TrackerStanding(error=error, failed=failed)
 
     def _store(self, standing: Standing) -> None:
         if standing != self._standing:
@@ -94,7 +103,7 @@ class Companion:
         """
         replace_file(self._file, msgspec.json.encode(self._standing))
         found = self._sync.deliver(follow=True, timeout=self._brief.patience, watch=self._note)
-        trackers = {one.name: TrackerStanding(error=one.obstacle or one.line.error) for one in found}
+        trackers = {one.name: self._last(one.name, one.obstacle or one.line.error) for one in found}
         self._store(Standing(self._standing.pid, self._standing.starts, not self._sync.stopped, trackers))
         for one in found:
             print(one, flush=True)  # noqa: T201 - into the log
@@ -108,7 +117,7 @@ def main() -> None:
     if brief is not None:
         sys.path[:] = brief.path
         try:
-            Companion(brief).deliver()
+            Deliverer(brief).deliver()
         finally:
             signal.signal(signal.SIGALRM, signal.SIG_DFL)
             signal.alarm(_LONGEST_EXIT)

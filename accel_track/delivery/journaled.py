@@ -284,7 +284,7 @@ class JournaledDelivery:
                 message = f"{worker.name}: {worker.last_error}; what was logged is in {self.directory.path}."
                 raise DeliveryError(message) from worker.failure
         for remote in self._companions.remotes:
-            if remote.last_error is not None and remote.name not in self._told:
+            if remote.failed and remote.name not in self._told:
                 self._told.add(remote.name)
                 message = f"{remote.name}: {remote.last_error}; what was logged is in {self.directory.path}."
                 raise DeliveryError(message)
@@ -302,9 +302,10 @@ class JournaledDelivery:
 
     def _release_media(self) -> None:
         """Delete the copies of checkpoints that every tracker of this process has."""
-        handled = [worker.handled for worker in self._workers] + [
-            remote.cursor.taken for remote in self._companions.remotes
-        ]
+        if not self._media.is_waiting:
+            return
+        handled = [worker.handled for worker in self._workers]
+        handled += [remote.cursor.taken for remote in self._companions.remotes]
         if handled:
             self._media.release(min(handled))
 

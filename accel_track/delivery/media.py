@@ -58,6 +58,11 @@ class Media:
         if kept:
             self._waiting.append((seq, kept))
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether a record still needs something."""
+        return bool(self._waiting)
+
     def release(self, handled: int) -> None:
         """Delete what only records before a number need."""
         while self._waiting and self._waiting[0][0] < handled:

@@ -285,6 +285,7 @@ class Sync:
                     show(job.name, job.worker.cursor.seq, job.records(grows=following))
                 watch(jobs)
                 left[0].worker.over.wait(_LOOK)
+            watch(jobs)
         except KeyboardInterrupt:
             self.stopped = True
             print("accel-track: stopping; a second Ctrl-C stops at once", file=sys.stderr)  # noqa: T201 - for people

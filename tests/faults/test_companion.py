@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from accel_track import Accelerator, AccelTrackLogger
-from accel_track.delivery.companion import Standing, standings
+from accel_track.delivery.briefing import Standing, standings
 from accel_track.errors import AccelTrackWarning, DeliveryError, NotStartedError
 from accel_track.testing.doubles import RecordingTracker
 from tests.faults.conftest import accel_track, journaled, metric_history, only_run, scalars
@@ -349,3 +349,28 @@ class Hanging(TensorBoardTracker):
     assert companion().over
     until(lambda: gone(companion().pid), 60)
     assert scalars(LOGS / "p") == [(step, step / 8) for step in range(20)]
+
+
+def test_a_server_that_is_down_is_no_failure_to_raise(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("accel_track.delivery.companion.PATIENCE", 5.0)
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        uri = f"http://127.0.0.1:{closed.getsockname()[1]}"
+        accelerator = Accelerator(
+            log_with="mlflow", project_dir=str(LOGS), cpu=True, delivery="process", on_error="raise", finish_timeout=1
+        )
+        accelerator.init_trackers("p", init_kwargs={"mlflow": {"tracking_uri": uri}})
+        until(lambda: "mlflow" in companion().trackers and companion().trackers["mlflow"].error)
+        with pytest.warns(AccelTrackWarning, match="in the companion process"):
+            time.sleep(1.5)  # a look of the thread that looks after the companion
+            accelerator.log({"loss": 1.0}, step=0)
+            accelerator.end_training()
+        until(lambda: gone(companion().pid))
+    assert not companion().trackers["mlflow"].failed
+
+
+def test_a_refused_record_is_a_failure_to_raise() -> None:
+    accelerator = facade(log_with="tensorboard", on_error="raise", start_timeout=60)
+    accelerator.log({"loss": 1.0}, step=0, log_kwargs={"tensorboard": {"walltime": "noon"}})
+    with pytest.warns(AccelTrackWarning), pytest.raises(DeliveryError, match="tensorboard"):
+        accelerator.end_training()
