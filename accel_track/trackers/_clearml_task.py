@@ -11,7 +11,13 @@ from accel_track.trackers._clearml_process import forget_closed_task, forget_exi
 def open_again(task: Any) -> None:
     """Note in a session of the offline mode that its run goes on; with a server, `Task.init` has told it so."""
     if task.is_offline():
-        task.set_user_properties(status="running", status_reason="")
+        _say(task, "running", "")
+
+
+def _say(task: Any, status: str, reason: str) -> None:
+    # ClearML reads and writes the session's file in a thread, which would take back what changes in between.
+    with task._edit_lock:  # noqa: SLF001 - the methods for hyperparameters take it, this one does not
+        task.set_user_properties(status=status, status_reason=reason)
 
 
 def close(task: Any, outcome: Outcome) -> None:
@@ -21,7 +27,7 @@ def close(task: Any, outcome: Outcome) -> None:
     """
     reason = outcome.status if outcome.reason is None else f"{outcome.status}: {outcome.reason}"
     if task.is_offline():
-        task.set_user_properties(status=outcome.status, status_reason=outcome.reason or "")
+        _say(task, outcome.status, outcome.reason or "")
     forget_exit(type(task))  # else an exception that was caught long ago would make `close` say that the task failed
     with signal_handlers_kept():
         task.close()

@@ -482,10 +482,10 @@ class TestContinuing:
     """Programs one after another on one task, of which the first are killed."""
 
     @staticmethod
-    def run(code: str, **kwargs: Any) -> dict[str, Any]:
+    def run(code: str, program: str = PROGRAM, **kwargs: Any) -> dict[str, Any]:
         """Run a program after `PROGRAM`, and return what `identity` was."""
         done = subprocess.run(
-            [sys.executable, "-c", PROGRAM + code, json.dumps(kwargs)],
+            [sys.executable, "-c", program + code, json.dumps(kwargs)],
             capture_output=True,
             text=True,
             timeout=90,
@@ -546,6 +546,29 @@ class TestContinuing:
             f"tracker.outcome = Outcome({status!r}, None if {status!r} == 'finished' else 'why')\ntracker.finish()\n"
         )
         assert self.properties(tmp_path) == {"status": status, "status_reason": "" if status == "finished" else "why"}
+
+    def test_status_while_clearml_looks_at_the_repository(self, tmp_path: Path) -> None:
+        """A thread of ClearML's that writes what it read before takes no status back."""
+        self.run(
+            "import threading, time, clearml\n"
+            "from accel_track.outcome import Outcome\n"
+            "from accel_track.trackers.clearml import ClearMLTracker\n"
+            "reload, has_read = clearml.Task._reload, threading.Event()\n"
+            "def slowly(task):\n"
+            "    data = reload(task)\n"
+            "    if threading.current_thread().name.endswith('(_update_repository)'):\n"
+            "        has_read.set()\n"
+            "        time.sleep(1)\n"
+            "    return data\n"
+            "clearml.Task._reload = slowly\n"
+            "tracker = ClearMLTracker('contract', task_name='run')\n"
+            "tracker.start()\n"
+            "assert has_read.wait(30)\n"
+            "tracker.outcome = Outcome('failed', 'why')\n"
+            "tracker.finish()\n",
+            program="",
+        )
+        assert self.properties(tmp_path) == {"status": "failed", "status_reason": "why"}
 
     def test_rewinding(self, tmp_path: Path) -> None:
         """The values of before stay, and the new ones come with their steps."""
