@@ -17,11 +17,13 @@ POOL: tuple[dict[str, float], ...] = tuple(
 )
 """What calls log, taken in turns: made before the clock runs."""
 
-_CHUNK = 50
 _IDLE = 0.1
-_LONGEST_TAIL = 20.0
+_WINDOW = 0.3
+"""Seconds between two looks at the background: the CPU time of other processes is counted in hundredths."""
+_LONGEST_TAIL = 3.0
 _QUIET = 0.6
 """Seconds without work in the background after which there is none left: longer than ours and SDKs' threads sleep."""
+_PATIENCE = 300.0
 
 Log = Callable[[dict[str, float], int], object]
 
@@ -86,20 +88,29 @@ class Background:
 
     def reset(self) -> None:
         """Forget what was used so far."""
-        self._at, self._before = time.perf_counter(), self._used()
+        self.began, self._before = time.perf_counter(), self._used()
 
     def is_idle(self) -> bool:
         """Whether it has used less than a tenth of a CPU since the last call or `reset`."""
-        at, before = self._at, self._before
+        began, before = self.began, self._before
         self.reset()
-        return self._before - before < _IDLE * (self._at - at)
+        return self._before - before < _IDLE * (self.began - began)
+
+
+class _Block(NamedTuple):
+    """Seconds of steps without logging, with it, and of those after it."""
+
+    off: list[float]
+    on: list[float]
+    tail: list[float]
 
 
 class StepClock:
-    """Times steps in pairs of blocks: without logging, with it, and then without until nothing works in the background.
+    """Times steps in pairs of blocks, one without logging and one with it.
 
-    So what is done late is on the bill of the steps that have logged. The steps after the last work in the background
-    are left out, as is the first pair. What happens in `tick` itself is not timed.
+    Behind each pair come steps without logging until nothing works in the background any more; where that takes longer,
+    there is a pause. So a block without logging is none with what was logged before. The first pair is left out. What
+    happens in `tick` itself is not timed.
 
     Args:
         pairs: How many pairs count.
@@ -112,53 +123,79 @@ class StepClock:
         self.over = False
         self.logged = 0
         """How many steps were to be logged."""
-        self._pairs, self._steps, self._drained = pairs + 1, steps, drained
+        self._pairs, self._steps, self._drained = pairs, steps, drained
         self._background = Background()
-        self._blocks: list[dict[str, list[float]]] = [{"off": [], "on": [], "tail": []}]
-        self._phase = "off"
+        self._blocks = [_Block([], [], [])]
+        self._times = self._blocks[0].off
         self._busy = 0
         self._began: float | None = None
 
     def tick(self) -> bool:
-        """End a step and begin the next one; return whether that is to be logged."""
-        now = time.perf_counter()
-        times = self._blocks[-1][self._phase]
+        """End a step and begin the next one; return whether that is to be logged.
+
+        Raises:
+            TimeoutError: Something still works in the background after minutes.
+        """
         if self._began is not None:
-            times.append(now - self._began)
-            if self._phase == "tail":
-                if len(times) % _CHUNK == 0:
-                    self._end_tail(times)
-            elif len(times) >= self._steps:
-                self._phase = "on" if self._phase == "off" else "tail"
-                self._busy = 0
-                self._background.reset()
-        logging = self._phase == "on" and not self.over
+            self._times.append(time.perf_counter() - self._began)
+            self._turn()
+        logging = self._times is self._blocks[-1].on and not self.over
         self.logged += logging
         self._began = time.perf_counter()
         return logging
 
-    def _end_tail(self, times: list[float]) -> None:
+    def _turn(self) -> None:
+        """Go to the next block where this one is through."""
+        block = self._blocks[-1]
+        if self._times is block.tail:
+            self._end_tail(block)
+        elif len(self._times) >= self._steps:
+            if self._times is block.off and len(self._blocks) == self._pairs + 2:
+                self.over = True
+                return
+            self._times, self._busy = (block.on if self._times is block.off else block.tail), 0
+            self._background.reset()
+
+    def _end_tail(self, block: _Block) -> None:
+        if time.perf_counter() - self._background.began < _WINDOW:
+            return
         if not (self._background.is_idle() and self._drained()):
-            self._busy = len(times)
-        if sum(times[self._busy :]) > _QUIET or sum(times) > _LONGEST_TAIL:
-            del times[self._busy :]
-            self._phase = "off"
-            self.over = len(self._blocks) == self._pairs
-            if not self.over:
-                self._blocks.append({"off": [], "on": [], "tail": []})
+            self._busy = len(block.tail)
+            if sum(block.tail) < _LONGEST_TAIL:
+                return
+            self._pause()
+        elif sum(block.tail[self._busy :]) < _QUIET:
+            return
+        del block.tail[self._busy :]
+        self._blocks.append(_Block([], [], []))
+        self._times = self._blocks[-1].off
+
+    def _pause(self) -> None:
+        quiet, patience = 0.0, time.perf_counter() + _PATIENCE
+        while quiet < _QUIET:
+            time.sleep(_WINDOW)
+            quiet = quiet + _WINDOW if self._background.is_idle() and self._drained() else 0.0
+            if time.perf_counter() > patience:
+                message = f"something still works in the background after {_PATIENCE:g} s"
+                raise TimeoutError(message)
 
     def values(self) -> Mapping[str, float]:
-        """Return the median over the pairs of a logged step's extra time, and more, in µs."""
-        extra = []
-        for block in self._blocks[1:]:
-            plain = statistics.fmean(block["off"])
-            rest = [*block["on"], *block["tail"]]
-            extra.append((sum(rest) - plain * len(rest)) / len(block["on"]))
-        off = [one for block in self._blocks[1:] for one in block["off"]]
-        on = [one for block in self._blocks[1:] for one in block["on"]]
+        """Return the median over the pairs of a logged step's extra time, and more, in µs.
+
+        A block with logging is compared with the two without it beside it, so that no drift of the machine counts.
+        """
+        fmean, pairs = statistics.fmean, self._blocks[1:-1]
+        plain = [
+            (fmean(block.off) + fmean(after.off)) / 2 for block, after in zip(pairs, self._blocks[2:], strict=True)
+        ]
+        extra = [fmean(block.on) - base for block, base in zip(pairs, plain, strict=True)]
+        off = [one for block in self._blocks[1:] for one in block.off]
+        on = [one for block in pairs for one in block.on]
+        late = [fmean(block.tail) - base for block, base in zip(pairs, plain, strict=True) if block.tail]
         return {
             "extra": statistics.median(extra) * 1e6,
             "step": statistics.median(off) * 1e6,
             "p99": percentile(on, 0.99) * 1e6,
             "p99_off": percentile(off, 0.99) * 1e6,
+            **({"late": statistics.median(late) * 1e6} if late else {}),
         }

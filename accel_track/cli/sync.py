@@ -24,6 +24,7 @@ from accel_track.progress import progress_bar
 
 if TYPE_CHECKING:
     from accel_track.delivery.standing import Standing
+    from accel_track.delivery.stored import Job
 from accel_track.delivery.sync import Sync
 
 
@@ -110,26 +111,27 @@ def _planned(one: Sync) -> list[Standing]:
 
 
 def _delivered(one: Sync, *, follow: bool, timeout: float) -> list[Standing]:
-    with contextlib.redirect_stdout(sys.stderr), _bars(follow=follow) as show:  # what SDKs print is not our output
-        return one.deliver(follow=follow, timeout=timeout, show=show)
+    with contextlib.redirect_stdout(sys.stderr), _bars(follow=follow) as watch:  # what SDKs print is not our output
+        return one.deliver(follow=follow, timeout=timeout, watch=watch)
 
 
 @contextlib.contextmanager
-def _bars(*, follow: bool) -> Iterator[Callable[[str, int, int], None]]:
-    """Give a function that shows a tracker's progress on a terminal."""
+def _bars(*, follow: bool) -> Iterator[Callable[[Sequence[Job]], None]]:
+    """Give a function that shows the workers' progress on a terminal."""
     if follow and not sys.stderr.isatty():
         say("following the run until it ends; Ctrl-C stops", err=True)
     with progress_bar() as bars:
         tasks: dict[str, Any] = {}
 
-        def show(name: str, completed: int, total: int) -> None:
-            if name not in tasks:
-                from rich.markup import escape
+        def watch(jobs: Sequence[Job]) -> None:
+            for job in jobs:
+                if job.name not in tasks:
+                    from rich.markup import escape
 
-                tasks[name] = bars.add_task(f"delivering to {escape(clean(name))}")
-            bars.update(tasks[name], completed=completed, total=total)
+                    tasks[job.name] = bars.add_task(f"delivering to {escape(clean(job.name))}")
+                bars.update(tasks[job.name], completed=job.worker.cursor.seq, total=job.records())
 
-        yield show
+        yield watch
 
 
 def _tell(one: Sync, standings: Sequence[Standing], *, dry_run: bool) -> None:

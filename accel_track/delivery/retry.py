@@ -5,11 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from threading import Event
-from typing import Any, TypeVar
+from typing import Any
 
 from tenacity import RetryCallState, Retrying, retry_if_exception, wait_random_exponential
-
-ResultT = TypeVar("ResultT")
 
 LONGEST_WAIT = 30.0
 """The longest wait between two tries, in seconds."""
@@ -53,17 +51,11 @@ class Deadline:
 
 
 def retrying(
-    call: Callable[..., ResultT],
-    *arguments: Any,
-    transient: Callable[[BaseException], bool],
-    deadline: Deadline,
-    before_retry: Callable[[BaseException], None],
-) -> ResultT:
-    """Return what a call returns, repeating it with growing, random pauses after each error that is transient.
+    *, transient: Callable[[BaseException], bool], deadline: Deadline, before_retry: Callable[[BaseException], None]
+) -> Retrying:
+    """Return what calls a function and repeats that, with growing, random pauses, after each error that is transient.
 
-    Raises:
-        DeadlineReachedError: The deadline passed before it succeeded.
-        Exception: An error that is not transient.
+    It raises what the function raises, and `DeadlineReachedError` where the deadline passed before it succeeded.
     """
 
     def note(state: RetryCallState) -> None:
@@ -74,7 +66,7 @@ def retrying(
         error = None if state.outcome is None else state.outcome.exception()
         raise DeadlineReachedError from error
 
-    policy = Retrying(
+    return Retrying(
         sleep=deadline.wait,
         stop=lambda _: deadline.left <= 0,
         wait=wait_random_exponential(multiplier=0.25, max=LONGEST_WAIT, min=0.05),
@@ -82,4 +74,3 @@ def retrying(
         before_sleep=note,
         retry_error_callback=give_up,
     )
-    return policy(call, *arguments)

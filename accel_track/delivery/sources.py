@@ -47,6 +47,7 @@ class LiveSource:
         self._writer = writer
         self._reader = JournalReader(writer.folder, cursor.position)
         self._next = cursor.seq
+        self._read_all_of: tuple[int, int] | None = None
         self._history = History(writer.folder)
 
     @property
@@ -66,13 +67,17 @@ class LiveSource:
         return []
 
     def _read(self, limit: int) -> list[Entry]:
-        settled, before = self._writer.next_seq, self.position  # what is older is on disk or in memory by now
-        if settled == self._next:
+        written, before = self._writer.written, self.position
+        if written == self._read_all_of:
             return []
+        settled = self._writer.next_seq  # what is older is on disk or in memory by now
+        limit = min(limit, max(1, settled - self._next))  # without a look for more, which costs as much as to read it
         try:
             entries = self._reader.read(limit)
         except OSError:  # such as a folder that is gone
             entries = []
+        if len(entries) < limit:
+            self._read_all_of = written
         # After the disk was read: what is older than its last record is in memory by now, if it is there at all.
         kept = self._writer.kept_since(self._next)
         if kept:

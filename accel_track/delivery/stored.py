@@ -10,7 +10,7 @@ from filelock import FileLock
 from accel_track.delivery.report import line
 from accel_track.delivery.sources import StoredSource
 from accel_track.delivery.worker import Worker
-from accel_track.journal.reader import last_seq
+from accel_track.journal.reader import last_seq, read_last
 
 GRACE = 30.0
 """Seconds that a worker gets to end by itself after its deadline, or after Ctrl-C."""
@@ -32,7 +32,7 @@ class Job:
         self.name, self.worker, self.source, self.lock = name, worker, source, lock
         self._given_up_at = float("inf")
         self._folder = folder
-        self._records = last_seq(folder) + 1
+        self._last, self._later = read_last(folder)
         self._seen = -1
 
     def begin(self, timeout: float, *, ends: bool) -> None:
@@ -58,11 +58,10 @@ class Job:
         """Whether the worker is through, or hangs in its SDK."""
         return self.worker.over.is_set() or time.monotonic() > self._given_up_at
 
-    def records(self, *, grows: bool) -> int:
-        """Return how many records there are, counted again where the journal grows and all were delivered."""
-        if grows and self.worker.cursor.seq >= self._records:
-            self._records = last_seq(self._folder) + 1
-        return self._records
+    def records(self) -> int:
+        """Return how many records there are by now."""
+        self._last = max(self._last, max((record.seq for record in self._later), default=-1))
+        return self._last + 1
 
     def error(self) -> str | None:
         """Return why something is left, or None."""

@@ -140,7 +140,6 @@ class Sync:
         *,
         follow: bool,
         timeout: float,
-        show: Callable[[str, int, int], None] = lambda *_: None,
         watch: Callable[[Sequence[Job]], None] = lambda _: None,
     ) -> list[Standing]:
         """Deliver what is pending, rank by rank, to all trackers at once; return where they stand then.
@@ -151,8 +150,7 @@ class Sync:
         Args:
             follow: Whether to go on until the run has ended.
             timeout: How long a tracker may make no progress, in seconds.
-            show: Called now and then with a tracker's name, how many records it has had, and how many there are.
-            watch: Called as often, with the workers of the rank that is being delivered.
+            watch: Called about ten times a second with the workers of the rank that is being delivered.
 
         Raises:
             JournalError: A cursor or a segment is damaged.
@@ -175,7 +173,7 @@ class Sync:
                     else:
                         self._add_job(jobs, name, rank, lock, errors, follow=follow)
             finish_in_order([job.worker for job in jobs])
-            self._drive(jobs, follow=follow, timeout=timeout, show=show, watch=watch)
+            self._drive(jobs, follow=follow, timeout=timeout, watch=watch)
             errors.update({job.name: error for job in jobs if (error := job.error()) is not None})
         self.info = self.run.load()
         return [self._result(name, before[name].obstacle, errors.get(name)) for name in self.names]
@@ -266,7 +264,6 @@ class Sync:
         *,
         follow: bool,
         timeout: float,
-        show: Callable[[str, int, int], None],
         watch: Callable[[Sequence[Job]], None],
     ) -> None:
         """Watch the workers until all are over; a deadline begins anew with each progress of its worker."""
@@ -282,7 +279,6 @@ class Sync:
                         self._note_end(jobs)
                 for job in left:
                     job.look(timeout, ends=not following)
-                    show(job.name, job.worker.cursor.seq, job.records(grows=following))
                 watch(jobs)
                 left[0].worker.over.wait(_LOOK)
             watch(jobs)

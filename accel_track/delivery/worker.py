@@ -97,6 +97,7 @@ class Worker:
         """The transient error that is being waited for."""
         self.last_error: str | None = None
         self.deadline = Deadline(clock)
+        self._retrying = retrying(transient=self._is_transient, deadline=self.deadline, before_retry=self._stall)
         self.running = False
         """Whether the tracker is started and not finished."""
         self.over = threading.Event()
@@ -267,21 +268,15 @@ class Worker:
 
     def _call(self, function: Callable[..., ResultT], *arguments: Any) -> ResultT:
         try:
-            result: ResultT = retrying(
-                self._in_this_process,
-                function,
-                *arguments,
-                transient=lambda error: isinstance(error, Exception) and self._is_transient(error),
-                deadline=self.deadline,
-                before_retry=self._stall,
-            )
+            result: ResultT = self._retrying(self._in_this_process, function, *arguments)
         finally:
             self.stalled = None
         return result
 
-    def _is_transient(self, error: Exception) -> bool:
+    def _is_transient(self, error: BaseException) -> bool:
         # A tracker that another run is still starting will be there.
-        return self.tracker.is_transient(error) or (self._joined and isinstance(error, NotStartedError))
+        waits = self._joined and isinstance(error, NotStartedError)
+        return isinstance(error, Exception) and (waits or self.tracker.is_transient(error))
 
     def _in_this_process(self, function: Callable[..., ResultT], *arguments: Any) -> ResultT:
         try:
@@ -330,13 +325,20 @@ class Worker:
         self._tell()
 
     def _store(self) -> None:
-        self.cursor.segment, self.cursor.offset = self._position
-        self.cursor.seq = self.cursor.taken = self.handled
-        self.cursor.dropped = dict(self.tracker.dropped + Counter(self._done_before.dropped))
-        self.cursor.damaged = self._done_before.damaged + self.source.damaged()
-        self.cursor.time = time.time()
+        segment, offset = self._position
+        cursor = msgspec.structs.replace(
+            self.cursor,
+            segment=segment,
+            offset=offset,
+            seq=self.handled,
+            taken=self.handled,
+            dropped=dict(self.tracker.dropped + Counter(self._done_before.dropped)),
+            damaged=self._done_before.damaged + self.source.damaged(),
+            time=time.time(),
+        )
         durable = self.tracker.durable_flush
-        self._save(self.cursor if durable else msgspec.structs.replace(self._done_before, taken=self.handled))
+        self._save(cursor if durable else msgspec.structs.replace(self._done_before, taken=self.handled))
+        self.cursor = cursor  # `drain` waits for it
 
     def _save(self, cursor: cursors.Cursor) -> None:
         with contextlib.suppress(OSError):  # a full disk: what is delivered may be delivered again after a restart

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections.abc import Iterator
@@ -137,7 +138,7 @@ class JournalReader:
         number = keysets.HEAD.unpack_from(data, at)[1]
         if number not in self._sets:
             segment = self._start.segment
-            path = self.folder / f"{segment:08d}.seg"
+            path = self.folder / segment_name(segment)
             searched = segment, path.stat().st_size
             if searched != self._searched:
                 self._searched = searched
@@ -146,19 +147,24 @@ class JournalReader:
 
     def _refill(self) -> bool:
         """Read on behind `position`; go past damage, or to the next segment. False at the present end."""
-        numbered = dict(segments(self.folder))
-        later = min((number for number in numbered if number > self.position.segment), default=None)
-        path = numbered.get(self.position.segment)
-        if path is None:
+        path = os.path.join(self.folder, segment_name(self.position.segment))
+        if self._load(path, _CHUNK) and self._begins(path):
+            return True
+        later = min((number for number, _ in segments(self.folder) if number > self.position.segment), default=None)
+        # Again: its last records may have been written after the first look and before a later segment was made. Or the
+        # frame is longer than a chunk.
+        size = 2 * (frames.LONGEST + frames.FRAME.size) if self._buffer else _CHUNK
+        if not self._load(path, size):
             return self._go_to(later)
-        data = self._load(path, _CHUNK)
-        if self.position.offset == 0 and frames.is_segment(data):
-            frames.first_seq(data, str(path))
+        return self._begins(path) or self._go_past(path, later)
+
+    def _begins(self, path: str) -> bool:
+        """Whether the buffer begins with an undamaged frame, or with a segment's header, which is gone past."""
+        if self.position.offset == 0 and frames.is_segment(self._buffer):
+            frames.first_seq(self._buffer, path)
             self.position = self.position._replace(offset=frames.HEADER.size)
             return True
-        if data and not self._whole(data, 0):  # a frame longer than a chunk, or none
-            data = self._load(path, 2 * (frames.LONGEST + frames.FRAME.size))
-        return self._whole(data, 0) or self._go_past(data, path, later)
+        return self._whole(self._buffer, 0)
 
     def _whole(self, data: bytes, at: int) -> bool:
         """Whether an undamaged frame begins at a place in the buffer."""
@@ -172,27 +178,32 @@ class JournalReader:
         places = (match.start() for match in _MARKERS.finditer(data, 1))
         return next((at for at in places if self._whole(data, at)), None)
 
-    def _go_past(self, data: bytes, path: Path, later: int | None) -> bool:
+    def _go_past(self, path: str, later: int | None) -> bool:
         """Go past bytes that do not begin with a frame. False if they are the journal's end."""
+        data = self._buffer
         skipped = self._next_frame(data)
-        if skipped is None and len(data) > frames.LONGEST and self.position.offset + len(data) < path.stat().st_size:
+        if skipped is None and len(data) > frames.LONGEST and self.position.offset + len(data) < os.stat(path).st_size:
             skipped = frames.LONGEST  # nothing in all of it, and more behind it
         if skipped is not None:
             self._skip(skipped)
             return True
         self.torn = len(data)
-        if data and later is not None:
+        if later is not None:
             self._damaged(self.position, len(data))
         return self._go_to(later)
 
-    def _load(self, path: Path, size: int) -> bytes:
-        self.torn = 0
+    def _load(self, path: str, size: int) -> bool:
+        """Read on, where there is more; the file is not kept open, since others may want to delete it."""
+        self.torn, self._buffer = 0, b""
         if self._start.segment != self.position.segment:
             self._sets = {}
-        with path.open("rb") as file:
-            file.seek(self.position.offset)
-            self._buffer, self._start = file.read(size), self.position
-        return self._buffer
+        self._start = self.position
+        with contextlib.suppress(FileNotFoundError), open(path, "rb") as file:
+            left = os.fstat(file.fileno()).st_size - self.position.offset
+            if left > 0:
+                file.seek(self.position.offset)
+                self._buffer = file.read(min(size, left))
+        return self._buffer != b""
 
     def _skip(self, size: int) -> None:
         self._damaged(self.position, size)
@@ -203,7 +214,7 @@ class JournalReader:
         self._damaged(Position(segment, end - size), size)
 
     def _damaged(self, begin: Position, size: int) -> None:
-        name, last = f"{begin.segment:08d}.seg", self.damages[-1] if self.damages else None
+        name, last = segment_name(begin.segment), self.damages[-1] if self.damages else None
         if last is not None and last.segment == name and last.offset + last.length == begin.offset:
             self.damages[-1] = last._replace(length=last.length + size)
         else:
@@ -216,6 +227,11 @@ class JournalReader:
         return True
 
 
+def segment_name(number: int) -> str:
+    """Return the name of a segment's file."""
+    return f"{number:08d}.seg"
+
+
 def segments(folder: Path) -> list[tuple[int, Path]]:
     """Return the numbers and paths of a rank's segments, in order."""
     try:
@@ -226,7 +242,16 @@ def segments(folder: Path) -> list[tuple[int, Path]]:
 
 
 def last_seq(folder: Path) -> int:
-    """Return the highest number of a record in a rank's journal, -1 if there is none.
+    """Return the highest number of a record in a rank's journal, -1 if there is none; reads all of the last segment.
+
+    Raises:
+        JournalError: The last segment is of a later version of the format.
+    """
+    return read_last(folder)[0]
+
+
+def read_last(folder: Path) -> tuple[int, JournalReader]:
+    """Return what `last_seq` does, and a reader of what is written later.
 
     Raises:
         JournalError: The last segment is of a later version of the format.
@@ -236,7 +261,8 @@ def last_seq(folder: Path) -> int:
             data = file.read(frames.HEADER.size)
         # It has no header if its writer was killed in between, or after damage.
         before = frames.first_seq(data, str(path)) - 1 if frames.is_segment(data) else -1
-        last = max((record.seq for record in JournalReader(folder, Position(number))), default=before)
+        reader = JournalReader(folder, Position(number))
+        last = max((record.seq for record in reader), default=before)
         if last >= 0:
-            return last
-    return -1
+            return last, reader
+    return -1, JournalReader(folder)

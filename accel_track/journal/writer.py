@@ -18,7 +18,7 @@ from zlib import crc32
 from accel_track.errors import warn
 from accel_track.journal import frames
 from accel_track.journal.keysets import MARKER, NO_STEP, TICKS
-from accel_track.journal.reader import last_seq, segments
+from accel_track.journal.reader import last_seq, segment_name, segments
 from accel_track.journal.segment import Segment
 from accel_track.records import AnyRecord, Checkpoint, Config, Metrics, Rewind, encode, numbers, own_copy
 
@@ -73,6 +73,12 @@ class JournalWriter:
         except OSError as error:
             self._cannot_write(error)
         self._numbers = itertools.count(self.next_seq)
+
+    @property
+    def written(self) -> tuple[int, int]:
+        """Changes with each record, other than `next_seq`, which does not where a signal handler's came before it."""
+        segment = self._segment
+        return self.next_seq, 0 if segment is None else segment.size
 
     def config(self, values: Mapping[str, Any]) -> int:
         """Append hyperparameters; return the record's number."""
@@ -204,7 +210,7 @@ class JournalWriter:
     def _begin_segment(self, first_seq: int) -> None:
         last = self._segment
         number = max((number for number, _ in segments(self.folder)), default=-1) + 1
-        path = self.folder / f"{number:08d}.seg"
+        path = self.folder / segment_name(number)
         try:
             file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
         except FileExistsError:

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import re
 import subprocess
 import sys
@@ -470,6 +471,26 @@ def test_what_is_appended_while_the_disk_is_read_is_whole_and_in_order(monkeypat
     assert found[1].values["object"] is thing
     assert len(found[2].values["text"]) == 17 * 2**20
     writer.close()
+
+
+def test_a_record_that_a_signal_handlers_record_came_before_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has a lower number than the one that was read already."""
+    writer = JournalWriter(Path("rank-00000"))
+    source, write = LiveSource(writer, Cursor()), os.write
+    found = []
+
+    def interrupted(file: int, data: bytes) -> int:
+        monkeypatch.setattr(os, "write", write)
+        writer.metrics({"a": 1}, 1, {})
+        found.extend(source.read(10))
+        assert source.read(10) == []
+        return write(file, data)
+
+    monkeypatch.setattr(os, "write", interrupted)
+    writer.metrics({"a": 0}, 0, {})
+    found += source.read(10)
+    writer.close()
+    assert [entry.record.seq for entry in found] == [1, 0]
 
 
 def test_a_slow_tracker_is_acknowledged_in_the_middle_of_what_was_read(monkeypatch: pytest.MonkeyPatch) -> None:

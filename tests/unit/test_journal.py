@@ -23,7 +23,7 @@ import pytest
 from accel_track.errors import AccelTrackWarning, JournalError
 from accel_track.journal import frames
 from accel_track.journal import writer as writer_module
-from accel_track.journal.reader import Damage, JournalReader, Position, last_seq, segments
+from accel_track.journal.reader import Damage, JournalReader, Position, last_seq, read_last, segments
 from accel_track.journal.writer import JournalWriter
 from accel_track.records import Config, Metrics, WithoutForm
 
@@ -225,6 +225,30 @@ class TestWriter:
         assert max(path.stat().st_size for _, path in files) <= 300
         assert seqs(JournalReader(FOLDER)) == list(range(100))
         assert last_seq(FOLDER) == 99
+
+    def test_a_reader_of_what_is_written_after_the_last_record(self):
+        write(100, segment_size=300)
+        last, later = read_last(FOLDER)
+        assert (last, seqs(later)) == (99, [])
+        write(10)
+        assert seqs(later) == list(range(100, 110))
+
+    def test_what_is_written_to_a_segment_while_the_next_one_is_made_is_read(self, monkeypatch):
+        """Between the reader's look into a segment and its look for later ones."""
+        journal, reader, listed = JournalWriter(FOLDER, segment_size=300), JournalReader(FOLDER), segments(FOLDER)
+        journal.metrics({"n": 0}, 0, {})
+        assert seqs(reader) == [0]
+
+        def listing(folder):
+            while len(found := segments(folder)) == len(listed):
+                journal.metrics({"n": 1}, 1, {})
+            return found
+
+        monkeypatch.setattr("accel_track.journal.reader.segments", listing)
+        found = seqs(reader)
+        journal.close()
+        assert found == list(range(1, journal.next_seq))
+        assert len(found) > 1
 
     def test_a_frame_larger_than_a_segment_has_one_of_its_own(self):
         journal = JournalWriter(FOLDER, segment_size=100)

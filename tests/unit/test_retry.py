@@ -42,14 +42,12 @@ def failing(times, error):
 
 
 def run(call, deadline, told=None):
-    return retrying(
-        call,
-        "a",
-        1,
+    policy = retrying(
         transient=lambda error: isinstance(error, ConnectionError),
         deadline=deadline,
         before_retry=(told if told is not None else []).append,
     )
+    return policy(call, "a", 1)
 
 
 def test_a_call_that_succeeds_is_made_once():
