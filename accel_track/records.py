@@ -40,8 +40,8 @@ class Config(Record, frozen=True, array_like=True, tag="config"):
     """Hyperparameters; later ones add to earlier ones."""
 
 
-class Metrics(Record, frozen=True, array_like=True, tag="metrics"):
-    """The values of one call of `log`.
+class Metrics(Record, frozen=True, array_like=True, tag="metrics", gc=False):
+    """The values of one call of `log`. Python's garbage collector does not look at it, since no cycle goes through one.
 
     Attributes:
         step: Training step, 0 or more, or None.

@@ -19,7 +19,7 @@ COLUMNS = {"rate": "calls/s"}
 MAIN = "rate"
 
 CALLS = {
-    "tensorboard": 4000,
+    "tensorboard": 10000,
     "wandb": 4000,
     "comet_ml": 1500,
     "mlflow": 250,

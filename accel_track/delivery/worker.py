@@ -28,8 +28,9 @@ from accel_track.trackers.base import GeneralTracker
 
 ResultT = TypeVar("ResultT")
 
-CHUNK = 1000
-"""How many records are in memory at once."""
+CHUNK = 100
+"""How many records are in memory at once, where a tracker's `batch_size` is no more: few enough that Python's garbage
+collector, which stops training too, does not begin for them."""
 
 SHORTEST, LONGEST = 0.005, 0.5
 """Seconds between two looks for new records: as long as `WANTED` of them take, within these bounds."""
@@ -209,9 +210,10 @@ class Worker:
         return True
 
     def _deliver(self) -> None:
+        chunk = max(CHUNK, self.tracker.batch_size)
         while True:
             closing = self._closing
-            entries = self.source.read(CHUNK)
+            entries = self.source.read(chunk)
             for kind, group in groupby(entries, lambda entry: type(entry.record)):
                 self._hand_over(list(group), self.tracker.batch_size if kind is Metrics else 1)
             self._position = self.source.position
@@ -220,7 +222,7 @@ class Worker:
             if closing and not entries:
                 self._complete = True
                 return
-            if len(entries) < CHUNK and not closing:
+            if len(entries) < chunk and not closing:
                 self._pause = min(LONGEST, max(SHORTEST, self._pause * WANTED / max(len(entries), WANTED / 2)))
                 self.deadline.wait(self._pause)
 

@@ -57,7 +57,7 @@ class TensorBoardTracker(SDKTracker):
     requires_logging_directory = True
     sdk = "tensorboard"
     install = "tensorboard>=2.18"
-    batch_size: ClassVar[int] = 1000
+    batch_size: ClassVar[int] = 100
     native: EventFile | None
 
     def __init__(self, run_name: str, logging_dir: str | os.PathLike[str], resume: bool = False, **kwargs: Any) -> None:
