@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -53,7 +54,7 @@ def _records(folder: Path, short: bool) -> Measured:
 
     count = 2000 if short else 200_000
     journal = JournalWriter(folder / "journal")
-    times = latency(lambda values, step: journal.metrics(values, step, {}), 0, count, 60.0)
+    times = latency(partial(_append, journal), 0, count, 60.0)
     journal.close()
     size = sum(path.stat().st_size for path in (folder / "journal").glob("*.seg")) / times.calls
     file, data = os.open(folder / "floor", os.O_WRONLY | os.O_CREAT | os.O_APPEND), b"x" * round(size)
@@ -63,14 +64,20 @@ def _records(folder: Path, short: bool) -> Measured:
     return Measured({**values, "read": times.calls / seconds}, SCALARS * times.calls, found)
 
 
+def _append(journal: Any, values: Mapping[str, float], step: int) -> None:
+    """Append as a run does."""
+    if not journal.again(values, step):
+        journal.metrics(values, step, {})
+
+
 def _read(folder: Path) -> tuple[int, float]:
     """Return how many values of metrics the journal holds, and the seconds that reading them takes."""
-    from accel_track.journal.reader import JournalReader
+    from accel_track.journal.reader import BATCH, JournalReader
 
     reader, found, seconds = JournalReader(folder), 0, 0.0
     while True:
         begin = time.perf_counter()
-        entries = reader.read(1000)
+        entries = reader.read(BATCH)
         seconds += time.perf_counter() - begin
         if not entries:
             return found, seconds
@@ -136,7 +143,7 @@ def _appended(folder: Path, calls: Iterable[Mapping[str, float]]) -> float:
     journal, count = JournalWriter(folder), 0
     begin = time.perf_counter()
     for step, values in enumerate(calls):
-        journal.metrics(values, step, {})
+        _append(journal, values, step)
         count = step + 1
     seconds = time.perf_counter() - begin
     journal.close()

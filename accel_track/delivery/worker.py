@@ -21,16 +21,12 @@ from accel_track.delivery.quarantine import set_aside, shown
 from accel_track.delivery.retry import Deadline, DeadlineReachedError, retrying
 from accel_track.errors import WORKER_NAME, NotStartedError, warn
 from accel_track.journal import cursor as cursors
-from accel_track.journal.reader import Entry, Position
+from accel_track.journal.reader import BATCH, Entry, Position
 from accel_track.outcome import FINISHED
 from accel_track.records import AnyRecord, Checkpoint, Metrics, replayable
 from accel_track.trackers.base import GeneralTracker
 
 ResultT = TypeVar("ResultT")
-
-CHUNK = 100
-"""How many records are in memory at once, where a tracker's `batch_size` is no more: few enough that Python's garbage
-collector, which stops training too, does not begin for them."""
 
 SHORTEST, LONGEST = 0.005, 0.5
 """Seconds between two looks for new records: as long as `WANTED` of them take, within these bounds."""
@@ -210,7 +206,7 @@ class Worker:
         return True
 
     def _deliver(self) -> None:
-        chunk = max(CHUNK, self.tracker.batch_size)
+        chunk = max(BATCH, self.tracker.batch_size)
         while True:
             closing = self._closing
             entries = self.source.read(chunk)

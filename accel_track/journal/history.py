@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from accel_track.journal.reader import JournalReader, Position, segments
+from accel_track.journal.reader import BATCH, JournalReader, Position, segments
 from accel_track.records import AnyRecord, Metrics, Rewind
 
 _TAG = b"\xa6rewind"
@@ -27,7 +27,7 @@ class History:
         for number, path in segments(folder):
             if _TAG in path.read_bytes():
                 reader = JournalReader(folder, Position(number))
-                while reader.position.segment == number and (entries := reader.read(1000)):
+                while reader.position.segment == number and (entries := reader.read(BATCH)):
                     self.rewinds += [one.record for one in entries if isinstance(one.record, Rewind)]
         self.rewinds = list({one.seq: one for one in self.rewinds}.values())
 

@@ -82,7 +82,7 @@ class KeySet:
             if fields[0] != MARKER or fields[1] != number or fields[-1] != crc32(data[at : end - 4]):
                 break
             step = fields[3]
-            values = dict(zip(names, fields[5:-1]))  # noqa: B905 - of equal length by their making
+            values = dict(zip(names, fields[5:]))  # noqa: B905 - the checksum is left over
             time = base + fields[4] / TICKS
             found.append(Metrics(fields[2], time, values, None if step == NO_STEP else step))
             at = end

@@ -14,6 +14,10 @@ from accel_track.journal import frames, keysets
 from accel_track.journal.keysets import KeySet
 from accel_track.records import AnyRecord, decode
 
+BATCH = 100
+"""How many records to have in memory at once: few enough that Python's garbage collector, which stops training too and
+goes through all that the process has, does not begin for them."""
+
 _CHUNK = 1024 * 1024
 _MARKERS = re.compile(b"|".join(map(re.escape, (frames.MARKER, frames.KEYS, keysets.MARKER))), re.DOTALL)
 
@@ -91,7 +95,7 @@ class JournalReader:
 
     def __iter__(self) -> Iterator[AnyRecord]:
         """Yield all records up to the present end."""
-        while entries := self.read(1000):
+        while entries := self.read(BATCH):
             for entry in entries:
                 yield entry.record
 
