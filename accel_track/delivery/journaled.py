@@ -304,7 +304,7 @@ class JournaledDelivery:
         """Delete the copies of checkpoints that every tracker of this process has."""
         if not self._media.is_waiting:
             return
-        handled = [worker.handled for worker in self._workers]
+        handled = [worker.ledger.given for worker in self._workers]
         handled += [remote.cursor.taken for remote in self._companions.remotes]
         if handled:
             self._media.release(min(handled))

@@ -3,12 +3,27 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Protocol
 
 from accel_track.journal.cursor import Cursor
 from accel_track.journal.history import History
 from accel_track.journal.reader import Entry, JournalReader, Position
 from accel_track.journal.writer import JournalWriter, Kept
 from accel_track.records import own_copy
+
+
+class Source(Protocol):
+    """Where a worker gets records."""
+
+    @property
+    def position(self) -> Position:
+        """The place behind the last record that was read."""
+
+    def read(self, limit: int) -> list[Entry]:
+        """Return the next records; an empty list where there are none yet."""
+
+    def damaged(self) -> int:
+        """Return how many bytes were skipped so far."""
 
 
 class StoredSource(JournalReader):

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
-import copy
 import os
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
-
-import msgspec
+from typing import Any, TypeVar
 
 from accel_track.delivery.handing import hand_over
+from accel_track.delivery.ledger import Ledger
 from accel_track.delivery.media import kept_file
-from accel_track.delivery.quarantine import set_aside, shown
+from accel_track.delivery.quarantine import shown
 from accel_track.delivery.retry import Deadline, DeadlineReachedError, retrying
+from accel_track.delivery.sources import Source
 from accel_track.errors import WORKER_NAME, NotStartedError, warn
-from accel_track.journal import cursor as cursors
-from accel_track.journal.reader import BATCH, Entry, Position
+from accel_track.journal.cursor import Cursor
+from accel_track.journal.reader import BATCH, Entry
 from accel_track.outcome import FINISHED
 from accel_track.records import AnyRecord, Checkpoint, Metrics, replayable
 from accel_track.trackers.base import GeneralTracker
@@ -36,20 +33,6 @@ WANTED = 100
 
 ACKNOWLEDGE = 1.0
 """Seconds between two flushes of a tracker, or ten times as long as the last one took."""
-
-
-class Source(Protocol):
-    """Where a worker gets records."""
-
-    @property
-    def position(self) -> Position:
-        """The place behind the last record that was read."""
-
-    def read(self, limit: int) -> list[Entry]:
-        """Return the next records; an empty list where there are none yet."""
-
-    def damaged(self) -> int:
-        """Return how many bytes were skipped so far."""
 
 
 class _ForkedError(BaseException):
@@ -86,8 +69,7 @@ class Worker:
         self.tracker = tracker
         self.name = name or tracker.name
         self.source = source
-        self.path = cursor
-        self.cursor = cursors.load(cursor)
+        self.ledger = Ledger(tracker, cursor, quarantine)
         self.failure: BaseException | None = None
         """What ended the tracker's start or the worker itself, or the first record's refusal."""
         self.stalled: BaseException | None = None
@@ -102,7 +84,6 @@ class Worker:
         self.finish_after: Worker | None = None
         self.outcome = FINISHED
         """How the run ended, for the tracker; set before `close`."""
-        self._quarantine = quarantine
         self._folder = cursor.parents[1]
         self._on_start = started
         self._clock = clock
@@ -112,15 +93,16 @@ class Worker:
         self._wanted = -1
         self._joined = tracker.started
         self._pid = os.getpid()
-        self._done_before = copy.copy(self.cursor)
         self._acknowledged_at = clock()
         self._flush_took = 0.0
         self._flush_failed = False
         self._complete = False
-        self.handled = self.cursor.seq
-        """Number of the next record that the tracker was not given."""
-        self._position = self.cursor.position
         self._thread = threading.Thread(target=self._run, name=f"{WORKER_NAME}{self.name}", daemon=True)
+
+    @property
+    def cursor(self) -> Cursor:
+        """What the tracker has acknowledged."""
+        return self.ledger.cursor
 
     # -- the caller's side --------------------------------------------------------------------------------------------
 
@@ -145,7 +127,7 @@ class Worker:
                 self.cursor.seq >= seq
                 or self.over.is_set()
                 or (self.stalled is not None and not self._closing)
-                or (self._flush_failed and self.handled >= seq)
+                or (self._flush_failed and self.ledger.given >= seq)
             ),
             timeout,
         )
@@ -193,9 +175,7 @@ class Worker:
                 self.failure = error
                 self.last_error = shown(error)
                 return False
-        if self.cursor.status:
-            self.cursor.status = self._done_before.status = ""
-            self._save(self.cursor)
+        self.ledger.begin()
         try:
             self._on_start(self.tracker)
         except Exception as error:  # noqa: BLE001 - a custom tracker's `identity` or `page`
@@ -212,7 +192,7 @@ class Worker:
             entries = self.source.read(chunk)
             for kind, group in groupby(entries, lambda entry: type(entry.record)):
                 self._hand_over(list(group), self.tracker.batch_size if kind is Metrics else 1)
-            self._position = self.source.position
+            self.ledger.position = self.source.position
             if self._due() or self._wanted > self.cursor.seq or (closing and not entries):
                 self._acknowledge()
             if closing and not entries:
@@ -226,9 +206,7 @@ class Worker:
         for begin in range(0, len(entries), size):
             batch = entries[begin : begin + size]
             self._send([entry.record for entry in batch])
-            # A record made by a signal handler in the middle of another append comes before one with a lower number.
-            self._position = batch[-1].end
-            self.handled = max(self.handled, *(entry.record.seq + 1 for entry in batch))
+            self.ledger.give(batch)
             if self.deadline.left <= 0:
                 self._acknowledge()
                 raise DeadlineReachedError
@@ -292,20 +270,19 @@ class Worker:
         self._tell()
 
     def _set_aside(self, record: AnyRecord, error: Exception) -> None:
-        self.cursor.quarantined += 1
         if self.failure is None:
             self.failure = error
             self.last_error = shown(error)
             warn(
                 f"{self.name}: refused a record ({self.last_error}); it and further ones are set aside in "
-                f"{self._quarantine}, and delivery goes on."
+                f"{self.ledger.quarantine}, and delivery goes on."
             )
-        set_aside(self._quarantine, record, error)
+        self.ledger.refuse(record, error)
 
     def _acknowledge(self) -> None:
         """Flush the tracker, then advance the cursor: what it says was delivered is where the backend keeps it."""
         begun = self._clock()
-        if self.handled != self.cursor.seq:
+        if self.ledger.given != self.cursor.seq:
             try:
                 self._call(self.tracker.flush)
             except (DeadlineReachedError, _ForkedError):
@@ -317,31 +294,10 @@ class Worker:
                     self.last_error = shown(error)
                     warn(f"{self.name}: could not flush ({self.last_error}); {KEPT}")
             else:
-                self._store()
+                self.ledger.acknowledge(self.source.damaged())
         self._acknowledged_at = self._clock()
         self._flush_took = self._acknowledged_at - begun
         self._tell()
-
-    def _store(self) -> None:
-        segment, offset = self._position
-        cursor = msgspec.structs.replace(
-            self.cursor,
-            segment=segment,
-            offset=offset,
-            seq=self.handled,
-            taken=self.handled,
-            dropped=dict(self.tracker.dropped + Counter(self._done_before.dropped)),
-            damaged=self._done_before.damaged + self.source.damaged(),
-            time=time.time(),
-        )
-        durable = self.tracker.durable_flush
-        self._save(cursor if durable else msgspec.structs.replace(self._done_before, taken=self.handled))
-        self.cursor = cursor  # `drain` waits for it
-
-    def _save(self, cursor: cursors.Cursor) -> None:
-        with contextlib.suppress(OSError):  # a full disk: what is delivered may be delivered again after a restart
-            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            cursors.save(self.path, cursor)
 
     def _end(self) -> None:
         finished = False
@@ -362,10 +318,9 @@ class Worker:
             warn(f"{self.name}: could not be finished ({self.last_error}); {KEPT}")
         finally:
             if finished:
-                self.cursor.status = self.outcome.status
-                self._save(self.cursor)
-            elif self.running and not self.tracker.durable_flush:
-                self.cursor = self._done_before
+                self.ledger.conclude(self.outcome.status)
+            elif self.running:
+                self.ledger.give_up()
             self.running = False
             self.over.set()
             self._tell()

@@ -10,16 +10,15 @@ from argparse import Namespace
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from lightning.fabric.loggers.logger import _DummyExperiment
 from lightning.fabric.utilities import move_data_to_device
 from lightning.pytorch.loggers import Logger
 
 from accel_track.delivery.settings import Delivery, Durability, OnError, Settings
-from accel_track.errors import NotStartedError, warn
+from accel_track.errors import warn
 from accel_track.lightning.calls import call_being_set_up
+from accel_track.lightning.experiments import Elsewhere, NoOpExperiment
 from accel_track.lightning.identity import run_name
 from accel_track.lightning.session import Session
-from accel_track.noop import NoOp
 from accel_track.outcome import FINISHED, Outcome, Status, outcome_of
 from accel_track.registry import LogWith, select
 from accel_track.resume import Mark, Resume, mark_checkpoint
@@ -33,25 +32,6 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 _SECONDS_BETWEEN_SAVES = 30.0
-
-
-class NoOpExperiment(NoOp, _DummyExperiment):  # type: ignore[misc]  # takes any key, not only an index
-    """What `experiment` is off rank zero: Lightning recognises it, and everything on it does nothing."""
-
-
-class Elsewhere:
-    """What `experiment` is with `delivery="process"`: Lightning may ask for it, but nothing can be called on it."""
-
-    def __getattr__(self, name: str) -> Any:
-        """Say where the native object is.
-
-        Raises:
-            NotStartedError: Always, but for special methods.
-        """
-        if name.startswith("__"):
-            raise AttributeError(name)
-        message = f"`experiment.{name}`: the native object is in another process (delivery='process'); use 'thread'."
-        raise NotStartedError(message)
 
 
 def _be_recognised() -> None:

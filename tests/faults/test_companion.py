@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from accel_track import Accelerator, AccelTrackLogger
@@ -116,7 +117,16 @@ def test_the_trainer_imports_no_sdk_and_everything_is_delivered(program: Program
     assert json.loads(accel_track("show", run.path, "--json").stdout)["companions"][0]["state"] == "over"
 
 
-@pytest.mark.parametrize("child", ["", "os.fork() or (time.sleep(60), os._exit(0))"])
+CHILDREN = {
+    "no child": "",
+    "fork": "os.fork() or (time.sleep(60), os._exit(0))",
+    "fork server": "import multiprocessing\n"
+    "child = multiprocessing.get_context('forkserver').Process(target=time.sleep, args=(60,), daemon=True)\n"
+    "child.start()",
+}
+
+
+@pytest.mark.parametrize("child", CHILDREN.values(), ids=CHILDREN)
 def test_a_killed_trainer_leaves_complete_backends_and_the_status_failed(child: str, program: Program) -> None:
     """Also while a forked child, such as a data loader's worker, lives on with everything it has inherited."""
     process = program(training(end=f"{child}\nos.kill(os.getpid(), signal.SIGKILL)"), forks=True)
@@ -134,6 +144,7 @@ def test_a_killed_companion_loses_and_doubles_nothing(program: Program) -> None:
     for starts in (1, 2):
         until(lambda: running(starts))  # noqa: B023 - called at once
         until(lambda: (LOGS / "p").exists() and len(scalars(LOGS / "p")) > 100 * starts)  # noqa: B023
+        assert psutil.Process(companion().pid).environ()["CUDA_VISIBLE_DEVICES"] == ""
         os.kill(companion().pid, signal.SIGKILL)
     Path("stop").touch()
     _, errors = process.communicate(timeout=170)

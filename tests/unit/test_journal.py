@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import gc
 import itertools
 import os
 import random
@@ -23,7 +24,7 @@ import pytest
 from accel_track.errors import AccelTrackWarning, JournalError
 from accel_track.journal import frames
 from accel_track.journal import writer as writer_module
-from accel_track.journal.reader import Damage, JournalReader, Position, last_seq, read_last, segments
+from accel_track.journal.reader import BATCH, Damage, JournalReader, Position, last_seq, read_last, segments
 from accel_track.journal.writer import JournalWriter
 from accel_track.records import Config, Metrics, WithoutForm
 
@@ -249,6 +250,17 @@ class TestWriter:
         journal.close()
         assert found == list(range(1, journal.next_seq))
         assert len(found) > 1
+
+    def test_a_batch_is_too_few_records_for_a_garbage_collection(self):
+        """One would go through all that the process has, while training stands still."""
+        write(5000)
+        reader, found = JournalReader(FOLDER), 0
+        gc.collect()
+        before = gc.get_stats()[0]["collections"]
+        while entries := reader.read(BATCH):
+            found += len(entries)
+        assert gc.get_stats()[0]["collections"] - before < 3  # with 1000 at a time there are 28
+        assert found == 5000
 
     def test_a_frame_larger_than_a_segment_has_one_of_its_own(self):
         journal = JournalWriter(FOLDER, segment_size=100)

@@ -1,0 +1,91 @@
+"""What one tracker was given, what it has acknowledged, and what it refused."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import time
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from accel_track.delivery.quarantine import set_aside
+from accel_track.journal import cursor as cursors
+from accel_track.journal.reader import Entry
+from accel_track.records import AnyRecord
+from accel_track.trackers.base import GeneralTracker
+
+
+class Ledger:
+    """Keeps a tracker's cursor, in memory and in its file.
+
+    Where a tracker's flush makes nothing durable, the file's cursor stays where it was until the tracker is finished.
+
+    Args:
+        tracker: The tracker.
+        path: The cursor's file.
+        quarantine: Where to store what the backend refuses.
+    """
+
+    def __init__(self, tracker: GeneralTracker, path: Path, quarantine: Path) -> None:
+        """Read the cursor."""
+        self.cursor = cursors.load(path)
+        """What is acknowledged; its counters are ahead of that."""
+        self.given = self.cursor.seq
+        """Number of the next record that the tracker was not given."""
+        self.position = self.cursor.position
+        """Where delivery goes on once all that was given is acknowledged."""
+        self.quarantine = quarantine
+        self._tracker, self._path = tracker, path
+        self._at_start = copy.copy(self.cursor)
+
+    def begin(self) -> None:
+        """Note that the backend was told that its run goes on."""
+        if self.cursor.status:
+            self.cursor.status = self._at_start.status = ""
+            self._save(self.cursor)
+
+    def give(self, entries: Sequence[Entry]) -> None:
+        """Note what the tracker was given."""
+        self.position = entries[-1].end
+        # A record made by a signal handler in the middle of another append comes before one with a lower number.
+        self.given = max(self.given, *(entry.record.seq + 1 for entry in entries))
+
+    def refuse(self, record: AnyRecord, error: Exception) -> None:
+        """Set a record aside that the backend refused for good."""
+        self.cursor.quarantined += 1
+        set_aside(self.quarantine, record, error)
+
+    def acknowledge(self, damaged: int) -> None:
+        """Store that the tracker has flushed what it was given, so many bytes of the journal being skipped."""
+        segment, offset = self.position
+        cursor = msgspec.structs.replace(
+            self.cursor,
+            segment=segment,
+            offset=offset,
+            seq=self.given,
+            taken=self.given,
+            dropped=dict(self._tracker.dropped + Counter(self._at_start.dropped)),
+            damaged=self._at_start.damaged + damaged,
+            time=time.time(),
+        )
+        durable = self._tracker.durable_flush
+        self._save(cursor if durable else msgspec.structs.replace(self._at_start, taken=self.given))
+        self.cursor = cursor  # once it is stored: others wait for it
+
+    def conclude(self, status: str) -> None:
+        """Store that the tracker is finished, and what its backend was told of how the run ended."""
+        self.cursor.status = status
+        self._save(self.cursor)
+
+    def give_up(self) -> None:
+        """Take back what was only flushed, where that does not make it durable."""
+        if not self._tracker.durable_flush:
+            self.cursor = self._at_start
+
+    def _save(self, cursor: cursors.Cursor) -> None:
+        with contextlib.suppress(OSError):  # a full disk: what is delivered may be delivered again after a restart
+            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            cursors.save(self._path, cursor)
