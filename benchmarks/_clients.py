@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any, get_args
 
 from benchmarks import _raw
 from benchmarks._case import Case, Gap
-from benchmarks._measure import Log
+from benchmarks._measure import POOL, Log
 from benchmarks._settings import PACKAGES, arguments, named, need, prepare
 
 _PATIENCE = 600.0
@@ -43,8 +44,32 @@ def open_client(case: Case, folder: Path) -> Client:
         if backend in PACKAGES:
             need(PACKAGES[backend])
     prepare(case.backend, folder)
-    systems = {"logger": _logger, "facade": _facade, "HF": _hugging_face, "PL": _lightning, "raw": _raw_client}
+    systems = {"floor": _floor, "journal": _journal, "logger": _logger, "facade": _facade}
+    systems |= {"HF": _hugging_face, "PL": _lightning, "raw": _raw_client}
     return systems[case.system](case, folder)
+
+
+def _floor(_: Case, folder: Path) -> Client:
+    """Append as many bytes as a record has, and do nothing else."""
+    from accel_track.journal.reader import JournalReader
+    from accel_track.journal.writer import JournalWriter
+
+    journal = JournalWriter(folder / "sample")
+    for step in range(3):
+        journal.metrics(POOL[step], step, {})
+    journal.close()
+    before, last = (entry.end.offset for entry in JournalReader(folder / "sample").read(3)[-2:])
+    data = b"x" * (last - before)
+    file = os.open(folder / "floor", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    return Client(lambda _, __: os.write(file, data), lambda: os.close(file))
+
+
+def _journal(_: Case, folder: Path) -> Client:
+    """Append records to a journal, with nothing around it."""
+    from accel_track.journal.writer import JournalWriter
+
+    journal = JournalWriter(folder / "journal")
+    return Client(lambda values, step: journal.again(values, step) or journal.metrics(values, step, {}), journal.close)
 
 
 def _names(case: Case) -> list[str]:
@@ -132,8 +157,6 @@ def _lightning(case: Case, folder: Path) -> Client:
         logger = _comet_logger(loggers.CometLogger, project, place)
         finish = logger.experiment.end
     else:
-        import os
-
         logger = loggers.MLFlowLogger(experiment_name=project, tracking_uri=os.environ["MLFLOW_TRACKING_URI"])
         finish = lambda: logger.finalize("success")  # noqa: E731
     _ = logger.experiment

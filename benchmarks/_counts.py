@@ -53,6 +53,14 @@ def tensorboard(folder: Path) -> Iterator[Point]:
             yield from ((value.tag, event.step) for value in event.summary.value)
 
 
+def journal(folder: Path) -> Iterator[Point]:
+    """Read a journal of ours that no tracker has."""
+    from accel_track.journal.reader import JournalReader
+
+    for record in JournalReader(folder / "journal"):
+        yield from ((name, record.step) for name in record.values)
+
+
 def csv_file(folder: Path) -> Iterator[Point]:
     """Read the table of Lightning's CSVLogger."""
     for path in folder.rglob("metrics.csv"):
@@ -178,6 +186,7 @@ def trackio(folder: Path) -> Iterator[Point]:
 
 
 READERS: dict[str, Callable[[Path], Iterator[Point]]] = {
+    "journal": journal,
     "aim": aim,
     "clearml": clearml,
     "comet_ml": comet_ml,

@@ -34,6 +34,7 @@ accel_track's `AccelTrackLogger` (logger) and `Accelerator` (facade), Hugging Fa
 loggers (PL) and the SDKs called directly (raw), measured side by side in one run on one machine. Every row is the
 median over {rounds} rounds; long ones, and rows beside the goals, have one. Each round of a row is a process of its
 own with an empty folder, and the rows of a table take turns, so that what else the machine does hits all of them.
+Beside a goal's value is the least and the most that one of the rounds has.
 What was logged is read back and counted: where a value is missing or doubled, there is an error instead of a number.
 Nothing asks for a network; MLflow's server is on the same machine. All have the same settings, those that are
 documented as cheap (`benchmarks/_settings.py`). Lightning's CometLogger is patched, because with `online=False`
@@ -129,10 +130,13 @@ def _markdown(rows: list[list[str]]) -> str:
 def goals_table(results: Results) -> str:
     """Return the goals as a Markdown table, and the reasons written down for those that are missed."""
     reasons = yaml.safe_load(REASONS.read_text()) or {} if REASONS.exists() else {}
-    rows, why = [["Goal", "Limit", "Measured", "Met"]], []
+    rows, why = [["Goal", "Limit", "Measured", "Rounds", "Met"]], []
     for goal, measured, met in judged(results):
         unit = f" {goal.unit}" if measured is not None else ""
-        rows.append([goal.what, goal.limit, number(measured) + unit, {True: "yes", False: "**no**"}.get(met, MISSING)])
+        spread = goal.spread(results)
+        rounds = MISSING if spread is None else f"{number(spread[0])} to {number(spread[1])}"
+        met_or_not = {True: "yes", False: "**no**"}.get(met, MISSING)
+        rows.append([goal.what, goal.limit, number(measured) + unit, rounds, met_or_not])
         if met is False:
             why.append(f"* {goal.what}: {reasons.get(goal.key, f'no reason is written down yet (`{goal.key}`).')}")
     text = _markdown(rows).replace("|---:", "|---")

@@ -19,7 +19,7 @@ TITLE = "The journal"
 ABOUT = """\
 Records of 10 scalars: bytes, µs to append one (and for one `os.write` of as many bytes), records read per second. The
 growth rows compare µs at the end (*late*) with those at the beginning (*early*): of a call through the facade over 10
-million records, per call with 10,000 names in turns instead of 10, per metric with 1,000 in a call instead of 10."""
+million records, of a call with 10,000 names in turns instead of 20, per metric with 1,000 in a call instead of 10."""
 COLUMNS = {
     "bytes": "bytes",
     "append": "append",
@@ -111,7 +111,7 @@ def _names(folder: Path, short: bool) -> Measured:
     groups = 100 if short else 1000
     many = [{f"metric_{group}/{name}": 0.5 for name in range(SCALARS)} for group in range(groups)]
     rounds = 2 if short else 20
-    return _against(folder, [many[0]] * groups * rounds, many * rounds)
+    return _against(folder, many[:2] * (groups // 2) * rounds, many * rounds)
 
 
 def _wide(folder: Path, short: bool) -> Measured:

@@ -103,7 +103,7 @@ def test_right_counts_give_ratios_and_reasons_for_missed_goals(
     assert main(["--only", "throughput:tensorboard", "--output", str(tmp_path)]) == 0
     assert "1.00 x raw tensorboard" in capsys.readouterr().out
     page = (tmp_path / "performance.md").read_text()
-    assert "| calls/s end to end, tensorboard: times PL | >= 25 x | 1.00 x | **no** |" in page
+    assert "| calls/s end to end, tensorboard: times PL | >= 25 x | 1.00 x | 1.00 to 1.00 | **no** |" in page
     assert "* calls/s end to end, tensorboard: times PL: " in page
     (tmp_path / "performance.md").unlink()
     assert main(["--page", "--output", str(tmp_path)]) == 0

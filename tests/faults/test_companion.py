@@ -121,6 +121,7 @@ CHILDREN = {
     "no child": "",
     "fork": "os.fork() or (time.sleep(60), os._exit(0))",
     "fork server": "import multiprocessing\n"
+    "del __file__  # else the child would run this program again\n"
     "child = multiprocessing.get_context('forkserver').Process(target=time.sleep, args=(60,), daemon=True)\n"
     "child.start()",
 }
