@@ -67,7 +67,7 @@ def run(case: Case, folder: Path, short: bool) -> Measured:
     """Train with and without logging in turns, then have everything stored and count it."""
     step, calls = training_step(), 0
     client = open_client(case, folder) if case.system else Client(lambda _, __: None, lambda: None)
-    pairs, steps = (1, 30) if short else (8, 1000)
+    pairs, steps = (1, 30) if short else (6, 1000)
     clock = StepClock(pairs, steps, lambda: client.drained(calls))
     while not clock.over:
         logging = clock.tick()
