@@ -40,11 +40,16 @@ class Goal:
 
     def measured(self, results: Results) -> float | None:
         """Return what was measured, or None where a value is missing or its payload is wrong."""
-        found = [_value(results, place) for place in (self.value, self.per) if place is not None]
-        if None in found or (self.per is not None and found[1] <= 0):
+        found = self.found(results)
+        if len(found) != 1 + (self.per is not None) or (self.per is not None and found[1] <= 0):
             return None
         scale = 100 if self.unit == "%" else 1
-        return found[0] * scale / (1 if self.per is None else found[1])  # type: ignore[operator]  # no None is left
+        return found[0] * scale / (1 if self.per is None else found[1])
+
+    def found(self, results: Results) -> list[float]:
+        """Return the value and what it is compared with, so far as they were measured."""
+        values = [_value(results, place) for place in (self.value, self.per) if place is not None]
+        return [value for value in values if value is not None]
 
     def spread(self, results: Results) -> tuple[float, float] | None:
         """Return the least and the most that a round has, or None where the values have not as many rounds."""

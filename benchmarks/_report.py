@@ -137,10 +137,12 @@ def goals_table(results: Results) -> str:
         rounds = MISSING if spread is None else f"{number(spread[0])} to {number(spread[1])}"
         met_or_not = {True: "yes", False: "**no**"}.get(met, MISSING)
         rows.append([goal.what, goal.limit, number(measured) + unit, rounds, met_or_not])
+        if measured is None and len(goal.found(results)) == 2:  # noqa: PLR2004 - both are there
+            why.append(f"* {goal.what}: cannot be judged, since what it is compared with is no more than noise here.")
         if met is False:
             why.append(f"* {goal.what}: {reasons.get(goal.key, f'no reason is written down yet (`{goal.key}`).')}")
     text = _markdown(rows).replace("|---:", "|---")
-    return text + ("\nWhy goals are missed:\n\n" + "\n".join(why) + "\n" if why else "")
+    return text + ("\nWhy goals are missed, or not judged:\n\n" + "\n".join(why) + "\n" if why else "")
 
 
 def page(data: dict[str, Any], results: Results) -> str:
