@@ -138,8 +138,8 @@ def goals_table(results: Results) -> str:
         met_or_not = {True: "yes", False: "**no**"}.get(met, MISSING)
         rows.append([goal.what, goal.limit, number(measured) + unit, rounds, met_or_not])
         if measured is None and len(goal.found(results)) == 2:  # noqa: PLR2004 - both are there
-            noise = "cannot be judged here, since what it is compared with is not above 0."
-            why.append(f"* {goal.what}: {noise} {reasons.get(goal.key, '')}".rstrip())
+            noise = "cannot be judged here, since what it is compared with is not above 0"
+            why.append(f"* {goal.what}: {noise}; {reasons.get(goal.key, 'see the tables.')}")
         if met is False:
             why.append(f"* {goal.what}: {reasons.get(goal.key, f'no reason is written down yet (`{goal.key}`).')}")
     text = _markdown(rows).replace("|---:", "|---")
