@@ -2,10 +2,41 @@
 
 from __future__ import annotations
 
+import functools
+import os
 from typing import Any
 
 from accel_track.outcome import Outcome
 from accel_track.trackers._clearml_process import forget_closed_task, forget_exit, signal_handlers_kept
+
+
+def save_whole(task_class: Any) -> None:
+    """Let tasks of the offline mode replace their session's file, so that a process killed meanwhile leaves one.
+
+    ClearML empties the file and then writes it; it takes an empty one for a task without hyperparameters.
+    """
+    save = task_class._save_data_to_offline_dir  # noqa: SLF001 - no public way to it
+    if hasattr(save, "__wrapped__"):
+        return
+
+    @functools.wraps(save)
+    def replace(task: Any, **kwargs: Any) -> None:
+        with task._edit_lock:  # noqa: SLF001
+            task.data  # noqa: B018 - may read the file, under its name
+            folder = task.get_offline_mode_folder()
+            if folder is None:  # a task that has no id yet
+                save(task, **kwargs)
+                return
+            whole = folder / task._offline_filename  # noqa: SLF001
+            part = whole.with_name(f"{whole.name}.part")
+            task._offline_filename = part.name  # noqa: SLF001
+            try:
+                save(task, **kwargs)
+            finally:
+                del task._offline_filename  # noqa: SLF001 - it is the class's again
+            os.replace(part, whole)
+
+    task_class._save_data_to_offline_dir = replace  # noqa: SLF001
 
 
 def open_again(task: Any) -> None:

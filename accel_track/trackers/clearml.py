@@ -20,7 +20,7 @@ from accel_track.trackers._clearml_process import (
     variable,
 )
 from accel_track.trackers._clearml_scalars import SUMMARY, Scalar, Scalars
-from accel_track.trackers._clearml_task import close, delete_artifact, open_again
+from accel_track.trackers._clearml_task import close, delete_artifact, open_again, save_whole
 from accel_track.trackers.base import on_main_process
 from accel_track.trackers.names import hashed_name
 from accel_track.trackers.sdk import SDKTracker
@@ -101,6 +101,7 @@ class ClearMLTracker(SDKTracker):
         self._close_at_end = task is None
         if task is None:
             tune(clearml)
+            save_whole(clearml.Task)
             forget_closed_task()
             forget_exit(clearml.Task)
             kwargs = {"auto_connect_frameworks": False, "auto_connect_arg_parser": False, **self.init_kwargs}

@@ -538,6 +538,22 @@ class TestContinuing:
         general = self.task(tmp_path)["hyperparams"]["General"]
         assert {name: entry["value"] for name, entry in general.items()} == {"a": "1", "b": "2"}
 
+    def test_sigkill_while_clearml_writes_the_session(self, tmp_path: Path) -> None:
+        """The session's file is what it was, and the next program adds to it."""
+        identity = self.run("tracker.store_init_configuration({'a': 1})\nend()\n")
+        self.run(
+            "def cut_short(data, file, **kwargs):\n"
+            "    file.write('{')\n"
+            "    file.flush()\n"
+            "    os.kill(os.getpid(), 9)\n"
+            "json.dump = cut_short\n"
+            "tracker.store_init_configuration({'b': 2})\n",
+            **identity,
+        )
+        self.run("tracker.store_init_configuration({'c': 3})\ntracker.finish()\n", **identity)
+        general = self.task(tmp_path)["hyperparams"]["General"]
+        assert {name: entry["value"] for name, entry in general.items()} == {"a": "1", "c": "3"}
+
     @pytest.mark.parametrize("status", ["finished", "failed", "interrupted", "preempted"])
     def test_status(self, tmp_path: Path, status: str) -> None:
         """Each outcome is told apart, also after an exception that has nothing to do with it."""
