@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from accel_track.errors import warn
 from accel_track.media import without_single_channel
 from accel_track.records import Metrics
-from accel_track.trackers._swanlab_files import delete_copies, earlier_configuration, own_copies
+from accel_track.trackers._swanlab_files import delete_copies, earlier_configuration, own_copies, write_one_at_a_time
 from accel_track.trackers._swanlab_rows import Emitter
 from accel_track.trackers._swanlab_values import Series, kind_of, stored_name
 from accel_track.trackers.base import on_main_process
@@ -108,6 +108,7 @@ class SwanLabTracker(SDKTracker):
         self.check_configured()
         self._series = {}
         run = self.native = swanlab.init(**{"project": self.run_name, **self.init_kwargs})
+        write_one_at_a_time(run)
         if threading.current_thread() is not threading.main_thread() and sys.excepthook == run._handle_except:  # noqa: SLF001
             # It ends the run as soon as the main thread fails, while a worker still has records to deliver.
             sys.excepthook = run._sys_origin_excepthook  # noqa: SLF001

@@ -3,19 +3,24 @@
 import math
 import os
 import socket
+import threading
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import swanlab
 import yaml
+from google.protobuf.timestamp_pb2 import Timestamp
 from PIL import Image
 from swanlab.exceptions import AuthenticationError
 from swanlab.proto.swanlab.record.v1.record_pb2 import Record
 from swanlab.sdk.internal.core_python.store import DataStoreReader
+from swanlab.sdk.internal.probe_python.monitor.builder import build_probe_scalar
 
 from accel_track.errors import NotStartedError
 from accel_track.records import Metrics
@@ -221,6 +226,32 @@ class TestSwanLab(TrackerContract):
         assert self.read(tmp_path / "one").metrics == {"m": [(7, 1.0)]}
         _, stored = self.written(tmp_path / "two", ({"m": 1.0}, 7))
         assert stored.metrics == {"m": [(7, 1.0)]}
+
+    def test_what_the_monitor_of_the_machine_writes_tears_no_record(self, tmp_path: Path) -> None:
+        """SwanLab's threads write to one file; each record of either is in it, whole."""
+        tracker = self.make(tmp_path)
+        tracker.start()
+        core = tracker.tracker._core
+        write = core._store._fp.write
+
+        def slowly(data: bytes) -> None:
+            write(data)
+            time.sleep(0.0002)
+
+        core._store._fp = SimpleNamespace(write=slowly, flush=core._store._fp.flush, close=core._store._fp.close)
+        now = Timestamp(seconds=1)
+        seen = [build_probe_scalar("cpu", value=0.5, step=step, timestamp=now) for step in range(300)]
+        monitor = threading.Thread(target=lambda: [core.upsert_scalars([one]) for one in seen])
+        monitor.start()
+        for step in range(300):
+            tracker.log({"m": 1.0}, step=step)
+        monitor.join()
+        tracker.finish()
+        metrics = self.read(tmp_path).metrics
+        assert {name: [step for step, _ in values] for name, values in metrics.items()} == {
+            "m": list(range(300)),
+            seen[0].key: list(range(300)),
+        }
 
     def test_starting_again_makes_a_new_run(self, tmp_path: Path) -> None:
         """A finished tracker takes no values until it is started again, and then takes the same steps again."""
