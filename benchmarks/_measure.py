@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import statistics
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import psutil
@@ -97,12 +99,32 @@ class Background:
         return self._before - before < _IDLE * (self.began - began)
 
 
+def waited() -> float | None:
+    """Return the seconds that this thread was ready and had no core, or None where the system does not tell.
+
+    Linux does, see "schedstat" in https://docs.kernel.org/scheduler/sched-stats.html.
+    """
+    try:
+        return int(Path(f"/proc/self/task/{threading.get_native_id()}/schedstat").read_text().split()[1]) / 1e9
+    except (OSError, IndexError):
+        return None
+
+
 class _Block(NamedTuple):
-    """Seconds of steps without logging, with it, and of those after it."""
+    """Seconds of steps without logging, with it, and after it; what `waited` was before, between and behind these."""
 
     off: list[float]
     on: list[float]
     tail: list[float]
+    waits: list[float | None]
+
+    @property
+    def wait(self) -> float | None:
+        """How much longer a step with logging waited for a core, in seconds."""
+        before, between, behind = (*self.waits, None, None, None)[:3]
+        if before is None or between is None or behind is None:
+            return None
+        return (behind - between) / len(self.on) - (between - before) / len(self.off)
 
 
 class StepClock:
@@ -115,7 +137,8 @@ class StepClock:
     Args:
         pairs: How many pairs count.
         steps: Steps of a block.
-        drained: Whether everything has been delivered, where the CPU does not tell.
+        drained: Whether everything has been delivered, where the CPU does not tell. Asked only behind steps that were
+            to be logged.
     """
 
     def __init__(self, pairs: int, steps: int, drained: Callable[[], bool] = lambda: True) -> None:
@@ -125,7 +148,7 @@ class StepClock:
         """How many steps were to be logged."""
         self._pairs, self._steps, self._drained = pairs, steps, drained
         self._background = Background()
-        self._blocks = [_Block([], [], [])]
+        self._blocks = [_Block([], [], [], [])]
         self._times = self._blocks[0].off
         self._busy = 0
         self._began: float | None = None
@@ -154,12 +177,13 @@ class StepClock:
                 self.over = True
                 return
             self._times, self._busy = (block.on if self._times is block.off else block.tail), 0
+            block.waits.append(waited())
             self._background.reset()
 
     def _end_tail(self, block: _Block) -> None:
         if time.perf_counter() - self._background.began < _WINDOW:
             return
-        if not (self._background.is_idle() and self._drained()):
+        if not (self._drained() and self._background.is_idle()):
             self._busy = len(block.tail)
             if sum(block.tail) < _LONGEST_TAIL:
                 return
@@ -167,14 +191,14 @@ class StepClock:
         elif sum(block.tail[self._busy :]) < _QUIET:
             return
         del block.tail[self._busy :]
-        self._blocks.append(_Block([], [], []))
+        self._blocks.append(_Block([], [], [], [waited()]))
         self._times = self._blocks[-1].off
 
     def _pause(self) -> None:
         quiet, patience = 0.0, time.perf_counter() + _PATIENCE
         while quiet < _QUIET:
             time.sleep(_WINDOW)
-            quiet = quiet + _WINDOW if self._background.is_idle() and self._drained() else 0.0
+            quiet = quiet + _WINDOW if self._drained() and self._background.is_idle() else 0.0
             if time.perf_counter() > patience:
                 message = f"something still works in the background after {_PATIENCE:g} s"
                 raise TimeoutError(message)
@@ -192,10 +216,12 @@ class StepClock:
         off = [one for block in self._blocks[1:] for one in block.off]
         on = [one for block in pairs for one in block.on]
         late = [fmean(block.tail) - base for block, base in zip(pairs, plain, strict=True) if block.tail]
+        waits = [block.wait for block in pairs if block.wait is not None]
         return {
             "extra": statistics.median(extra) * 1e6,
             "step": statistics.median(off) * 1e6,
             "p99": percentile(on, 0.99) * 1e6,
             "p99_off": percentile(off, 0.99) * 1e6,
             **({"late": statistics.median(late) * 1e6} if late else {}),
+            **({"waits": statistics.median(waits) * 1e6} if waits else {}),
         }

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -15,10 +18,13 @@ TITLE = "Step tax"
 ABOUT = """\
 Extra µs of each step that logs 10 scalars, in blocks of such steps with blocks of plain ones between them, which begin
 when nothing works in the background any more. What is delivered meanwhile slows the steps and so is in it. Until the
-rest is delivered, *late* is what plain steps take longer. The control has blocks that log nothing: how far it is from 0
-is how exact this is."""
+rest is delivered, *late* is what plain steps take longer. *No core* is the part of the tax in which the training thread
+was ready and another one was running. The first control has blocks that log nothing: how far it is from 0 is how exact
+this is. In the second one nothing is logged either, but a process that only fills a dictionary keeps another core busy:
+what that does to the step, any delivery does that works all the time."""
 COLUMNS = {
     "extra": "step tax",
+    "waits": "no core",
     "late": "late",
     "p99": "step p99 with logging",
     "step": "plain step",
@@ -30,6 +36,7 @@ _case = partial(Case, "step_tax")
 _PEER = "PL tensorboard"
 CASES = [
     _case("control: no logging", against=_PEER),
+    _case("control: another process computes", "neighbour", against=_PEER, quick=True),
     _case("os.write", "floor", against=_PEER),
     _case("journal alone", "journal", "journal", against=_PEER),
     _case(_PEER, "PL", "tensorboard", quick=True),
@@ -41,6 +48,7 @@ CASES = [
 ]
 
 _WIDTH, _BATCH = 256, 64
+_COMPUTE = "found, i = {}, 0\nwhile True:\n    i += 1\n    found[i % 50_000] = [i] * 8"
 
 
 def training_step() -> Callable[[], None]:
@@ -63,10 +71,42 @@ def training_step() -> Callable[[], None]:
     return step
 
 
+def _neighbour() -> Client:
+    """Return something that has another process compute, from each call until it is asked whether it is through."""
+    process = subprocess.Popen([sys.executable, "-c", _COMPUTE])  # noqa: S603 - this Python
+    stopped = False
+
+    def stop() -> bool:
+        nonlocal stopped
+        if not stopped:
+            process.send_signal(signal.SIGSTOP)
+        stopped = True
+        return True
+
+    def go_on() -> None:
+        nonlocal stopped
+        if stopped:
+            process.send_signal(signal.SIGCONT)
+        stopped = False
+
+    def finish() -> None:
+        process.kill()
+        process.wait()
+
+    stop()
+    return Client(lambda _, __: go_on(), finish, drained=lambda _: stop())
+
+
+def _open(case: Case, folder: Path) -> Client:
+    if case.system == "neighbour":
+        return _neighbour()
+    return open_client(case, folder) if case.system else Client(lambda _, __: None, lambda: None)
+
+
 def run(case: Case, folder: Path, short: bool) -> Measured:
     """Train with and without logging in turns, then have everything stored and count it."""
     step, calls = training_step(), 0
-    client = open_client(case, folder) if case.system else Client(lambda _, __: None, lambda: None)
+    client = _open(case, folder)
     pairs, steps = (1, 30) if short else (6, 1000)
     clock = StepClock(pairs, steps, lambda: client.drained(calls))
     while not clock.over:
@@ -76,6 +116,6 @@ def run(case: Case, folder: Path, short: bool) -> Measured:
             client.log(POOL[calls % VARIANTS], calls)
             calls += 1
     client.finish()
-    if case.system in ("", "floor"):
+    if not case.backend:
         return Measured(dict(clock.values()))
     return Measured(dict(clock.values()), expected(case.backend, SCALARS * calls), *count(case.backend, folder))
