@@ -7,6 +7,7 @@ import logging
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from multiprocessing import parent_process
 from multiprocessing.util import Finalize
 from typing import Any
@@ -21,6 +22,7 @@ from accel_track.noop import NoOp
 from accel_track.outcome import Outcome, current_outcome, outcome_at_exit, outcome_of
 from accel_track.redaction import redacted
 from accel_track.registry import Selected, build, check_init_kwargs, tracker_class
+from accel_track.sigterm import sigterm_held_back
 from accel_track.trackers.base import GeneralTracker, NoOpTracker
 from accel_track.values import check_config, check_log_kwargs, check_name, check_step, check_values
 
@@ -321,7 +323,9 @@ class Run:
             atexit.unregister(self._finish_quietly)
             if self._at_end is not None:
                 self._at_end.cancel()
-            self._delivery.finish(outcome or self.outcome or current_outcome())
+            # A launched process is terminated as soon as another one has failed.
+            with nullcontext() if self._at_end is None else sigterm_held_back():
+                self._delivery.finish(outcome or self.outcome or current_outcome())
 
     def _finish_quietly(self) -> None:
         try:

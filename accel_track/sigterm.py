@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from accel_track.outcome import Outcome
@@ -39,3 +40,23 @@ def exit_on_sigterm(tell: Callable[[], None]) -> Callable[[], None]:
 
     signal.signal(signal.SIGTERM, handle)
     return undo
+
+
+@contextmanager
+def sigterm_held_back() -> Iterator[None]:
+    """Deliver SIGTERM only after the block, to whoever handles it now.
+
+    Who has launched several processes terminates all of them as soon as the first one has failed, and kills them some
+    time later (torch's `ProcessContext.join`: after 30 s).
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, _: came.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL if before is None else before)
+        if came:
+            signal.raise_signal(signal.SIGTERM)

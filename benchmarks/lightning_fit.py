@@ -16,7 +16,13 @@ TITLE = "A Lightning fit"
 ABOUT = """\
 Extra µs per step of a fit that logs 5 metrics at each step, over the same fit without a logger; the logger is taken out
 and put back in turns, as in the step tax above. The no-op logger shows what the Trainer itself does for any logger."""
-COLUMNS = {"extra": "overhead", "p99": "step p99 with logging", "step": "plain step", "p99_off": "plain step p99"}
+COLUMNS = {
+    "extra": "overhead",
+    "waits": "no core",
+    "p99": "step p99 with logging",
+    "step": "plain step",
+    "p99_off": "plain step p99",
+}
 MAIN = "extra"
 METRICS = 5
 

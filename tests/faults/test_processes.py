@@ -17,7 +17,7 @@ from accel_track import Accelerator
 
 class Numbers(Dataset):
     def __len__(self):
-        return 40
+        return 120
     def __getitem__(self, index):
         return torch.tensor(float(index))
 
@@ -25,10 +25,9 @@ def main():
     accelerator = Accelerator(log_with=["tensorboard", "mlflow"], project_dir="logs", cpu=True)
     accelerator.init_trackers("p")
     step = 0
-    for epoch in range(3):
-        for batch in DataLoader(Numbers(), batch_size=4, num_workers=2, multiprocessing_context=CONTEXT):
-            accelerator.log({"loss": step / 8}, step=step)
-            step += 1
+    for batch in DataLoader(Numbers(), batch_size=4, num_workers=2, multiprocessing_context=CONTEXT):
+        accelerator.log({"loss": step / 8}, step=step)
+        step += 1
     accelerator.end_training()
 
 if __name__ == "__main__":
@@ -53,7 +52,7 @@ def main():
     context = multiprocessing.get_context(CONTEXT)
     for step in range(30):
         accelerator.log({"loss": step / 8}, step=step)
-        if step % 10 == 5:
+        if step % 20 == 5:
             process = context.Process(target=child, args=(step,))
             process.start()
             process.join(60)

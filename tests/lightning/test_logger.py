@@ -270,7 +270,7 @@ def test_an_unwritable_directory_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("strategy", "starts", "test_step"),
     # With ddp_spawn each Trainer call is a start of its own (see docs/lightning.md), and Lightning forgets the step.
-    [("ddp", 1, 4), ("ddp_spawn", 2, 0)],
+    [("ddp", 1, 4), pytest.param("ddp_spawn", 2, 0, marks=pytest.mark.long)],
 )
 def test_two_processes_share_a_version_and_rank_zero_logs(
     strategy: str, starts: int, test_step: int, tmp_path: Path

@@ -1,7 +1,6 @@
 """AccelTrackLogger in two real processes on the CPU, however they are started, and however they end."""
 
 import json
-import os
 import socket
 import subprocess
 import sys
@@ -23,7 +22,6 @@ from tests.lightning.models import Tiny, batches, trainer
 
 SCRIPT = str(Path(__file__).with_name("ranks_script.py"))
 RUNS = Path("runs")
-long = pytest.mark.skipif("ACCEL_TRACK_TEST_RANKS" not in os.environ, reason="in the long form: tox -e faults")
 
 
 @pytest.fixture(scope="session")
@@ -171,7 +169,7 @@ def test_two_nodes() -> None:
     check_agreement(check_one_run())
 
 
-@long
+@pytest.mark.long
 def test_after_finish_all_ranks_agree_on_another_run() -> None:
     ran("tensorboard", "--twice")
     runs = sorted(path.parent.name for path in (RUNS / ".accel_track").glob("*/*/run.json"))
@@ -179,7 +177,7 @@ def test_after_finish_all_ranks_agree_on_another_run() -> None:
     assert sorted(path.name for path in (RUNS / "digits").iterdir()) == ["version_0", "version_1"]
 
 
-@pytest.mark.parametrize("strategy", [pytest.param("ddp", marks=long), "ddp_notebook"])
+@pytest.mark.parametrize("strategy", [pytest.param("ddp", marks=pytest.mark.long), "ddp_notebook"])
 def test_all_ranks_log_in_one_run_directory_and_one_wandb_group(strategy: str) -> None:
     ran("wandb", "mlflow", "--strategy", strategy, "--all-ranks")
     run = only_run(RUNS)
@@ -231,7 +229,7 @@ def test_a_launched_rank_that_raises_makes_the_run_a_failure() -> None:
 
 
 def test_a_failing_test_does_not_make_a_finished_launched_fit_a_failure() -> None:
-    ran("mlflow", "--strategy", "ddp_spawn", "--failing-test", fails=True)
+    ran("mlflow", "--strategy", "ddp_notebook", "--failing-test", fails=True)
     info = only_run(RUNS).load()
     assert (info.status, info.reason) == ("finished", None)
     (stored,) = mlflow_runs()

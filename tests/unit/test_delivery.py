@@ -212,7 +212,7 @@ def test_a_start_that_takes_too_long_goes_on_behind() -> None:
     assert logged(tracker) == [{"loss": 0.5}]
     go.clear()
     with pytest.raises(TimeoutError, match=r"recording: has not started within 0 s; give it more time"):
-        run_of(Slow(), settings=Settings.of(start_timeout=0, strict=True))
+        run_of(Slow(), settings=Settings.of(start_timeout=0, finish_timeout=0.1, strict=True))
     go.set()
 
 
