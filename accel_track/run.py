@@ -7,7 +7,7 @@ import logging
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import suppress
 from multiprocessing import parent_process
 from multiprocessing.util import Finalize
 from typing import Any
@@ -323,14 +323,14 @@ class Run:
             atexit.unregister(self._finish_quietly)
             if self._at_end is not None:
                 self._at_end.cancel()
-            # A launched process is terminated as soon as another one has failed.
-            with nullcontext() if self._at_end is None else sigterm_held_back():
+            with sigterm_held_back():  # a launched process is terminated as soon as another one has failed
                 self._delivery.finish(outcome or self.outcome or current_outcome())
 
     def _finish_quietly(self) -> None:
         try:
             at_exit = outcome_at_exit()
-            self.finish(self.outcome or (at_exit if at_exit.reason else self.fallback or at_exit))
+            with suppress(SystemExit):  # of a SIGTERM that came meanwhile: this is the end already
+                self.finish(self.outcome or (at_exit if at_exit.reason else self.fallback or at_exit))
         except Exception:  # noqa: BLE001 - nobody is left to raise to
             _log.exception("accel_track: a tracker could not be finished")
 

@@ -15,8 +15,8 @@ def save_whole(task_class: Any) -> None:
 
     ClearML empties the file and then writes it; it takes an empty one for a task without hyperparameters.
     """
-    save = task_class._save_data_to_offline_dir  # noqa: SLF001 - no public way to it
-    if hasattr(save, "__wrapped__"):
+    save = getattr(task_class, "_save_data_to_offline_dir", None)
+    if save is None or hasattr(save, "__wrapped__"):  # another version of ClearML, or done already
         return
 
     @functools.wraps(save)

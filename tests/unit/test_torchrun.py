@@ -11,18 +11,22 @@ from mlflow import MlflowClient
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 
-@pytest.mark.timeout(300)
-def test_two_processes_log_one_run_and_share_the_data(tmp_path: Path) -> None:
+def torchrun(script: Path, folder: Path) -> "subprocess.CompletedProcess[str]":
+    """Run a script in two processes, with a folder as its argument."""
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--master_port=0"]
-    script = str(Path(__file__).with_name("torchrun_script.py"))
-    done = subprocess.run(
-        [*command, "--rdzv_backend=c10d", "--rdzv_endpoint=127.0.0.1:0", script, str(tmp_path)],
+    return subprocess.run(
+        [*command, "--rdzv_backend=c10d", "--rdzv_endpoint=127.0.0.1:0", str(script), str(folder)],
         capture_output=True,
         text=True,
         timeout=240,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         check=False,
     )
+
+
+@pytest.mark.timeout(300)
+def test_two_processes_log_one_run_and_share_the_data(tmp_path: Path) -> None:
+    done = torchrun(Path(__file__).with_name("torchrun_script.py"), tmp_path)
     assert done.returncode == 0, done.stderr
     first, second = (json.loads((tmp_path / f"result_{rank}.json").read_text()) for rank in (0, 1))
 
@@ -46,3 +50,30 @@ def test_two_processes_log_one_run_and_share_the_data(tmp_path: Path) -> None:
     (run,) = client.search_runs([client.get_experiment_by_name("project").experiment_id])
     assert [metric.step for metric in client.get_metric_history(run.info.run_id, "loss")] == [0, 1]
     assert (tmp_path / "checkpoint" / "random_1.pt").exists()
+
+
+FAILING = """
+import sys, time
+from pathlib import Path
+from accel_track import Accelerator
+from accel_track.testing import RecordingTracker
+
+class Slow(RecordingTracker):
+    def finish(self):
+        time.sleep(3)
+        Path(sys.argv[1], "told").write_text(f"{self.outcome.status}, {self.outcome.reason}")
+
+accelerator = Accelerator(log_with=Slow(), project_dir=sys.argv[1], cpu=True)
+accelerator.init_trackers("p")
+accelerator.wait_for_everyone()
+raise ValueError("planned")
+"""
+
+
+@pytest.mark.timeout(300)
+def test_a_failure_of_all_ranks_is_told_although_torchrun_ends_them_after_the_first(tmp_path: Path) -> None:
+    script = tmp_path / "failing.py"
+    script.write_text(FAILING)
+    done = torchrun(script, tmp_path)
+    assert done.returncode != 0
+    assert (tmp_path / "told").read_text() == "failed, ValueError: planned", done.stderr
