@@ -98,7 +98,7 @@ def fit(logger: Any, clock: StepClock) -> None:
 def run(case: Case, folder: Path, short: bool) -> Measured:
     """Fit, then have everything stored and count it."""
     client = open_client(case, folder) if case.system else Client(lambda _, __: None, lambda: None)
-    clock = StepClock(*((1, 30) if short else (6, 600)), lambda: client.drained(clock.logged))
+    clock = StepClock(*((1, 30) if short else (16, 600)), lambda: client.drained(clock.logged))
     fit(client.logger or no_op_logger(client.log), clock)
     client.finish()
     if case.system in ("", "floor"):
