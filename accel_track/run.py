@@ -22,7 +22,6 @@ from accel_track.noop import NoOp
 from accel_track.outcome import Outcome, current_outcome, outcome_at_exit, outcome_of
 from accel_track.redaction import redacted
 from accel_track.registry import Selected, build, check_init_kwargs, tracker_class
-from accel_track.sigterm import sigterm_held_back
 from accel_track.trackers.base import GeneralTracker, NoOpTracker
 from accel_track.values import check_config, check_log_kwargs, check_name, check_step, check_values
 
@@ -323,8 +322,7 @@ class Run:
             atexit.unregister(self._finish_quietly)
             if self._at_end is not None:
                 self._at_end.cancel()
-            with sigterm_held_back():  # a launched process is terminated as soon as another one has failed
-                self._delivery.finish(outcome or self.outcome or current_outcome())
+            self._delivery.finish(outcome or self.outcome or current_outcome())
 
     def _finish_quietly(self) -> None:
         try:

@@ -44,19 +44,29 @@ def exit_on_sigterm(tell: Callable[[], None]) -> Callable[[], None]:
 
 @contextmanager
 def sigterm_held_back() -> Iterator[None]:
-    """Deliver SIGTERM only after the block, to whoever handles it now.
+    """Deliver SIGTERM only after the block, which must be bounded in time, to whoever handles it now.
 
-    Who has launched several processes terminates all of them as soon as the first one has failed, and kills them some
-    time later (torch's `ProcessContext.join`: after 30 s).
+    Forked children keep who handles it now. Who has launched several processes terminates all of them as soon as the
+    first one has failed, and kills them some time later (torch's `ProcessContext.join`: after 30 s).
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    came: list[int] = []
-    before = signal.signal(signal.SIGTERM, lambda number, _: came.append(number))
-    try:
-        yield
-    finally:
+    came, owner = False, os.getpid()
+
+    def note(*_: Any) -> None:
+        nonlocal came
+        came = True
+        if os.getpid() != owner:
+            deliver()
+
+    def deliver() -> None:
         signal.signal(signal.SIGTERM, signal.SIG_DFL if before is None else before)
         if came:
             signal.raise_signal(signal.SIGTERM)
+
+    before = signal.signal(signal.SIGTERM, note)
+    try:
+        yield
+    finally:
+        deliver()

@@ -32,6 +32,7 @@ from accel_track.journal.info import RunInfo, TrackerInfo, job_name
 from accel_track.journal.writer import JournalWriter
 from accel_track.outcome import Outcome
 from accel_track.redaction import portable_kwargs, redacted_command, without_user_info
+from accel_track.sigterm import sigterm_held_back
 from accel_track.trackers.base import GeneralTracker
 from accel_track.values import storable
 
@@ -237,6 +238,7 @@ class JournaledDelivery:
         for worker in workers:
             worker.drain(seq, max(0.0, end - time.monotonic()))
 
+    @sigterm_held_back()  # a launched process is terminated as soon as another one has failed
     def finish(self, outcome: Outcome) -> None:
         """Deliver what is left and finish the trackers, in `finish_timeout` at most; say what is not delivered."""
         if isinstance(self.journal, ForkedJournal):

@@ -1,5 +1,6 @@
 """SIGTERM while something must not be interrupted."""
 
+import os
 import signal
 import threading
 
@@ -41,3 +42,16 @@ def test_off_the_main_thread_nothing_is_held_back() -> None:
     thread.start()
     thread.join()
     assert handlers == [signal.getsignal(signal.SIGTERM)]
+
+
+def test_a_forked_child_is_ended_at_once() -> None:
+    before = signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    try:
+        with sigterm_held_back():
+            child = os.fork()
+            if not child:
+                signal.raise_signal(signal.SIGTERM)
+                os._exit(0)
+            assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGTERM
+    finally:
+        signal.signal(signal.SIGTERM, before)
