@@ -183,7 +183,7 @@ class StepClock:
     def _end_tail(self, block: _Block) -> None:
         if time.perf_counter() - self._background.began < _WINDOW:
             return
-        if not (self._drained() and self._background.is_idle()):
+        if not self._is_through():
             self._busy = len(block.tail)
             if sum(block.tail) < _LONGEST_TAIL:
                 return
@@ -194,11 +194,15 @@ class StepClock:
         self._blocks.append(_Block([], [], [], [waited()]))
         self._times = self._blocks[-1].off
 
+    def _is_through(self) -> bool:
+        drained = self._drained()  # first: it may end what runs
+        return self._background.is_idle() and drained
+
     def _pause(self) -> None:
         quiet, patience = 0.0, time.perf_counter() + _PATIENCE
         while quiet < _QUIET:
             time.sleep(_WINDOW)
-            quiet = quiet + _WINDOW if self._drained() and self._background.is_idle() else 0.0
+            quiet = quiet + _WINDOW if self._is_through() else 0.0
             if time.perf_counter() > patience:
                 message = f"something still works in the background after {_PATIENCE:g} s"
                 raise TimeoutError(message)
