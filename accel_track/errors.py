@@ -35,6 +35,13 @@ class DeliveryError(AccelTrackError, RuntimeError):
     """A tracker failed, and `on_error="raise"` asks to be told."""
 
 
+class HalfStoredError(AccelTrackError, RuntimeError):
+    """A part of what a tracker was storing may be stored: neither to be repeated nor to be refused.
+
+    Delivery to the tracker stops with its cursor in place.
+    """
+
+
 class ResumeError(AccelTrackError, RuntimeError):
     """A run was to be continued that is not there, or that another process is logging to."""
 

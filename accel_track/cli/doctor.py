@@ -44,6 +44,8 @@ _SERVERS = {
 def doctor(as_json: Json = False) -> None:
     """Say for each backend whether it is installed, configured and, where it has a server, whether that answers.
 
+    A fast path is what a tracker does through private parts of its SDK; where it is off, public calls are used.
+
     Example: accel-track doctor
     """
     with one_line_errors():
@@ -57,10 +59,10 @@ def doctor(as_json: Json = False) -> None:
         else:
             say(", ".join(f"{name} {number or 'missing'}" for name, number in versions.items()))
             rows = [
-                (name, one["version"] or "missing", one["missing"] or "yes", one["server"])
+                (name, one["version"] or "missing", one["missing"] or "yes", one["server"], _fast_path(one["fast"]))
                 for name, one in backends.items()
             ]
-            console().print(table("", ("backend", "version", "configured", "server"), rows))
+            console().print(table("", ("backend", "version", "configured", "server", "fast path"), rows))
             for name, value in variables.items():
                 say(f"{name}={value}")
     if any(one["reachable"] is False for one in backends.values()):
@@ -73,7 +75,7 @@ _OWN = ("accel-track", "torch", "lightning")
 def _backend(name: str) -> dict[str, Any]:
     from accel_track.registry import tracker_class
 
-    described: dict[str, Any] = {"version": None, "missing": None, "server": "", "reachable": None}
+    described: dict[str, Any] = {"version": None, "missing": None, "server": "", "reachable": None, "fast": {}}
     try:
         cls = tracker_class(name)
         described["version"] = _tracker_version(cls)
@@ -81,11 +83,19 @@ def _backend(name: str) -> dict[str, Any]:
             described["missing"] = f"not installed: pip install '{cls.install}'"
         else:
             described["missing"] = cls.not_configured({})
+            described["fast"] = {path.__name__: path.untested() or path.missing() for path in cls.fast_paths}
     except Exception as error:  # noqa: BLE001 - a plugin may raise anything
         described["missing"] = f"{type(error).__name__}: {error}"
     if described["missing"] is None:
         described.update(_server(name))
     return described
+
+
+def _fast_path(obstacles: dict[str, str | None]) -> str:
+    """Return "on", why one is off, or nothing where there is none."""
+    if not obstacles:
+        return ""
+    return "; ".join(f"off: {why}" for why in obstacles.values() if why) or "on"
 
 
 def _tracker_version(cls: type[GeneralTracker]) -> str | None:

@@ -15,6 +15,7 @@ from accel_track.noop import NoOp
 from accel_track.outcome import FINISHED, Outcome
 from accel_track.records import Metrics
 from accel_track.state import process_index
+from accel_track.trackers.fast import FastPath
 from accel_track.trackers.transient import is_transient
 
 if TYPE_CHECKING:
@@ -71,6 +72,9 @@ class GeneralTracker:
     durable_flush: bool = True
     """Whether what was logged before `flush` survives the end of the process. If not, records count as delivered from
     `finish` on, and all are delivered again where a process ends before it."""
+
+    fast_paths: ClassVar[tuple[type[FastPath], ...]] = ()
+    """What the tracker does through private parts of its SDK, while they are as it knows them."""
 
     keeps_status: ClassVar[bool] = False
     """Whether the backend knows how a run ended, so that `finish` is worth calling for that alone."""
