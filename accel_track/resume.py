@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from accel_track.errors import JournalError, ResumeError, warn
-from accel_track.journal.cursor import replace_file
+from accel_track.files import replace_file
 from accel_track.journal.directory import PARENT, RunDirectory
 from accel_track.journal.info import job_name, job_restarted
 

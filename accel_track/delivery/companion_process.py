@@ -19,7 +19,7 @@ import msgspec
 from accel_track.delivery.briefing import Brief, Standing, TrackerStanding, load_standing, standing_file
 from accel_track.delivery.stored import Job
 from accel_track.delivery.sync import Sync
-from accel_track.journal.cursor import replace_file
+from accel_track.files import replace_file
 from accel_track.journal.directory import RunDirectory
 from accel_track.journal.info import outcome_noted
 from accel_track.outcome import CRASHED, Outcome

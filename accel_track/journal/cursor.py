@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import msgspec
 
 from accel_track.errors import JournalError
+from accel_track.files import replace_file
 from accel_track.journal.reader import Position
 
 _LARGEST = 2**63
@@ -67,19 +67,6 @@ def load(path: Path) -> Cursor:
         message = f"{path} is not a cursor (impossible position); delete it to deliver from the start."
         raise JournalError(message)
     return cursor
-
-
-def replace_file(path: Path, data: bytes) -> None:
-    """Write a file of mode 0600 that readers see either as it was or complete.
-
-    Raises:
-        OSError: It cannot be written.
-    """
-    new = path.with_name(f"{path.name}.new")
-    file = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with open(file, "wb") as stream:
-        stream.write(data)
-    os.replace(new, path)
 
 
 def save(path: Path, cursor: Cursor) -> None:

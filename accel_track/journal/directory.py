@@ -14,7 +14,7 @@ import msgspec
 from filelock import FileLock, Timeout
 
 from accel_track.errors import JournalError
-from accel_track.journal.cursor import replace_file
+from accel_track.files import replace_file
 from accel_track.journal.info import VERSION, RunInfo, job_name, new_run_id, outcome_noted
 from accel_track.outcome import CRASHED, Outcome
 

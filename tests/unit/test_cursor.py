@@ -2,13 +2,12 @@
 
 import os
 import stat
-import threading
 from pathlib import Path
 
 import pytest
 
 from accel_track.errors import JournalError
-from accel_track.journal.cursor import Cursor, load, replace_file, save
+from accel_track.journal.cursor import Cursor, load, save
 from accel_track.journal.reader import Position
 
 PATH = Path("t.json")
@@ -70,28 +69,3 @@ def test_a_folder_in_its_place_is_an_error():
     PATH.mkdir()
     with pytest.raises(JournalError, match="not a cursor"):
         load(PATH)
-
-
-def test_readers_see_the_old_content_or_the_new_one():
-    contents = [bytes([65 + number]) * 100_000 for number in range(2)]
-    replace_file(PATH, contents[0])
-    over = threading.Event()
-
-    def replace():
-        for number in range(200):
-            replace_file(PATH, contents[number % 2])
-        over.set()
-
-    thread = threading.Thread(target=replace)
-    thread.start()
-    while not over.is_set():
-        assert PATH.read_bytes() in contents
-    thread.join()
-
-
-def test_what_is_there_stays_if_the_new_content_cannot_be_written():
-    replace_file(PATH, b"old")
-    Path("t.json.new").mkdir()
-    with pytest.raises(OSError, match="directory"):
-        replace_file(PATH, b"new")
-    assert PATH.read_bytes() == b"old"

@@ -1,0 +1,67 @@
+"""Files that are replaced as a whole, and read within bounds."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import stat
+from pathlib import Path
+
+_EXCLUSIVE = os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+
+
+def replace_file(path: Path, data: bytes, mode: int = 0o600) -> None:
+    """Write a file that readers see either as it was or complete, also where several processes write it at once.
+
+    What is written before it is renamed is a file of its own each time, whose name ends in `.new`: nothing that
+    somebody has put there, such as a link, is opened.
+
+    Args:
+        path: Where. A link is replaced, not followed.
+        data: The content.
+        mode: The file's permissions, less what the process's umask takes.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    new = path.with_name(
+        f".{secrets.token_hex(8)}.new"
+    )  # a name as long as the longest, plus an end, would be too long
+    file = os.open(new, os.O_WRONLY | _EXCLUSIVE, mode)
+    try:
+        with open(file, "wb") as stream:
+            stream.write(data)
+        os.replace(new, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            new.unlink()
+        raise
+
+
+def open_regular(path: str | os.PathLike[str]) -> int:
+    """Return a descriptor for reading a file; never waits, as opening a FIFO does.
+
+    Raises:
+        OSError: It cannot be opened, or is a folder, a FIFO, a socket or a device.
+    """
+    file = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    if not stat.S_ISREG(os.fstat(file).st_mode):
+        os.close(file)
+        message = "it is no regular file"
+        raise OSError(message)
+    return file
+
+
+def read_file(path: str | os.PathLike[str], limit: int) -> bytes:
+    """Return the content of a regular file.
+
+    Raises:
+        OSError: It cannot be read, is no regular file, or holds more bytes than `limit`.
+    """
+    with open(open_regular(path), "rb") as stream:
+        data = stream.read(limit + 1)
+    if len(data) > limit:
+        message = f"it holds more than {limit} bytes"
+        raise OSError(message)
+    return data
