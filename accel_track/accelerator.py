@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from accel_track.checkpoints import STATE
 from accel_track.configuration import ProjectConfiguration
 from accel_track.delivery.settings import Delivery, Durability, OnError, Settings
-from accel_track.errors import AccelTrackWarning, ResumeError, warn
+from accel_track.errors import ResumeError, warn
 from accel_track.journal.directory import RunDirectory
 from accel_track.journal.info import new_run_id
 from accel_track.outcome import Outcome, Status, outcome_of
@@ -242,7 +241,7 @@ class Accelerator(Training):
         elif self._selected and not self._warned and self.is_main_process:
             self._warned = True
             message = "nothing is logged: call `init_trackers` before `log`, and `end_training` after the last one."
-            warnings.warn(message, AccelTrackWarning, stacklevel=2)
+            warn(message)
 
     def get_tracker(self, name: str, unwrap: bool = False) -> Any:
         """Return the tracker of that name, or with `unwrap` its SDK's own object.

@@ -15,7 +15,7 @@ from importlib.metadata import Distribution, distributions
 from pathlib import Path
 from typing import Any
 
-from accel_track.redaction import REDACTED, redacted_command, without_user_info
+from accel_track.redaction import REDACTED, redacted_command, scrubbed
 
 _SECONDS_FOR_GIT = 2.0
 
@@ -70,7 +70,7 @@ def _git() -> dict[str, Any]:
             described["branch"] = branch
         remote = _ask_git(folder, deadline, "config", "--get", "remote.origin.url")
         if remote:
-            described["remote"] = without_user_info(remote).replace(f"{REDACTED}@", "")
+            described["remote"] = scrubbed(remote).replace(f"{REDACTED}@", "")
         # Last: it reads the whole working tree.
         changes = _ask_git(folder, deadline, "status", "--porcelain", "--untracked-files=no")
         if changes is not None:

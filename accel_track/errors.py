@@ -7,6 +7,8 @@ import logging
 import threading
 import warnings
 
+from accel_track.texts import clean
+
 WORKER_NAME = "accel_track-"
 """How the names of the package's own threads begin."""
 
@@ -58,9 +60,10 @@ def warn(message: str, stacklevel: int = 2) -> None:
     """Warn with an `AccelTrackWarning`; in a worker's thread, where nobody could catch it, never raise it.
 
     Args:
-        message: What to say.
+        message: What to say; credentials and what a terminal would obey are taken out.
         stacklevel: As for `warnings.warn`, counted from the caller.
     """
+    message = clean(message)
     try:
         warnings.warn(message, AccelTrackWarning, stacklevel=stacklevel + 1)
     except AccelTrackWarning:  # a filter turns warnings into errors

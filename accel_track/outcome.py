@@ -6,7 +6,7 @@ import builtins
 import sys
 from typing import Literal, NamedTuple
 
-from accel_track.redaction import without_user_info
+from accel_track.texts import clean
 
 Status = Literal["finished", "failed", "interrupted", "preempted"]
 
@@ -65,11 +65,11 @@ def outcome_at_exit() -> Outcome:
 
 def _shown(error: BaseException) -> str:
     try:
-        text = without_user_info(str(error))
+        text = str(error)
     except Exception:  # noqa: BLE001 - an exception's own error
         text = ""
-    line = " ".join(text.split())
     name = type(error).__name__
     if name == "ProcessRaisedException":  # torch's, for a launched process: its traceback, whose last line is the error
-        return text.strip().rpartition("\n")[2][:_LONGEST]
+        return clean(text.strip().rpartition("\n")[2])[:_LONGEST]
+    line = " ".join(clean(text).split())
     return f"{name}: {line}"[:_LONGEST] if line else name

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from accel_track.errors import JournalError
+from accel_track.texts import storable_text
 from accel_track.values import PLAIN, plain, stable_name
 
 _WITHOUT_FORM, _LONG_INTEGER = 1, 2  # types of MessagePack extensions, see docs/journal-format.md
@@ -198,7 +199,7 @@ def _portable(value: Any, stand_ins: list[msgspec.msgpack.Ext]) -> Any:
     value = _exact(plain(value))
     kind = type(value)
     if kind is str:
-        return _text(value)
+        return storable_text(value)
     if kind is int and not _INT64 <= value < _UINT64:
         data = value.to_bytes(value.bit_length() // 8 + 1, "big", signed=True)
         return msgspec.msgpack.Ext(_LONG_INTEGER, data)
@@ -227,11 +228,7 @@ def _stand_in(value: Any, stand_ins: list[msgspec.msgpack.Ext]) -> msgspec.msgpa
 def _portable_key(key: Any) -> Any:
     if type(key) is int and _INT64 <= key < _UINT64:
         return key
-    return _text(_exact(key) if isinstance(key, str) else stable_name(key))
-
-
-def _text(text: str) -> str:
-    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
+    return storable_text(_exact(key) if isinstance(key, str) else stable_name(key))
 
 
 def _without_stand_ins(value: Any) -> Any:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, TypeVar, overload
 
-from accel_track.errors import AccelTrackWarning, NotConfiguredError
+from accel_track.errors import NotConfiguredError, warn
 from accel_track.trackers.aim import AimTracker
 from accel_track.trackers.base import GeneralTracker
 from accel_track.trackers.clearml import ClearMLTracker
@@ -95,11 +94,7 @@ def register_tracker_class(
         raise ValueError(message)
     if LOGGER_TYPE_TO_CLASS.get(key, tracker_class) is not tracker_class:
         replaced = LOGGER_TYPE_TO_CLASS[key].__qualname__
-        warnings.warn(
-            f"tracker {key!r}: {tracker_class.__qualname__} takes the place of {replaced}.",
-            AccelTrackWarning,
-            stacklevel=2,
-        )
+        warn(f"tracker {key!r}: {tracker_class.__qualname__} takes the place of {replaced}.")
     LOGGER_TYPE_TO_CLASS[key] = tracker_class
     return tracker_class
 
@@ -219,7 +214,7 @@ def _skipped_without_folder(cls: type[GeneralTracker], name: str, logging_dir: s
 
 
 def _warn(message: str) -> None:
-    warnings.warn(message, AccelTrackWarning, stacklevel=5)
+    warn(message, stacklevel=5)
 
 
 def filter_trackers(log_with: LogWith, logging_dir: str | os.PathLike[str] | None = None) -> list[str | GeneralTracker]:

@@ -20,6 +20,7 @@ import typer
 from accel_track.errors import AccelTrackError, AccelTrackWarning
 from accel_track.journal.directory import RunDirectory, find_runs
 from accel_track.records import WithoutForm
+from accel_track.texts import printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -40,14 +41,9 @@ RunArgument = Annotated[
 ]
 
 
-def clean(text: object) -> str:
-    """Return a text from a file as a terminal may get it: one line, without control characters."""
-    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in str(text))
-
-
 def say(text: str, *, err: bool = False) -> None:
     """Print a line, cleaned."""
-    typer.echo(clean(text), err=err)
+    typer.echo(printable(text), err=err)
 
 
 def fail(message: str) -> NoReturn:
@@ -170,11 +166,11 @@ def table(title: str, columns: Iterable[str], rows: Iterable[Iterable[object]]) 
     from rich.table import Table
     from rich.text import Text
 
-    result = Table(title=Text(clean(title)) if title else None, title_justify="left")
+    result = Table(title=Text(printable(title)) if title else None, title_justify="left")
     for column in columns:
         result.add_column(column.lstrip(">"), justify="right" if column.startswith(">") else "left", overflow="fold")
     for row in rows:
-        result.add_row(*(Text(clean(cell)) for cell in row))
+        result.add_row(*(Text(printable(cell)) for cell in row))
     return result
 
 

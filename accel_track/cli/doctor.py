@@ -114,21 +114,21 @@ def _version(distribution: str) -> str | None:
 
 
 def _server(name: str) -> dict[str, Any]:
-    from accel_track.redaction import without_user_info
+    from accel_track.redaction import scrubbed
 
     server = _SERVERS.get(name)
     if server is None or os.environ.get(server.mode, "").strip().lower() in server.offline:
         return {"server": "local", "reachable": None}
     address = os.environ.get(server.variable) or server.default or ""
     if not address.startswith(("http://", "https://")):
-        return {"server": without_user_info(address) or "local", "reachable": None}
+        return {"server": scrubbed(address) or "local", "reachable": None}
     try:
         parts = urlsplit(address)
         port = parts.port or (443 if parts.scheme == "https" else 80)
         socket.create_connection((parts.hostname or "", port), _TIMEOUT).close()
     except (OSError, ValueError) as error:
-        return {"server": f"{without_user_info(address)} does not answer ({error})", "reachable": False}
-    return {"server": f"{without_user_info(address)} answers", "reachable": True}
+        return {"server": f"{scrubbed(address)} does not answer ({error})", "reachable": False}
+    return {"server": f"{scrubbed(address)} answers", "reachable": True}
 
 
 def _variables() -> dict[str, str]:

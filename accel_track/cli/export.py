@@ -17,7 +17,6 @@ import typer
 from accel_track.cli._common import (
     Json,
     RunArgument,
-    clean,
     fail,
     find_run,
     jsonable,
@@ -31,6 +30,7 @@ from accel_track.journal.history import History
 from accel_track.journal.reader import JournalReader
 from accel_track.progress import progress_bar
 from accel_track.records import AnyRecord, Metrics
+from accel_track.texts import printable
 from accel_track.values import leaves
 
 _ROW_GROUP = 50_000
@@ -139,7 +139,7 @@ def _csv(records: _Records, file: IO[str]) -> None:
     writer.writerow(_Row._fields)
     for row in records.rows():
         value = row.value if isinstance(row.value, float) else jsonable(row.value)
-        cells = (*row[:4], clean(row.name), clean(value)) if terminal else (*row[:5], value)
+        cells = (*row[:4], printable(row.name), printable(value)) if terminal else (*row[:5], value)
         writer.writerow(cells)
 
 

@@ -11,7 +11,6 @@ from accel_track.cli._common import (
     INCOMPLETE,
     Json,
     check_plain,
-    clean,
     console,
     one_line_errors,
     print_json,
@@ -20,6 +19,7 @@ from accel_track.cli._common import (
     when,
 )
 from accel_track.journal.directory import RunDirectory, find_runs
+from accel_track.texts import printable
 
 
 def ls(
@@ -69,7 +69,7 @@ def _described(run: RunDirectory) -> dict[str, Any]:
 def _row(one: dict[str, Any]) -> list[str]:
     trackers = one["trackers"] or {}
     delivery = ", ".join(
-        f"{clean(name)}: {counts['pending']} pending" if counts["pending"] else clean(name)
+        f"{printable(name)}: {counts['pending']} pending" if counts["pending"] else printable(name)
         for name, counts in trackers.items()
     )
     created = "" if one["created"] is None else when(one["created"])

@@ -14,7 +14,6 @@ import typer
 from accel_track.cli._common import (
     Json,
     RunArgument,
-    clean,
     console,
     fail,
     find_run,
@@ -30,6 +29,7 @@ from accel_track.cli._common import (
 from accel_track.delivery.briefing import Standing, standings
 from accel_track.journal.directory import RunDirectory
 from accel_track.journal.info import RunInfo
+from accel_track.texts import printable
 
 if TYPE_CHECKING:
     from accel_track.cli._state import TrackerState
@@ -230,8 +230,8 @@ def _draw(metric: str, points: list[tuple[int, float]]) -> None:
     steps, values = zip(*finite, strict=True)
     figure = plotext.figure
     figure.clear()
-    figure.draw(figure.signal(list(steps), list(values)).lines().label(clean(metric)))
-    figure.title(f"{clean(metric)} by step")
+    figure.draw(figure.signal(list(steps), list(values)).lines().label(printable(metric)))
+    figure.title(f"{printable(metric)} by step")
     figure.plot_size(min(out.width, 100), 18)
     typer.echo(figure.build().string(colorless=not out.is_terminal))  # `show` keeps the stdout of its first call
     if len(finite) < len(points):

@@ -13,7 +13,6 @@ import typer
 from accel_track.cli._common import (
     INCOMPLETE,
     Json,
-    clean,
     fail,
     find_run,
     one_line_errors,
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from accel_track.delivery.standing import Standing
     from accel_track.delivery.stored import Job
 from accel_track.delivery.sync import Sync
+from accel_track.texts import printable
 
 
 def sync(
@@ -128,7 +128,7 @@ def _bars(*, follow: bool) -> Iterator[Callable[[Sequence[Job]], None]]:
                 if job.name not in tasks:
                     from rich.markup import escape
 
-                    tasks[job.name] = bars.add_task(f"delivering to {escape(clean(job.name))}")
+                    tasks[job.name] = bars.add_task(f"delivering to {escape(printable(job.name))}")
                 bars.update(tasks[job.name], completed=job.worker.cursor.seq, total=job.records())
 
         yield watch

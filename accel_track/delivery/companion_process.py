@@ -14,8 +14,6 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-import msgspec
-
 from accel_track.delivery.briefing import Brief, Standing, TrackerStanding, load_standing, standing_file
 from accel_track.delivery.stored import Job
 from accel_track.delivery.sync import Sync
@@ -24,6 +22,7 @@ from accel_track.journal.directory import RunDirectory
 from accel_track.journal.info import outcome_noted
 from accel_track.outcome import CRASHED, Outcome
 from accel_track.registry import LOGGER_TYPE_TO_CLASS
+from accel_track.texts import clean, json_bytes
 
 _LONGEST_EXIT = 20
 """Seconds for what SDKs do at the interpreter's exit, where one may hang: Aim does if its folder was deleted."""
@@ -92,7 +91,7 @@ class Deliverer:
     def _store(self, standing: Standing) -> None:
         if standing != self._standing:
             self._standing = standing
-            replace_file(self._file, msgspec.json.encode(standing))
+            replace_file(self._file, json_bytes(standing))
 
     def deliver(self) -> None:
         """Deliver; return when there is nothing more to do.
@@ -101,12 +100,12 @@ class Deliverer:
             JournalError: A cursor or a segment is damaged.
             OSError: The run directory cannot be written to.
         """
-        replace_file(self._file, msgspec.json.encode(self._standing))
+        replace_file(self._file, json_bytes(self._standing))
         found = self._sync.deliver(follow=True, timeout=self._brief.patience, watch=self._note)
         trackers = {one.name: self._last(one.name, one.obstacle or one.line.error) for one in found}
         self._store(Standing(self._standing.pid, self._standing.starts, not self._sync.stopped, trackers))
         for one in found:
-            print(one, flush=True)  # noqa: T201 - into the log
+            print(clean(one), flush=True)  # noqa: T201 - into the log
 
 
 def main() -> None:

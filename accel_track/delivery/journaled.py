@@ -31,7 +31,7 @@ from accel_track.journal.forked import ForkedJournal
 from accel_track.journal.info import RunInfo, TrackerInfo, job_name
 from accel_track.journal.writer import JournalWriter
 from accel_track.outcome import Outcome
-from accel_track.redaction import portable_kwargs, redacted_command, without_user_info
+from accel_track.redaction import portable_kwargs, redacted_command, scrubbed
 from accel_track.sigterm import sigterm_held_back
 from accel_track.trackers.base import GeneralTracker
 from accel_track.values import storable
@@ -191,7 +191,7 @@ class JournaledDelivery:
                 stored.ranks[str(self._rank)] = identity
                 return
             stored.identity, stored.withheld = identity, sorted({*stored.withheld, *withheld})
-            stored.url = None if page is None else without_user_info(page)
+            stored.url = None if page is None else scrubbed(page)
 
         self._update(change)
 

@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 
 from accel_track.records import AnyRecord, Metrics
+from accel_track.texts import clean, storable_texts
 from accel_track.values import storable
 
 _LONGEST = 160
@@ -15,14 +16,22 @@ _LONGEST = 160
 
 
 def shown(error: BaseException | None) -> str:
-    """Return an error as one line; of a long one its beginning, and the error that it came from."""
-    text = " ".join(str(error).split())
+    """Return an error as one line, without credentials; of a long one its beginning, and the error it came from."""
+    text = _line(error)
     if len(text) > _LONGEST:
         root = _root(error)
         text = f"{text[:_LONGEST]}…" + (
-            f" ({type(root).__name__}: {str(root)[:_LONGEST]})" if root is not error else ""
+            f" ({type(root).__name__}: {_line(root)[:_LONGEST]})" if root is not error else ""
         )
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def _line(error: BaseException | None) -> str:
+    try:
+        text = str(error)
+    except Exception:  # noqa: BLE001 - an exception's own error
+        text = ""
+    return " ".join(clean(text).split())
 
 
 def _root(error: BaseException | None) -> BaseException | None:
@@ -49,4 +58,4 @@ def set_aside(path: Path, record: AnyRecord, error: Exception) -> None:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         with open(file, "ab") as stream:
-            stream.write(json.dumps(form).encode() + b"\n")
+            stream.write(json.dumps(storable_texts(form)).encode() + b"\n")

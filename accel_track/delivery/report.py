@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from accel_track.journal.cursor import Cursor
 from accel_track.progress import progress_bar
+from accel_track.texts import clean
 
 if TYPE_CHECKING:
     from accel_track.journal.writer import JournalWriter
@@ -114,9 +115,9 @@ def closing_report(
 
 
 def show(report: str) -> None:
-    """Print a report to the standard error output."""
+    """Print a report to the standard error output, each line cleaned."""
     if report and sys.stderr is not None:
-        print(report, file=sys.stderr)  # noqa: T201 - for people, and last of all
+        print("\n".join(map(clean, report.split("\n"))), file=sys.stderr)  # noqa: T201 - for people, and last of all
 
 
 def wait_for(workers: Sequence[Delivering], next_seq: int, timeout: float) -> None:

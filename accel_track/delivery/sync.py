@@ -23,7 +23,7 @@ from accel_track.journal.directory import PARENT, RunDirectory
 from accel_track.journal.info import RunInfo, TrackerInfo
 from accel_track.journal.reader import last_seq
 from accel_track.outcome import FINISHED, Outcome
-from accel_track.redaction import portable_kwargs, without_user_info
+from accel_track.redaction import portable_kwargs, scrubbed
 from accel_track.registry import known_names, tracker_class
 from accel_track.trackers.base import GeneralTracker
 from accel_track.trackers.sdk import install_command
@@ -254,7 +254,7 @@ class Sync:
                 return
             stored.identity = identity
             stored.withheld = sorted({*stored.withheld, *withheld} - given.keys())
-            stored.url = None if page is None else without_user_info(page)
+            stored.url = None if page is None else scrubbed(page)
 
         self.info = self.run.update(change)
 

@@ -9,6 +9,7 @@ import msgspec
 from accel_track.errors import JournalError
 from accel_track.files import replace_file
 from accel_track.journal.reader import Position
+from accel_track.texts import json_bytes
 
 _LARGEST = 2**63
 
@@ -75,4 +76,4 @@ def save(path: Path, cursor: Cursor) -> None:
     Raises:
         OSError: It cannot be written.
     """
-    replace_file(path, msgspec.json.encode(cursor))
+    replace_file(path, json_bytes(cursor))

@@ -17,6 +17,7 @@ from accel_track.errors import JournalError
 from accel_track.files import replace_file
 from accel_track.journal.info import VERSION, RunInfo, job_name, new_run_id, outcome_noted
 from accel_track.outcome import CRASHED, Outcome
+from accel_track.texts import json_bytes
 
 PARENT = ".accel_track"
 _PLAIN_NAME = re.compile(r"[\w.\- ]+")
@@ -114,7 +115,7 @@ class RunDirectory:
         Raises:
             OSError: It cannot be written.
         """
-        replace_file(self.path / "run.json", msgspec.json.format(msgspec.json.encode(info)))
+        replace_file(self.path / "run.json", msgspec.json.format(json_bytes(info)))
 
     def load(self) -> RunInfo:
         """Return the content of `run.json`.

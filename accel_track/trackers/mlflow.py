@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from accel_track.errors import warn
 from accel_track.records import Metrics
-from accel_track.redaction import without_user_info
+from accel_track.redaction import scrubbed
 from accel_track.trackers._mlflow_artifacts import remove_checkpoint, store_checkpoint
 from accel_track.trackers._mlflow_metrics import Call, Write, fast_writer, metrics_of, mlflow_name
 from accel_track.trackers._mlflow_run import (
@@ -249,7 +249,7 @@ class MLflowTracker(SDKTracker):
         if self.native is None:
             return {}
         uri = str(self.client.tracking_uri)
-        return {"run_id": self.run_id} | ({"tracking_uri": uri} if without_user_info(uri) == uri else {})
+        return {"run_id": self.run_id} | ({"tracking_uri": uri} if scrubbed(uri) == uri else {})
 
     def page(self) -> str | None:
         """Page of the run on its server; None for a database."""

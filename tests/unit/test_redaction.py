@@ -12,7 +12,7 @@ from accel_track.redaction import (
     portable_kwargs,
     redacted,
     redacted_command,
-    without_user_info,
+    scrubbed,
 )
 
 
@@ -134,7 +134,7 @@ def test_dataclasses_and_namespaces_inside_are_looked_into():
     ],
 )
 def test_user_info_of_urls_is_replaced(text, clean):
-    assert without_user_info(text) == clean
+    assert scrubbed(text) == clean
     assert redacted({"uri": [text]}) == {"uri": [clean]}
 
 
