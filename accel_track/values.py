@@ -15,7 +15,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 _LARGEST_ARRAY = 1000
-_NO_INT64 = 2**63
+_NO_INT64, _NO_UINT64 = 2**63, 2**64
+_DIGITS = 4000
+"""Digits of an integer that are spelled out: Python refuses more than 4300, for the time that it takes."""
+
 _BEYOND_FLOATS = 2**1024 - 2**970
 PLAIN = frozenset((bool, int, float, str, type(None)))
 """The types of values that are as plain as they can be."""
@@ -95,12 +98,33 @@ def storable(value: Any) -> Any:  # noqa: PLR0911 - one line per kind of value
 def flat_config(values: Mapping[str, Any], separator: str = "/") -> dict[str, bool | int | float | str | None]:
     """Return hyperparameters without nesting: dictionaries joined by `separator`, lists as JSON text.
 
-    For backends whose hyperparameters are flat.
+    For backends whose hyperparameters are flat. Integers beyond 64 bits are text.
     """
     return {
         name: value if type(value) in PLAIN else json.dumps(value)
-        for name, value in leaves(storable(values), separator)
+        for name, value in leaves(long_integers_as_text(storable(values)), separator)
     }
+
+
+def long_integers_as_text(value: Any, *, signed: bool = False) -> Any:
+    """Return JSON-like data with text in place of integers beyond 64 bits, for backends that have no such number.
+
+    Args:
+        value: As `storable` returns it.
+        signed: Whether the backend's integers have a sign, so that half of the greater ones are beyond them, too.
+    """
+    if type(value) is int:
+        return value if -_NO_INT64 <= value < (_NO_INT64 if signed else _NO_UINT64) else digits(value)
+    if type(value) is dict:
+        return {key: long_integers_as_text(item, signed=signed) for key, item in value.items()}
+    if type(value) is list:
+        return [long_integers_as_text(item, signed=signed) for item in value]
+    return value
+
+
+def digits(number: int) -> str:
+    """Return an integer as text: decimal, or hexadecimal where that would be thousands of digits."""
+    return str(number) if number.bit_length() < 3 * _DIGITS else hex(number)
 
 
 def stable_name(value: Any) -> str:

@@ -5,6 +5,7 @@ import copy
 import dataclasses
 import enum
 import functools
+import json
 import math
 import re
 from collections import OrderedDict, defaultdict, namedtuple
@@ -26,6 +27,7 @@ from accel_track.values import (
     flat_config,
     is_number,
     leaves,
+    long_integers_as_text,
     plain,
     storable,
 )
@@ -234,6 +236,29 @@ def test_flat_config() -> None:
     }
     assert flat_config(vars(values)) == expected
     assert list(flat_config({"a": {"b": 1}}, ".")) == ["a.b"]
+
+
+@pytest.mark.parametrize(
+    ("number", "text", "signed_text"),
+    [
+        (2**63 - 1, None, None),
+        (-(2**63), None, None),
+        (2**63, None, str(2**63)),
+        (2**64 - 1, None, str(2**64 - 1)),
+        (2**64, str(2**64), str(2**64)),
+        (-(2**63) - 1, str(-(2**63) - 1), str(-(2**63) - 1)),
+        (10**400, "1" + 400 * "0", "1" + 400 * "0"),
+        (16**10_000, "0x1" + 10_000 * "0", "0x1" + 10_000 * "0"),  # Python spells out no more than 4300 digits
+        (-(16**10_000), "-0x1" + 10_000 * "0", "-0x1" + 10_000 * "0"),
+    ],
+    ids=range(9),
+)
+def test_integers_beyond_64_bits_are_text(number: int, text: str | None, signed_text: str | None) -> None:
+    expected = number if text is None else text
+    config = {"seed": number, "deep": {"list": [1, number, True]}}
+    assert long_integers_as_text(config) == {"seed": expected, "deep": {"list": [1, expected, True]}}
+    assert long_integers_as_text(number, signed=True) == (number if signed_text is None else signed_text)
+    assert flat_config(config) == {"seed": expected, "deep/list": json.dumps([1, expected, True])}
 
 
 def test_check_values() -> None:
