@@ -66,7 +66,7 @@ class DeliveryContract(Backend):
             Metrics(i, _PAST + i, {"m": float(i)}, i, {tracker.name: {"no_such": 1}} if i == 7 else {})
             for i in range(20)
         ]
-        for part in (batch, batch[7:8]):
+        for part in (batch, batch[7:8]) if tracker.batch_size > 1 else (batch[7:8],):
             with pytest.raises(TypeError):
                 tracker.log_batch(part)
         tracker.log_batch(batch[:7])

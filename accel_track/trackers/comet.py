@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import copy
 import importlib
-import inspect
 import os
 import sys
-from collections.abc import Sequence
-from itertools import groupby
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from accel_track.media import without_single_channel
-from accel_track.records import Metrics
 from accel_track.trackers._checkpoint_files import checkpoint_files
-from accel_track.trackers._comet_messages import Call, log_lines, takes_lines
 from accel_track.trackers.base import on_main_process
+from accel_track.trackers.fast import FastPath, Gate
 from accel_track.trackers.names import hashed_name
 from accel_track.trackers.sdk import SDKTracker, setting, unreachable
 from accel_track.values import flat_config, is_number, leaves
@@ -38,6 +34,36 @@ _FILES = (".env", ".comet.config", "~/.comet.config", "/content/drive/MyDrive/.c
 _FILE_VARIABLES = ("COMET_CONFIG", "COMET_INI")
 
 
+class CometParts(FastPath):
+    """What Comet's public names do not offer: settings from its files, the running experiment, a report of a crash.
+
+    Args:
+        native: The module `comet_ml`.
+    """
+
+    distribution = "comet-ml"
+    tested = ">=3.58"  # small enough a part of the SDK for later versions to be tried, too
+    parts = ("comet_ml:CometExperiment._report_experiment_error",)
+    attributes = ("config.get_config", "config.set_global_experiment", "config.get_backend_address")
+
+    def settings(self) -> Any:
+        """Return what is set in the environment and in Comet's files."""
+        return self.native.config.get_config()
+
+    def forget_running(self) -> None:
+        """Let `comet_ml.start` neither return nor end the experiment that it knows as running."""
+        self.native.config.set_global_experiment(None)
+
+    def address(self) -> str:
+        """Return the server's address."""
+        return str(self.native.config.get_backend_address())
+
+    def report_crash(self, experiment: Any, message: str) -> bool:
+        """Mark an experiment as crashed, which the SDK offers to its own hook for exceptions only."""
+        experiment._report_experiment_error(message, has_crashed=True)  # noqa: SLF001
+        return True
+
+
 class CometMLTracker(SDKTracker):
     """One Comet experiment, from `comet_ml.start`.
 
@@ -46,8 +72,7 @@ class CometMLTracker(SDKTracker):
     those of hyperparameters; names over 100 characters, which Comet would cut and thereby mix, end in a hash.
     Hyperparameters over 1000 characters are cut by the SDK. Values without a step get the last step that was logged.
 
-    Offline, metrics that a worker delivers have the times of their calls, and are written many at once; those of `log`
-    called directly, online, or beside a text or `kwargs` go through the SDK one by one, with the time of delivery.
+    All have the time of their delivery, since the SDK takes none from outside.
 
     Every start is an experiment of its own, also while another is running; with `mode="get"` the running one is used.
     Comet's copying of what other loggers log (`auto_metric_logging`: TensorBoard scalars, the loss of `backward()`) and
@@ -70,7 +95,7 @@ class CometMLTracker(SDKTracker):
     sdk = "comet_ml"
     install = "comet-ml>=3.58"
     keeps_status = True
-    batch_size = 1000
+    fast_paths = (CometParts,)
     wraps_terminal = True
 
     def __init__(self, run_name: str, **kwargs: Any) -> None:
@@ -80,7 +105,7 @@ class CometMLTracker(SDKTracker):
         self.init_kwargs = kwargs
         self.experiment_name: str | None = None
         self.offline_directory: str | None = None
-        self._takes_lines = False
+        self._parts = Gate(self.name, CometParts)
 
     @classmethod
     def for_run(
@@ -105,7 +130,11 @@ class CometMLTracker(SDKTracker):
             return None
         files = (*_FILES, *(os.environ[variable] for variable in _FILE_VARIABLES if os.environ.get(variable)))
         if "comet_ml" in sys.modules or any(os.path.exists(os.path.expanduser(file)) for file in files):
-            settings = importlib.import_module("comet_ml.config").get_config()
+            parts = Gate(cls.name, CometParts)
+            parts.open(importlib.import_module("comet_ml"))
+            settings = parts.use(CometParts.settings)
+            if settings is None:
+                return None  # Comet itself will say what it lacks
             online = settings.get_bool(init_kwargs.get("online"), "comet.start.online", default=True)
             if settings["comet.api_key"] or not online:
                 return None
@@ -123,11 +152,11 @@ class CometMLTracker(SDKTracker):
             return
         comet_ml = self.import_sdk()
         self.check_configured()
+        self._parts.open(comet_ml)
         kwargs = dict(self.init_kwargs)
         kwargs.setdefault("project_name", kwargs.pop("project", None) or self.run_name)
         if kwargs.get("mode") != "get":
-            # The SDK's `start` would return the experiment it knows as running, or end it.
-            comet_ml.config.set_global_experiment(None)
+            self._parts.use(CometParts.forget_running)
         experiment = comet_ml.start(**{**kwargs, "experiment_config": self._options(comet_ml)})
         if not (experiment.alive or experiment.disabled):  # a refused key and a dead network are only logged by the SDK
             experiment.end()
@@ -138,7 +167,6 @@ class CometMLTracker(SDKTracker):
             raise ConnectionError(message)
         # Offline, everything is in a folder for temporary files until the archive is made at the end.
         self.durable_flush = not isinstance(experiment, comet_ml.OfflineExperiment)
-        self._takes_lines = takes_lines(experiment)
         self.native = experiment
         if "experiment_key" in kwargs:  # perhaps of an experiment that has ended
             experiment.log_other(_STATUS, "running")
@@ -147,10 +175,13 @@ class CometMLTracker(SDKTracker):
         """Return the user's ExperimentConfig, or the default one, completed with what the front door derived."""
         options = copy.copy(self.init_kwargs.get("experiment_config"))
         if options is None:
-            settings = comet_ml.config.get_config()
+            settings = self._parts.use(CometParts.settings)
             options = comet_ml.ExperimentConfig(
-                auto_metric_logging=settings.get_bool(None, "comet.auto_log.metrics", default=False),
-                display_summary_level=settings.get_int(None, "comet.display_summary_level", default=0),
+                auto_metric_logging=settings is not None
+                and settings.get_bool(None, "comet.auto_log.metrics", default=False),
+                display_summary_level=0
+                if settings is None
+                else settings.get_int(None, "comet.display_summary_level", default=0),
             )
         if options.name is None:
             options.name = self.experiment_name
@@ -165,37 +196,19 @@ class CometMLTracker(SDKTracker):
 
     @on_main_process
     def log(self, values: dict[str, Any], step: int | None = None, **kwargs: Any) -> None:
-        """Log metrics and texts; `kwargs` go to `Experiment.log_metrics` (e.g. `epoch`)."""
-        experiment = self.tracker
+        """Log metrics and texts; `kwargs` go to `Experiment.log_metrics` (e.g. `epoch`).
+
+        Raises:
+            ConnectionError: The experiment is over, or its server refused it: Comet takes values then and keeps none.
+        """
+        experiment = self._alive()
         numbers, texts, refused = self._sorted(values)
         if numbers:
             experiment.log_metrics(numbers, step=step, **kwargs)
         for key, text in texts.items():
             # Not `log_other`, which keeps only the last text of a name.
-            experiment.log_text(text, step=step, metadata={"name": key})
-        for one in refused:
-            self.drop(*one)
-
-    @on_main_process
-    def log_batch(self, records: Sequence[Metrics]) -> None:
-        """Log metrics and texts; an offline experiment's metrics are written together, with their times."""
-        experiment = self.tracker
-        work: list[Metrics | Call] = []
-        refused: list[tuple[str, Any]] = []
-        for record in records:  # what one can be refused for is found here, before any is logged
-            if kwargs := record.kwargs.get(self.name):
-                inspect.signature(experiment.log_metrics).bind({}, step=record.step, **kwargs)
-            numbers, texts, others = self._sorted(record.values)
-            if texts or kwargs or not self._takes_lines:
-                work.append(record)
-                continue
-            refused += others
-            work.append((record, numbers))
-        for alone, group in groupby(work, lambda one: isinstance(one, Metrics)):
-            if alone:
-                super().log_batch(cast("list[Metrics]", list(group)))
-            else:
-                log_lines(experiment, cast("list[Call]", list(group)))
+            if experiment.log_text(text, step=step, metadata={"name": key}) is None and experiment.alive:
+                refused.append((key, text))
         for one in refused:
             self.drop(*one)
 
@@ -242,7 +255,7 @@ class CometMLTracker(SDKTracker):
     @on_main_process
     def log_checkpoint(self, name: str, path: str, step: int | None, values: dict[str, Any]) -> None:
         """Log the checkpoint as a model; `values` and the step are the metadata of each file."""
-        experiment = self.tracker
+        experiment = self._alive()
         for file, stored_name in checkpoint_files(name, path):
             stored = experiment.log_model(
                 name, file, file_name=stored_name, overwrite=True, metadata={**values, "step": step}
@@ -252,13 +265,28 @@ class CometMLTracker(SDKTracker):
 
     @on_main_process
     def flush(self) -> None:
-        """Wait until what was logged is sent, or on disk when offline."""
-        self.tracker.flush()
+        """Wait until what was logged is sent, or on disk when offline.
+
+        Raises:
+            ConnectionError: Not all was sent. Comet goes on trying, in threads of its own.
+        """
+        if not self._alive().flush() and not self.native.disabled:
+            message = f"{self.name}: Comet has not sent everything yet; see its messages above."
+            raise ConnectionError(message)
+
+    def _alive(self) -> Any:
+        """Return the experiment if it takes values, or none by the user's choice."""
+        experiment = self.tracker
+        if not (experiment.alive or experiment.disabled):
+            message = f"{self.name}: the experiment takes no more values; Comet or somebody else has ended it."
+            raise ConnectionError(message)
+        return experiment
 
     def is_transient(self, error: BaseException) -> bool:
         """Say so of the error that `start` raises, also for a refused key, only if the server cannot be reached."""
-        if type(error) is ConnectionError:
-            return unreachable(self.import_sdk().config.get_backend_address())
+        if type(error) is ConnectionError and self.native is None:
+            address = self._parts.use(CometParts.address)
+            return address is None or unreachable(address)
         return super().is_transient(error)
 
     def identity(self) -> dict[str, Any]:
@@ -278,8 +306,8 @@ class CometMLTracker(SDKTracker):
             status, reason = self.outcome
             message = f"{status}: {reason}" if reason else status
             experiment.log_other(_STATUS, message)
-            if status != "finished":  # the SDK offers this to its own hook for exceptions only
-                experiment._report_experiment_error(message, has_crashed=True)  # noqa: SLF001
+            if status != "finished":
+                self._parts.use(lambda parts: parts.report_crash(experiment, message))
             experiment.end()
 
 

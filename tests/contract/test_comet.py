@@ -1,14 +1,14 @@
 """Comet in its offline mode, read back from the archive that `comet upload` would send."""
 
+import functools
 import io
 import json
-import math
 import os
-import re
 import socket
 import subprocess
 import sys
 import textwrap
+import warnings
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -20,9 +20,10 @@ import pytest
 from PIL import Image
 
 from accel_track.errors import AccelTrackWarning, NotConfiguredError, NotStartedError
+from accel_track.outcome import Outcome
 from accel_track.records import Metrics
 from accel_track.testing import Readback, TrackerContract
-from accel_track.trackers.comet import CometMLTracker
+from accel_track.trackers.comet import CometMLTracker, CometParts
 
 
 def offline(folder: Path, **options: Any) -> comet_ml.ExperimentConfig:
@@ -83,7 +84,6 @@ def read(archive: Path) -> Readback:
 class TestComet(TrackerContract):
     tracker_class = CometMLTracker
     refuses_arguments = True
-    keeps_time = True
 
     def make(self, folder: Path) -> CometMLTracker:
         return CometMLTracker("contract", experiment_config=offline(folder, display_summary_level=0))
@@ -288,43 +288,64 @@ class TestComet(TrackerContract):
         subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=True, timeout=120, capture_output=True)
         assert self.read(tmp_path).metrics["loss"] == [(4, 0.5)]
 
-    @pytest.mark.parametrize("known", [True, False])
-    def test_a_batch_is_what_log_metric_makes_of_it(
-        self, known: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    @pytest.mark.parametrize(
+        ("part", "moment"),
+        [*((part, "at the start") for part in (*CometParts.parts, *CometParts.attributes)), ("all", "in mid-run")],
+    )
+    def test_without_a_part_that_is_not_public(
+        self, part: str, moment: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """The lines in the archive are, byte for byte, those of the SDK, and it remembers the same of its metrics."""
-        values = {"f": 1 / 3, "nan": math.nan, "inf": math.inf, "low": -math.inf, "e": 1e22, "tiny": 5e-324, "z": -0.0}
-        values |= {"int": 2**70, 'ü "\n': 1, "m/0": 1.5, "x" * 150: 2.0}
-        batch = [Metrics(i, 1.7e9 + i / 8, dict(values, f=i / 3), i // 2) for i in range(30)]
-        batch[10] = Metrics(10, 1.7e9, {"f": 0.5, "text": "some"}, 10)
-        batch[15] = Metrics(15, 1.7e9, {"f": 0.25, "none": None}, None)
-        batch[20] = Metrics(20, 1.7e9, {"f": 0.125}, 30, {"comet_ml": {"epoch": 4}})
-        if not known:
-            monkeypatch.delattr("comet_ml.streamer.offline.OfflineStreamer")
-        found, remembered = [], []
-        for place in ("together", "alone"):
-            (tmp_path / place).mkdir()
-            tracker = CometMLTracker("contract", experiment_config=offline(tmp_path / place))
+        """All values are stored, once, whatever Comet has renamed; what cannot be done without it is said once."""
+        parts = [*CometParts.parts, *CometParts.attributes] if part == "all" else [part]
+
+        def rename() -> None:
+            for path in (one.rpartition(":")[2] for one in parts):
+                owner, _, name = path.rpartition(".")
+                monkeypatch.delattr(functools.reduce(getattr, owner.split("."), comet_ml), name)
+
+        tracker = self.make(tmp_path)
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            if moment == "at the start":
+                rename()
             tracker.start()
-            native = tracker.tracker
-            assert tracker._takes_lines == known
-            with native.train(), pytest.warns(AccelTrackWarning, match="none"):
-                if place == "together":
-                    tracker.log_batch(batch)
-                else:
-                    for one in batch:
-                        tracker.log(one.values, step=one.step, **one.kwargs.get("comet_ml", {}))
+            tracker.log_batch([Metrics(i, 0.0, {"loss": i / 8, "text": "t"}, i) for i in range(4)])
+            if moment == "in mid-run":
+                monkeypatch.delattr(type(tracker.tracker), "_report_experiment_error")
+                rename()
+            tracker.log_batch([Metrics(i, 0.0, {"loss": i / 8}, i) for i in range(4, 8)])
+            tracker.flush()
+            tracker.outcome = Outcome("failed", "for the test")
             tracker.finish()
-            details = native._summary.topics["metrics"].details
-            remembered.append([repr(sorted(one.items())) for one in (native.metrics, details)] + [native.curr_step])
-            (archive,) = archives(tmp_path / place)
-            with zipfile.ZipFile(archive) as content:
-                lines = content.read("messages.json").decode().splitlines()
-            metrics_only = sorted(line for line in lines if '"type":"metric_msg"' in line)
-            assert len({json.loads(line)["payload"]["message_id"] for line in metrics_only}) == len(metrics_only)
-            found.append([re.sub(r'"(local_timestamp|message_id)":\d+', "", line) for line in metrics_only])
-        assert sorted(found[0]) == sorted(found[1])
-        assert remembered[0] == remembered[1]
+        (own,) = (str(one.message) for one in said if issubclass(one.category, AccelTrackWarning))
+        assert "comet_ml: comet-ml is not as accel_track knows it" in own
+        stored = self.read(tmp_path)
+        assert stored.metrics["loss"] == [(i, i / 8) for i in range(8)]
+        assert stored.texts["text"] == ["t"] * 4
+
+    def test_an_experiment_that_is_over_takes_nothing(self, tmp_path: Path) -> None:
+        """Comet would take the values in silence; delivery has to wait instead, and everything before is stored."""
+        tracker = self.make(tmp_path)
+        tracker.start()
+        tracker.log({"loss": 0.5}, step=0)
+        tracker.tracker.end()
+        for call in (lambda: tracker.log({"loss": 0.25}, step=1), tracker.flush):
+            with pytest.raises(ConnectionError, match="takes no more values") as raised:
+                call()
+            assert tracker.is_transient(raised.value)
+        tracker.finish()
+        assert self.read(tmp_path).metrics["loss"] == [(0, 0.5)]
+
+    def test_a_flush_that_did_not_send_everything(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Nothing is acknowledged then."""
+        tracker = self.make(tmp_path)
+        tracker.start()
+        monkeypatch.setattr(tracker.tracker.streamer, "flush", lambda **_: False)
+        with pytest.raises(ConnectionError, match="not sent everything"):
+            tracker.flush()
+        monkeypatch.undo()
+        tracker.flush()
+        tracker.finish()
 
 
 def test_without_credentials(on_terminal: Callable[[str], str]) -> None:
