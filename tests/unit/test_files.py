@@ -62,6 +62,12 @@ def test_only_regular_files_of_a_bounded_size_are_read():
         one.bind("socket")
     Path("loop").symlink_to("loop")
     Path("large").write_bytes(b"1234")
-    for path, why in (("fifo", "regular"), (".", "regular"), ("socket", None), ("loop", None), ("large", "more than 3")):
+    for path, why in (
+        ("fifo", "regular"),
+        (".", "regular"),
+        ("socket", None),
+        ("loop", None),
+        ("large", "more than 3"),
+    ):
         with pytest.raises(OSError, match=why):
             read_file(path, 3)

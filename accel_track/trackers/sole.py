@@ -1,0 +1,99 @@
+"""The place of an SDK that has one run a process: which tracker's run is there, and how it makes way for the next."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterator
+
+from accel_track.errors import NotStartedError
+from accel_track.trackers.base import GeneralTracker
+
+QUIET = 1.0
+"""Seconds without a call after which a run whose values are flushed counts as left; workers look twice as often."""
+
+PATIENCE = 10.0
+"""Seconds that the next run waits for that."""
+
+
+class MadeWayError(NotStartedError):
+    """The tracker's run was closed for the next one of this process."""
+
+
+class Sole:
+    """The one place for a run that an SDK has in a process.
+
+    A run that nobody has finished when the next one starts is closed for it, once its worker is through with it.
+
+    Args:
+        clock: Returns monotonic seconds.
+        sleep: Waits for some seconds.
+    """
+
+    def __init__(
+        self, clock: Callable[[], float] = time.monotonic, sleep: Callable[[float], None] = time.sleep
+    ) -> None:
+        """Begin with a free place."""
+        self._clock, self._sleep = clock, sleep
+        self._lock = threading.RLock()
+        self._holder: weakref.ref[GeneralTracker] | None = None
+        self._past: weakref.WeakSet[GeneralTracker] = weakref.WeakSet()
+        self._used, self._stored = 0.0, True
+
+    def take(self, tracker: GeneralTracker) -> None:
+        """Give the place to a tracker whose run is about to begin; finish the run of ours that has it.
+
+        That run's records that are still to come stay in its journal, for `accel-track sync`.
+        """
+        end = self._clock() + PATIENCE
+        while self._clock() < end and not self._left(tracker):
+            self._sleep(0.1)
+        with self._lock:
+            earlier = self.holder
+            if earlier is not None and earlier is not tracker:
+                try:
+                    earlier.finish()
+                finally:
+                    self._past.add(earlier)
+            self._past.discard(tracker)
+            self._holder = weakref.ref(tracker)
+            self._used, self._stored = self._clock(), True
+
+    @property
+    def holder(self) -> GeneralTracker | None:
+        """The tracker whose run has the place."""
+        return None if self._holder is None else self._holder()
+
+    def _left(self, tracker: GeneralTracker) -> bool:
+        with self._lock:
+            quiet = self._stored and self._clock() - self._used >= QUIET
+            return self.holder in (None, tracker) or quiet
+
+    @contextlib.contextmanager
+    def using(self, tracker: GeneralTracker, *, stores: bool = False) -> Iterator[None]:
+        """Use a tracker's run; nobody closes it meanwhile.
+
+        Args:
+            tracker: The tracker.
+            stores: Whether all that was logged is stored afterwards.
+
+        Raises:
+            MadeWayError: The run was closed for the next one.
+        """
+        with self._lock:
+            if tracker in self._past:
+                message = (
+                    f"{tracker.name}: the SDK has one run a process, and this one was closed for the next; what is "
+                    "logged to it stays in its journal, for `accel-track sync`. Finish a run before the next begins."
+                )
+                raise MadeWayError(message)
+            yield
+            self._used, self._stored = self._clock(), stores
+
+    def leave(self, tracker: GeneralTracker) -> None:
+        """Free the place of a tracker that is finished."""
+        with self._lock:
+            if self.holder is tracker:
+                self._holder = None

@@ -1,0 +1,85 @@
+"""The one place that an SDK has in a process, with a manual clock."""
+
+import gc
+
+import pytest
+
+from accel_track.testing.doubles import RecordingTracker
+from accel_track.trackers.sole import PATIENCE, QUIET, MadeWayError, Sole
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+class OneRunTracker(RecordingTracker):
+    ended = 0
+
+    def finish(self) -> None:
+        self.ended += 1
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def place(clock: Clock) -> Sole:
+    return Sole(clock, clock.sleep)
+
+
+def test_a_run_that_nobody_finished_is_closed_once_it_is_quiet(place: Sole, clock: Clock) -> None:
+    first, second = OneRunTracker(), OneRunTracker()
+    place.take(first)
+    with place.using(first, stores=True):
+        pass
+    place.take(second)
+    assert (first.ended, second.ended, place.holder) == (1, 0, second)
+    assert clock.now == pytest.approx(100 + QUIET, abs=0.2)
+    with pytest.raises(MadeWayError, match="one run a process"), place.using(first):
+        pass
+    with place.using(second):
+        pass
+
+
+def test_what_is_not_stored_is_waited_for(place: Sole, clock: Clock) -> None:
+    first, second = OneRunTracker(), OneRunTracker()
+    place.take(first)
+    with place.using(first):
+        pass
+    place.take(second)
+    assert clock.now == pytest.approx(100 + PATIENCE, abs=0.2)
+    assert first.ended == 1
+
+
+@pytest.mark.parametrize("how", ["finished", "collected", "the same"])
+def test_a_free_place_is_taken_at_once(how: str, place: Sole, clock: Clock) -> None:
+    first, second = OneRunTracker(), OneRunTracker()
+    place.take(first)
+    if how == "finished":
+        place.leave(first)
+        place.leave(second)  # which has none
+    elif how == "collected":
+        del first
+        gc.collect()
+    else:
+        second = first
+    place.take(second)
+    assert (clock.now, second.ended, place.holder) == (100, 0, second)
+
+
+def test_a_tracker_that_made_way_may_start_again(place: Sole) -> None:
+    first, second = OneRunTracker(), OneRunTracker()
+    for tracker in (first, second, first):
+        place.take(tracker)
+    with place.using(first):
+        pass
+    assert (first.ended, second.ended) == (1, 1)
