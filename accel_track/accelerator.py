@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from accel_track.checkpoints import STATE
 from accel_track.configuration import ProjectConfiguration
 from accel_track.delivery.settings import Delivery, Durability, OnError, Settings
-from accel_track.errors import ResumeError, warn
+from accel_track.errors import ResumeError, behind, warn
 from accel_track.journal.directory import RunDirectory
 from accel_track.journal.info import new_run_id
 from accel_track.outcome import Outcome, Status, outcome_of
@@ -20,6 +20,7 @@ from accel_track.run import Run, no_tracker
 from accel_track.sigterm import exit_on_sigterm
 from accel_track.trackers.base import GeneralTracker
 from accel_track.training import Training
+from accel_track.values import check_name
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -136,6 +137,7 @@ class Accelerator(Training):
         if not (self.is_main_process or self._settings.all_ranks):
             return
         if self._run is None:
+            project_name = check_name(project_name, "project_name")
             place = (new_run_id(), self._to_continue(project_name) if self.is_main_process else None)
             run_id, resumed = self.fabric.broadcast(place) if self._settings.all_ranks else place
             self._run = Run(
@@ -281,4 +283,5 @@ class Accelerator(Training):
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         """End the training, by the block's exception if there is one."""
-        self._end(outcome_of(error))
+        with behind(error):
+            self._end(outcome_of(error))

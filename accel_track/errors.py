@@ -3,9 +3,11 @@
 Wrong arguments are plain `TypeError` and `ValueError`; the classes here are for what the environment lacks.
 """
 
+import contextlib
 import logging
 import threading
 import warnings
+from collections.abc import Iterator
 
 from accel_track.texts import clean
 
@@ -54,6 +56,17 @@ class AccelTrackWarning(UserWarning):
 
 class UnwritableDirectoryError(AccelTrackError, OSError):
     """A directory that was given cannot be created or written to."""
+
+
+@contextlib.contextmanager
+def behind(error: BaseException | None) -> Iterator[None]:
+    """Let an exception out of a block that ends a run only if no other, the user's own, is on its way: else warn."""
+    try:
+        yield
+    except Exception as own:
+        if error is None:
+            raise
+        warn(f"the run could not be ended: {type(own).__name__}: {own}", stacklevel=4)
 
 
 def warn(message: str, stacklevel: int = 2) -> None:

@@ -71,5 +71,4 @@ def _shown(error: BaseException) -> str:
     name = type(error).__name__
     if name == "ProcessRaisedException":  # torch's, for a launched process: its traceback, whose last line is the error
         return clean(text.strip().rpartition("\n")[2])[:_LONGEST]
-    line = " ".join(clean(text).split())
-    return f"{name}: {line}"[:_LONGEST] if line else name
+    return " ".join(clean(f"{name}: {text}" if text else name).split())[:_LONGEST]

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from accel_track.credentials import REDACTED, is_secret, scrubbed
+from accel_track.texts import storable_texts
 from accel_track.values import as_mapping
 
 __all__ = ["REDACTED", "is_secret", "portable_kwargs", "redacted", "redacted_command", "scrubbed"]
@@ -51,7 +52,7 @@ def portable_kwargs(kwargs: Mapping[str, Any]) -> tuple[dict[str, Any], list[str
         plain = str(value) if hasattr(value, "__fspath__") else value
         if is_secret(key, plain):
             continue
-        if _is_json(plain) and redacted(plain) == plain:
+        if _is_json(plain) and storable_texts(redacted(plain)) == plain:
             kept[key] = plain
         else:
             withheld.append(key)

@@ -21,6 +21,7 @@ from accel_track.trackers.swanlab import SwanLabTracker
 from accel_track.trackers.tensorboard import TensorBoardTracker
 from accel_track.trackers.trackio import TrackioTracker
 from accel_track.trackers.wandb import WandBTracker
+from accel_track.values import check_name
 
 ENTRY_POINT_GROUP = "accel_track.trackers"
 
@@ -159,7 +160,8 @@ def select(log_with: LogWith, logging_dir: str | os.PathLike[str] | None = None)
 
     Raises:
         TypeError: An entry is none of these.
-        ValueError: A name is unknown, or a backend that was named needs a directory and `logging_dir` is None.
+        ValueError: A name is unknown or cannot be a folder's, or a backend that was named needs a directory and
+            `logging_dir` is None.
     """
     asked = [] if log_with is None else list(log_with) if isinstance(log_with, (list, tuple, set)) else [log_with]
     instances = [entry for entry in asked if isinstance(entry, GeneralTracker)]
@@ -167,6 +169,9 @@ def select(log_with: LogWith, logging_dir: str | os.PathLike[str] | None = None)
     selected: list[Selected] = []
     for entry in asked:
         if isinstance(entry, GeneralTracker):
+            if check_name(entry.name, f"{type(entry).__name__}.name") != entry.name:
+                message = f"{type(entry).__name__}: its name {entry.name!r} is no text; give it a plain one."
+                raise ValueError(message)
             if not any(one.instance is entry for one in selected):
                 selected.append(Selected(entry.name, entry))
         elif not isinstance(entry, str):

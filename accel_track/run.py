@@ -97,7 +97,7 @@ class Run:
             self._delivery = InlineDelivery(self.settings)
         else:
             self._delivery = JournaledDelivery(
-                self.settings, directory, project, name, rank=rank, run_id=self.run_id, resumed=resumed
+                self.settings, directory, self.project, self.name, rank=rank, run_id=self.run_id, resumed=resumed
             )
             if resumed is not None and step is not None:
                 self._delivery.rewind(step)

@@ -43,7 +43,9 @@ def storable_texts(document: Any) -> Any:
         return storable_text(document)
     if isinstance(document, dict):
         return {storable_texts(key): storable_texts(value) for key, value in document.items()}
-    return [storable_texts(item) for item in document] if isinstance(document, (list, tuple)) else document
+    if isinstance(document, (list, tuple)):
+        return (list if isinstance(document, list) else tuple)(map(storable_texts, document))
+    return document
 
 
 def json_bytes(document: Any) -> bytes:

@@ -14,11 +14,15 @@ from argparse import Namespace
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from accel_track.texts import storable_text
+
 _LARGEST_ARRAY = 1000
 _NO_INT64, _NO_UINT64 = 2**63, 2**64
 _DIGITS = 4000
 """Digits of an integer that are spelled out: Python refuses more than 4300, for the time that it takes."""
 
+_LONGEST_NAME = 240
+_SHOWN = 80
 _BEYOND_FLOATS = 2**1024 - 2**970
 PLAIN = frozenset((bool, int, float, str, type(None)))
 """The types of values that are as plain as they can be."""
@@ -28,13 +32,16 @@ def plain(value: Any) -> Any:
     """Return `value` with its scalars as Python numbers and its dictionaries and lists copied.
 
     A scalar is a NumPy scalar or an array or tensor of exactly one element (any dtype, bfloat16 too). Larger arrays,
-    images, SDK objects and everything else are returned as they are. Structure is kept: nested stays nested.
+    images, SDK objects and everything else are returned as they are. Structure is kept: nested stays nested. Texts
+    become what UTF-8 can hold.
     """
     kind = type(value)
+    if kind is str:
+        return storable_text(value)
     if kind in PLAIN:
         return value
     if isinstance(value, Mapping):
-        return {key: plain(item) for key, item in value.items()}
+        return {storable_text(key) if type(key) is str else key: plain(item) for key, item in value.items()}
     if kind is list or kind is tuple:
         return kind(plain(item) for item in value)
     shape = getattr(value, "shape", None)
@@ -89,7 +96,7 @@ def storable(value: Any) -> Any:  # noqa: PLR0911 - one line per kind of value
     if isinstance(value, numbers.Real):
         return float(value)
     if isinstance(value, (str, os.PathLike)):
-        return str(os.fsdecode(value))  # a subclass of str would stay one, which YAML refuses
+        return storable_text(str(os.fsdecode(value)))  # a subclass of str would stay one, which YAML refuses
     if hasattr(value, "tolist") and math.prod(getattr(value, "shape", (0,))) <= _LARGEST_ARRAY:
         return storable(value.tolist())
     return stable_name(value)
@@ -131,7 +138,7 @@ def stable_name(value: Any) -> str:
     """Return a text for an object without a portable form: the same in every run, never one with a memory address."""
     text = "" if callable(value) else str(value)
     if text and " at 0x" not in text:
-        return text
+        return storable_text(text)
     named = value if callable(value) and hasattr(value, "__qualname__") else type(value)
     return f"{named.__module__}.{named.__qualname__}"
 
@@ -213,23 +220,31 @@ def check_log_kwargs(kwargs: Any) -> None:
 
 
 def check_name(name: Any, argument: str) -> str:
-    """Return `name` when it can be a project's or run's name and a folder's.
+    r"""Return `name` when it can be a project's or run's name and a folder's.
+
+    What is no character, as in the name of a file in another encoding, becomes an escape: "caf\udce9" is "caf%udce9".
 
     Raises:
         TypeError: It is not a string.
-        ValueError: It is empty or holds a slash, a backslash, ".." or a NUL character.
+        ValueError: It holds nothing but dots and spaces, or a slash, a backslash, "..", a control character, or over
+            240 bytes in UTF-8: a file's name has 255, and a rank or an ending is put behind it.
     """
     if not isinstance(name, str):
         message = f"`{argument}` must be a string; got {_shown(name)}."
         raise TypeError(message)
     bad = [part for part in ("/", "\\", "..", "\0") if part in name]
-    if bad or not name.strip() or name == ".":
-        what = f"it holds {bad[0]!r}" if bad else "it names no folder"
+    bad += [one for one in name if one < " " or "\x7f" <= one < "\xa0"]
+    stored = name if (text := storable_text(name)) == name else text.replace("\\", "%")
+    what = f"it holds {bad[0]!r}" if bad else "" if name.strip(". ") else "it names no folder"
+    if not what and (size := len(stored.encode())) > _LONGEST_NAME:
+        what = f"it is {size} bytes long, and {_LONGEST_NAME} are possible"
+    if what:
+        name = name if len(name) <= _SHOWN else f"{name[:_SHOWN]}…"
         message = f"`{argument}` is used as a folder name and cannot be {name!r}: {what}. Choose a plain name."
         raise ValueError(message)
-    return name
+    return stored
 
 
 def _shown(value: Any) -> str:
     text = repr(value)
-    return f"{text if len(text) <= 80 else text[:77] + '...'} ({type(value).__name__})"  # noqa: PLR2004
+    return f"{text if len(text) <= _SHOWN else text[: _SHOWN - 3] + '...'} ({type(value).__name__})"

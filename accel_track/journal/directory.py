@@ -17,7 +17,7 @@ from accel_track.errors import JournalError
 from accel_track.files import replace_file
 from accel_track.journal.info import VERSION, RunInfo, job_name, new_run_id, outcome_noted
 from accel_track.outcome import CRASHED, Outcome
-from accel_track.texts import json_bytes
+from accel_track.texts import json_bytes, storable_text
 
 PARENT = ".accel_track"
 _PLAIN_NAME = re.compile(r"[\w.\- ]+")
@@ -219,4 +219,4 @@ def _claimed(path: Path, patience: float = 0.0) -> FileLock | None:
 
 def _file_name(tracker: str) -> str:
     """Return a tracker's name as a file's."""
-    return tracker if _PLAIN_NAME.fullmatch(tracker) and tracker.strip(". ") else tracker.encode().hex()
+    return tracker if _PLAIN_NAME.fullmatch(tracker) and tracker.strip(". ") else storable_text(tracker).encode().hex()

@@ -14,7 +14,7 @@ from lightning.fabric.utilities import move_data_to_device
 from lightning.pytorch.loggers import Logger
 
 from accel_track.delivery.settings import Delivery, Durability, OnError, Settings
-from accel_track.errors import warn
+from accel_track.errors import behind, warn
 from accel_track.lightning.calls import call_being_set_up
 from accel_track.lightning.experiments import Elsewhere, NoOpExperiment
 from accel_track.lightning.identity import run_name
@@ -112,7 +112,7 @@ class AccelTrackLogger(Logger):
             delivery, on_error, strict, start_timeout, finish_timeout, durability, redact, resume, all_ranks
         )
         if version is not None and not isinstance(version, int):
-            check_name(version, "version")
+            version = check_name(version, "version")
         directory = os.fspath(save_dir or os.curdir)
         self._session = Session(
             settings,
@@ -353,7 +353,8 @@ class AccelTrackLogger(Logger):
         run, outcome = self._session.run, outcome_of(error)
         # After Ctrl-C, what leaves the block is the SystemExit that Lightning raises behind it.
         told = run is not None and run.outcome not in (None, FINISHED)
-        self._session.finish(None if told or outcome == FINISHED else outcome)
+        with behind(error):
+            self._session.finish(None if told or outcome == FINISHED else outcome)
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave listeners behind, which belong to callbacks; the rest is as `Session` has it."""

@@ -27,7 +27,7 @@ class Struct(msgspec.Struct):
 def test_texts_that_utf_8_and_json_take(text, stored):
     assert storable_text(text) == stored
     assert json.loads(stored.encode().join([b'"', b'"']).replace(b"\\", b"\\\\")) == stored
-    assert storable_texts({text: [text, (text, 1)]}) == {stored: [stored, [stored, 1]]}
+    assert storable_texts({text: [text, (text, 1)]}) == {stored: [stored, (stored, 1)]}
     assert msgspec.json.decode(json_bytes(Struct(text, {text: 1})), type=Struct) == Struct(stored, {stored: 1})
 
 
