@@ -38,7 +38,13 @@ class Record(msgspec.Struct, frozen=True, array_like=True, tag_field="kind"):
 
 
 class Config(Record, frozen=True, array_like=True, tag="config"):
-    """Hyperparameters; later ones add to earlier ones."""
+    """Hyperparameters, or where the program runs; later ones add to earlier ones.
+
+    Attributes:
+        environment: Whether they were found by accel_track about the program, and not given by it.
+    """
+
+    environment: bool = False
 
 
 class Metrics(Record, frozen=True, array_like=True, tag="metrics", gc=False):

@@ -204,6 +204,15 @@ class Run:
             self.config = {**known, **news}
             self._delivery.configure(news)
 
+    def store_environment(self, values: dict[str, Any]) -> None:
+        """Give every tracker what was found out about where the program runs; it is no hyperparameter.
+
+        Args:
+            values: JSON values by name.
+        """
+        name = "environment" if self.starts == 1 else f"environment_{self.starts}"
+        self._delivery.configure({name: values}, environment=True)
+
     def _redacted(self, config: dict[str, Any]) -> dict[str, Any]:
         return redacted(config) if self.settings.redact else config
 

@@ -44,6 +44,7 @@ class _Content:
     """What the journals of a run hold, in short."""
 
     config: dict[str, Any] = field(default_factory=dict)
+    environment: dict[str, Any] = field(default_factory=dict)
     last: dict[str, dict[str, Any]] = field(default_factory=dict)
     points: list[tuple[int, float]] = field(default_factory=list)
     checkpoints: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -93,7 +94,7 @@ def _read(run: RunDirectory, metric: str | None) -> _Content:
         content.rewinds += [one.step for one in history.rewinds]
         for record in filter(history.counts, reader):
             if isinstance(record, Config):
-                content.config.update(record.values)
+                (content.environment if record.environment else content.config).update(record.values)
             elif isinstance(record, Checkpoint):
                 content.checkpoints[record.name] = {"step": record.step, "about": record.values}
                 if not record.path:
@@ -134,6 +135,7 @@ def _document(
         "rewinds": content.rewinds,
         "damaged_bytes": content.damaged,
         "config": content.config,
+        "environment": content.environment,
         "metrics": content.last,
         "checkpoints": content.checkpoints,
         "trackers": trackers,
@@ -145,7 +147,7 @@ def _document(
     return document if metric is None else {**document, "points": content.points}
 
 
-def _print(
+def _print(  # noqa: C901 - one table after the other
     run: RunDirectory,
     info: RunInfo,
     ended: dict[str, str | None],
@@ -173,9 +175,10 @@ def _print(
         say(f"rewound  to step {step}: what had been logged from there on is left out")
     if content.damaged:
         say(f"damaged  {content.damaged} bytes of the journal; see `accel-track verify {run.path}`")
-    if content.config:
-        config = ((name, _short(value)) for name, value in flat_config(content.config).items())
-        out.print(table("hyperparameters", ("name", "value"), config))
+    for title, entries in (("hyperparameters", content.config), ("environment", content.environment)):
+        if entries:
+            flat = ((name, _short(value)) for name, value in flat_config(entries).items())
+            out.print(table(title, ("name", "value"), flat))
     if content.last:
         values = ((name, shown(last["value"]), _text(last["step"])) for name, last in sorted(content.last.items()))
         out.print(table("last values", ("name", ">value", ">step"), values))

@@ -23,7 +23,12 @@ def hand_over(tracker: GeneralTracker, records: Sequence[AnyRecord], folder: Pat
     if isinstance(first, Metrics):
         tracker.log_batch(cast("Sequence[Metrics]", records))
     elif isinstance(first, Config):
-        tracker.store_init_configuration(first.values)
+        store = tracker.store_environment if first.environment else tracker.store_init_configuration
+        tracker.record_time = first.time
+        try:
+            store(first.values)
+        finally:
+            tracker.record_time = None
     elif isinstance(first, Rewind):
         tracker.rewind(first.step)
     elif isinstance(first, Checkpoint) and first.path:

@@ -43,9 +43,12 @@ class InlineDelivery:
             if config is not None:
                 tracker.store_init_configuration(plain(config))
 
-    def configure(self, values: dict[str, Any]) -> None:
-        """Give hyperparameters to every tracker."""
-        self._each(lambda tracker: tracker.store_init_configuration(plain(values)))
+    def configure(self, values: dict[str, Any], *, environment: bool = False) -> None:
+        """Give hyperparameters, or where the program runs, to every tracker."""
+        if environment:
+            self._each(lambda tracker: tracker.store_environment(plain(values)))
+        else:
+            self._each(lambda tracker: tracker.store_init_configuration(plain(values)))
 
     def log(self, values: Mapping[str, Any], step: int | None, kwargs: Mapping[str, Mapping[str, Any]]) -> None:
         """Give values to every tracker."""

@@ -195,9 +195,9 @@ class JournaledDelivery:
 
         self._update(change)
 
-    def configure(self, values: dict[str, Any]) -> None:
-        """Append hyperparameters."""
-        self.journal.config(storable(values))
+    def configure(self, values: dict[str, Any], *, environment: bool = False) -> None:
+        """Append hyperparameters, or where the program runs."""
+        self.journal.config(storable(values), environment=environment)
 
     def log(self, values: Mapping[str, Any], step: int | None, kwargs: Mapping[str, Mapping[str, Any]]) -> None:
         """Append values."""

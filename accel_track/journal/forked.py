@@ -13,7 +13,7 @@ class ForkedJournal:
     next_seq = 0
     warned = False
 
-    def config(self, values: Any) -> None:
+    def config(self, values: Any, *, environment: bool = False) -> None:
         """Warn once."""
         self.metrics(values, None, {})
 

@@ -80,10 +80,10 @@ class JournalWriter:
         segment = self._segment
         return self.next_seq, 0 if segment is None else segment.size
 
-    def config(self, values: Mapping[str, Any]) -> int:
-        """Append hyperparameters; return the record's number."""
+    def config(self, values: Mapping[str, Any], *, environment: bool = False) -> int:
+        """Append hyperparameters, or where the program runs; return the record's number."""
         with self._lock:
-            return self._append(Config(next(self._numbers), time.time(), values))  # type: ignore[arg-type]  # any mapping
+            return self._append(Config(next(self._numbers), time.time(), dict(values), environment))
 
     def again(self, values: Any, step: Any) -> bool:  # noqa: C901 - in one frame, for a call costs a tenth of it
         """Append the values of one call if the segment knows their names and types; say whether that is done.

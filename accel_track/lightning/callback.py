@@ -58,7 +58,7 @@ class AccelTrackCallback(Callback):
         system_interval: Seconds between two measurements.
         log_summary: Whether to store the module's size and layers with the hyperparameters, as `model`.
         log_environment: Whether to store commit, command line, packages and machine with them, as `environment`, and
-            those of a continued run as `environment_2`, ….
+            those of a continued run as `environment_2`, …; as tags or the like where a backend has them.
 
     Learning rate, gradient norm and throughput are logged every `log_every_n_steps` of the Trainer.
     """
@@ -167,11 +167,6 @@ class AccelTrackCallback(Callback):
             self._own.log_hyperparams(values)
 
     def _watch(self, logger: AccelTrackLogger) -> None:
-        run = logger.open()
-        if self._environment and self._described != run.run_id:  # once: later, more packages are imported
-            self._described = run.run_id
-            name = "environment" if run.starts == 1 else f"environment_{run.starts}"
-            logger.log_hyperparams({name: describe_environment(redact=run.settings.redact)})
         if self._uploads is not None and self._uploads.saved not in logger.checkpoint_listeners:
             logger.checkpoint_listeners.append(self._uploads.saved)
         if self._system_interval is not None:
@@ -183,12 +178,22 @@ class AccelTrackCallback(Callback):
         if not over.is_set():
             self._system = values
 
+    def _describe(self, trainer: Trainer) -> None:
+        """Store where the program runs, once a run and behind the user's own hyperparameters."""
+        if not self._environment or self.logger is None or not trainer.is_global_zero:
+            return
+        run = self.logger.open()
+        if self._described != run.run_id:
+            self._described = run.run_id
+            run.store_environment(describe_environment(redact=run.settings.redact))
+
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Store the module's size; compare the checkpoint's run with this one."""
+        """Store the module's size and the environment; compare the checkpoint's run with this one."""
         if self.logger is None or not trainer.is_global_zero:
             return
         if self._summary:
             self.logger.log_hyperparams({"model": summarize(pl_module)})
+        self._describe(trainer)
         earlier, run = self._restored.get("run_id"), self.logger.open().run_id
         if earlier is not None and earlier != run:
             warn(
@@ -268,8 +273,15 @@ class AccelTrackCallback(Callback):
                 values |= self._throughput.values()
         self._log(trainer, values)
 
+    def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Store the environment."""
+        self._describe(trainer)
+
+    on_predict_start = on_test_start
+
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Leave the time of a validation out of the throughput."""
+        """Leave the time of a validation out of the throughput; store the environment."""
+        self._describe(trainer)
         if self._throughput is not None:
             self._throughput.pause()
 

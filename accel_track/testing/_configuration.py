@@ -10,6 +10,7 @@ import numpy as np
 
 from accel_track.errors import AccelTrackWarning
 from accel_track.testing._backend import Backend, same
+from accel_track.trackers.base import GeneralTracker
 
 
 class ConfigurationContract(Backend):
@@ -51,6 +52,23 @@ class ConfigurationContract(Backend):
         for key, value in expected.items():
             assert same(stored[key], value), (key, stored[key])
         assert "nothing" in stored
+
+    def test_environment(self, tmp_path: Path) -> None:
+        """Where the program runs is stored without loss of a hyperparameter, and without a warning."""
+        tracker = self.make(tmp_path)
+        tracker.start()
+        tracker.store_init_configuration({"lr": 0.5})
+        packages = "\n".join(f"package-{number}==1.0" for number in range(150))
+        environment = {"python": "3.12", "git": {"dirty": False}, "packages": packages}
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", AccelTrackWarning)
+            tracker.store_environment({"environment": environment})
+        tracker.log({"loss": 0.5}, step=0)
+        tracker.finish()
+        stored = self.read(tmp_path).config
+        assert same(stored["lr"], 0.5)
+        if type(tracker).store_environment is not GeneralTracker.store_environment:  # it has another place
+            assert not any(name.startswith("environment") for name in stored)
 
     def test_long_hyperparameters(self, tmp_path: Path) -> None:
         """250 hyperparameters are stored, and one of 10,000 characters keeps at least its beginning."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from accel_track.media import without_single_channel
 from accel_track.trackers import _tensorboard_wire as wire
-from accel_track.values import is_number
+from accel_track.values import finite
 
 
 def text_value(name: str, text: str) -> bytes:
@@ -38,38 +38,46 @@ def image_value(name: str, image: Any) -> bytes:
     return wire.value(Summary.Value(tag=wire.text(name).decode(), image=stored).SerializeToString())
 
 
-def session_values(config: Mapping[str, float | str | None]) -> list[bytes]:
-    """Return the three values by which the HParams tab knows a session, as `SummaryWriter.add_hparams` stores them.
+def session_start(config: Mapping[str, float | str | None]) -> bytes:
+    """Return what the HParams tab knows a session by, as `SummaryWriter.add_hparams` stores it.
 
-    Booleans are numbers, as there. None, and what no float holds, are texts.
+    No `Experiment` goes with it: where one run of a folder has that, TensorBoard takes the columns of all runs from it;
+    where none has, from all sessions and all of their scalars, whenever these come.
+
+    Booleans are numbers, as there. None, what no float holds, and NaN and ±inf, which the tab would leave out, are
+    texts.
     """
-    from tensorboard.compat.proto.summary_pb2 import Summary
-    from tensorboard.plugins.hparams import api_pb2, metadata
-    from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData, SessionEndInfo, SessionStartInfo
+    from tensorboard.plugins.hparams import metadata
+    from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData, SessionStartInfo
 
-    experiment, start = api_pb2.Experiment(), SessionStartInfo()
+    start = SessionStartInfo()
     for key, value in config.items():
         name = wire.text(key).decode()
-        if is_number(value):
+        if finite(value):
             start.hparams[name].number_value = value
         else:
             start.hparams[name].string_value = wire.text(str(value)).decode()
-        kind = api_pb2.DATA_TYPE_FLOAT64 if is_number(value) else api_pb2.DATA_TYPE_STRING
-        experiment.hparam_infos.add(name=name, type=kind)
+    return _hparams_value(metadata.SESSION_START_INFO_TAG, HParamsPluginData(session_start_info=start))
+
+
+def session_end() -> bytes:
+    """Return by what the HParams tab knows that a session has come to its end."""
+    from tensorboard.plugins.hparams import api_pb2, metadata
+    from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData, SessionEndInfo
+
     end = SessionEndInfo(status=api_pb2.STATUS_SUCCESS)
-    parts = {
-        metadata.EXPERIMENT_TAG: HParamsPluginData(experiment=experiment),
-        metadata.SESSION_START_INFO_TAG: HParamsPluginData(session_start_info=start),
-        metadata.SESSION_END_INFO_TAG: HParamsPluginData(session_end_info=end),
-    }
-    values = []
-    for tag, data in parts.items():
-        data.version = metadata.PLUGIN_DATA_VERSION
-        one = Summary.Value(tag=tag)
-        one.metadata.plugin_data.plugin_name = metadata.PLUGIN_NAME
-        one.metadata.plugin_data.content = data.SerializeToString()
-        values.append(wire.value(one.SerializeToString()))
-    return values
+    return _hparams_value(metadata.SESSION_END_INFO_TAG, HParamsPluginData(session_end_info=end))
+
+
+def _hparams_value(tag: str, data: Any) -> bytes:
+    from tensorboard.compat.proto.summary_pb2 import Summary
+    from tensorboard.plugins.hparams import metadata
+
+    data.version = metadata.PLUGIN_DATA_VERSION
+    one = Summary.Value(tag=tag)
+    one.metadata.plugin_data.plugin_name = metadata.PLUGIN_NAME
+    one.metadata.plugin_data.content = data.SerializeToString()
+    return wire.value(one.SerializeToString())
 
 
 def rewind_event(step: int, time: float) -> bytes:

@@ -103,6 +103,12 @@ class AimTracker(SDKTracker):
         run["hparams"] = {**run.get("hparams", {}), **_encodable(storable(values))}
 
     @on_main_process
+    def store_environment(self, values: dict[str, Any]) -> None:
+        """Store it beside the hyperparameters."""
+        for name, value in _encodable(storable(values)).items():
+            self.tracker[name] = value
+
+    @on_main_process
     def log(self, values: dict[str, Any], step: int | None = None, **kwargs: Any) -> None:
         """Track metrics, texts and Aim's own objects; `kwargs` go to `Run.track` (`context`, `epoch`)."""
         numbers, refused = self._log(values, step, self.now(), kwargs)

@@ -134,6 +134,16 @@ class GeneralTracker:
             values: Names to values, possibly nested; scalars are Python numbers. The dictionary is this tracker's own.
         """
 
+    def store_environment(self, values: dict[str, Any]) -> None:
+        """Store where the program runs; by default with the hyperparameters.
+
+        A backend that has another place for it, such as tags, overrides this.
+
+        Args:
+            values: One name, "environment" (or "environment_2", … of a run that goes on), to JSON values by name.
+        """
+        self.store_init_configuration(values)
+
     def log(self, values: dict[str, Any], step: int | None = None, **kwargs: Any) -> None:
         """Record values.
 

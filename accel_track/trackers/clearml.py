@@ -127,6 +127,12 @@ class ClearMLTracker(SDKTracker):
         self.tracker.connect(flat_config(values), name="General")
 
     @on_main_process
+    def store_environment(self, values: dict[str, Any]) -> None:
+        """Add it as a section of its own."""
+        for name, value in values.items():
+            self.tracker.connect(flat_config(value), name=name)
+
+    @on_main_process
     def log(self, values: dict[str, Any], step: int | None = None, **kwargs: Any) -> None:
         """Report scalars, or single values where there is no step; `kwargs` go to `Logger.report_scalar`."""
         self._report([(values, step, self.now())], kwargs)

@@ -195,6 +195,11 @@ class CometMLTracker(SDKTracker):
         self.tracker.log_parameters({_fitting(key): value for key, value in flat_config(values).items()})
 
     @on_main_process
+    def store_environment(self, values: dict[str, Any]) -> None:
+        """Log it among the "other" values."""
+        self.tracker.log_others({_fitting(key): value for key, value in flat_config(values).items()})
+
+    @on_main_process
     def log(self, values: dict[str, Any], step: int | None = None, **kwargs: Any) -> None:
         """Log metrics and texts; `kwargs` go to `Experiment.log_metrics` (e.g. `epoch`).
 

@@ -152,12 +152,7 @@ class MLflowTracker(SDKTracker):
         news: dict[str, str] = {}
         changed: list[tuple[str, Any, str]] = []
         for key, value in flat_config(values).items():
-            name, text = mlflow_name(key), str(value)
-            if len(text) > MAX_PARAM_VAL_LENGTH:
-                self.clipped[key] += 1
-                message = f"mlflow: cut {key!r} to the first {MAX_PARAM_VAL_LENGTH} of its {len(text)} characters."
-                warn(message)
-                text = text[:MAX_PARAM_VAL_LENGTH]
+            name, text = mlflow_name(key), self._clip(key, str(value), MAX_PARAM_VAL_LENGTH)
             if self._params.get(name, text) != text:
                 why = f"it is stored as {self._params[name]!r}, and MLflow's params cannot change"
                 changed.append((key, value, why))
@@ -167,6 +162,24 @@ class MLflowTracker(SDKTracker):
         self._params.update(news)
         for one in changed:
             self.drop(*one)
+
+    @on_main_process
+    def store_environment(self, values: dict[str, Any]) -> None:
+        """Store it as tags."""
+        from mlflow.entities import RunTag
+        from mlflow.utils.validation import MAX_TAG_VAL_LENGTH
+
+        tags = {
+            mlflow_name(key): self._clip(key, str(text), MAX_TAG_VAL_LENGTH)
+            for key, text in flat_config(values).items()
+        }
+        self.client.log_batch(self.tracker.info.run_id, tags=[RunTag(*tag) for tag in tags.items()], synchronous=True)
+
+    def _clip(self, key: str, text: str, limit: int) -> str:
+        if len(text) > limit:
+            self.clipped[key] += 1
+            warn(f"mlflow: cut {key!r} to the first {limit} of its {len(text)} characters.")
+        return text[:limit]
 
     @on_main_process
     def log(self, values: dict[str, Any], step: int | None = None, **kwargs: Any) -> None:

@@ -11,11 +11,19 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import yaml
 
+from accel_track.files import replace_file
+from accel_track.outcome import FINISHED
 from accel_track.records import Metrics
 from accel_track.trackers import _tensorboard_wire as wire
-from accel_track.trackers._tensorboard_events import Delivered, outlast, stored
+from accel_track.trackers._tensorboard_events import HPARAMS, Delivered, outlast, stored_hparams
 from accel_track.trackers._tensorboard_file import EventFile
-from accel_track.trackers._tensorboard_summaries import image_value, rewind_event, session_values, text_value
+from accel_track.trackers._tensorboard_summaries import (
+    image_value,
+    rewind_event,
+    session_end,
+    session_start,
+    text_value,
+)
 from accel_track.trackers.base import on_main_process
 from accel_track.trackers.sdk import SDKTracker
 from accel_track.values import flat_config, is_number, leaves, storable
@@ -68,7 +76,6 @@ class TensorBoardTracker(SDKTracker):
         self.resume = resume
         self.init_kwargs = kwargs
         self.config: dict[str, Any] = {}
-        self._session_pending = False
         self._has_session = False
         self._delivered: Delivered | None = None
         self._writer: Any = None
@@ -93,12 +100,11 @@ class TensorBoardTracker(SDKTracker):
         if unknown := sorted(set(self.init_kwargs) - set(_OPTIONS)):
             message = f"tensorboard: unknown argument {unknown[0]!r}; SummaryWriter takes {', '.join(_OPTIONS)}."
             raise TypeError(message)
-        self._session_pending = False
         self.config, self._has_session, self._delivered = {}, False, None
         if self.resume:
             folder = Path(self.logging_dir)
-            self.config, self._has_session = stored(folder)
-            self._delivered = Delivered(folder)
+            self.config, self._delivered = stored_hparams(folder), Delivered(folder)
+            self._has_session = self._delivered.has_session
             outlast(folder)
         self.native = EventFile(self.logging_dir, self.init_kwargs.get("filename_suffix", ""))
         if (step := self.init_kwargs.get("purge_step")) is not None:
@@ -123,13 +129,19 @@ class TensorBoardTracker(SDKTracker):
 
     @on_main_process
     def store_init_configuration(self, values: dict[str, Any]) -> None:
-        """Write `hparams.yml`, and the HParams tab's session with the next values; later calls add to earlier ones."""
+        """Write `hparams.yml`, and the HParams tab's session with the first value; later calls add to earlier ones."""
         self.config.update(storable(values))
-        place = os.path.join(self.logging_dir, "hparams.yml")
-        with open(f"{place}.new", "w", encoding="utf-8") as file:
-            yaml.safe_dump(self.config, file, sort_keys=False, allow_unicode=True)
-        os.replace(f"{place}.new", place)  # a process that is killed leaves no half of it
-        self._session_pending = not self._has_session
+        text = yaml.safe_dump(self.config, sort_keys=False, allow_unicode=True)
+        replace_file(Path(self.logging_dir, HPARAMS), text.encode("utf-8", "backslashreplace"), 0o666)
+
+    @on_main_process
+    def store_environment(self, values: dict[str, Any]) -> None:
+        """Write a text of each name, in YAML."""
+        texts = {name: yaml.safe_dump(value, sort_keys=False) for name, value in storable(values).items()}
+        content = [text_value(name, f"```\n{text}```") for name, text in texts.items()]
+        event = wire.event(content, None, self.now())
+        if self._delivered is None or not self._delivered.has(event, None, self.now()):
+            self._append(event)
 
     @on_main_process
     def log(self, values: dict[str, Any], step: int | None = None, **kwargs: Any) -> None:
@@ -152,7 +164,7 @@ class TensorBoardTracker(SDKTracker):
         """
         dropped: list[tuple[str, Any]] = []
         events = [event for record in records if (event := self._event(record, dropped))]
-        self._append(b"".join(events))
+        self._append_values(b"".join(events))
         for name, value in dropped:  # now that it will not be repeated
             self.drop(name, value)
 
@@ -185,18 +197,22 @@ class TensorBoardTracker(SDKTracker):
                 dropped.append((name, value))
         return found
 
+    def _append_values(self, events: bytes) -> None:
+        """Write framed events of values, and before the first ones the HParams tab's session.
+
+        TensorBoard shows only a run's first session, so it is not written before all hyperparameters are here.
+        """
+        if events and self.config and not self._has_session:
+            self._append(wire.event([session_start(flat_config(self.config))], None, self.now()) + events)
+            self._has_session = True
+        elif events:
+            self._append(events)
+
     def _append(self, events: bytes) -> None:
-        """Write framed events, after the HParams tab's session where it is due."""
         if self.native is None:
             _ = self.tracker  # says that it was not started
             return
-        if self._session_pending:
-            # TensorBoard shows only a run's first session, so it is written once all hyperparameters are here.
-            session = session_values(flat_config(self.config))
-            events = b"".join(wire.event([one], None, self.now()) for one in session) + events
-        if events:
-            self.native.append(events)
-            self._session_pending = False
+        self.native.append(events)
 
     @on_main_process
     def log_images(
@@ -217,7 +233,7 @@ class TensorBoardTracker(SDKTracker):
         """
         time = self.now() if walltime is None else walltime
         images = [image_value(name, image) for name, image in self.named_images(values)]
-        self._append(b"".join(wire.event([image], step, time) for image in images))
+        self._append_values(b"".join(wire.event([image], step, time) for image in images))
 
     @on_main_process
     def rewind(self, step: int) -> None:
@@ -234,8 +250,7 @@ class TensorBoardTracker(SDKTracker):
 
     @on_main_process
     def flush(self) -> None:
-        """Write the HParams tab's session if it is due, and other files of `tracker`; all else is written already."""
-        self._append(b"")
+        """Write other files of `tracker`; all else is written already."""
         if self._writer is not None:
             self._writer.flush()
 
@@ -249,9 +264,14 @@ class TensorBoardTracker(SDKTracker):
 
     @on_main_process
     def finish(self) -> None:
-        """Close the event file."""
+        """Write the HParams tab's session if no value came, and that the run has come to its end; close the file."""
         if self.native is None:
             return
+        if self.config and not self._has_session:
+            self._append(wire.event([session_start(flat_config(self.config))], None, self.now()))
+            self._has_session = True
+        if self._has_session and self.outcome == FINISHED:
+            self._append(wire.event([session_end()], None, self.now()))
         self.flush()
         with _making:
             if self._writer is not None:

@@ -57,6 +57,20 @@ def all_runs(uri: str) -> list[Run]:
     return list(client.search_runs([one.experiment_id for one in client.search_experiments()]))
 
 
+def test_the_environment_is_tags(tmp_path: Path, uri: str) -> None:
+    """Params are the user's only; what no tag holds is cut and counted."""
+    tracker = MLflowTracker("contract", logging_dir=tmp_path, tracking_uri=uri)
+    tracker.start()
+    with pytest.warns(AccelTrackWarning, match="cut 'environment/packages' to the first"):
+        tracker.store_environment({"environment": {"git": {"dirty": True}, "packages": "x" * 20_000}})
+    tracker.finish()
+    (run,) = all_runs(uri)
+    assert run.data.params == {}
+    assert run.data.tags["environment/git/dirty"] == "True"
+    assert set(run.data.tags["environment/packages"]) == {"x"}
+    assert tracker.clipped == {"environment/packages": 1}
+
+
 def written_in(uri: str, **arguments: Any) -> Run:
     """Write one value through a tracker made with `arguments` and return the run as MLflow has it then."""
     tracker = MLflowTracker(tracking_uri=uri, **arguments)

@@ -152,7 +152,7 @@ class TestFormatDocument:
         assert [record[1] for record in records] == list(range(16))
         assert all(record[2] > 1.7e9 for record in records)
         name = f"{Picture.__module__}.Picture".encode()
-        assert records[0][:2] + records[0][3:] == ["config", 0, {"lr": 0.1, "net": {"layers": [1, 2]}}]
+        assert records[0][:2] + records[0][3:] == ["config", 0, {"lr": 0.1, "net": {"layers": [1, 2]}}, False]
         assert records[1][:2] + records[1][3:] == [
             "metrics",
             1,
