@@ -7,10 +7,24 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import yaml
+
+from accel_track.trackers.set_up import alone_at
+
+
+def dvc_alone() -> AbstractContextManager[None]:
+    """Return the lock under which DVC is set up in a Git repository and experiments are saved; none outside of one."""
+    for folder in (here := Path.cwd(), *here.parents):
+        git = folder / ".git"
+        if git.is_file() and (text := git.read_text()).startswith("gitdir:"):  # a worktree or a submodule
+            git = folder / text.removeprefix("gitdir:").strip()
+        if git.is_dir():
+            return alone_at(folder / ".dvc", git)
+    return nullcontext()
 
 
 def mend_summary(folder: Path) -> None:

@@ -6,10 +6,8 @@ import json
 import os
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-from accel_track.errors import warn
 from accel_track.outcome import Outcome
 
 _ATTEMPT = "accel_track.start"
@@ -25,6 +23,9 @@ SECONDS = "10"
 _PASSING = ("TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED", "RESOURCE_EXHAUSTED", "DEADLINE_EXCEEDED", "ABORTED")
 _FAILED = "INTERNAL_ERROR"
 
+_AT_ONCE = ("database is locked", "already exists", "duplicate column name", "alembic_version")
+"""What SQLite says where another process, such as `mlflow ui`, is setting up the same database."""
+
 
 def wait_less() -> None:
     """Make MLflow give up on a server after seconds, unless the environment says otherwise; its default is minutes."""
@@ -33,12 +34,12 @@ def wait_less() -> None:
 
 
 def may_pass(error: BaseException) -> bool:
-    """Whether an error of MLflow's comes from a locked database, an overloaded server, or one that failed itself."""
+    """Whether an error of MLflow's comes from a database that others use, an overloaded server, or one that failed."""
     code = getattr(error, "error_code", None)
     if code == _FAILED:
         # MLflow's code also for what has no other; what a request or its answer brought is the server's.
         return type(error).__name__ == "RestException" or str(error).startswith("API request to")
-    return code in _PASSING or "database is locked" in str(error)
+    return code in _PASSING or ("sqlite3." in (text := str(error)) and any(part in text for part in _AT_ONCE))
 
 
 def created_run(
@@ -83,37 +84,6 @@ def _tag(client: Any, run_id: str, tags: Mapping[str, str]) -> None:
     from mlflow.entities import RunTag
 
     client.log_batch(run_id, tags=[RunTag(*tag) for tag in tags.items()], synchronous=True)
-
-
-def local_database(directory: str | os.PathLike[str] | None) -> tuple[str, str | None]:
-    """Return the URIs of `mlflow.db` and, if a directory is given, of the artifacts in it; create the folder.
-
-    MLflow's own default is a folder of files on older versions and wherever an `mlruns` folder is, which newer versions
-    refuse to open. It also percent-encodes the path of a database, which SQLite takes literally.
-    """
-    folder = Path(directory or "").absolute()
-    folder.mkdir(parents=True, exist_ok=True)
-    artifacts = None if directory is None else (folder / "mlartifacts").as_uri()
-    return f"sqlite:///{(folder / 'mlflow.db').as_posix()}", artifacts
-
-
-def experiment_id(client: Any, name: str, artifacts: str | None) -> str:
-    """Return the id of the experiment of that name, which is created when missing and restored when deleted."""
-    from mlflow.exceptions import MlflowException
-
-    experiment = client.get_experiment_by_name(name)
-    if experiment is None:
-        try:
-            return str(client.create_experiment(name, artifact_location=artifacts))
-        except MlflowException:
-            experiment = client.get_experiment_by_name(name)
-            if experiment is None:  # else another process created it in between
-                raise
-    if experiment.lifecycle_stage == "deleted":
-        client.restore_experiment(experiment.experiment_id)
-        message = f"mlflow: the experiment {name!r} was deleted; it is restored, with its runs, for this run."
-        warn(message, stacklevel=4)
-    return str(experiment.experiment_id)
 
 
 def active_run_id() -> str | None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from accel_track.trackers._aim_artifacts import delete_checkpoint, store_checkpoint, without_artifacts
@@ -10,6 +12,7 @@ from accel_track.trackers._aim_numbers import Number, Numbers
 from accel_track.trackers.base import on_main_process
 from accel_track.trackers.names import hashed_name
 from accel_track.trackers.sdk import SDKTracker
+from accel_track.trackers.set_up import alone_at
 from accel_track.values import is_number, leaves, storable
 
 if TYPE_CHECKING:
@@ -86,7 +89,10 @@ class AimTracker(SDKTracker):
         if self.started:
             return
         defaults = {"repo": os.fspath(self.logging_dir), "capture_terminal_logs": False}
-        run = self.import_sdk().Run(**{**defaults, **self.init_kwargs})
+        arguments = {**defaults, **self.init_kwargs}
+        run_class = self.import_sdk().Run
+        with _opening(arguments["repo"]):
+            run = run_class(**arguments)
         try:
             if self.run_name is not None:
                 run.name = self.run_name
@@ -243,6 +249,13 @@ class AimTracker(SDKTracker):
                 _report(run, self.outcome)
             finally:
                 run.close()
+
+
+def _opening(repo: Any) -> AbstractContextManager[None]:
+    """Return the lock under which a repository on a disk is opened."""
+    if isinstance(repo, (str, os.PathLike)) and "://" not in (place := str(os.fspath(repo))):
+        return alone_at(Path(place).absolute() / ".aim")
+    return nullcontext()
 
 
 def _report(run: Any, outcome: Outcome) -> None:

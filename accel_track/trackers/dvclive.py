@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from itertools import count, takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +15,7 @@ from accel_track.records import Metrics
 from accel_track.trackers._dvclive_files import (
     cut_tables,
     delete_artifact,
+    dvc_alone,
     mend_summary,
     store_artifact,
     stored_artifacts,
@@ -68,6 +71,8 @@ class DVCLiveTracker(SDKTracker):
         self.run_name = run_name
         self.live = live
         self.init_kwargs = kwargs
+        self._place: Path | None = None
+        """Where `start` makes a folder of the run's own."""
         self._names: dict[str, str] = {}
 
     @classmethod
@@ -76,26 +81,31 @@ class DVCLiveTracker(SDKTracker):
     ) -> Self:
         """Use `<directory>/<project>/<run_name>/dvclive`, its `dvc.yaml` beside it; else DVCLive's own folder.
 
-        A run without a name gets the first of `<directory>/<project>/dvclive`, `dvclive_1`, … that is free, and with
-        `resume` the last that is not.
+        Where another run has that folder, it is `<run_name>_1`, …. A run without a name gets the first of
+        `<directory>/<project>/dvclive`, `dvclive_1`, … that is free. With `resume`, it is the last that is not.
         """
         derived: dict[str, Any] = {}
         if run_name is not None and not os.environ.get("DVC_EXP_NAME"):
             derived["exp_name"] = run_name
-        if directory is not None and not {"dir", "live"} & init_kwargs.keys():
-            resume = bool(init_kwargs.get("resume") or os.environ.get("DVCLIVE_RESUME"))
-            place = Path(directory, project, run_name or "")
-            folder = place / "dvclive" if run_name else _numbered(place, resume=resume)
-            # Not in the folder itself: there, DVCLive adds its entries again each time that it writes the file.
-            derived |= {"dir": str(folder), "dvcyaml": str(place / "dvc.yaml")}
-        return cls(**{"run_name": run_name, **derived, **init_kwargs})
+        own = directory is not None and not {"dir", "live"} & init_kwargs.keys()
+        place = Path(directory or "", project)
+        resume = bool(init_kwargs.get("resume") or os.environ.get("DVCLIVE_RESUME"))
+        if own and resume:
+            derived |= _places(_last(place, run_name))
+        tracker = cls(**{"run_name": run_name, **derived, **init_kwargs})
+        tracker._place = place if own and not resume else None
+        return tracker
 
     @on_main_process
     def start(self) -> None:
         """Open the `Live`, or use the one given."""
         if not self.started:
             self._names = {}
-            self.native = self.live or self._open()
+            if self._place is not None:
+                self.init_kwargs = {**_places(_claimed(self._place, self.run_name)), **self.init_kwargs}
+                self._place = None
+            with dvc_alone():
+                self.native = self.live or self._open()
 
     def _open(self) -> Any:
         sdk = self.import_sdk()
@@ -197,7 +207,9 @@ class DVCLiveTracker(SDKTracker):
     def log_checkpoint(self, name: str, path: str, step: int | None, values: dict[str, Any]) -> None:
         """Copy a checkpoint and add it to DVC; step and values are with it in `dvc.yaml`."""
         metadata = {**({} if step is None else {"step": step}), **values}
-        if (problem := store_artifact(self.tracker, _artifact_name(name), Path(path), metadata)) is not None:
+        with dvc_alone():
+            problem = store_artifact(self.tracker, _artifact_name(name), Path(path), metadata)
+        if problem is not None:
             self.drop("checkpoint", path, problem)
 
     @on_main_process
@@ -230,8 +242,9 @@ class DVCLiveTracker(SDKTracker):
     def finish(self) -> None:
         """End the `Live`."""
         if self.native is not None:
-            live, self.native = self.native, None
-            live.end()
+            with dvc_alone():
+                live, self.native = self.native, None
+                live.end()
 
 
 def _columns(moment: float, timestamp: bool = False, plot: bool = True) -> tuple[tuple[int, ...], bool]:
@@ -245,8 +258,29 @@ def _artifact_name(name: str) -> str:
     return hashed_name(re.sub(r"[^A-Za-z0-9]+", "-", name).lstrip("-") or "checkpoint", name, _NAME_LENGTH)
 
 
-def _numbered(place: Path, *, resume: bool) -> Path:
-    folders = [place / "dvclive"]
-    while folders[-1].exists():
-        folders.append(place / f"dvclive_{len(folders)}")
-    return folders[-2] if resume and len(folders) > 1 else folders[-1]
+def _folders(place: Path, run_name: str | None) -> Iterator[Path]:
+    """Yield the folders that a run may have, in their order."""
+    for number in count():
+        end = f"_{number}" if number else ""
+        yield place / f"dvclive{end}" if run_name is None else place / f"{run_name}{end}" / "dvclive"
+
+
+def _last(place: Path, run_name: str | None) -> Path:
+    """Return the last folder that is there, or the first one."""
+    there = list(takewhile(Path.exists, _folders(place, run_name)))
+    return there[-1] if there else next(_folders(place, run_name))
+
+
+def _claimed(place: Path, run_name: str | None) -> Path:
+    """Make the first folder that is not there, so that no other run takes it."""
+    for folder in _folders(place, run_name):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(FileExistsError):
+            folder.mkdir()
+            return folder
+    raise AssertionError
+
+
+def _places(folder: Path) -> dict[str, str]:
+    # `dvc.yaml` is not in the folder itself: there, DVCLive adds its entries again each time that it writes the file.
+    return {"dir": str(folder), "dvcyaml": str(folder.parent / "dvc.yaml")}

@@ -19,12 +19,11 @@ from accel_track.trackers._mlflow_run import (
     continued_run,
     created_run,
     end_run,
-    experiment_id,
-    local_database,
     may_pass,
     parse_tags,
     wait_less,
 )
+from accel_track.trackers._mlflow_store import client_of, experiment_id, local_database
 from accel_track.trackers.base import on_main_process
 from accel_track.trackers.names import safe_name
 from accel_track.trackers.sdk import SDKTracker
@@ -127,7 +126,7 @@ class MLflowTracker(SDKTracker):
         if uri is None and not mlflow.tracking.is_tracking_uri_set():
             uri, local = local_database(self.directory)
             artifacts = artifacts or local
-        client = mlflow.MlflowClient(uri)
+        client = client_of(mlflow, uri)
         tags = self.tags | ({"mlflow.note.content": self.description} if self.description else {})
         if self._continued:
             run = continued_run(client, self._continued, self.run_name, tags)

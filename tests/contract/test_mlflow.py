@@ -18,6 +18,7 @@ import matplotlib.pyplot as plt
 import mlflow
 import pytest
 import requests
+import sqlalchemy.engine
 from mlflow import MlflowClient
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
@@ -269,9 +270,14 @@ class TestMLflow(TrackerContract):
         run = written_in(uri, experiment_name="raced")
         assert MlflowClient(uri).get_experiment(run.info.experiment_id).name == "raced"
 
-    def test_default_database(self, tmp_path: Path, empty_database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Without any URI, `mlflow.db` is in the directory given or the current one; spaces in paths are fine."""
-        folder = tmp_path / "with space % and ünicode"
+    @pytest.mark.parametrize(
+        "odd", ["with space % and ünicode", "what?a=b&c", "a%20b", "a%3Fb", "#\\'\"[*]", "file:x;y@z"]
+    )
+    def test_default_database(
+        self, odd: str, tmp_path: Path, empty_database: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Without any URI, `mlflow.db` is in the directory given or the current one, whatever its path holds."""
+        folder = tmp_path / "all" / odd
         (folder / "here").mkdir(parents=True)
         monkeypatch.chdir(folder / "here")
         (folder / "here" / "mlruns" / "0").mkdir(parents=True)
@@ -282,11 +288,34 @@ class TestMLflow(TrackerContract):
         for tracker in (given, MLflowTracker("digits")):
             tracker.start()
             tracker.log({"loss": 0.5}, step=0)
+            identity = tracker.identity()
             tracker.finish()
+            monkeypatch.chdir(tmp_path)
+            again = MLflowTracker(**identity)
+            again.start()
+            again.finish()
+            monkeypatch.chdir(folder / "here")
         for place in (folder, folder / "here"):
-            with sqlite3.connect(place / "mlflow.db") as database:
+            monkeypatch.chdir(place)
+            with closing(sqlite3.connect("mlflow.db")) as database:
                 assert database.execute("select key, value from metrics").fetchall() == [("loss", 0.5)]
-        assert sorted(path.name for path in folder.iterdir()) == ["here", "mlflow.db"]
+        assert sorted(path.name for path in folder.iterdir()) == [".mlflow.db.lock", "here", "mlflow.db"]
+        assert [path.name for path in (tmp_path / "all").iterdir()] == [odd]
+
+    def test_a_relative_database(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """It is where it was when the run began, also after a `chdir` and for a process that starts elsewhere."""
+        monkeypatch.chdir(tmp_path)
+        tracker = MLflowTracker(tracking_uri="sqlite:///mlflow.db")
+        tracker.start()
+        assert tracker.identity()["tracking_uri"] == f"sqlite:///{tmp_path}/mlflow.db"
+        tracker.finish()
+
+    def test_an_older_sqlalchemy_and_a_question_mark(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Where no address stands for the path, the error says what to do."""
+        make_url = sqlalchemy.engine.make_url
+        monkeypatch.setattr(sqlalchemy.engine, "make_url", lambda text: make_url(text.replace("%", "%25")))
+        with pytest.raises(ValueError, match=r"holds '\?'.*use another folder"):
+            MLflowTracker.for_run("digits", None, tmp_path / "what?", {}).start()
 
     def test_who_decides_on_the_uri(self, tmp_path: Path, uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
         """The argument, then `mlflow.set_tracking_uri`, then the variable, all before the front door's directory."""
