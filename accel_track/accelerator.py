@@ -118,6 +118,7 @@ class Accelerator(Training):
         project_name: str,
         config: Any = None,
         init_kwargs: Mapping[str, Mapping[str, Any]] | None = None,
+        run_name: str | None = None,
     ) -> None:
         """Start the trackers; if they run already, only add `config`.
 
@@ -125,9 +126,11 @@ class Accelerator(Training):
             project_name: Name of the project (some backends call it experiment); must do as a folder name.
             config: Hyperparameters: a dictionary, dataclass, namespace or OmegaConf node, possibly nested.
             init_kwargs: Constructor arguments by tracker name, e.g. `{"wandb": {"entity": "team"}}`.
+            run_name: Name of the run in every backend and of its folder, `<logging directory>/<project>/<run>`. Where
+                another run of the project has it, `-2`, `-3`, … is put behind it. Default: made from the run's id.
 
         Raises:
-            ValueError: The project name cannot be used, or `init_kwargs` names an unknown tracker.
+            ValueError: A name cannot be used, or `init_kwargs` names an unknown tracker.
             TypeError: `config` or `init_kwargs` is of another form.
             NotConfiguredError: A backend named in `log_with` lacks its credentials.
             UnwritableDirectoryError: The logging folder cannot be written to.
@@ -138,11 +141,13 @@ class Accelerator(Training):
             return
         if self._run is None:
             project_name = check_name(project_name, "project_name")
-            place = (new_run_id(), self._to_continue(project_name) if self.is_main_process else None)
+            place = (new_run_id(), self._to_continue(project_name, run_name) if self.is_main_process else None)
             run_id, resumed = self.fabric.broadcast(place) if self._settings.all_ranks else place
             self._run = Run(
                 self._selected,
                 project=project_name,
+                name=run_name,
+                distinct=True,
                 directory=self.logging_dir,
                 init_kwargs=init_kwargs,
                 config=config,
@@ -159,7 +164,7 @@ class Accelerator(Training):
         if self._run is not None:
             self._run.fallback = Outcome("preempted", "SIGTERM")
 
-    def _to_continue(self, project: str) -> RunDirectory | None:
+    def _to_continue(self, project: str, name: str | None) -> RunDirectory | None:
         """Return the run directory of the run to continue, or None."""
         if self._settings.resume == "never" or self._settings.delivery == "inline":
             return None
@@ -167,7 +172,7 @@ class Accelerator(Training):
         loaded, self._loaded = self._loaded, None  # the next training is another one
         if loaded is not None and is_free(loaded.run, must=must):
             return loaded.run
-        earlier = find_earlier(self.logging_dir, project, None, finished=must)
+        earlier = find_earlier(self.logging_dir, project, name, finished=must)
         if earlier is None and must:
             raise ResumeError(NOTHING_FOUND)
         return earlier

@@ -239,7 +239,7 @@ def build(
     Args:
         selected: From `select`.
         project: Name of the project.
-        run_name: Name of the run, or None to let each backend choose.
+        run_name: Name of the run; None: that of the backend run that is continued.
         directory: The logging directory, or None.
         init_kwargs: Constructor arguments by tracker name, checked.
 

@@ -36,7 +36,8 @@ class Run:
     Args:
         selected: What `registry.select` returned.
         project: Name of the project; must be usable as a folder name.
-        name: Name of the run in its project, or None to let each backend choose.
+        name: Name of the run in its project, or None to make it from its id.
+        distinct: Whether the run gets another name where another run of the project has this one.
         directory: The logging directory, or None if no tracker needs one. Created when missing.
         init_kwargs: Constructor arguments by tracker name.
         config: Hyperparameters, or None.
@@ -62,6 +63,7 @@ class Run:
         *,
         project: str,
         name: str | None = None,
+        distinct: bool = False,
         directory: str | os.PathLike[str] | None = None,
         init_kwargs: Mapping[str, Mapping[str, Any]] | None = None,
         config: Any = None,
@@ -79,8 +81,8 @@ class Run:
             project, name = self.earlier.project, self.earlier.name
         self.rank = rank
         self.project = check_name(project, "project_name")
-        self.name = None if name is None else check_name(name, "run name")
         self.run_id = (run_id or new_run_id()) if resumed is None else resumed.path.name
+        self.name = check_name(self.run_id if name is None else name, "run name")
         self.outcome: Outcome | None = None
         self.fallback: Outcome | None = None
         """How the run ended if the interpreter exits and nobody has said so."""
@@ -97,8 +99,21 @@ class Run:
             self._delivery = InlineDelivery(self.settings)
         else:
             self._delivery = JournaledDelivery(
-                self.settings, directory, self.project, self.name, rank=rank, run_id=self.run_id, resumed=resumed
+                self.settings,
+                directory,
+                self.project,
+                self.name,
+                rank=rank,
+                run_id=self.run_id,
+                resumed=resumed,
+                distinct=distinct,
             )
+            if self._delivery.name != self.name:
+                if not rank:
+                    message = f"another run of {project!r} is called {self.name!r}; this one is called "
+                    warn(f"{message}{self._delivery.name!r}.")
+                self.name = self._delivery.name
+                built = self._build(selected, kwargs)
             if resumed is not None and step is not None:
                 self._delivery.rewind(step)
             if self.config is not None:
@@ -148,19 +163,20 @@ class Run:
         """Construct the trackers that run in this process; those of a continued run with what continues theirs."""
         if self.settings.delivery == "none":
             return []
-        name, complete = self.name, dict(kwargs)
-        if self.settings.all_ranks:
-            name = f"{self.name or self.run_id}-rank{self.rank}" if self.rank else self.name
+        trackers: list[GeneralTracker] = []
         for one in selected:
+            name: str | None = f"{self.name}-rank{self.rank}" if self.rank else self.name
+            more: dict[str, Any] = {}
             if one.instance is None:
-                more = self._identity(one)
+                identity = more = self._identity(one)
+                if identity and not self.rank and self.earlier is not None and self.earlier.name is None:
+                    name = None  # an earlier version of this package has let the backend choose
                 if self.settings.all_ranks and not (cls := tracker_class(one.name)).main_process_only:
-                    more = {**cls.grouped(self.name or self.run_id, self.rank), **more}
-                if more:
-                    complete[one.name] = {**more, **kwargs.get(one.name, {})}
+                    more = {**cls.grouped(self.name, self.rank), **identity}
             elif self.earlier is not None and one.name in self.earlier.trackers:
                 warn(_BEGINS_ANEW.format(one.name))
-        trackers = build(selected, self.project, name, self.directory, complete)
+            complete = {one.name: {**more, **kwargs.get(one.name, {})}}
+            trackers += build([one], self.project, name, self.directory, complete)
         return [one for one in trackers if self.rank == 0 or not one.main_process_only]
 
     def _identity(self, one: Selected) -> dict[str, Any]:

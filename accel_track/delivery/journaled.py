@@ -47,10 +47,11 @@ class JournaledDelivery:
         settings: How to deliver.
         directory: The logging directory, or None for the working directory.
         project: Name of the project.
-        name: Name of the run, or None.
+        name: Name of the run.
         rank: Number of this process. Others than 0 join the run directory of rank 0's.
         run_id: Name of the run directory, or None for a new one.
         resumed: The run directory of a run to continue, or None.
+        distinct: Whether the run gets another name where another run of the project has this one.
 
     Raises:
         ResumeError: Another process is logging to `resumed`.
@@ -61,10 +62,12 @@ class JournaledDelivery:
         settings: Settings,
         directory: str | os.PathLike[str] | None,
         project: str,
-        name: str | None,
+        name: str,
         rank: int = 0,
         run_id: str | None = None,
         resumed: RunDirectory | None = None,
+        *,
+        distinct: bool = False,
     ) -> None:
         """Make the run directory, or go on in it, and begin the journal; a disk that takes nothing is a warning."""
         self.trackers: list[GeneralTracker] = []
@@ -79,12 +82,11 @@ class JournaledDelivery:
         try:
             if rank and resumed is not None and resumed.path.exists():
                 self.directory = resumed
-            elif rank:
-                self.directory = RunDirectory.create(directory, project, name, command, run_id)
-            elif resumed is None:
-                self.directory = RunDirectory.create(directory, project, name, command, run_id)
-                self._live = self.directory.claim_run()
-                if settings.all_ranks:  # another rank may have been first
+            elif rank or resumed is None:
+                self.directory = RunDirectory.create(directory, project, name, command, run_id, distinct=distinct)
+                name = self.directory.load().name or name
+                self._live = None if rank else self.directory.claim_run()
+                if settings.all_ranks and not rank:  # another rank may have been first
                     self.directory.update(partial(_owned, command))
             else:
                 self.directory = resumed
@@ -97,6 +99,7 @@ class JournaledDelivery:
             parent = os.path.abspath(directory or os.curdir)
             warn(f"journal: cannot write to {parent} ({error.strerror}); records are delivered from memory.")
             self.directory = RunDirectory(Path(parent, PARENT, project, "not-saved"))
+        self.name = name
         self.journal: JournalWriter | ForkedJournal = JournalWriter(
             self.directory.rank(rank), rank, settings.durability
         )

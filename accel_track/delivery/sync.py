@@ -231,13 +231,13 @@ class Sync:
     def _build(self, name: str, rank: int) -> GeneralTracker:
         folder = self.run.path.absolute().parents[1]
         directory = folder.parent if folder.name == PARENT else Path.cwd()
-        added = name not in self.info.trackers
-        run_name = self.info.name or (self.info.run_id if added else None)
+        stem = self.info.name or self.info.run_id
+        run_name: str | None = f"{stem}-rank{rank}" if rank else stem
+        if not rank and self.info.name is None and self.described(name).identity:
+            run_name = None  # an earlier version of this package has let the backend choose
         kwargs, cls = self.kwargs(name, rank), tracker_class(name)
-        if rank:
-            run_name = f"{run_name or self.info.run_id}-rank{rank}"
         if self.grouped or len(ranks_of(self.run, name)) > 1:
-            kwargs = {**cls.grouped(self.info.name or self.info.run_id, rank), **kwargs}
+            kwargs = {**cls.grouped(stem, rank), **kwargs}
         return cls.for_run(self.info.project, run_name, os.fspath(directory), kwargs)
 
     def _started(self, name: str, rank: int, tracker: GeneralTracker) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import os
 import re
 import socket
@@ -51,10 +53,20 @@ class RunDirectory:
         name: str | None,
         command: list[str] | None = None,
         run_id: str | None = None,
+        *,
+        distinct: bool = False,
     ) -> RunDirectory:
         """Make the folder of a new run, hidden from Git, readable by its owner only.
 
         Where another rank has made the one of this id, that is joined.
+
+        Args:
+            directory: The logging directory, or None for the working directory.
+            project: Name of the project.
+            name: Name of the run.
+            command: Command line of the program, without credentials.
+            run_id: Id of the run, or None for a new one.
+            distinct: Whether a name that another run of the project has becomes `<name>-2`, `<name>-3`, ….
 
         Raises:
             OSError: It cannot be made.
@@ -78,8 +90,11 @@ class RunDirectory:
         ignore = parent / ".gitignore"
         if not ignore.exists():
             ignore.write_text("*\n")
-        with FileLock(run.path / "run.json.lock", timeout=10, mode=0o600):
+        # One lock for all: two processes that are started together may ask for one name.
+        with FileLock(parent / "names.lock", timeout=10, mode=0o600):
             if not (run.path / "run.json").exists():
+                if distinct and name is not None:
+                    info.name = free_name(directory, project, name)
                 run.save(info)
         return run
 
@@ -205,6 +220,16 @@ def find_runs(directory: str | os.PathLike[str]) -> Iterator[RunDirectory]:
         return
     for path in sorted(root.rglob(f"{PARENT}/*/*/run.json") if root.name != PARENT else root.glob("*/*/run.json")):
         yield RunDirectory(path.parent)
+
+
+def free_name(directory: str | os.PathLike[str] | None, project: str, name: str) -> str:
+    """Return a name for a run: the one wanted, else the first of `<name>-2`, `<name>-3`, … that no other run has."""
+    taken = set()
+    for path in RunDirectory.of(directory, project, "").path.glob("*/run.json"):
+        with contextlib.suppress(JournalError):
+            taken.add(RunDirectory(path.parent).load().name)
+    more = (f"{name}-{number}" for number in itertools.count(2))
+    return next(one for one in itertools.chain([name], more) if one not in taken)
 
 
 def _claimed(path: Path, patience: float = 0.0) -> FileLock | None:

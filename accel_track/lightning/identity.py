@@ -11,8 +11,8 @@ from typing import NamedTuple
 import torch
 
 from accel_track.delivery.settings import Settings
-from accel_track.errors import ResumeError
-from accel_track.journal.directory import RunDirectory
+from accel_track.errors import ResumeError, warn
+from accel_track.journal.directory import RunDirectory, free_name
 from accel_track.resume import NOTHING_FOUND, Mark, find_earlier, find_mark, is_free
 
 _VERSION = re.compile(r"version_(\d+)")
@@ -76,7 +76,12 @@ def decide(
                 return continued(mark)
         if settings.resume == "must":
             raise ResumeError(NOTHING_FOUND)
-    return Identity(next_version(directory, project) if version is None else version, run_id)
+    if version is None:
+        return Identity(new_version(directory, project), run_id)
+    folder = os.path.join(directory, project, run_name(version))
+    if free_name(directory, project, run_name(version)) != run_name(version):
+        warn(f"version={version!r} is that of an earlier run, too: local files of both are in {folder}.")
+    return Identity(version, run_id)
 
 
 def own_run(directory: str, project: str, run_id: str) -> RunDirectory | None:
@@ -114,6 +119,26 @@ def next_version(directory: str, project: str) -> int:
     folders = Path(directory, project).glob("version_*")
     taken = [int(match[1]) for path in folders if (match := _VERSION.fullmatch(path.name))]
     return max(taken, default=-1) + 1
+
+
+def new_version(directory: str, project: str) -> int:
+    """Return the next free number in a project's folder, taken by its folder: others may be started at this moment."""
+    number, parent = next_version(directory, project), Path(directory, project)
+    if "://" in directory:
+        return number
+    with contextlib.suppress(OSError):  # a folder that takes nothing, which is told when the run begins
+        parent.mkdir(parents=True, exist_ok=True)
+        while not _taken(parent / run_name(number)):
+            number += 1
+    return number
+
+
+def _taken(folder: Path) -> bool:
+    try:
+        folder.mkdir()
+    except FileExistsError:
+        return False
+    return True
 
 
 def mark_of(checkpoint: str | os.PathLike[str] | None) -> Mark | None:

@@ -105,6 +105,12 @@ class Session:
             except AttributeError as error:
                 message = f"a tracker could not be started: {error}"
                 raise RuntimeError(message) from error
+            finally:
+                if self.run is None and self._given_version is None and self._version is not None:
+                    folder = os.path.join(self.save_dir, self.name, run_name(self._version))
+                    with contextlib.suppress(OSError):  # something is in it
+                        os.rmdir(folder)
+                        os.rmdir(os.path.dirname(folder))
         return self.run
 
     def _begin(self) -> Run:

@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from accel_track.accelerator import Accelerator
 from accel_track.errors import AccelTrackWarning
+from accel_track.journal.directory import find_runs
 from accel_track.lightning import AccelTrackLogger
 from accel_track.testing._backend import Backend, same
 
@@ -77,7 +78,8 @@ class LifecycleContract(Backend):
         stored = self.read(tmp_path)
         assert self.points(stored, "loss") == [(1, 0.5)]
         assert same(stored.config["lr"], 0.1)
-        assert stored.project == "digits"
+        (run,) = find_runs(tmp_path)
+        assert (stored.project, stored.run_name) == ("digits", run.load().name), "the name is made from the run's id"
 
     def test_project_and_run_name(self, tmp_path: Path) -> None:
         """A front door's project and run name are the backend's."""

@@ -266,7 +266,7 @@ class GeneralTracker:
 
         Args:
             project: Name of the project (a backend may call it experiment).
-            run_name: Name of the run in its project, or None to let the backend choose.
+            run_name: Name of the run in its project; None: that of the backend run that is continued.
             directory: The logging directory, or None.
             init_kwargs: The user's keyword arguments, which win over everything derived here.
         """

@@ -138,7 +138,7 @@ def test_project_directories(tmp_path: Path) -> None:
     accelerator.init_trackers("p")
     accelerator.log({"loss": 1.0}, step=0)
     accelerator.end_training()
-    assert list(Path("another/directory/p").glob("events.out.tfevents.*"))
+    assert list(Path("another/directory/p").glob("*/events.out.tfevents.*"))
 
 
 @pytest.mark.parametrize(

@@ -105,7 +105,7 @@ def test_rank_zero_has_the_only_run_of_each_backend(seen: list[dict[str, Any]]) 
     assert (run.ranks(), run.load().status) == ([0], "finished")
     assert len(mlflow_runs("single")) == 1
     assert len(wandb_runs("single")) == 1
-    assert len(list((RUNS / "single").glob("events.out.tfevents.*"))) == 1
+    assert len(list((RUNS / "single").glob("*/events.out.tfevents.*"))) == 1
     assert json.loads(Path("state/.accel_track.json").read_text())
 
 
