@@ -47,7 +47,7 @@ def test_ls_tells_a_run_that_ended_early(make: Any, invoke: Any) -> None:
     assert {key: told[key] for key in ("project", "run_id", "name", "records", "path", "error")} == {
         "project": "proj",
         "run_id": run.path.name,
-        "name": None,
+        "name": run.path.name,
         "records": 5,
         "path": str(run.path),
         "error": None,
