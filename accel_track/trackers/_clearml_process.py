@@ -1,4 +1,4 @@
-"""Look after the process around ClearML: its credentials, its reporting, its signals and its child processes."""
+"""Look after the process around ClearML: its credentials, its signals and its child processes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 _FALSE = ("", "0", "false", "no", "off", "n", "f")
 
@@ -44,20 +43,6 @@ def _has_value(name: str, text: str) -> bool:
     return re.search(rf'^(?!\s*(?:#|//)).*\b{name}"?\s*[:=]\s*"?[^\s"}},]', text, re.MULTILINE) is not None
 
 
-def tune(clearml: Any) -> None:
-    """Let threads report, unless the user's `clearml.conf` says who is to, and leave out the look for new versions.
-
-    ClearML's default on Linux, a reporting process, makes single calls wait for seconds and the end for ten or more.
-    The look for new versions asks a server, also offline.
-    """
-    from clearml.config import config
-    from clearml.utilities.check_updates import CheckPackageUpdates
-
-    if config.get("development.report_use_subprocess", None) is None:
-        clearml.Task._report_subprocess_enabled = False  # noqa: SLF001 - no public setting outside the file
-    CheckPackageUpdates._package_version_checked = True  # noqa: SLF001 - no public setting
-
-
 @contextmanager
 def signal_handlers_kept() -> Iterator[None]:
     """Undo that `Task.init` replaces all handlers of signals, and `Task.close` those that the user set in between.
@@ -85,13 +70,3 @@ def forget_closed_task() -> None:
     for name in ("CLEARML_PROC_MASTER_ID", "TRAINS_PROC_MASTER_ID"):
         if os.environ.get(name, "").endswith(":"):
             del os.environ[name]
-
-
-def forget_exit(task_class: Any) -> None:
-    """Forget a `sys.exit` or an uncaught exception that the process outlived, before the next task begins.
-
-    ClearML remembers it for ever: each later task would be closed as failed and without waiting for its values.
-    """
-    hook = getattr(task_class, "_Task__exit_hook", None)
-    if hook is not None:
-        hook.exit_code = hook.exception = hook.signal = None

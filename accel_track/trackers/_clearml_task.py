@@ -1,65 +1,64 @@
-"""Tell a ClearML task how its run goes, and delete its artifacts."""
+"""The life of a ClearML task: its beginning, its status, its end, and its artifacts."""
 
 from __future__ import annotations
 
-import functools
-import os
+from collections.abc import Mapping
+from contextlib import nullcontext
 from typing import Any
 
+from accel_track.errors import NotConfiguredError
 from accel_track.outcome import Outcome
-from accel_track.trackers._clearml_process import forget_closed_task, forget_exit, signal_handlers_kept
+from accel_track.trackers._clearml_parts import Process, Tasks
+from accel_track.trackers._clearml_process import forget_closed_task, signal_handlers_kept, variable
+from accel_track.trackers.fast import Gate
 
 
-def save_whole(task_class: Any) -> None:
-    """Let tasks of the offline mode replace their session's file, so that a process killed meanwhile leaves one.
+def begin(clearml: Any, parts: Gate[Tasks], project: str | None, init_kwargs: Mapping[str, Any]) -> Any:
+    """Create a task, or continue one, and return it.
 
-    ClearML empties the file and then writes it; it takes an empty one for a task without hyperparameters.
+    Raises:
+        NotConfiguredError: There is no configuration at all.
     """
-    save = getattr(task_class, "_save_data_to_offline_dir", None)
-    if save is None or hasattr(save, "__wrapped__"):  # another version of ClearML, or done already
-        return
+    from clearml.backend_api.session.defs import MissingConfigError
 
-    @functools.wraps(save)
-    def replace(task: Any, **kwargs: Any) -> None:
-        with task._edit_lock:  # noqa: SLF001
-            task.data  # noqa: B018 - may read the file, under its name
-            folder = task.get_offline_mode_folder()
-            if folder is None:  # a task that has no id yet
-                save(task, **kwargs)
-                return
-            whole = folder / task._offline_filename  # noqa: SLF001
-            part = whole.with_name(f"{whole.name}.part")
-            task._offline_filename = part.name  # noqa: SLF001
-            try:
-                save(task, **kwargs)
-            finally:
-                del task._offline_filename  # noqa: SLF001 - it is the class's again
-            os.replace(part, whole)
-
-    task_class._save_data_to_offline_dir = replace  # noqa: SLF001
-
-
-def open_again(task: Any) -> None:
-    """Note in a session of the offline mode that its run goes on; with a server, `Task.init` has told it so."""
-    if task.is_offline():
-        _say(task, "running", "")
+    process = Gate(parts.tracker, Process)
+    process.open(clearml)
+    process.use(Process.tune)
+    parts.use(Tasks.save_whole)
+    parts.use(Tasks.forget_exit)
+    forget_closed_task()
+    kwargs = {"auto_connect_frameworks": False, "auto_connect_arg_parser": False, **init_kwargs}
+    continued = kwargs.get("continue_last_task")
+    if continued is None:
+        kwargs.setdefault("reuse_last_task_id", False)
+    try:
+        with signal_handlers_kept():
+            task = clearml.Task.init(project_name=project, **kwargs)
+    except MissingConfigError as error:
+        message = f"clearml: {error}"
+        raise NotConfiguredError(message) from error
+    if (continued is True or isinstance(continued, str)) and not variable("SET_ITERATION_OFFSET"):
+        task.set_initial_iteration(0)  # else ClearML adds the last iteration to every step
+    if continued is not None and continued is not False and task.is_offline():  # 0 continues, too
+        _say(task, parts, "running", "")  # with a server, `Task.init` has told it so
+    return task
 
 
-def _say(task: Any, status: str, reason: str) -> None:
-    # ClearML reads and writes the session's file in a thread, which would take back what changes in between.
-    with task._edit_lock:  # noqa: SLF001 - the methods for hyperparameters take it, this one does not
+def _say(task: Any, parts: Gate[Tasks], status: str, reason: str) -> None:
+    with parts.use(lambda tasks: tasks.lock(task)) or nullcontext():
         task.set_user_properties(status=status, status_reason=reason)
 
 
-def close(task: Any, outcome: Outcome) -> None:
+def close(task: Any, parts: Gate[Tasks], outcome: Outcome) -> None:
     """Close a task with a status: completed, failed, or stopped, for a run that was interrupted or preempted.
 
     Offline, ClearML stores no status and would upload each session as completed, so user properties tell it.
     """
     reason = outcome.status if outcome.reason is None else f"{outcome.status}: {outcome.reason}"
     if task.is_offline():
-        _say(task, outcome.status, outcome.reason or "")
-    forget_exit(type(task))  # else an exception that was caught long ago would make `close` say that the task failed
+        _say(task, parts, outcome.status, outcome.reason or "")
+    # Else an exception that was caught long ago would make `close` say that the task failed.
+    parts.use(Tasks.forget_exit)
     with signal_handlers_kept():
         task.close()
     forget_closed_task()
@@ -70,9 +69,8 @@ def close(task: Any, outcome: Outcome) -> None:
         task.stopped(status_reason=reason, status_message=outcome.reason, force=True)
 
 
-def delete_artifact(task: Any, name: str) -> None:
+def delete_artifact(task: Any, parts: Gate[Tasks], name: str) -> None:
     """Delete an artifact, if there is one of that name, and its file."""
     if name in task.artifacts:
         task.delete_artifacts([name], raise_on_errors=False, silent_on_errors=True)
-        uploaded = task._artifacts_manager._task_artifact_list  # noqa: SLF001 - the next upload adds all of them again
-        uploaded[:] = [artifact for artifact in uploaded if artifact.key != name]
+        parts.use(lambda tasks: tasks.forget_artifact(task, name))

@@ -4,26 +4,23 @@ from __future__ import annotations
 
 import os
 import re
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from accel_track.errors import NotConfiguredError
-from accel_track.media import rows
+from accel_track.errors import HalfStoredError
+from accel_track.media import rows, without_single_channel
 from accel_track.records import Metrics
-from accel_track.trackers._clearml_process import (
-    forget_closed_task,
-    forget_exit,
-    has_credentials,
-    signal_handlers_kept,
-    tune,
-    variable,
-)
-from accel_track.trackers._clearml_scalars import SUMMARY, Scalar, Scalars
-from accel_track.trackers._clearml_task import close, delete_artifact, open_again, save_whole
+from accel_track.trackers._clearml_failures import Failures
+from accel_track.trackers._clearml_parts import SUMMARY, Process, Scalar, Scalars, Tasks
+from accel_track.trackers._clearml_process import has_credentials
+from accel_track.trackers._clearml_task import begin, close, delete_artifact
 from accel_track.trackers.base import on_main_process
+from accel_track.trackers.fast import Gate
 from accel_track.trackers.names import hashed_name
 from accel_track.trackers.sdk import SDKTracker
+from accel_track.trackers.sole import MadeWayError, Sole
 from accel_track.values import finite, flat_config, is_number, leaves
 
 if TYPE_CHECKING:
@@ -31,11 +28,17 @@ if TYPE_CHECKING:
 
 _SPLITS = "train|validation|valid|val|eval|test"
 _LEADING = re.compile(rf"(?P<series>{_SPLITS})[_/](?P<title>.+)")
+_PLACE = Sole()
+_OURS: set[str] = set()
+"""The ids of all tasks that trackers of this process have made."""
 _TRAILING = re.compile(rf"(?P<title>.+)[_/](?P<series>{_SPLITS})")
 
 
 class ClearMLTracker(SDKTracker):
-    """One ClearML task. If the process has a task already (`Task.current_task()`), that is used and never closed.
+    """One ClearML task. If the program has a task already (`Task.current_task()`), that is used and never closed.
+
+    A process has one task at a time. One that a tracker has made, and that nobody has finished when the next run
+    starts, is closed for it once its values are stored.
 
     Numbers become scalars: "train_loss", "train/loss" and "loss/val" are series of the plot "loss", other names are
     split at their last "/". Numbers without a step become single values. All have the time of the call that logged
@@ -58,6 +61,7 @@ class ClearMLTracker(SDKTracker):
     sdk = "clearml"
     install = "clearml>=2.1"
     batch_size = 100
+    fast_paths = (Scalars, Process, Tasks)
     keeps_status = True
     wraps_terminal = True
 
@@ -67,7 +71,9 @@ class ClearMLTracker(SDKTracker):
         self.run_name = run_name
         self.init_kwargs = kwargs
         self._close_at_end = True
-        self._scalars: Scalars | None = None
+        self._scalars, self._tasks = Gate(self.name, Scalars), Gate(self.name, Tasks)
+        self._failures = Failures()
+        self._pictures: tempfile.TemporaryDirectory[str] | None = None
         self._owners: dict[tuple[str, str], str] = {}
         self._places: dict[str, tuple[str, str]] = {}
 
@@ -94,32 +100,27 @@ class ClearMLTracker(SDKTracker):
         if self.started:
             return
         clearml = self.import_sdk()
-        from clearml.backend_api.session.defs import MissingConfigError
-
         self.check_configured()
-        task = clearml.Task.current_task()
+        self._tasks.open(clearml)
+        task = self._task_of_the_program(clearml)
         self._close_at_end = task is None
         if task is None:
-            tune(clearml)
-            save_whole(clearml.Task)
-            forget_closed_task()
-            forget_exit(clearml.Task)
-            kwargs = {"auto_connect_frameworks": False, "auto_connect_arg_parser": False, **self.init_kwargs}
-            continued = kwargs.get("continue_last_task")
-            if continued is None:
-                kwargs.setdefault("reuse_last_task_id", False)
-            try:
-                with signal_handlers_kept():
-                    task = clearml.Task.init(project_name=self.run_name, **kwargs)
-            except MissingConfigError as error:
-                message = f"clearml: {error}"
-                raise NotConfiguredError(message) from error
-            if (continued is True or isinstance(continued, str)) and not variable("SET_ITERATION_OFFSET"):
-                task.set_initial_iteration(0)  # else ClearML adds the last iteration to every step
-            if continued is not None and continued is not False:  # 0 continues, too
-                open_again(task)
+            task = begin(clearml, self._tasks, self.run_name, self.init_kwargs)
+            _OURS.add(task.id)
         self._owners, self._places = {}, {}
-        self.native, self._scalars = task, Scalars.of(task)
+        self.native = task
+        self._scalars.open(task)
+        self._failures.begin()
+
+    def _task_of_the_program(self, clearml: Any) -> Any:
+        """Return the task that the program has made itself, if any; close one of another tracker's."""
+        task = clearml.Task.current_task()
+        if task is not None and task.id not in _OURS:
+            return task
+        _PLACE.take(self)
+        if (left := clearml.Task.current_task()) is not None:  # of a tracker that is gone
+            close(left, self._tasks, self.outcome)
+        return None
 
     @on_main_process
     def store_init_configuration(self, values: dict[str, Any]) -> None:
@@ -148,7 +149,15 @@ class ClearMLTracker(SDKTracker):
         raise ValueError(message)  # one that ClearML refuses must not leave others behind
 
     def _report(self, calls: Sequence[tuple[Mapping[str, Any], int | None, float]], kwargs: Mapping[str, Any]) -> None:
-        logger = self.tracker.get_logger()
+        with _PLACE.using(self):
+            self._report_to(self.tracker.get_logger(), calls, kwargs)
+
+    def _report_to(
+        self,
+        logger: Any,
+        calls: Sequence[tuple[Mapping[str, Any], int | None, float]],
+        kwargs: Mapping[str, Any],
+    ) -> None:
         scalars: list[Scalar] = []
         refused: list[tuple[str, Any, str]] = []
         for values, step, moment in calls:
@@ -158,9 +167,7 @@ class ClearMLTracker(SDKTracker):
                 else:
                     title, series = (SUMMARY, key) if step is None else self._places.get(key) or self._place(key)
                     scalars.append((title, series, float(value), step, moment))
-        if self._scalars is not None and not kwargs:
-            self._scalars.report(scalars)
-        else:
+        if kwargs or not self._scalars.send(scalars):
             for title, series, value, step, _ in scalars:
                 if step is None:
                     logger.report_single_value(series, value)
@@ -179,7 +186,7 @@ class ClearMLTracker(SDKTracker):
 
     @on_main_process
     def log_images(self, values: dict[str, Any], step: int | None = None, **kwargs: Any) -> None:
-        """Report images to the debug samples.
+        """Report images to the debug samples, as PNG files: of an array, ClearML would make a JPEG, in its own thread.
 
         Args:
             values: Names to an image or a list of images, in any form that `accel_track.media.images` takes. The name
@@ -191,7 +198,19 @@ class ClearMLTracker(SDKTracker):
         for key, pictures in self.images_of(values):
             for index, picture in enumerate(pictures):
                 series = key if len(pictures) == 1 else f"{key}/{index}"
-                logger.report_image(key, series, step, image=picture, **{"max_image_history": -1, **kwargs})
+                options = {"max_image_history": -1, "delete_after_upload": True, **kwargs}
+                logger.report_image(key, series, step, local_path=self._png(picture), **options)
+
+    def _png(self, picture: Any) -> str:
+        """Return the path of a file that holds an image."""
+        from PIL import Image
+
+        if self._pictures is None:
+            self._pictures = tempfile.TemporaryDirectory(prefix="accel_track-clearml-")
+        number, path = tempfile.mkstemp(".png", dir=self._pictures.name)
+        with open(number, "wb") as file:
+            Image.fromarray(without_single_channel(picture)).save(file, "PNG")
+        return path
 
     @on_main_process
     def log_table(
@@ -220,7 +239,8 @@ class ClearMLTracker(SDKTracker):
     def log_checkpoint(self, name: str, path: str, step: int | None, values: dict[str, Any]) -> None:
         """Upload a checkpoint as an artifact, and wait for that; step and values are its metadata."""
         metadata = flat_config({**({} if step is None else {"step": step}), **values})
-        delete_artifact(self.tracker, name)  # ClearML itself would leave a file of another name in its storage
+        # ClearML itself would leave a file of another name in its storage.
+        delete_artifact(self.tracker, self._tasks, name)
         if not self.tracker.upload_artifact(name, Path(path), metadata=metadata, wait_on_upload=True):
             message = f"clearml: the checkpoint {name!r} was not uploaded; see ClearML's own message."
             raise RuntimeError(message)
@@ -228,14 +248,27 @@ class ClearMLTracker(SDKTracker):
     @on_main_process
     def delete_checkpoint(self, name: str) -> None:
         """Delete a checkpoint, its file too."""
-        delete_artifact(self.tracker, name)
+        delete_artifact(self.tracker, self._tasks, name)
 
     @on_main_process
     def flush(self) -> None:
-        """Wait until everything is sent or, offline, written."""
-        # The first wait may end with a batch that was on its way before the call; what is left is in the next one.
-        for _ in range(2):
-            self.tracker.flush(wait_for_uploads=True)
+        """Wait until everything is sent or, offline, written.
+
+        Raises:
+            HalfStoredError: ClearML's threads have not stored all of it, and will not try again.
+        """
+        with _PLACE.using(self, stores=True):
+            # The first wait may end with a batch that was on its way before the call; what is left is in the next one.
+            for _ in range(2):
+                self.tracker.flush(wait_for_uploads=True)
+        said = self._failures.take() or ("its thread has ended" if self._scalars.use(Scalars.stopped) else None)
+        if said is not None:
+            message = f"clearml: ClearML has not stored everything and does not try again: {said}"
+            raise HalfStoredError(message)
+
+    def is_transient(self, error: BaseException) -> bool:
+        """Say so, too, of a run that was closed for another one: it is continued by `accel-track sync`."""
+        return isinstance(error, MadeWayError) or super().is_transient(error)
 
     def identity(self) -> dict[str, Any]:
         """Return the task's id."""
@@ -250,13 +283,20 @@ class ClearMLTracker(SDKTracker):
     @on_main_process
     def finish(self) -> None:
         """Close the task and say how it ended, unless the process had it before."""
-        if self.native is not None:
-            try:
-                self.flush()  # `close` does not wait for values where `sys.exit` was called, even if that was caught
-            finally:
-                task, self.native, self._scalars = self.native, None, None
+        if self.native is None:
+            return
+        try:
+            self.flush()  # `close` does not wait for values where `sys.exit` was called, even if that was caught
+        finally:
+            task, self.native = self.native, None
+            self._scalars.close()
+            self._failures.end()
             if self._close_at_end:
-                close(task, self.outcome)
+                close(task, self._tasks, self.outcome)
+            _PLACE.leave(self)
+            if self._pictures is not None:
+                self._pictures.cleanup()
+                self._pictures = None
 
 
 def _title_and_series(name: str) -> tuple[str, str]:

@@ -109,7 +109,7 @@ class Gate(Generic[FastT]):
 
     def __init__(self, tracker: str, path: type[FastT]) -> None:
         """Stay closed until `open`."""
-        self._tracker, self._path = tracker, path
+        self.tracker, self._path = tracker, path
         self.fast: FastT | None = None
         """The path, while it is open."""
 
@@ -144,7 +144,7 @@ class Gate(Generic[FastT]):
         except self._path.surprises as error:
             self._shut(error)
             message = (
-                f"{self._tracker}: {self._path.distribution} is not as accel_track knows it "
+                f"{self.tracker}: {self._path.distribution} is not as accel_track knows it "
                 f"({type(error).__name__}: {error}), and a part of what was being stored may be stored already; "
                 f"deliver the rest with `accel-track sync`, and tell accel_track's developers."
             )
@@ -167,6 +167,6 @@ class Gate(Generic[FastT]):
     def _shut(self, error: Exception) -> None:
         self.fast = None
         warn(
-            f"{self._tracker}: {self._path.distribution} is not as accel_track knows it ({type(error).__name__}: "
+            f"{self.tracker}: {self._path.distribution} is not as accel_track knows it ({type(error).__name__}: "
             f"{error}); the run goes on with its public calls, which take longer. See `accel-track doctor`."
         )

@@ -8,7 +8,7 @@ import time
 import weakref
 from collections.abc import Callable, Iterator
 
-from accel_track.errors import NotStartedError
+from accel_track.errors import NotStartedError, warn
 from accel_track.trackers.base import GeneralTracker
 
 QUIET = 1.0
@@ -55,8 +55,9 @@ class Sole:
             if earlier is not None and earlier is not tracker:
                 try:
                     earlier.finish()
-                finally:
-                    self._past.add(earlier)
+                except Exception as error:  # noqa: BLE001 - the earlier run's trouble is not this one's
+                    warn(f"{tracker.name}: the run before could not be finished ({type(error).__name__}: {error}).")
+                self._past.add(earlier)
             self._past.discard(tracker)
             self._holder = weakref.ref(tracker)
             self._used, self._stored = self._clock(), True

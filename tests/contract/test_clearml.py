@@ -1,5 +1,7 @@
 """ClearML, read back from the files of its offline sessions."""
 
+import contextlib
+import gc
 import json
 import math
 import os
@@ -7,12 +9,14 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import clearml
+import numpy as np
 import pytest
 from clearml import Task
 from clearml.backend_api.session.defs import MissingConfigError
@@ -20,11 +24,13 @@ from clearml.backend_interface.metrics.events import ScalarEvent
 from clearml.backend_interface.metrics.reporter import Reporter
 from PIL import Image
 
-from accel_track.errors import AccelTrackWarning, NotConfiguredError, NotStartedError
+from accel_track import Accelerator
+from accel_track.errors import AccelTrackWarning, HalfStoredError, NotConfiguredError, NotStartedError
 from accel_track.records import Metrics
 from accel_track.testing import Readback, TrackerContract
-from accel_track.trackers._clearml_process import tune
+from accel_track.trackers._clearml_parts import Process, Scalars, Tasks
 from accel_track.trackers.clearml import ClearMLTracker
+from accel_track.trackers.fast import FastPath, Gate
 from accel_track.trackers.tensorboard import TensorBoardTracker
 
 
@@ -151,8 +157,10 @@ class TestClearML(TrackerContract):
             monkeypatch.delattr(Reporter, "_report")
             monkeypatch.setattr(Reporter, "report_scalar", report_scalar)
         tracker = self.make(tmp_path)
-        tracker.start()
-        assert (tracker._scalars is not None) is known
+        with warnings.catch_warnings():
+            warnings.simplefilter("error" if known else "ignore")
+            tracker.start()
+        assert (tracker._scalars.fast is not None) is known
         records = [Metrics(i, 1.6e9 + i, {"x": i / 4, "bad": math.nan}, i) for i in range(100)]
         records[40] = Metrics(40, 1.6e9 + 40, {"x": 10.0}, 40, {"clearml": {"unknown": 1}})
         refused = []
@@ -185,6 +193,176 @@ class TestClearML(TrackerContract):
         urls = {event["url"] for event in events(session) if event["type"] == "training_debug_image"}
         assert len(urls) == 6
 
+    @pytest.mark.parametrize("channels", [1, 3, 4])
+    def test_pixels_are_stored_as_given(self, channels: int, tmp_path: Path) -> None:
+        """Also transparent ones, which ClearML's own thread would fail to write, and leave out."""
+        picture = np.random.default_rng(0).integers(0, 256, (9, 7, channels), dtype=np.uint8)
+        tracker = self.make(tmp_path)
+        tracker.start()
+        tracker.log_images({"one": picture, "two": [picture, picture]}, step=3)
+        tracker.flush()
+        tracker.finish()
+        (session,) = sessions(tmp_path)
+        stored = [event for event in events(session) if event["type"] == "training_debug_image"]
+        assert [(event["metric"], event["variant"], event["iter"]) for event in stored] == [
+            ("one", "one", 3),
+            ("two", "two/0", 3),
+            ("two", "two/1", 3),
+        ]
+        for event in stored:
+            file = next(tmp_path.rglob(event["url"].rpartition("/")[2]))
+            with Image.open(file) as image:
+                assert image.format == "PNG"
+                assert (np.asarray(image).reshape(picture.shape) == picture).all()
+
+    @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+    @pytest.mark.parametrize("what", ["values", "image"])
+    def test_what_clearml_fails_to_store_in_its_thread_is_not_delivered(
+        self, what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Its log alone tells it; the flush says so, and the cursor stays where it is."""
+        tracker = self.make(tmp_path)
+        tracker.start()
+        tracker.log({"loss": 0.5}, step=0)
+        tracker.flush()
+        (session,) = sessions(tmp_path)
+        if what == "values":
+            (session / "metrics.jsonl").rename(session / "kept.jsonl")
+            (session / "metrics.jsonl").mkdir()
+            tracker.log({"loss": 0.25}, step=1)
+        else:
+            monkeypatch.setattr(tracker, "_png", lambda _: str(tmp_path / "gone.png"))
+            tracker.log_images({"x": [[0.0, 1.0]]}, step=1)
+        with pytest.raises(HalfStoredError, match="clearml: ClearML has not stored everything"):
+            tracker.flush()
+        monkeypatch.undo()
+        with contextlib.suppress(HalfStoredError):  # its thread is gone for good
+            tracker.finish()
+
+    @pytest.mark.parametrize("moment", ["at the start", "in mid-run"])
+    def test_without_a_private_part_for_scalars(
+        self, moment: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Each value is stored once, by ClearML's public call from there on, which one warning says."""
+
+        def rename() -> None:
+            monkeypatch.delattr(Reporter, "_report")
+            monkeypatch.setattr(Reporter, "report_scalar", report_scalar)
+
+        tracker = self.make(tmp_path)
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            if moment == "at the start":
+                rename()
+            tracker.start()
+            tracker.log_batch([Metrics(i, 1e9 + i, {"x": i / 4}, i) for i in range(5)])
+            if moment == "in mid-run":
+                rename()
+            tracker.log_batch([Metrics(i, 1e9 + i, {"x": i / 4}, i) for i in range(5, 10)])
+            monkeypatch.undo()
+            tracker.finish()
+        (unknown,) = (str(one.message) for one in said if issubclass(one.category, AccelTrackWarning))
+        assert "clearml is not as accel_track knows it (AttributeError" in unknown
+        assert self.read(tmp_path).metrics == {"x:x": [(i, i / 4) for i in range(10)]}
+
+    @pytest.mark.parametrize("part", [*Scalars.parts, *Scalars.attributes])
+    def test_private_parts_are_looked_for_at_the_start(self, part: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The way that needs them is closed without one of them."""
+        names = "parts" if ":" in part else "attributes"
+        monkeypatch.setattr(
+            Scalars, names, tuple(f"{one}_renamed" if one == part else one for one in getattr(Scalars, names))
+        )
+        task = Task.init("contract", "run", auto_connect_frameworks=False)
+        gate = Gate("clearml", Scalars)
+        with pytest.warns(AccelTrackWarning, match="_renamed"):
+            gate.open(task)
+        assert gate.fast is None
+
+    def test_a_task_that_the_program_has_closed(self, tmp_path: Path) -> None:
+        """ClearML would take values for it in silence; delivery waits instead."""
+        Process(clearml).tune()
+        own = Task.init("own", "mine", auto_connect_frameworks=False)
+        tracker = self.make(tmp_path)
+        tracker.start()
+        tracker.log({"x": 1.0}, step=0)
+        tracker.flush()
+        own.close()
+        with pytest.raises(ConnectionError, match="closed"):
+            tracker.log({"x": 2.0}, step=1)
+        tracker.finish()
+        assert self.read(tmp_path).metrics == {"x:x": [(0, 1.0)]}
+
+    def test_a_surprise_in_the_middle_of_a_batch(self, tmp_path: Path) -> None:
+        """What may be stored in part is neither repeated nor refused."""
+        tracker = self.make(tmp_path)
+        tracker.start()
+        assert tracker._scalars.fast is not None
+        tracker._scalars.fast._touch = {"y": 1}.__getitem__  # takes one argument
+        with (
+            pytest.warns(AccelTrackWarning, match="public calls"),
+            pytest.raises(HalfStoredError, match="stored already"),
+        ):
+            tracker.log_batch([Metrics(i, 1e9 + i, {"x": i / 4}, i) for i in range(5)])
+        tracker.log_batch([Metrics(9, 1e9, {"x": 9.0}, 9)])
+        tracker.finish()
+        assert self.read(tmp_path).metrics == {"x:x": [(9, 9.0)]}
+
+    @pytest.mark.parametrize("path", [Process, Tasks])
+    def test_without_the_private_parts_around_tasks(
+        self, path: type[FastPath], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Values and hyperparameters are stored all the same, and one warning says what is missing."""
+        Process(clearml).tune()  # ClearML's reporting process would need minutes
+        monkeypatch.setattr(path, "attributes", ("Task._renamed",))  # the SDK itself needs those of today
+        tracker = self.make(tmp_path)
+        with pytest.warns(AccelTrackWarning, match="_renamed") as said:
+            tracker.start()
+            tracker.store_init_configuration({"lr": 0.5})
+            tracker.log({"x": 1.0}, step=0)
+            tracker.delete_checkpoint("none")
+            tracker.finish()
+        assert len([one for one in said if issubclass(one.category, AccelTrackWarning)]) == 1
+        stored = self.read(tmp_path)
+        assert (stored.metrics, float(stored.config["lr"])) == ({"x:x": [(0, 1.0)]}, 0.5)
+
+    def test_trials_that_nobody_finished(self, tmp_path: Path) -> None:
+        """Each has a task of its own with its own hyperparameters and values, all of them, and is closed for the next."""
+        runs = []
+        for trial in range(3):
+            accelerator = Accelerator(log_with="clearml", project_dir=tmp_path)
+            accelerator.init_trackers("trials", config={"trial": trial})
+            for step in range(20):
+                accelerator.log({"loss": trial + step / 100}, step=step)
+            runs.append(accelerator)
+        runs[-1].end_training()
+        stored = {}
+        for session in sessions(tmp_path):
+            task = json.loads((session / "task.json").read_text())
+            values = [event["value"] for event in events(session) if event["metric"] == "loss"]
+            stored[task["hyperparams"]["General"]["trial"]["value"]] = values
+        assert stored == {str(trial): [trial + step / 100 for step in range(20)] for trial in range(3)}
+        runs[0].log({"loss": 9.0}, step=20)
+        with pytest.warns(AccelTrackWarning, match="one run a process"):
+            runs[0].get_tracker("clearml")
+        for one in runs[:2]:
+            one.end_training()
+        assert [len(events(session)) for session in sessions(tmp_path)] == [20] * 3
+
+    def test_a_task_whose_tracker_is_gone(self, tmp_path: Path) -> None:
+        """It is closed for the next one."""
+        tracker = self.make(tmp_path)
+        tracker.start()
+        tracker.log({"loss": 0.5}, step=0)
+        tracker.flush()
+        del tracker
+        gc.collect()
+        tracker = self.make(tmp_path)
+        tracker.start()
+        tracker.log({"loss": 0.25}, step=0)
+        tracker.finish()
+        stored = [[e["value"] for e in events(one) if e["metric"] == "loss"] for one in sessions(tmp_path)]
+        assert sorted(stored) == [[0.25], [0.5]]
+
     def test_no_reporting_process(self, tmp_path: Path) -> None:
         """Values are in the file after a flush, and the end does not wait the ten seconds of a reporting process."""
         tracker = self.make(tmp_path)
@@ -208,15 +386,15 @@ class TestClearML(TrackerContract):
         (tmp_path / "empty-home" / "clearml.conf").write_text(lines)
         shown = on_terminal(
             "import os, clearml\n"
-            "from accel_track.trackers._clearml_process import tune\n"
-            "tune(clearml)\n"
+            "from accel_track.trackers._clearml_parts import Process\n"
+            "Process(clearml).tune()\n"
             "print('used:', bool(clearml.Task._report_subprocess_enabled))\n"
         )
         assert f"used: {used}" in shown
 
     def test_a_task_of_the_users(self, tmp_path: Path) -> None:
         """A task that exists is used and stays open, also through the front door."""
-        tune(clearml)  # ClearML's reporting process needs minutes for this
+        Process(clearml).tune()  # ClearML's reporting process needs minutes for this
         own = Task.init(project_name="own", task_name="mine", auto_connect_frameworks=False)
         for _ in range(2):
             tracker = self.make(tmp_path)
@@ -469,6 +647,7 @@ PROGRAM = """
 import json, os, shutil, sys
 from accel_track.outcome import Outcome
 from accel_track.trackers.clearml import ClearMLTracker
+from accel_track.trackers.fast import FastPath, Gate
 tracker = ClearMLTracker('contract', **{'task_name': 'run', **json.loads(sys.argv[1])})
 tracker.start()
 def end():

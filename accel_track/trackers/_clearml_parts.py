@@ -1,0 +1,158 @@
+"""ClearML's private parts: scalars with the times of their calls, and what surrounds its tasks."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Sequence
+from typing import Any
+
+from accel_track.trackers.fast import FastPath
+
+Scalar = tuple[str, str, float, int | None, float]
+"""Title, series, value, step or None for a single value, and wall-clock time in seconds."""
+
+# Where `Logger.report_single_value` keeps them, and the iteration that tells them from others.
+SUMMARY, SINGLE = "Summary", -(2**31)
+
+
+class Scalars(FastPath):
+    """Reports what `Logger.report_scalar` would, which knows no other time than the present.
+
+    Args:
+        native: A `clearml.Task`.
+    """
+
+    distribution = "clearml"
+    tested = "==2.1.*"
+    parts = ("clearml.backend_interface.metrics.events:ScalarEvent",)
+    attributes = ("_reporter._report", "_reporter._report_service.is_alive")
+
+    def __init__(self, native: Any) -> None:
+        """Ask ClearML what an event looks like."""
+        super().__init__(native)
+        from clearml.backend_interface.metrics.events import ScalarEvent
+
+        self._event, self._touch = ScalarEvent, native.get_logger()._touch_title_series  # noqa: SLF001
+
+    def prepare(self, scalars: Sequence[Scalar]) -> list[tuple[str, str, Any]]:
+        """Return titles, series and events.
+
+        Raises:
+            ConnectionError: The task is closed; ClearML takes values for it in silence.
+        """
+        reporter = self.native._reporter  # noqa: SLF001
+        if reporter._report and reporter._report_service is None:  # noqa: SLF001
+            message = "clearml: the task is closed, and takes no more values."
+            raise ConnectionError(message)
+        return [
+            (
+                title,
+                series,
+                self._event(title, series, value, SINGLE if step is None else step, timestamp=int(moment * 1000)),
+            )
+            for title, series, value, step, moment in scalars
+        ]
+
+    def store(self, ready: list[tuple[str, str, Any]]) -> None:
+        """Report events."""
+        report = self.native._reporter._report  # noqa: SLF001
+        for title, series, event in ready:
+            self._touch(title, series)
+            report(event)
+
+    def stopped(self) -> bool:
+        """Whether the thread that stores events is gone, with what it had, as after an error of the file system."""
+        service = self.native._reporter._report_service  # noqa: SLF001 - None for a task that is closed
+        return service is not None and not service.is_alive()
+
+
+class Process(FastPath):
+    """Lets threads report, unless the user's `clearml.conf` says who is to, and leaves out the look for new versions.
+
+    ClearML's default on Linux, a reporting process, makes single calls wait for seconds and the end for ten or more.
+    The look for new versions asks a server, also offline.
+
+    Args:
+        native: The module `clearml`.
+    """
+
+    distribution = "clearml"
+    tested = ">=2.1"  # small enough a part of the SDK for later versions to be tried, too
+    parts = (
+        "clearml.config:config.get",
+        "clearml.utilities.check_updates:CheckPackageUpdates._package_version_checked",
+    )
+    attributes = ("Task._report_subprocess_enabled",)
+
+    def tune(self) -> None:
+        """Set both for the process."""
+        from clearml.config import config
+        from clearml.utilities.check_updates import CheckPackageUpdates
+
+        if config.get("development.report_use_subprocess", None) is None:
+            self.native.Task._report_subprocess_enabled = False  # noqa: SLF001 - no public setting outside the file
+        CheckPackageUpdates._package_version_checked = True  # noqa: SLF001 - no public setting
+
+
+class Tasks(FastPath):
+    """What a task does behind its public methods.
+
+    Args:
+        native: The module `clearml`.
+    """
+
+    distribution = "clearml"
+    tested = ">=2.1"  # as above
+    attributes = ("Task._save_data_to_offline_dir", "Task._offline_filename", "Task._Task__exit_hook")
+
+    def save_whole(self) -> None:
+        """Let tasks of the offline mode replace their session's file, so that a process killed meanwhile leaves one.
+
+        ClearML empties the file and then writes it; it takes an empty one for a task without hyperparameters.
+        """
+        task_class = self.native.Task
+        save = task_class._save_data_to_offline_dir  # noqa: SLF001
+        if hasattr(save, "__wrapped__"):
+            return
+
+        @functools.wraps(save)
+        def replace(task: Any, **kwargs: Any) -> None:
+            with task._edit_lock:  # noqa: SLF001
+                task.data  # noqa: B018 - may read the file, under its name
+                folder = task.get_offline_mode_folder()
+                if folder is None:  # a task that has no id yet
+                    save(task, **kwargs)
+                    return
+                whole = folder / task._offline_filename  # noqa: SLF001
+                part = whole.with_name(f"{whole.name}.part")
+                task._offline_filename = part.name  # noqa: SLF001
+                try:
+                    save(task, **kwargs)
+                finally:
+                    del task._offline_filename  # noqa: SLF001 - it is the class's again
+                os.replace(part, whole)
+
+        task_class._save_data_to_offline_dir = replace  # noqa: SLF001
+
+    def forget_exit(self) -> None:
+        """Forget a `sys.exit` or an uncaught exception that the process outlived, before the next task begins.
+
+        ClearML remembers it for ever: each later task would be closed as failed and without waiting for its values.
+        """
+        hook = self.native.Task._Task__exit_hook  # noqa: SLF001
+        if hook is not None:
+            hook.exit_code = hook.exception = hook.signal = None
+
+    def lock(self, task: Any) -> Any:
+        """Return the lock on a task's session file.
+
+        ClearML reads and writes that file in a thread, which would take back what changes in between; its methods for
+        hyperparameters take the lock, the one for user properties does not.
+        """
+        return task._edit_lock  # noqa: SLF001
+
+    def forget_artifact(self, task: Any, name: str) -> None:
+        """Forget a deleted artifact, which the next upload would add again with all others."""
+        uploaded = task._artifacts_manager._task_artifact_list  # noqa: SLF001
+        uploaded[:] = [artifact for artifact in uploaded if artifact.key != name]
