@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from types import FunctionType
 from typing import Any
 
 import msgspec
 
+from accel_track.arrays import PLAIN, array_bytes, array_from, is_array
 from accel_track.errors import JournalError
+from accel_track.structures import class_name
 from accel_track.texts import storable_text
-from accel_track.values import PLAIN, plain, stable_name
 
-_WITHOUT_FORM, _LONG_INTEGER = 1, 2  # types of MessagePack extensions, see docs/journal-format.md
+LARGEST_ARRAY = 1024 * 1024
+"""Bytes of an array that has a portable form."""
+
+_ALL_ARRAYS = 8 * LARGEST_ARRAY  # of one record, which a frame has to hold
+_WITHOUT_FORM, _LONG_INTEGER, _ARRAY = 1, 2, 3  # types of MessagePack extensions, see docs/journal-format.md
 _INT64, _UINT64 = -(2**63), 2**64
 _NUMBERS = frozenset((bool, int, float))
-# Past a subclass's own conversions.
-_EXACT: tuple[tuple[type, Callable[[Any], Any]], ...] = (
-    (str, str.__str__),
-    (int, int.__int__),
-    (float, float.__float__),
-)
 
 
 class Record(msgspec.Struct, frozen=True, array_like=True, tag_field="kind"):
@@ -53,10 +51,12 @@ class Metrics(Record, frozen=True, array_like=True, tag="metrics", gc=False):
     Attributes:
         step: Training step, 0 or more, or None.
         kwargs: More keyword arguments for `log`, by tracker name.
+        unread: Why a value could not be read in the call, by its name; it is not in `values`.
     """
 
     step: int | None = None
     kwargs: dict[str, dict[str, Any]] = {}
+    unread: dict[str, str] = {}
 
 
 class Rewind(Record, frozen=True, array_like=True, tag="rewind"):
@@ -101,6 +101,8 @@ def _extension(code: int, data: memoryview) -> Any:
         return WithoutForm(bytes(data).decode(errors="replace"))
     if code == _LONG_INTEGER:
         return int.from_bytes(data, "big", signed=True)
+    if code == _ARRAY:
+        return array_from(data)
     return msgspec.msgpack.Ext(code, bytes(data))
 
 
@@ -109,36 +111,26 @@ _decoder = msgspec.msgpack.Decoder(AnyRecord, ext_hook=_extension)
 
 
 def encode(record: AnyRecord) -> tuple[bytes, bool]:
-    """Return a record as MessagePack, and whether every value in it has a portable form."""
+    """Return a record of captured values as MessagePack, and whether every value in it has a portable form."""
     if type(record) is Metrics and not record.kwargs and PLAIN.issuperset(map(type, record.values.values())):
         try:
             return _encoder.encode(record), True
         except (OverflowError, TypeError, UnicodeEncodeError):  # a long integer, no dict, half a surrogate pair
             pass
-    stand_ins: list[msgspec.msgpack.Ext] = []
-    values = _portable_values(record.values, stand_ins)
-    if type(record) is Metrics:
-        kwargs = {_portable_key(name): _portable_values(more, stand_ins) for name, more in record.kwargs.items()}
-        form: AnyRecord = Metrics(record.seq, record.time, values, record.step, kwargs)
-    else:
-        form = msgspec.structs.replace(record, values=values)
-    return _encoder.encode(form), not stand_ins
+    form = _Form()
+    whole = msgspec.structs.replace(record, values=form.dictionary(record.values))
+    if type(whole) is Metrics:
+        whole = msgspec.structs.replace(
+            whole, kwargs=form.dictionary(whole.kwargs), unread=form.dictionary(whole.unread)
+        )
+    return _encoder.encode(whole), form.portable
 
 
 def numbers(record: Metrics) -> dict[str, Any] | None:
-    """Return a record's values as Python numbers, or None if one has another form, or there is more to the record."""
-    if record.kwargs:
+    """Return a record's values if they are all numbers; None if one is not, or there is more to the record."""
+    if record.kwargs or record.unread or not _NUMBERS.issuperset(map(type, record.values.values())):
         return None
-    values = {}
-    try:
-        for key, value in record.values.items():
-            number = value if type(value) in _NUMBERS else _exact(plain(value))
-            if type(number) not in _NUMBERS:
-                return None
-            values[key] = number
-    except Exception:  # noqa: BLE001 - an object's own error
-        return None
-    return values
+    return record.values
 
 
 def decode(payload: bytes | memoryview) -> AnyRecord:
@@ -167,13 +159,35 @@ def replayable(record: AnyRecord) -> AnyRecord | None:
         return record
     values = _without_stand_ins(record.values)
     if type(record) is Metrics:
-        return Metrics(record.seq, record.time, values, record.step, _without_stand_ins(kwargs)) if values else None
+        left = msgspec.structs.replace(record, values=values, kwargs=_without_stand_ins(kwargs))
+        return left if values or record.unread else None
     return msgspec.structs.replace(record, values=values)
 
 
 def own_copy(record: AnyRecord) -> AnyRecord:
-    """Return the record with scalars as Python numbers, in dictionaries and lists of its own."""
-    return msgspec.structs.replace(record, values={key: _own(value) for key, value in record.values.items()})
+    """Return the record with dictionaries, lists and arrays of its own."""
+    return msgspec.structs.replace(record, values=own_values(record.values))
+
+
+def own_values(value: Any) -> Any:
+    """Return captured values in dictionaries, lists and arrays of their own."""
+    kind = type(value)
+    if kind in PLAIN:
+        return value
+    if kind is dict:
+        return {key: own_values(item) for key, item in value.items()}
+    if kind is list or kind is tuple:
+        return kind(map(own_values, value))
+    return value.copy() if is_array(value) else value
+
+
+def size_in_memory(value: Any) -> int:
+    """Return how many bytes the arrays in captured values take."""
+    if type(value) is dict:
+        return sum(map(size_in_memory, value.values()))
+    if type(value) is list or type(value) is tuple:
+        return sum(map(size_in_memory, value))
+    return int(value.nbytes) if is_array(value) else 0
 
 
 def _holds_stand_in(value: Any) -> bool:
@@ -184,57 +198,43 @@ def _holds_stand_in(value: Any) -> bool:
     return type(value) is WithoutForm
 
 
-def _own(value: Any) -> Any:
-    try:
-        return plain(value)
-    except Exception:  # noqa: BLE001 - a dictionary that holds itself, an object's own error
-        return value
+class _Form:
+    """Makes what MessagePack can hold of captured values. Objects of other classes are not touched."""
 
+    def __init__(self) -> None:
+        self.portable = True
+        self._left = _ALL_ARRAYS
 
-def _portable_values(values: Mapping[str, Any], stand_ins: list[msgspec.msgpack.Ext]) -> dict[str, Any]:
-    form: dict[str, Any] = {}
-    for key, value in values.items():
-        try:
-            form[_portable_key(key)] = _portable(value, stand_ins)
-        except Exception:  # noqa: BLE001, PERF203 - a dictionary that holds itself, an object's own error
-            form[_portable_key(key)] = _stand_in(value, stand_ins)
-    return form
+    def dictionary(self, values: dict[Any, Any]) -> dict[Any, Any]:
+        return {storable_text(key) if type(key) is str else key: self._of(value) for key, value in values.items()}
 
+    def _of(self, value: Any) -> Any:
+        kind = type(value)
+        if kind is str:
+            return storable_text(value)
+        if kind is int and not _INT64 <= value < _UINT64:
+            data = value.to_bytes(value.bit_length() // 8 + 1, "big", signed=True)
+            return msgspec.msgpack.Ext(_LONG_INTEGER, data)
+        if kind in PLAIN or kind is bytes:
+            return value
+        if kind is dict:
+            return self.dictionary(value)
+        if kind is list or kind is tuple:
+            return list(map(self._of, value))
+        return self._array(value) or self._stand_in(value)
 
-def _portable(value: Any, stand_ins: list[msgspec.msgpack.Ext]) -> Any:
-    value = _exact(plain(value))
-    kind = type(value)
-    if kind is str:
-        return storable_text(value)
-    if kind is int and not _INT64 <= value < _UINT64:
-        data = value.to_bytes(value.bit_length() // 8 + 1, "big", signed=True)
-        return msgspec.msgpack.Ext(_LONG_INTEGER, data)
-    if kind in PLAIN or kind is bytes:
-        return value
-    if isinstance(value, Mapping):
-        return {_portable_key(key): _portable(item, stand_ins) for key, item in value.items()}
-    if isinstance(value, (list, tuple)) and kind.__module__ == "builtins":
-        return [_portable(item, stand_ins) for item in value]
-    return _stand_in(value, stand_ins)
+    def _array(self, value: Any) -> msgspec.msgpack.Ext | None:
+        if not is_array(value) or value.nbytes > min(LARGEST_ARRAY, self._left):
+            return None
+        self._left -= value.nbytes
+        data = array_bytes(value)
+        return None if data is None else msgspec.msgpack.Ext(_ARRAY, data)
 
-
-def _exact(value: Any) -> Any:
-    """Return an instance of a subclass of str, int or float as one of these."""
-    if type(value) in PLAIN:
-        return value
-    return next((exact(value) for base, exact in _EXACT if isinstance(value, base)), value)
-
-
-def _stand_in(value: Any, stand_ins: list[msgspec.msgpack.Ext]) -> msgspec.msgpack.Ext:
-    named = value if isinstance(value, (type, FunctionType)) else type(value)
-    stand_ins.append(msgspec.msgpack.Ext(_WITHOUT_FORM, f"{named.__module__}.{named.__qualname__}".encode()))
-    return stand_ins[-1]
-
-
-def _portable_key(key: Any) -> Any:
-    if type(key) is int and _INT64 <= key < _UINT64:
-        return key
-    return storable_text(_exact(key) if isinstance(key, str) else stable_name(key))
+    def _stand_in(self, value: Any) -> msgspec.msgpack.Ext:
+        self.portable = False
+        named = issubclass(type(value), (type, FunctionType))
+        name = f"{value.__module__}.{value.__qualname__}" if named else class_name(value)
+        return msgspec.msgpack.Ext(_WITHOUT_FORM, name.encode(errors="replace"))
 
 
 def _without_stand_ins(value: Any) -> Any:

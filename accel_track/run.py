@@ -23,11 +23,10 @@ from accel_track.outcome import Outcome, current_outcome, outcome_at_exit, outco
 from accel_track.redaction import redacted
 from accel_track.registry import Selected, build, check_init_kwargs, tracker_class
 from accel_track.trackers.base import GeneralTracker, NoOpTracker
-from accel_track.values import check_config, check_log_kwargs, check_name, check_step, check_values
+from accel_track.values import check_config, check_name, check_step, warn_of_same_names
 
 _log = logging.getLogger(__name__)
 _BEGINS_ANEW = "{}: its backend run cannot be continued; a new one begins in the continued run."
-_NOTHING: dict[str, dict[str, Any]] = {}
 
 
 class Run:
@@ -119,6 +118,7 @@ class Run:
             if self.config is not None:
                 self._delivery.configure(self.config)
         self._rewinds = resumed is not None and step is None
+        self._told: set[str] = set()
         self._raises = self.settings.on_error == "raise"
         self._short = False
         """Whether a call that is like an earlier one goes straight to the journal."""
@@ -249,12 +249,13 @@ class Run:
             if self._raises:
                 self._delivery.raise_failure()  # type: ignore[union-attr]
             return
-        if kwargs:
-            check_log_kwargs(kwargs)
-        values, step = check_values(values), check_step(step)
+        step = check_step(step)
+        call = self._delivery.captured(values, kwargs)
+        if call.nested:
+            warn_of_same_names(call.values, self._told)
         if self._rewinds and step is not None:
             self.rewind(step)
-        self._delivery.log(values, step, kwargs or _NOTHING)
+        self._delivery.log(call, step)
 
     def rewind(self, step: int | None) -> None:
         """Note that the run goes on from an earlier step: what was logged with it or a later one no longer counts.

@@ -2,65 +2,75 @@
 
 from __future__ import annotations
 
-import dataclasses
-import enum
 import json
 import math
-import numbers
 import operator
-import os
-import sys
-from argparse import Namespace
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from accel_track.arrays import PLAIN, scalar
+from accel_track.errors import warn
+from accel_track.structures import Storing, as_mapping, digits, reason
 from accel_track.texts import storable_text
 
-_LARGEST_ARRAY = 1000
+_NUMBERS = frozenset((float, int, bool))
 _NO_INT64, _NO_UINT64 = 2**63, 2**64
-_DIGITS = 4000
-"""Digits of an integer that are spelled out: Python refuses more than 4300, for the time that it takes."""
-
 _LONGEST_NAME = 240
 _SHOWN = 80
 _BEYOND_FLOATS = 2**1024 - 2**970
-PLAIN = frozenset((bool, int, float, str, type(None)))
-"""The types of values that are as plain as they can be."""
 
 
 def plain(value: Any) -> Any:
     """Return `value` with its scalars as Python numbers and its dictionaries and lists copied.
 
     A scalar is a NumPy scalar or an array or tensor of exactly one element (any dtype, bfloat16 too). Larger arrays,
-    images, SDK objects and everything else are returned as they are. Structure is kept: nested stays nested. Texts
-    become what UTF-8 can hold.
+    images, SDK objects, scalars that cannot be read and everything else are returned as they are. Structure is kept:
+    nested stays nested. Texts become what UTF-8 can hold.
     """
     kind = type(value)
     if kind is str:
         return storable_text(value)
     if kind in PLAIN:
         return value
-    if isinstance(value, Mapping):
-        return {storable_text(key) if type(key) is str else key: plain(item) for key, item in value.items()}
-    if kind is list or kind is tuple:
-        return kind(plain(item) for item in value)
-    shape = getattr(value, "shape", None)
-    if isinstance(shape, tuple) and math.prod(shape) == 1 and hasattr(value, "item"):
-        return value.item()
-    return value
+    try:
+        if isinstance(value, Mapping):
+            return {storable_text(key) if type(key) is str else key: plain(item) for key, item in value.items()}
+        if kind is list or kind is tuple:
+            return kind(plain(item) for item in value)
+        return scalar(value)
+    except Exception:  # noqa: BLE001 - an object's own error
+        return value
 
 
 def leaves(values: Mapping[str, Any], separator: str = "/", prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Yield `(name, plain value)` for every leaf; names of nested dictionaries are joined with `separator`.
 
-    An empty dictionary is a leaf, so that nothing disappears.
+    An empty dictionary is a leaf, so that nothing disappears. Two leaves may have the same name; see `same_names`.
     """
     for key, value in values.items():
         name = f"{prefix}{key}"
-        if isinstance(value, Mapping) and value:
-            yield from leaves(value, separator, f"{name}{separator}")
+        own = value if type(value) in _NUMBERS or type(value) is dict else plain(value)
+        if type(own) is dict and own:
+            yield from leaves(own, separator, f"{name}{separator}")
         else:
-            yield name, plain(value)
+            yield name, own
+
+
+def same_names(values: Mapping[Any, Any]) -> Iterator[tuple[str, str, str]]:
+    """Yield each name that `leaves` gives to more than one leaf, and the places of the first and of another of them."""
+    first: dict[str, str] = {}
+    for name, place in _places(values, "", ""):
+        if (other := first.setdefault(name, place)) != place:
+            yield name, other, place
+
+
+def _places(values: Mapping[Any, Any], prefix: str, place: str) -> Iterator[tuple[str, str]]:
+    for key, value in values.items():
+        name, here = f"{prefix}{key}", f"{place}[{key!r}]"
+        if type(value) is dict and value:
+            yield from _places(value, f"{name}/", here)
+        else:
+            yield name, here
 
 
 def is_number(value: Any) -> bool:
@@ -73,33 +83,15 @@ def finite(value: Any) -> bool:
     return is_number(value) and math.isfinite(value)
 
 
-def storable(value: Any) -> Any:  # noqa: PLR0911 - one line per kind of value
+def storable(value: Any) -> Any:
     """Return `value` as JSON-like data: None, bool, int, float, str, lists and string-keyed dictionaries.
 
-    For hyperparameters. Dataclasses and namespaces become dictionaries, enumerations their values, small arrays lists.
-    A function or a class becomes its qualified name, another object its class's: never a text with a memory address,
-    which would differ between two runs of the same program.
+    For hyperparameters. What holds named values becomes a dictionary: dataclasses, namespaces, named tuples,
+    `functools.partial`, pydantic's and attrs' objects, OmegaConf's nodes; enumerations become their values, small
+    arrays lists. A function or a class becomes its qualified name, another object a text, or its class's name: never a
+    text with a memory address, which would differ between two runs of the same program.
     """
-    value = plain(as_mapping(value))
-    if type(value) in PLAIN:
-        return value
-    if isinstance(value, Mapping):
-        return {str(key): storable(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [storable(item) for item in value]
-    if isinstance(value, (set, frozenset)):
-        return sorted((storable(item) for item in value), key=repr)
-    if isinstance(value, enum.Enum):
-        return storable(value.value)
-    if isinstance(value, numbers.Integral):
-        return int(value)
-    if isinstance(value, numbers.Real):
-        return float(value)
-    if isinstance(value, (str, os.PathLike)):
-        return storable_text(str(os.fsdecode(value)))  # a subclass of str would stay one, which YAML refuses
-    if hasattr(value, "tolist") and math.prod(getattr(value, "shape", (0,))) <= _LARGEST_ARRAY:
-        return storable(value.tolist())
-    return stable_name(value)
+    return Storing().stored(value)
 
 
 def flat_config(values: Mapping[str, Any], separator: str = "/") -> dict[str, bool | int | float | str | None]:
@@ -129,58 +121,61 @@ def long_integers_as_text(value: Any, *, signed: bool = False) -> Any:
     return value
 
 
-def digits(number: int) -> str:
-    """Return an integer as text: decimal, or hexadecimal where that would be thousands of digits."""
-    return str(number) if number.bit_length() < 3 * _DIGITS else hex(number)
-
-
-def stable_name(value: Any) -> str:
-    """Return a text for an object without a portable form: the same in every run, never one with a memory address."""
-    text = "" if callable(value) else str(value)
-    if text and " at 0x" not in text:
-        return storable_text(text)
-    named = value if callable(value) and hasattr(value, "__qualname__") else type(value)
-    return f"{named.__module__}.{named.__qualname__}"
-
-
-def as_mapping(value: Any) -> Any:
-    """Return dataclasses, namespaces and OmegaConf nodes as dictionaries or lists, anything else as it is."""
-    if isinstance(value, Namespace):
-        return vars(value)
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
-    # Another thread may be importing it at this moment.
-    omegaconf = getattr(sys.modules.get("omegaconf"), "OmegaConf", None)
-    if omegaconf is not None and omegaconf.is_config(value):
-        return omegaconf.to_container(value, resolve=True)
-    return value
-
-
 def check_values(values: Any, argument: str = "values") -> Mapping[str, Any]:
     """Return `values` when it is a dictionary with string keys.
 
     Raises:
         TypeError: It is not a dictionary, or one of its keys is not a string.
     """
-    if not isinstance(values, Mapping):
+    try:
+        others = [key for key in values if not isinstance(key, str)] if isinstance(values, Mapping) else None
+    except Exception as error:
+        message = f"`{argument}` must be a dictionary that can be read; got {_shown(values)}: {reason(error)}."
+        raise TypeError(message) from error
+    if others is None:
         message = f"`{argument}` must be a dictionary of names to values, e.g. {{'loss': 0.1}}; got {_shown(values)}."
         raise TypeError(message)
-    for key in values:
-        if not isinstance(key, str):
-            message = f"`{argument}` must have string keys; got the key {_shown(key)}. Write it as {str(key)!r}."
-            raise TypeError(message)
-    return values
+    if others:
+        key = others[0]
+        message = f"`{argument}` must have string keys; got the key {_shown(key)}. Write it as {_text(key)!r}."
+        raise TypeError(message)
+    return values  # type: ignore[no-any-return]
 
 
 def check_config(config: Any, argument: str = "config") -> dict[str, Any]:
-    """Return hyperparameters as a new dictionary, scalars as Python numbers, nesting kept.
+    """Return hyperparameters as JSON-like data, as `storable` does; warn of what cannot be kept as it is.
 
-    Takes a dictionary, a dataclass instance, an `argparse.Namespace` or an OmegaConf node.
+    Takes a dictionary, or an object that holds named values, such as a dataclass instance, an `argparse.Namespace` or
+    an OmegaConf node.
 
     Raises:
         TypeError: It is none of these, or one of its keys is not a string.
     """
-    return plain(check_values(as_mapping(config), argument))  # type: ignore[no-any-return]
+    try:
+        mapping = as_mapping(config)
+    except Exception:  # noqa: BLE001 - the object's own error; the check says what it is
+        mapping = config
+    check_values(mapping, argument)
+    storing = Storing()
+    stored: dict[str, Any] = storing.stored(mapping)
+    for place, why in storing.unreadable.items():
+        warn(f"{argument}: {place} could not be read ({why}); the name of its class is stored in its place.", 3)
+    for sentence in storing.twice:
+        warn(f"{argument}: {sentence}, which are the same as text; the last one's value is kept, rename one.", 3)
+    for name, one, other in same_names(stored):
+        warn(f"{argument}: {one} and {other} {_SAME.format(name)}", 3)
+    return stored
+
+
+_SAME = "have the same name {!r} in backends without nested names, which keep one of them; rename one."
+
+
+def warn_of_same_names(values: Mapping[Any, Any], told: set[str]) -> None:
+    """Warn of two values of one call that have the same name, once a name."""
+    for name, one, other in same_names(values):
+        if name not in told:
+            told.add(name)
+            warn(f"log: {one} and {other} {_SAME.format(name)}", 3)
 
 
 def check_step(step: Any) -> int | None:
@@ -196,7 +191,7 @@ def check_step(step: Any) -> int | None:
         if isinstance(step, bool):
             raise TypeError  # noqa: TRY301 - a bool has an index, and is no step
         number = operator.index(step)
-    except TypeError:
+    except Exception:  # noqa: BLE001 - also an object's own error
         message = f"`step` must be an integer of 0 or more, or None; got {_shown(step)}."
         raise TypeError(message) from None
     if not 0 <= number < _NO_INT64:
@@ -245,6 +240,13 @@ def check_name(name: Any, argument: str) -> str:
     return stored
 
 
+def _text(value: Any, form: Callable[[Any], str] = str) -> str:
+    try:
+        return form(value)
+    except Exception as error:  # noqa: BLE001 - the object's own error
+        return f"an object without a text ({reason(error)})"
+
+
 def _shown(value: Any) -> str:
-    text = repr(value)
+    text = _text(value, repr)
     return f"{text if len(text) <= _SHOWN else text[: _SHOWN - 3] + '...'} ({type(value).__name__})"

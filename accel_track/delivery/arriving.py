@@ -1,4 +1,4 @@
-"""Numbers on their way from a GPU: the thread that trains starts the copy and never waits for it."""
+"""Tensors on their way from a GPU: the thread that trains starts the copy and never waits for it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,10 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from accel_track.arrays import array_of
+from accel_track.capture import Captured, OnGpu
+from accel_track.structures import reason
 
 if TYPE_CHECKING:
     import torch
@@ -18,28 +22,30 @@ class Copy(Protocol):
     def done(self) -> bool:
         """Whether it is complete."""
 
-    def numbers(self) -> list[Any]:
-        """Wait for its end, and return the numbers."""
+    def values(self) -> list[Any]:
+        """Wait for its end, and return a number for each tensor of one element, an array for each other one."""
 
 
 class CudaCopy:
-    """One copy of several scalars of one GPU and one type, behind everything that is queued on the current stream.
+    """One copy of several tensors of one GPU and one type, behind everything that is queued on the current stream.
 
     What is done to the tensors afterwards on that stream does not change the copy. The host's memory is pinned, so the
     copy is asynchronous ([torch's notes](https://docs.pytorch.org/docs/stable/notes/cuda.html#asynchronous-execution)).
 
     Args:
-        tensors: Tensors of one element.
+        tensors: The tensors.
     """
 
     def __init__(self, tensors: Sequence[torch.Tensor]) -> None:
         """Queue the copy."""
         import torch
 
+        self._shapes = [tensor.shape for tensor in tensors]
         with torch.no_grad(), torch.cuda.device(tensors[0].device):
-            stacked = torch.stack([tensor.detach().reshape(()) for tensor in tensors])
-            self._host = torch.empty(stacked.shape, dtype=stacked.dtype, pin_memory=True)
-            self._host.copy_(stacked, non_blocking=True)
+            parts = [tensor.detach().reshape(-1) for tensor in tensors]
+            flat = parts[0] if len(parts) == 1 else torch.cat(parts)
+            self._host = torch.empty(flat.shape, dtype=flat.dtype, pin_memory=True)
+            self._host.copy_(flat, non_blocking=True)
             self._event = torch.cuda.Event()  # type: ignore[no-untyped-call]
             self._event.record()
 
@@ -47,62 +53,86 @@ class CudaCopy:
         """Whether it is complete."""
         return bool(self._event.query())  # type: ignore[no-untyped-call]
 
-    def numbers(self) -> list[Any]:
-        """Wait for its end, and return the numbers."""
+    def values(self) -> list[Any]:
+        """Wait for its end, and return a number for each tensor of one element, an array for each other one."""
         self._event.synchronize()
-        return list(self._host.tolist())
+        sizes = [shape.numel() for shape in self._shapes]
+        if max(sizes) == 1 == min(sizes):
+            return list(self._host.tolist())
+        parts = zip(self._host.split(sizes), self._shapes, strict=True)  # type: ignore[no-untyped-call]
+        return [part.item() if len(part) == 1 else array_of(part.reshape(shape)) for part, shape in parts]
 
 
 class _Call(NamedTuple):
     moment: float
-    values: dict[str, Any]
+    captured: Captured
     step: int | None
-    kwargs: Mapping[str, Mapping[str, Any]]
-    copies: list[tuple[list[str], Copy]]
+    copies: list[tuple[list[OnGpu], Copy]]
 
 
 class Arriving:
-    """Calls of `log` with scalars of a GPU, which are in the journal as soon as these have been copied.
-
-    Nested values are not among them: those are read at once, for which the GPU is waited for.
+    """Calls of `log` with tensors of a GPU, which are in the journal as soon as these have been copied.
 
     Args:
-        append: Appends values, their step, more arguments, and when they were logged.
-        on_gpu: Whether a value is a scalar of a GPU.
-        copy: Starts copying scalars of one device and type.
+        append: Appends values, their step, more arguments, when they were logged, and what could not be read.
+        copy: Starts copying tensors of one device and type.
     """
 
     def __init__(
         self,
-        append: Callable[[Mapping[str, Any], int | None, Mapping[str, Mapping[str, Any]], float], object],
-        on_gpu: Callable[[Any], bool] = lambda value: bool(getattr(value, "is_cuda", False)) and value.numel() == 1,
+        append: Callable[
+            [Mapping[str, Any], int | None, Mapping[str, Mapping[str, Any]], float, Mapping[str, str]], object
+        ],
         copy: Callable[[Sequence[Any]], Copy] = CudaCopy,
     ) -> None:
         """Begin without any."""
-        self._append, self._on_gpu, self._copy = append, on_gpu, copy
+        self._append, self._copy = append, copy
         self._calls: deque[_Call] = deque()
         self._lock = threading.RLock()
 
-    def take(self, values: Mapping[str, Any], step: int | None, kwargs: Mapping[str, Mapping[str, Any]]) -> bool:
-        """Take a call over if it has scalars of a GPU; say whether it has."""
-        alike: dict[Any, list[str]] = {}
-        for name, value in values.items():
-            if self._on_gpu(value):
-                alike.setdefault((value.device, value.dtype), []).append(name)
-        if not alike:
+    def take(self, captured: Captured, step: int | None) -> bool:
+        """Take a call over if it has tensors of a GPU; say whether it has."""
+        if not captured.on_gpu:
             return False
-        copies = [(names, self._copy([values[name] for name in names])) for names in alike.values()]
-        self._calls.append(_Call(time.time(), dict(values), step, kwargs, copies))
+        alike: dict[Any, list[OnGpu]] = {}
+        for one in captured.on_gpu:
+            alike.setdefault((one.tensor.device, one.tensor.dtype), []).append(one)
+        copies = []
+        for group in alike.values():
+            try:
+                copies.append((group, self._copy([one.tensor for one in group])))
+            except Exception as error:  # noqa: BLE001, PERF203 - a sparse tensor, no memory for it
+                _leave_out(group, error, captured.unread)
+        self._calls.append(_Call(time.time(), captured, step, copies))
         self.arrive(wait=False)
         return True
 
     def arrive(self, *, wait: bool) -> None:
-        """Append the calls whose numbers are here, in their order; with `wait`, all of them."""
+        """Append the calls whose tensors are here, in their order; with `wait`, all of them."""
         if not self._calls:
             return
         with self._lock:
-            while self._calls and (wait or all(copy.done() for _, copy in self._calls[0].copies)):
-                moment, values, step, kwargs, copies = self._calls.popleft()
-                for names, copy in copies:
-                    values.update(zip(names, copy.numbers(), strict=True))
-                self._append(values, step, kwargs, moment)
+            while self._calls and (wait or all(_over(copy) for _, copy in self._calls[0].copies)):
+                moment, call, step, copies = self._calls.popleft()
+                for group, copy in copies:
+                    try:
+                        for one, value in zip(group, copy.values(), strict=True):
+                            one.place[one.key] = value
+                    except Exception as error:  # noqa: BLE001, PERF203 - the GPU's, of what was queued before
+                        _leave_out(group, error, call.unread)
+                self._append(call.values, step, call.kwargs, moment, call.unread)
+
+
+def _over(copy: Copy) -> bool:
+    """Whether a copy is complete, or will never be."""
+    try:
+        return copy.done()
+    except Exception:  # noqa: BLE001 - the GPU's, of what was queued before
+        return True
+
+
+def _leave_out(group: Sequence[OnGpu], error: Exception, unread: dict[str, str]) -> None:
+    for one in group:
+        unread[one.name] = reason(error)
+        if type(one.place) is dict:  # in a list, None stays
+            one.place.pop(one.key, None)

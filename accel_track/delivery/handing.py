@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -21,7 +21,12 @@ def hand_over(tracker: GeneralTracker, records: Sequence[AnyRecord], folder: Pat
     """
     first = records[0]
     if isinstance(first, Metrics):
-        tracker.log_batch(cast("Sequence[Metrics]", records))
+        calls = cast("Sequence[Metrics]", records)
+        if some := [call for call in calls if call.values or not call.unread]:
+            tracker.log_batch(some)
+        for call in calls:
+            if call.unread:
+                drop_unread(tracker, call.unread)
     elif isinstance(first, Config):
         store = tracker.store_environment if first.environment else tracker.store_init_configuration
         tracker.record_time = first.time
@@ -35,3 +40,9 @@ def hand_over(tracker: GeneralTracker, records: Sequence[AnyRecord], folder: Pat
         tracker.log_checkpoint(first.name, os.fspath(folder / first.path), first.step, first.values)
     else:
         tracker.delete_checkpoint(first.name)
+
+
+def drop_unread(tracker: GeneralTracker, unread: Mapping[str, str]) -> None:
+    """Count values that could not be read in the call, once the tracker has the others of it."""
+    for name, why in unread.items():
+        tracker.drop(name, None, f"it could not be read when it was logged ({why})")

@@ -7,11 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from accel_track.capture import Captured, captured
+from accel_track.delivery.handing import drop_unread
 from accel_track.delivery.settings import Settings
 from accel_track.errors import warn
 from accel_track.outcome import Outcome
+from accel_track.records import own_values
 from accel_track.trackers.base import GeneralTracker
-from accel_track.values import plain
 
 _log = logging.getLogger(__name__)
 
@@ -41,19 +43,28 @@ class InlineDelivery:
             tracker.users += 1
             self.trackers.append(tracker)
             if config is not None:
-                tracker.store_init_configuration(plain(config))
+                tracker.store_init_configuration(own_values(config))
 
     def configure(self, values: dict[str, Any], *, environment: bool = False) -> None:
         """Give hyperparameters, or where the program runs, to every tracker."""
         if environment:
-            self._each(lambda tracker: tracker.store_environment(plain(values)))
+            self._each(lambda tracker: tracker.store_environment(own_values(values)))
         else:
-            self._each(lambda tracker: tracker.store_init_configuration(plain(values)))
+            self._each(lambda tracker: tracker.store_init_configuration(own_values(values)))
 
-    def log(self, values: Mapping[str, Any], step: int | None, kwargs: Mapping[str, Mapping[str, Any]]) -> None:
+    def captured(self, values: Any, kwargs: Any) -> Captured:
+        """Return what a call of `log` was given; what is delivered at once is no copy."""
+        return captured(values, kwargs, copies=False, waits_for_gpu=True)
+
+    def log(self, call: Captured, step: int | None) -> None:
         """Give values to every tracker."""
-        record = plain(values)
-        self._each(lambda tracker: tracker.log(plain(record), step=step, **kwargs.get(tracker.name, {})))
+
+        def give(tracker: GeneralTracker) -> None:
+            if call.values or not call.unread:
+                tracker.log(own_values(call.values), step=step, **call.kwargs.get(tracker.name, {}))
+            drop_unread(tracker, call.unread)
+
+        self._each(give)
 
     def rewind(self, step: int) -> None:
         """Tell every tracker that an earlier step follows."""

@@ -16,6 +16,7 @@ from typing import Any
 
 from filelock import FileLock
 
+from accel_track.capture import Captured, captured
 from accel_track.delivery.arriving import Arriving
 from accel_track.delivery.companions import Companions
 from accel_track.delivery.inline import say_who
@@ -38,6 +39,11 @@ from accel_track.values import storable
 
 _SETTLE = 5.0
 """How long `flush` and `settle` wait, in seconds: what is not delivered by then is safe in the journal."""
+
+_CHANGING = (
+    "log: {!r} holds a {}, of which no copy can be made: what is delivered is what it will be then. Log a new object "
+    "in each call."
+)
 
 
 class JournaledDelivery:
@@ -77,6 +83,7 @@ class JournaledDelivery:
         self._claims: dict[str, FileLock] = {}
         self._rank = rank
         self._told: set[str] = set()
+        self._changing: set[str] = set()
         self._over = threading.Event()
         command = redacted_command(sys.argv) if settings.redact else list(sys.argv)
         try:
@@ -200,12 +207,20 @@ class JournaledDelivery:
 
     def configure(self, values: dict[str, Any], *, environment: bool = False) -> None:
         """Append hyperparameters, or where the program runs."""
-        self.journal.config(storable(values), environment=environment)
+        self.journal.config(values, environment=environment)
 
-    def log(self, values: Mapping[str, Any], step: int | None, kwargs: Mapping[str, Mapping[str, Any]]) -> None:
+    def captured(self, values: Any, kwargs: Any) -> Captured:
+        """Return what a call of `log` was given, with copies of objects if there are workers that deliver them."""
+        return captured(values, kwargs, copies=bool(self._workers))
+
+    def log(self, call: Captured, step: int | None) -> None:
         """Append values."""
-        if not self._arriving.take(values, step, kwargs):
-            self.journal.metrics(values, step, kwargs)
+        for kind, name in call.changing.items():
+            if kind not in self._changing:
+                self._changing.add(kind)
+                warn(_CHANGING.format(name, kind), 4)
+        if not self._arriving.take(call, step):
+            self.journal.metrics(call.values, step, call.kwargs, unread=call.unread)
         if self._settings.on_error == "raise":
             self.raise_failure()
 

@@ -24,7 +24,7 @@ class ForkedJournal:
         """Leave it to `metrics`."""
         return False
 
-    def metrics(self, values: Any, step: Any, kwargs: Any, moment: Any = None) -> None:
+    def metrics(self, values: Any, step: Any, kwargs: Any, moment: Any = None, unread: Any = None) -> None:
         """Warn once."""
         if not self.warned:
             self.warned = True

@@ -25,6 +25,8 @@ from accel_track.records import AnyRecord, Checkpoint, Config, Metrics, Rewind, 
 TAIL = 10_000
 """How many records are kept in memory while the disk takes none, and how many that have no portable form."""
 
+_NOTHING: dict[str, str] = {}
+
 
 class Kept(NamedTuple):
     """A record in memory."""
@@ -133,12 +135,13 @@ class JournalWriter:
         step: int | None,
         kwargs: Mapping[str, Mapping[str, Any]],
         moment: float | None = None,
+        unread: Mapping[str, str] = _NOTHING,
     ) -> int:
-        """Append the values of one call, made now or at that moment; return the record's number."""
+        """Append the captured values of one call, made now or at that moment; return the record's number."""
         with self._lock:
             now = time.time() if moment is None else moment
             return self._append(
-                Metrics(next(self._numbers), now, values, step, kwargs)  # type: ignore[arg-type]  # as above
+                Metrics(next(self._numbers), now, values, step, kwargs, unread)  # type: ignore[arg-type]  # as above
             )
 
     def rewind(self, step: int) -> int:

@@ -1,4 +1,4 @@
-"""Scalars of a GPU: nobody waits for them, and they are what they were when they were logged."""
+"""Tensors of a GPU: nobody waits for them, and they are what they were when they were logged."""
 
 import threading
 import time
@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 
+from accel_track.capture import captured
 from accel_track.delivery.arriving import Arriving, CudaCopy
 from accel_track.delivery.settings import Settings
 from accel_track.journal.directory import find_runs
@@ -21,35 +22,39 @@ class Slow:
     """A copy that is complete when somebody says so; this machine may have no GPU."""
 
     def __init__(self, tensors: Sequence[torch.Tensor]) -> None:
-        self.kept = torch.stack([tensor.detach().reshape(()) for tensor in tensors])
+        self.kept = [tensor.detach().clone() for tensor in tensors]
         self.complete = threading.Event()
         made.append(self)
 
     def done(self) -> bool:
         return self.complete.is_set()
 
-    def numbers(self) -> list[Any]:
+    def values(self) -> list[Any]:
         self.complete.wait(10)
-        return list(self.kept.tolist())
+        return [one.item() if one.numel() == 1 else one.numpy() for one in self.kept]
 
 
 made: list[Slow] = []
 appended: list[tuple[Any, ...]] = []
 
 
-@pytest.fixture
-def arriving() -> Arriving:
+@pytest.fixture(autouse=True)
+def _every_tensor_is_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     made.clear()
     appended.clear()
-    return Arriving(
-        lambda *call: appended.append(call), on_gpu=lambda value: isinstance(value, torch.Tensor), copy=Slow
-    )
+    monkeypatch.setattr("accel_track.capture._is_on_gpu", lambda _, value: isinstance(value, torch.Tensor))
+
+
+@pytest.fixture
+def arriving() -> Arriving:
+    return Arriving(lambda *call: appended.append(call), copy=Slow)
 
 
 def test_a_call_is_appended_when_its_numbers_are_here_and_with_its_own_time(arriving: Arriving) -> None:
     before = time.time()
     loss = torch.tensor([0.5], requires_grad=True)
-    assert arriving.take({"loss": loss, "lr": 0.1, "count": torch.tensor(3), "acc": torch.tensor(0.25)}, 7, {})
+    values = {"loss": loss, "lr": 0.1, "count": torch.tensor(3), "acc": torch.tensor(0.25)}
+    assert arriving.take(captured(values), 7)
     after = time.time()
     with torch.no_grad():
         loss.fill_(9.0)
@@ -60,22 +65,62 @@ def test_a_call_is_appended_when_its_numbers_are_here_and_with_its_own_time(arri
     for copy in made:
         copy.complete.set()
     arriving.arrive(wait=False)
-    ((values, step, kwargs, moment),) = appended
+    ((values, step, kwargs, moment, unread),) = appended
     assert values == {"loss": 0.5, "lr": 0.1, "count": 3, "acc": 0.25}
     assert list(values) == ["loss", "lr", "count", "acc"]
     assert type(values["count"]) is int
-    assert (step, kwargs) == (7, {})
+    assert (step, kwargs, unread) == (7, {}, {})
     assert before <= moment <= after
+
+
+def test_arrays_and_nested_tensors_arrive_at_their_places(arriving: Arriving) -> None:
+    weights = torch.arange(3.0)
+    nested = {"a": {"b": [1, weights]}, "t": (torch.tensor(2.5), "x")}
+    assert arriving.take(captured(nested, {"wandb": {"x": torch.tensor(4)}}), 0)
+    weights.fill_(9.0)
+    for copy in made:
+        copy.complete.set()
+    arriving.arrive(wait=False)
+    ((values, _, kwargs, *_),) = appended
+    assert values["a"]["b"][0] == 1
+    assert values["a"]["b"][1].tolist() == [0, 1, 2]
+    assert values["t"] == [2.5, "x"]  # what arrives later has to find its place
+    assert kwargs == {"wandb": {"x": 4}}
+
+
+def test_what_the_gpu_cannot_copy_is_left_out_and_named() -> None:
+    class Refusing(Slow):
+        def __init__(self, tensors: Sequence[torch.Tensor]) -> None:
+            if tensors[0].dtype == torch.float64:
+                raise RuntimeError("out of memory")
+            super().__init__(tensors)
+
+        def done(self) -> bool:
+            raise RuntimeError("device-side assert")
+
+        def values(self) -> list[Any]:
+            raise RuntimeError("device-side assert")
+
+    arriving = Arriving(lambda *call: appended.append(call), copy=Refusing)
+    big, lost = torch.zeros(2, dtype=torch.float64), torch.tensor(1)
+    assert arriving.take(captured({"loss": 0.5, "big": big, "deep": {"list": [lost]}}), 3)
+    assert [(call[0], call[1], call[4]) for call in appended] == [
+        (
+            {"loss": 0.5, "deep": {"list": [None]}},
+            3,
+            {"big": "RuntimeError: out of memory", "deep/list": "RuntimeError: device-side assert"},
+        )
+    ]
 
 
 def test_calls_keep_their_order_and_the_next_call_appends_what_is_here(arriving: Arriving) -> None:
     for step in range(3):
-        assert arriving.take({"loss": torch.tensor(float(step))}, step, {})
+        assert arriving.take(captured({"loss": torch.tensor(float(step))}), step)
     made[1].complete.set()
     arriving.arrive(wait=False)
     assert appended == []
     made[0].complete.set()
-    arriving.take({"loss": torch.tensor(3.0)}, 3, {})
+    arriving.take(captured({"loss": torch.tensor(3.0)}), 3)
     assert [call[1] for call in appended] == [0, 1]
     for copy in made:
         copy.complete.set()
@@ -84,16 +129,13 @@ def test_calls_keep_their_order_and_the_next_call_appends_what_is_here(arriving:
 
 
 def test_other_calls_are_not_taken(arriving: Arriving) -> None:
-    assert not arriving.take({"loss": 0.5, "text": "a"}, 0, {})
-    assert not Arriving(lambda *_: None).take({"loss": torch.tensor(0.5)}, 0, {})  # not on a GPU
+    assert not arriving.take(captured({"loss": 0.5, "text": "a"}), 0)
 
 
 def test_the_end_of_a_run_waits_for_what_is_on_its_way() -> None:
     run = Run([], project="p", directory="logs", settings=Settings.of(delivery="none"))
-    made.clear()
     run._delivery._arriving = Arriving(
         run._delivery.journal.metrics,  # type: ignore[union-attr]
-        on_gpu=lambda value: isinstance(value, torch.Tensor),
         copy=Slow,
     )  # type: ignore[union-attr]
     run.log({"loss": torch.tensor(0.5)}, 0)
@@ -109,7 +151,12 @@ def test_the_end_of_a_run_waits_for_what_is_on_its_way() -> None:
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
 def test_a_copy_from_a_gpu_is_what_was_there() -> None:
     tensor = torch.tensor([1.5], device="cuda")
-    copy = CudaCopy([tensor, tensor * 2])
+    copy, alone = CudaCopy([tensor, tensor * 2]), CudaCopy([many := torch.arange(6.0, device="cuda").reshape(2, 3)])
+    mixed = CudaCopy([tensor, many])
     tensor.fill_(9.0)
-    assert copy.numbers() == [1.5, 3.0]
+    many.fill_(9.0)
+    assert copy.values() == [1.5, 3.0]
+    assert alone.values()[0].tolist() == [[0, 1, 2], [3, 4, 5]]
+    number, array = mixed.values()
+    assert (number, array.tolist()) == (1.5, [[0, 1, 2], [3, 4, 5]])
     assert copy.done()

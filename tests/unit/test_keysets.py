@@ -13,6 +13,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from accel_track.capture import captured
 from accel_track.errors import AccelTrackWarning
 from accel_track.journal import frames, keysets
 from accel_track.journal.keysets import defined_in, read
@@ -103,7 +104,8 @@ class TestWriting:
         import torch
 
         journal = JournalWriter(FOLDER)
-        journal.metrics({"a": np.float32(0.5), "b": torch.tensor(3), "c": np.bool_(True), "d": np.array([2.5])}, 0, {})
+        values = {"a": np.float32(0.5), "b": torch.tensor(3), "c": np.bool_(True), "d": np.array([2.5])}
+        journal.metrics(captured(values).values, 0, {})
         journal.close()
         (record,) = JournalReader(FOLDER)
         assert repr(record.values) == "{'a': 0.5, 'b': 3, 'c': True, 'd': 2.5}"  # type: ignore[union-attr]

@@ -4,7 +4,8 @@ import enum
 import functools
 import math
 import struct
-from collections import OrderedDict, UserDict, namedtuple
+from array import array
+from collections import OrderedDict, UserDict, UserList, deque, namedtuple
 from pathlib import PurePosixPath
 from types import MappingProxyType
 
@@ -13,8 +14,19 @@ import numpy as np
 import pytest
 import torch
 
+from accel_track.capture import captured
 from accel_track.errors import JournalError
-from accel_track.records import Config, Metrics, WithoutForm, decode, encode, own_copy, replayable
+from accel_track.records import (
+    LARGEST_ARRAY,
+    Config,
+    Metrics,
+    WithoutForm,
+    decode,
+    encode,
+    own_copy,
+    replayable,
+    size_in_memory,
+)
 
 Pair = namedtuple("Pair", "left right")
 
@@ -51,7 +63,9 @@ class Rude:
 
 
 def through(value):
-    payload, portable = encode(Metrics(7, 1.5, {"value": value}, 3))
+    call = captured({"value": value}, copies=False)
+    assert not call.unread
+    payload, portable = encode(Metrics(7, 1.5, call.values, 3))
     record = decode(payload)
     assert (type(record), record.seq, record.time, record.step, record.kwargs) == (Metrics, 7, 1.5, 3, {})
     return record.values["value"], portable
@@ -124,6 +138,16 @@ def test_nan_and_infinity_come_back_bit_for_bit(bits):
         (torch.tensor(0.5, dtype=torch.bfloat16), 0.5),
         (torch.tensor(2.0, requires_grad=True), 2.0),
         ((1, (2, 3)), [1, [2, 3]]),
+        (Pair(1, np.int64(2)), [1, 2]),
+        (torch.Size([2, 3]), [2, 3]),
+        (deque([1, np.float32(2)]), [1, 2.0]),
+        (UserList([1]), [1]),
+        ({"a": 1}.keys(), ["a"]),
+        (np.array([None, 2], object), [None, 2]),
+        (bytearray(b"ab"), b"ab"),
+        (memoryview(b"abcd")[::2], b"ac"),
+        (np.bytes_(b"ab"), b"ab"),
+        (np.longdouble(0.5), 0.5),
         (OrderedDict(a=1), {"a": 1}),
         (UserDict(a=np.float32(1)), {"a": 1.0}),
         (
@@ -159,12 +183,12 @@ def test_scalars_of_every_numpy_dtype_are_numbers():
         (lambda: None, "<lambda>"),
         (functools.partial(through), "functools.partial"),
         (Colour.RED, "Colour"),
-        (Pair(1, 2), "Pair"),
         ({1, 2}, "builtins.set"),
         (1j, "builtins.complex"),
-        (np.zeros(3), "numpy.ndarray"),
-        (np.zeros(0), "numpy.ndarray"),
-        (torch.zeros(2, 2), "torch.Tensor"),
+        (np.zeros(LARGEST_ARRAY // 8 + 1), "numpy.ndarray"),
+        (torch.zeros(LARGEST_ARRAY // 4 + 1), "numpy.ndarray"),
+        (np.ma.masked_array([1, 2], [True, False]), "MaskedArray"),
+        (np.zeros(2, [("a", "i4")]), "numpy.ndarray"),
         (PurePosixPath("a"), "pathlib.PurePosixPath"),
     ],
 )
@@ -177,44 +201,125 @@ def test_an_object_without_portable_form_leaves_a_stand_in_with_a_stable_name(va
     assert through({"nested": [value]})[0] == {"nested": [back]}
 
 
-def test_a_scalar_that_cannot_be_read_leaves_a_stand_in():
-    back, portable = through(meta := torch.empty(1, device="meta"))
-    assert (back, portable) == (WithoutForm("torch.Tensor"), False)
-    assert own_copy(Metrics(0, 0.0, {"x": meta})).values["x"] is meta
+ARRAYS = {
+    "float32": np.arange(6, dtype=np.float32).reshape(2, 3),
+    "big-endian": np.arange(6, dtype=">i2").reshape(3, 2)[::2],
+    "bool": np.array([True, False]),
+    "complex": np.array([1 + 2j, 3]),
+    "float16": np.ones(3, np.float16),
+    "empty": np.zeros((0, 3)),
+    "nan": np.array([np.nan, np.inf, -0.0]),
+    "texts": np.array(["a", "größe"]),
+    "bytes": np.array([b"a", b"bc"]),
+    "times": np.array(["2024-01-01", "NaT"], "datetime64[ns]"),
+    "durations": np.array([1, 2], "timedelta64[s]"),
+    "column-major": np.asfortranarray(np.arange(6).reshape(2, 3)),
+    "largest": np.zeros(LARGEST_ARRAY, np.int8),
+}
+
+
+@pytest.mark.parametrize("case", ARRAYS)
+def test_arrays_come_back_as_they_were_and_belong_to_nobody_else(case):
+    back, portable = through(ARRAYS[case])
+    assert portable
+    assert back.dtype == ARRAYS[case].dtype
+    np.testing.assert_array_equal(back, ARRAYS[case])
+    assert back.shape == ARRAYS[case].shape
+    assert back.flags.writeable
+    if back.size:
+        back.flat[0] = back.flat[-1]
+
+
+@pytest.mark.parametrize(
+    ("tensor", "expected"),
+    [
+        (torch.arange(6).reshape(2, 3), np.arange(6).reshape(2, 3)),
+        (torch.arange(6.0).reshape(2, 3).t(), np.arange(6, dtype=np.float32).reshape(2, 3).T),
+        (torch.nn.Parameter(torch.ones(3)), np.ones(3, np.float32)),
+        (torch.tensor([0.5, 3.0], dtype=torch.bfloat16), np.array([0.5, 3.0], np.float32)),
+        (torch.tensor([0.5, 2.0]).to(torch.float8_e4m3fn), np.array([0.5, 2.0], np.float32)),
+        (torch.tensor([1 + 2j, 3]).conj(), np.array([1 - 2j, 3], np.complex64)),
+        (torch.tensor([True, False]), np.array([True, False])),
+        (array("d", [1, 2]), np.array([1.0, 2.0])),
+    ],
+    ids=range(8),
+)
+def test_tensors_become_arrays(tensor, expected):
+    back, portable = through(tensor)
+    assert portable
+    assert back.dtype == expected.dtype
+    np.testing.assert_array_equal(back, expected)
+
+
+def test_arrays_nested_in_a_value_have_a_form_too():
+    back, portable = through({"a": [np.arange(3), {"b": (torch.ones(2), 1)}]})
+    assert portable
+    np.testing.assert_array_equal(back["a"][0], np.arange(3))
+    np.testing.assert_array_equal(back["a"][1]["b"][0], np.ones(2))
+    assert back["a"][1]["b"][1] == 1
+
+
+def test_a_record_with_many_arrays_fits_into_a_frame():
+    values = {f"w{i}": np.zeros(LARGEST_ARRAY, np.uint8) for i in range(20)}
+    payload, portable = encode(Metrics(0, 0.0, values))
+    assert not portable
+    assert len(payload) < 16 * 2**20
+    kinds = [type(value) for value in decode(payload).values.values()]
+    assert kinds == 8 * [np.ndarray] + 12 * [WithoutForm]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"no array",
+        ("<f8", (2,), bytes(15)),
+        ("<f8", (2**62, 4), b""),
+        ("<f8", (-1,), bytes(8)),
+        ("<f8", (1,) * 33, bytes(8)),
+        ("|O8", (1,), bytes(8)),
+        ("<f99", (1,), bytes(99)),
+        ("<f8,<f8", (1,), bytes(16)),
+        ("<M8[nothing]", (1,), bytes(8)),
+        ("<U999999999", (0,), b"x"),
+        ("<f8", "shape", bytes(8)),
+        ("<f8", (2**63,), bytes(8)),
+    ],
+    ids=range(13),
+)
+def test_bytes_that_are_no_array_are_no_record(content):
+    data = content if isinstance(content, bytes) else msgspec.msgpack.encode(content)
+    payload = msgspec.msgpack.encode(["metrics", 0, 0.0, {"a": msgspec.msgpack.Ext(3, data)}])
+    with pytest.raises(JournalError, match="not a record"):
+        decode(payload)
 
 
 def test_the_stand_in_of_a_large_object_is_small():
-    assert len(encode(Metrics(0, 0.0, {"x": np.arange(100_000)}))[0]) < 100
+    assert len(encode(Metrics(0, 0.0, {"x": np.arange(10**6)}))[0]) < 100
 
 
-def test_nothing_that_holds_itself_stops_the_call_that_logs_it():
-    cycle = {}
-    cycle["again"] = cycle
-    deep = []
-    for _ in range(5000):
-        deep = [deep]
-    record = Metrics(0, 0.0, {"cycle": cycle, "deep": deep, "loss": 1.0})
-    payload, portable = encode(record)
-    assert not portable
-    assert decode(payload).values == {
-        "cycle": WithoutForm("builtins.dict"),
-        "deep": WithoutForm("builtins.list"),
-        "loss": 1.0,
-    }
-    assert own_copy(record).values["loss"] == 1.0
+def test_what_arrays_take_in_memory():
+    assert size_in_memory({"a": 1.0, "b": [np.zeros(3), {"c": (np.zeros(2, np.int8),)}], "d": object()}) == 26
+
+
+def test_what_could_not_be_read_is_noted():
+    record = Metrics(1, 2.0, {"a": 1.0}, 3, {}, {"m/\ud83d": "RuntimeError: no"})
+    assert decode(encode(record)[0]).unread == {"m/\\ud83d": "RuntimeError: no"}
+    assert replayable(Metrics(0, 0.0, {"b": WithoutForm("x")}, 2, {}, {"m": "gone"})).unread == {"m": "gone"}
+    assert decode(msgspec.msgpack.encode(["metrics", 0, 0.0, {}, 1, {}])).unread == {}
 
 
 @pytest.mark.parametrize(
     "values", [MappingProxyType({"a": 1.0}), UserDict(a=1.0), OrderedDict(a=1.0), {Text("a"): 1.0}]
 )
 def test_any_mapping_of_names_is_a_record(values):
-    payload, portable = encode(Metrics(0, 0.0, values))
+    payload, portable = encode(Metrics(0, 0.0, captured(values).values))
     assert portable
     assert decode(payload) == Metrics(0, 0.0, {"a": 1.0})
 
 
 def test_keyword_arguments_and_configurations_come_back():
-    kwargs = {"wandb": {"commit": False, "n": np.int64(2)}}
+    kwargs = captured({}, {"wandb": {"commit": False, "n": np.int64(2)}}).kwargs
     assert decode(encode(Metrics(1, 2.0, {"a": 1}, None, kwargs))[0]).kwargs == {"wandb": {"commit": False, "n": 2}}
     payload, portable = encode(Metrics(1, 2.0, {"a": 1}, None, {"wandb": {"x": Opaque()}}))
     assert not portable
@@ -279,12 +384,13 @@ def test_replayable_is_what_is_left_without_the_stand_ins():
 
 
 def test_a_copy_does_not_change_when_the_original_does():
-    original = {"a": {"b": [np.float32(1.0)]}, "image": (image := Opaque())}
+    original = {"a": {"b": [1.0]}, "t": (1,), "image": (image := Opaque()), "w": np.zeros(2)}
     copy = own_copy(Metrics(0, 0.0, original))
     original["a"]["b"].append(2)
     original["c"] = 3
-    assert copy.values == {"a": {"b": [1.0]}, "image": image}
-    assert type(copy.values["a"]["b"][0]) is float
+    original["w"] += 1
+    assert copy.values.pop("w").tolist() == [0, 0]
+    assert copy.values == {"a": {"b": [1.0]}, "t": (1,), "image": image}
 
 
 def test_records_cannot_be_changed():

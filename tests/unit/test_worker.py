@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from accel_track.capture import captured
 from accel_track.delivery import worker as worker_module
 from accel_track.delivery.sources import LiveSource
 from accel_track.delivery.worker import Worker
@@ -187,13 +188,14 @@ def test_what_a_file_cannot_hold_does_not_stop_the_delivery(workers):
     cycle = {}
     cycle["again"] = cycle
     for step, value in enumerate([float("nan"), 2**70, 10**5000, "\ud800", cycle, object(), 1.0]):
-        journal.metrics({"value": value, "again": {2**70: 1}}, step, {})
+        call = captured({"value": value, "again": {2**70: 1}})
+        journal.metrics(call.values, step, {}, unread=call.unread)
     with pytest.warns(AccelTrackWarning):
         deliver(worker)
     journal.close()
     assert (worker.cursor.quarantined, worker.cursor.delivered, tracker.stored) == (6, 1, [6])
     lines = [json.loads(line) for line in QUARANTINE.read_text().splitlines()]
-    assert [line["seq"] for line in lines] == [0, 1, 3, 5]
+    assert [line["seq"] for line in lines] == [0, 1, 2, 3, 4, 5]
     assert lines[1]["values"]["value"] == 2**70
 
 
