@@ -32,6 +32,7 @@ _LARGEST_ARRAY = 1000
 _MOST_BITS = 12_000  # Python spells out no more than 4300 digits, for the time that it takes
 _LONGEST_REASON = 160
 _BYTES = (bytes, bytearray, memoryview)
+_ELEMENTARY = (*_BYTES, array.array)
 _SEQUENCES = (tuple, MutableSequence, KeysView, ValuesView)
 
 
@@ -143,7 +144,7 @@ def as_mapping(value: Any) -> Any:  # noqa: C901, PLR0911 - one line per kind of
         return _attributes(value, (field.name for field in names))
     if names := getattr(kind, "__struct_fields__", None):  # msgspec
         return _attributes(value, names)
-    if isinstance(value, _SEQUENCES) and not isinstance(value, (*_BYTES, array.array)):
+    if isinstance(value, _SEQUENCES) and not isinstance(value, _ELEMENTARY) and kind not in (list, tuple):
         return list(_elements(value)) if _is_omegaconf(value) else list(value)
     if not hasattr(value, "shape") and isinstance(content := _call(value, "to_dict"), Mapping):
         return content  # configurations of transformers and ml_collections
