@@ -2,43 +2,81 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from accel_track.credentials import REDACTED, is_secret, scrubbed
+from accel_track.credentials import REDACTED, is_secret, kind_of, scrubbed
 from accel_track.structures import as_mapping
 from accel_track.texts import storable_texts
 
 __all__ = ["REDACTED", "is_secret", "portable_kwargs", "redacted", "redacted_command", "scrubbed"]
 
+_OPTION = re.compile(r"(?P<dashes>--?)[a-z][a-z\-_]*(?:=.*)?", re.DOTALL)
+_ASSIGNED = re.compile(r"(?<![\w.\-+~])(?P<name>[\w.\-+~]+)(?:=|:\s+)")
+_USERS, _USER = ("-u", "-U", "--user", "--proxy-user"), re.compile(r"[^\s:/\\]+:(?!\d+$)[^\s/\\]+")
 
-def redacted(value: Any) -> Any:
+
+def redacted(value: Any, *, secret: bool = False) -> Any:
     """Return hyperparameters with credentials replaced by "***"; the value itself stays as it is.
 
-    Dataclasses and namespaces in it, which may hold credentials too, become dictionaries.
+    Objects in it that hold named or numbered values become dictionaries and lists, and so do sets.
+
+    Args:
+        value: Hyperparameters, or a part of them.
+        secret: Whether all texts in it are credentials, as those in a dictionary named "api_keys" are.
     """
     value = as_mapping(value)
     if isinstance(value, Mapping):
-        return {key: REDACTED if is_secret(str(key), item) else redacted(item) for key, item in value.items()}
-    if type(value) in (list, tuple):
-        return type(value)(redacted(item) for item in value)
-    return scrubbed(value) if type(value) is str else value
+        return {_name(key): _redacted_item(str(key), item, secret=secret) for key, item in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return (tuple if isinstance(value, tuple) else list)(redacted(item, secret=secret) for item in value)
+    if isinstance(value, str):
+        return REDACTED if secret and value else scrubbed(value)
+    return value
+
+
+def _redacted_item(name: str, item: Any, *, secret: bool) -> Any:
+    if is_secret(name, item):
+        return REDACTED
+    kind = kind_of(name)  # a dictionary named "auth" holds more than credentials, one named "api_keys" does not
+    return redacted(item, secret=secret or (kind in ("secret", "password") and name.lower() not in ("auth", "cookie")))
+
+
+def _name(key: Any) -> Any:
+    return scrubbed(key) if isinstance(key, str) else key
 
 
 def redacted_command(arguments: Sequence[str]) -> list[str]:
     """Return a command line with the values of options such as `--api-key` replaced."""
     result: list[str] = []
-    secret_follows = False
+    option = ""  # whose value follows
     for argument in arguments:
-        name, equals, value = argument.partition("=")
-        if secret_follows and not argument.startswith("-"):
+        if option in _USERS and _USER.fullmatch(argument):
+            result.append(f"{argument.partition(':')[0]}:{REDACTED}")
+        elif option and not _is_option(argument, behind=option) and is_secret(option.lstrip("-"), argument):
             result.append(REDACTED)
-        elif equals and is_secret(name.lstrip("-+"), value):
-            result.append(f"{name}={REDACTED}")
+            if option.endswith("s"):  # further ones
+                continue
         else:
-            result.append(scrubbed(argument))
-        secret_follows = argument.startswith("-") and not equals and is_secret(name.lstrip("-"), "x")
+            result.append(_scrubbed_argument(argument))
+        option = argument if argument.startswith("-") and "=" not in argument and result[-1] != REDACTED else ""
     return result
+
+
+def _is_option(argument: str, *, behind: str) -> bool:
+    """Whether that is another option; a password may begin with a dash."""
+    words = _OPTION.fullmatch(argument)
+    return words is not None and (words["dashes"] == "--" or kind_of(behind.lstrip("-")) == "token")
+
+
+def _scrubbed_argument(argument: str) -> str:
+    """Return an argument without what follows a credential's name; in `--env=HF_TOKEN=…` that is the second name."""
+    for match in _ASSIGNED.finditer(argument):
+        name, value = match["name"].lstrip("-+~"), argument[match.end() :]
+        if is_secret(name, value) or (match["name"][:2] == f"-{name[:1]}" and is_secret(name[1:], value)):  # -eNAME=…
+            return f"{scrubbed(argument[: match.end()])}{REDACTED}"
+    return scrubbed(argument)
 
 
 def portable_kwargs(kwargs: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
