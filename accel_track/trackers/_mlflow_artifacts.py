@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from accel_track.trackers._mlflow_answers import ForeignAnswerError
 from accel_track.trackers._mlflow_run import SECONDS, TIMEOUT
 from accel_track.trackers.names import safe_name
 
@@ -33,6 +34,9 @@ def store_checkpoint(client: Any, info: Any, name: str, path: str, about: Mappin
         name: Name of the checkpoint.
         path: A file or a folder.
         about: JSON values to store with it.
+
+    Raises:
+        ForeignAnswerError: A file that was sent is not there.
     """
     folder = _folder(name)
     about_path = posixpath.join(folder, _ABOUT)
@@ -40,14 +44,19 @@ def store_checkpoint(client: Any, info: Any, name: str, path: str, about: Mappin
     source = Path(path)
     files = [source] if source.is_file() else [file for file in source.rglob("*") if file.is_file()]
     root = source.parent if source.is_file() else source
-    kept = {about_path}
+    kept: dict[str, int | None] = {about_path: None}
     with _patience():
         for file in files:
             target = posixpath.join(folder, _safe(file.relative_to(root).as_posix()))
             _upload(repository, file, target)
-            kept.add(target)
+            kept[target] = file.stat().st_size
         client.log_dict(info.run_id, dict(about), about_path)
-        for old in set(_files(repository, folder)) - kept:
+        there = dict(_files(repository, folder))
+        for target, size in kept.items():
+            if target not in there or (None not in (size, there[target]) and size != there[target]):
+                what = f"the file {target!r}, which was sent, is not there"
+                raise ForeignAnswerError(what)
+        for old in there.keys() - kept:
             repository.delete_artifacts(old)
 
 
@@ -55,7 +64,7 @@ def remove_checkpoint(client: Any, info: Any, name: str) -> None:
     """Delete a checkpoint, if it is there."""
     folder = _folder(name)
     repository = _repository(client, info)
-    if repository.list_artifacts(folder):
+    if _listed(repository, folder):
         repository.delete_artifacts(folder)
 
 
@@ -84,12 +93,21 @@ def _repository(client: Any, info: Any) -> Any:
     return get_artifact_repository(info.artifact_uri, tracking_uri=client.tracking_uri)
 
 
-def _files(repository: Any, folder: str) -> Iterator[str]:
-    for one in repository.list_artifacts(folder):
+def _files(repository: Any, folder: str) -> Iterator[tuple[str, int | None]]:
+    """Yield the path and the size of each file."""
+    for one in _listed(repository, folder):
         if one.is_dir:
             yield from _files(repository, one.path)
         else:
-            yield one.path
+            yield one.path, one.file_size
+
+
+def _listed(repository: Any, folder: str) -> list[Any]:
+    try:
+        return list(repository.list_artifacts(folder))
+    except (AttributeError, LookupError, TypeError) as error:  # MLflow's client takes any JSON for its server's
+        what = f"a list of files that is none: {error}"
+        raise ForeignAnswerError(what) from error
 
 
 @contextmanager

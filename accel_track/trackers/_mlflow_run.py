@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from accel_track.outcome import Outcome
+from accel_track.trackers._mlflow_answers import ForeignAnswerError, checked_run
 
 _ATTEMPT = "accel_track.start"
 """Tag by which a run is found whose creation was not answered."""
@@ -23,6 +24,7 @@ SECONDS = "10"
 _PASSING = ("TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED", "RESOURCE_EXHAUSTED", "DEADLINE_EXCEEDED", "ABORTED")
 _FAILED = "INTERNAL_ERROR"
 
+_UNREADABLE = ("JSONDecodeError", "ParseError")
 _AT_ONCE = ("database is locked", "already exists", "duplicate column name", "alembic_version")
 """What SQLite says where another process, such as `mlflow ui`, is setting up the same database."""
 
@@ -35,6 +37,8 @@ def wait_less() -> None:
 
 def may_pass(error: BaseException) -> bool:
     """Whether an error of MLflow's comes from a database that others use, an overloaded server, or one that failed."""
+    if type(error).__name__ in _UNREADABLE:
+        return True  # JSON that is cut off, or another server's
     code = getattr(error, "error_code", None)
     if code == _FAILED:
         # MLflow's code also for what has no other; what a request or its answer brought is the server's.
@@ -59,14 +63,18 @@ def created_run(
 
     if repeated and (found := client.search_runs([experiment], f"tags.`{_ATTEMPT}` = '{attempt}'")):
         return found[0]
-    return client.create_run(experiment, tags=resolve_tags({**tags, _ATTEMPT: attempt}), run_name=name)
+    run = client.create_run(experiment, tags=resolve_tags({**tags, _ATTEMPT: attempt}), run_name=name)
+    return checked_run(run, experiment)
 
 
 def continued_run(client: Any, run_id: str, name: str | None, tags: Mapping[str, str]) -> Any:
     """Return a run that is RUNNING again, with these tags and without those that told how it had ended."""
     client.update_run(run_id, status="RUNNING", name=name)
     _tag(client, run_id, tags)
-    run = client.get_run(run_id)
+    run = checked_run(client.get_run(run_id), run_id=run_id)
+    if run.info.status != "RUNNING":
+        what = f"the run is {run.info.status} and not RUNNING"
+        raise ForeignAnswerError(what)
     for key in {_STATUS_TAG, _REASON_TAG} & set(run.data.tags):
         client.delete_tag(run_id, key)
     return run
@@ -78,6 +86,10 @@ def end_run(client: Any, run_id: str, outcome: Outcome) -> None:
         reason = {_REASON_TAG: outcome.reason} if outcome.reason else {}
         _tag(client, run_id, {_STATUS_TAG: outcome.status, **reason})
     client.set_terminated(run_id, _STATUS[outcome.status])
+    status = checked_run(client.get_run(run_id), run_id=run_id).info.status
+    if status != _STATUS[outcome.status]:
+        what = f"the run that was ended is {status}"
+        raise ForeignAnswerError(what)
 
 
 def _tag(client: Any, run_id: str, tags: Mapping[str, str]) -> None:

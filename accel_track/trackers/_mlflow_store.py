@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from accel_track.errors import warn
+from accel_track.trackers._mlflow_answers import ForeignAnswerError
 from accel_track.trackers.set_up import alone_at
 
 _SQLITE = "sqlite:///"
@@ -68,7 +69,7 @@ def experiment_id(client: Any, name: str, artifacts: str | None) -> str:
     experiment = client.get_experiment_by_name(name)
     if experiment is None:
         try:
-            return str(client.create_experiment(name, artifact_location=artifacts))
+            return _given(client.create_experiment(name, artifact_location=artifacts))
         except MlflowException:
             experiment = client.get_experiment_by_name(name)
             if experiment is None:  # else another process created it in between
@@ -81,7 +82,17 @@ def experiment_id(client: Any, name: str, artifacts: str | None) -> str:
                 raise  # else another process restored it in between
         message = f"mlflow: the experiment {name!r} was deleted; it is restored, with its runs, for this run."
         warn(message, stacklevel=4)
-    return str(experiment.experiment_id)
+    if experiment.name != name:
+        what = f"the answer holds the experiment {experiment.name!r}"
+        raise ForeignAnswerError(what)
+    return _given(experiment.experiment_id)
+
+
+def _given(identifier: str) -> str:
+    if not identifier:
+        what = "the answer holds no experiment"
+        raise ForeignAnswerError(what)
+    return str(identifier)
 
 
 def _file_of(address: str) -> Path | None:

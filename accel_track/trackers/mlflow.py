@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any
 from accel_track.errors import warn
 from accel_track.records import Metrics
 from accel_track.redaction import scrubbed
+from accel_track.trackers._mlflow_answers import check_stored, checked_run, served
 from accel_track.trackers._mlflow_artifacts import remove_checkpoint, store_checkpoint
-from accel_track.trackers._mlflow_metrics import Call, Write, fast_writer, metrics_of, mlflow_name
+from accel_track.trackers._mlflow_fast import DatabasePath, ServerPath
+from accel_track.trackers._mlflow_metrics import Call, metrics_of, mlflow_name
 from accel_track.trackers._mlflow_run import (
     active_run_id,
     continued_run,
@@ -24,6 +26,7 @@ from accel_track.trackers._mlflow_run import (
     wait_less,
 )
 from accel_track.trackers._mlflow_store import client_of, experiment_id, local_database
+from accel_track.trackers._mlflow_writer import MetricWriter
 from accel_track.trackers.base import on_main_process
 from accel_track.trackers.names import safe_name
 from accel_track.trackers.sdk import SDKTracker
@@ -74,6 +77,9 @@ class MLflowTracker(SDKTracker):
     install = "mlflow>=3.17"
     batch_size = 1000
     keeps_status = True
+    fast_paths = (DatabasePath, ServerPath)
+
+    _writer: MetricWriter
 
     def __init__(
         self,
@@ -102,7 +108,6 @@ class MLflowTracker(SDKTracker):
         self.clipped: Counter[str] = Counter()
         self._params: dict[str, str] = {}
         self._attempt: str | None = None
-        self._fast: Write | None = None
         # The active run belongs to a thread, and `start` may come from another one than the user's.
         self._parent_id = active_run_id() if self.nested_run else None
 
@@ -139,7 +144,8 @@ class MLflowTracker(SDKTracker):
         self._attempt = None
         self.clipped.clear()
         self.run_id, self._params = run.info.run_id, dict(run.data.params)
-        self.client, self.native, self._fast = client, run, fast_writer(client)
+        self.client, self.native = client, run
+        self._writer = MetricWriter(self.name, client, run.info.run_id)
 
     @on_main_process
     def store_init_configuration(self, values: dict[str, Any]) -> None:
@@ -158,6 +164,7 @@ class MLflowTracker(SDKTracker):
             elif name not in self._params:
                 news[name] = text
         self.client.log_batch(run_id, params=[Param(*param) for param in news.items()], synchronous=True)
+        check_stored(self.client, run_id, params=news)
         self._params.update(news)
         for one in changed:
             self.drop(*one)
@@ -172,7 +179,9 @@ class MLflowTracker(SDKTracker):
             mlflow_name(key): self._clip(key, str(text), MAX_TAG_VAL_LENGTH)
             for key, text in flat_config(values).items()
         }
-        self.client.log_batch(self.tracker.info.run_id, tags=[RunTag(*tag) for tag in tags.items()], synchronous=True)
+        run_id = self.tracker.info.run_id
+        self.client.log_batch(run_id, tags=[RunTag(*tag) for tag in tags.items()], synchronous=True)
+        check_stored(self.client, run_id, tags=tags)
 
     def _clip(self, key: str, text: str, limit: int) -> str:
         if len(text) > limit:
@@ -196,18 +205,17 @@ class MLflowTracker(SDKTracker):
             self._write([(record.values, record.step, record.time) for record in group], kwargs)
 
     def _write(self, calls: Sequence[Call], kwargs: Mapping[str, Any]) -> None:
-        from mlflow import get_active_model_id
-        from mlflow.entities import Metric
-
-        run_id = self.tracker.info.run_id
         rows, refused = metrics_of(calls)
-        if self._fast is None or kwargs or get_active_model_id() is not None:  # MLflow adds metrics to that model, too
-            metrics = [Metric(*row) for row in rows]
-            self.client.log_batch(run_id, metrics=metrics, **{"synchronous": True, **kwargs})
-        elif rows:
-            self._fast(run_id, rows)
+        if self.tracker and rows:
+            self._writer.write(rows, kwargs)
         for one in refused:  # not before: a call that fails is repeated
             self.drop(*one)
+
+    @on_main_process
+    def flush(self) -> None:
+        """Read back the newest values from a server, and send again what it lacks."""
+        if self.native is not None:
+            self._writer.prove()
 
     @on_main_process
     def log_images(self, values: dict[str, Any], step: int | None = None, **kwargs: Any) -> None:
@@ -219,7 +227,7 @@ class MLflowTracker(SDKTracker):
             step: Training step.
             **kwargs: Passed to `MlflowClient.log_image`.
         """
-        run_id = self.tracker.info.run_id
+        run_id = self._checked_id()
         for name, image in self.named_images(values):
             where = {"key": safe_name(name, _NOT_IN_IMAGE_KEYS, _IMAGE_KEY_LENGTH), "step": step or 0}
             self.client.log_image(run_id, image, **{**where, "synchronous": True, **kwargs})
@@ -227,20 +235,27 @@ class MLflowTracker(SDKTracker):
     @on_main_process
     def log_figure(self, figure: Any, artifact_file: str, **save_kwargs: Any) -> None:
         """Save a Matplotlib or Plotly figure as the artifact `artifact_file`; `save_kwargs` go to its save method."""
-        run_id = self.tracker.info.run_id
+        run_id = self._checked_id()
         self.client.log_figure(run_id, figure, artifact_file, save_kwargs=save_kwargs)
 
     @on_main_process
     def log_artifact(self, local_path: str | os.PathLike[str], artifact_path: str | None = None) -> None:
         """Store a file, in the run's artifact folder `artifact_path` if given."""
-        run_id = self.tracker.info.run_id
+        run_id = self._checked_id()
         self.client.log_artifact(run_id, os.fspath(local_path), artifact_path)
 
     @on_main_process
     def log_artifacts(self, local_dir: str | os.PathLike[str], artifact_path: str | None = None) -> None:
         """Store the files of a folder, in the run's artifact folder `artifact_path` if given."""
-        run_id = self.tracker.info.run_id
+        run_id = self._checked_id()
         self.client.log_artifacts(run_id, os.fspath(local_dir), artifact_path)
+
+    def _checked_id(self) -> str:
+        # MLflow's client keeps for good where an answer of another server's says that the run's artifacts belong.
+        run_id: str = self.tracker.info.run_id
+        if served(self.client):
+            checked_run(self.client.get_run(run_id), run_id=run_id)
+        return run_id
 
     @on_main_process
     def log_checkpoint(self, name: str, path: str, step: int | None, values: dict[str, Any]) -> None:
@@ -275,6 +290,7 @@ class MLflowTracker(SDKTracker):
         """Set the final status of this run and no other; after a failure that may pass it can be called again."""
         if self.native is not None:
             try:
+                self.flush()
                 end_run(self.client, self.native.info.run_id, self.outcome)
             except Exception as error:
                 if not self.is_transient(error):

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +22,15 @@ import sqlalchemy.engine
 from mlflow import MlflowClient
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
-from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 from PIL import Image
 
 from accel_track.errors import AccelTrackWarning, NotStartedError
 from accel_track.outcome import FINISHED, Outcome
 from accel_track.records import Metrics
 from accel_track.testing import Readback, TrackerContract
+from accel_track.trackers._mlflow_fast import DatabasePath
 from accel_track.trackers.mlflow import MLflowTracker
+from tests.contract.private_parts import hide, private_parts
 
 
 @pytest.fixture(scope="module")
@@ -379,8 +380,9 @@ class TestMLflow(TrackerContract):
         for fast in (True, False):
             tracker = self.make(tmp_path)
             tracker.start()
-            assert tracker._fast is not None
-            tracker._fast = tracker._fast if fast else None
+            assert tracker._writer.gate.fast is not None
+            if not fast:
+                tracker._writer.gate.close()
             for begin in (0, 40, 80, 30):
                 tracker.log_batch(records[begin : begin + 40])
             tracker.finish()
@@ -432,22 +434,58 @@ class TestMLflow(TrackerContract):
         tracker = self.make(tmp_path)
         tracker.start()
         monkeypatch.setattr(mlflow, "get_active_model_id", lambda: "m-1")
-        monkeypatch.setattr(tracker, "_fast", lambda *_: pytest.fail("past the model"))
+        monkeypatch.setattr(tracker._writer.gate, "send", lambda *_: pytest.fail("past the model"))
         tracker.log({"x": 1.0}, step=0)
         monkeypatch.undo()
         tracker.finish()
         assert self.read(tmp_path).metrics == {"x": [(0, 1.0)]}
 
-    def test_another_version_of_mlflow(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Where its store is not as it is known, `MlflowClient.log_batch` is called."""
-        monkeypatch.delattr(SqlAlchemyStore, "_check_run_is_active")
+    @pytest.mark.parametrize("when", ["before", "during"])
+    @pytest.mark.parametrize("part", private_parts(DatabasePath))
+    def test_a_private_part_that_is_gone(
+        self, part: str, when: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """With one warning, what is stored is what `MlflowClient.log_batch` stores, each value once."""
+        tracker = self.make(tmp_path)
+        records = [Metrics(i, 1.6e9 + i, {"x": i / 4, "y": math.nan}, i) for i in range(4)]
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", AccelTrackWarning)
+            if when == "before":
+                hide(part, MlflowClient(f"sqlite:///{tmp_path}/mlflow.db"), monkeypatch)
+            tracker.start()
+            if when == "during":
+                tracker.log_batch(records[:2])
+                hide(part, tracker.client, monkeypatch)
+            tracker.log_batch(records)
+            tracker.log_batch(records[2:])
+            monkeypatch.undo()
+            tracker.finish()
+        shown = [str(one.message) for one in caught if one.category is AccelTrackWarning]
+        assert len(shown) <= 1, shown
+        assert when == "during" or "goes on with its public calls" in shown[0]
+        stored = self.read(tmp_path)
+        assert stored.metrics["x"] == [(i, i / 4) for i in range(4)]
+        assert [step for step, _ in stored.metrics["y"]] == list(range(4))
+
+    @pytest.mark.parametrize(
+        ("change", "stored"),
+        [
+            ("alter table metrics rename column is_nan to odd", False),
+            ("alter table metrics add column more text default 'x' not null", True),
+        ],
+    )
+    def test_another_schema_in_mid_run(self, change: str, stored: bool, tmp_path: Path) -> None:
+        """It is no fault of the records: they are given to the public call, whose errors are the backend's own."""
         tracker = self.make(tmp_path)
         tracker.start()
-        assert tracker._fast is None
-        monkeypatch.undo()
-        tracker.log({"x": 1.0}, step=0)
-        tracker.finish()
-        assert self.read(tmp_path).metrics == {"x": [(0, 1.0)]}
+        with closing(sqlite3.connect(tmp_path / "mlflow.db")) as database:
+            database.execute(change)
+        with warnings.catch_warnings(record=True) as caught, suppress(MlflowException):
+            warnings.simplefilter("always", AccelTrackWarning)
+            tracker.log({"x": 1.0}, step=0)
+        assert [one for one in caught if "goes on with its public calls" in str(one.message)] or stored
+        with closing(sqlite3.connect(tmp_path / "mlflow.db")) as database:
+            assert len(database.execute("select * from metrics").fetchall()) == stored
 
     def test_integers_beyond_all_floats(self, tmp_path: Path) -> None:
         """They are counted, and harm nothing beside them."""
@@ -584,7 +622,9 @@ class TestMLflow(TrackerContract):
         code = """if True:
             import json, os, signal, sys
             from accel_track.outcome import Outcome
-            from accel_track.trackers.mlflow import MLflowTracker
+            from accel_track.trackers._mlflow_fast import DatabasePath
+from accel_track.trackers.mlflow import MLflowTracker
+from tests.contract.private_parts import hide, private_parts
             first, kwargs = int(sys.argv[1]), json.loads(sys.argv[2])
             tracker = MLflowTracker.for_run("killed", "one", None, kwargs)
             tracker.start()

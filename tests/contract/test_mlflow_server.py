@@ -11,8 +11,9 @@ import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -23,10 +24,13 @@ from mlflow.exceptions import MlflowException
 from urllib3.connection import HTTPConnection
 
 from accel_track.accelerator import Accelerator
+from accel_track.errors import AccelTrackWarning
 from accel_track.outcome import Outcome
 from accel_track.records import Metrics
 from accel_track.trackers import _mlflow_artifacts
+from accel_track.trackers._mlflow_fast import ServerPath
 from accel_track.trackers.mlflow import MLflowTracker
+from tests.contract.private_parts import hide, private_parts
 
 
 def free_port() -> int:
@@ -168,7 +172,7 @@ def test_a_batch_of_many_requests(server: str) -> None:
     """One connection carries them; where one in the middle is refused, repeating parts of it doubles nothing."""
     tracker = MLflowTracker("requests", tracking_uri=server)
     tracker.start()
-    assert tracker._fast is not None
+    assert tracker._writer.gate.fast is not None
     records = [Metrics(i, 1.6e9 + i, {f"m{j}": i / 8 for j in range(10)} | {"n": math.nan}, i) for i in range(300)]
     odd = Metrics(150, 1.6e9, {"odd": 1.0}, 0, {"mlflow": {"nonsense": 1}})
     with pytest.raises(TypeError, match="nonsense"):
@@ -344,3 +348,207 @@ def test_a_server_that_takes_long_to_store_a_checkpoint(
     assert os.environ[_mlflow_artifacts.TIMEOUT] == "1"
     fetched = MlflowClient(server).download_artifacts(tracker.run_id, "checkpoints/last/last.ckpt")
     assert Path(fetched).read_text() == "weights"
+
+
+class Proxy(ThreadingHTTPServer):
+    """Stands before a server; answers itself, with 200, where `foreign` says what and `matches` what for."""
+
+    foreign: tuple[str, bytes] | None = None
+    """Type and content."""
+
+    matches = ""
+    """The method and a part of the path, such as "POST runs/log-batch"."""
+
+    remaining = 10**9
+    """How many more requests it answers itself."""
+
+    def __init__(self, server: str) -> None:
+        super().__init__(("127.0.0.1", 0), ProxyHandler)
+        self.server = server.removeprefix("http://")
+        self.address = f"http://127.0.0.1:{self.server_port}"
+
+
+class ProxyHandler(BaseHTTPRequestHandler):
+    """Passes requests on, or not."""
+
+    server: Proxy
+
+    def do_GET(self) -> None:
+        content = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        method, _, part = self.server.matches.partition(" ")
+        answered = self.server.foreign is not None and method in ("", self.command) and part in self.path
+        if answered and self.server.foreign is not None and self.server.remaining > 0:
+            self.server.remaining -= 1
+            self.answer(200, *self.server.foreign)
+            return
+        with closing(http.client.HTTPConnection(self.server.server)) as real:
+            real.request(self.command, self.path, content, {"Content-Type": self.headers.get("Content-Type", "")})
+            answer = real.getresponse()
+            self.answer(answer.status, answer.getheader("Content-Type", ""), answer.read())
+
+    do_POST = do_PUT = do_PATCH = do_DELETE = do_GET  # noqa: N815 - the names that the standard library looks for
+
+    def answer(self, status: int, kind: str, content: bytes) -> None:
+        self.send_response(status)
+        if kind:
+            self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def proxy(server: str) -> Iterator[Proxy]:
+    """Return a proxy that passes everything on."""
+    with Proxy(server) as proxy:
+        threading.Thread(target=proxy.serve_forever, daemon=True).start()
+        yield proxy
+        proxy.shutdown()
+
+
+FOREIGN = {
+    "empty": ("", b""),
+    "empty JSON": ("application/json", b""),
+    "page": ("text/html", b"<html><form action='login'>Sign in</form></html>"),
+    "null": ("application/json", b"null"),
+    "list": ("application/json", b"[]"),
+    "object": ("application/json", b"{}"),
+    "object as text": ("text/plain", b"{}"),
+    "another server's": ("application/json", b'{"status": "ok", "run": {"info": {"name": "x"}}, "experiment": {}}'),
+    "other types": ("application/json", b'{"run": 7, "experiment": "x", "experiment_id": [1]}'),
+    "cut off": ("application/json", b'{"run": {"info": {"run_id": "5'),
+    "ok": ("text/plain", b"200 OK"),
+}
+
+
+def repeated(tracker: MLflowTracker, proxy: Proxy, call: Callable[[], None]) -> None:
+    """Call with foreign answers, which is an error that passes, and again with the server's."""
+    with pytest.raises(Exception, match=r".") as caught:
+        call()
+    assert tracker.is_transient(caught.value), repr(caught.value)
+    proxy.foreign = None
+    call()
+
+
+@pytest.mark.parametrize("foreign", FOREIGN.values(), ids=FOREIGN)
+def test_foreign_answers(foreign: tuple[str, bytes], proxy: Proxy, tmp_path: Path) -> None:
+    """Whatever else answers with 200, nothing counts as stored that is not, and all is when the server answers."""
+    tracker = MLflowTracker("foreign", tracking_uri=proxy.address)
+    proxy.foreign = foreign
+    repeated(tracker, proxy, tracker.start)
+    assert len(tracker.tracker.info.run_id) == 32
+    records = [Metrics(i, 1.6e9 + i, {"loss": i / 8, "nan": math.nan}, i) for i in range(5)]
+
+    def deliver() -> None:
+        tracker.log_batch(records)
+        tracker.flush()
+
+    proxy.foreign = foreign
+    repeated(tracker, proxy, deliver)
+    proxy.foreign = foreign
+    repeated(tracker, proxy, lambda: tracker.store_init_configuration({"lr": 0.1}))
+    proxy.foreign = foreign
+    repeated(tracker, proxy, lambda: tracker.store_environment({"environment": {"host": "here"}}))
+    (tmp_path / "one.ckpt").write_text("weights")
+    proxy.foreign = foreign
+    repeated(tracker, proxy, lambda: tracker.log_artifact(tmp_path / "one.ckpt"))
+    proxy.foreign = foreign
+    repeated(tracker, proxy, lambda: tracker.log_checkpoint("one", str(tmp_path / "one.ckpt"), 1, {}))
+    proxy.foreign = foreign
+    repeated(tracker, proxy, tracker.finish)
+    client = MlflowClient(proxy.address)
+    run = client.get_run(tracker.run_id)
+    assert {one.path for one in client.list_artifacts(tracker.run_id)} == {"checkpoints", "one.ckpt"}
+    assert [one.value for one in client.get_metric_history(tracker.run_id, "loss")] == [i / 8 for i in range(5)]
+    assert len(client.get_metric_history(tracker.run_id, "nan")) == 5
+    assert (run.data.params, run.info.status) == ({"lr": "0.1"}, "FINISHED")
+    assert run.data.tags["environment/host"] == "here"
+    identity = tracker.identity() or {"run_id": tracker.run_id, "tracking_uri": proxy.address}
+    again = MLflowTracker(**identity)
+    proxy.foreign = foreign
+    repeated(again, proxy, again.start)
+    assert client.get_run(tracker.run_id).info.status == "RUNNING"
+    again.finish()
+
+
+@pytest.mark.parametrize("matches", ["POST runs/log-batch", "POST runs/update", "PUT artifacts"])
+def test_what_only_writing_is_kept_from(matches: str, proxy: Proxy, tmp_path: Path) -> None:
+    """Something swallows what is sent and answers as MLflow does; reading, which goes through, tells."""
+    tracker = MLflowTracker("swallowed", tracking_uri=proxy.address)
+    tracker.start()
+    (tmp_path / "one.ckpt").write_text("weights")
+    proxy.foreign, proxy.matches = FOREIGN["object"], matches
+    tracker.log_batch([Metrics(i, 1.6e9 + i, {"loss": i / 8}, i) for i in range(5)])
+    if "log-batch" in matches:
+        with pytest.raises(ConnectionError, match=r"'loss', which was sent, is not there.*check the tracking URI"):
+            tracker.flush()
+        proxy.remaining = 0
+    tracker.flush()
+    if "PUT" in matches:
+        repeated(tracker, proxy, lambda: tracker.log_checkpoint("one", str(tmp_path / "one.ckpt"), 1, {}))
+    if "update" in matches:
+        repeated(tracker, proxy, tracker.finish)
+    tracker.finish()
+    client = MlflowClient(proxy.address)
+    assert client.get_run(tracker.run_id).info.status == "FINISHED"
+    assert len(client.get_metric_history(tracker.run_id, "loss")) == 5
+
+
+def test_a_later_servers_answers(proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An acknowledgment with more in it is one, where reading back shows the values; a step logged again is fine."""
+    tracker = MLflowTracker("later", tracking_uri=proxy.address)
+    tracker.start()
+    answer = ProxyHandler.answer
+    more = ("application/json", b'{"warnings": []}')
+    monkeypatch.setattr(
+        ProxyHandler, "answer", lambda self, status, *what: answer(self, status, *(more if what[1] == b"{}" else what))
+    )
+    tracker.log_batch([Metrics(i, 1.6e9 + i, {"loss": i / 8}, i) for i in range(5)])
+    tracker.log_batch([Metrics(5, 1.6e9 + 9, {"loss": 7.0}, 2)])
+    tracker.finish()
+    history = MlflowClient(proxy.address).get_metric_history(tracker.run_id, "loss")
+    assert sorted(one.step for one in history) == [0, 1, 2, 2, 3, 4]
+
+
+def test_a_private_part_that_is_gone(server: str) -> None:
+    """With one warning, a server gets the same by the public call, whichever part it is and whenever it goes."""
+    with pytest.MonkeyPatch.context() as patch:
+        for number, part in enumerate(private_parts(ServerPath)):
+            tracker = MLflowTracker("parts", tracking_uri=server)
+            records = [Metrics(i, 1.6e9 + i, {"x": i / 4}, i) for i in range(4)]
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always", AccelTrackWarning)
+                tracker.start()
+                tracker.log_batch(records[:2])
+                hide(part, tracker.client, patch)
+                tracker.log_batch(records)
+                beginning = MLflowTracker("parts", tracking_uri=server)
+                beginning.start()
+                beginning.log_batch(records)
+                patch.undo()
+                tracker.finish()
+                beginning.finish()
+            shown = [one for one in caught if "goes on with its public calls" in str(one.message)]
+            assert 1 <= len(shown) <= 2, (number, part)
+            for run_id in (tracker.run_id, beginning.run_id):
+                history = MlflowClient(server).get_metric_history(run_id, "x")
+                assert [(one.step, one.value) for one in history] == [(i, i / 4) for i in range(4)]
+
+
+def test_a_run_behind_a_proxy_that_answers_for_a_while(proxy: Proxy, tmp_path: Path) -> None:
+    """The report says complete when it is: empty answers in the middle cost nothing."""
+    accelerator = Accelerator(log_with="mlflow", project_dir=tmp_path / "project", cpu=True)
+    accelerator.init_trackers("digits", init_kwargs={"mlflow": {"tracking_uri": proxy.address}})
+    run_id = accelerator.get_tracker("mlflow", unwrap=True).info.run_id
+    with pytest.warns(AccelTrackWarning, match="not an MLflow server"):
+        for step in range(400):
+            if step in (100, 200, 300):
+                accelerator.get_tracker("mlflow")
+                proxy.foreign, proxy.remaining = FOREIGN["empty"], 2
+            accelerator.log({"loss": step / 8}, step=step)
+        accelerator.end_training()
+    assert [one.step for one in MlflowClient(proxy.address).get_metric_history(run_id, "loss")] == list(range(400))
+    assert MlflowClient(proxy.address).get_run(run_id).info.status == "FINISHED"
