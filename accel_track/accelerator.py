@@ -15,7 +15,7 @@ from accel_track.journal.info import new_run_id
 from accel_track.outcome import Outcome, Status, outcome_of
 from accel_track.reduction import Reduction, reduced
 from accel_track.registry import LogWith, select
-from accel_track.resume import NOTHING_FOUND, Mark, Resume, find_earlier, find_mark, is_free, mark_checkpoint
+from accel_track.resume import NOTHING_FOUND, Mark, Resume, find_earlier, find_marks, is_free, mark_checkpoint
 from accel_track.run import Run, no_tracker
 from accel_track.sigterm import exit_on_sigterm
 from accel_track.trackers.base import GeneralTracker
@@ -192,7 +192,7 @@ class Accelerator(Training):
         """
         folder = super().save_state(output_dir)
         if self.is_main_process and self._run is not None and self._run.run_directory is not None:
-            mark_checkpoint(os.path.join(folder, STATE), self._run.run_directory, None)
+            mark_checkpoint(os.path.join(folder, STATE), [Mark(self._run.run_directory, None)])
         return folder
 
     def load_state(self, input_dir: str | os.PathLike[str] | None = None) -> str:
@@ -211,7 +211,7 @@ class Accelerator(Training):
             FileNotFoundError: There is no checkpoint there.
         """
         folder = super().load_state(input_dir)
-        self._loaded = find_mark(os.path.join(folder, STATE))
+        self._loaded = next(iter(find_marks(os.path.join(folder, STATE))), None)
         current = None if self._run is None else self._run.run_directory
         if self._loaded is not None and current is not None and self._settings.resume != "never":
             if self._loaded.run.path.samefile(current.path):

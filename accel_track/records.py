@@ -70,11 +70,13 @@ class Rewind(Record, frozen=True, array_like=True, tag="rewind"):
 
 
 class Checkpoint(Record, frozen=True, array_like=True, tag="checkpoint"):
-    """A saved checkpoint, or the end of one. `values` holds what is known about it, such as its score.
+    """A saved checkpoint, what is known of one now, or the end of one.
+
+    `values` holds what is known about it, such as its score; a record without a path and without values is its end.
 
     Attributes:
         name: Name of the checkpoint in the run.
-        path: The file or folder, relative to the rank's folder; empty where the checkpoint of that name is to go.
+        path: The file or folder, relative to the rank's folder; empty where it stays what it is, or is to go.
         step: Training step, or None.
     """
 

@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
+import time
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from accel_track.errors import JournalError, ResumeError, warn
-from accel_track.files import replace_file
+from accel_track.files import read_file, replace_file
 from accel_track.journal.directory import PARENT, RunDirectory
 from accel_track.journal.info import job_name, job_restarted
+from accel_track.texts import storable_text
 
 Resume = Literal["auto", "never", "must"]
 
 MARKS = ".accel_track.json"
-"""File beside checkpoints that says which run each belongs to."""
+"""File beside checkpoints in which earlier versions noted which run each belongs to."""
 
+_MARK = ".accel_track.json"
+_LARGEST = 2**24
+_SAVED_WITHIN = 600.0
+"""How long it may take until a checkpoint is there, in seconds."""
 
 NOTHING_FOUND = (
     "`resume='must'`: found no run to continue. Give the checkpoint (Trainer.fit(ckpt_path=...), or load_state before "
@@ -36,36 +44,61 @@ class Mark(NamedTuple):
     run: RunDirectory
     step: int | None
 
+    @classmethod
+    def of(cls, path: str | os.PathLike[str], step: Any) -> Mark | None:
+        """Return the mark that was stored somewhere, or None if the run directory is gone or (it is said) damaged."""
+        run = RunDirectory(os.path.normpath(path))
+        if not (run.path / "run.json").is_file():
+            return None
+        try:
+            run.load()
+        except JournalError as error:
+            warn(f"{error} The checkpoint's run cannot be continued.")
+            return None
+        return cls(run, step if isinstance(step, int) else None)
 
-def mark_checkpoint(path: str | os.PathLike[str], run: RunDirectory, step: int | None) -> None:
-    """Write beside a checkpoint which run it belongs to; marks of checkpoints that are gone are removed.
 
-    The run directory is noted relative to the checkpoint's folder, so both may be moved together. A checkpoint on
-    another file system, such as `s3://`, gets none.
+def mark_checkpoint(path: str | os.PathLike[str], marks: Sequence[Mark]) -> None:
+    """Write beside a checkpoint which runs it belongs to; marks of checkpoints of theirs that are gone are removed.
+
+    Not at once, since a checkpoint that is saved in the background is not there yet.
+
+    Each checkpoint has a file of its own, so that several programs may save into one folder. Run directories are noted
+    relative to it, so both may be moved together. A checkpoint on another file system, such as `s3://`, gets none.
     """
     if "://" in os.fspath(path):
         return
     file = Path(os.path.abspath(path))
-    marks = {name: one for name, one in _marks(file.parent).items() if (file.parent / name).exists()}
-    marks[file.name] = {"run": os.path.relpath(run.path.absolute(), file.parent), "step": step}
-    with contextlib.suppress(OSError):  # the checkpoint is there, only its run is not known
-        replace_file(file.parent / MARKS, json.dumps(marks, indent=1).encode())
+    runs = [{"run": os.path.relpath(one.run.path.absolute(), file.parent), "step": one.step} for one in marks]
+    with contextlib.suppress(OSError, ValueError):  # the checkpoint is there, only its runs are not known
+        content = {"checkpoint": storable_text(file.name), "runs": runs}
+        replace_file(_mark_file(file), json.dumps(content, indent=1).encode())
+        for other in file.parent.glob(f".*{_MARK}"):
+            noted = _read(other) if time.time() - other.stat().st_mtime > _SAVED_WITHIN else {}
+            if [one["run"] for one in _runs(noted)] == [one["run"] for one in runs]:
+                name = noted.get("checkpoint")
+                if isinstance(name, str) and not os.path.lexists(file.parent / name):
+                    other.unlink()
 
 
-def find_mark(path: str | os.PathLike[str]) -> Mark | None:
-    """Return which run a checkpoint belongs to, or None if nothing says so or the run directory is gone."""
-    for file in (Path(os.path.abspath(path)), Path(os.path.realpath(path))):  # `last.ckpt` may be a link to another
-        mark = _marks(file.parent).get(file.name)
-        if isinstance(mark, dict) and isinstance(mark.get("run"), str):
-            run = RunDirectory(os.path.normpath(file.parent / mark["run"]))
-            step = mark.get("step")
-            if (run.path / "run.json").is_file():
-                return Mark(run, step if isinstance(step, int) else None)
-    return None
+def find_marks(path: str | os.PathLike[str]) -> list[Mark]:
+    """Return which runs a checkpoint belongs to, in the order of their loggers; those that are gone are left out."""
+    with contextlib.suppress(OSError, ValueError):  # no file can have this path
+        for file in (Path(os.path.abspath(path)), Path(os.path.realpath(path))):  # `last.ckpt` may be a link to another
+            noted = _read(_mark_file(file)) or _read(file.parent / MARKS).get(file.name)
+            found = [Mark.of(file.parent / one["run"], one.get("step")) for one in _runs(noted)]
+            if marks := [one for one in found if one is not None]:
+                return marks
+    return []
 
 
 def find_earlier(
-    directory: str | os.PathLike[str] | None, project: str, name: str | None, *, finished: bool = False
+    directory: str | os.PathLike[str] | None,
+    project: str,
+    name: str | None,
+    trackers: Collection[str] = (),
+    *,
+    finished: bool = False,
 ) -> RunDirectory | None:
     """Return the newest run that ended before its end and that this program continues, or None.
 
@@ -75,10 +108,11 @@ def find_earlier(
         directory: The logging directory.
         project: Name of the project.
         name: The name that the user gave the run, or None.
+        trackers: Names of trackers; a run that has them is preferred, since a program may have had several runs.
         finished: Whether to take one that came to its end, too.
     """
     job = job_name() if job_restarted() else None
-    found: list[tuple[float, RunDirectory]] = []
+    found: list[tuple[bool, float, RunDirectory]] = []
     for path in Path(os.path.abspath(directory or os.curdir), PARENT, project).glob("*/run.json"):
         run = RunDirectory(path.parent)
         with contextlib.suppress(JournalError):
@@ -86,8 +120,8 @@ def find_earlier(
             if (name is not None and info.name == name) or (job is not None and info.job == job):
                 outcome = run.outcome(info)
                 if outcome is not None and (finished or outcome.status != "finished"):
-                    found.append((info.created, run))
-    return max(found, key=lambda one: one[0], default=(0.0, None))[1]
+                    found.append((info.trackers.keys() >= set(trackers), info.created, run))
+    return max(found, key=lambda one: one[:2], default=(False, 0.0, None))[2]
 
 
 def is_free(run: RunDirectory, *, must: bool) -> bool:
@@ -105,9 +139,24 @@ def is_free(run: RunDirectory, *, must: bool) -> bool:
     return False
 
 
-def _marks(folder: Path) -> dict[str, Any]:
+def _mark_file(checkpoint: Path) -> Path:
+    """Return the file beside a checkpoint; its name is as long for every checkpoint's."""
+    name = hashlib.sha256(os.fsencode(checkpoint.name)).hexdigest()
+    return checkpoint.with_name(f".{name[:32]}{_MARK}")
+
+
+def _read(file: Path) -> dict[str, Any]:
     try:
-        marks = json.loads((folder / MARKS).read_bytes())
+        noted = json.loads(read_file(file, _LARGEST))
     except (OSError, ValueError, RecursionError):
         return {}
-    return marks if isinstance(marks, dict) else {}
+    return noted if isinstance(noted, dict) else {}
+
+
+def _runs(noted: Any) -> list[dict[str, Any]]:
+    """Return what is noted of each run; before there were several, it was noted of the one itself."""
+    if not isinstance(noted, dict):
+        return []
+    runs = noted.get("runs", [noted])
+    found = runs if isinstance(runs, list) else []
+    return [one for one in found if isinstance(one, dict) and isinstance(one.get("run"), str)]

@@ -294,6 +294,10 @@ class Run:
         """
         self._delivery.checkpoint(name, os.fspath(path), step, dict(values or {}))
 
+    def describe_checkpoint(self, name: str, step: int | None, values: Mapping[str, Any]) -> None:
+        """Give the trackers what is known now about a checkpoint that they have, in place of what was."""
+        self._delivery.checkpoint(name, "", step, dict(values))
+
     def delete_checkpoint(self, name: str) -> None:
         """Have the trackers delete a checkpoint, where their backends can."""
         self._delivery.checkpoint(name, "", None, {})

@@ -97,7 +97,7 @@ def _read(run: RunDirectory, metric: str | None) -> _Content:
                 (content.environment if record.environment else content.config).update(record.values)
             elif isinstance(record, Checkpoint):
                 content.checkpoints[record.name] = {"step": record.step, "about": record.values}
-                if not record.path:
+                if not (record.path or record.values):
                     del content.checkpoints[record.name]
             if not isinstance(record, Metrics):
                 continue

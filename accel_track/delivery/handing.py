@@ -38,6 +38,8 @@ def hand_over(tracker: GeneralTracker, records: Sequence[AnyRecord], folder: Pat
         tracker.rewind(first.step)
     elif isinstance(first, Checkpoint) and first.path:
         tracker.log_checkpoint(first.name, os.fspath(folder / first.path), first.step, first.values)
+    elif first.values:
+        tracker.describe_checkpoint(first.name, first.step, first.values)
     else:
         tracker.delete_checkpoint(first.name)
 

@@ -71,9 +71,11 @@ class InlineDelivery:
         self._each(lambda tracker: tracker.rewind(step))
 
     def checkpoint(self, name: str, path: str, step: int | None, values: dict[str, Any]) -> None:
-        """Give a checkpoint to every tracker, or have them delete the one of that name where the path is empty."""
+        """Give a checkpoint to every tracker; without a path, what is known of one now, or without that, its end."""
         if path:
             self._each(lambda tracker: tracker.log_checkpoint(name, path, step, dict(values)))
+        elif values:
+            self._each(lambda tracker: tracker.describe_checkpoint(name, step, dict(values)))
         else:
             self._each(lambda tracker: tracker.delete_checkpoint(name))
 

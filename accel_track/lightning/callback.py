@@ -16,6 +16,7 @@ from accel_track.environment import describe_environment
 from accel_track.errors import warn
 from accel_track.lightning.checkpoints import CheckpointUploads, LogCheckpoints
 from accel_track.lightning.follow import follow, hyperparameters, unfollow
+from accel_track.lightning.identity import INSIDE, marks_in
 from accel_track.lightning.logger import AccelTrackLogger
 from accel_track.lightning.monitors import Throughput, gradient_norm, learning_rates, summarize
 from accel_track.registry import LogWith
@@ -132,8 +133,9 @@ class AccelTrackCallback(Callback):
         self._system_interval = system_interval if log_system else None
         self._summary = log_summary
         self._environment = log_environment
-        self._restored: dict[str, Any] = {}
+        self._restored: list[str] = []
         self._described: str | None = None
+        self._others: list[AccelTrackCallback] = []
         self._clear()
 
     def _clear(self) -> None:
@@ -149,8 +151,11 @@ class AccelTrackCallback(Callback):
         if trainer.fast_dev_run:  # type: ignore[attr-defined]  # Lightning sets it outside the class
             return
         self.logger = next((one for one in trainer.loggers if isinstance(one, AccelTrackLogger)), None)
+        self._others = []
         if self.logger is not None:
             self.logger.add(self._own, with_trackers=self._trackers_given)
+            callbacks = trainer.callbacks  # type: ignore[attr-defined]  # as above
+            self._others = [one for one in callbacks[: callbacks.index(self)] if isinstance(one, AccelTrackCallback)]
         else:
             self._begin(trainer, pl_module)
         if trainer.is_global_zero and self.logger is not None:
@@ -167,11 +172,25 @@ class AccelTrackCallback(Callback):
             self._own.log_hyperparams(values)
 
     def _watch(self, logger: AccelTrackLogger) -> None:
-        if self._uploads is not None and self._uploads.saved not in logger.checkpoint_listeners:
-            logger.checkpoint_listeners.append(self._uploads.saved)
-        if self._system_interval is not None:
+        uploads = self._uploads if self._does("_uploads") else None
+        if uploads is not None and uploads.saved not in logger.checkpoint_listeners:
+            logger.checkpoint_listeners.append(uploads.saved)
+        if self._system_interval is not None and self._does("_system_interval"):
             self._over, meter = threading.Event(), SystemMetrics(logger.save_dir)
             every(self._system_interval, partial(self._measure, meter, self._over), self._over)
+
+    def _does(self, what: str) -> bool:
+        """Whether this callback does something: it is wanted, and no callback before it does it in the same run."""
+        return [one for one in (*self._others, self) if getattr(one, what)][:1] == [self]
+
+    def _learning_rates(self, trainer: Trainer) -> dict[str, Any]:
+        """Return those that no LearningRateMonitor gives to the same run under the same name."""
+        rates = learning_rates(trainer)
+        if self.logger is not self._own:
+            for one in trainer.callbacks:  # type: ignore[attr-defined]  # as above
+                if any(kind.__name__ == "LearningRateMonitor" for kind in type(one).__mro__):
+                    rates = {name: rate for name, rate in rates.items() if name not in getattr(one, "lrs", ())}
+        return rates
 
     def _measure(self, meter: SystemMetrics, over: threading.Event) -> None:
         values = meter.sample()
@@ -180,7 +199,7 @@ class AccelTrackCallback(Callback):
 
     def _describe(self, trainer: Trainer) -> None:
         """Store where the program runs, once a run and behind the user's own hyperparameters."""
-        if not self._environment or self.logger is None or not trainer.is_global_zero:
+        if not self._does("_environment") or self.logger is None or not trainer.is_global_zero:
             return
         run = self.logger.open()
         if self._described != run.run_id:
@@ -191,16 +210,16 @@ class AccelTrackCallback(Callback):
         """Store the module's size and the environment; compare the checkpoint's run with this one."""
         if self.logger is None or not trainer.is_global_zero:
             return
-        if self._summary:
+        if self._does("_summary"):
             self.logger.log_hyperparams({"model": summarize(pl_module)})
         self._describe(trainer)
-        earlier, run = self._restored.get("run_id"), self.logger.open().run_id
-        if earlier is not None and earlier != run:
+        earlier, run = self._restored, self.logger.open().run_id
+        if earlier and run not in earlier:
             warn(
-                f"the checkpoint belongs to the run {earlier}, and this is logged to another, {run}. To continue that "
-                "run, give its `save_dir` and `version`."
+                f"the checkpoint belongs to the run {', '.join(earlier)}, and this is logged to another, {run}. To "
+                "continue that run, give its `save_dir` and `version`."
             )
-        self._restored = {}
+        self._restored = []
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Stop following the Trainer and flush; the run stays open."""
@@ -219,28 +238,29 @@ class AccelTrackCallback(Callback):
             self._throughput.values()
         if self.logger is None:
             return
-        if self._uploads is not None and trainer.is_global_zero:
+        if self._uploads is not None and self._uploads.saved in self.logger.checkpoint_listeners:
             self._uploads.end(self.logger.open())
             if status == "success":  # else ModelCheckpoint may save once more, after this callback was told
                 self.logger.checkpoint_listeners.remove(self._uploads.saved)
         if self.logger is self._own:
-            unfollow(trainer, saving=status != "success")
+            unfollow(trainer, self, saving=status != "success")
             self._own.finalize(status)
 
     def finish(self) -> None:
         """End the callback's own run now; it would end at the interpreter's exit."""
         self._own.finish()
 
-    def state_dict(self) -> dict[str, Any]:
-        """Return which run the checkpoint belongs to, for Lightning to save in it."""
-        mark = None if self.logger is None else self.logger.mark()
-        if mark is None:
-            return {}
-        return {"run": os.fspath(mark.run.path.absolute()), "run_id": mark.run.path.name, "step": mark.step}
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Save which runs the checkpoint belongs to.
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Remember which run the checkpoint belongs to."""
-        self._restored = state_dict
+        Not as the callback's state, which several callbacks would have to have under names of their own.
+        """
+        if self.logger is not None and (marks := self.logger.marks()):
+            checkpoint[INSIDE] = [{"run": os.fspath(one.run.path.absolute()), "step": one.step} for one in marks]
+
+    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Remember which runs the checkpoint belongs to."""
+        self._restored = [one.run.path.name for one in marks_in(checkpoint)]
 
     # -- measurements -------------------------------------------------------------------------------------------------
 
@@ -251,7 +271,7 @@ class AccelTrackCallback(Callback):
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
         """Take the norm of the optimizer's gradients."""
-        if self._gradient_norm and self._is_due(trainer):
+        if self._does("_gradient_norm") and self._is_due(trainer):
             parameters = (one for group in optimizer.param_groups for one in group["params"])
             number = trainer.optimizers.index(optimizer) if optimizer in trainer.optimizers else 0
             self._norms["gradient_norm" if number == 0 else f"gradient_norm-{number}"] = gradient_norm(parameters)
@@ -267,9 +287,9 @@ class AccelTrackCallback(Callback):
         values: dict[str, Any] = {}
         if self._is_due(trainer):
             values, self._norms = self._norms, {}
-            if self._learning_rate:
-                values |= learning_rates(trainer)
-            if self._throughput is not None:
+            if self._does("_learning_rate"):
+                values |= self._learning_rates(trainer)
+            if self._throughput is not None and self._does("_throughput"):
                 values |= self._throughput.values()
         self._log(trainer, values)
 

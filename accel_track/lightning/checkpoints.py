@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 import time
@@ -31,6 +32,7 @@ class CheckpointUploads:
         self._which = which
         self._stored: dict[str, tuple[str, str]] = {}  # name -> ModelCheckpoint, path
         self._awaited: dict[str, tuple[str, int | None, dict[str, Any]]] = {}
+        self._about: dict[str, tuple[int | None, dict[str, Any]]] = {}  # name -> step and what the trackers were told
         self._given: dict[str, list[tuple[int, ...]]] = {}  # name -> what the trackers got last, as `_state`
         self._told = False
 
@@ -41,18 +43,37 @@ class CheckpointUploads:
         background is there: both are looked after at the next call and in `end`.
         """
         self._look_again(run)
+        self._take(run, callback)
+        self._tell_again(run, callback)
+
+    def _take(self, run: Run, callback: Any) -> None:
         newest = callback._last_checkpoint_saved or callback.last_model_path  # noqa: SLF001 - there is no public name
         path = callback.best_model_path if self._which == "best" else newest
         if not path or self._is_elsewhere(path):
             return
         owner = str(callback.state_key)
-        name = self._name(owner, path)
+        name = self._name(owner, path, callback.dirpath)
         if self._which != "all":
             self._delete(run, [other for other, (whose, _) in self._stored.items() if whose == owner and other != name])
         if self._which == "best" and path != newest and name in self._stored:
             return
         self._stored[name] = (owner, path)
-        self._store(run, name, path, callback._last_global_step_saved, _about(callback, path))  # noqa: SLF001
+        step, about = callback._last_global_step_saved, {**_score(callback, path), **_flags(callback, path)}  # noqa: SLF001
+        self._about[name] = step, about
+        self._store(run, name, path, step, about)
+
+    def _tell_again(self, run: Run, callback: Any) -> None:
+        """Tell the trackers which of a ModelCheckpoint's files are no longer the best or the last, or are now."""
+        owner = str(callback.state_key)
+        for name, path in [(name, path) for name, (whose, path) in self._stored.items() if whose == owner]:
+            step, told = self._about[name]
+            about = {**told, **_flags(callback, path)}
+            if about != told:
+                self._about[name] = step, about
+                if name in self._awaited:
+                    self._awaited[name] = path, step, about
+                if name in self._given:
+                    run.describe_checkpoint(name, step, about)
 
     def end(self, run: Run) -> None:
         """Wait for checkpoints that are saved in the background, and delete those that Lightning has deleted.
@@ -72,11 +93,16 @@ class CheckpointUploads:
         self._awaited.clear()
         self._look_again(run)
 
-    def _name(self, owner: str, path: str) -> str:
-        """Return the file's name without its end, and a number where another ModelCheckpoint has one of that name."""
-        name = name_ = _NOT_IN_NAMES.sub("_", Path(path).name.removesuffix(".ckpt"))
+    def _name(self, owner: str, path: str, folder: str | None) -> str:
+        """Return the file's path in its ModelCheckpoint's folder, without its end, as one name.
+
+        It gets a number where another file, or another ModelCheckpoint's, has the name.
+        """
+        place = os.path.relpath(path, folder) if folder else os.pardir
+        place = os.path.basename(path) if place.startswith(os.pardir) else place
+        name = name_ = _NOT_IN_NAMES.sub("_", place.removesuffix(".ckpt"))
         number = 1
-        while name in self._stored and self._stored[name][0] != owner:
+        while self._stored.get(name, (owner, path)) != (owner, path):
             number += 1
             name = f"{name_}-{number}"
         return name
@@ -112,6 +138,7 @@ class CheckpointUploads:
         for name in names:
             del self._stored[name]
             self._awaited.pop(name, None)
+            self._about.pop(name, None)
             if self._given.pop(name, None) is not None:
                 run.delete_checkpoint(name)
 
@@ -126,11 +153,16 @@ def _state(path: str) -> list[tuple[int, ...]] | None:
     return sorted((one.st_ino, one.st_mtime_ns, one.st_size) for one in found) or None
 
 
-def _about(callback: Any, path: str) -> dict[str, Any]:
+def _score(callback: Any, path: str) -> dict[str, Any]:
     score = callback.best_k_models.get(path, callback.best_model_score if path == callback.best_model_path else None)
+    return {"monitor": callback.monitor, "score": None if score is None else float(score)}
+
+
+def _flags(callback: Any, path: str) -> dict[str, bool]:
+    """Return whether a file is at this moment its ModelCheckpoint's best, by its monitor, and its last one."""
+    copied = callback.save_last and callback.save_last != "link"  # the newest, to the last one's name
+    newest = callback._last_checkpoint_saved or callback.last_model_path  # noqa: SLF001 - as above
     return {
-        "monitor": callback.monitor,
-        "score": None if score is None else float(score),
-        "best": path == callback.best_model_path,
-        "last": path in (callback.last_model_path, callback._last_checkpoint_saved),  # noqa: SLF001 - as above
+        "best": callback.monitor is not None and path == callback.best_model_path,
+        "last": path == (callback.last_model_path if copied else newest),
     }

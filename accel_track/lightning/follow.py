@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from accel_track.lightning.logger import AccelTrackLogger
+
+
+class _Follower(NamedTuple):
+    logger: AccelTrackLogger
+    in_call: bool
 
 
 def follow(trainer: Trainer, callback: Callback, logger: AccelTrackLogger) -> None:
@@ -15,57 +20,71 @@ def follow(trainer: Trainer, callback: Callback, logger: AccelTrackLogger) -> No
 
     Lightning has no hook for metrics: callbacks run before they are complete (the module's own `on_train_epoch_end`
     may log after a callback's), and `logged_metrics` does not tell old values from new ones. Everything passes through
-    `_LoggerConnector.log_metrics`, which also chooses the step; it sees one more logger for as long as it runs.
+    `_LoggerConnector.log_metrics`, which also chooses the step; it sees more loggers for as long as it runs.
     Trials of tuners, which put the Trainer's callbacks aside, are left out, as they are for loggers.
 
     Args:
         trainer: In the setup of a call.
-        callback: Who follows it.
+        callback: Who follows it; others may, too.
         logger: Who gets it.
     """
-    connector = trainer._logger_connector  # noqa: SLF001
-    inner = type(connector).log_metrics
-
-    def log_metrics(*args: Any, **kwargs: Any) -> None:
-        loggers = trainer.loggers
-        if callback in trainer.callbacks:  # type: ignore[attr-defined]  # Lightning sets it outside the class
-            trainer.loggers = [*loggers, logger]
-        try:
-            inner(connector, *args, **kwargs)
-        finally:
-            trainer.loggers = loggers
-
-    connector.log_metrics = log_metrics  # type: ignore[method-assign]
+    _followers(trainer)[callback] = _Follower(logger, in_call=True)
+    trainer._logger_connector.log_metrics = partial(_log_metrics, trainer)  # type: ignore[method-assign]  # noqa: SLF001
     signals = trainer._signal_connector  # noqa: SLF001
-    signals._slurm_sigusr_handler_fn = partial(_requeue, signals, logger)  # type: ignore[method-assign]  # noqa: SLF001
+    signals._slurm_sigusr_handler_fn = partial(_requeue, trainer)  # type: ignore[method-assign]  # noqa: SLF001
     for one in trainer.checkpoint_callbacks:
         if hasattr(one, "_save_checkpoint"):
-            one._save_checkpoint = partial(_save_checkpoint, one, logger)  # noqa: SLF001
+            one._save_checkpoint = partial(_save_checkpoint, one, trainer)  # noqa: SLF001
 
 
-def _requeue(signals: Any, logger: AccelTrackLogger, *args: Any) -> None:
+def _followers(trainer: Trainer) -> dict[Callback, _Follower]:
+    found: dict[Callback, _Follower] = vars(trainer).setdefault("_accel_track_followers", {})
+    return found
+
+
+def _log_metrics(trainer: Trainer, *args: Any, **kwargs: Any) -> None:
+    connector, loggers = trainer._logger_connector, trainer.loggers  # noqa: SLF001
+    present = [one for callback, one in _followers(trainer).items() if callback in trainer.callbacks]  # type: ignore[attr-defined]  # Lightning sets it outside the class
+    trainer.loggers = [*loggers, *(one.logger for one in present if one.in_call)]
+    try:
+        type(connector).log_metrics(connector, *args, **kwargs)
+    finally:
+        trainer.loggers = loggers
+
+
+def _requeue(trainer: Trainer, *args: Any) -> None:
     """Do as Lightning does for its own loggers before it has SLURM start the job again."""
-    logger.finalize("finished")
+    for one in _followers(trainer).values():
+        if one.in_call:
+            one.logger.finalize("finished")
+    signals = trainer._signal_connector  # noqa: SLF001
     type(signals)._slurm_sigusr_handler_fn(signals, *args)  # noqa: SLF001
 
 
-def _save_checkpoint(callback: Any, logger: AccelTrackLogger, *args: Any, **kwargs: Any) -> None:
-    """Tell the logger of a checkpoint, as Lightning's ModelCheckpoint tells the Trainer's own loggers."""
+def _save_checkpoint(callback: Any, trainer: Trainer, *args: Any, **kwargs: Any) -> None:
+    """Tell the loggers of a checkpoint, as Lightning's ModelCheckpoint tells the Trainer's own loggers."""
     type(callback)._save_checkpoint(callback, *args, **kwargs)  # noqa: SLF001
-    logger.after_save_checkpoint(callback)
+    for one in _followers(trainer).values():
+        one.logger.after_save_checkpoint(callback)
 
 
-def unfollow(trainer: Trainer, *, saving: bool) -> None:
-    """Leave the Trainer as it was.
+def unfollow(trainer: Trainer, callback: Callback, *, saving: bool) -> None:
+    """Leave the Trainer as it was, once nobody follows it.
 
     Args:
         trainer: In the teardown of a call.
+        callback: Who followed it.
         saving: Whether a ModelCheckpoint may still save, as after an exception; then it still tells the logger.
     """
-    vars(trainer._logger_connector).pop("log_metrics", None)  # noqa: SLF001
-    vars(trainer._signal_connector).pop("_slurm_sigusr_handler_fn", None)  # noqa: SLF001
-    for one in trainer.checkpoint_callbacks if not saving else ():
-        vars(one).pop("_save_checkpoint", None)
+    followers = _followers(trainer)
+    one = followers.pop(callback, None)
+    if saving and one is not None:
+        followers[callback] = one._replace(in_call=False)
+    if not any(one.in_call for one in followers.values()):
+        vars(trainer._logger_connector).pop("log_metrics", None)  # noqa: SLF001
+        vars(trainer._signal_connector).pop("_slurm_sigusr_handler_fn", None)  # noqa: SLF001
+    for saver in trainer.checkpoint_callbacks if not followers else ():
+        vars(saver).pop("_save_checkpoint", None)
 
 
 def hyperparameters(trainer: Trainer, module: LightningModule) -> dict[str, Any]:

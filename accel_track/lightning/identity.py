@@ -5,15 +5,19 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 
 from accel_track.delivery.settings import Settings
 from accel_track.errors import ResumeError, warn
 from accel_track.journal.directory import RunDirectory, free_name
-from accel_track.resume import NOTHING_FOUND, Mark, find_earlier, find_mark, is_free
+from accel_track.resume import NOTHING_FOUND, Mark, find_earlier, find_marks, is_free
+
+INSIDE = "accel_track"
+"""Under what the callback saves in a checkpoint which runs it belongs to."""
 
 _VERSION = re.compile(r"version_(\d+)")
 _CONTINUED_BY = "continued_by"
@@ -44,7 +48,9 @@ def decide(
     project: str,
     version: int | str | None,
     run_id: str,
-    checkpoint: str | os.PathLike[str] | None,
+    trackers: Collection[str],
+    marks: Sequence[Mark],
+    mine: Mark | None,
 ) -> Identity:
     """Return who the run is, as `resume` wants it.
 
@@ -57,20 +63,22 @@ def decide(
         project: Name of the project.
         version: What the user gave, or None.
         run_id: Id of the logger.
-        checkpoint: The checkpoint that a `fit` goes on from, or None.
+        trackers: Names of its trackers.
+        marks: The runs of the checkpoint that a `fit` goes on from.
+        mine: That of them which is this logger's, or None.
 
     Raises:
         ResumeError: `resume="must"` and there is none, or another process is logging to it.
     """
     if settings.delivery != "inline":
-        mark, own = mark_of(checkpoint), own_run(directory, project, run_id)
+        own, mark = own_run(directory, project, run_id), mine
         if own is not None:
-            again = mark is not None and mark.run.path.samefile(own.path)
-            return continued(mark) if mark is not None and again else continued(Mark(own, None))._replace(rewinds=False)
+            again = mark_for(own, marks)
+            return continued(Mark(own, None))._replace(rewinds=False) if again is None else continued(again)
         if settings.resume != "never":
             if mark is None:
                 name = None if version is None else run_name(version)
-                earlier = find_earlier(directory, project, name, finished=settings.resume == "must")
+                earlier = find_earlier(directory, project, name, trackers, finished=settings.resume == "must")
                 mark = None if earlier is None else Mark(earlier, None)
             if mark is not None and is_free(mark.run, must=settings.resume == "must"):
                 return continued(mark)
@@ -82,6 +90,11 @@ def decide(
     if free_name(directory, project, run_name(version)) != run_name(version):
         warn(f"version={version!r} is that of an earlier run, too: local files of both are in {folder}.")
     return Identity(version, run_id)
+
+
+def mark_for(run: RunDirectory, marks: Sequence[Mark]) -> Mark | None:
+    """Return the mark of a run, or None."""
+    return next((one for one in marks if one.run.path.samefile(run.path)), None)
 
 
 def own_run(directory: str, project: str, run_id: str) -> RunDirectory | None:
@@ -141,21 +154,48 @@ def _taken(folder: Path) -> bool:
     return True
 
 
-def mark_of(checkpoint: str | os.PathLike[str] | None) -> Mark | None:
-    """Return which run a checkpoint belongs to, by the file beside it or by what AccelTrackCallback saved in it."""
+def marks_of(checkpoint: str | os.PathLike[str] | None) -> list[Mark]:
+    """Return which runs a checkpoint belongs to, by the file beside it or by what AccelTrackCallback saved in it."""
     if checkpoint is None:
-        return None
-    return find_mark(checkpoint) or _mark_inside(checkpoint)
+        return []
+    return find_marks(checkpoint) or _marks_inside(checkpoint)
 
 
-def _mark_inside(checkpoint: str | os.PathLike[str]) -> Mark | None:
-    if not os.path.isfile(checkpoint):
-        return None
+def match(marks: Sequence[Mark], loggers: Sequence[tuple[str, Collection[str]]]) -> list[Mark | None]:
+    """Return for each logger of a Trainer the run of a checkpoint that it continues, or None.
+
+    A run goes to a logger of the same project that has none but its trackers; what is left, to one of which either is
+    the same; those that are equal, in their order. A logger that is alone takes the first, whatever it is called.
+
+    Args:
+        marks: The checkpoint's runs.
+        loggers: Project and names of trackers of each logger.
+    """
+    infos = [one.run.load() for one in marks]
+    found: list[Mark | None] = [None] * len(loggers)
+    left = list(range(len(marks)))
+    for wanted in (2, 1):
+        for place, (project, trackers) in enumerate(loggers):
+            for number in left if found[place] is None else ():
+                same = infos[number].project == project, infos[number].trackers.keys() >= set(trackers)
+                if sum(same) >= wanted:
+                    found[place] = marks[number]
+                    left.remove(number)
+                    break
+    return [marks[0]] if marks and found == [None] else found
+
+
+def marks_in(content: Any) -> list[Mark]:
+    """Return which runs the content of a checkpoint says that it belongs to."""
+    states = content.get(INSIDE)
+    if states is None:  # as long as there could be one callback only
+        callbacks = content.get("callbacks", {})
+        states = [one for key, one in callbacks.items() if str(key).startswith("AccelTrackCallback") and one]
+    return [mark for one in states if (mark := Mark.of(one["run"], one["step"])) is not None]
+
+
+def _marks_inside(checkpoint: str | os.PathLike[str]) -> list[Mark]:
     try:  # tensors stay on disk; no object is built but what a checkpoint of plain values needs
-        content = torch.load(checkpoint, map_location="cpu", mmap=True, weights_only=True)
-        states = content["callbacks"]
-        state = next(one for key, one in states.items() if str(key).startswith("AccelTrackCallback") and one)
-        run, step = RunDirectory(state["run"]), state["step"]
-    except Exception:  # noqa: BLE001 - objects that are refused, another format, no such callback: nothing is known
-        return None
-    return Mark(run, step) if (run.path / "run.json").is_file() else None
+        return marks_in(torch.load(checkpoint, map_location="cpu", mmap=True, weights_only=True))
+    except Exception:  # noqa: BLE001 - no file, objects that are refused, another format: nothing is known
+        return []

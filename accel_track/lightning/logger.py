@@ -293,9 +293,12 @@ class AccelTrackLogger(Logger):
         for tracker in self.trackers:
             self.get_tracker(tracker.name).log_graph(model, inputs)
 
-    def mark(self) -> Mark | None:
-        """Return which run a checkpoint belongs to that is saved now, and the step to go on with; or None."""
-        return self._session.mark()
+    def marks(self) -> list[Mark]:
+        """Return which runs a checkpoint belongs to that is saved now, and the step to go on with.
+
+        They are those of all AccelTrackLoggers that the Trainer has.
+        """
+        return self._session.marks()
 
     def after_save_checkpoint(self, checkpoint_callback: Any) -> None:
         """Note beside the checkpoint which run it belongs to, so that a `fit` from it continues the run.
@@ -307,8 +310,8 @@ class AccelTrackLogger(Logger):
         if run is None or process_index() != 0:
             return
         saved = getattr(checkpoint_callback, "_last_checkpoint_saved", "") or checkpoint_callback.last_model_path
-        if saved and (mark := self.mark()) is not None:
-            mark_checkpoint(saved, *mark)
+        if saved and (marks := self.marks()):
+            mark_checkpoint(saved, marks)
         for listener in self.checkpoint_listeners:
             listener(run, checkpoint_callback)
 

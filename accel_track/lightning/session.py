@@ -17,7 +17,9 @@ from accel_track.lightning.identity import (
     Identity,
     continued,
     decide,
-    mark_of,
+    mark_for,
+    marks_of,
+    match,
     next_version,
     note_continued,
     own_run,
@@ -159,7 +161,25 @@ class Session:
         Raises:
             ResumeError: As `accel_track.lightning.identity.decide`.
         """
-        return decide(self.settings, self.save_dir, self.name, self._version, self.run_id, checkpoint)
+        marks, sessions = marks_of(checkpoint), self._all()
+        mine = match(marks, [(one.name, one.tracker_names) for one in sessions])[sessions.index(self)]
+        known = self.settings, self.save_dir, self.name, self._version, self.run_id
+        return decide(*known, self.tracker_names, marks, mine)
+
+    @property
+    def tracker_names(self) -> list[str]:
+        """Names of the trackers."""
+        return [one.name for one in self.selected]
+
+    def _all(self) -> list[Session]:
+        """Return the sessions of the Trainer's loggers; without one, of its callbacks; this one is among them."""
+        trainer = self.trainer
+        if trainer is None:
+            return [self]
+        loggers = [getattr(one, "_session", None) for one in trainer.loggers]
+        callbacks = [getattr(getattr(one, "_own", None), "_session", None) for one in trainer.callbacks]
+        found = [[one for one in those if isinstance(one, Session)] for those in (loggers, callbacks)]
+        return next((those for those in found if self in those), [self])
 
     def _agree(self, identity: Identity) -> None:
         launched, own = multiprocessing.parent_process() is not None, self.run_id
@@ -195,15 +215,15 @@ class Session:
     def _fit_again(self, run: Run, checkpoint: str | os.PathLike[str] | None) -> None:
         self._fit_ended = False
         run.conclude(None)
-        mark = mark_of(checkpoint)
-        if mark is not None and run.run_directory is not None and mark.run.path.samefile(run.run_directory.path):
+        mark = None if run.run_directory is None else mark_for(run.run_directory, marks_of(checkpoint))
+        if mark is not None:
             run.rewind(mark.step)
 
-    def mark(self) -> Mark | None:
-        """Return what to note beside a checkpoint that is saved now; None without a run directory."""
-        if self.run is None or self.run.run_directory is None:
-            return None
-        return Mark(self.run.run_directory, None if self.trainer is None else next_step(self.trainer))
+    def marks(self) -> list[Mark]:
+        """Return what to note beside a checkpoint that is saved now: the run of each of the Trainer's loggers."""
+        step = None if self.trainer is None else next_step(self.trainer)
+        runs = [one.run for one in self._all() if one.run is not None]
+        return [Mark(one.run_directory, step) for one in runs if one.run_directory is not None]
 
     def end_call(self, status: str) -> None:
         """Note how a Trainer call ended, and flush; in a process launched for this call, end the run.

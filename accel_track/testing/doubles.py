@@ -45,6 +45,10 @@ class RecordingTracker(GeneralTracker):
         """Remember the call."""
         self.calls.append(("checkpoint", name, path, step, values))
 
+    def describe_checkpoint(self, name: str, step: int | None, values: dict[str, Any]) -> None:
+        """Remember the call."""
+        self.calls.append(("describe", name, step, values))
+
     def delete_checkpoint(self, name: str) -> None:
         """Remember the call."""
         self.calls.append(("delete", name))

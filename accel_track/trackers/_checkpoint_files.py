@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 
 def checkpoint_files(name: str, path: str) -> Iterator[tuple[str, str]]:
@@ -20,3 +21,8 @@ def checkpoint_files(name: str, path: str) -> Iterator[tuple[str, str]]:
     else:
         suffix = os.path.splitext(path)[1]
         yield path, name if name.endswith(suffix) else name + suffix
+
+
+def lasting(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what stays true of a checkpoint, for a backend whose metadata cannot change: not that it is the best."""
+    return {name: value for name, value in values.items() if name not in ("best", "last")}

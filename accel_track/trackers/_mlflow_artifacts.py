@@ -60,6 +60,12 @@ def store_checkpoint(client: Any, info: Any, name: str, path: str, about: Mappin
             repository.delete_artifacts(old)
 
 
+def describe_checkpoint(client: Any, info: Any, name: str, about: Mapping[str, Any]) -> None:
+    """Replace what is stored with a checkpoint, if it is there."""
+    if _repository(client, info).list_artifacts(_folder(name)):
+        client.log_dict(info.run_id, dict(about), posixpath.join(_folder(name), _ABOUT))
+
+
 def remove_checkpoint(client: Any, info: Any, name: str) -> None:
     """Delete a checkpoint, if it is there."""
     folder = _folder(name)

@@ -197,6 +197,12 @@ class AimTracker(SDKTracker):
         self._describe({name: _encodable({"step": step, **storable(values)})})
 
     @on_main_process
+    def describe_checkpoint(self, name: str, step: int | None, values: dict[str, Any]) -> None:
+        """Change what `run["checkpoints"]` says of it."""
+        if name in self.tracker.get("checkpoints", {}):
+            self._describe({name: _encodable({"step": step, **storable(values)})})
+
+    @on_main_process
     def delete_checkpoint(self, name: str) -> None:
         """Delete the artifacts of a checkpoint, unless they are on S3."""
         if delete_checkpoint(self.tracker, name):

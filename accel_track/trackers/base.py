@@ -198,6 +198,17 @@ class GeneralTracker:
             inputs: What its `forward` takes.
         """
 
+    def describe_checkpoint(self, name: str, step: int | None, values: dict[str, Any]) -> None:
+        """Store what is known now of a checkpoint stored before, in place of what was; the default does nothing.
+
+        A backend that cannot should not store `best` and `last`, which do not stay true.
+
+        Args:
+            name: Name of the checkpoint.
+            step: Training step.
+            values: As for `log_checkpoint`.
+        """
+
     def delete_checkpoint(self, name: str) -> None:
         """Delete a checkpoint stored before, which the program itself has deleted; the default leaves it."""
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from accel_track.errors import HalfStoredError
 from accel_track.media import rows, without_single_channel
 from accel_track.records import Metrics
+from accel_track.trackers._checkpoint_files import lasting
 from accel_track.trackers._clearml_failures import Failures
 from accel_track.trackers._clearml_parts import SUMMARY, Process, Scalar, Scalars, Tasks
 from accel_track.trackers._clearml_process import has_credentials
@@ -238,7 +239,7 @@ class ClearMLTracker(SDKTracker):
     @on_main_process
     def log_checkpoint(self, name: str, path: str, step: int | None, values: dict[str, Any]) -> None:
         """Upload a checkpoint as an artifact, and wait for that; step and values are its metadata."""
-        metadata = flat_config({**({} if step is None else {"step": step}), **values})
+        metadata = flat_config({**({} if step is None else {"step": step}), **lasting(values)})
         # ClearML itself would leave a file of another name in its storage.
         delete_artifact(self.tracker, self._tasks, name)
         if not self.tracker.upload_artifact(name, Path(path), metadata=metadata, wait_on_upload=True):

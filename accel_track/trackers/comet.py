@@ -9,7 +9,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from accel_track.media import without_single_channel
-from accel_track.trackers._checkpoint_files import checkpoint_files
+from accel_track.trackers._checkpoint_files import checkpoint_files, lasting
 from accel_track.trackers.base import on_main_process
 from accel_track.trackers.fast import FastPath, Gate
 from accel_track.trackers.names import hashed_name
@@ -263,7 +263,7 @@ class CometMLTracker(SDKTracker):
         experiment = self._alive()
         for file, stored_name in checkpoint_files(name, path):
             stored = experiment.log_model(
-                name, file, file_name=stored_name, overwrite=True, metadata={**values, "step": step}
+                name, file, file_name=stored_name, overwrite=True, metadata={**lasting(values), "step": step}
             )
             if stored is None and experiment.alive:
                 self.drop("checkpoint", path, "Comet could not take the file, see its error above")

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from accel_track.records import Metrics
+from accel_track.trackers._checkpoint_files import lasting
 from accel_track.trackers._dvclive_files import (
     cut_tables,
     delete_artifact,
@@ -206,7 +207,7 @@ class DVCLiveTracker(SDKTracker):
     @on_main_process
     def log_checkpoint(self, name: str, path: str, step: int | None, values: dict[str, Any]) -> None:
         """Copy a checkpoint and add it to DVC; step and values are with it in `dvc.yaml`."""
-        metadata = {**({} if step is None else {"step": step}), **values}
+        metadata = {**({} if step is None else {"step": step}), **lasting(values)}
         with dvc_alone():
             problem = store_artifact(self.tracker, _artifact_name(name), Path(path), metadata)
         if problem is not None:

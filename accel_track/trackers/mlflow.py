@@ -13,7 +13,7 @@ from accel_track.errors import warn
 from accel_track.records import Metrics
 from accel_track.redaction import scrubbed
 from accel_track.trackers._mlflow_answers import check_stored, checked_run, served
-from accel_track.trackers._mlflow_artifacts import remove_checkpoint, store_checkpoint
+from accel_track.trackers._mlflow_artifacts import describe_checkpoint, remove_checkpoint, store_checkpoint
 from accel_track.trackers._mlflow_fast import DatabasePath, ServerPath
 from accel_track.trackers._mlflow_metrics import Call, metrics_of, mlflow_name
 from accel_track.trackers._mlflow_run import (
@@ -261,6 +261,11 @@ class MLflowTracker(SDKTracker):
     def log_checkpoint(self, name: str, path: str, step: int | None, values: dict[str, Any]) -> None:
         """Store a checkpoint in the artifact folder `checkpoints/<name>`, its step and values in `accel_track.json`."""
         store_checkpoint(self.client, self.tracker.info, name, path, {"step": step, **values})
+
+    @on_main_process
+    def describe_checkpoint(self, name: str, step: int | None, values: dict[str, Any]) -> None:
+        """Change what `accel_track.json` says of it."""
+        describe_checkpoint(self.client, self.tracker.info, name, {"step": step, **values})
 
     @on_main_process
     def delete_checkpoint(self, name: str) -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from accel_track.errors import warn
 from accel_track.media import without_single_channel
 from accel_track.records import Metrics
+from accel_track.trackers._checkpoint_files import lasting
 from accel_track.trackers._swanlab_files import delete_copies, earlier_configuration, own_copies, write_one_at_a_time
 from accel_track.trackers._swanlab_rows import Emitter
 from accel_track.trackers._swanlab_values import Series, kind_of, stored_name
@@ -191,7 +192,7 @@ class SwanLabTracker(SDKTracker):
     def log_checkpoint(self, name: str, path: str, step: int | None, values: dict[str, Any]) -> None:
         """Copy the files into the run's folder, as `swanlab.save` only links them, and save them."""
         run = self.tracker
-        for file in own_copies(run, name, path, {**values, "step": step}):
+        for file in own_copies(run, name, path, {**lasting(values), "step": step}):
             if not run.save(glob.escape(file), base_path=run.dir / "files", policy="now"):
                 self.drop("checkpoint", path, "SwanLab could not save the file, see its error above")
 

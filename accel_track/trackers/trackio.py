@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from accel_track.records import Metrics
+from accel_track.trackers._checkpoint_files import lasting
 from accel_track.trackers._trackio_store import (
     Row,
     delete_rows,
@@ -198,7 +199,7 @@ class TrackioTracker(SDKTracker):
     @on_main_process
     def log_checkpoint(self, name: str, path: str, step: int | None, values: dict[str, Any]) -> None:
         """Copy a checkpoint into Trackio's store of artifacts; step and values are its metadata."""
-        self._log_artifact(name, path, {**({} if step is None else {"step": step}), **values})
+        self._log_artifact(name, path, {**({} if step is None else {"step": step}), **lasting(values)})
 
     @on_main_process
     def delete_checkpoint(self, name: str) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from accel_track.media import without_single_channel
 from accel_track.records import Metrics
-from accel_track.trackers._checkpoint_files import checkpoint_files
+from accel_track.trackers._checkpoint_files import checkpoint_files, lasting
 from accel_track.trackers._wandb_rows import Row, Sender, check_arguments
 from accel_track.trackers._wandb_settings import find_settings, netrc_key
 from accel_track.trackers.base import on_main_process
@@ -229,7 +229,7 @@ class WandBTracker(SDKTracker):
         """Add a version to the run's artifact of type "model"; `values` are its metadata."""
         run = self.tracker
         artifact = self.import_sdk().Artifact(
-            f"model-{run.id}"[:_NAME_LENGTH], type="model", metadata={**values, "name": name, "step": step}
+            f"model-{run.id}"[:_NAME_LENGTH], type="model", metadata={**lasting(values), "name": name, "step": step}
         )
         for file, stored_name in checkpoint_files(name, path):
             artifact.add_file(file, name=stored_name)

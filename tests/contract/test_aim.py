@@ -506,6 +506,12 @@ class TestAim(TrackerContract):
             "best": True,
             "seed": str(2**70),
         }
+        for name in ("epoch=3", "never stored"):
+            tracker.describe_checkpoint(name, 400, {"best": False})
+        assert tracker.tracker["checkpoints"] == {
+            "epoch=3": {"step": 400, "best": False},
+            "epoch=3-last": {"step": None},
+        }
         place = tmp_path / "aim_artifacts" / tracker.tracker.hash / "checkpoints"
         assert [one.read_text() for one in (place / "epoch=3").iterdir()] == ["new"]
         for _ in range(2):

@@ -108,7 +108,7 @@ def test_checkpoints(tmp_path: Path) -> None:
         ("last", "last/part/0", "zero"),
     ]
     assert all(one["additional_params"]["overwrite"] for one in uploads)
-    assert uploads[0]["metadata"] == {"score": 0.5, "best": True, "why": None, "step": 400}
+    assert uploads[0]["metadata"] == {"score": 0.5, "why": None, "step": 400}
 
 
 def test_a_checkpoint_that_comet_cannot_take_is_counted(tmp_path: Path) -> None:

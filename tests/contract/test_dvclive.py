@@ -406,7 +406,7 @@ class TestContinuing:
         assert listed["last"] == {
             "path": "dvclive/artifacts/last.ckpt",
             "type": "model",
-            "meta": {"step": 4, "score": 0.5, "best": True},
+            "meta": {"step": 4, "score": 0.5},
         }
         stored = folder / "artifacts"
         names = {name for name in os.listdir(stored) if not name.startswith(".")}

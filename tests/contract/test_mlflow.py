@@ -684,7 +684,12 @@ from tests.contract.private_parts import hide, private_parts
             shutil.rmtree(folder)
         about = json.loads((root / "epoch=3" / "accel_track.json").read_text())
         assert about == {"step": 400, "score": 0.5, "best": True}
+        for name in ("epoch=3", "never stored"):
+            tracker.describe_checkpoint(name, 400, {"score": 0.5, "best": False})
+        about = json.loads((root / "epoch=3" / "accel_track.json").read_text())
+        assert about == {"step": 400, "score": 0.5, "best": False}
         assert {one.name for one in (root / "epoch=3").iterdir()} == {"new.ckpt", "accel_track.json"}
+        assert not (root / "never stored").exists()
         assert (root / "epoch=3" / "new.ckpt").read_text() == "new"
         (sharded,) = root.glob("last 100_-*")
         stored = {one.relative_to(sharded).as_posix(): one.read_text() for one in sharded.rglob("*") if one.is_file()}

@@ -155,8 +155,8 @@ def test_checkpoints(tmp_path: Path) -> None:
     assert not tracker.dropped
     (path,) = logs(tmp_path)
     files = saved(path)
-    assert json.loads(files.pop("checkpoints/loss=0.5.json")) == {"score": 0.25, "best": True, "step": 402}
-    assert json.loads(files.pop("checkpoints/last.json")) == {"last": True, "step": None}
+    assert json.loads(files.pop("checkpoints/loss=0.5.json")) == {"score": 0.25, "step": 402}
+    assert json.loads(files.pop("checkpoints/last.json")) == {"step": None}
     assert files == {"checkpoints/loss=0.5/loss=0.5.ckpt": "later", "checkpoints/last/meta[1]": "meta"}
     assert not [name for name in files if (path.parent / "files" / name).is_symlink()]
 

@@ -482,7 +482,7 @@ class TestContinuing:
         found = artifacts(tmp_path)
         assert {name: found[name][1] for name in expected} == expected
         assert {name.partition("-")[0] for name in found} == {"last", "epoch_1"}
-        assert found[f"last-{first['run_id'][:8]}"][0] == {"score": 0.5, "best": True, "step": 4}
+        assert found[f"last-{first['run_id'][:8]}"][0] == {"score": 0.5, "step": 4}
         deleted = [files for metadata, files in found.values() if metadata.get("deleted")]
         assert [list(files) for files in deleted] == [["deleted.txt"]]
         blobs = [path.read_bytes() for path in tmp_path.rglob("sha256/*/*")]

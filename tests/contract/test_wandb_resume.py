@@ -104,7 +104,7 @@ def test_checkpoints(tmp_path: Path) -> None:
     assert set(second.aliases) == {"epoch=3-loss=0.5", "latest"}
     assert set(third.aliases) == {"last", "latest"}
     metadata = json.loads(first.metadata)
-    assert metadata == {"score": 0.5, "best": True, "last": False, "name": "epoch=3-loss=0.5", "step": 400}
+    assert metadata == {"score": 0.5, "name": "epoch=3-loss=0.5", "step": 400}
 
 
 def test_ranks_are_a_group(tmp_path: Path) -> None:

@@ -63,6 +63,9 @@ class Keeps(RecordingTracker):
         self.about[name] = {"step": step, **values}
         self.calls.append(("checkpoint", name))
 
+    def describe_checkpoint(self, name: str, step: int | None, values: dict[str, Any]) -> None:
+        self.about[name] = {"step": step, **values}
+
     def delete_checkpoint(self, name: str) -> None:
         del self.stored[name], self.about[name]
         self.deleted.append(name)
@@ -216,6 +219,53 @@ def test_the_best_of_each_model_checkpoint() -> None:
     fitted("best", tracker, of("low", save_top_k=1), of("high", save_top_k=1, mode="max")).finish()
     assert sorted(tracker.stored) == ["epoch=0-2", "epoch=3"]
     assert tracker.about["epoch=0-2"]["score"] == 5.0
+
+
+def flags(tracker: Keeps, flag: str) -> list[str]:
+    return sorted(name for name, about in tracker.about.items() if about[flag])
+
+
+@pytest.mark.parametrize("delivery", ["thread", "inline"])
+def test_one_is_the_best_and_one_the_last(delivery: str) -> None:
+    """Of what the trackers keep, at any time: not each that once was it."""
+    tracker = Keeps()
+    logger = AccelTrackLogger(tracker, save_dir=".", delivery=delivery)
+    copied = of("copied", mode="max", save_top_k=-1, save_last=True, filename="c{epoch}")
+    unmeasured = of("unmeasured", monitor=None, save_top_k=-1, filename="u{epoch}")
+    callbacks = [AccelTrackCallback(log_checkpoints="all", **ONLY), of(save_top_k=-1), copied, unmeasured]
+    trainer(logger, callbacks=callbacks, max_epochs=4).fit(Scored((5.0, 1.0, 4.0, 3.0)), batches(), batches())
+    logger.finish()
+    assert flags(tracker, "best") == ["cepoch=0", "epoch=1"]
+    assert flags(tracker, "last") == ["epoch=3", "last", "uepoch=3"]
+    assert [tracker.about[f"epoch={epoch}"]["score"] for epoch in range(4)] == [5.0, 1.0, 4.0, 3.0]
+
+
+def test_names_with_a_slash() -> None:
+    """A checkpoint is known by its path in the ModelCheckpoint's folder, also where it is a folder itself."""
+    tracker = Keeps()
+    deep = of("deep", filename="{epoch}-{val/loss:.0f}", save_top_k=-1, monitor="val/loss")
+    same = of("same", filename="{epoch}/model", save_top_k=-1, monitor=None)
+
+    class Slashed(Scored):
+        def validation_step(self, batch: list[torch.Tensor]) -> None:
+            self.log("val/loss", 2.0)
+
+    fitted("all", tracker, deep, same, model=Slashed()).finish()
+    saved = [path.relative_to(folder) for folder in ("deep", "same") for path in Path(folder).rglob("*.ckpt")]
+    assert len(saved) == 8
+    assert sorted(tracker.stored) == sorted(path.as_posix().removesuffix(".ckpt").replace("/", "_") for path in saved)
+    for name, files in tracker.stored.items():
+        assert epochs_in(*files.values()) == float(name[len("epoch=")]) + 1
+
+
+def test_names_that_are_one_without_what_no_name_has() -> None:
+    """Nor do two ModelCheckpoints of one folder, or of equal names, replace each other's files."""
+    tracker = Keeps()
+    one, two = of(filename="a@b", every_n_epochs=2), of(filename="a#b", every_n_epochs=2, mode="max")
+    other = of("other", filename="a@b", every_n_epochs=2, monitor=None, save_top_k=1)
+    fitted("all", tracker, one, two, other, epochs=2).finish()
+    assert len(list(Path().glob("*/*.ckpt"))) == 3
+    assert sorted(tracker.stored) == ["a_b", "a_b-2", "a_b-3"]
 
 
 def test_none_by_default() -> None:

@@ -210,7 +210,7 @@ def test_a_copy_starts_its_own_run() -> None:
     logger.log_metrics({"loss": 1.0}, step=0)
     copy = pickle.loads(pickle.dumps(logger))
     assert (copy.version, copy.save_dir, copy.name) == (logger.version, "logs", "lightning_logs")
-    assert copy.mark() is None
+    assert copy.marks() == []
     logger.finish()
 
 

@@ -6,23 +6,34 @@ import json
 import os
 import subprocess
 import sys
+import threading
+from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint
+from lightning.pytorch.loggers import CSVLogger
 
 from accel_track import AccelTrackCallback, AccelTrackLogger
 from accel_track.errors import AccelTrackWarning, ResumeError
 from accel_track.journal.directory import RunDirectory, find_runs
-from accel_track.resume import MARKS, find_mark, mark_checkpoint
+from accel_track.resume import MARKS, Mark, find_marks, mark_checkpoint
 from accel_track.testing import FaultyTracker, RecordingTracker
 from tests.faults.conftest import own_environment
 from tests.lightning.models import Tiny, batches, trainer
 
 SCRIPT = str(Path(__file__).with_name("resume_script.py"))
 STEPS = list(range(24))
+QUIET: dict[str, Any] = {
+    "log_system": False,
+    "log_throughput": False,
+    "log_environment": False,
+    "log_learning_rate": False,
+    "log_summary": False,
+}
 
 
 def train(*arguments: str, code: int = 0, **variables: str) -> str:
@@ -122,7 +133,8 @@ class TestKill:
 
     def test_without_the_file_beside_it_the_checkpoint_itself_tells_the_callback(self) -> None:
         train("tensorboard", "--own", "--kill-at", "13", code=-9)
-        Path("ckpts", MARKS).unlink()
+        for one in Path("ckpts").glob(".*.accel_track.json"):
+            one.unlink()
         train("tensorboard", "--own", "--ckpt-path", "ckpts/last.ckpt")
         assert [exported(run) for run in runs()] == [STEPS]
 
@@ -178,7 +190,7 @@ class TestWhichRun:
     def test_a_run_that_another_process_logs_to(self) -> None:
         first = AccelTrackLogger(RecordingTracker(), version="v", save_dir="runs")
         first.log_metrics({"a": 1}, 0)
-        mark_checkpoint("some.ckpt", first.open().run_directory, 3)
+        mark_checkpoint("some.ckpt", first.marks())
         second = AccelTrackLogger(RecordingTracker(), save_dir="runs")
         Path("some.ckpt").touch()
         with pytest.warns(AccelTrackWarning, match="another process is logging to it; a new run begins"):
@@ -229,40 +241,181 @@ class TestWhichRun:
         assert ("rewind", 5) in tracker.calls
 
 
+class TestSeveral:
+    """Several loggers, or callbacks with runs of their own, in one Trainer: each goes on in its own run."""
+
+    def fit(self, doors: Callable[[], list[Any]], *, fail_at: int | None = None, **arguments: Any) -> list[Any]:
+        these = doors()
+        saved = ModelCheckpoint("ckpts", every_n_train_steps=3, save_last=True)
+        loggers = [one for one in these if isinstance(one, AccelTrackLogger)]
+        callbacks = [saved, *(one for one in these if isinstance(one, AccelTrackCallback))]
+        one = trainer(loggers or False, callbacks=callbacks, log_every_n_steps=1)
+        with pytest.raises(ValueError, match="planned") if fail_at else nullcontext():
+            one.fit(Tiny(fail_at=fail_at), batches(), **arguments)
+        for door in these:
+            door.finish()
+        return these
+
+    @pytest.mark.parametrize("door", [AccelTrackLogger, AccelTrackCallback])
+    def test_each_continues_its_own(self, door: Any) -> None:
+        more = {} if door is AccelTrackLogger else QUIET
+
+        def doors(resume: str = "auto") -> list[Any]:
+            arguments = {"save_dir": "runs", "resume": resume, **more}
+            names = ["a", "a", "b"]
+            return [door("tensorboard", name, **arguments) for name in names] + [door("dvclive", "a", **arguments)]
+
+        self.fit(doors, fail_at=5)
+        before = {run.path: run.load() for run in runs()}
+        assert [run.status for run in before.values()] == ["failed"] * 4
+        again = self.fit(lambda: doors("must")[::-1], ckpt_path="ckpts/last.ckpt")[::-1]
+        after = {run.path: run.load() for run in runs()}
+        assert after.keys() == before.keys()
+        assert [run.starts for run in after.values()] == [2] * 4
+        assert {path: (*run.trackers,) for path, run in after.items()} == {p: (*r.trackers,) for p, r in before.items()}
+        assert all(exported(run) == list(range(8)) for run in runs())
+        folders = {len(list(Path("runs/a", one.name).glob("events*"))) for one in Path("runs/a").iterdir()}
+        assert len(again) == 4
+        assert folders <= {0, 2}
+
+    def test_without_the_files_beside_it_the_checkpoint_itself_tells_the_callbacks(self) -> None:
+        def doors() -> list[Any]:
+            return [AccelTrackCallback("tensorboard", name, save_dir="runs", **QUIET) for name in ("a", "b")]
+
+        self.fit(doors, fail_at=5)
+        for one in Path("ckpts").glob(".*.accel_track.json"):
+            one.unlink()
+        self.fit(doors, ckpt_path="ckpts/last.ckpt")
+        assert [(run.load().project, run.load().starts) for run in runs()] == [("a", 2), ("b", 2)]
+
+    def test_a_new_one_takes_no_others_run(self) -> None:
+        self.fit(lambda: [AccelTrackLogger("tensorboard", "a", save_dir="runs")], fail_at=5)
+        one = [
+            AccelTrackLogger(name, project, save_dir="runs")
+            for name, project in (("dvclive", "c"), ("tensorboard", "a"))
+        ]
+        self.fit(lambda: one, ckpt_path="ckpts/last.ckpt")
+        assert sorted((run.load().project, run.load().starts) for run in runs()) == [("a", 2), ("c", 1)]
+
+    def test_a_job_that_is_started_again(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def doors() -> list[Any]:
+            return [AccelTrackLogger(name, "a", save_dir="runs") for name in ("tensorboard", "dvclive")]
+
+        monkeypatch.setenv("TORCHELASTIC_RUN_ID", "job-7")
+        self.fit(doors, fail_at=5)
+        monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "1")
+        self.fit(doors)
+        found = {(*run.load().trackers,): run.load().starts for run in runs()}
+        assert found == {("tensorboard",): 2, ("dvclive",): 2}
+
+    def test_callbacks_in_one_run_measure_once(self) -> None:
+        """The second one does what the first does not; neither logs what the user's LearningRateMonitor logs."""
+        tracker = RecordingTracker()
+        logger = AccelTrackLogger(tracker, save_dir="runs")
+        wanted = {**QUIET, "log_learning_rate": True, "log_summary": True}
+        callbacks = [
+            AccelTrackCallback(**wanted),
+            AccelTrackCallback(**{**wanted, "log_gradient_norm": True}),
+        ]
+        trainer(logger, callbacks=callbacks, log_every_n_steps=1).fit(Tiny(), batches())
+        names = [name for call in tracker.calls if call[0] == "log" for name in call[1]]
+        assert (names.count("lr-SGD"), names.count("gradient_norm"), names.count("loss")) == (8, 8, 8)
+        assert sum("model" in call[1] for call in tracker.calls if call[0] == "config") == 1
+        tracker.calls.clear()
+        callbacks = [*callbacks, LearningRateMonitor(logging_interval="step")]
+        trainer(logger, callbacks=callbacks, log_every_n_steps=1).fit(Tiny(), batches())
+        names = [name for call in tracker.calls if call[0] == "log" for name in call[1]]
+        assert names.count("lr-SGD") == 8
+        own = RecordingTracker()
+        callback = AccelTrackCallback(own, save_dir="own", **{**QUIET, "log_learning_rate": True})
+        monitored = [callback, LearningRateMonitor(logging_interval="step")]
+        trainer(CSVLogger("csv"), callbacks=monitored, log_every_n_steps=1).fit(Tiny(), batches())
+        assert sum("lr-SGD" in call[1] for call in own.calls if call[0] == "log") == 8
+        callback.finish()
+        logger.finish()
+
+
 class TestMarks:
     def test_marks_survive_a_move_and_forget_what_is_gone(self) -> None:
         run = RunDirectory.create("a/runs", "p", None)
         for name in ("one.ckpt", "two.ckpt"):
             Path("a", name).touch()
-            mark_checkpoint(Path("a", name), run, 7)
+            mark_checkpoint(Path("a", name), [Mark(run, 7)])
         Path("a/one.ckpt").unlink()
+        (first, second) = marks = sorted(Path("a").glob(".*.accel_track.json"))
+        for one in marks:
+            os.utime(one, (0, 0))
         Path("a/three.ckpt").touch()
-        mark_checkpoint("a/three.ckpt", run, None)
-        assert sorted(json.loads(Path("a", MARKS).read_text())) == ["three.ckpt", "two.ckpt"]
+        mark_checkpoint("a/three.ckpt", [Mark(run, None)])
+        assert len({first, second} & set(Path("a").glob(".*.accel_track.json"))) == 1
         os.rename("a", "b")
-        mark = find_mark("b/two.ckpt")
-        assert mark is not None
+        (mark,) = find_marks("b/two.ckpt")
         assert mark.step == 7
         assert mark.run.path == Path("b/runs/.accel_track/p", run.path.name).absolute()
         Path("b/link.ckpt").symlink_to("two.ckpt")
-        linked = find_mark("b/link.ckpt")
-        assert linked is not None
+        (linked,) = find_marks("b/link.ckpt")
         assert (linked.run.path, linked.step) == (mark.run.path, 7)
+
+    def test_marks_of_earlier_versions(self) -> None:
+        """One file had the marks of all checkpoints, and a checkpoint one run; the callback saved it as its state."""
+        run = RunDirectory.create("runs", "p", None)
+        Path("x.ckpt").touch()
+        Path(MARKS).write_text(json.dumps({"x.ckpt": {"run": f"runs/.accel_track/p/{run.path.name}", "step": 7}}))
+        (mark,) = find_marks("x.ckpt")
+        assert (mark.run.path, mark.step) == (run.path, 7)
+        torch.save({"callbacks": {"AccelTrackCallback": {"run": str(run.path), "run_id": "r", "step": 3}}}, "y.ckpt")
+        logger = AccelTrackLogger(RecordingTracker(), save_dir="runs")
+        assert logger._session.decide("y.ckpt")[2:4] == (str(run.path), 3)
 
     @pytest.mark.parametrize(
         "content", ["", "[]", "{", '{"x.ckpt": 3}', '{"x.ckpt": {"run": 3}}', '{"x.ckpt": {"run": "no"}}']
     )
     def test_other_content_is_no_mark(self, content: str) -> None:
         Path("x.ckpt").touch()
-        Path(MARKS).write_text(content)
-        assert find_mark("x.ckpt") is None
+        mark_checkpoint("x.ckpt", [Mark(RunDirectory.create("runs", "p", None), 1)])
+        (file,) = Path().glob(".*.accel_track.json")
+        for one in (file, Path(MARKS)):
+            one.write_text(content)
+            assert find_marks("x.ckpt") == []
+        file.write_text('{"runs": 3}')
+        assert find_marks("x.ckpt") == []
 
     def test_a_checkpoint_elsewhere_and_a_folder_that_takes_nothing(self) -> None:
+        marks = [Mark(RunDirectory.create("runs", "p", None), 1)]
+        for path in ("s3://bucket/x.ckpt", "missing/x.ckpt", "x/" * 5000, "a/b\0c"):
+            mark_checkpoint(path, marks)
+            assert find_marks(path) == []
+        mark_checkpoint("x" * 10_000, marks)  # the mark has another name
+        find_marks("x" * 10_000)
+
+    def test_a_run_that_is_damaged_is_not_continued(self) -> None:
         run = RunDirectory.create("runs", "p", None)
-        mark_checkpoint("s3://bucket/x.ckpt", run, 1)
-        mark_checkpoint("missing/x.ckpt", run, 1)
-        assert find_mark("s3://bucket/x.ckpt") is None
-        assert find_mark("missing/x.ckpt") is None
+        Path("x.ckpt").touch()
+        mark_checkpoint("x.ckpt", [Mark(run, 7)])
+        Path(run.path, "run.json").write_text("{")
+        logger = AccelTrackLogger(RecordingTracker(), save_dir="runs")
+        with pytest.warns(AccelTrackWarning, match="is damaged"):
+            assert logger._session.decide("x.ckpt").resumed is None
+
+    def test_several_trainings_save_into_one_folder(self) -> None:
+        """None loses a mark, and nothing is written through a link that waits in the folder."""
+        runs = [RunDirectory.create("runs", "p", None) for _ in range(4)]
+        Path("victim").touch()
+        Path(f"{MARKS}.new").symlink_to("victim")
+
+        def save(number: int) -> None:
+            for step in range(25):
+                Path(f"{number}-{step}.ckpt").touch()
+                mark_checkpoint(f"{number}-{step}.ckpt", [Mark(runs[number], step)])
+
+        threads = [threading.Thread(target=save, args=[number]) for number in range(4)]
+        for one in threads:
+            one.start()
+        for one in threads:
+            one.join()
+        found = {(number, step): find_marks(f"{number}-{step}.ckpt") for number in range(4) for step in range(25)}
+        assert all(one.run.path == runs[number].path for (number, _), (one,) in found.items())
+        assert Path("victim").read_bytes() == b""
 
     def test_a_checkpoint_of_something_else(self) -> None:
         torch.save({"callbacks": {"AccelTrackCallback": {"run": "nowhere", "run_id": "x", "step": 1}}}, "x.ckpt")
