@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from accel_track.delivery.briefing import Brief, Standing, TrackerStanding, load_standing, standing_file
+from accel_track.delivery.companion_log import CleanLog
 from accel_track.delivery.stored import Job
 from accel_track.delivery.sync import Sync
 from accel_track.files import replace_file
@@ -22,7 +23,7 @@ from accel_track.journal.directory import RunDirectory
 from accel_track.journal.info import outcome_noted
 from accel_track.outcome import CRASHED, Outcome
 from accel_track.registry import LOGGER_TYPE_TO_CLASS
-from accel_track.texts import clean, json_bytes
+from accel_track.texts import json_bytes
 
 _LONGEST_EXIT = 20
 """Seconds for what SDKs do at the interpreter's exit, where one may hang: Aim does if its folder was deleted."""
@@ -105,13 +106,14 @@ class Deliverer:
         trackers = {one.name: self._last(one.name, one.obstacle or one.line.error) for one in found}
         self._store(Standing(self._standing.pid, self._standing.starts, not self._sync.stopped, trackers))
         for one in found:
-            print(clean(one), flush=True)  # noqa: T201 - into the log
+            print(one, flush=True)  # noqa: T201 - into the log
 
 
 def main() -> None:
     """Deliver what the parent says. SIGTERM stops it with its cursors stored."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    sys.stdout = sys.stderr = CleanLog(sys.stdout)
     brief = _message()
     if brief is not None:
         sys.path[:] = brief.path
