@@ -1,4 +1,4 @@
-"""SwanLab's files of a run: its records, its configuration, and copies of checkpoints."""
+"""SwanLab's files of a run: its configuration, and copies of checkpoints."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import glob
 import json
 import os
 import shutil
-import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,24 +16,6 @@ import yaml
 from accel_track.trackers._checkpoint_files import checkpoint_files
 
 _FOLDER = "checkpoints"
-
-
-def write_one_at_a_time(run: Any) -> None:
-    """Let a run's file take one record after another.
-
-    SwanLab 0.10 writes it from several threads, its monitor of the machine's is one, without a lock. Where two records
-    mingle, its reader takes what follows for damaged (https://github.com/SwanHubX/SwanLab/issues/1268 has the error).
-    """
-    store = getattr(getattr(run, "_core", None), "_store", None)
-    if store is None:
-        return
-    write, lock = store.write, threading.Lock()
-
-    def locked(data: bytes) -> None:
-        with lock:
-            write(data)
-
-    store.write = locked
 
 
 def folders(run: Any) -> list[Path]:

@@ -1,42 +1,118 @@
-"""Hand values to a SwanLab run with the times of their calls, which `Run.log` does not take."""
+"""What a SwanLab run does not offer: the times of calls, whole records in its file, and word of what it loses."""
 
 from __future__ import annotations
 
 import functools
+import threading
 from collections.abc import Mapping
 from typing import Any
 
+from accel_track.trackers.fast import FastPath, UnfitError
 
-class Emitter:
-    """Puts into a run's queue what `Run.log` puts there, without looking at each name again.
 
-    Args:
-        run: A `swanlab.Run`.
+class Rows(FastPath):
+    """Puts into a run's queue what `Run.log` puts there, with another time and without looking at each name again."""
+
+    distribution = "swanlab"
+    tested = "==0.10.*"
+    parts = (
+        "swanlab.sdk.internal.bus.events:MetricLogEvent",
+        "swanlab.sdk.internal.bus.events:Timestamp",
+        "swanlab.sdk.internal.run.fmt:validate_key",
+    )
+    attributes = (
+        "_api_lock.__enter__",
+        "_ctx.next_step",
+        "_components.emitter.emit",
+    )
+
+    def __init__(self, native: Any) -> None:
+        """Make an event, and look at a name."""
+        super().__init__(native)
+        from swanlab.sdk.internal.bus import events
+
+        self._event, self._time, self._valid = events.MetricLogEvent, events.Timestamp, _validator()
+        self._made({"a": 1.0}, 0, 0.0)
+        if not self._valid("a"):
+            message = "it does not take the name 'a' as it is"
+            raise UnfitError(message)
+
+    @classmethod
+    def applies(cls, native: Any) -> bool:
+        """A disabled run has no queue."""
+        return bool(native.mode != "disabled")
+
+    def prepare(self, values: Mapping[str, Any], step: int | None, moment: float) -> Any:
+        """Make an event; None where the run is over, or where a name is not one that SwanLab takes as it is.
+
+        Args:
+            values: Names to values, of one call.
+            step: Its step.
+            moment: Its time, in seconds since 1970-01-01 UTC.
+        """
+        self.look()
+        run = self.native
+        if not (run.alive and all(map(self._valid, values))):
+            return None
+        next_step, emit = run._ctx.next_step, run._components.emitter.emit  # noqa: SLF001
+        return run._api_lock, next_step, emit, self._made(values, step, moment)  # noqa: SLF001
+
+    def store(self, ready: Any) -> None:
+        """Put the event into the queue."""
+        lock, next_step, emit, event = ready
+        with lock:
+            event.step = next_step(event.step)
+            emit(event)
+
+    def _made(self, values: Mapping[str, Any], step: int | None, moment: float) -> Any:
+        time = self._time(seconds=int(moment), nanos=int(moment % 1 * 1e6) * 1000)
+        return self._event(data=dict(values), step=step, timestamp=time)
+
+
+class Threads(FastPath):
+    """What a run's own threads do.
+
+    SwanLab 0.10 writes a run's file from several threads, its monitor of the machine's is one, without a lock. Where
+    two records mingle, its reader takes what follows for damaged (https://github.com/SwanHubX/SwanLab/issues/1268 has
+    the error). What it cannot write, on a full disk for instance, it loses and says so in its own log only.
     """
 
-    def __init__(self, run: Any) -> None:
-        """Find the queue of a run that is not over."""
-        self._run = run
-        self._event: Any = None
-        if not run.alive:
-            return
-        try:
-            from swanlab.sdk.internal.bus import events
+    distribution = "swanlab"
+    tested = "==0.10.*"
+    attributes = ("_core._store.write", "_is_main_thread")
 
-            self._lock, self._next_step = run._api_lock, run._ctx.next_step  # noqa: SLF001
-            self._emit, self._validate = run._components.emitter.emit, _validator()  # noqa: SLF001
-            self._event, self._time = events.MetricLogEvent, events.Timestamp
-        except (ImportError, AttributeError):  # a disabled run, or a later SwanLab's
-            pass
+    def __init__(self, native: Any) -> None:
+        """Let the file take one record after another."""
+        super().__init__(native)
+        self.lost: Exception | None = None
+        """The first error of a record that was not written."""
+        store = native._core._store  # noqa: SLF001
+        write, lock = store.write, threading.Lock()
 
-    def log(self, values: Mapping[str, Any], step: int | None, moment: float) -> None:
-        """Log the values of one call; with the present time where SwanLab is not as this code knows it."""
-        if self._event is None or not all(map(self._validate, values)):
-            self._run.log(values, step=step)
-            return
-        time = self._time(seconds=int(moment), nanos=int(moment % 1 * 1e6) * 1000)
-        with self._lock:
-            self._emit(self._event(data=dict(values), step=self._next_step(step), timestamp=time))
+        @functools.wraps(write)
+        def locked(data: bytes) -> Any:
+            with lock:
+                try:
+                    return write(data)
+                except Exception as error:
+                    self.lost = self.lost or error
+                    raise
+
+        store.write = locked
+
+    @classmethod
+    def applies(cls, native: Any) -> bool:
+        """A disabled run has no file."""
+        return bool(native.mode != "disabled")
+
+    def leave_signals(self) -> None:
+        """Keep `finish` from restoring SIGINT's handler, at its very end, which only the main thread may do."""
+        self.native._is_main_thread = self.native._is_main_thread and in_main_thread()  # noqa: SLF001
+
+
+def in_main_thread() -> bool:
+    """Whether this is the thread that may handle signals."""
+    return threading.current_thread() is threading.main_thread()
 
 
 @functools.cache

@@ -5,8 +5,11 @@ from __future__ import annotations
 import inspect
 import json
 import operator
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+
+from accel_track.records import Metrics
+from accel_track.trackers.fast import FastPath, UnfitError
 
 Row = dict[str, Any]
 
@@ -25,61 +28,82 @@ def check_arguments(run: Any, kwargs: Mapping[str, Any]) -> None:
             operator.index(kwargs[name])
 
 
-class Sender:
-    """Logs rows of numbers and texts.
+class Rows(FastPath):
+    """Rows of numbers and texts.
 
     `Run.log` has another thread write each row to the service's socket, and waits for it: here it is one wait for all.
-    Where wandb is not as this code knows it, and for a disabled run, the rows go through `Run.log`.
-
-    Args:
-        run: A `wandb.Run` of this process.
     """
 
-    def __init__(self, run: Any) -> None:
-        """Find the way to wandb's service."""
-        self._run = run
-        self._request: Any = None
-        try:
-            from wandb.proto import wandb_server_pb2
-            from wandb.sdk.interface.interface_sock import InterfaceSock
+    distribution = "wandb"
+    tested = "==0.31.*"
+    parts = (
+        "wandb.proto.wandb_server_pb2:ServerRequest",
+        "wandb.sdk.interface.interface_sock:InterfaceSock",
+    )
+    attributes = (
+        "_interface._asyncer.run",
+        "_interface._client.publish",
+        "_interface._stream_id",
+        "_settings.x_history_value_encoding",
+        "_local_step",
+        "_is_finished",
+    )
 
-            protocol: Any = wandb_server_pb2
-            interface, encoding = run._interface, run._settings.x_history_value_encoding  # noqa: SLF001
-            if type(interface) is InterfaceSock and encoding == "json" and run._local_step >= 0:  # noqa: SLF001
-                self._loop, self._client = interface._asyncer, interface._client  # noqa: SLF001
-                self._stream, self._request = interface._stream_id, protocol.ServerRequest  # noqa: SLF001
-        except (ImportError, AttributeError):  # a later wandb's
-            pass
+    def __init__(self, native: Any) -> None:
+        """Encode a row, and see that the run has the service's socket and takes JSON."""
+        super().__init__(native)
+        from wandb.proto import wandb_server_pb2
+        from wandb.sdk.interface.interface_sock import InterfaceSock
 
-    def encoded(self, row: Row) -> Any:
-        """Return what the service gets for a row.
+        protocol: Any = wandb_server_pb2
+        self._request = protocol.ServerRequest
+        encoding = native._settings.x_history_value_encoding  # noqa: SLF001
+        if type(native._interface) is not InterfaceSock or encoding != "json":  # noqa: SLF001
+            message = f"a run's rows go to a {type(native._interface).__name__} as {encoding!r}"  # noqa: SLF001
+            raise UnfitError(message)
+        self._encoded({"a": 1.0}, native._interface._stream_id)  # noqa: SLF001
+
+    @classmethod
+    def applies(cls, native: Any) -> bool:
+        """A disabled run has no service."""
+        return not native.disabled
+
+    def prepare(self, rows: Sequence[tuple[Metrics, Row]], taken: Callable[[Metrics], None]) -> Any:
+        """Encode rows; None where the run is over, which `Run.log` says.
+
+        Args:
+            rows: Records, each with its row.
+            taken: Called with each record that the service has.
 
         Raises:
-            ValueError: A name or a text is not Unicode.
+            ValueError: A name is not Unicode.
         """
-        if self._request is None:
+        run = self.native
+        interface, step = run._interface, run._local_step  # noqa: SLF001
+        if run._is_finished or type(step) is not int:  # noqa: SLF001
             return None
+        run_soon, publish, stream = interface._asyncer.run, interface._client.publish, interface._stream_id  # noqa: SLF001
+        requests = [(record, self._encoded(row, stream)) for record, row in rows]
+        return run_soon, publish, requests, taken
+
+    def store(self, ready: Any) -> None:
+        """Write the rows to the service's socket."""
+        run, publish, requests, taken = ready
+
+        async def write() -> None:
+            for record, request in requests:
+                await publish(request)
+                self.native._local_step += 1  # noqa: SLF001
+                taken(record)
+
+        run(write)
+
+    def _encoded(self, row: Row, stream: str) -> Any:
         request = self._request()
-        request.record_publish._info.stream_id = self._stream  # noqa: SLF001
+        request.record_publish._info.stream_id = stream  # noqa: SLF001
         items = request.record_publish.request.partial_history.item
         for key, value in row.items():
             item = items.add()
             item.key = key
             item.value_json = repr(value) if type(value) is float and value - value == 0 else _json(value)
         return request
-
-    def send(self, rows: Sequence[tuple[Row, Any]]) -> None:
-        """Log rows, each with what `encoded` returned for it."""
-        run = self._run
-        (first, _), *others = rows
-        run.log(first)  # it also says whether the run is over
-        if self._request is None:
-            for row, _ in others:
-                run.log(row)
-        elif others:
-            self._loop.run(lambda: self._publish([request for _, request in others]))
-            run._local_step += len(others)  # noqa: SLF001
-
-    async def _publish(self, requests: Sequence[Any]) -> None:
-        for request in requests:
-            await self._client.publish(request)

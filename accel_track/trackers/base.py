@@ -16,6 +16,7 @@ from accel_track.outcome import FINISHED, Outcome
 from accel_track.records import Metrics
 from accel_track.state import process_index
 from accel_track.trackers.fast import FastPath
+from accel_track.trackers.taken import Taken
 from accel_track.trackers.transient import is_transient
 
 if TYPE_CHECKING:
@@ -119,9 +120,16 @@ class GeneralTracker:
         counter: Counter[str] = self.__dict__.setdefault("_dropped", Counter())
         return counter
 
+    @property
+    def taken(self) -> Taken:
+        """What the backend has of batches that raised half-way; for a `log_batch` that stores record by record."""
+        taken: Taken = self.__dict__.setdefault("_taken", Taken())
+        return taken
+
     def forget(self) -> None:
         """Forget what an earlier run of this object has left; called before `start`."""
         self.dropped.clear()
+        self.__dict__.pop("_taken", None)
         self.outcome = FINISHED
 
     def start(self) -> None:
@@ -155,15 +163,15 @@ class GeneralTracker:
         """
 
     def log_batch(self, records: Sequence[Metrics]) -> None:
-        """Record several calls of `log`; all of them or, when it raises, none.
+        """Record several calls of `log`; when it raises, it is given the same records again, whole or in halves.
 
-        The default hands them to `log` one by one, which keeps that promise for a `batch_size` of 1. A backend that can
-        store many at once overrides both.
+        The default hands them to `log` one by one, and leaves out what it has handed over before. A backend that can
+        store many at once overrides this and `batch_size`, and records all of them or, when it raises, none.
 
         Args:
             records: Calls in their order, each with `values`, `step`, `time` and `kwargs` by tracker name.
         """
-        for record in records:
+        for record in self.taken.each(records):
             self.record_time = record.time
             try:
                 self.log(record.values, step=record.step, **record.kwargs.get(self.name, {}))

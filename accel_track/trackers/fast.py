@@ -60,8 +60,12 @@ class FastPath:
             Exception: One of `surprises`.
         """
         self.native = native
+        self.look()
+
+    def look(self) -> None:
+        """Look at every attribute; a path whose `store` reads them again does so in `prepare`."""
         for path in self.attributes:
-            reduce(getattr, path.split("."), native)
+            reduce(getattr, path.split("."), self.native)
 
     @classmethod
     def applies(cls, native: Any) -> bool:

@@ -7,36 +7,42 @@ import inspect
 import os
 import re
 import sys
-import threading
+import weakref
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from accel_track.errors import warn
+from accel_track.errors import HalfStoredError, warn
 from accel_track.media import without_single_channel
 from accel_track.records import Metrics
 from accel_track.trackers._checkpoint_files import lasting
-from accel_track.trackers._swanlab_files import delete_copies, earlier_configuration, own_copies, write_one_at_a_time
-from accel_track.trackers._swanlab_rows import Emitter
-from accel_track.trackers._swanlab_values import Series, kind_of, stored_name
+from accel_track.trackers._swanlab_files import delete_copies, earlier_configuration, own_copies
+from accel_track.trackers._swanlab_rows import Rows, Threads, in_main_thread
+from accel_track.trackers._swanlab_values import Accepted, Series
 from accel_track.trackers.base import on_main_process
+from accel_track.trackers.fast import Gate
 from accel_track.trackers.sdk import SDKTracker, unreachable
-from accel_track.values import leaves, storable
+from accel_track.trackers.sole import MadeWayError, Sole
+from accel_track.values import storable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from typing_extensions import Self
 
-_FLOAT = frozenset((float,))
+_PLACE = Sole()
+_OURS: weakref.WeakSet[Any] = weakref.WeakSet()
+"""The runs that trackers of this process have made."""
 _STATES = {"finished": "success", "failed": "crashed", "interrupted": "aborted", "preempted": "aborted"}
 
 
 class SwanLabTracker(SDKTracker):
     """One `swanlab.Run`.
 
-    SwanLab allows one run at a time in a process: a second tracker's `start` raises SwanLab's RuntimeError, and
-    `reinit=True` ends the first run instead. For each name it keeps the first value of a step, and one kind of value
-    (numbers, texts, images, …); others are counted as dropped. So are `None` and arrays, which it does not take.
+    SwanLab allows one run at a time in a process: `start` finishes the run of an earlier tracker that nobody has
+    finished, once its values are stored, and what is logged to that one afterwards waits for `accel-track sync`. A run
+    of the program's own is left alone: `start` raises SwanLab's RuntimeError, unless `reinit=True` is given. For each
+    name it keeps the first value of a step, and one kind of value (numbers, texts, images, …); others are counted as
+    dropped. So are `None` and arrays, which it does not take.
 
     What a worker delivers has the times of its calls; what `log` is given directly, or with `kwargs`, that of delivery.
 
@@ -60,6 +66,7 @@ class SwanLabTracker(SDKTracker):
     batch_size = 1000
     wraps_terminal = True
     durable_flush = False  # the SDK keeps rows in memory, and has no flush
+    fast_paths = (Rows, Threads)
 
     def __init__(self, run_name: str, **kwargs: Any) -> None:
         """Keep the arguments for `start`."""
@@ -67,6 +74,7 @@ class SwanLabTracker(SDKTracker):
         self.run_name = run_name
         self.init_kwargs = kwargs
         self._series: dict[str, Series] = {}
+        self._rows, self._threads = Gate(self.name, Rows), Gate(self.name, Threads)
 
     @classmethod
     def for_run(
@@ -91,7 +99,8 @@ class SwanLabTracker(SDKTracker):
         login = sys.modules.get("swanlab.sdk.internal.core_python.client")
         if (given or settings.mode) not in ("online", "cloud") or settings.api_key:
             return None
-        if getattr(login, "exists", lambda: False)():  # `swanlab.login(save=False)` in this process
+        # `swanlab.login(save=False)` in this process; where that cannot be seen, SwanLab has to say it.
+        if getattr(login, "exists", lambda: login is not None)():
             return None
         return "no credentials; set SWANLAB_API_KEY (or run `swanlab login`), or SWANLAB_MODE=offline to log locally."
 
@@ -101,18 +110,25 @@ class SwanLabTracker(SDKTracker):
 
         Raises:
             NotConfiguredError: There are neither credentials nor an offline setting.
-            RuntimeError: SwanLab has a run in this process already.
+            RuntimeError: The program has a SwanLab run of its own.
         """
         if self.started:
             return
         swanlab = self.import_sdk()
         self.check_configured()
+        if not swanlab.has_run() or swanlab.get_run() in _OURS:
+            _PLACE.take(self)
+            if swanlab.has_run():  # of a tracker that is gone
+                swanlab.get_run().finish()
         self._series = {}
+        hook = sys.excepthook
         run = self.native = swanlab.init(**{"project": self.run_name, **self.init_kwargs})
-        write_one_at_a_time(run)
-        if threading.current_thread() is not threading.main_thread() and sys.excepthook == run._handle_except:  # noqa: SLF001
-            # It ends the run as soon as the main thread fails, while a worker still has records to deliver.
-            sys.excepthook = run._sys_origin_excepthook  # noqa: SLF001
+        _OURS.add(run)
+        if not in_main_thread():
+            # SwanLab's ends the run as soon as the main thread fails, while a worker still has records to deliver.
+            sys.excepthook = hook
+        self._rows.open(run)
+        self._threads.open(run)
         if "id" in self.init_kwargs and (config := earlier_configuration(run)):
             run.config.update(config)
 
@@ -120,47 +136,37 @@ class SwanLabTracker(SDKTracker):
     def store_init_configuration(self, values: dict[str, Any]) -> None:
         """Add to the run's config, nested as given; SwanLab turns a None at the top into `{}`, so that is "None"."""
         config = storable(values)
-        self.tracker.config.update({key: "None" if value is None else value for key, value in config.items()})
+        with _PLACE.using(self):
+            self.tracker.config.update({key: "None" if value is None else value for key, value in config.items()})
 
     @on_main_process
     def log(self, values: dict[str, Any], step: int | None = None, **kwargs: Any) -> None:
         """Log numbers, texts, and SwanLab's media objects and charts, also lists of these; `kwargs` go to `Run.log`."""
-        run = self.tracker
-        if accepted := self._accepted(values, step):
-            run.log(accepted, step=step, **kwargs)
+        self._log(values, step, kwargs)
 
     @on_main_process
     def log_batch(self, records: Sequence[Metrics]) -> None:
         """Log what several calls logged, in their order and with their times."""
-        run = self.tracker
-        emitter = Emitter(run)
         for record in records:  # what one can be refused for is found here, before any is logged
             if kwargs := record.kwargs.get(self.name):
-                inspect.signature(run.log).bind({}, step=record.step, **kwargs)
-        for record in records:
-            if record.kwargs.get(self.name):
-                super().log_batch([record])
-            elif accepted := self._accepted(record.values, record.step):
-                emitter.log(accepted, record.step, record.time)
+                inspect.signature(self.tracker.log).bind({}, step=record.step, **kwargs)
+        for record in self.taken.each(records):
+            self._log(record.values, record.step, record.kwargs.get(self.name, {}), record.time)
 
-    def _accepted(self, values: dict[str, Any], step: int | None) -> dict[str, Any]:
-        """Return what SwanLab will keep, by names that it takes, and count the rest."""
-        accepted: dict[str, Any] = {}
-        for key, value in values.items() if _FLOAT.issuperset(map(type, values.values())) else leaves(values):
-            kind = kind_of(value)
-            if kind is None:
-                self.drop(key, value)
-                continue
-            name = stored_name(key)
-            if (series := self._series.get(name)) is None:
-                series = self._series[name] = Series(kind)
-            why = series.refusal(kind, value, step)  # SwanLab refuses it later, without telling
-            if why is None:
-                # SwanLab takes a string for the text of a number and drops any other one.
-                accepted[name] = self.import_sdk().Text(value) if isinstance(value, str) else value
-            elif why:
-                self.drop(key, value, why)
-        return accepted
+    def _log(
+        self, values: dict[str, Any], step: int | None, kwargs: dict[str, Any], moment: float | None = None
+    ) -> None:
+        accepted = Accepted(self._series, values, step)
+        # SwanLab takes a string for the text of a number and drops any other one.
+        texts = {key: self.import_sdk().Text(text) for key, text in accepted.values.items() if isinstance(text, str)}
+        row = {**accepted.values, **texts}
+        with _PLACE.using(self):
+            run = self.tracker
+            if row and (moment is None or kwargs or not self._rows.send(row, step, moment)):
+                run.log(row, step=step, **kwargs)
+        accepted.note()
+        for one in accepted.refused:
+            self.drop(*one)
 
     @on_main_process
     def log_images(self, values: dict[str, Any], step: int | None = None, **kwargs: Any) -> None:
@@ -191,10 +197,11 @@ class SwanLabTracker(SDKTracker):
     @on_main_process
     def log_checkpoint(self, name: str, path: str, step: int | None, values: dict[str, Any]) -> None:
         """Copy the files into the run's folder, as `swanlab.save` only links them, and save them."""
-        run = self.tracker
-        for file in own_copies(run, name, path, {**lasting(values), "step": step}):
-            if not run.save(glob.escape(file), base_path=run.dir / "files", policy="now"):
-                self.drop("checkpoint", path, "SwanLab could not save the file, see its error above")
+        with _PLACE.using(self):
+            run = self.tracker
+            for file in own_copies(run, name, path, {**lasting(values), "step": step}):
+                if not run.save(glob.escape(file), base_path=run.dir / "files", policy="now"):
+                    self.drop("checkpoint", path, "SwanLab could not save the file, see its error above")
 
     @on_main_process
     def delete_checkpoint(self, name: str) -> None:
@@ -203,7 +210,12 @@ class SwanLabTracker(SDKTracker):
             delete_copies(self.tracker, name)
 
     def is_transient(self, error: BaseException) -> bool:
-        """Say so also of the error that SwanLab raises for a wrong key and for an unreachable server, if it is that."""
+        """Say so also of the error that SwanLab raises for a wrong key and for an unreachable server, if it is that.
+
+        And of a run that was closed for another one: it is continued by `accel-track sync`.
+        """
+        if isinstance(error, MadeWayError):
+            return True
         if type(error).__name__ == "AuthenticationError":
             return unreachable(_settings(self.init_kwargs).api_host)
         return super().is_transient(error)
@@ -232,13 +244,32 @@ class SwanLabTracker(SDKTracker):
         """End the run with its status and the reason; online, this waits for the upload."""
         if self.native is not None:
             run, self.native = self.native, None
-            if threading.current_thread() is not threading.main_thread():
-                # Else `finish` fails at its end: it restores the SIGINT handler, which only the main thread may do.
-                run._is_main_thread = False  # noqa: SLF001
+            _PLACE.leave(self)
+            self._threads.use(Threads.leave_signals)
             if run.alive:
                 status, reason = self.outcome
                 error = f"{status}: {reason}" if reason else status
-                run.finish(state=_STATES[status], error=None if status == "finished" else error)
+                try:
+                    run.finish(state=_STATES[status], error=None if status == "finished" else error)
+                except ValueError:  # raised at the very end, see `Threads.leave_signals`
+                    if run.alive or in_main_thread():
+                        raise
+            self._check_written()
+
+    @on_main_process
+    def flush(self) -> None:
+        """See whether SwanLab's thread could write what it had; it has no way to make it write.
+
+        Raises:
+            HalfStoredError: It could not, and does not try again.
+        """
+        with _PLACE.using(self, stores=True):
+            self._check_written()
+
+    def _check_written(self) -> None:
+        if self._threads.fast is not None and (error := self._threads.fast.lost) is not None:
+            message = f"{self.name}: its thread could not write a record ({error}), and does not try again."
+            raise HalfStoredError(message) from error
 
 
 def _settings(init_kwargs: Mapping[str, Any]) -> Any:

@@ -9,31 +9,25 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from accel_track.errors import HalfStoredError, warn
 from accel_track.records import Metrics
+from accel_track.texts import storable_texts
+from accel_track.trackers import _trackio_current as current
 from accel_track.trackers._checkpoint_files import lasting
-from accel_track.trackers._trackio_store import (
-    Row,
-    delete_rows,
-    is_local,
-    renamed,
-    store_rows,
-    stored_config,
-    take_id,
-    write_queued,
-)
+from accel_track.trackers._trackio_store import Row, Sending, Store
+from accel_track.trackers._trackio_values import renamed, sorted_values
 from accel_track.trackers.base import on_main_process
+from accel_track.trackers.fast import Gate
 from accel_track.trackers.names import safe_name
 from accel_track.trackers.sdk import SDKTracker
-from accel_track.values import is_number, leaves, storable
+from accel_track.values import long_integers_as_text, storable
 
 if TYPE_CHECKING:
     import os
 
     from typing_extensions import Self
 
-# orjson, which Trackio writes rows with, takes integers of 64 bits.
-_SMALLEST, _GREATEST = -(2**63), 2**64 - 1
-_FLOAT, _PLAIN = frozenset((float,)), frozenset((int, float, str))
+_PLAIN = frozenset((int, float, str))
 _NOT_IN_ARTIFACTS = r"[^A-Za-z0-9._-]"
 _NAME_LENGTH = 120
 
@@ -44,12 +38,13 @@ class TrackioTracker(SDKTracker):
     Local data is in Trackio's own folder, `TRACKIO_DIR` if set: Trackio settles it when it is imported, so the logging
     directory has no say. `embed` is False unless given: no dashboard starts by itself in a notebook. Trackio stores the
     names `project`, `run`, `timestamp`, `step`, `time`, `metrics`, and those that begin with "__", behind another "__".
-    Starting a run finishes an earlier one of the same thread; a tracker still logs to the earlier one, but slower.
+    Starting a run finishes no earlier one. `trackio.log` and the like find the run in the thread that started it and in
+    those where `tracker` was asked for, unless the program has one there.
     With an access token for Hugging Face and no network, `start` waits for the Hub unless `HF_HUB_OFFLINE=1` is set.
 
     A local run's rows that a worker delivers have the times of their calls, and are stored once, also where they are
-    delivered again after `kill -9`. Those of `log` called directly, of batches with Trackio's objects, and on a server
-    have the time of their delivery.
+    delivered again after `kill -9`. Those of `log` called directly and on a server have the time of their delivery; on
+    a server, what is delivered counts as that when the run is finished, since Trackio has no flush.
 
     Trackio knows no status of a run. Where a run goes on from an earlier step, a local one loses its rows from that
     step on; on a server or a Space they stay beside the new ones. A checkpoint is an artifact of the type "model", its
@@ -69,6 +64,7 @@ class TrackioTracker(SDKTracker):
     sdk = "trackio"
     install = "trackio>=0.43"
     batch_size = 1000
+    fast_paths = (Store, Sending)
 
     def __init__(self, run_name: str, run_id: str | None = None, **kwargs: Any) -> None:
         """Keep the arguments for `start`."""
@@ -77,6 +73,8 @@ class TrackioTracker(SDKTracker):
         self.run_id = run_id
         self.init_kwargs = kwargs
         self._config_pending = False
+        self._empty = True
+        self._store, self._sending = Gate(self.name, Store), Gate(self.name, Sending)
 
     @classmethod
     def for_run(
@@ -100,101 +98,125 @@ class TrackioTracker(SDKTracker):
         """Open the run; a resumed local one has the hyperparameters stored before, which Trackio itself would erase."""
         if self.started:
             return
-        run = self.import_sdk().init(**{"project": self.run_name, "embed": False, **self.init_kwargs})
+        trackio = self.import_sdk()
+        arguments = {"project": self.run_name, "embed": False, **self.init_kwargs}
+        run = current.apart(trackio.init, **arguments)
         try:
-            if self.run_id is not None:
-                take_id(run, self.run_id)
-            if self.init_kwargs.get("resume", "never") != "never" and run.url is None:
-                run.config.update({**stored_config(run), **run.config})
+            self._begin(run)
         except BaseException:
             run.finish()
             raise
-        self._config_pending = False
         self.native = run
+        current.offer(run)
+
+    def _begin(self, run: Any) -> None:
+        self._store.open(run)
+        self._sending.open(run)
+        self.durable_flush = self._store.fast is not None
+        self._config_pending, self._empty = False, True
+        if self.run_id is not None:
+            # Trackio finds runs by their name, of several the newest, and none that has no rows yet.
+            run.id = self.run_id
+        given = run.config
+        if self.init_kwargs.get("resume", "never") != "never" and run.url is None:
+            self._empty = self._store.use(Store.count_on) is None
+            stored = self._store.use(Store.stored_config)
+            run.config = {**(_public_config(self.import_sdk(), run) if stored is None else stored), **given}
+        own = {key: value for key, value in run.config.items() if not key.startswith("_")}
+        for key in own:
+            del run.config[key]
+        run.config.update(self._portable(own))
+
+    @property
+    def tracker(self) -> Any:
+        """The `trackio.Run`, to which `trackio.log` and the like refer in this thread from now on, if to none yet."""
+        run = super().tracker
+        if run is self.native:
+            current.offer(run)
+        return run
 
     @on_main_process
     def store_init_configuration(self, values: dict[str, Any]) -> None:
-        """Add to the run's config, which goes out with the next row or, if there is none, when the run ends."""
-        for key, value in storable(values).items():
-            if key.startswith("_"):
-                self.drop(key, value, 'Trackio keeps hyperparameters whose names begin with "_" for itself')
-            else:
-                self.tracker.config[key] = value
-        self._config_pending = True
+        """Store hyperparameters in a local run; on a server they go out with the next row, or when the run ends."""
+        portable = self._portable(values)
+        self.tracker.config.update(portable)
+        self._config_pending = self._store.use(Store.store_config) is None
+        if self._config_pending and self._sending.fast is None and not self._empty:
+            for key, value in portable.items():
+                self.drop(key, value, "Trackio takes no hyperparameters after a run's first row")
+
+    def _portable(self, values: dict[str, Any]) -> dict[str, Any]:
+        """Return what Trackio can write, and count the rest: it would lose all rows that come with it."""
+        portable: dict[str, Any] = storable_texts(long_integers_as_text(storable(values)))
+        for key in [key for key in portable if key.startswith("_")]:
+            why = 'Trackio keeps hyperparameters whose names begin with "_" for itself'
+            self.drop(key, portable.pop(key), why)
+        return portable
 
     @on_main_process
     def log(self, values: dict[str, Any], step: int | None = None, **kwargs: Any) -> None:
         """Add one row of numbers, texts and Trackio's own objects (`trackio.Image`, `trackio.Table`, …) and figures."""
-        row, refused = _sorted(values)
-        for one in refused:
-            self.drop(*one)
+        row, refused = sorted_values(values)
         if row:
             if self._config_pending:
-                self._renew_config()
+                self._sending.use(Sending.renew_config)
+                self._config_pending = False
             self.tracker.log(row, step=step, **kwargs)
+            self._empty = False
+        for one in refused:
+            self.drop(*one)
 
     @on_main_process
     def log_batch(self, records: Sequence[Metrics]) -> None:
-        """Write a local run's rows together, each with the time of its call.
-
-        A server's, and those in a batch that holds an object of Trackio's, go into the run's queue.
-        """
+        """Write a local run's rows together, each with the time of its call; a server's go into the run's queue."""
         run = self.tracker
-        rows: list[Row] = []
-        refused: list[tuple[str, Any]] = []
-        together = is_local(run)
         for record in records:
             if kwargs := record.kwargs.get(self.name):  # the queue takes everything else
                 inspect.signature(run.log).bind({}, step=record.step, **kwargs)
-            row, others = _sorted(record.values)
-            together = together and not kwargs and _PLAIN.issuperset(map(type, row.values()))
+        rows: list[Row] = []
+        refused: list[tuple[Any, ...]] = []
+        for record in self.taken.left(records):
+            row, others = self._written(record)
             refused += others
             if row:
-                rows.append((renamed(row), record.step, record.time, f"{run.id}-{record.seq}-{record.time!r}"))
-        if not together:
+                rows.append((row, record.step, record.time, f"{run.id}-{record.seq}-{record.time!r}"))
+        if rows and not self._store.send(rows):
             super().log_batch(records)
             return
-        if rows:
-            self._store(rows)
+        self.taken.settle(records)
+        self._empty = self._empty and not rows
         for one in refused:
             self.drop(*one)
 
-    def _store(self, rows: Sequence[Row]) -> None:
-        run = self.tracker
-        due = self._config_pending or not run._config_logged  # noqa: SLF001
-        store_rows(run, rows, run.config if due else None)
-        run._config_logged = True  # noqa: SLF001
-        self._config_pending = False
-
-    def _renew_config(self) -> None:
-        """Have the next row carry the config: Trackio sends it with a run's first row and never again."""
-        run = self.tracker
-        if run._config_logged:  # noqa: SLF001
-            self._write()  # of the rows written together only the first one's config counts
-            run._config_logged = False  # noqa: SLF001
-        self._config_pending = False
-
-    def _write(self) -> None:
-        if self.tracker.url is None:  # a server gets its rows from a thread that nothing can hurry
-            write_queued(self.tracker)
+    def _written(self, record: Metrics) -> tuple[dict[str, Any], list[tuple[Any, ...]]]:
+        """Return a row as Trackio stores it, and what it leaves out."""
+        row, others = sorted_values(record.values)
+        refused: list[tuple[Any, ...]] = list(others)
+        stored = renamed(row)
+        if not _PLAIN.issuperset(map(type, row.values())):
+            converted = self._store.use(lambda fast: fast.converted(row, record.step))
+            if converted is not None:
+                lost = [key for key, name in zip(row, stored, strict=True) if name not in converted]
+                refused += [(key, row[key], "Trackio could not convert it, see its warning") for key in lost]
+                stored = converted
+        return stored, refused
 
     @on_main_process
     def flush(self) -> None:
-        """Write local rows now instead of within half a second."""
-        if self._config_pending:
-            self._renew_config()
-            # A row without values at the last step carries it.
-            self.tracker.log({}, step=max(self.tracker._next_step - 1, 0))  # noqa: SLF001
-        self._write()
+        """Write local rows now instead of within half a second; a server gets its from a thread that nobody can hurry.
+
+        Raises:
+            HalfStoredError: Trackio's thread has lost some.
+        """
+        self._store.use(Store.write_queue)
+        self.durable_flush = self._store.fast is not None
 
     @on_main_process
     def rewind(self, step: int) -> None:
         """Delete a local run's rows from a step on, so that each step has one value."""
-        run = self.tracker
-        if run.url is None:
-            self._write()
-            delete_rows(run, step)
-        run._next_step = step  # noqa: SLF001
+        self._sending.use(lambda fast: fast.count_from(step))
+        if self.tracker.url is None and not self._store.use(lambda fast: fast.delete_rows(step)):
+            warn(f"{self.name}: its rows of step {step} and later ones stay beside those that are logged again.")
 
     @on_main_process
     def log_checkpoint(self, name: str, path: str, step: int | None, values: dict[str, Any]) -> None:
@@ -231,33 +253,31 @@ class TrackioTracker(SDKTracker):
         """End the run, writing or sending what is left."""
         if self.native is not None:
             try:
+                self._finish_config(self.native)
                 self.flush()
             finally:
                 run, self.native = self.native, None
                 run.finish()
+                current.over(run)
+            if self._sending.use(Sending.unsent):
+                message = (
+                    f"{self.name}: {run.url} has not got all rows; Trackio keeps them, and sends them when a run of "
+                    f"the project {run.project!r} is started."
+                )
+                raise HalfStoredError(message)
+
+    def _finish_config(self, run: Any) -> None:
+        """Have a row without values carry hyperparameters that are not stored, or that Trackio shows with rows only."""
+        configured = any(not key.startswith("_") for key in run.config)
+        if self._config_pending or (self._empty and configured):
+            step = self._sending.use(Sending.renew_config) if self._config_pending else 0
+            run.log({}, step=step)
+            self._config_pending = False
 
 
-def _sorted(values: dict[str, Any]) -> tuple[dict[str, Any], list[tuple[str, Any]]]:
-    """Return a row, and what Trackio would leave out of it, storing the row without that or an empty one."""
-    if _FLOAT.issuperset(map(type, values.values())):
-        return values, []
-    row: dict[str, Any] = {}
-    refused: list[tuple[str, Any]] = []
-    for key, value in leaves(values):
-        if _takes(value):
-            row[key] = int(value) if isinstance(value, bool) else value
-        else:
-            refused.append((key, value))
-    return row, refused
-
-
-def _takes(value: Any) -> bool:
-    """Whether Trackio stores a value as it is meant: it leaves out, with a warning at most, what it cannot write."""
-    if isinstance(value, int):
-        return _SMALLEST <= value <= _GREATEST
-    if is_number(value) or isinstance(value, str):
-        return True
-    if isinstance(value, (list, tuple)):
-        return len(value) > 0 and all(_takes(item) for item in value)
-    packages = {cls.__module__.partition(".")[0] for cls in type(value).__mro__}
-    return not packages.isdisjoint(("trackio", "matplotlib", "plotly"))
+def _public_config(trackio: Any, run: Any) -> dict[str, Any]:
+    """Return the hyperparameters that are stored of a run that has rows."""
+    try:
+        return next((one.config or {} for one in trackio.Api().runs(run.project) if one.id == run.id), {})
+    except ValueError:  # there is no such project yet
+        return {}

@@ -4,25 +4,26 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from itertools import groupby
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from accel_track.media import without_single_channel
 from accel_track.records import Metrics
+from accel_track.trackers import _wandb_global
 from accel_track.trackers._checkpoint_files import checkpoint_files, lasting
-from accel_track.trackers._wandb_rows import Row, Sender, check_arguments
+from accel_track.trackers._wandb_axis import Axis
+from accel_track.trackers._wandb_rows import Row, Rows, check_arguments
 from accel_track.trackers._wandb_settings import find_settings, netrc_key
 from accel_track.trackers.base import on_main_process
+from accel_track.trackers.fast import Gate
 from accel_track.trackers.names import hashed_name
 from accel_track.trackers.sdk import SDKTracker
 from accel_track.values import is_number, leaves, storable
 
 if TYPE_CHECKING:
     from typing_extensions import Self
-
-STEP = "trainer/global_step"
-"""Name of the field that holds the step, the one that Lightning's own logger uses."""
 
 _NAME_LENGTH = 128  # of artifacts and aliases
 
@@ -35,14 +36,18 @@ _REFUSED = re.compile(r"returned error 4(?!08|29)\d\d")
 
 
 class WandBTracker(SDKTracker):
-    """One `wandb.Run` of its own (`reinit="create_new"`), so `wandb.run` and `wandb.log` do not refer to it.
+    """One `wandb.Run` of its own (`reinit="create_new"`).
+
+    It is wandb's global run, which `wandb.run`, `wandb.log`, `wandb.watch`, … refer to, unless the program, or an
+    earlier tracker that goes on, has one.
 
     The step is the field `trainer/global_step` of each row and the x-axis of all charts. It is not wandb's own `_step`,
     which counts rows: wandb loses every value whose `step=` is lower than an earlier one, as evaluation and resuming
-    produce them. Here each call adds one row and none is lost. Rows logged without a step, also by `run.log`, get the
-    last step from wandb. A row has the time of the call that logged it; rows of numbers and
+    produce them. Here each call adds one row and none is lost. A row logged without a step has none, and names that
+    begin without one have wandb's `_step` as x-axis; rows of your own `run.log` get the last step from wandb.
+    A row has the time of the call that logged it; rows of numbers and
     texts that a worker delivers reach wandb's service together. Your own `define_metric` for a name or a prefix
-    goes before the tracker's for "*".
+    goes before the tracker's.
 
     The status is the exit code: 0, 1 for failed, 130 for interrupted, 143 for preempted, which is marked as preempting,
     too. Rewinding keeps the rows there are: what is logged again follows them, with the same steps. Checkpoints are the
@@ -64,13 +69,14 @@ class WandBTracker(SDKTracker):
     batch_size = 1000
     wraps_terminal = True
     durable_flush = False  # the SDK keeps rows in memory, and has no flush
+    fast_paths = (Rows,)
 
     def __init__(self, run_name: str, **kwargs: Any) -> None:
         """Keep the arguments for `start`."""
         super().__init__()
         self.run_name = run_name
         self.init_kwargs = kwargs
-        self._axis_defined = False
+        self._gate = Gate(self.name, Rows)
 
     @classmethod
     def for_run(
@@ -105,11 +111,13 @@ class WandBTracker(SDKTracker):
             return
         wandb = self.import_sdk()
         self.check_configured()
-        self._axis_defined = False
         # wandb reads its variables once per process; the mode found now is the one that counts.
         mode = find_settings(self.init_kwargs).get("mode")
         derived = {"project": self.run_name, "reinit": "create_new", "mode": mode}
         self.native = wandb.init(**{**derived, **self.init_kwargs})
+        self._axis = Axis(self.native)
+        self._gate.open(self.native)
+        _wandb_global.opened(wandb, self.native)
 
     @on_main_process
     def store_init_configuration(self, values: dict[str, Any]) -> None:
@@ -120,51 +128,42 @@ class WandBTracker(SDKTracker):
     def log(self, values: dict[str, Any], step: int | None = None, **kwargs: Any) -> None:
         """Add one row: numbers, texts, and whatever else `Run.log` takes; `kwargs` go to it (e.g. `commit`)."""
         plain, rich, refused = _sorted(values)
+        self._axis.learn(step, (*plain, *rich))
+        axis = self._axis.fields(step, self.record_time)
+        if rich:
+            self._log_rich(axis, plain, rich, kwargs)
+        elif plain:
+            self.tracker.log({**axis, **plain}, **kwargs)
         for one in refused:
             self.drop(*one)
-        axis = self._axis(step, self.record_time)
-        if plain and not rich:
-            self.tracker.log({**axis, **plain}, **kwargs)
-        elif rich:
-            self._log_rich(axis, plain, rich, kwargs)
 
     @on_main_process
     def log_batch(self, records: Sequence[Metrics]) -> None:
         """Add a row for each call; rows of numbers and texts that follow each other reach wandb's service together."""
-        sender = Sender(self.tracker)
-        work: list[Metrics | tuple[Row, Any]] = []
-        refused: list[tuple[str, Any]] = []
-        for record in records:  # what one can be refused for is found here, before any is logged
-            plain, rich, others = _sorted(record.values)
-            row = {**self._axis(record.step, record.time), **plain}
-            request = sender.encoded(row)
+        work = [(record, *_sorted(record.values)) for record in self.taken.left(records)]
+        for record, *_ in work:  # what one can be refused for is found here, before any is logged
             if kwargs := record.kwargs.get(self.name):
                 check_arguments(self.tracker, kwargs)
-            if rich or kwargs:
-                work.append(record)
-                continue
-            refused += others
-            if plain:
-                work.append((row, request))
-        for alone, group in groupby(work, lambda one: isinstance(one, Metrics)):
+        for alone, group in groupby(work, lambda one: bool(one[2] or one[0].kwargs.get(self.name))):
             if alone:
-                super().log_batch(cast("list[Metrics]", list(group)))
+                for record, *_ in group:
+                    super().log_batch([record])
+                    self.taken.add(record)
             else:
-                sender.send(cast("list[tuple[Row, Any]]", list(group)))
-        for one in refused:
-            self.drop(*one)
+                self._log_together(list(group))
+        self.taken.settle(records)
 
-    def _axis(self, step: int | None, moment: float | None) -> Row:
-        """Return the fields of a row that hold its step and its time, having told wandb what is the x-axis."""
-        axis: Row = {} if step is None else {STEP: step}
-        if step is not None and not self._axis_defined:
-            # Not in `start`: charts of a run that never gets a step would have an x-axis without values.
-            self.tracker.define_metric(STEP)
-            self.tracker.define_metric("*", step_metric=STEP)
-            self._axis_defined = True
-        if moment is not None:
-            axis["_timestamp"] = moment
-        return axis
+    def _log_together(self, group: Sequence[tuple[Metrics, Row, Row, list[tuple[str, Any]]]]) -> None:
+        for record, plain, *_ in group:
+            self._axis.learn(record.step, plain)
+        rows = [(one, {**self._axis.fields(one.step, one.time), **plain}) for one, plain, *_ in group if plain]
+        if not self._gate.send(rows, self.taken.add):
+            for record, row in rows:
+                self.tracker.log(row)
+                self.taken.add(record)
+        for _, _, _, refused in group:
+            for one in refused:
+                self.drop(*one)
 
     def _log_rich(
         self, axis: dict[str, Any], plain: dict[str, Any], rich: dict[str, Any], kwargs: dict[str, Any]
@@ -173,13 +172,17 @@ class WandBTracker(SDKTracker):
         run = self.tracker
         try:
             run.log({**axis, **plain, **rich}, **kwargs)
-        except Exception:  # noqa: BLE001 - converting an arbitrary object may raise anything; no part of the row is kept
+        except Exception as problem:  # converting an object may raise anything; no part of the row is kept then
+            if self.is_transient(problem):
+                raise
             if plain:
                 run.log({**axis, **plain}, **kwargs)
             for key, value in rich.items():
                 try:
                     run.log({**axis, key: value}, **kwargs)
-                except Exception as error:  # noqa: BLE001, PERF203 - as above; one bad value must not lose the next
+                except Exception as error:  # noqa: PERF203 - one bad value must not lose the next
+                    if self.is_transient(error):
+                        raise
                     self.drop(key, value, str(error))
 
     @on_main_process
@@ -261,9 +264,15 @@ class WandBTracker(SDKTracker):
         """End the run with the exit code of its outcome; online, this waits for the upload."""
         if self.native is not None:
             run, self.native = self.native, None
-            if self.outcome.status == "preempted":
-                run.mark_preempting()
-            run.finish(exit_code=self.outcome.exit_code)
+            self._gate.close()
+            if "torch" in sys.modules:
+                run.unwatch()  # its hooks would fail, or log to another run
+            try:
+                if self.outcome.status == "preempted":
+                    run.mark_preempting()
+                run.finish(exit_code=self.outcome.exit_code)
+            finally:
+                _wandb_global.finished(self.import_sdk(), run)
 
 
 def _sorted(values: dict[str, Any]) -> tuple[Row, Row, list[tuple[str, Any]]]:

@@ -22,9 +22,10 @@ from swanlab.proto.swanlab.record.v1.record_pb2 import Record
 from swanlab.sdk.internal.core_python.store import DataStoreReader
 from swanlab.sdk.internal.probe_python.monitor.builder import build_probe_scalar
 
-from accel_track.errors import NotStartedError
+from accel_track.errors import HalfStoredError, NotStartedError
 from accel_track.records import Metrics
 from accel_track.testing import Readback, TrackerContract
+from accel_track.trackers.sole import MadeWayError
 from accel_track.trackers.swanlab import SwanLabTracker
 
 # Looking at the machine and its packages takes most of a start.
@@ -187,19 +188,56 @@ class TestSwanLab(TrackerContract):
         assert self.read(tmp_path).config == {"none": "None", "inner": {"none": None}, "lr": 0.2}
 
     def test_a_second_run_in_the_process(self, tmp_path: Path) -> None:
-        """It raises SwanLab's error, opens nothing and leaves the first run alone; afterwards it can start."""
+        """The first one's run is finished for it, and takes nothing from then on; `finish` of it changes nothing."""
         one, other = self.make(tmp_path / "one"), self.make(tmp_path / "other")
         one.start()
-        with pytest.raises(RuntimeError, match="reinit=True"):
-            other.start()
-        assert not other.started
         one.log({"m": 1.0}, step=0)
-        one.finish()
+        one.flush()
         other.start()
+        with pytest.raises(MadeWayError, match="accel-track sync") as caught:
+            one.log_batch([Metrics(0, 1.7e9, {"m": 3.0}, 3)])
+        assert one.is_transient(caught.value)
+        one.finish()
         other.log({"m": 2.0}, step=0)
         other.finish()
         assert self.read(tmp_path / "one").metrics == {"m": [(0, 1.0)]}
         assert self.read(tmp_path / "other").metrics == {"m": [(0, 2.0)]}
+
+    def test_the_programs_own_run_is_left_alone(self, tmp_path: Path) -> None:
+        """A tracker cannot start beside it, unless it is told to end it; one of a tracker that is gone is ended."""
+        mine = swanlab.init(project="mine", log_dir=str(tmp_path / "mine"), **QUICK)
+        tracker = self.make(tmp_path / "ours")
+        with pytest.raises(RuntimeError, match="reinit=True"):
+            tracker.start()
+        assert mine.alive
+        assert not tracker.started
+        mine.finish()
+        tracker.start()
+        left, tracker.native = tracker.native, None
+        tracker.start()
+        assert not left.alive
+        tracker.finish()
+
+    def test_what_the_thread_cannot_write(self, tmp_path: Path) -> None:
+        """SwanLab says so in its own log only; here neither a flush nor the end passes for having stored it."""
+        tracker = self.make(tmp_path)
+        tracker.start()
+        store = tracker.tracker._core._store
+        tracker.log({"m": 1.0}, step=0)
+        write, file = store._fp.write, store._fp
+
+        def full(_: bytes) -> None:
+            raise OSError(28, "No space left on device")
+
+        store._fp = SimpleNamespace(write=full, flush=file.flush, close=file.close)
+        tracker.log({"m": 2.0}, step=1)
+        end = time.monotonic() + 20
+        while tracker._threads.fast.lost is None and time.monotonic() < end:
+            time.sleep(0.01)
+        store._fp = SimpleNamespace(write=write, flush=file.flush, close=file.close)
+        for call in (tracker.flush, tracker.finish):
+            with pytest.raises(HalfStoredError, match="No space left"):
+                call()
 
     def test_a_tracker_whose_run_another_one_ended(self, tmp_path: Path) -> None:
         """With `reinit=True` the second tracker ends the first's run; finishing the first changes nothing."""
@@ -296,14 +334,14 @@ class TestSwanLab(TrackerContract):
         batch[15] = Metrics(15, 1.7e9, {"f": 0.25, "none": None}, None)
         batch[16] = Metrics(16, 1.7e9, {"f": 0.75, "m": 1.0}, None)
         batch[17] = Metrics(17, 1.7e9, {"f": 0.75, "n": 1.0}, 3)
-        if not known:
-            monkeypatch.delattr("swanlab.sdk.internal.bus.events.MetricLogEvent")
         found = []
         for place in ("together", "alone"):
             tracker = self.make(tmp_path / place)
             tracker.start()
             with warnings.catch_warnings(record=True):
                 warnings.simplefilter("always")
+                if not known:
+                    tracker._rows.close()
                 if place == "together":
                     tracker.log_batch(batch)
                 else:

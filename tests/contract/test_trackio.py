@@ -6,6 +6,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+import time
 import uuid
 import warnings
 from collections.abc import Callable, Iterator
@@ -17,11 +18,13 @@ from typing import Any
 import numpy as np
 import pytest
 import trackio
+from trackio.context_vars import current_run
 from trackio.utils import TRACKIO_DIR, deserialize_values
 
-from accel_track.errors import AccelTrackWarning, NotStartedError
+from accel_track.errors import AccelTrackWarning, HalfStoredError, NotStartedError
 from accel_track.records import Metrics
 from accel_track.testing import Readback, TrackerContract
+from accel_track.trackers._trackio_store import Store
 from accel_track.trackers.trackio import TrackioTracker
 
 OWN = ("_Username", "_Created", "_Group")
@@ -188,6 +191,129 @@ class TestTrackio(TrackerContract):
         """A run without hyperparameters has the rows that were logged, and none without values."""
         self.written(tmp_path, ({"m": 1.0}, 0))
         assert self.rows() == [{"m": 1.0}]
+
+    def test_configuration_comes_without_a_row(self, tmp_path: Path) -> None:
+        """It is stored at once, so that a first value that comes after a flush is the run's first row."""
+        tracker = self.make(tmp_path)
+        tracker.start()
+        tracker.store_init_configuration({"a": 1})
+        assert self.read(tmp_path).config == {"a": 1}
+        tracker.flush()
+        tracker.log({"m": 1.0}, step=10)
+        tracker.store_init_configuration({"b": 1})
+        tracker.flush()
+        tracker.log_batch([Metrics(0, 1.7e9, {"m": 2.0}, None)])
+        tracker.finish()
+        stored = self.read(tmp_path)
+        assert self.rows() == [{"m": 1.0}, {"m": 2.0}]
+        assert stored.metrics == {"m": [(10, 1.0), (11, 2.0)]}
+        assert stored.config == {"a": 1, "b": 1}
+
+    def test_hyperparameters_that_trackio_cannot_write(self, tmp_path: Path) -> None:
+        """Long integers and half characters become texts, deep values are cut; none of them takes rows along."""
+        deep: Any = 1
+        for _ in range(300):
+            deep = [deep]
+        given = {"seed": 2**100, "deep": deep, "name": "caf\udce9", "lr": 0.1}
+        tracker = TrackioTracker("contract", auto_log_cpu=False, config=given)
+        tracker.start()
+        tracker.log({"m": 1.0}, step=0)
+        tracker.store_init_configuration({**given, "inner": {"low": [-(2**80)]}})
+        tracker.log_batch([Metrics(0, 1.7e9, {"m": 2.0, "caf\udce9": 1.0, "text": "caf\udce9"}, 1)])
+        tracker.finish()
+        stored = self.read(tmp_path)
+        del stored.config["deep"]
+        expected = {"seed": str(2**100), "name": "caf\\udce9", "lr": 0.1, "inner": {"low": [str(-(2**80))]}}
+        assert stored.config == expected
+        assert stored.metrics == {"m": [(0, 1.0), (1, 2.0)], "caf\\udce9": [(1, 1.0)]}
+        assert stored.texts == {"text": ["caf\\udce9"]}
+        assert not tracker.dropped
+
+    def test_the_current_run(self, tmp_path: Path, in_worker: Callable[..., Any]) -> None:
+        """`trackio.log` refers to a tracker's run where its object was asked for, and to the program's own one else."""
+        mine = trackio.init(project="mine", auto_log_cpu=False, embed=False)
+        tracker, other = self.make(tmp_path), self.make(tmp_path)
+        in_worker(tracker.start)
+        assert current_run.get() is mine
+        trackio.log({"own": 1.0}, step=0)
+        trackio.finish()
+        with pytest.raises(RuntimeError, match="init"):
+            trackio.log({"m": 1.0}, step=0)
+        assert current_run.get() is None
+        native = tracker.tracker
+        assert current_run.get() is native
+        trackio.log({"m": 1.0}, step=0)
+        tracker.finish()
+        other.start()
+        assert current_run.get() is other.tracker
+        other.finish()
+        current_run.set(None)
+        rows = [(project, json.loads(text)) for project, (run, text) in select("select run_id, metrics from metrics")]
+        assert ("mine", {"own": 1.0}) in rows
+        assert ("contract", {"m": 1.0}) in rows
+
+    def test_without_its_private_parts(self, tmp_path: Path) -> None:
+        """Rows count as stored when the run is finished; later hyperparameters are counted; rows cannot be deleted."""
+        name = uuid.uuid4().hex
+        first = TrackioTracker("contract", name=name, auto_log_cpu=False)
+        first.start()
+        first.store_init_configuration({"a": 1})
+        first.log({"m": 1.0}, step=0)
+        first.finish()
+        with pytest.warns(AccelTrackWarning) as said, pytest.MonkeyPatch.context() as patch:
+            tracker = TrackioTracker("contract", name=name, resume="allow", auto_log_cpu=False)
+            patch.setattr(Store, "missing", classmethod(lambda _: "a part is missing"))
+            tracker.start()
+            tracker.store_init_configuration({"b": 1})
+            tracker.log_batch([Metrics(i, 1.7e9, {"m": float(i)}, i) for i in (1, 2)])
+            tracker.store_init_configuration({"c": 1})
+            tracker.flush()
+            assert not tracker.durable_flush
+            tracker.rewind(1)
+            tracker.finish()
+        assert [str(one.message)[:40] for one in said] == [
+            "trackio: trackio is not as accel_track k",
+            "trackio: dropped 'c': Trackio takes no h",
+            "trackio: its rows of step 1 and later on",
+        ]
+        stored = self.read(tmp_path)
+        assert stored.config == {"a": 1, "b": 1}
+        assert stored.metrics == {"m": [(0, 1.0), (1, 1.0), (2, 2.0)]}
+
+    def test_what_trackios_thread_loses(self, tmp_path: Path) -> None:
+        """It warns, and forgets the rows that its own calls gave it; neither a flush nor the end passes for success."""
+        tracker = self.make(tmp_path)
+        tracker.start()
+        with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            patch.setattr("trackio.sqlite_storage.SQLiteStorage.bulk_log", locked)
+            tracker.tracker.log({"m": 1.0}, step=0)
+            end = time.monotonic() + 20
+            while not tracker.tracker._warned_failures and time.monotonic() < end:
+                time.sleep(0.01)
+        for call in (tracker.flush, tracker.finish):
+            with pytest.raises(HalfStoredError, match="lost rows"):
+                call()
+
+    def test_media_are_stored_with_the_time_of_their_call_and_once(self, tmp_path: Path) -> None:
+        """Rows with Trackio's objects are stored with those of numbers beside them; a broken object is counted."""
+        picture = trackio.Image(np.zeros((4, 3, 3), np.uint8))
+        broken = trackio.Image(np.zeros((4, 3, 3), np.uint8))
+        broken._save = None  # type: ignore[method-assign, assignment]
+        batch = [Metrics(i, 1.7e9 + i, {"m": float(i)}, i) for i in range(3)]
+        batch[1] = Metrics(1, 1.7e9 + 1, {"m": 1.0, "image": picture, "broken": broken}, None)
+        tracker = self.make(tmp_path)
+        tracker.start()
+        tracker.log_batch(batch[:1])
+        with pytest.warns(UserWarning, match="broken"):
+            tracker.log_batch(batch[1:])
+            tracker.log_batch(batch[1:])
+        tracker.finish()
+        stored = self.read(tmp_path)
+        assert stored.metrics["m"] == [(i, float(i)) for i in range(3)]
+        assert stored.times["m"] == [1.7e9 + i for i in range(3)]
+        assert [set(row) for row in self.rows()] == [{"m"}, {"m", "image"}, {"m"}]
+        assert tracker.dropped == {"broken": 2}
 
     def test_flush_writes_at_once(self, tmp_path: Path) -> None:
         """After `flush` rows and hyperparameters are in the file while the run goes on."""
@@ -375,6 +501,7 @@ def stored_config(folder: Path) -> dict[str, Any]:
 PROGRAM = """
 import json, os, shutil, sys
 from accel_track.outcome import Outcome
+from accel_track.trackers._trackio_store import Store
 from accel_track.trackers.trackio import TrackioTracker
 tracker = TrackioTracker('digits', **{'auto_log_cpu': False, 'name': 'first', **json.loads(sys.argv[1])})
 tracker.start()

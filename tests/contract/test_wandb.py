@@ -14,14 +14,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 import wandb
 from PIL import Image
 from wandb.proto import wandb_internal_pb2
 
-from accel_track.errors import NotStartedError
+from accel_track.errors import AccelTrackWarning, NotStartedError
 from accel_track.records import Metrics
 from accel_track.testing import Readback, TrackerContract
-from accel_track.trackers.wandb import STEP, WandBTracker
+from accel_track.trackers._wandb_axis import STEP
+from accel_track.trackers.wandb import WandBTracker
 
 BLOCK = 32768
 """Records never cross a block of this many bytes without being split."""
@@ -118,7 +120,7 @@ class TestWandB(TrackerContract):
         assert stored.metrics["m"] == [(step, float(i)) for i, step in enumerate(steps)]
 
     def test_the_step_is_the_axis_of_all_charts(self, tmp_path: Path) -> None:
-        """The file defines the step's field as x-axis, once; rows without a step get the last one from wandb."""
+        """The file defines the step's field as x-axis, once; rows without a step have none."""
         _, stored = self.written(tmp_path, ({"a": 1.0}, None), ({"a": 2.0}, 4), ({"a": 3.0}, None), ({"a": 4.0}, 5))
         (path,) = tmp_path.rglob("*.wandb")
         metrics = [record.metric for record in records(path) if record.HasField("metric")]
@@ -126,7 +128,30 @@ class TestWandB(TrackerContract):
             (STEP, "", ""),
             ("", "*", STEP),
         ] + [("a", "", STEP)] * (len(metrics) - 2)
-        assert stored.metrics["a"] == [(None, 1.0), (4, 2.0), (4, 3.0), (5, 4.0)]
+        assert stored.metrics["a"] == [(None, 1.0), (4, 2.0), (None, 3.0), (5, 4.0)]
+
+    def test_values_without_a_step_get_none(self, tmp_path: Path) -> None:
+        """In a batch or alone; names that begin so are charted over wandb's rows, unless the program says otherwise."""
+        tracker = self.make(tmp_path)
+        tracker.start()
+        native = tracker.tracker
+        native.define_metric("val/*", step_metric="epoch")
+        tracker.log_batch([Metrics(0, 1.7e9, {"late": 1.0}, None), Metrics(1, 1.7e9, {"loss": 1.0}, 7)])
+        batch = [Metrics(i, 1.7e9 + i, {"loss": 2.0, "late": 2.0, "val/acc": 0.5, "a*b": 1.0}, None) for i in range(3)]
+        tracker.log_batch(batch)
+        tracker.log({"loss": 3.0, "late": 3.0})
+        native.log({"mine": 1.0})
+        tracker.finish()
+        stored = self.read(tmp_path)
+        assert [step for step, _ in stored.metrics["loss"]] == [7, None, None, None, None]
+        assert [step for step, _ in stored.metrics["late"]] == [None] * 5
+        assert stored.metrics["mine"] == [(7, 1.0)]  # as raw wandb places it
+        (path,) = tmp_path.rglob("*.wandb")
+        metrics = [record.metric for record in records(path) if record.HasField("metric")]
+        axes = {one.name or one.glob_name: one.step_metric for one in metrics}
+        assert {"late": "", "*": STEP, "val/*": "epoch"}.items() <= axes.items()
+        assert axes.get("val/acc", "epoch") == "epoch"
+        assert axes.get("loss", STEP) == STEP
 
     def test_names_that_wandb_keeps_for_itself(self, tmp_path: Path) -> None:
         """They are stored under names of their own, apart from each other and from the names they get."""
@@ -191,6 +216,57 @@ class TestWandB(TrackerContract):
         assert self.read(tmp_path / "one").metrics["m"] == [(1, 1.0)]
         assert self.read(tmp_path / "other").metrics["m"] == [(1, 2.0), (2, 3.0)]
 
+    def test_the_global_run(self, tmp_path: Path) -> None:
+        """The first tracker's run is what `wandb.run` and its functions refer to; the next one's once that is over."""
+        model = torch.nn.Linear(2, 1)
+        one, other = self.make(tmp_path / "one"), self.make(tmp_path / "other")
+        one.start()
+        other.start()
+        assert wandb.run is one.tracker
+        wandb.config.update({"mine": 1})
+        wandb.define_metric("val/*", step_metric="epoch")
+        one.tracker.watch(model, log_freq=1)
+        model(torch.ones(1, 2)).sum().backward()
+        wandb.log({"direct": 1.0})
+        wandb.summary["best"] = 2.0
+        one.finish()
+        assert wandb.run is other.tracker
+        model(torch.ones(1, 2)).sum().backward()  # its hooks are gone
+        wandb.log({"direct": 3.0})
+        other.finish()
+        assert wandb.run is None
+        with pytest.raises(wandb.Error, match="init"):
+            wandb.log({"direct": 1.0})
+        stored = self.read(tmp_path / "one")
+        (row,) = rows(tmp_path / "one")
+        assert (row["direct"], row["gradients/weight|_type"]) == (1.0, "histogram")
+        assert stored.config["mine"] == 1
+        assert [row["direct"] for row in rows(tmp_path / "other")] == [3.0]
+
+    def test_a_global_run_of_the_program_stays(self, tmp_path: Path) -> None:
+        """A tracker beside it has its own run."""
+        mine = wandb.init(project="mine", dir=str(tmp_path))
+        tracker = self.make(tmp_path / "ours")
+        tracker.start()
+        try:
+            assert wandb.run is mine
+            tracker.finish()
+            assert wandb.run is mine
+        finally:
+            mine.finish()
+        assert wandb.run is None
+
+    def test_a_run_that_the_program_finishes(self, tmp_path: Path) -> None:
+        """What comes afterwards is wandb's error, and nothing counts as stored."""
+        tracker = self.make(tmp_path)
+        tracker.start()
+        tracker.log({"m": 1.0}, step=0)
+        wandb.finish()
+        with pytest.raises(wandb.Error, match="finished"):
+            tracker.log_batch([Metrics(0, 1.7e9, {"m": 2.0}, 1)])
+        tracker.finish()
+        assert self.read(tmp_path).metrics["m"] == [(0, 1.0)]
+
     def test_configuration_without_any_log(self, tmp_path: Path) -> None:
         """The offline run's file has the hyperparameters, changed ones with the last value."""
         tracker = self.make(tmp_path)
@@ -253,12 +329,17 @@ class TestWandB(TrackerContract):
             (tmp_path / place).mkdir()
             if place == "together" and not known:
                 monkeypatch.setattr("wandb.sdk.interface.interface_sock.InterfaceSock", int)
-            tracker.start()
+                with pytest.warns(AccelTrackWarning, match="rows go to a InterfaceSock as 'json'"):
+                    tracker.start()
+            else:
+                tracker.start()
+            if place == "alone":
+                tracker._gate.close()
             native, calls = tracker.tracker, []
             monkeypatch.setattr(type(native), "log", spied(type(native).log, calls))
             for part in deliver(batch):
                 tracker.log_batch(part)
-            assert len(calls) == (5 if known and place == "together" else 30)
+            assert len(calls) == (2 if known and place == "together" else 30)
             monkeypatch.undo()
             assert native.step == 30
             tracker.finish()
