@@ -39,6 +39,19 @@ def replace_file(path: Path, data: bytes, mode: int = 0o600) -> None:
         raise
 
 
+def make_private(folder: Path) -> None:
+    """Make a folder, and those on the way to it that are missing, for its owner only.
+
+    Raises:
+        OSError: It cannot be made.
+    """
+    missing = [one for one in (folder, *folder.parents) if not one.exists()]
+    for one in reversed(missing):
+        one.mkdir(mode=0o700, exist_ok=True)
+    if not missing:
+        folder.mkdir(exist_ok=True)  # a file in its place is an error
+
+
 def open_regular(path: str | os.PathLike[str]) -> int:
     """Return a descriptor for reading a file; never waits, as opening a FIFO does.
 

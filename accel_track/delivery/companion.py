@@ -16,6 +16,7 @@ from typing import Any
 from accel_track.delivery.briefing import Brief, Standing, TrackerStanding, load_standing, portable, standing_file
 from accel_track.delivery.settings import Settings
 from accel_track.errors import JournalError, warn
+from accel_track.files import make_private
 from accel_track.journal import cursor as cursors
 from accel_track.journal.directory import RunDirectory
 from accel_track.outcome import Outcome
@@ -45,6 +46,8 @@ class Remote:
         cursor: Its cursor's file.
     """
 
+    missing = 0
+
     def __init__(self, name: str, companion: Companion, cursor: Path) -> None:
         """Read nothing yet."""
         self.name = name
@@ -59,8 +62,16 @@ class Remote:
     def cursor(self) -> cursors.Cursor:
         """How far it has got."""
         with contextlib.suppress(JournalError):
-            self._known = cursors.load(self._file)
+            found = cursors.load(self._file)
+            self._known = found if found.time else self._known  # else there is no file: not yet, or it is gone
         return self._known
+
+    def store_again(self) -> None:
+        """Store the cursor once more where its file is gone; the companion is ahead of it."""
+        if not self._file.exists():
+            with contextlib.suppress(OSError):
+                make_private(self._file.parent)
+                cursors.save(self._file, self._known)
 
 
 class Companion:

@@ -6,6 +6,7 @@ parent has died gets another one.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pickle
 import select
@@ -91,8 +92,9 @@ class Deliverer:
 
     def _store(self, standing: Standing) -> None:
         if standing != self._standing:
-            self._standing = standing
-            replace_file(self._file, json_bytes(standing))
+            with contextlib.suppress(OSError):  # the folder is gone, or the disk full, for the time being
+                replace_file(self._file, json_bytes(standing))
+                self._standing = standing
 
     def deliver(self) -> None:
         """Deliver; return when there is nothing more to do.

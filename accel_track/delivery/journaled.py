@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import socket
 import sys
 import threading
 import time
 import weakref
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
+from filelock import BaseFileLock
 
 from accel_track.capture import Captured, captured
 from accel_track.delivery.arriving import Arriving
@@ -24,12 +22,13 @@ from accel_track.delivery.media import Media
 from accel_track.delivery.report import Delivering, closing_report, show, wait_for
 from accel_track.delivery.settings import Settings
 from accel_track.delivery.sources import LiveSource
+from accel_track.delivery.upkeep import Upkeep
 from accel_track.delivery.worker import Worker, every, finish_in_order
-from accel_track.errors import DeliveryError, JournalError, ResumeError, warn
+from accel_track.errors import DeliveryError, ResumeError, warn
 from accel_track.journal.cursor import load
-from accel_track.journal.directory import PARENT, RunDirectory
+from accel_track.journal.directory import RunDirectory
 from accel_track.journal.forked import ForkedJournal
-from accel_track.journal.info import RunInfo, TrackerInfo, job_name
+from accel_track.journal.info import RunInfo, TrackerInfo, concluded, job_name
 from accel_track.journal.writer import JournalWriter
 from accel_track.outcome import Outcome
 from accel_track.redaction import portable_kwargs, redacted_command, scrubbed
@@ -79,37 +78,36 @@ class JournaledDelivery:
         self.trackers: list[GeneralTracker] = []
         self._settings = settings
         self._workers: list[Worker] = []
-        self._live: FileLock | None = None
-        self._claims: dict[str, FileLock] = {}
+        self._live: BaseFileLock | None = None
+        self._claims: dict[str, BaseFileLock] = {}
         self._rank = rank
         self._told: set[str] = set()
         self._changing: set[str] = set()
         self._over = threading.Event()
         command = redacted_command(sys.argv) if settings.redact else list(sys.argv)
+        own = resumed is None or (rank > 0 and not resumed.path.exists())
+        new = RunDirectory.new(directory, project, name, command, run_id)
+        self.directory = resumed if resumed is not None and not own else new
         try:
-            if rank and resumed is not None and resumed.path.exists():
-                self.directory = resumed
-            elif rank or resumed is None:
-                self.directory = RunDirectory.create(directory, project, name, command, run_id, distinct=distinct)
-                name = self.directory.load().name or name
-                self._live = None if rank else self.directory.claim_run()
-                if settings.all_ranks and not rank:  # another rank may have been first
-                    self.directory.update(partial(_owned, command))
-            else:
-                self.directory = resumed
-                self._live = resumed.claim_run()
-                if self._live is None:
-                    message = f"{resumed.path}: another process is logging to this run; end that one first."
+            if own:
+                name = self.directory.make(distinct=distinct).name or name
+            if rank == 0:
+                self._live = self.directory.claim_run()
+                if not own and self._live is None:
+                    message = f"{self.directory.path}: another process is logging to this run; end that one first."
                     raise ResumeError(message)
-                resumed.update(partial(_running_again, command))
+                if not own or settings.all_ranks:  # another rank may have been first
+                    self.directory.update(partial(_owned if own else _running_again, command))
         except OSError as error:
-            parent = os.path.abspath(directory or os.curdir)
-            warn(f"journal: cannot write to {parent} ({error.strerror}); records are delivered from memory.")
-            self.directory = RunDirectory(Path(parent, PARENT, project, "not-saved"))
+            warn(
+                f"journal: cannot write to {self.directory.path} ({error.strerror}); records are delivered from memory "
+                "until it can be written to."
+            )
         self.name = name
         self.journal: JournalWriter | ForkedJournal = JournalWriter(
-            self.directory.rank(rank), rank, settings.durability
+            self.directory.rank(rank), rank, settings.durability, first_seq=self.directory.acknowledged(rank)
         )
+        self._upkeep = Upkeep(self.directory, self.journal, self._lock_again)
         self._arriving = Arriving(lambda *call: self.journal.metrics(*call))  # noqa: PLW0108 - another one after a fork
         self._media = Media(self.directory.rank(rank))
         self._companions = Companions(self.directory, rank, settings)
@@ -189,7 +187,7 @@ class JournaledDelivery:
             known = info.trackers.setdefault(name, TrackerInfo())
             known.kwargs, known.withheld, known.instance = stored, withheld, instance
 
-        self._update(change)
+        self._upkeep.update(change)
 
     def _started(self, name: str, tracker: GeneralTracker) -> None:
         identity, withheld = portable_kwargs(tracker.identity())
@@ -203,7 +201,7 @@ class JournaledDelivery:
             stored.identity, stored.withheld = identity, sorted({*stored.withheld, *withheld})
             stored.url = None if page is None else scrubbed(page)
 
-        self._update(change)
+        self._upkeep.update(change)
 
     def configure(self, values: dict[str, Any], *, environment: bool = False) -> None:
         """Append hyperparameters, or where the program runs."""
@@ -237,8 +235,7 @@ class JournaledDelivery:
     def conclude(self, outcome: Outcome | None) -> None:
         """Store how the run has ended if nothing else follows; None: it is running again."""
         if self._rank == 0 and isinstance(self.journal, JournalWriter):
-            with contextlib.suppress(OSError, JournalError):  # as in `_update`
-                self.directory.conclude(outcome)
+            self._upkeep.update(partial(concluded, outcome))
 
     def flush(self) -> None:
         """Wait until the trackers have stored what was logged, but not longer than 5 seconds."""
@@ -262,6 +259,7 @@ class JournaledDelivery:
         if isinstance(self.journal, ForkedJournal):
             return
         self._arriving.arrive(wait=True)
+        self._upkeep.look(self._workers, self._companions.remotes)
         self.conclude(outcome)
         finish_in_order(self._workers)
         for worker in self._workers:
@@ -272,6 +270,7 @@ class JournaledDelivery:
         wait_for(everyone, self.journal.next_seq, self._settings.finish_timeout)
         self._over.set()
         self._companions.look()
+        self._upkeep.look(self._workers, self._companions.remotes)
         self.journal.close()
         self._release_media()
         if self._live is not None:
@@ -314,9 +313,7 @@ class JournaledDelivery:
         journal = self.journal
         if isinstance(journal, JournalWriter):
             self._arriving.arrive(wait=False)
-            with contextlib.suppress(OSError):  # the next append says it
-                journal.sync()
-            journal.forget(min((worker.cursor.seq for worker in self._workers), default=0))
+            self._upkeep.look(self._workers, self._companions.remotes)
             self._release_media()
             self._companions.look()
 
@@ -329,10 +326,15 @@ class JournaledDelivery:
         if handled:
             self._media.release(min(handled))
 
-    def _update(self, change: Callable[[RunInfo], None]) -> None:
-        """Change `run.json`, to which `accel-track sync` may have added since."""
-        with contextlib.suppress(OSError, JournalError):  # a disk that takes nothing was warned about
-            self.directory.update(change)
+    def _lock_again(self) -> None:
+        """Lock in a folder that was made again what was locked in the one that is gone."""
+        if self._rank == 0:
+            if self._live is not None:
+                self._live.release()
+            self._live = self.directory.claim_run()
+        for name in list(self._claims):
+            self._release(name)
+            self._claim(name)
 
 
 def _running_again(command: list[str], info: RunInfo) -> None:

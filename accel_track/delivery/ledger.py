@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import threading
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -12,6 +13,7 @@ from pathlib import Path
 import msgspec
 
 from accel_track.delivery.quarantine import set_aside
+from accel_track.files import make_private
 from accel_track.journal import cursor as cursors
 from accel_track.journal.reader import Entry
 from accel_track.records import AnyRecord
@@ -40,6 +42,8 @@ class Ledger:
         self.quarantine = quarantine
         self._tracker, self._path = tracker, path
         self._at_start = copy.copy(self.cursor)
+        self._stored = copy.copy(self.cursor)
+        self._saving = threading.Lock()
 
     def begin(self) -> None:
         """Note that the backend was told that its run goes on."""
@@ -85,7 +89,17 @@ class Ledger:
         if not self._tracker.durable_flush:
             self.cursor = self._at_start
 
+    def store_again(self) -> None:
+        """Store the cursor once more: its file is gone."""
+        with self._saving:
+            self._write()
+
     def _save(self, cursor: cursors.Cursor) -> None:
+        with self._saving:
+            self._stored = copy.copy(cursor)
+            self._write()
+
+    def _write(self) -> None:
         with contextlib.suppress(OSError):  # a full disk: what is delivered may be delivered again after a restart
-            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            cursors.save(self._path, cursor)
+            make_private(self._path.parent)
+            cursors.save(self._path, self._stored)

@@ -8,6 +8,8 @@ import secrets
 import shutil
 from pathlib import Path
 
+from accel_track.files import make_private
+
 FOLDER = "media"
 
 
@@ -46,7 +48,7 @@ class Media:
         source.stat()  # before a folder is made for it
         kept = Path(FOLDER, secrets.token_hex(4), Path(path).name)
         target = self._folder / kept
-        target.parent.mkdir(mode=0o700, parents=True)
+        make_private(target.parent)
         if source.is_dir():
             shutil.copytree(source, target, copy_function=_link)
         else:

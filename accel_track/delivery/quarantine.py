@@ -7,6 +7,7 @@ import json
 import os
 from pathlib import Path
 
+from accel_track.files import make_private
 from accel_track.records import AnyRecord, Metrics
 from accel_track.texts import clean, storable_texts
 from accel_track.values import storable
@@ -55,7 +56,7 @@ def set_aside(path: Path, record: AnyRecord, error: Exception) -> None:
             "values": storable(record.values),
             "error": shown(error),
         }
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private(path.parent)
         file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         with open(file, "ab") as stream:
             stream.write(json.dumps(storable_texts(form)).encode() + b"\n")

@@ -41,6 +41,10 @@ class Delivering(Protocol):
         """What keeps it."""
 
     @property
+    def missing(self) -> int:
+        """How many records it cannot get any more."""
+
+    @property
     def over(self) -> _Over:
         """Set when nothing more will be delivered."""
 
@@ -98,15 +102,20 @@ def closing_report(
         going_on: A sentence for each process that goes on delivering; where there is none, the command is given.
     """
     lines = [line(worker, journal.next_seq) for worker in workers]
-    count = journal.lost_from(min((worker.cursor.seq for worker in workers), default=0))
-    lost = [f"{count} records are lost: the disk did not take them"] if count else []
+    pending = [one for one in lines if one.pending]
+    counts = [journal.lost_from(min((worker.cursor.seq for worker in workers), default=0))]
+    counts += [worker.missing for worker in workers]
+    reason = "the disk did not take them, or they were deleted"
+    if not (run / "run.json").exists():
+        counts += [one.pending for one in pending] if lines else [journal.next_seq]
+        reason, pending = f"{_relative(run)} is gone", []
+    lost = [f"{max(counts)} records are lost: {reason}"] if max(counts) else []
     if not lost and (not lines or not journal.next_seq):
         return ""
     head = f"accel_track: {_relative(run)}"
     if not lost and all(one.complete and not one.dropped for one in lines):
         return f"{head}: {', '.join(f'{one.name} {one.delivered}' for one in lines)} records delivered."
     text = "\n".join([f"{head}:", *[f"  {one}" for one in lines], *[f"  {one}" for one in lost]])
-    pending = [one for one in lines if one.pending]
     if pending and going_on:
         text += "".join(f"\n  {sentence}" for sentence in going_on)
     elif pending:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
 from accel_track.journal.cursor import Cursor
 from accel_track.journal.history import History
-from accel_track.journal.reader import Entry, JournalReader, Position
-from accel_track.journal.writer import JournalWriter, Kept
+from accel_track.journal.memory import Kept
+from accel_track.journal.reader import Entry, JournalReader, Position, SegmentFiles
+from accel_track.journal.writer import JournalWriter
 from accel_track.records import own_copy
 
 
@@ -19,34 +22,94 @@ class Source(Protocol):
     def position(self) -> Position:
         """The place behind the last record that was read."""
 
+    @property
+    def missing(self) -> int:
+        """How many records that should be there are nowhere."""
+
     def read(self, limit: int) -> list[Entry]:
-        """Return the next records; an empty list where there are none yet."""
+        """Return the next records; an empty list where there are none yet.
+
+        Raises:
+            UnreadableError: They cannot be read at the moment.
+        """
 
     def damaged(self) -> int:
         """Return how many bytes were skipped so far."""
 
 
-class StoredSource(JournalReader):
+class UnreadableError(OSError):
+    """The journal cannot be read at the moment."""
+
+
+class StoredSource:
     """One rank's journal on disk; a worker ends behind what it has read once `stopped` is set.
 
     Args:
         folder: The rank's folder.
-        position: Where to begin.
+        cursor: Where to begin.
     """
 
+    missing = 0
     stopped = False
 
-    def __init__(self, folder: Path, position: Position) -> None:
-        """Find out what does not count any more."""
-        super().__init__(folder, position)
-        self._history = History(folder)
+    def __init__(self, folder: Path, cursor: Cursor) -> None:
+        """Read nothing yet."""
+        self._folder = folder
+        self._reader = JournalReader(folder, cursor.position)
+        self._reader.had = cursor.seq
+        self._history: History | None = None
+
+    @property
+    def position(self) -> Position:
+        """The place behind the last record that was read."""
+        return self._reader.position
+
+    def damaged(self) -> int:
+        """Return how many bytes were skipped."""
+        return self._reader.damaged()
 
     def read(self, limit: int) -> list[Entry]:
-        """Return the next records that still count, at most `limit`; none any more once stopped."""
-        while not self.stopped and (entries := super().read(limit)):
-            if counting := [entry for entry in entries if self._history.counts(entry.record)]:
-                return counting
+        """Return the next records that still count, at most `limit`; none any more once stopped.
+
+        Raises:
+            UnreadableError: They cannot be read at the moment.
+        """
+        with _readable(self._folder):
+            history = self._history = self._history or History(self._folder)
+            while not self.stopped and (entries := self._reader.read(limit)):
+                if counting := [entry for entry in entries if history.counts(entry.record)]:
+                    return counting
         return []
+
+
+class _LiveFiles(SegmentFiles):
+    """The segments of this process's journal; the newest ones can be read wherever their files are by now.
+
+    Args:
+        writer: Who writes them.
+    """
+
+    def __init__(self, writer: JournalWriter) -> None:
+        """Open nothing."""
+        super().__init__(writer.folder)
+        self._writer = writer
+
+    def after(self, number: int) -> int | None:
+        """Return the number of the next segment, or None where there is none."""
+        if number >= self._writer.number:
+            return None
+        later = [one.number for one in self._writer.open_segments if one.number > number]
+        if number + 1 in later:
+            return number + 1
+        return min(filter(None, [*later, super().after(number)]), default=None)
+
+    def read(self, number: int, offset: int, size: int) -> tuple[bytes, int]:
+        """Return bytes of a segment and the size of its file, from the writer's descriptor or else by its path."""
+        for segment in self._writer.open_segments:
+            if segment.number == number:
+                with contextlib.suppress(OSError, AttributeError):  # the descriptor is bad; Windows has no `pread`
+                    return segment.read(offset, size)
+        return super().read(number, offset, size)
 
 
 class LiveSource:
@@ -60,25 +123,36 @@ class LiveSource:
     def __init__(self, writer: JournalWriter, cursor: Cursor) -> None:
         """Read nothing yet."""
         self._writer = writer
-        self._reader = JournalReader(writer.folder, cursor.position)
-        self._next = cursor.seq
-        self._read_all_of: tuple[int, int] | None = None
-        self._history = History(writer.folder)
+        self._reader = JournalReader(writer.folder, cursor.position, _LiveFiles(writer))
+        self._next = self._expected = cursor.seq
+        self._read_all_of: tuple[int, ...] | None = None
+        self._history: History | None = None
 
     @property
     def position(self) -> Position:
         """The place behind the last record that was read from disk."""
         return self._reader.position
 
+    @property
+    def missing(self) -> int:
+        """How many records there are no more, neither on disk nor in memory, of those up to the last one read."""
+        return max(0, self._next - self._expected)
+
     def damaged(self) -> int:
         """Return how many bytes were skipped."""
         return self._reader.damaged()
 
     def read(self, limit: int) -> list[Entry]:
-        """Return the next records that still count, at most `limit` of those on disk."""
-        while entries := self._read(limit):
-            if counting := [entry for entry in entries if self._history.counts(entry.record)]:
-                return counting
+        """Return the next records that still count, at most `limit` of those on disk.
+
+        Raises:
+            UnreadableError: They cannot be read at the moment.
+        """
+        with _readable(self._writer.folder):
+            history = self._history = self._history or History(self._writer.folder)
+            while entries := self._read(limit):
+                if counting := [entry for entry in entries if history.counts(entry.record)]:
+                    return counting
         return []
 
     def _read(self, limit: int) -> list[Entry]:
@@ -87,20 +161,33 @@ class LiveSource:
             return []
         settled = self._writer.next_seq  # what is older is on disk or in memory by now
         limit = min(limit, max(1, settled - self._next))  # without a look for more, which costs as much as to read it
-        try:
-            entries = self._reader.read(limit)
-        except OSError:  # such as a folder that is gone
-            entries = []
+        self._reader.had = self._next
+        entries: list[Entry] = []
+        moves = -1
+        while moves != self._writer.moves:  # else what was in memory may be on disk by now
+            moves = self._writer.moves
+            entries += self._reader.read(limit - len(entries))
+            # After the disk was read: what is older than its last record is in memory by now, if it is there at all.
+            kept = self._writer.kept_since(self._next)
         if len(entries) < limit:
             self._read_all_of = written
-        # After the disk was read: what is older than its last record is in memory by now, if it is there at all.
-        kept = self._writer.kept_since(self._next)
         if kept:
             end = max((entry.record.seq + 1 for entry in entries), default=0)
             end = end if len(entries) == limit else max(end, settled)
             entries = _merged(entries, [one for one in kept if one.record.seq < end], before)
         self._next = max([self._next, *(entry.record.seq + 1 for entry in entries)])
+        self._expected += len(entries)
         return entries
+
+
+@contextlib.contextmanager
+def _readable(folder: Path) -> Iterator[None]:
+    """Tell an error of the journal's disk from a tracker's own."""
+    try:
+        yield
+    except OSError as error:
+        message = f"cannot read {error.filename or folder}: {error.strerror}"
+        raise UnreadableError(message) from error
 
 
 def _merged(entries: list[Entry], kept: list[Kept], before: Position) -> list[Entry]:

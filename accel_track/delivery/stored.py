@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from filelock import FileLock
+from filelock import BaseFileLock
 
 from accel_track.delivery.report import line
 from accel_track.delivery.sources import StoredSource
@@ -27,7 +27,7 @@ class Job:
         folder: The rank's folder.
     """
 
-    def __init__(self, name: str, worker: Worker, source: StoredSource, lock: FileLock, folder: Path) -> None:
+    def __init__(self, name: str, worker: Worker, source: StoredSource, lock: BaseFileLock, folder: Path) -> None:
         """Count the records."""
         self.name, self.worker, self.source, self.lock = name, worker, source, lock
         self._given_up_at = float("inf")

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
+from filelock import BaseFileLock
 
 from accel_track.delivery.sources import StoredSource
 from accel_track.delivery.standing import Standing, counted, ranks_of, total_of
@@ -209,7 +209,7 @@ class Sync:
         self._reset.clear()
 
     def _add_job(
-        self, jobs: list[Job], name: str, rank: int, lock: FileLock, errors: dict[str, str], *, follow: bool
+        self, jobs: list[Job], name: str, rank: int, lock: BaseFileLock, errors: dict[str, str], *, follow: bool
     ) -> None:
         cursor = cursors.load(self.run.cursor(name, rank))
         delivered = last_seq(self.run.rank(rank)) < cursor.seq and not (follow and self.run.is_live())
@@ -222,7 +222,7 @@ class Sync:
             lock.release()
             errors[name] = f"{type(error).__name__}: {error}"
             return
-        source = StoredSource(self.run.rank(rank), cursor.position)
+        source = StoredSource(self.run.rank(rank), cursor)
         quarantine = self.run.quarantine(name, rank)
         worker = Worker(tracker, source, self.run.cursor(name, rank), quarantine, partial(self._started, name, rank))
         worker.outcome = self.outcome or FINISHED

@@ -15,7 +15,7 @@ from accel_track.delivery.ledger import Ledger
 from accel_track.delivery.media import kept_file
 from accel_track.delivery.quarantine import shown
 from accel_track.delivery.retry import Deadline, DeadlineReachedError, retrying
-from accel_track.delivery.sources import Source
+from accel_track.delivery.sources import Source, UnreadableError
 from accel_track.errors import WORKER_NAME, NotStartedError, warn
 from accel_track.journal.cursor import Cursor
 from accel_track.journal.reader import BATCH, Entry
@@ -104,6 +104,15 @@ class Worker:
         """What the tracker has acknowledged."""
         return self.ledger.cursor
 
+    @property
+    def missing(self) -> int:
+        """How many records the tracker cannot get any more, since they are nowhere."""
+        return self.source.missing
+
+    def store_again(self) -> None:
+        """Store the cursor once more: its file is gone."""
+        self.ledger.store_again()
+
     # -- the caller's side --------------------------------------------------------------------------------------------
 
     def start(self, timeout: float) -> None:
@@ -189,7 +198,7 @@ class Worker:
         chunk = max(BATCH, self.tracker.batch_size)
         while True:
             closing = self._closing
-            entries = self.source.read(chunk)
+            entries = self._read(chunk)
             for kind, group in groupby(entries, lambda entry: type(entry.record)):
                 self._hand_over(list(group), self.tracker.batch_size if kind is Metrics else 1)
             self.ledger.position = self.source.position
@@ -201,6 +210,12 @@ class Worker:
             if len(entries) < chunk and not closing:
                 self._pause = min(LONGEST, max(SHORTEST, self._pause * WANTED / max(len(entries), WANTED / 2)))
                 self.deadline.wait(self._pause)
+
+    def _read(self, most: int) -> list[Entry]:
+        try:
+            return self.source.read(most)
+        except UnreadableError:
+            return self._call(self.source.read, most)
 
     def _hand_over(self, entries: Sequence[Entry], size: int) -> None:
         for begin in range(0, len(entries), size):
@@ -252,7 +267,9 @@ class Worker:
     def _is_transient(self, error: BaseException) -> bool:
         # A tracker that another run is still starting will be there.
         waits = self._joined and isinstance(error, NotStartedError)
-        return isinstance(error, Exception) and (waits or self.tracker.is_transient(error))
+        return isinstance(error, UnreadableError) or (
+            isinstance(error, Exception) and (waits or self.tracker.is_transient(error))
+        )
 
     def _in_this_process(self, function: Callable[..., ResultT], *arguments: Any) -> ResultT:
         try:

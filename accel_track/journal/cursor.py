@@ -61,7 +61,10 @@ def load(path: Path) -> Cursor:
         cursor = msgspec.json.decode(path.read_bytes(), type=Cursor)
     except (FileNotFoundError, NotADirectoryError):
         return Cursor()
-    except (msgspec.MsgspecError, ValueError, OSError, RecursionError) as error:
+    except OSError as error:
+        message = f"{path} cannot be read ({error.strerror}); nothing is delivered before it can."
+        raise JournalError(message) from error
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         message = f"{path} is not a cursor ({error}); delete it to deliver that tracker's records from the start."
         raise JournalError(message) from error
     if not all(0 <= number < _LARGEST for number in (cursor.segment, cursor.offset, cursor.seq)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import itertools
 import os
 import re
@@ -10,14 +11,17 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import msgspec
-from filelock import FileLock, Timeout
+from filelock import BaseFileLock
 
 from accel_track.errors import JournalError
-from accel_track.files import replace_file
-from accel_track.journal.info import VERSION, RunInfo, job_name, new_run_id, outcome_noted
+from accel_track.files import make_private, replace_file
+from accel_track.journal import cursor as cursors
+from accel_track.journal.info import VERSION, RunInfo, concluded, job_name, new_run_id, outcome_noted
+from accel_track.journal.locks import acquired, is_there
 from accel_track.outcome import CRASHED, Outcome
 from accel_track.texts import json_bytes, storable_text
 
@@ -33,17 +37,44 @@ class RunDirectory:
     """`<logging directory>/.accel_track/<project>/<run id>/`.
 
     Args:
-        path: The folder. It need not exist; `create` makes it.
+        path: The folder. It need not exist; `make` makes it.
+        info: What is known of the run before its `run.json` is there.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], info: RunInfo | None = None) -> None:
         """Touch nothing yet."""
         self.path = Path(path)
+        self._known = info
+        self._seen: tuple[int, int] | None = None
 
     @classmethod
     def of(cls, directory: str | os.PathLike[str] | None, project: str, run_id: str) -> RunDirectory:
         """Return the folder of a run by its id, there or not."""
         return cls(Path(os.path.abspath(directory or os.curdir), PARENT, project, run_id))
+
+    @classmethod
+    def new(
+        cls,
+        directory: str | os.PathLike[str] | None,
+        project: str,
+        name: str | None,
+        command: list[str] | None = None,
+        run_id: str | None = None,
+    ) -> RunDirectory:
+        """Return the folder of a new run, which `make` makes."""
+        run_id = run_id or new_run_id()
+        info = RunInfo(
+            run_id,
+            project,
+            time.time(),
+            name,
+            directory=None if directory is None else os.path.abspath(directory),
+            command=list(sys.argv) if command is None else command,
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            job=job_name(),
+        )
+        return cls(cls.of(directory, project, run_id).path, info)
 
     @classmethod
     def create(
@@ -56,9 +87,7 @@ class RunDirectory:
         *,
         distinct: bool = False,
     ) -> RunDirectory:
-        """Make the folder of a new run, hidden from Git, readable by its owner only.
-
-        Where another rank has made the one of this id, that is joined.
+        """Make the folder of a new run.
 
         Args:
             directory: The logging directory, or None for the working directory.
@@ -71,32 +100,53 @@ class RunDirectory:
         Raises:
             OSError: It cannot be made.
         """
-        now, run_id = time.time(), run_id or new_run_id()
-        run = cls.of(directory, project, run_id)
-        parent = run.path.parents[1]
-        info = RunInfo(
-            run_id,
-            project,
-            now,
-            name,
-            directory=None if directory is None else os.path.abspath(directory),
-            command=list(sys.argv) if command is None else command,
-            host=socket.gethostname(),
-            pid=os.getpid(),
-            job=job_name(),
-        )
-        run.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        parent.chmod(0o700)
-        ignore = parent / ".gitignore"
-        if not ignore.exists():
-            ignore.write_text("*\n")
-        # One lock for all: two processes that are started together may ask for one name.
-        with FileLock(parent / "names.lock", timeout=10, mode=0o600):
-            if not (run.path / "run.json").exists():
-                if distinct and name is not None:
-                    info.name = free_name(directory, project, name)
-                run.save(info)
+        run = cls.new(directory, project, name, command, run_id)
+        run.make(distinct=distinct)
         return run
+
+    def make(self, *, distinct: bool = False) -> RunInfo:
+        """Make the folder, hidden from Git, readable by its owner only, also again where it is gone; return `run.json`.
+
+        Where another rank has made it, that is joined.
+
+        Args:
+            distinct: Whether a name that another run of the project has becomes `<name>-2`, `<name>-3`, ….
+
+        Raises:
+            JournalError: It was made by another rank, and is damaged.
+            OSError: It cannot be made.
+        """
+        store = self.path.parents[1]
+        if store.name == PARENT:
+            store.parent.mkdir(parents=True, exist_ok=True)
+            make_private(store)
+            with contextlib.suppress(PermissionError):  # it is somebody else's
+                store.chmod(0o700)
+            if not (store / ".gitignore").exists():
+                replace_file(store / ".gitignore", b"*\n")
+        make_private(self.path)
+        with _locked(
+            (store if store.name == PARENT else self.path) / "names.lock"
+        ):  # one for all: two processes that start together may ask for one name
+            if self._known is None or (self.path / "run.json").exists():
+                return self.load()
+            if distinct and self._known.name is not None:
+                self._known.name = free_name(self.path.parent, self._known.name)
+            self.save(self._known)
+        return self._known
+
+    def remember(self) -> bool:
+        """Read what `run.json` says if that has changed, for `make`; False if it is gone."""
+        try:
+            status = os.stat(self.path / "run.json")
+            seen = status.st_mtime_ns, status.st_ino
+            if seen != self._seen:
+                self._known, self._seen = self.load(), seen
+        except OSError as error:
+            return error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ESTALE)
+        except JournalError:
+            pass
+        return True
 
     def update(self, change: Callable[[RunInfo], None]) -> RunInfo:
         """Change `run.json`, which several processes do, atomically; return the new content.
@@ -105,7 +155,7 @@ class RunDirectory:
             JournalError: It is damaged.
             OSError: It cannot be written.
         """
-        with FileLock(self.path / "run.json.lock", timeout=10, mode=0o600):
+        with _locked(self.path / "run.json.lock"):
             info = self.load()
             change(info)
             self.save(info)
@@ -118,11 +168,7 @@ class RunDirectory:
             JournalError: `run.json` is damaged.
             OSError: It cannot be written.
         """
-
-        def change(info: RunInfo) -> None:
-            info.status, info.reason = outcome or ("running", None)
-
-        self.update(change)
+        self.update(partial(concluded, outcome))
 
     def save(self, info: RunInfo) -> None:
         """Write `run.json` atomically; for a run that no other process knows yet.
@@ -130,6 +176,7 @@ class RunDirectory:
         Raises:
             OSError: It cannot be written.
         """
+        self._known = info
         replace_file(self.path / "run.json", msgspec.json.format(json_bytes(info)))
 
     def load(self) -> RunInfo:
@@ -146,7 +193,10 @@ class RunDirectory:
         except FileNotFoundError:
             message = f"{self.path} is not a run directory: it has no run.json."
             raise JournalError(message) from None
-        except (msgspec.MsgspecError, ValueError, OSError, RecursionError) as error:
+        except OSError as error:
+            message = f"{path} cannot be read ({error.strerror}); what is there is not changed."
+            raise JournalError(message) from error
+        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
             message = f"{path} is damaged ({error}); the journal beside it can still be read with 'accel-track export'."
             raise JournalError(message) from error
         if info is None:
@@ -176,29 +226,38 @@ class RunDirectory:
         """Return the file of the records that a tracker's backend refused."""
         return self.rank(rank) / "quarantine" / f"{_file_name(tracker)}.jsonl"
 
-    def claim(self, tracker: str, rank: int = 0) -> FileLock | None:
-        """Return the lock on a tracker's cursor, held by the caller until released; None if another holds it.
+    def acknowledged(self, rank: int) -> int:
+        """Return one more than the highest number that a tracker of a rank has acknowledged; 0 for none."""
+        found = 0
+        for path in self.rank(rank).glob("cursors/*.json"):
+            with contextlib.suppress(JournalError):
+                found = max(found, cursors.load(path).seq)
+        return found
 
-        It ends with the process, and a forked child does not hold it.
+    def claim(self, tracker: str, rank: int = 0) -> BaseFileLock | None:
+        """Return the lock on a tracker's cursor, held by the caller until released; None if another holds it.
 
         Raises:
             OSError: It cannot be made.
         """
-        return _claimed(self.cursor(tracker, rank).with_suffix(".lock"))
+        return acquired(self.cursor(tracker, rank).with_suffix(".lock"))
 
-    def claim_run(self) -> FileLock | None:
+    def claim_run(self) -> BaseFileLock | None:
         """Return the lock of the process that trains, held by the caller; None if another holds it for over a second.
 
         Shorter than that, `is_live` holds it.
+
+        Raises:
+            OSError: It cannot be made.
         """
-        return _claimed(self.path / "run.lock", patience=1.0)
+        return acquired(self.path / "run.lock", patience=1.0)
 
     def is_live(self) -> bool:
         """Whether the process that trains is there."""
-        if not (self.path / "run.lock").exists():
+        if not is_there(self.path / "run.lock"):
             return False
         try:
-            lock = _claimed(self.path / "run.lock")
+            lock = acquired(self.path / "run.lock")
         except OSError:
             return False
         if lock is not None:
@@ -222,24 +281,34 @@ def find_runs(directory: str | os.PathLike[str]) -> Iterator[RunDirectory]:
         yield RunDirectory(path.parent)
 
 
-def free_name(directory: str | os.PathLike[str] | None, project: str, name: str) -> str:
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Hold a lock, if there can be one.
+
+    Raises:
+        TimeoutError: Another process holds it for over ten seconds.
+    """
+    try:
+        lock = acquired(path, patience=10.0)
+    except OSError:  # it cannot be locked, or the disk takes nothing, which is met again
+        yield
+        return
+    if lock is None:
+        raise TimeoutError(errno.ETIMEDOUT, "another process holds its lock", os.fspath(path))
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def free_name(project: Path, name: str) -> str:
     """Return a name for a run: the one wanted, else the first of `<name>-2`, `<name>-3`, … that no other run has."""
     taken = set()
-    for path in RunDirectory.of(directory, project, "").path.glob("*/run.json"):
+    for path in project.glob("*/run.json"):
         with contextlib.suppress(JournalError):
             taken.add(RunDirectory(path.parent).load().name)
     more = (f"{name}-{number}" for number in itertools.count(2))
     return next(one for one in itertools.chain([name], more) if one not in taken)
-
-
-def _claimed(path: Path, patience: float = 0.0) -> FileLock | None:
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    lock = FileLock(path, mode=0o600, thread_local=False)
-    try:
-        lock.acquire(timeout=patience)
-    except Timeout:
-        return None
-    return lock
 
 
 def _file_name(tracker: str) -> str:

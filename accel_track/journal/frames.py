@@ -6,11 +6,15 @@ import struct
 import zlib
 
 from accel_track.errors import JournalError
+from accel_track.journal.checksums import Checksums
 
 MAGIC = b"\x89ACTJ\r\n\x1a"
 VERSION = 1
 HEADER = struct.Struct("<8sHHIQd")
-"""Magic, version, reserved, rank, number of the segment's first record, time of creation: 32 bytes, little-endian."""
+"""Magic, version, kind, rank, number of the segment's first record, time of creation: 32 bytes, little-endian."""
+
+REPEATS = 1
+"""Kind of a segment with records that were in memory for a while: some trackers may have had them; else 0."""
 
 MARKER = b"\xf5\xacTR"  # 0xf5 is in no UTF-8 text
 KEYS = b"\xf5\xacTK"
@@ -26,9 +30,14 @@ SEGMENT_SIZE = 64 * 1024 * 1024
 """A segment is closed before it would exceed this many bytes."""
 
 
-def header(rank: int, first_seq: int, created: float) -> bytes:
+def segment_name(number: int) -> str:
+    """Return the name of a segment's file."""
+    return f"{number:08d}.seg"
+
+
+def header(rank: int, first_seq: int, created: float, kind: int = 0) -> bytes:
     """Return the header of a segment."""
-    return HEADER.pack(MAGIC, VERSION, 0, rank, first_seq, created)
+    return HEADER.pack(MAGIC, VERSION, kind, rank, first_seq, created)
 
 
 def is_segment(data: bytes) -> bool:
@@ -49,18 +58,37 @@ def first_seq(data: bytes, where: str) -> int:
     return int(seq)
 
 
+def repeats(data: bytes, where: str) -> bool:
+    """Whether a segment may repeat records that trackers have had, by its header.
+
+    Raises:
+        JournalError: It is of a later version of the format.
+    """
+    first_seq(data, where)
+    return bool(HEADER.unpack_from(data)[2] == REPEATS)
+
+
 def frame(payload: bytes, marker: bytes = MARKER) -> bytes:
     """Return a payload with a marker, its length and its checksum."""
     return FRAME.pack(marker, len(payload), zlib.crc32(payload)) + payload
 
 
-def payload_at(data: bytes | bytearray, offset: int, marker: bytes = MARKER) -> bytes | None:
-    """Return the payload of the undamaged frame with that marker at `offset`, or None if there is none (in full)."""
-    if len(data) - offset < FRAME.size:
-        return None
-    found, length, checksum = FRAME.unpack_from(data, offset)
+def payload_at(
+    data: bytes | bytearray, offset: int, marker: bytes = MARKER, checks: Checksums | None = None
+) -> bytes | None:
+    """Return the payload of the undamaged frame with that marker at `offset`, or None if there is none (in full).
+
+    Args:
+        data: Bytes of a segment.
+        offset: Where to look.
+        marker: The marker.
+        checks: The checksums of `data`, where it is asked for many frames.
+    """
     start = offset + FRAME.size
-    if found != marker or length > LONGEST or len(data) - start < length:
+    if not data.startswith(marker, offset) or len(data) < start:
         return None
-    payload = bytes(data[start : start + length])
-    return payload if zlib.crc32(payload) == checksum else None
+    _, length, checksum = FRAME.unpack_from(data, offset)
+    end = start + length
+    if length > LONGEST or len(data) < end or not (checks or Checksums(data)).match(start, end, checksum):
+        return None
+    return bytes(data[start:end])

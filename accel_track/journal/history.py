@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from itertools import accumulate
 from pathlib import Path
 
 from accel_track.journal.reader import BATCH, JournalReader, Position, segments
@@ -29,13 +31,14 @@ class History:
                 reader = JournalReader(folder, Position(number))
                 while reader.position.segment == number and (entries := reader.read(BATCH)):
                     self.rewinds += [one.record for one in entries if isinstance(one.record, Rewind)]
-        self.rewinds = list({one.seq: one for one in self.rewinds}.values())
+        self.rewinds = sorted({one.seq: one for one in self.rewinds}.values(), key=lambda one: one.seq)
+        self._seqs = [one.seq for one in self.rewinds]
+        self._lowest = list(accumulate((one.step for one in reversed(self.rewinds)), min))[::-1]
+        """For each rewind, the lowest step that it or a later one goes back to."""
 
     def counts(self, record: AnyRecord) -> bool:
         """Whether a record still counts: no later rewind goes back to its step or to an earlier one."""
-        return (
-            not self.rewinds
-            or not isinstance(record, Metrics)
-            or record.step is None
-            or not any(one.seq > record.seq and one.step <= record.step for one in self.rewinds)
-        )
+        if not self._seqs or not isinstance(record, Metrics) or record.step is None:
+            return True
+        later = bisect_right(self._seqs, record.seq)
+        return later == len(self._seqs) or self._lowest[later] > record.step

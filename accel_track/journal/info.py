@@ -75,6 +75,11 @@ def outcome_noted(info: RunInfo) -> Outcome | None:
     return Outcome(info.status, info.reason) if info.status in get_args(Status) else None  # type: ignore[arg-type]
 
 
+def concluded(outcome: Outcome | None, info: RunInfo) -> None:
+    """Note how the run ended; None: it is running."""
+    info.status, info.reason = outcome or ("running", None)
+
+
 def new_run_id() -> str:
     """Return a run id: the time in UTC and six random hexadecimal digits."""
     return f"{datetime.now(timezone.utc):%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"

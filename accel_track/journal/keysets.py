@@ -9,6 +9,7 @@ from zlib import crc32
 import msgspec
 
 from accel_track.journal import frames
+from accel_track.journal.checksums import Checksums
 from accel_track.records import Metrics
 
 MARKER = b"\xf6"  # in no UTF-8 text
@@ -105,9 +106,9 @@ def key_set(number: int, time: float, key: Key) -> KeySet | None:
 def defined_in(data: bytes) -> dict[int, KeySet]:
     """Return all key sets that undamaged frames of a segment define."""
     found: dict[int, KeySet] = {}
-    at = data.find(frames.KEYS)
+    checks, at = Checksums(data), data.find(frames.KEYS)
     while at >= 0:
-        payload = frames.payload_at(data, at, frames.KEYS)
+        payload = frames.payload_at(data, at, frames.KEYS, checks)
         if payload is not None and (new := read(payload)) is not None:
             found[new.number] = new
         at = data.find(frames.KEYS, at + 1)

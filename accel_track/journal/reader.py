@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
+import functools
 import os
 import re
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from accel_track.errors import JournalError
 from accel_track.journal import frames, keysets
+from accel_track.journal.checksums import Checksums
+from accel_track.journal.frames import segment_name
 from accel_track.journal.keysets import KeySet
 from accel_track.records import AnyRecord, decode
 
@@ -19,8 +22,9 @@ BATCH = 100
 goes through all that the process has, does not begin for them."""
 
 _CHUNK = 1024 * 1024
-_MARKERS = re.compile(b"|".join(map(re.escape, (frames.MARKER, frames.KEYS, keysets.MARKER))), re.DOTALL)
-
+_LARGE = 2 * (frames.LONGEST + frames.FRAME.size)
+_MANY = 100
+_CHECKSUM = struct.Struct("<I")
 
 _new = tuple.__new__  # a named tuple's own takes three times as long
 
@@ -47,6 +51,42 @@ class Damage(NamedTuple):
     length: int
 
 
+class SegmentFiles:
+    """The segments of a rank on disk.
+
+    Args:
+        folder: The rank's folder.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Open nothing."""
+        self._folder = folder
+
+    def after(self, number: int) -> int | None:
+        """Return the number of the next segment, or None where there is none.
+
+        Raises:
+            OSError: The folder cannot be read.
+        """
+        if os.path.exists(self._folder / segment_name(number + 1)):
+            return number + 1
+        return min((later for later, _ in segments(self._folder) if later > number), default=None)
+
+    def read(self, number: int, offset: int, size: int) -> tuple[bytes, int]:
+        """Return so many bytes of a segment from a place on, or as many as there are, and the size of its file.
+
+        Raises:
+            OSError: They cannot be read.
+        """
+        try:
+            with open(os.path.join(self._folder, segment_name(number)), "rb") as file:
+                whole = os.fstat(file.fileno()).st_size
+                file.seek(min(offset, whole))
+                return file.read(min(size, whole - offset) if offset < whole else 0), whole
+        except (FileNotFoundError, NotADirectoryError):
+            return b"", 0
+
+
 class JournalReader:
     """Reads from a position to the present end, again and again.
 
@@ -56,19 +96,28 @@ class JournalReader:
     Args:
         folder: The rank's folder.
         position: Where to begin.
+        files: Where the segments are, if not only in the folder.
     """
 
-    def __init__(self, folder: Path, position: Position = Position()) -> None:  # noqa: B008 - immutable
+    def __init__(
+        self,
+        folder: Path,
+        position: Position = Position(),  # noqa: B008 - immutable
+        files: SegmentFiles | None = None,
+    ) -> None:
         """Open nothing yet."""
-        self.folder = folder
         self.position = position
         self.damages: list[Damage] = []
         self.torn = 0
         """How many bytes at the very end are no record, or not yet."""
-        self._buffer = b""
-        self._start = position  # of the buffer
+        self.had = 0
+        """Records with lower numbers are left out of segments that may repeat some."""
+        self._files = SegmentFiles(folder) if files is None else files
+        self._load_nothing()
         self._sets: dict[int, KeySet] = {}  # of the segment in the buffer
         self._searched = (-1, 0)  # number and size of the segment that was searched for others
+        self._headed = -1  # number of the segment whose header was looked at
+        self._repeats = False  # what it says
 
     def read(self, limit: int) -> list[Entry]:
         """Return the next records, at most `limit`; an empty list where there are none yet.
@@ -103,28 +152,24 @@ class JournalReader:
         """Return the records of the undamaged frames in the buffer from `position` on, at most `limit`."""
         entries: list[Entry] = []
         data, (segment, begin) = self._buffer, self._start
-        at = self.position.offset - begin
-        if segment != self.position.segment or at < 0:
+        if (at := self._place()) is None:
             return entries
         while len(entries) < limit:
-            if data.startswith(keysets.MARKER, at):
-                keys = self._key_set(data, at)
-                found = [] if keys is None else keys.records(data, at, limit - len(entries))
-                if keys is None or not found:
-                    break
+            if (keys := self._short_at(at)) is not None:
+                found = keys.records(data, at, limit - len(entries))
                 ends = range(begin + at + keys.size, begin + len(data) + 1, keys.size)
                 entries += [
                     _new(Entry, (record, _new(Position, (segment, end))))
                     for record, end in zip(found, ends)  # noqa: B905
                 ]
                 at += keys.size * len(found)
-            elif (payload := frames.payload_at(data, at)) is not None:
+            elif (payload := self._payload_at(at, frames.MARKER)) is not None:
                 at += frames.FRAME.size + len(payload)
                 try:
                     entries.append(Entry(decode(payload), Position(segment, begin + at)))
                 except JournalError:
                     self._damaged_before(segment, begin + at, payload)
-            elif (payload := frames.payload_at(data, at, frames.KEYS)) is not None:
+            elif (payload := self._payload_at(at, frames.KEYS)) is not None:
                 at += frames.FRAME.size + len(payload)
                 if (new := keysets.read(payload)) is not None:
                     self._sets[new.number] = new
@@ -133,85 +178,133 @@ class JournalReader:
             else:
                 break
         self.position = Position(segment, begin + at)
+        if self._repeats and entries:
+            entries = [entry for entry in entries if entry.record.seq >= self.had]
         return entries
 
-    def _key_set(self, data: bytes, at: int) -> KeySet | None:
-        """Return the key set of a frame; where its definition was not met, the segment is searched for one."""
-        if len(data) - at < keysets.HEAD.size:
+    def _place(self) -> int | None:
+        """Return where `position` is in the buffer."""
+        at = self.position.offset - self._start.offset
+        return at if self._start.segment == self.position.segment and 0 <= at <= len(self._buffer) else None
+
+    def _payload_at(self, at: int, marker: bytes) -> bytes | None:
+        """Return the payload of the undamaged frame with that marker at a place in the buffer, or None."""
+        return frames.payload_at(self._buffer, at, marker, self._checks)
+
+    def _short_at(self, at: int) -> KeySet | None:
+        """Return the key set of the undamaged short frame at a place in the buffer, or None."""
+        data = self._buffer
+        keys = self._key_set(at) if data.startswith(keysets.MARKER, at) else None
+        if keys is None or len(data) < (end := at + keys.size):
             return None
-        number = keysets.HEAD.unpack_from(data, at)[1]
+        return keys if self._checks.match(at, end - 4, _CHECKSUM.unpack_from(data, end - 4)[0]) else None
+
+    def _key_set(self, at: int) -> KeySet | None:
+        """Return the key set of a frame; where its definition was not met, the segment is searched for one."""
+        if len(self._buffer) - at < keysets.HEAD.size:
+            return None
+        number = keysets.HEAD.unpack_from(self._buffer, at)[1]
         if number not in self._sets:
-            segment = self._start.segment
-            path = self.folder / segment_name(segment)
-            searched = segment, path.stat().st_size
-            if searched != self._searched:
-                self._searched = searched
-                self._sets = keysets.defined_in(path.read_bytes())
+            self._search_sets()
         return self._sets.get(number)
 
+    def _search_sets(self) -> None:
+        """Find all definitions of the segment."""
+        searched = self._start.segment, self._size
+        if searched != self._searched:
+            self._searched = searched
+            self._sets = keysets.defined_in(self._files.read(self._start.segment, 0, self._size)[0])
+
     def _refill(self) -> bool:
-        """Read on behind `position`; go past damage, or to the next segment. False at the present end."""
-        path = os.path.join(self.folder, segment_name(self.position.segment))
-        if self._load(path, _CHUNK) and self._begins(path):
+        """Go past damage, or read on behind `position`, or go to the next segment. False at the present end."""
+        if self._go_past() or (self._load(_CHUNK) and self._begins()):
             return True
-        later = min((number for number, _ in segments(self.folder) if number > self.position.segment), default=None)
+        later = self._files.after(self.position.segment)
         # Again: its last records may have been written after the first look and before a later segment was made. Or the
         # frame is longer than a chunk.
-        size = 2 * (frames.LONGEST + frames.FRAME.size) if self._buffer else _CHUNK
-        if not self._load(path, size):
+        if not self._load(_LARGE if self._buffer else _CHUNK):
             return self._go_to(later)
-        return self._begins(path) or self._go_past(path, later)
-
-    def _begins(self, path: str) -> bool:
-        """Whether the buffer begins with an undamaged frame, or with a segment's header, which is gone past."""
-        if self.position.offset == 0 and frames.is_segment(self._buffer):
-            frames.first_seq(self._buffer, path)
-            self.position = self.position._replace(offset=frames.HEADER.size)
+        if self._begins() or self._go_past():
             return True
-        return self._whole(self._buffer, 0)
-
-    def _whole(self, data: bytes, at: int) -> bool:
-        """Whether an undamaged frame begins at a place in the buffer."""
-        if data.startswith(keysets.MARKER, at):
-            keys = self._key_set(data, at)
-            return keys is not None and bool(keys.records(data, at, 1))
-        return any(frames.payload_at(data, at, marker) is not None for marker in (frames.MARKER, frames.KEYS))
-
-    def _next_frame(self, data: bytes) -> int | None:
-        """Return where the first undamaged frame behind the beginning is."""
-        places = (match.start() for match in _MARKERS.finditer(data, 1))
-        return next((at for at in places if self._whole(data, at)), None)
-
-    def _go_past(self, path: str, later: int | None) -> bool:
-        """Go past bytes that do not begin with a frame. False if they are the journal's end."""
-        data = self._buffer
-        skipped = self._next_frame(data)
-        if skipped is None and len(data) > frames.LONGEST and self.position.offset + len(data) < os.stat(path).st_size:
-            skipped = frames.LONGEST  # nothing in all of it, and more behind it
-        if skipped is not None:
-            self._skip(skipped)
+        if not self._is_all:  # nothing in as much as a frame can have
+            self._skip(frames.LONGEST)
             return True
-        self.torn = len(data)
+        self.torn = len(self._buffer)
         if later is not None:
-            self._damaged(self.position, len(data))
+            self._damaged(self.position, len(self._buffer))
         return self._go_to(later)
 
-    def _load(self, path: str, size: int) -> bool:
+    @property
+    def _is_all(self) -> bool:
+        """Whether there was nothing behind the buffer."""
+        return self._start.offset + len(self._buffer) >= self._size
+
+    def _begins(self) -> bool:
+        """Whether the buffer begins with an undamaged frame, or with a segment's header, which is gone past."""
+        if self.position.offset == 0 and frames.is_segment(self._buffer):
+            self.position = self.position._replace(offset=frames.HEADER.size)
+            return True
+        return self._is_whole(0)
+
+    def _is_whole(self, at: int) -> bool:
+        """Whether an undamaged frame begins at a place in the buffer."""
+        if self._buffer.startswith(keysets.MARKER, at):
+            return self._short_at(at) is not None
+        return any(self._payload_at(at, marker) is not None for marker in (frames.MARKER, frames.KEYS))
+
+    def _goes_on(self, at: int) -> bool:
+        """Whether what begins at a place in the buffer may be a frame that ends behind the buffer."""
+        data = self._buffer
+        if data.startswith(keysets.MARKER, at):
+            keys = self._key_set(at)
+            return len(data) - at < keysets.HEAD.size or (keys is not None and len(data) - at < keys.size)
+        if not data.startswith((frames.MARKER, frames.KEYS), at):
+            return False
+        left = len(data) - at - frames.FRAME.size
+        return left < 0 or left < frames.FRAME.unpack_from(data, at)[1] <= frames.LONGEST
+
+    def _go_past(self) -> bool:
+        """Go past bytes that do not begin with a frame, to the first one that is whole in the buffer.
+
+        False if there is none, or if one may go on behind the buffer: what it holds is no frame.
+        """
+        begin = self._place()
+        is_all = self._is_all
+        if begin is None or begin == len(self._buffer) or (not is_all and self._goes_on(begin)):
+            return False
+        self._search_sets()
+        for match in _markers(frozenset(self._sets)).finditer(self._buffer, begin):
+            at = match.start()
+            if self._is_whole(at):
+                self._skip(at - begin)
+                return True
+            if not is_all and self._goes_on(at):
+                break
+        return False
+
+    def _load_nothing(self) -> None:
+        self._buffer, self._size, self._start = b"", 0, self.position
+        self._checks = Checksums(b"")
+
+    def _load(self, size: int) -> bool:
         """Read on, where there is more; the file is not kept open, since others may want to delete it."""
-        self.torn, self._buffer = 0, b""
-        if self._start.segment != self.position.segment:
+        self.torn = 0
+        number, offset = self.position
+        if self._start.segment != number:
             self._sets = {}
-        self._start = self.position
-        with contextlib.suppress(FileNotFoundError), open(path, "rb") as file:
-            left = os.fstat(file.fileno()).st_size - self.position.offset
-            if left > 0:
-                file.seek(self.position.offset)
-                self._buffer = file.read(min(size, left))
+        self._load_nothing()
+        if self._headed != number:
+            head, _ = self._files.read(number, 0, frames.HEADER.size)
+            if frames.is_segment(head):
+                self._repeats, self._headed = frames.repeats(head, segment_name(number)), number
+        self._buffer, self._size = self._files.read(number, offset, size)
+        self._checks = Checksums(self._buffer)
         return self._buffer != b""
 
     def _skip(self, size: int) -> None:
-        self._damaged(self.position, size)
-        self.position = self.position._replace(offset=self.position.offset + size)
+        if size:
+            self._damaged(self.position, size)
+            self.position = self.position._replace(offset=self.position.offset + size)
 
     def _damaged_before(self, segment: int, end: int, payload: bytes) -> None:
         size = frames.FRAME.size + len(payload)
@@ -231,9 +324,12 @@ class JournalReader:
         return True
 
 
-def segment_name(number: int) -> str:
-    """Return the name of a segment's file."""
-    return f"{number:08d}.seg"
+@functools.lru_cache(maxsize=10)
+def _markers(numbers: frozenset[int]) -> re.Pattern[bytes]:
+    """Return how frames begin in a segment with key sets of these numbers."""
+    short = [b""] if len(numbers) > _MANY else [number.to_bytes(2, "little") for number in numbers]
+    begins = [frames.MARKER, frames.KEYS, *(keysets.MARKER + number for number in short)]
+    return re.compile(b"|".join(map(re.escape, begins)), re.DOTALL)
 
 
 def segments(folder: Path) -> list[tuple[int, Path]]:

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
+import copy
+import errno
 import itertools
+import os
 import struct
+import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import NamedTuple
 from zlib import crc32
 
+from accel_track.journal import frames
+from accel_track.journal.frames import segment_name
 from accel_track.journal.keysets import MARKER, MOST_NAMES, NO_STEP, TICKS, Key, KeySet, key_set
-from accel_track.records import Metrics
+from accel_track.records import AnyRecord, Metrics, encode
 
+_COPY = 1024 * 1024
 _LASTS = 2**32 / TICKS - 1
 """How many seconds after a key set's definition its records can be, at most."""
 
@@ -30,24 +39,151 @@ class Packed(NamedTuple):
 
 
 class Segment:
-    """A segment that is being written.
+    """A segment that is being written, or was until a moment ago. Its file is closed when nobody uses it any more.
 
     Args:
-        file: Its open file.
+        path: Where its file was made.
+        file: The open file.
+        number: Its number.
+        first_seq: Number of its first record.
         size: Its size in bytes.
     """
 
-    __slots__ = ("_names", "_numbers", "file", "last", "sets", "size")
+    __slots__ = ("_identity", "_names", "_numbers", "file", "first_seq", "last", "number", "path", "sets", "size")
 
-    def __init__(self, file: int, size: int) -> None:
+    def __init__(self, path: Path, file: int, number: int, first_seq: int, size: int) -> None:
         """Know no key set."""
-        self.file, self.size = file, size
+        self.path, self.number, self.first_seq, self.size = path, number, first_seq, size
+        self.opened(file)
         self.sets: dict[Key, KeySet] = {}
         """The key sets that are defined in the file."""
         self.last: KeySet | None = None
         """The one that was used last."""
         self._numbers = itertools.count()
         self._names = 0
+
+    @classmethod
+    def begin(cls, folder: Path, number: int, rank: int, first_seq: int, kind: int) -> Segment:
+        """Make a new segment's file, and write its header.
+
+        Raises:
+            FileExistsError: There is a segment of that number.
+            OSError: It cannot be made.
+        """
+        path = folder / segment_name(number)
+        segment = cls(path, _created(path), number, first_seq, 0)
+        try:
+            segment.append(frames.header(rank, first_seq, time.time(), kind))
+        except OSError:
+            path.unlink(missing_ok=True)
+            raise
+        return segment
+
+    def __del__(self) -> None:
+        """Close the file, if it is not another's that has its number by now."""
+        if self.is_open():
+            with contextlib.suppress(OSError):
+                os.close(self.file)
+
+    def is_open(self) -> bool:
+        """Whether the open file is the one that was made."""
+        with contextlib.suppress(OSError, AttributeError):
+            return _identity(os.fstat(self.file)) == self._identity
+        return False
+
+    def is_gone(self) -> bool:
+        """Whether something else, or nothing, is where the file was made: it or a folder was deleted or moved."""
+        try:
+            if _identity(os.stat(self.path)) == self._identity:
+                return False
+            head, before = self.read(0, frames.HEADER.size)
+            with open(self.path, "rb") as there:  # on a file system that gives a file another number now and then
+                is_same = there.read(frames.HEADER.size) == head
+                return not is_same or not before <= os.fstat(there.fileno()).st_size <= os.fstat(self.file).st_size
+        except (FileNotFoundError, NotADirectoryError):
+            return True
+        except OSError as error:
+            return error.errno == errno.ESTALE
+
+    def read(self, offset: int, size: int) -> tuple[bytes, int]:
+        """Return so many bytes from a place on, or as many as there are, and the size of the file.
+
+        Raises:
+            OSError: They cannot be read.
+        """
+        status = os.fstat(self.file)
+        if _identity(status) != self._identity:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        whole = status.st_size
+        return os.pread(self.file, min(size, whole - offset), offset) if offset < whole else b"", whole
+
+    def copied(self) -> Segment:
+        """Return the segment in a new file where the one that is gone was made; what is there now is replaced.
+
+        Raises:
+            OSError: It cannot be written.
+        """
+        beside, at = self.path.with_suffix(".new"), 0
+        beside.unlink(missing_ok=True)
+        file = _created(beside)
+        new = copy.copy(self)
+        new.opened(file)
+        try:
+            while data := self.read(at, _COPY)[0]:
+                at += len(data)
+                if os.write(file, data) != len(data):
+                    raise _full()
+            os.replace(beside, self.path)
+        except OSError:
+            beside.unlink(missing_ok=True)
+            raise
+        return new
+
+    def opened(self, file: int) -> None:
+        """Use an open file."""
+        self.file, self._identity = file, _identity(os.fstat(file))
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is no record in it."""
+        return self.size <= frames.HEADER.size
+
+    def has_no_room(self, data: bytes, limit: int) -> bool:
+        """Whether it would be too large with further bytes; a segment of a single record may be."""
+        return not self.is_empty and self.size + len(data) > limit
+
+    def append(self, data: bytes, packed: Packed | None = None) -> None:
+        """Write bytes, and note what they define.
+
+        Raises:
+            OSError: The disk does not take them; nothing of them is left.
+        """
+        size = self.size
+        written = os.write(self.file, data)
+        if written != len(data):
+            self.take_back(size, written)
+            raise _full()
+        self.size += written
+        if packed is not None:
+            self.written(packed)
+
+    def take_back(self, size: int, written: int) -> None:
+        """Remove the part of a record that was written; with a signal handler's record behind it, readers skip it."""
+        if os.fstat(self.file).st_size == size + written:
+            os.ftruncate(self.file, size)
+
+    def form(
+        self, record: AnyRecord, values: Mapping[str, float] | None, payload: bytes
+    ) -> tuple[bytes, Packed | None]:
+        """Return a record's frame; in short, with what to note once it is written, where it has such a form.
+
+        Args:
+            record: The record.
+            values: Its values, if all are Python numbers.
+            payload: Its MessagePack form, where there are no such values.
+        """
+        packed = self.packed(record, values) if values is not None and type(record) is Metrics else None
+        return (frames.frame(payload or encode(record)[0]), None) if packed is None else (packed.data, packed)
 
     def packed(self, record: Metrics, values: Mapping[str, float]) -> Packed | None:
         """Return a record in short, or None if it has no such form.
@@ -85,7 +221,19 @@ class Segment:
             self.sets[packed.key] = packed.keys
             self._names += len(packed.keys.names)
 
-    def forget(self) -> None:
-        """Define key sets again before they are used."""
-        self.sets.clear()
-        self.last = None
+
+def fdatasync(file: int) -> None:
+    """Have the disk itself store a file's content."""
+    getattr(os, "fdatasync", os.fsync)(file)  # macOS and Windows have only the latter
+
+
+def _created(path: Path) -> int:
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
+
+
+def _full() -> OSError:
+    return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def _identity(status: os.stat_result) -> tuple[int, int]:
+    return status.st_dev, status.st_ino

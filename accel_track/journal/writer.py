@@ -10,36 +10,35 @@ import struct
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 from zlib import crc32
 
 from accel_track.errors import warn
+from accel_track.files import make_private
 from accel_track.journal import frames
 from accel_track.journal.keysets import MARKER, NO_STEP, TICKS
-from accel_track.journal.reader import last_seq, segment_name, segments
-from accel_track.journal.segment import Segment
+from accel_track.journal.memory import Kept, Memory
+from accel_track.journal.outage import Outage
+from accel_track.journal.reader import last_seq, segments
+from accel_track.journal.segment import Segment, fdatasync
 from accel_track.records import AnyRecord, Checkpoint, Config, Metrics, Rewind, encode, numbers, own_copy
 
 TAIL = 10_000
 """How many records are kept in memory while the disk takes none, and how many that have no portable form."""
 
+_AT_ONCE = 256
+"""How many records are written, at first, from memory to a disk that takes them again before others may log."""
+
 _NOTHING: dict[str, str] = {}
-
-
-class Kept(NamedTuple):
-    """A record in memory."""
-
-    record: AnyRecord
-    on_disk: bool
 
 
 class JournalWriter:
     """The only writer of one rank's journal. Any thread may append; a signal handler may, in the middle of an append.
 
     A disk that takes no more never raises here: the records since are kept in memory, at most `TAIL`, for the workers
-    of this process, and counted in `lost` when they cannot be.
+    of this process, until `recover` has written them; they are counted in `lost` when they cannot be kept.
 
     Args:
         folder: The rank's folder; created when missing. Every writer begins a segment of its own, after those there.
@@ -47,40 +46,73 @@ class JournalWriter:
         durability: "process": on return, a record survives the end of the process; `sync` must be called now and then
             for it to survive a power cut. "power": it survives that too, `fdatasync` is part of each append.
         segment_size: Size in bytes at which the next segment begins.
+        first_seq: A number that the first record has at least.
     """
 
     def __init__(
-        self, folder: Path, rank: int = 0, durability: str = "process", segment_size: int = frames.SEGMENT_SIZE
+        self,
+        folder: Path,
+        rank: int = 0,
+        durability: str = "process",
+        segment_size: int = frames.SEGMENT_SIZE,
+        first_seq: int = 0,
     ) -> None:
         """Begin a segment."""
         self.folder = folder
         self.rank = rank
-        self.next_seq = 0
-        self.lost = 0
-        self.kept: deque[Kept] = deque()
-        """Records that are not, or not in full, on disk, oldest first."""
+        self.next_seq = first_seq
         self.keeps_objects = True
         """Whether records that are on disk without their objects are kept, for workers of this process."""
+        self.moves = 0
+        """How often records were moved from memory to disk."""
+        self._memory = Memory(TAIL)
+        self._outage = Outage()
         self._power = durability == "power"
         self._limit = segment_size
         self._lock = threading.RLock()
         self._segment: Segment | None = None
         self._previous: Segment | None = None
+        self._late: Segment | None = None  # gets what was in memory
+        self.number = -1
+        """Number of the last segment that was begun."""
+        self.given = 0
+        """Number of the first record that not every tracker was given."""
+        self._until = 0  # number of the first record that was not written to a segment before the outage
+        self._counted = 0  # number of the first record that is not among those counted as lost with their segments
         self._dirty = False
-        self._warned = False
+        self._gone = False
         try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self.next_seq = last_seq(folder) + 1
+            make_private(folder)
+            self.number = max((number for number, _ in segments(folder)), default=-1)
+            self.next_seq = max(first_seq, _patiently(last_seq, folder) + 1)
             self._begin_segment(self.next_seq)
         except OSError as error:
-            self._cannot_write(error)
+            self._fail(error)
         self._numbers = itertools.count(self.next_seq)
 
     @property
-    def written(self) -> tuple[int, int]:
+    def written(self) -> tuple[int, int, int, int]:
         """Changes with each record, other than `next_seq`, which does not where a signal handler's came before it."""
         segment = self._segment
-        return self.next_seq, 0 if segment is None else segment.size
+        place = (-1, 0) if segment is None else (segment.number, segment.size)
+        return self.next_seq, self.moves, *place
+
+    @property
+    def kept(self) -> deque[Kept]:
+        """Records that are not, or not in full, on disk, oldest first."""
+        return self._memory.kept
+
+    @property
+    def lost(self) -> int:
+        """How many records were given up that are neither on disk nor with every worker."""
+        return self._memory.lost
+
+    @property
+    def open_segments(self) -> list[Segment]:
+        """The segments that can be read without their path, oldest first."""
+        last = self._segment  # first: it may become the previous one meanwhile
+        previous = self._previous
+        return [one for one in (None if previous is last else previous, last) if one is not None]
 
     def config(self, values: Mapping[str, Any], *, environment: bool = False) -> int:
         """Append hyperparameters, or where the program runs; return the record's number."""
@@ -123,7 +155,7 @@ class JournalWriter:
                         if self._power:
                             self.sync()
                         return True
-                    _take_back(segment, size, written)
+                    segment.take_back(size, written)
             except (struct.error, OSError):  # an integer beyond 64 bits, the clock set back, a full disk
                 pass
             self._append(Metrics(seq, now, values, step))
@@ -155,14 +187,14 @@ class JournalWriter:
             return self._append(Checkpoint(next(self._numbers), time.time(), values, name, path, step))
 
     def _append(self, record: AnyRecord) -> int:
-        values = numbers(record) if type(record) is Metrics else None
-        payload, portable = (b"", True) if values is not None else encode(record)
+        values, payload, portable = _encoded(record)
+        fits = len(payload) <= frames.LONGEST
         written = False
         try:
-            written = len(payload) <= frames.LONGEST and self._write(record, values, payload)
+            written = fits and self._write(record, values, payload)
         finally:  # also where a filter turns the warning into an error
             if not written or (not portable and self.keeps_objects):
-                self._keep(Kept(own_copy(record), written))
+                self._memory.keep(Kept(own_copy(record), written, waits=fits and not written))
             # A signal handler's record, made in the middle of this one, has a higher number. There is no call between
             # the comparison and the assignment, so that no handler runs there.
             if self.next_seq <= record.seq:
@@ -170,18 +202,17 @@ class JournalWriter:
         return record.seq
 
     def _write(self, record: AnyRecord, values: Mapping[str, float] | None, payload: bytes) -> bool:
+        """Write a record; False if the disk does not take it."""
         try:
-            while not self._written(record, values, payload):
-                pass
-            self._dirty = True
-            if self._power:
-                self.sync()
+            while not self._outage.lasts:
+                if self._written(record, values, payload):
+                    self._dirty = True
+                    if self._power:
+                        self.sync()
+                    return True
         except OSError as error:
-            if self._segment is not None:
-                self._segment.forget()  # what was to be defined may be not
-            self._cannot_write(error)
-            return False
-        return True
+            self._fail(error)
+        return False
 
     def _written(self, record: AnyRecord, values: Mapping[str, float] | None, payload: bytes) -> bool:
         """Write a record; False if a signal handler has begun another segment meanwhile.
@@ -193,113 +224,202 @@ class JournalWriter:
         if segment is None:
             self._begin_segment(record.seq)
             return False
-        packed = segment.packed(record, values) if values is not None and type(record) is Metrics else None
-        data = packed.data if packed is not None else frames.frame(payload or encode(record)[0])
-        size = segment.size
-        if size > frames.HEADER.size and size + len(data) > self._limit:
+        data, packed = segment.form(record, values, payload)
+        if segment.has_no_room(data, self._limit):
             self._begin_segment(record.seq)
             return False
         if segment is not self._segment:
             return False
-        written = os.write(segment.file, data)
-        if written != len(data):
-            _take_back(segment, size, written)
-            raise _full()
-        segment.size += written
-        if packed is not None:
-            segment.written(packed)
+        segment.append(data, packed)
         return True
 
     def _begin_segment(self, first_seq: int) -> None:
         last = self._segment
-        number = max((number for number, _ in segments(self.folder)), default=-1) + 1
-        path = self.folder / segment_name(number)
+        begun = self._new_segment(first_seq)
+        if begun is None or self._segment is not last:  # a signal handler has begun one, or a later one, since
+            return
+        # There is no call from the comparison to the last assignment, so that no handler runs in between.
+        self._previous, self._segment = last or self._previous, begun
+
+    def _new_segment(self, first_seq: int, kind: int = 0) -> Segment | None:
+        """Return a new segment; None if a signal handler has begun one since.
+
+        Raises:
+            OSError: It cannot be made.
+        """
+        last, number = self._segment, self.number + 1
         try:
-            file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
+            begun = Segment.begin(self.folder, number, self.rank, first_seq, kind)
         except FileExistsError:
-            if self._segment is last:
-                raise
-            return  # a signal handler has begun it since
-        data = frames.header(self.rank, first_seq, time.time())
-        size = len(data)
-        try:
-            if os.write(file, data) != size:
-                raise _full()
-        except OSError:
-            os.close(file)
-            path.unlink(missing_ok=True)
-            raise
+            if self._segment is not last:
+                return None
+            number = segments(self.folder)[-1][0] + 1
+            begun = Segment.begin(self.folder, number, self.rank, first_seq, kind)
+        self.number = max(self.number, number)
         if self._power:
             _sync_folder(self.folder)
-        begun = Segment(file, size)
-        if self._segment is not last:  # a signal handler has begun a later one in the meantime
-            os.close(file)
-            return
-        # There is no call from the comparison to the last assignment, so that no handler runs in between. The one
-        # before the last is closed: an append that this one interrupted may still be writing to the last.
-        previous = self._previous
-        self._previous, self._segment = last, begun
-        if previous is not None:
-            os.close(previous.file)
-
-    def _keep(self, kept: Kept) -> None:
-        if len(self.kept) >= TAIL:
-            self.lost += not self.kept.popleft().on_disk
-        self.kept.append(kept)
+        return begun
 
     def kept_since(self, seq: int) -> list[Kept]:
         """Return what is in memory of the records from a number on."""
         with self._lock:  # also if there is none: one may be on disk already and not here yet
-            return [one for one in self.kept if one.record.seq >= seq]
+            return self._memory.since(seq)
 
     def lost_from(self, seq: int) -> int:
         """Return how many records will be gone with this process, those before a number being delivered everywhere."""
         return self.lost + sum(not one.on_disk for one in self.kept_since(seq))
 
     def forget(self, before: int) -> None:
-        """Release what is in memory of the records with lower numbers: every worker has delivered them."""
-        with self._lock:
-            while self.kept and self.kept[0].record.seq < before:
-                self.kept.popleft()
+        """Release what is in memory of the records with lower numbers: every worker has delivered them.
 
-    def _cannot_write(self, error: OSError) -> None:
-        if not self._warned:
-            self._warned = True
-            message = (
-                f"journal: cannot write to {self.folder} ({error.strerror}); training goes on, and records are "
-                f"delivered from memory, the last {TAIL} at most. Make room or make the folder writable."
+        What the disk did not take stays, to be written later.
+        """
+        with self._lock:
+            self._memory.forget(before)
+
+    def _fail(self, error: OSError) -> None:
+        """Write no more until `recover`."""
+        with self._lock:
+            first = not self._outage.lasts
+            if self._segment is not None:
+                self._previous, self._segment, self._until = self._segment, None, self.next_seq
+            if first:
+                self._outage.begin()
+        if first:
+            warn(
+                f"journal: cannot write to {self.folder} since {time.strftime('%H:%M:%S')} ({error.strerror}); "
+                f"training goes on, and records are delivered from memory, the last {TAIL} at most, and written later. "
+                "Make room or make the folder writable."
             )
-            warn(message)
+
+    def recover(self, *, at_once: bool = False) -> None:
+        """Write what is in memory, if a disk that took no more takes it now, and go on; by itself after growing pauses.
+
+        Args:
+            at_once: Whether to try it now.
+        """
+        if not self._outage.due(at_once=at_once) or any(one.is_gone() for one in self.open_segments):
+            return
+        most, left = _AT_ONCE, 1
+        with contextlib.suppress(OSError):
+            make_private(self.folder)
+            if not segments(self.folder):
+                self._count_lost(self._until)
+            while left:
+                with self._lock:
+                    left = self._write_late(most)
+                most *= 2
+
+    def _write_late(self, most: int) -> int:
+        """Write records from memory; return how many others wait, and go on as before the outage if there is none.
+
+        Raises:
+            OSError: They cannot be written.
+        """
+        try:
+            left = self._memory.write(most, self._append_late)
+            if not left:
+                if self._late is not None:
+                    self._previous, self._late, self._dirty = self._late, None, True
+                    if self._power:
+                        fdatasync(self._previous.file)
+                self._begin_segment(self.next_seq)
+                self._outage.end()
+        except OSError:
+            late, self._late = self._late, None
+            if late is not None and late.is_empty:
+                late.path.unlink(missing_ok=True)
+            elif late is not None:
+                self._previous, self._dirty = late, True
+            raise
+        finally:
+            self.moves += 1
+        return left
+
+    def _append_late(self, record: AnyRecord) -> bool:
+        """Write a record from memory to a segment for such; return whether it is not needed in memory any more."""
+        values, payload, portable = _encoded(record)
+        late = self._late or self._new_late_segment(record.seq)
+        data, packed = late.form(record, values, payload)
+        if late.has_no_room(data, self._limit):
+            late = self._new_late_segment(record.seq)
+            data, packed = late.form(record, values, payload)
+        late.append(data, packed)
+        return portable or not self.keeps_objects
+
+    def _new_late_segment(self, first_seq: int) -> Segment:
+        late = self._late = self._new_segment(first_seq, frames.REPEATS)
+        assert late is not None  # noqa: S101 - no signal handler begins one in an outage
+        return late
+
+    def is_gone(self) -> bool:
+        """Whether the segments are not where they were made any more; warns once of each time."""
+        segment = self._segment
+        if segment is not None and not segment.is_open():
+            self._fail(OSError(errno.EBADF, os.strerror(errno.EBADF)))
+        before, self._gone = self._gone, any(one.is_open() and one.is_gone() for one in self.open_segments)
+        if self._gone and not before:
+            warn(
+                f"journal: {self.folder} is gone since {time.strftime('%H:%M:%S')} (deleted, moved or unmounted); "
+                "training and delivery go on, and it is made again with what is still open. Where it was moved to, do "
+                "not use `accel-track sync`: its records would be in the backends twice."
+            )
+        return self._gone
+
+    def restore(self) -> None:
+        """Make the folder and the segments again that are gone, as far as they are open.
+
+        Raises:
+            OSError: They cannot be made.
+        """
+        with self._lock:
+            make_private(self.folder)
+            if self._previous is not None and self._previous.is_gone():
+                self._previous = self._previous.copied()
+            if self._segment is not None and self._segment.is_gone():
+                self._segment = self._segment.copied()
+            for first in self.open_segments[:1]:
+                if segments(self.folder)[0][0] == first.number:
+                    self._count_lost(first.first_seq)
+
+    def _count_lost(self, until: int) -> None:
+        """Count the records before a number whose segments are gone, but for what every tracker was given."""
+        self._memory.lost += max(0, until - max(self.given, self._counted))
+        self._counted = max(until, self._counted)
 
     def sync(self) -> None:
         """Have the disk itself store what was appended, if anything was since the last time."""
-        if self._dirty and self._segment is not None:
+        if self._dirty:
             self._dirty = False
-            for segment in (self._previous, self._segment):
-                if segment is not None:
-                    _fdatasync(segment.file)
+            for segment in self.open_segments:
+                try:
+                    fdatasync(segment.file)
+                except OSError as error:  # noqa: PERF203 - of each file
+                    self._fail(error)
 
     def close(self) -> None:
         """Store everything and close the files."""
         with self._lock:
-            try:
-                self.sync()
-            except OSError as error:
-                self._cannot_write(error)
-            for segment in (self._previous, self._segment):
-                if segment is not None:
-                    os.close(segment.file)
+            self.recover(at_once=True)
+            self.sync()
+            if self._segment is not None:
+                self._until = self.next_seq
             self._previous = self._segment = None
 
 
-def _take_back(segment: Segment, size: int, written: int) -> None:
-    """Remove the part of a record that was written; with a signal handler's record behind it, readers skip it."""
-    if os.fstat(segment.file).st_size == size + written:
-        os.ftruncate(segment.file, size)
+def _encoded(record: AnyRecord) -> tuple[dict[str, Any] | None, bytes, bool]:
+    """Return a record's values if all are numbers, else its MessagePack form; and whether that holds all of it."""
+    values = numbers(record) if type(record) is Metrics else None
+    return values, *((b"", True) if values is not None else encode(record))
 
 
-def _full() -> OSError:
-    return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+def _patiently(call: Callable[[Path], int], folder: Path) -> int:
+    """Return what a function does, tried again for a second where it cannot read."""
+    for _ in range(5):
+        with contextlib.suppress(OSError):
+            return call(folder)
+        time.sleep(0.2)
+    return call(folder)
 
 
 def _sync_folder(folder: Path) -> None:
@@ -311,11 +431,3 @@ def _sync_folder(folder: Path) -> None:
                 os.fsync(file)
             finally:
                 os.close(file)
-
-
-def _fdatasync(file: int) -> None:
-    try:
-        getattr(os, "fdatasync", os.fsync)(file)  # macOS and Windows have only the latter
-    except OSError as error:
-        if error.errno != errno.EBADF:  # an append in another thread or in a signal handler has closed it since
-            raise

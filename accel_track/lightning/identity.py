@@ -87,7 +87,7 @@ def decide(
     if version is None:
         return Identity(new_version(directory, project), run_id)
     folder = os.path.join(directory, project, run_name(version))
-    if free_name(directory, project, run_name(version)) != run_name(version):
+    if free_name(RunDirectory.of(directory, project, "").path, run_name(version)) != run_name(version):
         warn(f"version={version!r} is that of an earlier run, too: local files of both are in {folder}.")
     return Identity(version, run_id)
 

@@ -2,11 +2,20 @@
 
 import contextlib
 import dis
+import functools
 import itertools
 import sys
+import types
 from collections.abc import Callable, Iterator
 
 import pytest
+
+
+@functools.cache
+def after_calls(code: types.CodeType) -> frozenset[int]:
+    """Return the places in a function's code that follow a call."""
+    pairs = itertools.pairwise(dis.get_instructions(code))
+    return frozenset(following.offset for one, following in pairs if one.opname.startswith("CALL"))
 
 
 @contextlib.contextmanager
@@ -17,10 +26,7 @@ def interrupted(point: int, handler: Callable[[], object]) -> Iterator[list[obje
     def trace(frame, *_):
         if not frame.f_code.co_filename.endswith(("writer.py", "segment.py", "keysets.py")):
             return None
-        instructions = list(dis.get_instructions(frame.f_code))
-        ends = {
-            following.offset for one, following in itertools.pairwise(instructions) if one.opname.startswith("CALL")
-        }
+        ends = after_calls(frame.f_code)
         frame.f_trace_opcodes = True
 
         def each(frame, event, _):

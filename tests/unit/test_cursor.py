@@ -67,5 +67,5 @@ def test_something_else_is_an_error_that_says_what_to_do(content):
 
 def test_a_folder_in_its_place_is_an_error():
     PATH.mkdir()
-    with pytest.raises(JournalError, match="not a cursor"):
+    with pytest.raises(JournalError, match="cannot be read"):
         load(PATH)

@@ -8,7 +8,7 @@ from accel_track.delivery.sources import LiveSource, StoredSource
 from accel_track.delivery.worker import Worker
 from accel_track.journal.cursor import Cursor, load
 from accel_track.journal.history import History
-from accel_track.journal.reader import JournalReader, Position
+from accel_track.journal.reader import JournalReader
 from accel_track.journal.writer import JournalWriter
 from accel_track.testing import RecordingTracker
 
@@ -58,7 +58,7 @@ def test_rewinds_are_found_in_every_segment_and_named_values_are_no_rewinds(size
 def test_sources_leave_out_what_does_not_count_also_where_it_is_a_whole_read():
     write(*range(50))
     write(*range(10, 15), rewind=10)
-    stored = StoredSource(FOLDER, Position())
+    stored = StoredSource(FOLDER, Cursor())
     live = LiveSource(JournalWriter(FOLDER), Cursor())
     for source in (stored, live):
         steps = []
@@ -71,7 +71,7 @@ def test_a_worker_delivers_what_counts_and_the_rewind_itself():
     write(0, 1, 2, 3)
     write(2, rewind=2)
     tracker = RecordingTracker()
-    worker = Worker(tracker, StoredSource(FOLDER, Position()), FOLDER / "cursors/t.json", FOLDER / "quarantine/t.jsonl")
+    worker = Worker(tracker, StoredSource(FOLDER, Cursor()), FOLDER / "cursors/t.json", FOLDER / "quarantine/t.jsonl")
     worker.close(5.0)
     worker.start(0.0)
     assert worker.over.wait(10)

@@ -223,13 +223,14 @@ class TestWriting:
             with pytest.warns(AccelTrackWarning, match="No space left"):
                 assert journal.again({"n": 1.0}, 1)
             journal.metrics({"m": 2.0}, 2, {})
+        assert [one.record.step for one in journal.kept] == [1, 2]  # type: ignore[union-attr]
+        journal.recover(at_once=True)
         for name, step in (("m", 3), ("n", 4)):
             if not journal.again({name: 0.0}, step):
                 journal.metrics({name: 0.0}, step, {})
-        assert [one.record.step for one in journal.kept] == [1, 2]  # type: ignore[union-attr]
         journal.close()
         reader = JournalReader(FOLDER)
-        assert [record.step for record in reader] == [0, 3, 4]  # type: ignore[union-attr]
+        assert [record.step for record in reader] == [0, 1, 2, 3, 4]  # type: ignore[union-attr]
         assert (reader.damages, reader.torn) == ([], 0)
 
 

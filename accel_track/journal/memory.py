@@ -1,0 +1,81 @@
+"""Records that are not, or not in full, on disk."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import NamedTuple
+
+from accel_track.records import AnyRecord
+
+
+class Kept(NamedTuple):
+    """A record in memory.
+
+    Attributes:
+        record: The record, with a copy of its values.
+        on_disk: Whether it is on disk too, without the objects in it that have no portable form.
+        waits: Whether it is to be written as soon as the disk takes records again.
+    """
+
+    record: AnyRecord
+    on_disk: bool
+    waits: bool = False
+
+
+class Memory:
+    """The latest of such records, for workers of this process. Its users hold the journal's lock.
+
+    Args:
+        limit: How many are kept.
+    """
+
+    def __init__(self, limit: int) -> None:
+        """Begin without any."""
+        self.kept: deque[Kept] = deque()
+        self.lost = 0
+        """How many were given up that are nowhere else, and that not every worker had had."""
+        self._limit = limit
+        self._handled = 0
+
+    def keep(self, one: Kept) -> None:
+        """Keep a record; give up the oldest one where there are too many."""
+        if len(self.kept) >= self._limit:
+            oldest = self.kept.popleft()
+            self.lost += not oldest.on_disk and oldest.record.seq >= self._handled
+        self.kept.append(one)
+
+    def since(self, seq: int) -> list[Kept]:
+        """Return the records from a number on."""
+        return [one for one in tuple(self.kept) if one.record.seq >= seq]
+
+    def forget(self, before: int) -> None:
+        """Release the records with lower numbers, but for those that wait: every worker has delivered them."""
+        self._handled = before
+        if self.kept and self.kept[0].record.seq < before:
+            self._change(lambda one: one if one.waits or one.record.seq >= before else None)
+
+    def write(self, most: int, write: Callable[[AnyRecord], bool]) -> int:
+        """Have the oldest records that wait written; return how many others wait.
+
+        Args:
+            most: How many to write.
+            write: Writes one; returns whether that is all of it.
+
+        Raises:
+            OSError: One cannot be written.
+        """
+        waiting = sorted((one for one in tuple(self.kept) if one.waits), key=lambda one: one.record.seq)
+        written: dict[int, Kept | None] = {}
+        try:
+            for one in waiting[:most]:
+                written[one.record.seq] = None if write(one.record) else Kept(one.record, on_disk=True)
+        finally:
+            self._change(lambda one: written.get(one.record.seq, one))
+        return len(waiting) - len(written)
+
+    def _change(self, change: Callable[[Kept], Kept | None]) -> None:
+        """Replace or remove what is kept, in place: a signal handler may keep a record meanwhile."""
+        for _ in range(len(self.kept)):
+            if (one := change(self.kept.popleft())) is not None:
+                self.kept.append(one)
