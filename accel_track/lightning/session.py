@@ -5,8 +5,11 @@ from __future__ import annotations
 import contextlib
 import multiprocessing.context
 import os
+import signal
+import threading
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from accel_track.delivery.settings import Settings
@@ -25,13 +28,14 @@ from accel_track.lightning.identity import (
     own_run,
     run_name,
 )
-from accel_track.outcome import CRASHED, FINISHED, Outcome, current_outcome
+from accel_track.outcome import CRASHED, FINISHED, Outcome, current_outcome, outcome_of
 from accel_track.registry import Selected
 from accel_track.resume import Mark
 from accel_track.run import Run
 from accel_track.state import process_index
 
 _NOT_ENDED = Outcome("failed", "the Trainer's call did not come to its end")
+_INTERRUPTED = outcome_of(KeyboardInterrupt())
 _REQUEUED = "finished"
 """What Lightning passes to `finalize` in the signal handler with which it has SLURM start the job again."""
 
@@ -209,6 +213,8 @@ class Session:
         if here:
             run = self.open()
             run.fallback = _NOT_ENDED
+            if multiprocessing.parent_process() is not None:
+                _note_interrupt(run)
             if (options := command_line_options(trainer)) is not None:
                 run.store_configuration(options)
 
@@ -279,6 +285,22 @@ class Session:
             "_step": None,
             "_trainer": None,
         }
+
+
+def _note_interrupt(run: Run) -> None:
+    """Have a run that ends with this launched process know of Ctrl-C.
+
+    torch ends a launched process quietly after it, Lightning tells of its end in the process that has launched it, and
+    what the process does may fail in another way first, since Ctrl-C ends its peers as well.
+    """
+    before = signal.getsignal(signal.SIGINT)
+    if callable(before) and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, partial(_interrupted, run, before))
+
+
+def _interrupted(run: Run, before: Callable[..., Any], *received: Any) -> None:
+    run.fallback = _INTERRUPTED
+    before(*received)
 
 
 def _outcome(status: str) -> Outcome:

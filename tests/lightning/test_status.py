@@ -200,6 +200,63 @@ def test_a_signal_from_outside(
     assert in_mlflow(Path.cwd()) == {"lightning_logs": "KILLED"}
 
 
+LAUNCHED = """
+from accel_track.testing import RecordingTracker
+
+
+class Says(RecordingTracker):
+    def finish(self):
+        print("told", *self.outcome, flush=True)
+
+
+class Waits(Tiny):
+    def training_step(self, batch, batch_idx):
+        if batch_idx == 4:
+            print("ready", flush=True)
+            time.sleep(60)
+        return super().training_step(batch, batch_idx)
+
+
+if __name__ == "__main__":
+    callbacks, logger = [], AccelTrackLogger(Says(), save_dir=".")
+    if sys.argv[2] == "callback":
+        callbacks, logger = [AccelTrackCallback(Says(), save_dir=".", log_environment=False)], False
+    trainer(logger, callbacks=callbacks, strategy=sys.argv[1], devices=1, enable_checkpointing=False).fit(Waits(), batches())
+"""
+
+
+@pytest.mark.parametrize(
+    ("strategy", "door"),
+    [
+        ("ddp_fork", "logger"),
+        *(
+            pytest.param(*one, marks=pytest.mark.long)
+            for one in (("ddp_spawn", "logger"), ("ddp_notebook", "logger"), ("ddp_spawn", "callback"))
+        ),
+    ],
+)
+def test_ctrl_c_in_processes_that_lightning_launches(tmp_path: Path, strategy: str, door: str) -> None:
+    """A terminal's Ctrl-C goes to all of them; the backend is told in one, `run.json` written by both."""
+    (tmp_path / "program.py").write_text(PRELUDE + LAUNCHED)
+    command = [sys.executable, "program.py", strategy, door]
+    with subprocess.Popen(
+        command,
+        cwd=tmp_path,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        os.killpg(process.pid, signal.SIGINT)
+        out, err = process.communicate(timeout=120)
+    assert out == "told interrupted KeyboardInterrupt\n", err
+    assert process.returncode == 1
+    assert only(tmp_path) == ("interrupted", "KeyboardInterrupt")
+
+
 @pytest.mark.parametrize(
     ("ending", "status"), [("os._exit(0)", "failed"), ("os.kill(os.getpid(), signal.SIGKILL)", "failed")]
 )
