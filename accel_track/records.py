@@ -166,6 +166,11 @@ def replayable(record: AnyRecord) -> AnyRecord | None:
     return msgspec.structs.replace(record, values=values)
 
 
+def names_without_form(record: AnyRecord) -> list[str]:
+    """Return the names of a record's values that have no portable form, or hold something that has none."""
+    return [name for name, value in record.values.items() if _holds_stand_in(value)]
+
+
 def own_copy(record: AnyRecord) -> AnyRecord:
     """Return the record with dictionaries, lists and arrays of its own."""
     return msgspec.structs.replace(record, values=own_values(record.values))

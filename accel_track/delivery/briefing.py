@@ -47,12 +47,14 @@ class TrackerStanding(msgspec.Struct):
     Attributes:
         running: Whether it is started and not finished.
         error: What it is waiting for, what it refused, or what has ended it.
-        failed: Whether the error is not one that is waited for.
+        failed: Whether the error is not one that passes by itself.
+        unfinished: Whether the backend could not be told of the end.
     """
 
     running: bool = False
     error: str | None = None
     failed: bool = False
+    unfinished: bool = False
 
 
 class Standing(msgspec.Struct):

@@ -54,6 +54,8 @@ class Remote:
         self.last_error: str | None = None
         self.failed = False
         """Whether that is more than something it waits for."""
+        self.unfinished = False
+        """Whether the backend could not be told of the end."""
         self.over = companion
         self._file = cursor
         self._known = cursors.Cursor()
@@ -161,7 +163,7 @@ class Companion:
         standing = self._standing()
         for remote in self.remotes:
             its = standing.trackers.get(remote.name, TrackerStanding())
-            remote.last_error, remote.failed = its.error, its.failed
+            remote.last_error, remote.failed, remote.unfinished = its.error, its.failed, its.unfinished
             if remote.last_error is not None and remote.name not in self._told:
                 self._told.add(remote.name)
                 warn(f"{remote.name}: {remote.last_error} (in the companion process, see {self.log})")

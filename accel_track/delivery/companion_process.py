@@ -79,7 +79,11 @@ class Deliverer:
     def _note(self, jobs: Sequence[Job]) -> None:
         """Store how the trackers are doing, if that has changed."""
         trackers = {
-            job.name: TrackerStanding(job.worker.running, job.worker.last_error, job.worker.failure is not None)
+            job.name: TrackerStanding(
+                job.worker.running,
+                job.worker.last_error,
+                job.worker.failure is not None or job.worker.trouble is not None,
+            )
             for job in jobs
         }
         self._store(Standing(self._standing.pid, self._standing.starts, trackers=trackers))

@@ -32,6 +32,7 @@ from accel_track.journal.info import RunInfo, TrackerInfo, concluded, job_name
 from accel_track.journal.writer import JournalWriter
 from accel_track.outcome import Outcome
 from accel_track.redaction import portable_kwargs, redacted_command, scrubbed
+from accel_track.registry import known_names
 from accel_track.sigterm import sigterm_held_back
 from accel_track.trackers.base import GeneralTracker
 from accel_track.values import storable
@@ -83,6 +84,7 @@ class JournaledDelivery:
         self._rank = rank
         self._told: set[str] = set()
         self._changing: set[str] = set()
+        self._objects: set[str] = set()
         self._over = threading.Event()
         command = redacted_command(sys.argv) if settings.redact else list(sys.argv)
         own = resumed is None or (rank > 0 and not resumed.path.exists())
@@ -142,6 +144,8 @@ class JournaledDelivery:
                 continue
             worker = self._worker(tracker, name, self.journal)
             self.describe(name, (init_kwargs or {}).get(tracker.name, {}), instance=tracker.name in instances)
+            if tracker.name in instances and name not in known_names():
+                self._objects.add(name)
             self.trackers.append(tracker)
             self._workers.append(worker)
             worker.start(max(0.0, end - time.monotonic()))
@@ -178,6 +182,7 @@ class JournaledDelivery:
                 message += "; give it more time with `start_timeout`."
                 raise TimeoutError(message)
             warn(f"{message}; it is waited for in the background, its records are kept in the journal.")
+        worker.waits_to_start = True
 
     def describe(self, name: str, kwargs: Mapping[str, Any], *, instance: bool = False) -> None:
         """Note in `run.json` how to make a tracker again."""
@@ -279,7 +284,7 @@ class JournaledDelivery:
             if worker.over.is_set():  # else it may still store its cursor: the lock ends with the process
                 self._release(worker.name)
         _open_runs.discard(self)
-        show(closing_report(self.directory.path, everyone, self.journal, self._companions.going_on()))
+        show(closing_report(self.directory.path, everyone, self.journal, self._companions.going_on(), self._objects))
         if self._settings.on_error == "raise":
             self.raise_failure()
 
@@ -298,10 +303,11 @@ class JournaledDelivery:
             DeliveryError: There is one.
         """
         for worker in self._workers:
-            if worker.failure is not None and worker.name not in self._told:
+            error = worker.failure or worker.trouble
+            if error is not None and worker.name not in self._told:
                 self._told.add(worker.name)
                 message = f"{worker.name}: {worker.last_error}; what was logged is in {self.directory.path}."
-                raise DeliveryError(message) from worker.failure
+                raise DeliveryError(message) from error
         for remote in self._companions.remotes:
             if remote.failed and remote.name not in self._told:
                 self._told.add(remote.name)

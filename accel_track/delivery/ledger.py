@@ -13,10 +13,11 @@ from pathlib import Path
 import msgspec
 
 from accel_track.delivery.quarantine import set_aside
+from accel_track.delivery.suspects import Part
 from accel_track.files import make_private
 from accel_track.journal import cursor as cursors
 from accel_track.journal.reader import Entry
-from accel_track.records import AnyRecord
+from accel_track.records import AnyRecord, names_without_form
 from accel_track.trackers.base import GeneralTracker
 
 
@@ -34,7 +35,9 @@ class Ledger:
     def __init__(self, tracker: GeneralTracker, path: Path, quarantine: Path) -> None:
         """Read the cursor."""
         self.cursor = cursors.load(path)
-        """What is acknowledged; its counters are ahead of that."""
+        """What is acknowledged."""
+        self.counts = copy.copy(self.cursor)
+        """The counts of what the tracker was given, ahead of that."""
         self.given = self.cursor.seq
         """Number of the next record that the tracker was not given."""
         self.position = self.cursor.position
@@ -44,34 +47,47 @@ class Ledger:
         self._at_start = copy.copy(self.cursor)
         self._stored = copy.copy(self.cursor)
         self._saving = threading.Lock()
+        self._without_form: Counter[str] = Counter()
 
     def begin(self) -> None:
         """Note that the backend was told that its run goes on."""
         if self.cursor.status:
-            self.cursor.status = self._at_start.status = ""
+            self.cursor.status = self._at_start.status = self.counts.status = ""
             self._save(self.cursor)
 
-    def give(self, entries: Sequence[Entry]) -> None:
-        """Note what the tracker was given."""
+    def give(self, parts: Sequence[Part]) -> None:
+        """Note what the tracker was given: less than the records where something has no portable form any more."""
+        self._advance([part.entry for part in parts])
+        for entry, whole in parts:
+            if whole is None:
+                self.counts.not_replayable += 1
+                continue
+            self.counts.delivered += 1
+            if whole is not entry.record:
+                self._without_form.update(names_without_form(entry.record))
+
+    def refuse(self, entry: Entry, error: Exception) -> None:
+        """Set a record aside that the backend refused for good."""
+        self._advance([entry])
+        self.counts.quarantined += 1
+        set_aside(self.quarantine, entry.record, error)
+
+    def _advance(self, entries: Sequence[Entry]) -> None:
         self.position = entries[-1].end
         # A record made by a signal handler in the middle of another append comes before one with a lower number.
         self.given = max(self.given, *(entry.record.seq + 1 for entry in entries))
 
-    def refuse(self, record: AnyRecord, error: Exception) -> None:
-        """Set a record aside that the backend refused for good."""
-        self.cursor.quarantined += 1
-        set_aside(self.quarantine, record, error)
-
     def acknowledge(self, damaged: int) -> None:
         """Store that the tracker has flushed what it was given, so many bytes of the journal being skipped."""
         segment, offset = self.position
+        dropped = self._tracker.dropped + Counter(self._at_start.dropped) + self._without_form
         cursor = msgspec.structs.replace(
-            self.cursor,
+            self.counts,
             segment=segment,
             offset=offset,
             seq=self.given,
             taken=self.given,
-            dropped=dict(self._tracker.dropped + Counter(self._at_start.dropped)),
+            dropped=dict(dropped),
             damaged=self._at_start.damaged + damaged,
             time=time.time(),
         )

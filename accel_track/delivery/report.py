@@ -6,7 +6,7 @@ import os
 import shlex
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -16,6 +16,9 @@ from accel_track.texts import clean
 
 if TYPE_CHECKING:
     from accel_track.journal.writer import JournalWriter
+
+UNKEPT = "checkpoint"
+"""Name under which trackers count checkpoints as dropped whose backends keep none."""
 
 _PATIENCE = 2.0
 """Seconds before a progress bar appears."""
@@ -45,53 +48,75 @@ class Delivering(Protocol):
         """How many records it cannot get any more."""
 
     @property
+    def unfinished(self) -> bool:
+        """Whether the backend could not be told of the end."""
+
+    @property
     def over(self) -> _Over:
         """Set when nothing more will be delivered."""
 
 
 class Line(NamedTuple):
-    """Where one tracker stands at the end."""
+    """Where one tracker stands: each of the run's records that counts is in one of the first four numbers."""
 
     name: str
     delivered: int
     pending: int
     refused: int
-    dropped: int
     not_replayable: int
+    dropped: int
+    """Values of delivered records that the backend does not take."""
+    unkept: int
+    """Those of the delivered records that are checkpoints, where the backend keeps none."""
     error: str | None
+    unfinished: bool = False
 
     @property
     def complete(self) -> bool:
-        """Whether the backend has everything that it can take."""
-        return not (self.pending or self.refused or self.not_replayable)
+        """Whether the backend has everything that it can take, and knows of the end."""
+        return not (self.pending or self.refused or self.not_replayable or self.unfinished)
 
     def __str__(self) -> str:
         """Return one sentence."""
         counts = [f"{self.delivered} delivered"]
         counts += [f"{self.pending} pending"] if self.pending else []
         counts += [f"{self.refused} refused"] if self.refused else []
-        counts += [f"{self.dropped} values dropped"] if self.dropped else []
         counts += [f"{self.not_replayable} without portable form"] if self.not_replayable else []
+        counts += [f"{self.dropped} values dropped"] if self.dropped else []
+        counts += [f"{self.unkept} checkpoints not kept there"] if self.unkept else []
+        counts += ["not finished"] if self.unfinished else []
         error = f" ({self.error})" if self.error and not self.complete else ""
         return f"{self.name}: {', '.join(counts)}{error}"
 
 
 def line(worker: Delivering, next_seq: int) -> Line:
     """Return where a worker stands, given the number of the next record of its journal."""
-    cursor = worker.cursor
+    pending = max(0, next_seq - worker.cursor.seq)
+    counts = counted(worker.name, worker.cursor, pending)
+    return counts._replace(error=worker.last_error, unfinished=worker.unfinished)
+
+
+def counted(name: str, cursor: Cursor, pending: int) -> Line:
+    """Return the counts of one cursor."""
+    unkept = cursor.dropped.get(UNKEPT, 0)
     return Line(
-        worker.name,
+        name,
         cursor.delivered,
-        max(0, next_seq - cursor.seq),
+        pending,
         cursor.quarantined,
-        sum(cursor.dropped.values()),
         cursor.not_replayable,
-        worker.last_error,
+        sum(cursor.dropped.values()) - unkept,
+        unkept,
+        None,
     )
 
 
 def closing_report(
-    run: Path, workers: Sequence[Delivering], journal: JournalWriter, going_on: Sequence[str] = ()
+    run: Path,
+    workers: Sequence[Delivering],
+    journal: JournalWriter,
+    going_on: Sequence[str] = (),
+    objects: Collection[str] = (),
 ) -> str:
     """Return the report on a run that has ended, with what finishes the job if there is something left.
 
@@ -100,6 +125,7 @@ def closing_report(
         workers: What has delivered.
         journal: The journal.
         going_on: A sentence for each process that goes on delivering; where there is none, the command is given.
+        objects: Names of the trackers that were passed as objects, which no command can make.
     """
     lines = [line(worker, journal.next_seq) for worker in workers]
     pending = [one for one in lines if one.pending]
@@ -113,13 +139,21 @@ def closing_report(
     if not lost and (not lines or not journal.next_seq):
         return ""
     head = f"accel_track: {_relative(run)}"
-    if not lost and all(one.complete and not one.dropped for one in lines):
+    if not lost and all(one.complete and not (one.dropped or one.unkept) for one in lines):
         return f"{head}: {', '.join(f'{one.name} {one.delivered}' for one in lines)} records delivered."
     text = "\n".join([f"{head}:", *[f"  {one}" for one in lines], *[f"  {one}" for one in lost]])
     if pending and going_on:
         text += "".join(f"\n  {sentence}" for sentence in going_on)
-    elif pending:
+    elif [one for one in pending if one.name not in objects]:
         text += f"\n  Deliver what is pending with: accel-track sync {shlex.quote(_relative(run))}"
+    if left := [one.name for one in pending if one.name in objects]:
+        text += (
+            f"\n  {', '.join(left)} was passed as an object, which no command can make: `accel-track sync` delivers to "
+            "it once its class comes from a plugin, or to another backend with --to."
+        )
+    if refused := [one for one in lines if one.refused and one.name not in objects]:
+        text += f"\n  Deliver what {refused[0].name} refused again with: "
+        text += f"accel-track sync {shlex.quote(_relative(run))} --refused"
     return text
 
 

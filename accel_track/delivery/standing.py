@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from accel_track.delivery.report import Line
-from accel_track.journal import cursor as cursors
 from accel_track.journal.directory import RunDirectory
 from accel_track.registry import tracker_class
 
@@ -54,20 +53,7 @@ def ranks_of(run: RunDirectory, name: str) -> list[int]:
     return ranks[:1]
 
 
-def counted(name: str, cursor: cursors.Cursor, pending: int) -> Line:
-    """Return the counts of one rank's cursor."""
-    dropped = sum(cursor.dropped.values())
-    return Line(name, cursor.delivered, pending, cursor.quarantined, dropped, cursor.not_replayable, None)
-
-
 def total_of(name: str, lines: Sequence[Line]) -> Line:
     """Return the counts of several ranks as one."""
-    return Line(
-        name,
-        sum(one.delivered for one in lines),
-        sum(one.pending for one in lines),
-        sum(one.refused for one in lines),
-        sum(one.dropped for one in lines),
-        sum(one.not_replayable for one in lines),
-        None,
-    )
+    numbers = [sum(column) for column in zip(*(one[1:7] for one in lines), strict=True)] or [0] * 6
+    return Line(name, *numbers, None)

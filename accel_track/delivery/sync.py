@@ -14,8 +14,9 @@ from typing import Any
 
 from filelock import BaseFileLock
 
+from accel_track.delivery.report import counted
 from accel_track.delivery.sources import StoredSource
-from accel_track.delivery.standing import Standing, counted, ranks_of, total_of
+from accel_track.delivery.standing import Standing, ranks_of, total_of
 from accel_track.delivery.stored import GRACE, Job
 from accel_track.delivery.worker import Worker, finish_in_order
 from accel_track.journal import cursor as cursors

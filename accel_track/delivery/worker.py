@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import time
@@ -16,12 +17,14 @@ from accel_track.delivery.media import kept_file
 from accel_track.delivery.quarantine import shown
 from accel_track.delivery.retry import Deadline, DeadlineReachedError, retrying
 from accel_track.delivery.sources import Source, UnreadableError
-from accel_track.errors import WORKER_NAME, NotStartedError, warn
+from accel_track.delivery.suspects import Part, Suspects
+from accel_track.errors import WORKER_NAME, HalfStoredError, NotStartedError, warn
 from accel_track.journal.cursor import Cursor
 from accel_track.journal.reader import BATCH, Entry
 from accel_track.outcome import FINISHED
 from accel_track.records import AnyRecord, Checkpoint, Metrics, replayable
 from accel_track.trackers.base import GeneralTracker
+from accel_track.trackers.transient import is_ours
 
 ResultT = TypeVar("ResultT")
 
@@ -42,8 +45,10 @@ class _ForkedError(BaseException):
 class Worker:
     """Starts a tracker, hands it records in their order, acknowledges what it has flushed, and finishes it.
 
-    Errors that may pass are repeated for as long as the deadline allows; a record that the backend refuses for good is
-    set aside in a file. Nothing here runs on the caller's thread but `start`, `drain` and `close`.
+    Errors that are not a record's fault are waited for, as long as the deadline allows, with the cursor in place: those
+    that may pass, those of the connection or the run, those of this package, and what is the same for record after
+    record. A record that fails alone, while its neighbours pass, is set aside in a file. Nothing here runs on the
+    caller's thread but `start`, `drain` and `close`.
 
     Args:
         tracker: The tracker. If somebody has started it already, it is joined.
@@ -73,10 +78,23 @@ class Worker:
         self.failure: BaseException | None = None
         """What ended the tracker's start or the worker itself, or the first record's refusal."""
         self.stalled: BaseException | None = None
-        """The transient error that is being waited for."""
+        """The error that is being waited for."""
+        self.trouble: BaseException | None = None
+        """That one, where it will hardly pass by itself."""
+        self.waits_to_start = False
+        """Whether the start, too, waits for what will hardly pass: where nobody is told any more."""
+        self.unfinished = False
+        """Whether the tracker could not be finished."""
         self.last_error: str | None = None
         self.deadline = Deadline(clock)
-        self._retrying = retrying(transient=self._is_transient, deadline=self.deadline, before_retry=self._stall)
+        self._retrying = retrying(transient=self._is_waited_for, deadline=self.deadline, before_retry=self._stall)
+        self._suspects = Suspects()
+        self._takes = False
+        """Whether the tracker has taken a record."""
+        self._tried_at = clock()
+        self._said, self._waiting = "", False
+        self._seen = 0
+        """Number of the next record that was not looked at."""
         self.running = False
         """Whether the tracker is started and not finished."""
         self.over = threading.Event()
@@ -135,12 +153,18 @@ class Worker:
             lambda: (
                 self.cursor.seq >= seq
                 or self.over.is_set()
-                or (self.stalled is not None and not self._closing)
+                or (self._stuck(seq) and not self._closing)
                 or (self._flush_failed and self.ledger.given >= seq)
             ),
             timeout,
         )
         return self.cursor.seq >= seq
+
+    def _stuck(self, seq: int) -> bool:
+        """Whether nothing before `seq` gets through for now."""
+        if self._suspects.held and not self._suspects.many:
+            return self._seen >= seq
+        return self.stalled is not None
 
     def close(self, timeout: float) -> None:
         """Deliver what is there and finish the tracker, in that time at most; returns at once."""
@@ -162,7 +186,11 @@ class Worker:
             if self._begin():
                 self._deliver()
         except DeadlineReachedError as error:
-            self.last_error = shown(error.__cause__)
+            if error.__cause__ is not None:
+                self.last_error = shown(error.__cause__)
+            if self.running:
+                with contextlib.suppress(DeadlineReachedError, _ForkedError):
+                    self._acknowledge()  # what was taken before
         except _ForkedError:
             return
         except BaseException as error:  # noqa: BLE001 - a thread has nobody to raise to; an SDK may call sys.exit
@@ -201,7 +229,11 @@ class Worker:
             entries = self._read(chunk)
             for kind, group in groupby(entries, lambda entry: type(entry.record)):
                 self._hand_over(list(group), self.tracker.batch_size if kind is Metrics else 1)
-            self.ledger.position = self.source.position
+            self._seen = max([self._seen, *(entry.record.seq + 1 for entry in entries)])
+            if not entries:
+                self._settle(closing=closing)
+            if not self._suspects.held:
+                self.ledger.position = self.source.position
             if self._due() or self._wanted > self.cursor.seq or (closing and not entries):
                 self._acknowledge()
             if closing and not entries:
@@ -219,9 +251,7 @@ class Worker:
 
     def _hand_over(self, entries: Sequence[Entry], size: int) -> None:
         for begin in range(0, len(entries), size):
-            batch = entries[begin : begin + size]
-            self._send([entry.record for entry in batch])
-            self.ledger.give(batch)
+            self._send(entries[begin : begin + size])
             if self.deadline.left <= 0:
                 self._acknowledge()
                 raise DeadlineReachedError
@@ -231,45 +261,115 @@ class Worker:
     def _due(self) -> bool:
         return self._clock() - self._acknowledged_at >= max(ACKNOWLEDGE, 10 * self._flush_took)
 
-    def _send(self, records: list[AnyRecord]) -> None:
-        ready = [one for record in records if (one := self._replayable(record)) is not None]
-        if not ready:
-            return
+    def _send(self, entries: Sequence[Entry]) -> None:
+        """Hand over a batch, in halves where it fails; in the end, single ones are suspects."""
+        # Repetitions are of the very same objects: trackers know by them what of a batch they have taken.
+        self._send_parts([Part(entry, self._whole(entry.record)) for entry in entries])
+
+    def _send_parts(self, parts: list[Part]) -> None:
+        groups = [parts]
+        while groups:
+            if not (group := groups.pop()):
+                continue
+            if len(group) > 1 and self._suspects.held:  # one by one: it may be the backend that fails
+                groups += [group[1:], group[:1]]
+                continue
+            ready = [part.whole for part in group if part.whole is not None]
+            error = self._refusal(ready) if ready else None
+            if error is None and (ready or not self._suspects.held):
+                self._taken(group)
+            elif len(group) > 1:
+                middle = len(group) // 2
+                groups += [group[middle:], group[:middle]]
+            else:
+                self._suspects.add(group[0], error)
+                if self._suspects.many:
+                    groups.append(self._wait_for_suspects())
+
+    def _refusal(self, records: Sequence[AnyRecord]) -> Exception | None:
+        """Hand records over; return the error with which that fails, where it is not waited for."""
         try:
-            self._call(hand_over, self.tracker, ready, self._folder)
+            self._call(hand_over, self.tracker, records, self._folder)
         except (DeadlineReachedError, _ForkedError):
             raise
+        except HalfStoredError:
+            self._acknowledge()  # what was taken before
+            raise
         except Exception as error:  # noqa: BLE001 - any error that does not pass
-            if len(ready) == 1:
-                self._set_aside(ready[0], error)
-            else:
-                middle = len(ready) // 2
-                self._send(ready[:middle])
-                self._send(ready[middle:])
-        else:
-            self.cursor.delivered += len(ready)
+            self.trouble = error
+            self.last_error = shown(error)
+            return error
+        self._takes, self.trouble = True, None
+        return None
 
-    def _replayable(self, record: AnyRecord) -> AnyRecord | None:
-        whole = replayable(record)
+    def _taken(self, group: Sequence[Part]) -> None:
+        """Note that a batch is delivered, and that suspects before it are guilty."""
+        for part, error in self._suspects.release():
+            if error is None:
+                self.ledger.give([part])
+            else:
+                self._set_aside(part.entry, error)
+        self.stalled = None
+        if group:
+            self.ledger.give(group)
+
+    def _wait_for_suspects(self) -> list[Part]:
+        """Wait, then try the first suspect again; where it is taken now, return the others, to be sent again."""
+        self._stall(self._suspects.errors[0])
+        self.deadline.wait(self._suspects.pause)
+        if self.deadline.left <= 0:
+            raise DeadlineReachedError from self._suspects.errors[0]
+        return self._try_suspects()
+
+    def _try_suspects(self) -> list[Part]:
+        first = self._suspects.held[0].part
+        self._tried_at = self._clock()
+        if first.whole is not None and (error := self._refusal([first.whole])) is not None:
+            self._suspects.failed_again(error)
+            return []
+        others = [one.part for one in self._suspects.release()[1:]]
+        self._taken([first])
+        return others
+
+    def _settle(self, *, closing: bool) -> None:
+        """Try suspects again behind which there is nothing, now and then; at the end, until it is clear what they are.
+
+        Raises:
+            DeadlineReachedError: It is not, by then.
+        """
+        while closing and self._suspects.held:
+            if self._suspects.guilty(taken=self._takes):
+                self._taken([], [])
+            else:
+                self._send_parts(self._wait_for_suspects())
+        if self._suspects.held and self._clock() - self._tried_at >= self._suspects.pause:
+            self._stall(self._suspects.errors[0])
+            self._send_parts(self._try_suspects())
+
+    def _whole(self, record: AnyRecord) -> AnyRecord | None:
+        """Return what of a record can be delivered."""
         if isinstance(record, Checkpoint) and record.path and kept_file(self._folder, record.path) is None:
-            whole = None  # its copy was deleted when the trackers of that time had it
-        if whole is not record:
-            self.cursor.not_replayable += 1
-        return whole
+            return None  # its copy was deleted when the trackers of that time had it
+        return replayable(record)
 
     def _call(self, function: Callable[..., ResultT], *arguments: Any) -> ResultT:
         try:
             result: ResultT = self._retrying(self._in_this_process, function, *arguments)
         finally:
-            self.stalled = None
+            self.stalled = next(iter(self._suspects.errors), None)
+        self._waiting = self._waiting and self.stalled is not None
         return result
 
-    def _is_transient(self, error: BaseException) -> bool:
+    def _is_waited_for(self, error: BaseException) -> bool:
+        if not isinstance(error, Exception) or isinstance(error, HalfStoredError):
+            return False
         # A tracker that another run is still starting will be there.
-        waits = self._joined and isinstance(error, NotStartedError)
-        return isinstance(error, UnreadableError) or (
-            isinstance(error, Exception) and (waits or self.tracker.is_transient(error))
-        )
+        waits = isinstance(error, UnreadableError) or (self._joined and isinstance(error, NotStartedError))
+        if waits or self.tracker.is_transient(error):
+            return True
+        if not self.running and not self.waits_to_start:  # the caller of `start` is told
+            return False
+        return is_ours(error) or self.tracker.concerns_run(error)
 
     def _in_this_process(self, function: Callable[..., ResultT], *arguments: Any) -> ResultT:
         try:
@@ -279,14 +379,24 @@ class Worker:
                 raise _ForkedError
 
     def _stall(self, error: BaseException) -> None:
-        if self.stalled is None and self.last_error != shown(error):
-            self.last_error = shown(error)
-            warn(f"{self.name}: {self.last_error}; it is tried again, {KEPT}")
-        self.stalled = error
-        self.cursor.retried += 1
+        if not (isinstance(error, UnreadableError) or self.tracker.is_transient(error)):
+            self.trouble = error
+        self.last_error = shown(error)
+        if not self._waiting and self._said != self.last_error:
+            self._said = self.last_error
+            warn(f"{self.name}: {self.last_error}; {self._advice(error)}it is tried again, {KEPT}")
+        self.stalled, self._waiting = error, True
+        self.ledger.counts.retried += 1
         self._tell()
 
-    def _set_aside(self, record: AnyRecord, error: Exception) -> None:
+    def _advice(self, error: BaseException) -> str:
+        if is_ours(error):
+            return "a fault of accel_track, or an SDK that it does not know; try another version of either; "
+        if self.tracker.concerns_run(error):
+            return "check credentials, address, and whether the run is still there; "
+        return "it is the same for record after record; " if len(self._suspects.held) > 1 else ""
+
+    def _set_aside(self, entry: Entry, error: Exception) -> None:
         if self.failure is None:
             self.failure = error
             self.last_error = shown(error)
@@ -294,7 +404,7 @@ class Worker:
                 f"{self.name}: refused a record ({self.last_error}); it and further ones are set aside in "
                 f"{self.ledger.quarantine}, and delivery goes on."
             )
-        self.ledger.refuse(record, error)
+        self.ledger.refuse(entry, error)
 
     def _acknowledge(self) -> None:
         """Flush the tracker, then advance the cursor: what it says was delivered is where the backend keeps it."""
@@ -330,7 +440,7 @@ class Worker:
         except _ForkedError:
             return
         except BaseException as error:  # noqa: BLE001 - a thread has nobody to raise to; an SDK may call sys.exit
-            self.failure = self.failure or error
+            self.failure, self.unfinished = self.failure or error, True
             self.last_error = shown(error.__cause__ if isinstance(error, DeadlineReachedError) else error)
             warn(f"{self.name}: could not be finished ({self.last_error}); {KEPT}")
         finally:

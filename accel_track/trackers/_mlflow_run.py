@@ -23,6 +23,10 @@ SECONDS = "10"
 # Error codes of MLflow's (`mlflow.protos.databricks_pb2`).
 _PASSING = ("TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED", "RESOURCE_EXHAUSTED", "DEADLINE_EXCEEDED", "ABORTED")
 _FAILED = "INTERNAL_ERROR"
+_REFUSED = (
+    *("UNAUTHENTICATED", "PERMISSION_DENIED", "CUSTOMER_UNAUTHORIZED"),
+    *("RESOURCE_DOES_NOT_EXIST", "NOT_FOUND", "ENDPOINT_NOT_FOUND"),
+)
 
 _UNREADABLE = ("JSONDecodeError", "ParseError")
 _AT_ONCE = ("database is locked", "already exists", "duplicate column name", "alembic_version")
@@ -44,6 +48,11 @@ def may_pass(error: BaseException) -> bool:
         # MLflow's code also for what has no other; what a request or its answer brought is the server's.
         return type(error).__name__ == "RestException" or str(error).startswith("API request to")
     return code in _PASSING or ("sqlite3." in (text := str(error)) and any(part in text for part in _AT_ONCE))
+
+
+def is_refusal(error: BaseException) -> bool:
+    """Whether an error of MLflow's is about the credentials or the run, not about what is stored."""
+    return getattr(error, "error_code", None) in _REFUSED
 
 
 def created_run(

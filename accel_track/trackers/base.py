@@ -17,7 +17,7 @@ from accel_track.records import Metrics
 from accel_track.state import process_index
 from accel_track.trackers.fast import FastPath
 from accel_track.trackers.taken import Taken
-from accel_track.trackers.transient import is_transient
+from accel_track.trackers.transient import concerns_run, is_transient
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -233,6 +233,14 @@ class GeneralTracker:
         The default says so of lost connections, timeouts, and answers of a server with the status 408, 429 or 5xx.
         """
         return is_transient(error)
+
+    def concerns_run(self, error: BaseException) -> bool:
+        """Whether an error is the connection's or the run's and no record's fault, so that delivery waits.
+
+        The default says so of refused credentials, addresses that cannot be right, and answers of a server with the
+        status 401, 403, 404 and the like. Of other errors it shows: they are a record's if its neighbours pass.
+        """
+        return concerns_run(error)
 
     def identity(self) -> dict[str, Any]:
         """Return the constructor's keyword arguments with which another process continues this very backend run.

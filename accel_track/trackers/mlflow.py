@@ -21,6 +21,7 @@ from accel_track.trackers._mlflow_run import (
     continued_run,
     created_run,
     end_run,
+    is_refusal,
     may_pass,
     parse_tags,
     wait_less,
@@ -276,6 +277,10 @@ class MLflowTracker(SDKTracker):
         """Say so also of a locked database, and of what a server answers when it is overloaded or fails itself."""
         return super().is_transient(error) or may_pass(error)
 
+    def concerns_run(self, error: BaseException) -> bool:
+        """Say so also of MLflow's own codes for refused credentials and for a run that is gone."""
+        return super().concerns_run(error) or is_refusal(error)
+
     def identity(self) -> dict[str, Any]:
         """Return the run's id, and the server or database unless its URI holds a password."""
         if self.native is None:
@@ -298,7 +303,7 @@ class MLflowTracker(SDKTracker):
                 self.flush()
                 end_run(self.client, self.native.info.run_id, self.outcome)
             except Exception as error:
-                if not self.is_transient(error):
+                if not (self.is_transient(error) or self.concerns_run(error)):
                     self.native = None
                 raise
             self.native = None

@@ -1,4 +1,4 @@
-"""Tell errors that may pass by themselves from those that will not."""
+"""Whose fault an error is: it passes by itself, it is the connection's or the run's, the record's, or ours."""
 
 from __future__ import annotations
 
@@ -19,6 +19,13 @@ _NAMES = (
 )
 _LASTING = ("SSLError", "SSLCertVerificationError", "InvalidURL", "InvalidSchema", "UnsupportedProtocol")
 _REQUEST_TIMEOUT, _TOO_MANY, _SERVER = 408, 429, 500
+_OF_THE_RUN = (401, 402, 403, 404, 405, 407, 410, 421, 451)
+_OF_THE_RECORD = (400, 406, 409, 411, 412, 413, 414, 415, 416, 417, 422, 431)
+_REFUSALS = (  # of third-party packages, by the name of the class
+    *("AuthenticationError", "AuthenticationException", "AuthError", "Unauthorized", "UnauthorizedError"),
+    *("Forbidden", "ForbiddenError", "PermissionDenied", "PermissionDeniedError", "InvalidAPIKey", "InvalidApiKey"),
+    *("GatedRepoError", "RepositoryNotFoundError", "MissingRunError"),
+)
 
 
 def is_transient(error: BaseException) -> bool:
@@ -35,6 +42,35 @@ def is_transient(error: BaseException) -> bool:
             if cls.__module__.partition(".")[0] in _PACKAGES and cls.__name__ in _NAMES:
                 return True
     return False
+
+
+def concerns_run(error: BaseException) -> bool:
+    """Whether an error is the connection's or the run's: refused credentials, a wrong address, a run that is gone."""
+    for one in _chain(error):
+        names = {cls.__name__ for cls in type(one).__mro__}
+        status = http_status(one)
+        if not names.isdisjoint(_LASTING) or status in _OF_THE_RUN:
+            return True
+        if status is not None:
+            return False
+        if not type(one).__module__.startswith("accel_track.") and not names.isdisjoint(_REFUSALS):
+            return True
+    return False
+
+
+def concerns_record(error: BaseException) -> bool:
+    """Whether an error is about what a record holds, by its type or by a server's answer."""
+    if isinstance(error, (ValueError, TypeError, LookupError, ArithmeticError)):
+        return True
+    return any(http_status(one) in _OF_THE_RECORD for one in _chain(error))
+
+
+def is_ours(error: BaseException) -> bool:
+    """Whether an error is a fault of accel_track's own code, such as a name that an SDK does not have any more."""
+    trace, module = error.__traceback__, ""
+    while trace is not None:
+        trace, module = trace.tb_next, str(trace.tb_frame.f_globals.get("__name__"))
+    return isinstance(error, (AttributeError, ImportError, NameError)) and module.startswith("accel_track.trackers.")
 
 
 def http_status(error: BaseException) -> int | None:

@@ -164,7 +164,7 @@ def test_batches_are_full_and_end_where_a_configuration_comes(workers):
     assert worker.cursor.delivered == 22
 
 
-@pytest.mark.parametrize("poison", [[0], [5], [7], [3, 4], [0, 7, 8], range(10)])
+@pytest.mark.parametrize("poison", [[0], [5], [7], [3, 4], [0, 7, 8]])
 def test_a_refused_batch_is_halved_down_to_the_guilty_records(workers, poison):
     write(10)
     with pytest.warns(AccelTrackWarning, match="refused a record") as warned:
@@ -431,7 +431,8 @@ def test_what_cannot_be_replayed_is_counted(workers):
     write(4, lambda step: {"loss": 1.0, "picture": object()} if step % 2 else {"picture": object()})
     worker = deliver(workers(tracker := RecordingTracker()))
     assert [call[1] for call in tracker.calls if call[0] == "log"] == [{"loss": 1.0}, {"loss": 1.0}]
-    assert (worker.cursor.not_replayable, worker.cursor.delivered, worker.cursor.seq) == (4, 2, 4)
+    assert (worker.cursor.not_replayable, worker.cursor.delivered, worker.cursor.seq) == (2, 2, 4)
+    assert worker.cursor.dropped == {"picture": 2}
 
 
 def test_what_cannot_be_replayed_is_delivered_in_the_process_that_logged_it(workers):
