@@ -14,7 +14,7 @@ from accel_track.journal.directory import RunDirectory
 from accel_track.journal.info import new_run_id
 from accel_track.outcome import Outcome, Status, outcome_of
 from accel_track.reduction import Reduction, reduced
-from accel_track.registry import LogWith, select
+from accel_track.registry import LogWith, Missing, select
 from accel_track.resume import NOTHING_FOUND, Mark, Resume, find_earlier, find_marks, is_free, mark_checkpoint
 from accel_track.run import Run, no_tracker
 from accel_track.sigterm import exit_on_sigterm
@@ -64,6 +64,7 @@ class Accelerator(Training):
         ValueError: An unknown tracker or precision, fewer than 1 accumulation step, or no folder for a tracker that
             needs one.
         TypeError: `log_with` holds something else.
+        MissingPackageError: A backend that is named is not installed; with `delivery="none"`, it need not be.
     """
 
     def __init__(
@@ -92,7 +93,8 @@ class Accelerator(Training):
         configuration = project_config or ProjectConfiguration()
         if project_dir is not None:
             configuration.set_directories(project_dir)
-        self._selected = select(log_with, configuration.logging_dir)
+        missing: Missing = "keep" if self._settings.delivery == "none" else "raise"
+        self._selected = select(log_with, configuration.logging_dir, missing=missing)
         super().__init__(configuration, mixed_precision, gradient_accumulation_steps, cpu)
         self._run: Run | None = None
         self._loaded: Mark | None = None
@@ -130,7 +132,7 @@ class Accelerator(Training):
                 another run of the project has it, `-2`, `-3`, … is put behind it. Default: made from the run's id.
 
         Raises:
-            ValueError: A name cannot be used, or `init_kwargs` names an unknown tracker.
+            ValueError: A name cannot be used, or `init_kwargs` names a tracker that this run does not have.
             TypeError: `config` or `init_kwargs` is of another form.
             NotConfiguredError: A backend named in `log_with` lacks its credentials.
             UnwritableDirectoryError: The logging folder cannot be written to.

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any, TypeVar, overload
+from typing import Any, Literal, TypeVar, overload
 
-from accel_track.errors import NotConfiguredError, warn
+from accel_track.errors import MissingPackageError, NotConfiguredError, warn
 from accel_track.trackers.aim import AimTracker
 from accel_track.trackers.base import GeneralTracker
 from accel_track.trackers.clearml import ClearMLTracker
@@ -147,47 +147,72 @@ class Selected:
     explicit: bool = True
 
 
-def select(log_with: LogWith, logging_dir: str | os.PathLike[str] | None = None) -> list[Selected]:
+Missing = Literal["raise", "skip", "keep"]
+"""What is done about a backend that is named and whose package is missing."""
+
+
+def select(
+    log_with: LogWith, logging_dir: str | os.PathLike[str] | None = None, *, missing: Missing = "raise"
+) -> list[Selected]:
     """Return what `log_with` asks for, checked, in the order given, without duplicates.
 
-    An instance takes the place of the backend whose name it has. A backend whose package is missing is left out with a
-    warning that holds the command to install it; "all" also leaves out, with a warning, what lacks a folder.
+    An instance takes the place of the backend whose name it has. "all" leaves out what is not installed and, with a
+    warning, what lacks a folder.
 
     Args:
         log_with: A name, a `LoggerType`, a tracker instance, a list of these, or None. "all" stands for every
             installed backend.
         logging_dir: The logging directory, or None.
+        missing: What to do about backends that are named and whose packages are missing: "raise", "skip" them with a
+            warning that holds the command to install them, or "keep" them, where they are not needed here.
 
     Raises:
         TypeError: An entry is none of these.
         ValueError: A name is unknown or cannot be a folder's, or a backend that was named needs a directory and
             `logging_dir` is None.
+        MissingPackageError: With "raise"; it names all that are missing, and the commands to install them.
     """
     asked = [] if log_with is None else list(log_with) if isinstance(log_with, (list, tuple, set)) else [log_with]
-    instances = [entry for entry in asked if isinstance(entry, GeneralTracker)]
-    taken = {tracker.name for tracker in instances}
+    taken = {tracker.name for tracker in asked if isinstance(tracker, GeneralTracker)}
     selected: list[Selected] = []
+    problems: list[str] = []
     for entry in asked:
         if isinstance(entry, GeneralTracker):
-            if check_name(entry.name, f"{type(entry).__name__}.name") != entry.name:
-                message = f"{type(entry).__name__}: its name {entry.name!r} is no text; give it a plain one."
-                raise ValueError(message)
             if not any(one.instance is entry for one in selected):
-                selected.append(Selected(entry.name, entry))
+                selected.append(_checked_instance(entry))
         elif not isinstance(entry, str):
             message = (
                 f"`log_with` takes names, LoggerType members and instances of GeneralTracker; got {entry!r} "
                 f"({type(entry).__name__}). Known names: {', '.join(known_names())}."
             )
             raise TypeError(message)
-        elif entry != LoggerType.ALL and str(entry) not in taken and _usable(str(entry), logging_dir):
+        elif entry != LoggerType.ALL and str(entry) not in taken:
             taken.add(str(entry))
-            selected.append(Selected(str(entry)))
-    if LoggerType.ALL in asked:
-        for name in get_available_trackers():
-            cls = LOGGER_TYPE_TO_CLASS.get(name)  # a plugin is looked at when the run starts, not imported for this
-            if name not in taken and not (cls is not None and _skipped_without_folder(cls, name, logging_dir)):
-                selected.append(Selected(name, explicit=False))
+            if (problem := _lacking(str(entry), logging_dir)) is None or missing == "keep":
+                selected.append(Selected(str(entry)))
+            else:
+                problems.append(f"{entry}: {problem}")
+    if problems and missing == "raise":
+        raise MissingPackageError("\n".join(problems))
+    for problem in problems:
+        _warn(problem.replace(": ", ": skipped, since ", 1))
+    return selected + (_all_else(taken, logging_dir) if LoggerType.ALL in asked else [])
+
+
+def _checked_instance(tracker: GeneralTracker) -> Selected:
+    if check_name(tracker.name, f"{type(tracker).__name__}.name") != tracker.name:
+        message = f"{type(tracker).__name__}: its name {tracker.name!r} is no text; give it a plain one."
+        raise ValueError(message)
+    return Selected(tracker.name, tracker)
+
+
+def _all_else(taken: Collection[str], logging_dir: str | os.PathLike[str] | None) -> list[Selected]:
+    """Return what "all" adds to what was named."""
+    selected = []
+    for name in get_available_trackers():
+        cls = LOGGER_TYPE_TO_CLASS.get(name)  # a plugin is looked at when the run starts, not imported for this
+        if name not in taken and not (cls is not None and _skipped_without_folder(cls, name, logging_dir)):
+            selected.append(Selected(name, explicit=False))
     return selected
 
 
@@ -197,17 +222,19 @@ _NO_FOLDER = (
 )
 
 
-def _usable(name: str, logging_dir: str | os.PathLike[str] | None) -> bool:
-    """Whether a backend that was named is installed; raises if it lacks a folder."""
-    cls = tracker_class(name)
-    if not cls.installed():
-        how = install_command(cls.install) if cls.install else "install its package"
-        _warn(f"{name}: skipped, since the package {cls.sdk!r} is not installed; {how}")
-        return False
+def _lacking(name: str, logging_dir: str | os.PathLike[str] | None) -> str | None:
+    """Return what of a backend that was named is not installed, and what to do; raise if it lacks a folder."""
+    try:
+        cls = tracker_class(name)
+    except ImportError as error:
+        return f"its plugin cannot be imported ({type(error).__name__}: {error}); install what it needs."
     if cls.requires_logging_directory and logging_dir is None:
         message = f"{name} {_NO_FOLDER}"
         raise ValueError(message)
-    return True
+    if cls.installed():
+        return None
+    how = install_command(cls.install) if cls.install else "install its package"
+    return f"the package {cls.sdk!r} is not installed; {how}"
 
 
 def _skipped_without_folder(cls: type[GeneralTracker], name: str, logging_dir: str | os.PathLike[str] | None) -> bool:
@@ -223,8 +250,8 @@ def _warn(message: str) -> None:
 
 
 def filter_trackers(log_with: LogWith, logging_dir: str | os.PathLike[str] | None = None) -> list[str | GeneralTracker]:
-    """Return the usable names and instances in `log_with`; see `select` for the rules and errors."""
-    return [one.instance or one.name for one in select(log_with, logging_dir)]
+    """Return the usable names and instances in `log_with`: `select` with `missing="skip"`."""
+    return [one.instance or one.name for one in select(log_with, logging_dir, missing="skip")]
 
 
 def build(
@@ -285,7 +312,8 @@ def check_init_kwargs(init_kwargs: Any, selected: Sequence[Selected]) -> Mapping
     """Return constructor arguments by tracker name, an empty dictionary for None.
 
     Raises:
-        ValueError: There is a name that no tracker has.
+        ValueError: There is a name that no tracker of the run has. Where there are no trackers, and for what "all"
+            has left out, every known name may be there.
         TypeError: It is not a dictionary of dictionaries.
     """
     if init_kwargs is None:
@@ -293,8 +321,10 @@ def check_init_kwargs(init_kwargs: Any, selected: Sequence[Selected]) -> Mapping
     if not isinstance(init_kwargs, Mapping) or not all(isinstance(value, Mapping) for value in init_kwargs.values()):
         message = f"`init_kwargs` must map tracker names to dictionaries of arguments; got {init_kwargs!r}."
         raise TypeError(message)
-    names = {*known_names(), *(one.name for one in selected)}
+    here = sorted(one.name for one in selected)
+    names = {*here, *(() if here and all(one.explicit for one in selected) else known_names())}
     if unknown := sorted(str(name) for name in init_kwargs if name not in names):
-        message = f"`init_kwargs` names the unknown tracker {unknown[0]!r}; known are {', '.join(sorted(names))}."
+        those = f"it has {', '.join(here)}" if here else f"known are {', '.join(sorted(names))}"
+        message = f"`init_kwargs` names {', '.join(map(repr, unknown))}, no tracker of this run: {those}."
         raise ValueError(message)
     return init_kwargs

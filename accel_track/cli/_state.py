@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from accel_track.cli._common import lag
+from accel_track.delivery.report import UNKEPT
 from accel_track.delivery.standing import ranks_of
 from accel_track.journal import cursor as cursors
 from accel_track.journal.directory import RunDirectory
@@ -21,6 +22,10 @@ class TrackerState:
     pending: int = 0
     refused: int = 0
     not_replayable: int = 0
+    under_way: int = 0
+    """Records that the SDK of a running process has and did not store yet."""
+    unkept: int = 0
+    """Checkpoints among the delivered records, where the backend keeps none."""
     dropped: dict[str, int] = field(default_factory=dict)
     retried: int = 0
     damaged: int = 0
@@ -63,10 +68,12 @@ def state(run: RunDirectory, tracker: str, logged: dict[int, int]) -> TrackerSta
         pending = max(0, count - had)
         result.delivered += cursor.delivered
         result.pending += pending
+        result.under_way += count - pending - cursor.seq if had > cursor.seq else 0
         result.refused += cursor.quarantined
         result.not_replayable += cursor.not_replayable
         result.retried += cursor.retried
         result.damaged += cursor.damaged
+        result.unkept += cursor.dropped.pop(UNKEPT, 0)
         for name, number in cursor.dropped.items():
             result.dropped[name] = result.dropped.get(name, 0) + number
         if pending and had == cursor.seq and (oldest := JournalReader(run.rank(rank), cursor.position).read(1)):

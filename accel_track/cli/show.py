@@ -209,7 +209,8 @@ def _companion(run: RunDirectory, rank: int, stem: str, one: Standing) -> list[s
 
 
 def _row(name: str, one: TrackerState, url: str) -> tuple[object, ...]:
-    dropped = ", ".join(f"{count} {value}" for value, count in sorted(one.dropped.items())) or 0
+    dropped = ", ".join(f"{count} {value}" for value, count in sorted(one.dropped.items()))
+    dropped = ", ".join(filter(None, [dropped, f"{one.unkept} checkpoints not kept there" * bool(one.unkept)])) or "0"
     waiting = "" if one.lag is None else f"{one.lag:.0f} s"
     return name, one.delivered, one.pending, one.refused, dropped, one.retried, f"{one.damaged} B", waiting, url
 

@@ -39,6 +39,9 @@ def sync(
     from_start: Annotated[
         bool, typer.Option("--from-start", help="Begin a new backend run with the first record.")
     ] = False,
+    refused: Annotated[
+        bool, typer.Option("--refused", help="Deliver again what a backend has refused, too, once each.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be delivered.")] = False,
     set_: Annotated[
         list[str] | None,
@@ -59,7 +62,7 @@ def sync(
         from accel_track.delivery.sync import Sync
 
         _check_names(to or [], arguments)
-        found = [Sync(find_run(run), to or [], arguments, from_start) for run in runs]
+        found = [Sync(find_run(run), to or [], arguments, from_start, refused) for run in runs]
         _check_used(found, arguments)
         for one in found:
             standings = _planned(one) if dry_run else _delivered(one, follow=follow, timeout=timeout)
@@ -138,7 +141,7 @@ def _tell(one: Sync, standings: Sequence[Standing], *, dry_run: bool) -> None:
     say(f"{one.run.path}:" if standings else f"{one.run.path}: the run has no trackers; name one with --to.")
     for standing in standings:
         if dry_run and standing.obstacle is None:
-            count = standing.line.pending
+            count = standing.line.pending + (standing.line.refused if one.again else 0)
             with_ = f" with {json.dumps(one.kwargs(standing.name))}" if count and one.kwargs(standing.name) else ""
             say(f"  {standing.name}: {count} records would be delivered{with_}")
         else:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+from collections.abc import Collection
 from pathlib import Path
 
-from accel_track.files import make_private
+from accel_track.files import make_private, replace_file
 from accel_track.records import AnyRecord, Metrics
 from accel_track.texts import clean, storable_texts
 from accel_track.values import storable
@@ -60,3 +61,35 @@ def set_aside(path: Path, record: AnyRecord, error: Exception) -> None:
         file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         with open(file, "ab") as stream:
             stream.write(json.dumps(storable_texts(form)).encode() + b"\n")
+
+
+def refused(path: Path) -> set[int]:
+    """Return the numbers of the records in a quarantine's file; lines that are none are left out."""
+    return {seq for line in _lines(path) if (seq := _seq(line)) is not None}
+
+
+def keep_aside(path: Path, seqs: Collection[int]) -> None:
+    """Leave these records only in a quarantine's file; without any, there is no file.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    if kept := [line for line in _lines(path) if _seq(line) in seqs]:
+        replace_file(path, b"\n".join([*kept, b""]))
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _lines(path: Path) -> list[bytes]:
+    try:
+        return path.read_bytes().splitlines()
+    except FileNotFoundError:
+        return []
+
+
+def _seq(line: bytes) -> int | None:
+    try:
+        seq = json.loads(line)["seq"]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return None
+    return seq if type(seq) is int else None

@@ -14,6 +14,7 @@ from typing import Any
 
 from filelock import BaseFileLock
 
+from accel_track.delivery.again import deliver_again
 from accel_track.delivery.report import counted
 from accel_track.delivery.sources import StoredSource
 from accel_track.delivery.standing import Standing, ranks_of, total_of
@@ -47,6 +48,7 @@ class Sync:
         to: Names of trackers, also ones that the run never had; empty for all of its own.
         arguments: Constructor arguments by tracker name; they win over those that the run stored.
         from_start: Whether to begin new backend runs, with the first record.
+        again: Whether records that were refused are delivered once more.
         rank: The only rank whose records are delivered; None for all.
         grouped: Whether other ranks have trackers too, also where they have no journal yet.
         alive: Says whether the run goes on, when that is known; else the run directory does.
@@ -57,6 +59,7 @@ class Sync:
     to: Sequence[str] = ()
     arguments: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     from_start: bool = False
+    again: bool = False
     rank: int | None = None
     grouped: bool = False
     alive: Callable[[], bool] | None = None
@@ -96,7 +99,12 @@ class Sync:
             pending = max(0, last_seq(self.run.rank(rank)) + 1 - cursor.seq)
             lines.append(counted(name, cursor, pending))
         total = total_of(name, lines)
-        wanted = total.pending or self.run.is_live() or (name not in self._reset and self._to_be_ended(name))
+        wanted = (
+            total.pending
+            or (self.again and total.refused)
+            or self.run.is_live()
+            or (name not in self._reset and self._to_be_ended(name))
+        )
         obstacle = self._obstacle(name) if wanted else None
         return Standing(name, total, obstacle, self.described(name).url)
 
@@ -176,8 +184,23 @@ class Sync:
             finish_in_order([job.worker for job in jobs])
             self._drive(jobs, follow=follow, timeout=timeout, watch=watch)
             errors.update({job.name: error for job in jobs if (error := job.error()) is not None})
+            for name in self.names if self.again else ():
+                if before[name].obstacle is None and name not in errors and rank in self._ranks(name):
+                    before[name].obstacle = self._deliver_again(name, rank, errors)
         self.info = self.run.load()
         return [self._result(name, before[name].obstacle, errors.get(name)) for name in self.names]
+
+    def _deliver_again(self, name: str, rank: int, errors: dict[str, str]) -> str | None:
+        """Deliver what was refused; return what keeps this process from it."""
+        if (lock := self.run.claim(name, rank)) is None:
+            return _TAKEN
+        build, started = partial(self._build, name, rank), partial(self._started, name, rank)
+        try:
+            if (error := deliver_again(self.run, name, rank, build, started, self.outcome)) is not None:
+                errors[name] = error
+        finally:
+            lock.release()
+        return None
 
     def _note_end(self, jobs: Sequence[Job] = ()) -> None:
         """Find out how the run ended, and store it where the run's own process could not."""
@@ -205,6 +228,7 @@ class Sync:
                 self.info = self.run.update(partial(_forget, name))
                 for rank in self.run.ranks():
                     self.run.cursor(name, rank).unlink(missing_ok=True)
+                    self.run.quarantine(name, rank).unlink(missing_ok=True)
             for lock in filter(None, locks):
                 lock.release()
         self._reset.clear()

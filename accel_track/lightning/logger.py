@@ -20,7 +20,7 @@ from accel_track.lightning.experiments import Elsewhere, NoOpExperiment
 from accel_track.lightning.identity import run_name
 from accel_track.lightning.session import Session
 from accel_track.outcome import FINISHED, Outcome, Status, outcome_of
-from accel_track.registry import LogWith, select
+from accel_track.registry import LogWith, Missing, select
 from accel_track.resume import Mark, Resume, mark_checkpoint
 from accel_track.run import Run, no_tracker
 from accel_track.state import process_index
@@ -83,6 +83,7 @@ class AccelTrackLogger(Logger):
     Raises:
         ValueError: `name` or `version` cannot be a folder name, or `log_with` names an unknown tracker.
         TypeError: An argument is of another type.
+        MissingPackageError: A backend that is named is not installed; with `delivery="none"`, it need not be.
     """
 
     def __init__(
@@ -114,9 +115,10 @@ class AccelTrackLogger(Logger):
         if version is not None and not isinstance(version, int):
             version = check_name(version, "version")
         directory = os.fspath(save_dir or os.curdir)
+        missing: Missing = "keep" if settings.delivery == "none" else "raise"
         self._session = Session(
             settings,
-            select(log_with, directory),
+            select(log_with, directory, missing=missing),
             check_name(name, "name"),
             version,
             directory,
@@ -189,7 +191,8 @@ class AccelTrackLogger(Logger):
             if with_trackers:
                 present = {tracker.name for tracker in run.trackers}
                 more = [one for one in other._session.selected if one.name not in present]
-                run.add(more, other._session.init_kwargs)
+                kwargs = other._session.init_kwargs or {}
+                run.add(more, {one.name: kwargs[one.name] for one in more if one.name in kwargs})
             if other._session.config:
                 run.store_configuration(other._session.config)
 

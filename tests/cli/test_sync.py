@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from accel_track.delivery.quarantine import refused
 from accel_track.journal import cursor as cursors
 from accel_track.journal.directory import RunDirectory
 from accel_track.journal.writer import JournalWriter
+from accel_track.registry import tracker_class
 from accel_track.testing import RecordingTracker
 
 LOGGED = [["log", step, {"train": {"loss": 1 / (step + 1)}}] for step in range(5)]
@@ -274,3 +276,84 @@ def test_damage_is_passed_over(make: Callable[..., RunDirectory], invoke: Any, w
     segment.write_bytes(bytes(data))
     invoke("sync", run.path)
     assert len(written()) == 5
+
+
+class TestRefused:
+    """`--refused`: what a backend has refused is delivered again, once."""
+
+    @pytest.fixture
+    def run(self, make: Any, invoke: Any) -> RunDirectory:
+        run: RunDirectory = make(values={"refused": 1})
+        invoke("sync", run.path, code=1)
+        return run
+
+    @pytest.fixture
+    def _takes_all(self, run: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG002 - it refused
+        tracker = tracker_class("lines")
+        monkeypatch.setattr(tracker, "log", lambda self, values, step=None, **_: self._write("log", step, values))
+
+    def counts(self, run: RunDirectory) -> tuple[int, int, int]:
+        cursor = cursors.load(run.cursor("lines"))
+        return cursor.delivered, cursor.quarantined, cursor.seq
+
+    @pytest.mark.usefixtures("_takes_all")
+    def test_what_is_stored_now_leaves_the_quarantine(self, run: Any, invoke: Any, written: Any) -> None:
+        planned = invoke("sync", run.path, "--refused", "--dry-run")
+        assert "1 records would be delivered" in planned.stdout
+        assert "6 delivered" in invoke("sync", run.path, "--refused").stdout
+        assert written()[-1] == ["log", 5, {"refused": 1}]
+        assert (self.counts(run), run.quarantine("lines").exists()) == ((6, 0, 6), False)
+        before = len(written())
+        invoke("sync", run.path, "--refused")  # adds nothing
+        assert len(written()) == before
+        (told,) = json.loads(invoke("ls", "--json").stdout)
+        assert (told["trackers"]["lines"]["delivered"], told["trackers"]["lines"]["refused"]) == (6, 0)
+
+    def test_what_is_refused_again_stays(self, run: Any, invoke: Any) -> None:
+        assert "5 delivered, 1 refused (ValueError: too long)" in invoke("sync", run.path, "--refused", code=1).stdout
+        assert self.counts(run) == (5, 1, 6)
+        assert "too long" in run.quarantine("lines").read_text()
+
+    @pytest.mark.parametrize("how", ["start", "finish", "build"])
+    @pytest.mark.usefixtures("_takes_all")
+    def test_nothing_counts_where_the_tracker_fails(
+        self, run: Any, invoke: Any, monkeypatch: pytest.MonkeyPatch, how: str
+    ) -> None:
+        def fail(*_: object, **__: object) -> None:
+            raise RuntimeError("broken")
+
+        monkeypatch.setattr(tracker_class("lines"), "__init__" if how == "build" else how, fail)
+        assert "RuntimeError: broken" in invoke("sync", run.path, "--refused", code=1).stdout
+        assert self.counts(run) == (5, 1, 6)
+
+    def test_a_server_that_goes_away_keeps_the_rest(
+        self, make: Any, invoke: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        run = make()
+        invoke("sync", run.path)
+        cursor = cursors.load(run.cursor("lines"))
+        cursor.delivered, cursor.quarantined = 2, 3
+        cursors.save(run.cursor("lines"), cursor)
+        lines = [b'{"seq": 4}', b"{", b'{"seq": "x"}', b'{"seq": 1}', b'{"seq": 2}', b'{"seq": 99}']
+        run.quarantine("lines").parent.mkdir()
+        run.quarantine("lines").write_bytes(b"\n".join(lines))
+        calls: list[int] = []
+
+        def log(_: object, _values: object, step: int) -> None:
+            calls.append(step)
+            if step == 2:
+                raise ConnectionError("gone")
+
+        monkeypatch.setattr(tracker_class("lines"), "log", log)
+        assert "3 delivered, 2 refused (ConnectionError: gone)" in invoke("sync", run.path, "--refused", code=1).stdout
+        assert calls == [1, 2]
+        assert refused(run.quarantine("lines")) == {2, 4, 99}
+
+    def test_another_process_delivers(self, run: Any, invoke: Any) -> None:
+        lock = run.claim("lines")
+        assert "delivered by another process" in invoke("sync", run.path, "--refused", code=1).stdout
+        lock.release()
+
+    def test_from_the_start_the_quarantine_is_another_runs(self, run: Any, invoke: Any) -> None:
+        invoke("sync", run.path, "--from-start", code=1)
+        assert len(run.quarantine("lines").read_text().splitlines()) == 1

@@ -10,12 +10,15 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.parse
 import urllib.request
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,9 +27,13 @@ from mlflow.exceptions import MlflowException
 from urllib3.connection import HTTPConnection
 
 from accel_track.accelerator import Accelerator
+from accel_track.delivery.settings import Settings
 from accel_track.errors import AccelTrackWarning
+from accel_track.journal import cursor as cursors
 from accel_track.outcome import Outcome
 from accel_track.records import Metrics
+from accel_track.registry import select
+from accel_track.run import Run
 from accel_track.trackers import _mlflow_artifacts
 from accel_track.trackers._mlflow_fast import ServerPath
 from accel_track.trackers.mlflow import MLflowTracker
@@ -250,6 +257,68 @@ def test_answers_of_a_proxy(status: int, passes: bool) -> None:
             tracker.start()
         assert tracker.is_transient(caught.value) is passes
         proxy.shutdown()
+
+
+@contextmanager
+def refusing_proxy(server: str) -> Iterator[Any]:
+    """Stand before a server; while `status` is set, answer with that and count the requests."""
+    target = urllib.parse.urlsplit(server)
+
+    class Proxy(BaseHTTPRequestHandler):
+        def answer(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            if proxy.status:
+                proxy.requests += 1
+                code, data = proxy.status, b"go away"
+            else:
+                link = http.client.HTTPConnection(target.hostname or "", target.port)
+                link.request(self.command, self.path, body, {"Content-Type": "application/json"})
+                answer = link.getresponse()
+                code, data = answer.status, answer.read()
+                link.close()
+            self.send_response(code)
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+        do_GET = do_POST = do_PATCH = answer  # noqa: N815 - the names that the standard library looks for
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Proxy) as listening:
+        proxy = SimpleNamespace(status=0, requests=0, address=f"http://127.0.0.1:{listening.server_port}")
+        threading.Thread(target=listening.serve_forever, daemon=True).start()
+        yield proxy
+        listening.shutdown()
+
+
+@pytest.mark.parametrize("status", [401, 403, 404])
+def test_a_refusal_of_everything_costs_no_record(server: str, status: int) -> None:
+    """Credentials that are refused, and a run that is not found, for a while: what was logged comes after it, once."""
+    with refusing_proxy(server) as proxy:
+        kwargs = {"mlflow": {"tracking_uri": proxy.address}}
+        run = Run(select("mlflow"), project=f"refused {status}", init_kwargs=kwargs, settings=Settings.of())
+        for step in range(50):
+            run.log({"loss": step}, step)
+        run.flush()
+        proxy.status = status
+        with pytest.warns(AccelTrackWarning, match="check credentials, address, and whether the run is still there"):
+            for step in range(50, 400):
+                run.log({"loss": step}, step)
+            time.sleep(1.2)
+            run.flush()
+        assert 0 < proxy.requests < 20
+        proxy.status = 0
+        run.finish()
+    assert run.run_directory is not None
+    cursor = cursors.load(run.run_directory.cursor("mlflow"))
+    assert (cursor.delivered, cursor.quarantined, cursor.seq) == (400, 0, 400)
+    client = MlflowClient(server)
+    (found,) = client.search_runs([client.get_experiment_by_name(f"refused {status}").experiment_id])
+    points = client.get_metric_history(found.info.run_id, "loss")
+    assert sorted((point.step, point.value) for point in points) == [(step, float(step)) for step in range(400)]
+    assert found.info.status == "FINISHED"
 
 
 def test_a_failed_run_goes_on(server: str) -> None:

@@ -3,6 +3,7 @@
 import importlib.util
 import sys
 import warnings
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from typer.testing import CliRunner
 from accel_track import Accelerator, AccelTrackLogger
 from accel_track.cli import app
 from accel_track.errors import AccelTrackWarning, MissingPackageError
-from accel_track.registry import LOGGER_TYPE_TO_CLASS, get_available_trackers
+from accel_track.registry import LOGGER_TYPE_TO_CLASS, filter_trackers, get_available_trackers
 
 BACKENDS = sorted(set(LOGGER_TYPE_TO_CLASS) - {"tensorboard"})
 
@@ -23,16 +24,26 @@ def test_this_environment_has_no_backend() -> None:
 
 
 @pytest.mark.parametrize("name", BACKENDS)
-def test_a_missing_backend_is_skipped_with_its_command(name: str, tmp_path: Path) -> None:
-    install = LOGGER_TYPE_TO_CLASS[name].install
+def test_a_missing_backend_is_told_with_its_command(name: str, tmp_path: Path) -> None:
+    command = f'install it with: "{sys.executable}" -m pip install "{LOGGER_TYPE_TO_CLASS[name].install}"'
+    for door in (partial(Accelerator, project_dir=tmp_path, cpu=True), partial(AccelTrackLogger, save_dir=tmp_path)):
+        with pytest.raises(MissingPackageError) as raised:
+            door(log_with=[name, "tensorboard"])
+        assert str(raised.value).endswith(command)
+    assert list(tmp_path.iterdir()) == []
     with pytest.warns(AccelTrackWarning, match=f"{name}: skipped") as caught:
-        accelerator = Accelerator(log_with=[name, "tensorboard"], project_dir=tmp_path, cpu=True)
-    assert str(caught[0].message).endswith(f'install it with: "{sys.executable}" -m pip install "{install}"')
-    accelerator.init_trackers("digits", config={"lr": 0.1}, init_kwargs={name: {}})
+        assert filter_trackers([name, "tensorboard"], tmp_path) == ["tensorboard"]
+    assert str(caught[0].message).endswith(command)
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+def test_a_journal_needs_no_backend(name: str, tmp_path: Path) -> None:
+    accelerator = Accelerator(log_with=name, project_dir=tmp_path, cpu=True, delivery="none")
+    accelerator.init_trackers("digits")
     accelerator.log({"loss": 1.0}, step=0)
-    assert [tracker.name for tracker in accelerator.trackers] == ["tensorboard"]
     accelerator.end_training()
-    assert list(tmp_path.glob("digits/events.out.tfevents.*"))
+    result = CliRunner().invoke(app, ["ls", str(tmp_path)])
+    assert f"{name}: 1 pending" in result.output
 
 
 @pytest.mark.parametrize("name", BACKENDS)

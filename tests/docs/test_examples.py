@@ -28,7 +28,8 @@ def run(name: str, *arguments: str) -> str:
 
 
 def steps(folder: Path, tag: str) -> list[int]:
-    accumulator = EventAccumulator(str(folder))
+    (file,) = folder.rglob("events.out.tfevents.*")
+    accumulator = EventAccumulator(str(file.parent))
     accumulator.Reload()
     return [event.step for event in accumulator.Scalars(tag)]
 

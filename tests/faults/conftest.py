@@ -49,9 +49,10 @@ def own_environment(**more: object) -> dict[str, str]:
 
 
 def scalars(folder: Path, name: str = "loss") -> list[tuple[int, float]]:
-    """Return what TensorBoard's own reader finds of a metric."""
+    """Return what TensorBoard's own reader finds of a metric, in the folder of the only run."""
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+    folder = next((file.parent for file in folder.rglob("events.out.tfevents.*")), folder)
     events = EventAccumulator(str(folder), size_guidance={"scalars": 0})
     events.Reload()
     return [(event.step, event.value) for event in events.Scalars(name)] if name in events.Tags()["scalars"] else []

@@ -136,7 +136,7 @@ def test_a_web_hook_tracker_beside_tensorboard(hook: tuple[str, list[str]], tmp_
         accelerator.log({"loss": torch.tensor(0.5), "seen": step}, step=step)
     accelerator.end_training()
     assert texts == ["started my_experiment", "lr: 0.1", "step 100: loss=0.5000", "completed my_experiment"]
-    assert list((tmp_path / "my_project").glob("events.out.tfevents.*"))
+    assert list((tmp_path / "my_project").glob("*/events.out.tfevents.*"))
 
 
 def test_a_custom_tracker_with_all(tmp_path: Path) -> None:

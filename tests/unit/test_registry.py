@@ -1,15 +1,19 @@
 """Names, instances, "all", plugins: from what a user passes as `log_with` to trackers."""
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from accel_track.errors import AccelTrackWarning, NotConfiguredError
+from accel_track import Accelerator, AccelTrackLogger
+from accel_track.errors import AccelTrackWarning, MissingPackageError, NotConfiguredError
+from accel_track.journal.directory import find_runs
 from accel_track.registry import (
     LOGGER_TYPE_TO_CLASS,
     LoggerType,
@@ -119,6 +123,30 @@ def test_an_uninstalled_backend_is_skipped_with_the_command() -> None:
         assert filter_trackers(["absent", instance]) == [instance]
 
 
+@pytest.mark.parametrize("delivery", ["thread", "process", "inline"])
+def test_the_front_doors_raise_for_all_that_is_missing_before_anything_is_touched(delivery: str) -> None:
+    LOGGER_TYPE_TO_CLASS["absent"] = AbsentTracker
+    LOGGER_TYPE_TO_CLASS["gone"] = type("Gone", (AbsentTracker,), {"name": "gone", "install": None})
+    for door in (partial(Accelerator, project_dir="x", cpu=True), partial(AccelTrackLogger, save_dir="x")):
+        with pytest.raises(MissingPackageError) as raised:
+            door(["tensorboard", "absent", "gone"], delivery=delivery)
+        lines = str(raised.value).splitlines()
+        assert re.match(r"absent: the package 'no_such_sdk' is not .*-m pip install \"no-such-sdk>=1\"$", lines[0])
+        assert lines[1:] == ["gone: the package 'no_such_sdk' is not installed; install its package"]
+        assert not os.path.exists("x")
+        door("all", delivery=delivery)  # skips it
+
+
+def test_journal_only_needs_no_package() -> None:
+    LOGGER_TYPE_TO_CLASS["absent"] = AbsentTracker
+    accelerator = Accelerator("absent", project_dir=".", cpu=True, delivery="none")
+    accelerator.init_trackers("p")
+    accelerator.log({"loss": 1.0}, step=0)
+    accelerator.end_training()
+    (run,) = find_runs(".")
+    assert list(run.load().trackers) == ["absent"]
+
+
 def test_registering_as_function_decorator_and_by_another_name() -> None:
     @register_tracker_class
     class One(RecordingTracker):
@@ -168,8 +196,13 @@ def test_an_unconfigured_backend_is_refused_by_name_and_skipped_by_all() -> None
 
 def test_init_kwargs_are_checked() -> None:
     instance = RecordingTracker()
-    with pytest.raises(ValueError, match=r"`init_kwargs` names the unknown tracker 'wanbd'; known are .*wandb"):
-        check_init_kwargs({"wanbd": {}}, select(instance))
+    for names in ({"wandb": {}}, {"wanbd": {}}):
+        with pytest.raises(ValueError, match=r"`init_kwargs` names 'wan.*', no tracker of this run: it has recording"):
+            check_init_kwargs({**names, "recording": {}}, select(instance))
+    with pytest.raises(ValueError, match=r"names 'wanbd', no tracker of this run: known are .*wandb"):
+        check_init_kwargs({"wanbd": {}}, [])
+    for selected in ([], [Selected("recording", explicit=False)]):  # of none, and of what "all" left out
+        assert check_init_kwargs({"wandb": {}}, selected) == {"wandb": {}}
     with pytest.raises(TypeError, match="`init_kwargs` must map tracker names to dictionaries"):
         check_init_kwargs({"wandb": 3}, select(instance))
     with pytest.warns(AccelTrackWarning, match=r"`init_kwargs\['recording'\]` is ignored"):

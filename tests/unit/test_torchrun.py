@@ -40,7 +40,7 @@ def test_two_processes_log_one_run_and_share_the_data(tmp_path: Path) -> None:
         assert result["unchanged"] == result["rank"]
     assert first["weight"] == second["weight"]  # gradients were averaged
 
-    (events,) = tmp_path.glob("project/events.out.tfevents.*")
+    (events,) = tmp_path.glob("project/*/events.out.tfevents.*")
     accumulator = EventAccumulator(str(events.parent))
     accumulator.Reload()
     assert [event.step for event in accumulator.Scalars("loss")] == [0, 1]

@@ -1,0 +1,90 @@
+"""Deliver again what a backend has refused, once its cause is gone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from accel_track.delivery.handing import hand_over
+from accel_track.delivery.quarantine import keep_aside, refused, shown
+from accel_track.journal import cursor as cursors
+from accel_track.journal.directory import RunDirectory
+from accel_track.journal.history import History
+from accel_track.journal.reader import JournalReader
+from accel_track.outcome import FINISHED, Outcome
+from accel_track.records import AnyRecord, replayable
+from accel_track.trackers.base import GeneralTracker
+
+
+def deliver_again(
+    run: RunDirectory,
+    name: str,
+    rank: int,
+    build: Callable[[], GeneralTracker],
+    started: Callable[[GeneralTracker], None],
+    outcome: Outcome | None,
+) -> str | None:
+    """Hand a tracker the records of its quarantine, once each; return why some of them stay there, or None.
+
+    The caller holds the lock on the tracker's cursor.
+
+    Args:
+        run: The run.
+        name: Name of the tracker.
+        rank: Whose records.
+        build: Returns the tracker, not started.
+        started: Called once it is started.
+        outcome: How the run ended, or None.
+
+    Raises:
+        JournalError: The cursor or a segment is damaged.
+        OSError: The run directory cannot be written to.
+    """
+    records = _refused_records(run, name, rank)
+    if not records:
+        return None
+    taken: list[int] = []
+    problem: Exception | None = None
+    try:
+        tracker = build()
+        tracker.forget()
+        tracker.users += 1
+        tracker.start()
+        started(tracker)
+        for record in records:
+            try:
+                hand_over(tracker, [record], run.rank(rank))
+            except Exception as error:  # noqa: BLE001, PERF203 - it stays refused, and the next may be stored
+                problem = error
+                if tracker.is_transient(error) or tracker.concerns_run(error):
+                    break
+            else:
+                taken.append(record.seq)
+        tracker.flush()
+        tracker.users -= 1
+        tracker.outcome = outcome or FINISHED
+        tracker.finish()
+    except Exception as error:  # noqa: BLE001 - a tracker may raise anything; then nothing is known to be stored
+        return shown(error)
+    _note(run, name, rank, taken)
+    return None if problem is None else shown(problem)
+
+
+def _refused_records(run: RunDirectory, name: str, rank: int) -> list[AnyRecord]:
+    """Return what of the quarantine is behind the cursor and still counts; what is before it is delivered anyway."""
+    aside, end = refused(run.quarantine(name, rank)), cursors.load(run.cursor(name, rank)).seq
+    if not aside:
+        return []
+    counts = History(run.rank(rank)).counts
+    found = (one for one in JournalReader(run.rank(rank)) if one.seq in aside and one.seq < end and counts(one))
+    return [whole for one in found if (whole := replayable(one)) is not None]
+
+
+def _note(run: RunDirectory, name: str, rank: int, taken: list[int]) -> None:
+    """Count what is delivered now, then take it out of the quarantine: in between, it would be delivered once more."""
+    file, cursor = run.cursor(name, rank), cursors.load(run.cursor(name, rank))
+    left = refused(run.quarantine(name, rank)) - set(taken)
+    moved = min(len(taken), max(0, cursor.quarantined - len(left)))
+    cursor.delivered += moved
+    cursor.quarantined -= moved
+    cursors.save(file, cursor)
+    keep_aside(run.quarantine(name, rank), left)
