@@ -55,5 +55,13 @@ def ranks_of(run: RunDirectory, name: str) -> list[int]:
 
 def total_of(name: str, lines: Sequence[Line]) -> Line:
     """Return the counts of several ranks as one."""
-    numbers = [sum(column) for column in zip(*(one[1:7] for one in lines), strict=True)] or [0] * 6
-    return Line(name, *numbers, None)
+    return Line(
+        name,
+        sum(one.delivered for one in lines),
+        sum(one.pending for one in lines),
+        sum(one.refused for one in lines),
+        sum(one.not_replayable for one in lines),
+        sum(one.dropped for one in lines),
+        sum(one.unkept for one in lines),
+        None,
+    )

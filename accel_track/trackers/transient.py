@@ -69,7 +69,7 @@ def is_ours(error: BaseException) -> bool:
     """Whether an error is a fault of accel_track's own code, such as a name that an SDK does not have any more."""
     trace, module = error.__traceback__, ""
     while trace is not None:
-        trace, module = trace.tb_next, str(trace.tb_frame.f_globals.get("__name__"))
+        module, trace = str(trace.tb_frame.f_globals.get("__name__")), trace.tb_next
     return isinstance(error, (AttributeError, ImportError, NameError)) and module.startswith("accel_track.trackers.")
 
 

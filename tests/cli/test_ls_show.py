@@ -149,7 +149,10 @@ def test_show_tells_of_damage(make: Any, invoke: Any) -> None:
 
 def test_nothing_from_a_file_reaches_the_terminal_raw(make: Any, invoke: Any) -> None:
     evil = "\x1b]0;owned\x07[red]\u202e"
-    run = make(name=evil, config={evil: evil}, values={evil: evil})
+    run = make(config={evil: evil}, values={evil: evil})
+    info = run.load()
+    info.name = evil
+    run.save(info)
     for words in (
         ["ls"],
         ["show", run.path],

@@ -288,7 +288,7 @@ class TestRefused:
         return run
 
     @pytest.fixture
-    def _takes_all(self, run: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG002 - it refused
+    def _takes_all(self, run: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
         tracker = tracker_class("lines")
         monkeypatch.setattr(tracker, "log", lambda self, values, step=None, **_: self._write("log", step, values))
 
