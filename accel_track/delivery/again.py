@@ -83,7 +83,7 @@ def _note(run: RunDirectory, name: str, rank: int, taken: list[int]) -> None:
     """Count what is delivered now, then take it out of the quarantine: in between, it would be delivered once more."""
     file, cursor = run.cursor(name, rank), cursors.load(run.cursor(name, rank))
     left = refused(run.quarantine(name, rank)) - set(taken)
-    moved = min(len(taken), max(0, cursor.quarantined - len(left)))
+    moved = min(len(taken), max(0, cursor.quarantined - sum(seq < cursor.seq for seq in left)))
     cursor.delivered += moved
     cursor.quarantined -= moved
     cursors.save(file, cursor)
