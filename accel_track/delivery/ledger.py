@@ -17,7 +17,7 @@ from accel_track.delivery.suspects import Part
 from accel_track.files import make_private
 from accel_track.journal import cursor as cursors
 from accel_track.journal.reader import Entry
-from accel_track.records import AnyRecord, names_without_form
+from accel_track.records import names_without_form
 from accel_track.trackers.base import GeneralTracker
 
 

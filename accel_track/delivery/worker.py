@@ -339,7 +339,7 @@ class Worker:
         """
         while closing and self._suspects.held:
             if self._suspects.guilty(taken=self._takes):
-                self._taken([], [])
+                self._taken([])
             else:
                 self._send_parts(self._wait_for_suspects())
         if self._suspects.held and self._clock() - self._tried_at >= self._suspects.pause:

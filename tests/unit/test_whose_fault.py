@@ -68,7 +68,7 @@ def write(count):
 
 
 def worker_of(tracker, source=None):
-    return Worker(tracker, source or StoredSource(FOLDER, cursors.load(CURSOR).position), CURSOR, QUARANTINE)
+    return Worker(tracker, source or StoredSource(FOLDER, cursors.load(CURSOR)), CURSOR, QUARANTINE)
 
 
 def deliver(tracker, timeout=LONG, source=None):
