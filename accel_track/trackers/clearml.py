@@ -142,12 +142,8 @@ class ClearMLTracker(SDKTracker):
     @on_main_process
     def log_batch(self, records: Sequence[Metrics]) -> None:
         """Report scalars of several calls."""
-        if len(records) == 1 or not any(record.kwargs.get(self.name) for record in records):
-            calls = [(record.values, record.step, record.time) for record in records]
-            self._report(calls, records[0].kwargs.get(self.name, {}))
-            return
-        message = f"clearml: calls with arguments for `Logger.report_scalar` come alone, not {len(records)} at once."
-        raise ValueError(message)  # one that ClearML refuses must not leave others behind
+        for record in self.taken.each(records):
+            self._report([(record.values, record.step, record.time)], record.kwargs.get(self.name, {}))
 
     def _report(self, calls: Sequence[tuple[Mapping[str, Any], int | None, float]], kwargs: Mapping[str, Any]) -> None:
         with _PLACE.using(self):

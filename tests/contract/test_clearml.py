@@ -60,6 +60,19 @@ def report_scalar(reporter: Reporter, title: str, series: str, value: float, ite
     reporter._report_service.add_event(ScalarEvent(title, series, value, iter))
 
 
+def failing(method: Callable[..., Any], place: int) -> Callable[..., Any]:
+    """Return a method whose call of that number loses the connection, before it does anything."""
+    calls = iter(range(10**6))
+
+    def called(*args: Any, **kwargs: Any) -> Any:
+        if next(calls) == place:
+            message = "lost"
+            raise ConnectionError(message)
+        return method(*args, **kwargs)
+
+    return called
+
+
 class TestClearML(TrackerContract):
     tracker_class = ClearMLTracker
     takes_text = False
@@ -93,6 +106,28 @@ class TestClearML(TrackerContract):
                 with Image.open(next(folder.rglob(event["url"].rpartition("/")[2]))) as image:
                     stored.images.setdefault(title, []).append((image.height, image.width))
         return stored
+
+    @pytest.mark.parametrize("public", [False, True])
+    def test_a_lost_connection_at_any_call_of_a_batch(self, public: bool, tmp_path: Path) -> None:
+        """The batch is given again, and each of its values is stored once, in its order."""
+        tracker = self.make(tmp_path)
+        tracker.start()
+        if public:
+            tracker._scalars.close()
+            owner: Any = tracker.tracker.get_logger()
+            name = "report_scalar"
+        else:
+            owner, name = type(tracker.tracker._reporter), "_report"
+        for begin in range(0, 100, 5):
+            batch = [Metrics(i, 1.7e9 + i, {"m": float(i)}, i) for i in range(begin, begin + 5)]
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(owner, name, failing(getattr(owner, name), begin // 5 % 5))
+                with pytest.raises(ConnectionError):
+                    tracker.log_batch(batch)
+            tracker.log_batch(batch[:2])
+            tracker.log_batch(batch[2:])
+        tracker.finish()
+        assert self.read(tmp_path).metrics == {"m:m": [(i, float(i)) for i in range(100)]}
 
     def test_titles_and_series(self, tmp_path: Path) -> None:
         """Splits of one value share a plot, in any spelling; other names are split at their last "/"."""

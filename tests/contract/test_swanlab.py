@@ -22,6 +22,7 @@ from swanlab.proto.swanlab.record.v1.record_pb2 import Record
 from swanlab.sdk.internal.core_python.store import DataStoreReader
 from swanlab.sdk.internal.probe_python.monitor.builder import build_probe_scalar
 
+from accel_track import Accelerator
 from accel_track.errors import HalfStoredError, NotStartedError
 from accel_track.records import Metrics
 from accel_track.testing import Readback, TrackerContract
@@ -202,6 +203,21 @@ class TestSwanLab(TrackerContract):
         other.finish()
         assert self.read(tmp_path / "one").metrics == {"m": [(0, 1.0)]}
         assert self.read(tmp_path / "other").metrics == {"m": [(0, 2.0)]}
+
+    @pytest.mark.long
+    def test_trials_that_nobody_finishes(self, tmp_path: Path) -> None:
+        """Each is a run of its own, with all its values, though none is finished before the next begins."""
+        trials = [Accelerator(log_with="swanlab", project_dir=tmp_path / str(number)) for number in range(3)]
+        for number, trial in enumerate(trials):
+            trial.init_trackers("sweep", config={"trial": number}, init_kwargs={"swanlab": QUICK})
+            for step in range(20):
+                trial.log({"m": float(number)}, step=step)
+        for trial in trials:
+            trial.end_training()
+        for number in range(3):
+            stored = self.read(tmp_path / str(number))
+            assert stored.config["trial"] == number
+            assert stored.metrics["m"] == [(step, float(number)) for step in range(20)]
 
     def test_the_programs_own_run_is_left_alone(self, tmp_path: Path) -> None:
         """A tracker cannot start beside it, unless it is told to end it; one of a tracker that is gone is ended."""
