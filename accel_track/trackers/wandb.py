@@ -286,7 +286,8 @@ def _sorted(values: dict[str, Any]) -> tuple[Row, Row, list[tuple[str, Any]]]:
         name = hashed_name(f"user{key}", key, 100) if key in _TAKEN else key
         if is_number(value) or isinstance(value, str):
             plain[name] = int(value) if isinstance(value, bool) else value
-        elif value is None or isinstance(value, Mapping):  # wandb leaves an empty dictionary out silently
+        elif value is None or isinstance(value, (Mapping, int)):
+            # wandb leaves an empty dictionary out silently, and stores an integer that no float can hold as infinite
             refused.append((key, value))
         else:
             rich[name] = value

@@ -174,10 +174,13 @@ class TestWandB(TrackerContract):
         """What wandb cannot convert is dropped; SDK objects beside it are stored."""
         tracker = self.make(tmp_path)
         tracker.start()
-        with pytest.warns(UserWarning, match="'(bad|none|empty)'"):
-            tracker.log({"bad": object(), "none": None, "empty": {}, "n": 1.0, "h": wandb.Histogram([1, 2])}, step=3)
+        with pytest.warns(UserWarning, match="'(bad|none|empty|huge)'"):
+            tracker.log(
+                {"bad": object(), "none": None, "empty": {}, "huge": 10**400, "n": 1.0, "h": wandb.Histogram([1, 2])},
+                step=3,
+            )
         tracker.finish()
-        assert tracker.dropped == {"bad": 1, "none": 1, "empty": 1}
+        assert tracker.dropped == {"bad": 1, "none": 1, "empty": 1, "huge": 1}
         first, second = rows(tmp_path)
         assert (first["n"], first[STEP]) == (1.0, 3)
         assert (second["h|_type"], second[STEP]) == ("histogram", 3)
