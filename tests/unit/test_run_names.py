@@ -1,5 +1,6 @@
 """A run has one name: in the command line, in its folder and in every backend; no two runs share a folder."""
 
+import contextlib
 import json
 import os
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from accel_track import Accelerator
 from accel_track.delivery.settings import Settings
 from accel_track.delivery.sync import Sync
 from accel_track.errors import AccelTrackWarning
@@ -230,3 +232,14 @@ def test_the_name_in_ls(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.
     with pytest.raises(SystemExit):
         app()
     assert [one["name"] for one in json.loads(capsys.readouterr().out)] == [run.name]
+
+
+def test_a_plain_loop_continues_the_unfinished_run_of_its_name() -> None:
+    for status, names in (("failed", ["base"]), ("finished", ["base"]), ("finished", ["base", "base-2"])):
+        accelerator = Accelerator("tensorboard", project_dir="logs", cpu=True)
+        with pytest.warns(AccelTrackWarning) if len(names) > 1 else contextlib.nullcontext():
+            accelerator.init_trackers("p", run_name="base")
+        accelerator.log({"loss": 1.0}, step=len(names))
+        accelerator.end_training(status)
+        assert sorted(run.load().name or "" for run in find_runs("logs")) == names
+    assert [losses(Path("logs/p", name)) for name in names] == [[(1, 1.0)], [(2, 1.0)]]
