@@ -56,8 +56,11 @@ class Accelerator(Training):
             new run. Default: "auto".
         all_ranks: Whether every process logs to a journal of its own, and those trackers that can run everywhere do
             (wandb, Trackio, SwanLab), as a group. Default: False, the main process only.
+        keep: How long to keep the journals of earlier runs of this folder that are finished and delivered: "all", a
+            time such as "30d", "12h" or "90m", or "pending" for no longer than that. What is deleted can no longer be
+            delivered elsewhere by `accel-track sync --to`. Default: "all".
 
-    Each of the last nine is, when None, taken from a variable: `ACCEL_TRACK_DELIVERY`, `ACCEL_TRACK_ON_ERROR`, ….
+    Each of the last ten is, when None, taken from a variable: `ACCEL_TRACK_DELIVERY`, `ACCEL_TRACK_ON_ERROR`, ….
     In a `with` block, the block's end is the training's, and an exception that leaves it is how it ended.
 
     Raises:
@@ -85,10 +88,11 @@ class Accelerator(Training):
         redact: bool | None = None,
         resume: Resume | None = None,
         all_ranks: bool | None = None,
+        keep: str | None = None,
     ) -> None:
         """Choose devices and, under `torchrun`, join the group; check `log_with`."""
         self._settings = Settings.of(
-            delivery, on_error, strict, start_timeout, finish_timeout, durability, redact, resume, all_ranks
+            delivery, on_error, strict, start_timeout, finish_timeout, durability, redact, resume, all_ranks, keep
         )
         configuration = project_config or ProjectConfiguration()
         if project_dir is not None:

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import shutil
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -24,7 +20,8 @@ from accel_track.cli._common import (
     size,
     table,
 )
-from accel_track.journal.directory import PARENT, RunDirectory, find_runs
+from accel_track.delivery.pruning import delete, finish_deletions, kept_because, leads_elsewhere, size_and_time
+from accel_track.journal.directory import RunDirectory, find_runs, find_stores
 
 _DAY = 86_400.0
 
@@ -57,6 +54,7 @@ def prune(
     """
     with one_line_errors():
         found = [_judged(run, older_than) for run in find_runs(directory)]
+        _finish(directory, dry_run=dry_run)
         going = [one for one in found if one.kept is None]
         if not as_json:
             _tell(found)
@@ -77,75 +75,25 @@ def prune(
         raise typer.Exit(code=INCOMPLETE)
 
 
+def _finish(directory: Path, *, dry_run: bool) -> None:
+    """Delete what a process left that was killed while it deleted runs."""
+    for store in () if dry_run else find_stores(directory):
+        finish_deletions(store)
+
+
 def _judged(run: RunDirectory, older_than: float) -> _Found:
     found = _Found(run)
     try:
-        found.kept = _leads_elsewhere(run)
+        found.kept = leads_elsewhere(run)
         if found.kept is None:
             check_plain(run)
-            found.size, touched = _size_and_time(run.path)
-            found.kept = _reason(run) or (
+            found.size, touched = size_and_time(run.path)
+            found.kept = kept_because(run) or (
                 None if time.time() - touched >= older_than * _DAY else f"touched within {older_than:g} days"
             )
     except (ValueError, OSError, OverflowError) as error:
         found.kept, found.damaged = " ".join(str(error).split()), True
     return found
-
-
-def _leads_elsewhere(run: RunDirectory) -> str | None:
-    """Say so if a folder is not in a `.accel_track` or gets there through a symbolic link."""
-    path = run.path.absolute()
-    if path.parents[1].name != PARENT:
-        return f"it is not in a {PARENT} folder"
-    if any(folder.is_symlink() for folder in (path, *path.parents[:2])):
-        return "it is reached through a symbolic link"
-    return None
-
-
-def _reason(run: RunDirectory) -> str | None:
-    from accel_track.cli._state import records, state
-
-    info = run.load()
-    if info.run_id != run.path.name:
-        return f"its run.json is of another run, {info.run_id}"
-    if run.is_live():
-        return "it is running"
-    if not info.trackers:
-        return "it has no tracker, so nothing else has its records"
-    logged = records(run)
-    for name in info.trackers:
-        one = state(run, name, logged)
-        for count, what in ((one.pending, "pending"), (one.refused, "refused")):
-            if count:
-                return f"{count} records are {what} for {name}"
-        if one.damaged:
-            return f"{one.damaged} damaged bytes were not delivered to {name}"
-    return None
-
-
-def _size_and_time(folder: Path) -> tuple[int, float]:
-    """Return the bytes in a folder, and when a file in it was last written to. Locks are touched by looking at them."""
-    total, newest = 0, 0.0
-    for parent, _, names in os.walk(folder):
-        for name in names:
-            status = os.stat(os.path.join(parent, name), follow_symlinks=False)
-            total += status.st_size
-            newest = max(newest, 0.0 if name.endswith(".lock") else status.st_mtime)
-    return total, newest
-
-
-@contextlib.contextmanager
-def _held(run: RunDirectory) -> Iterator[bool]:
-    """Hold all locks of a run; gives whether nobody else holds one."""
-    info = run.load()
-    with contextlib.ExitStack() as locks:
-        free = True
-        for lock in (run.claim_run(), *(run.claim(name, rank) for rank in run.ranks() for name in info.trackers)):
-            if lock is None:
-                free = False
-            else:
-                locks.callback(lock.release)
-        yield free
 
 
 def _delete(found: _Found, older_than: float) -> None:
@@ -154,14 +102,9 @@ def _delete(found: _Found, older_than: float) -> None:
     if again.kept is not None:
         found.kept = again.kept
         return
-    with _held(found.run) as free:
-        if not free:
-            found.kept = "another process uses it"
-            return
-        shutil.rmtree(found.run.path)
-    found.deleted = True
-    with contextlib.suppress(OSError):  # other runs of the project are there
-        found.run.path.parent.rmdir()
+    found.deleted = delete(found.run)
+    if not found.deleted:
+        found.kept = "another process uses it"
 
 
 def _tell(found: list[_Found]) -> None:

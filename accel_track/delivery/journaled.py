@@ -19,6 +19,7 @@ from accel_track.delivery.arriving import Arriving
 from accel_track.delivery.companions import Companions
 from accel_track.delivery.inline import say_who
 from accel_track.delivery.media import Media
+from accel_track.delivery.pruning import prune_in_background
 from accel_track.delivery.report import Delivering, closing_report, show, wait_for
 from accel_track.delivery.settings import Settings
 from accel_track.delivery.sources import LiveSource
@@ -27,7 +28,7 @@ from accel_track.delivery.worker import Worker, every, finish_in_order
 from accel_track.errors import DeliveryError, ResumeError, warn
 from accel_track.journal.cursor import load
 from accel_track.journal.directory import RunDirectory
-from accel_track.journal.forked import ForkedJournal
+from accel_track.journal.forked import EndedJournal, ForkedJournal
 from accel_track.journal.info import RunInfo, TrackerInfo, concluded, job_name
 from accel_track.journal.writer import JournalWriter
 from accel_track.outcome import Outcome
@@ -115,6 +116,8 @@ class JournaledDelivery:
         self._companions = Companions(self.directory, rank, settings)
         every(1.0, self._keep, self._over)
         _open_runs.add(self)
+        if rank == 0 and settings.keep != "all":
+            prune_in_background(self.directory, settings.kept_seconds)
 
     def add(
         self,
@@ -236,6 +239,8 @@ class JournaledDelivery:
         if isinstance(self.journal, JournalWriter):
             kept = self._media.keep(path) if path else ""
             self._media.waiting(self.journal.checkpoint(name, kept, step, storable(values)), kept)
+        else:
+            self.journal.metrics(values, step, {})
 
     def conclude(self, outcome: Outcome | None) -> None:
         """Store how the run has ended if nothing else follows; None: it is running again."""
@@ -285,6 +290,7 @@ class JournaledDelivery:
                 self._release(worker.name)
         _open_runs.discard(self)
         show(closing_report(self.directory.path, everyone, self.journal, self._companions.going_on(), self._objects))
+        self.journal = EndedJournal()
         if self._settings.on_error == "raise":
             self.raise_failure()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -12,6 +13,9 @@ Delivery = Literal["thread", "process", "inline", "none"]
 OnError = Literal["warn", "raise"]
 Durability = Literal["process", "power"]
 
+_AGE = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)([mhd])", re.ASCII)
+_UNITS = {"m": 60.0, "h": 3600.0, "d": 86_400.0}
+_AGES = {"all": float("inf"), "pending": 0.0}
 _TRUE, _FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 
 
@@ -32,6 +36,8 @@ class Settings:
         redact: Whether values that look like credentials are kept out of the journal and of the trackers.
         resume: Whether an earlier run is continued: "auto", where one is found; "must", or it is an error; "never".
         all_ranks: Whether every process logs to a journal of its own, and those trackers that can run everywhere do.
+        keep: How long to keep runs of the logging directory that are finished and delivered: "all", a time such as
+            "30d", "12h" or "90m", or "pending", for no longer than that.
     """
 
     delivery: Delivery = "thread"
@@ -43,6 +49,13 @@ class Settings:
     redact: bool = True
     resume: Resume = "auto"
     all_ranks: bool = False
+    keep: str = "all"
+
+    @property
+    def kept_seconds(self) -> float:
+        """The time that `keep` stands for; infinite for all."""
+        match = _AGE.fullmatch(self.keep)
+        return _AGES[self.keep] if match is None else float(match[1]) * _UNITS[match[2]]
 
     @classmethod
     def of(
@@ -56,6 +69,7 @@ class Settings:
         redact: bool | None = None,
         resume: Resume | None = None,
         all_ranks: bool | None = None,
+        keep: str | None = None,
     ) -> Settings:
         """Return the settings: of each, the argument, else the variable `ACCEL_TRACK_<NAME>`, else the default.
 
@@ -75,6 +89,7 @@ class Settings:
             _switch("redact", redact, default=cls.redact),
             _choice("resume", resume, get_args(Resume), cls.resume),
             _switch("all_ranks", all_ranks, default=cls.all_ranks),
+            _age("keep", keep, cls.keep),
         )
 
 
@@ -115,3 +130,13 @@ def _seconds(name: str, value: Any, default: float) -> float:
         message = f"{where} must be a number of seconds, 0 or more; got {given!r}."
         raise ValueError(message)
     return seconds
+
+
+def _age(name: str, value: Any, default: str) -> Any:
+    where, given = _given(name, value)
+    if given is None or given in (*_AGES,):
+        return given or default
+    if not isinstance(given, str) or _AGE.fullmatch(given) is None:
+        message = f"{where} must be all, pending, or a time such as 30d, 12h or 90m; got {given!r}."
+        raise ValueError(message)
+    return given

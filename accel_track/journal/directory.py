@@ -26,6 +26,9 @@ from accel_track.outcome import CRASHED, Outcome
 from accel_track.texts import json_bytes, storable_text
 
 PARENT = ".accel_track"
+DELETED = ".deleted"
+"""Folder beside the projects, for runs on their way out: no run is looked for in it."""
+
 _PLAIN_NAME = re.compile(r"[\w.\- ]+")
 
 
@@ -299,6 +302,12 @@ def _locked(path: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def find_stores(directory: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yield the `.accel_track` folders below a directory, or itself if it is one."""
+    root = Path(directory)
+    yield from [root] if root.name == PARENT else sorted(root.rglob(PARENT))
 
 
 def free_name(project: Path, name: str) -> str:

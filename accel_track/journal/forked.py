@@ -1,4 +1,4 @@
-"""What a forked child has in place of its parent's journal."""
+"""What is in place of a journal in a forked child, and after the end of a run."""
 
 from __future__ import annotations
 
@@ -10,6 +10,10 @@ from accel_track.errors import warn
 class ForkedJournal:
     """Keeps nothing, and says so once."""
 
+    why = (
+        "a forked process logs nothing: the run belongs to the process that started it. Log there, or start "
+        "a run of this process's own."
+    )
     next_seq = 0
     warned = False
 
@@ -28,8 +32,10 @@ class ForkedJournal:
         """Warn once."""
         if not self.warned:
             self.warned = True
-            warn(
-                "a forked process logs nothing: the run belongs to the process that started it. Log there, or start "
-                "a run of this process's own.",
-                stacklevel=5,
-            )
+            warn(self.why, stacklevel=5)
+
+
+class EndedJournal(ForkedJournal):
+    """In place of the journal of a run that has ended."""
+
+    why = "log: the run has ended, and what is logged now is not kept. Log before the end, or to another run."

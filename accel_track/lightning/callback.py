@@ -40,7 +40,7 @@ class AccelTrackCallback(Callback):
         prefix: Put before metric names, joined by "-".
         config: More hyperparameters.
         init_kwargs: Constructor arguments by tracker name.
-        delivery: As for `AccelTrackLogger`, as are the rest up to `all_ranks`; they count for a run of the callback's
+        delivery: As for `AccelTrackLogger`, as are the rest up to `keep`; they count for a run of the callback's
             own.
         on_error: As for `AccelTrackLogger`.
         strict: As for `AccelTrackLogger`.
@@ -50,6 +50,7 @@ class AccelTrackCallback(Callback):
         redact: As for `AccelTrackLogger`.
         resume: As for `AccelTrackLogger`.
         all_ranks: As for `AccelTrackLogger`.
+        keep: As for `AccelTrackLogger`.
         log_checkpoints: False, or which of ModelCheckpoint's files to give to trackers that keep checkpoints: "best",
             "last" or "all". Those that Lightning deletes are deleted there too, where the backend can.
         log_learning_rate: Whether to log each optimizer's learning rates, as `lr-<optimizer>`.
@@ -82,6 +83,7 @@ class AccelTrackCallback(Callback):
         redact: bool | None = None,
         resume: Resume | None = None,
         all_ranks: bool | None = None,
+        keep: str | None = None,
         *,
         log_checkpoints: LogCheckpoints | bool = False,
         log_learning_rate: bool = True,
@@ -123,6 +125,7 @@ class AccelTrackCallback(Callback):
             redact,
             resume,
             all_ranks,
+            keep,
         )
         self.logger: AccelTrackLogger | None = None
         """The logger that holds the run: the Trainer's or the callback's own; None until a Trainer call begins."""

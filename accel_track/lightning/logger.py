@@ -76,9 +76,12 @@ class AccelTrackLogger(Logger):
             Default: "auto".
         all_ranks: Whether every process logs to a journal of its own, and those trackers that can run everywhere do
             (wandb, Trackio, SwanLab), as a group. Default: False, rank zero only.
+        keep: How long to keep the journals of earlier runs of this folder that are finished and delivered: "all", a
+            time such as "30d", "12h" or "90m", or "pending" for no longer than that. What is deleted can no longer be
+            delivered elsewhere by `accel-track sync --to`. Default: "all".
         log_graph: Whether trackers that can show a module's graph (TensorBoard) get it; needs `example_input_array`.
 
-    Each of `delivery` to `all_ranks` is, when None, taken from a variable: `ACCEL_TRACK_DELIVERY`, ….
+    Each of `delivery` to `keep` is, when None, taken from a variable: `ACCEL_TRACK_DELIVERY`, ….
 
     Raises:
         ValueError: `name` or `version` cannot be a folder name, or `log_with` names an unknown tracker.
@@ -104,13 +107,14 @@ class AccelTrackLogger(Logger):
         redact: bool | None = None,
         resume: Resume | None = None,
         all_ranks: bool | None = None,
+        keep: str | None = None,
         log_graph: bool = False,
     ) -> None:
         """Check the arguments; nothing starts yet."""
         super().__init__()
         _be_recognised()
         settings = Settings.of(
-            delivery, on_error, strict, start_timeout, finish_timeout, durability, redact, resume, all_ranks
+            delivery, on_error, strict, start_timeout, finish_timeout, durability, redact, resume, all_ranks, keep
         )
         if version is not None and not isinstance(version, int):
             version = check_name(version, "version")

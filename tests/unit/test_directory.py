@@ -11,9 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from accel_track.delivery.settings import Settings
 from accel_track.errors import JournalError
 from accel_track.journal.directory import RunDirectory, find_runs
 from accel_track.journal.info import RunInfo, TrackerInfo
+from accel_track.run import Run
 
 
 def program(script, *arguments):
@@ -200,3 +202,19 @@ def test_a_forked_child_does_not_keep_the_claim():
     finally:
         os.kill(int(child), signal.SIGKILL)
         process.communicate(timeout=60)
+
+
+def test_all_folders_and_files_are_their_owners_only() -> None:
+    Path("model.ckpt").write_text("weights")
+    mask = os.umask(0)
+    try:
+        run = Run([], project="p", directory="logs", settings=Settings.of(delivery="none"))
+        run.log({"loss": 0.5}, 0)
+        run.log_checkpoint("last", "model.ckpt")
+        run.finish()
+    finally:
+        os.umask(mask)
+    for path in (Path("logs/.accel_track"), *Path("logs/.accel_track").rglob("*")):
+        if path.name != "model.ckpt":
+            assert stat.S_IMODE(path.stat().st_mode) == (0o700 if path.is_dir() else 0o600), path
+    assert stat.S_IMODE(Path("logs").stat().st_mode) == 0o777

@@ -8,15 +8,19 @@ from pathlib import Path
 
 import pytest
 
+from accel_track.delivery.settings import Settings
 from accel_track.delivery.sources import LiveSource, StoredSource, UnreadableError
 from accel_track.errors import AccelTrackWarning
 from accel_track.journal import writer as writer_module
-from accel_track.journal.cursor import Cursor
+from accel_track.journal.cursor import Cursor, load
 from accel_track.journal.outage import Outage
 from accel_track.journal.reader import JournalReader, segments
 from accel_track.journal.segment import Segment
 from accel_track.journal.writer import JournalWriter
 from accel_track.records import Metrics
+from accel_track.registry import select
+from accel_track.run import Run
+from accel_track.testing import RecordingTracker
 
 FOLDER = Path("rank-00000")
 
@@ -208,17 +212,23 @@ def unreadable(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     return error
 
 
+@pytest.fixture
+def stale(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have no descriptor of the writer's readable."""
+
+    def read(*_: object) -> None:
+        raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+
+    monkeypatch.setattr(Segment, "read", read)
+
+
+@pytest.mark.usefixtures("stale")
 @pytest.mark.parametrize("code", [errno.EMFILE, errno.EACCES, errno.EIO])
-def test_an_error_is_not_the_end(unreadable: list[int], code: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_is_not_the_end(unreadable: list[int], code: int) -> None:
     journal = JournalWriter(FOLDER)
     live, stored = LiveSource(journal, Cursor()), StoredSource(FOLDER, Cursor())
     for _ in range(3):
         log(journal)
-
-    def stale(*_: object) -> None:
-        raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
-
-    monkeypatch.setattr(Segment, "read", stale)
     unreadable.append(code)
     for source in (live, stored):
         for _ in range(2):
@@ -240,3 +250,36 @@ def test_the_journal_of_this_process_is_read_without_opening_a_file(unreadable: 
     assert [entry.record.seq for entry in source.read(10)] == [0, 1, 2]
     unreadable.clear()
     journal.close()
+
+
+@pytest.mark.usefixtures("stale")
+def test_what_cannot_be_read_until_the_end_is_pending_and_the_tracker_is_not_finished(
+    unreadable: list[int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    tracker = RecordingTracker()
+    run = Run(select(tracker), project="p", directory="logs", settings=Settings.of(finish_timeout=0.5))
+    with pytest.warns(AccelTrackWarning, match=r"recording: UnreadableError: cannot read .*Too many open files.*tried"):
+        unreadable.append(errno.EMFILE)
+        for step in range(5):
+            run.log({"loss": 0.5}, step)
+        run.finish()
+    unreadable.clear()
+    assert [call[0] for call in tracker.calls] == ["start"]
+    assert "0 delivered, 5 pending (UnreadableError: cannot read" in capsys.readouterr().err
+    assert run.run_directory is not None
+    assert load(run.run_directory.cursor("recording")).status == ""
+
+
+@pytest.mark.usefixtures("stale")
+def test_a_second_without_descriptors_delays_delivery_only(unreadable: list[int]) -> None:
+    tracker = RecordingTracker()
+    run = Run(select(tracker), project="p", directory="logs", settings=Settings.of())
+    with pytest.warns(AccelTrackWarning, match="Too many open files"):
+        unreadable.append(errno.EMFILE)
+        for step in range(5):
+            run.log({"loss": 0.5}, step)
+        run.flush()
+        unreadable.clear()
+        run.finish()
+    assert [call[2] for call in tracker.calls if call[0] == "log"] == list(range(5))
+    assert tracker.calls[-1] == ("finish",)

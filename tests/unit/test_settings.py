@@ -14,6 +14,7 @@ GIVEN = [
     ("redact", "off", False, True),
     ("resume", "must", "must", "auto"),
     ("all_ranks", "1", True, False),
+    ("keep", "12h", "12h", "all"),
 ]
 
 
