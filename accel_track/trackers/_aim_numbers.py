@@ -1,10 +1,12 @@
-"""Write many numbers to a local Aim run at once."""
+"""Write many numbers to a local Aim run at once, and values with the time of the call that logged them."""
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from accel_track.trackers.fast import FastPath, UnfitError
 
 Number = tuple[str, int | float, int | None, float]
 """Name, value, step, and wall-clock time in seconds."""
@@ -17,74 +19,87 @@ _VERSION = 2
 """How Aim keeps sequences of numbers since its version 3.19."""
 
 
-class Numbers:
+class _Ready(NamedTuple):
+    commit: Callable[[Any], None]
+    batch: Any
+    sequences: list[tuple[Any, _Sequence]]
+
+
+class NumbersPath(FastPath):
     """Stores numbers of a run as `Run.track` does, but with the time of the call that logged them, and many at once.
 
     `Run.track` writes a number in eight steps, each of which first deletes what it replaces. Here all numbers of a
     batch are one step, and what Aim keeps of a whole sequence (the last, least and greatest value) is written once.
-
-    Args:
-        run: An `aim.Run`.
     """
 
-    def __init__(self, run: Any) -> None:
-        """Find Aim's own tracker in the run."""
+    distribution = "aim"
+    tested = "==3.29.*"
+    parts = ("aim.storage.encoding:encode", "aim.storage.encoding:encode_path", "aim.storage.context:Context")
+    attributes = (
+        "_tracker._track",
+        "_tracker._non_blocking",
+        "_tracker.sequence_infos",
+        "_tracker.series_run_trees",
+        "_tracker.meta_run_tree",
+    )
+
+    def __init__(self, native: Any) -> None:
+        """Keep Aim's own tracker, and look at how it keeps numbers."""
+        super().__init__(native)
         from aim.storage.context import Context
 
         encoding: Any = importlib.import_module("aim.storage.encoding")  # compiled, so mypy finds nothing in it
+        tracker = native._tracker  # noqa: SLF001 - no public way to it
         self._encode, self._encode_path = encoding.encode, encoding.encode_path
-        self._tracker = run._tracker  # noqa: SLF001 - no public way to it
+        self._track, self._infos, self._meta = tracker._track, tracker.sequence_infos, tracker.meta_run_tree  # noqa: SLF001
+        if _VERSION not in tracker.series_run_trees:
+            message = f"it keeps sequences in the versions {sorted(tracker.series_run_trees)}"
+            raise UnfitError(message)
+        self._container = tracker.series_run_trees[_VERSION].container
         self._context = Context({}).idx
 
     @classmethod
-    def of(cls, run: Any) -> Numbers | None:
-        """Return one for a run; None where Aim writes to a server or from a thread of its own, or is another version.
+    def applies(cls, native: Any) -> bool:
+        """Whether Aim writes to a disk, and not from a thread of its own."""
+        return not native.repo.is_remote_repo and not native._tracker._non_blocking  # noqa: SLF001
 
-        Where it is another version, it is found out here and not in the middle of a run.
-        """
-        try:
-            numbers = cls(run)
-            tracker = numbers._tracker
-            own_thread = tracker._non_blocking  # noqa: SLF001
-            as_known = callable(tracker._track) and tracker.sequence_infos is not None  # noqa: SLF001
-        except (AttributeError, ImportError):
-            return None
-        return numbers if as_known and not own_thread and not run.repo.is_remote_repo else None
-
-    def track(self, value: Any, name: str, step: int | None, moment: float, **kwargs: Any) -> None:
+    def track(self, value: Any, name: str, step: int | None, moment: float, **kwargs: Any) -> bool:
         """Do what `Run.track` does, which knows no other time than the present."""
-        self._tracker._track(value, moment, name, step, **kwargs)  # noqa: SLF001
+        self._track(value, moment, name, step, **kwargs)
+        return True
 
     def fits(self, name: str, value: Any) -> bool:
-        """Whether `write` can add a value to the sequence of that name: one that holds numbers of its type already."""
-        sequence = self._tracker.sequence_infos.get((self._context, name))
+        """Whether `store` can add a value to the sequence of that name: one that holds numbers of its type already."""
+        sequence = self._infos.get((self._context, name))
         if sequence is None or not sequence.initialized or sequence.version != _VERSION:
             return False
         return type(value) in _TYPES and sequence.dtype in (_TYPES[type(value)], _MIXED)
 
-    def write(self, numbers: Sequence[Number]) -> None:
-        """Store numbers that fit, all of them or, when it raises, none that Aim would read."""
-        if not numbers:
-            return
+    def prepare(self, *batch: Any) -> _Ready:
+        """Return a batch of what numbers that fit become in Aim's files."""
+        (numbers,) = batch
         known: dict[str, _Sequence] = {}
         common: dict[tuple[int, float], tuple[bytes, bytes, bytes]] = {}
         no_epoch = self._encode(None)
-        container = self._tracker.series_run_trees[_VERSION].container
-        batch = container.batch()
+        writes = self._container.batch()
         for name, value, given, moment in numbers:
             sequence = known.get(name)
             if sequence is None:
-                sequence = known[name] = _Sequence(self._tracker.sequence_infos[self._context, name])
+                sequence = known[name] = _Sequence(self._infos[self._context, name])
             step = sequence.add(value, given)
             if (place := common.get((step, moment))) is None:
                 key = self._encode_path((sequence.info.step_hash_fn(step),))
                 place = common[step, moment] = (key, self._encode(moment), self._encode(step))
             key, time, at = place
             for view, item in zip(sequence.views, (self._encode(value), no_epoch, time, at), strict=True):
-                view.set(key, item, store_batch=batch)
-        container.commit(batch)
-        for name, sequence in known.items():
-            traces = self._tracker.meta_run_tree.subtree(("traces", self._context, name))
+                view.set(key, item, store_batch=writes)
+        traces = [(self._meta.subtree(("traces", self._context, name)), sequence) for name, sequence in known.items()]
+        return _Ready(self._container.commit, writes, traces)
+
+    def store(self, ready: _Ready) -> None:
+        """Store them, all of them or, when it raises, none that Aim would read."""
+        ready.commit(ready.batch)
+        for traces, sequence in ready.sequences:
             for what, value in sequence.changes():
                 traces[what] = value
 
@@ -115,3 +130,8 @@ class _Sequence:
         news += [("min", self._least)] if self._least < self.info.min else []
         self.info.count, self.info.max, self.info.min = self._count, self._greatest, self._least
         return news
+
+
+def all_have_steps(numbers: Sequence[Number]) -> bool:
+    """Whether storing numbers again changes nothing: Aim replaces a step's value."""
+    return all(step is not None for _, _, step, _ in numbers)

@@ -7,10 +7,13 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from accel_track.trackers._aim_artifacts import delete_checkpoint, store_checkpoint, without_artifacts
-from accel_track.trackers._aim_numbers import Number, Numbers
+from accel_track.errors import HalfStoredError
+from accel_track.trackers._aim_artifacts import ArtifactsPath, delete_checkpoint, store_checkpoint, without_artifacts
+from accel_track.trackers._aim_numbers import Number, NumbersPath, all_have_steps
+from accel_track.trackers._aim_remote import QueuePath
+from accel_track.trackers._aim_values import EMPTY, INT64, encodable, has_caption, is_native
 from accel_track.trackers.base import on_main_process
-from accel_track.trackers.names import hashed_name
+from accel_track.trackers.fast import Gate
 from accel_track.trackers.sdk import SDKTracker
 from accel_track.trackers.set_up import alone_at
 from accel_track.values import is_number, leaves, storable
@@ -23,9 +26,8 @@ if TYPE_CHECKING:
     from accel_track.outcome import Outcome
     from accel_track.records import Metrics
 
-# Aim encodes integers in 64 bits, and reads an empty name back as a number, which makes the run unreadable.
-_INT64 = 2**63
-_EMPTY = hashed_name("_", "", 64)
+_KNOWN = {"context", "epoch"}
+"""The further arguments of `Run.track`."""
 
 _Refused = tuple[str, Any, str]
 """Name, value, and why Aim does not take it."""
@@ -65,6 +67,7 @@ class AimTracker(SDKTracker):
     install = "aim>=3.29"
     batch_size = 1000
     keeps_status = True
+    fast_paths = (NumbersPath, ArtifactsPath, QueuePath)
 
     def __init__(self, run_name: str | None, logging_dir: str | os.PathLike[str] = ".", **kwargs: Any) -> None:
         """Keep the arguments for `start`."""
@@ -72,7 +75,9 @@ class AimTracker(SDKTracker):
         self.run_name = run_name
         self.logging_dir = logging_dir
         self.init_kwargs = kwargs
-        self._numbers: Numbers | None = None
+        self._numbers = Gate(self.name, NumbersPath)
+        self._artifacts = Gate(self.name, ArtifactsPath)
+        self._remote = Gate(self.name, QueuePath)
         self._waiting: list[Number] = []
         self._stored: set[tuple[int, float]] = set()
 
@@ -100,18 +105,22 @@ class AimTracker(SDKTracker):
             run.close()
             raise
         self._stored.clear()
-        self.native, self._numbers = run, Numbers.of(run)
+        self.native = run
+        self._numbers.open(run)
+        self._artifacts.open(run)
+        self._remote.open(run)
+        self.durable_flush = self._remote.fast is not None or not run.repo.is_remote_repo
 
     @on_main_process
     def store_init_configuration(self, values: dict[str, Any]) -> None:
         """Store hyperparameters; later calls, and those of a resumed run, add to earlier ones."""
         run = self.tracker
-        run["hparams"] = {**run.get("hparams", {}), **_encodable(storable(values))}
+        run["hparams"] = {**run.get("hparams", {}), **encodable(storable(values))}
 
     @on_main_process
     def store_environment(self, values: dict[str, Any]) -> None:
         """Store it beside the hyperparameters."""
-        for name, value in _encodable(storable(values)).items():
+        for name, value in encodable(storable(values)).items():
             self.tracker[name] = value
 
     @on_main_process
@@ -152,15 +161,15 @@ class AimTracker(SDKTracker):
         numbers: list[Number] = []
         refused: list[_Refused] = []
         for key, value in leaves(values):
-            name = key or _EMPTY
+            name = key or EMPTY
             if is_number(value):
-                if isinstance(value, int) and not -_INT64 <= value < _INT64:
+                if isinstance(value, int) and not -INT64 <= value < INT64:
                     value = float(value)  # noqa: PLW2901
-                if self._numbers is not None and not kwargs and self._numbers.fits(name, value):
+                if not kwargs and self._fits(name, value):
                     numbers.append((name, value, step, moment))
                     continue
                 self._write(())  # numbers of this name that came before
-            elif not isinstance(value, str) and not _is_native(value):
+            elif not isinstance(value, str) and not is_native(value):
                 refused.append((key, value, ""))
                 continue
             if reason := self._track(name, value, step, moment, kwargs):
@@ -170,19 +179,31 @@ class AimTracker(SDKTracker):
     def _write(self, refused: Sequence[_Refused]) -> None:
         """Store the numbers that wait; if that fails, their calls come again. Then count what Aim refused."""
         waiting, self._waiting = self._waiting, []
-        if self._numbers is not None:
-            self._numbers.write(waiting)
+        if waiting and not self._send(waiting):
+            for name, value, step, moment in waiting:
+                self._track(name, value, step, moment, {})
         for one in refused:
             self.drop(*one)
+
+    def _fits(self, name: str, value: float) -> bool:
+        return bool(self._numbers.use(lambda fast: fast.fits(name, value)))
+
+    def _send(self, numbers: list[Number]) -> bool:
+        try:
+            return self._numbers.send(numbers)
+        except HalfStoredError:
+            if not all_have_steps(numbers):
+                raise
+            return False
 
     def _track(self, name: str, value: Any, step: int | None, moment: float, kwargs: Mapping[str, Any]) -> str:
         """Track one value, and return why Aim refuses it, such as a text under a name that holds numbers."""
         value = self.import_sdk().Text(value) if isinstance(value, str) else value
         try:
-            if self._numbers is None:
+            if kwargs.keys() - _KNOWN or not self._numbers.use(
+                lambda fast: fast.track(value, name, step, moment, **kwargs)
+            ):
                 self.tracker.track(value, name=name, step=step, **kwargs)
-            else:
-                self._numbers.track(value, name, step, moment, **kwargs)
         except (ValueError, OverflowError) as error:
             return str(error) or type(error).__name__
         return ""
@@ -193,19 +214,19 @@ class AimTracker(SDKTracker):
         if reason := without_artifacts(self.tracker):
             self.drop("checkpoint", path, reason)
             return
-        store_checkpoint(self.tracker, name, path)
-        self._describe({name: _encodable({"step": step, **storable(values)})})
+        store_checkpoint(self.tracker, name, path, self._artifacts)
+        self._describe({name: encodable({"step": step, **storable(values)})})
 
     @on_main_process
     def describe_checkpoint(self, name: str, step: int | None, values: dict[str, Any]) -> None:
         """Change what `run["checkpoints"]` says of it."""
         if name in self.tracker.get("checkpoints", {}):
-            self._describe({name: _encodable({"step": step, **storable(values)})})
+            self._describe({name: encodable({"step": step, **storable(values)})})
 
     @on_main_process
     def delete_checkpoint(self, name: str) -> None:
         """Delete the artifacts of a checkpoint, unless they are on S3."""
-        if delete_checkpoint(self.tracker, name):
+        if delete_checkpoint(self.tracker, name, self._artifacts):
             self._describe({name: None})
 
     def _describe(self, news: Mapping[str, Any]) -> None:
@@ -231,15 +252,21 @@ class AimTracker(SDKTracker):
         """
         aim = self.import_sdk()
         given = kwargs or {}
-        captions = {key: value[1] for key, value in values.items() if _has_caption(value)}
+        captions = {key: value[1] for key, value in values.items() if has_caption(value)}
         uncaptioned = {key: value[0] if key in captions else value for key, value in values.items()}
         for key, found in self.images_of(uncaptioned):
             options = {"caption": captions.get(key, ""), **given.get("aim_image", {})}
             # Always a list: Aim refuses a list under a name that holds single images, and the other way round.
             if sequence := [aim.Image(one, **options) for one in found]:
-                reason = self._track(key or _EMPTY, sequence, step, self.now(), {**given.get("track", {}), **more})
+                reason = self._track(key or EMPTY, sequence, step, self.now(), {**given.get("track", {}), **more})
                 if reason:
                     self.drop(key, sequence, reason)
+
+    @on_main_process
+    def flush(self) -> None:
+        """Wait until a server has taken everything; what is on a disk is there already."""
+        if not self._remote.use(QueuePath.wait) and self.native is not None and self.native.repo.is_remote_repo:
+            self.durable_flush = False
 
     def identity(self) -> dict[str, Any]:
         """Return the run's hash."""
@@ -249,8 +276,11 @@ class AimTracker(SDKTracker):
     def finish(self) -> None:
         """Say how the run ended, close it, and release its files."""
         if self.native is not None:
+            self.flush()
             run, self.native = self.native, None
-            self._numbers = None  # it holds the run's files open
+            self._numbers.close()  # it holds the run's files open
+            self._artifacts.close()
+            self._remote.close()
             try:
                 _report(run, self.outcome)
             finally:
@@ -272,28 +302,3 @@ def _report(run: Any, outcome: Outcome) -> None:
         run.log_error(message)
     else:
         run.log_warning(message)
-
-
-def _is_native(value: Any) -> bool:
-    """Whether `value` is one of Aim's objects or a list of them."""
-    from aim.storage.object import CustomObject
-
-    several = value if isinstance(value, (list, tuple)) else [value]
-    return bool(several) and all(isinstance(one, CustomObject) for one in several)
-
-
-def _has_caption(value: Any) -> bool:
-    match value:
-        case (image, str()):
-            return not isinstance(image, (str, os.PathLike))
-        case _:
-            return False
-
-
-def _encodable(value: Any) -> Any:
-    """Return hyperparameters as Aim can hold them."""
-    if isinstance(value, dict):
-        return {key or _EMPTY: _encodable(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_encodable(item) for item in value]
-    return str(value) if isinstance(value, int) and not -_INT64 <= value < _INT64 else value

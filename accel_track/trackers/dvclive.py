@@ -5,28 +5,22 @@ from __future__ import annotations
 import os
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
-from itertools import count, takewhile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from accel_track.errors import HalfStoredError
 from accel_track.records import Metrics
 from accel_track.trackers._checkpoint_files import lasting
-from accel_track.trackers._dvclive_files import (
-    cut_tables,
-    delete_artifact,
-    dvc_alone,
-    mend_summary,
-    store_artifact,
-    stored_artifacts,
-    summary,
-)
+from accel_track.trackers._dvclive_files import cut_tables, dvc_alone, mend_summary, summary
+from accel_track.trackers._dvclive_folders import claimed_folder, last_folder, places
+from accel_track.trackers._dvclive_parts import LivePath, TablesPath
 from accel_track.trackers._dvclive_tables import Row, appended
 from accel_track.trackers.base import on_main_process
+from accel_track.trackers.fast import Gate
 from accel_track.trackers.names import hashed_name, safe_name
 from accel_track.trackers.sdk import SDKTracker
-from accel_track.values import is_number, leaves, storable
+from accel_track.values import is_number, leaves, long_integers_as_text, storable
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -65,6 +59,7 @@ class DVCLiveTracker(SDKTracker):
     sdk = "dvclive"
     install = "dvclive>=3.49"
     batch_size = 1000
+    fast_paths = (TablesPath, LivePath)
 
     def __init__(self, run_name: str | None = None, live: Any = None, **kwargs: Any) -> None:
         """Keep the arguments for `start`."""
@@ -75,6 +70,8 @@ class DVCLiveTracker(SDKTracker):
         self._place: Path | None = None
         """Where `start` makes a folder of the run's own."""
         self._names: dict[str, str] = {}
+        self._tables = Gate(self.name, TablesPath)
+        self._parts = Gate(self.name, LivePath)
 
     @classmethod
     def for_run(
@@ -92,7 +89,7 @@ class DVCLiveTracker(SDKTracker):
         place = Path(directory or "", project)
         resume = bool(init_kwargs.get("resume") or os.environ.get("DVCLIVE_RESUME"))
         if own and resume:
-            derived |= _places(_last(place, run_name))
+            derived |= places(last_folder(place, run_name))
         tracker = cls(**{"run_name": run_name, **derived, **init_kwargs})
         tracker._place = place if own and not resume else None
         return tracker
@@ -103,28 +100,33 @@ class DVCLiveTracker(SDKTracker):
         if not self.started:
             self._names = {}
             if self._place is not None:
-                self.init_kwargs = {**_places(_claimed(self._place, self.run_name)), **self.init_kwargs}
+                self.init_kwargs = {**places(claimed_folder(self._place, self.run_name)), **self.init_kwargs}
                 self._place = None
-            with dvc_alone():
-                self.native = self.live or self._open()
+            if self.live is None:
+                resume = bool(self.init_kwargs.get("resume") or os.environ.get("DVCLIVE_RESUME"))
+                with dvc_alone():
+                    live = self._open(resume=resume)
+            else:
+                live = self.live
+                self._parts.open(live)
+            self._tables.open(live)
+            self.native = live
 
-    def _open(self) -> Any:
-        sdk = self.import_sdk()
-        if not (self.init_kwargs.get("resume") or os.environ.get("DVCLIVE_RESUME")):
-            return sdk.Live(**self.init_kwargs)
-        mend_summary(Path(self.init_kwargs.get("dir", "dvclive")))
-        live = sdk.Live(**self.init_kwargs)
-        live.step = live.summary.get("step", -1) + 1  # DVCLive counts on from 0 as if nothing were there
-        live._artifacts = stored_artifacts(live)  # noqa: SLF001 - else DVCLive removes them from `dvc.yaml`
-        if self.init_kwargs.get("exp_name"):
-            live._exp_name = self.init_kwargs["exp_name"]  # noqa: SLF001 - taken by this run itself, if it ended before
+    def _open(self, *, resume: bool) -> Any:
+        if resume:
+            mend_summary(Path(self.init_kwargs.get("dir", "dvclive")))
+        live = self.import_sdk().Live(**self.init_kwargs)
+        self._parts.open(live)
+        if resume:
+            live.step = live.summary.get("step", -1) + 1  # DVCLive counts on from 0 as if nothing were there
+            self._parts.use(lambda fast: fast.go_on(self.init_kwargs.get("exp_name")))
         return live
 
     @on_main_process
     def store_init_configuration(self, values: dict[str, Any]) -> None:
         """Write `params.yaml`; later calls add to earlier ones."""
         # A value that YAML cannot hold would stay in the Live and make every later call fail.
-        self.tracker.log_params(storable(values))
+        self.tracker.log_params(long_integers_as_text(storable(values)))
 
     @on_main_process
     def log(self, values: dict[str, Any], step: int | None = None, **kwargs: Any) -> None:
@@ -140,6 +142,9 @@ class DVCLiveTracker(SDKTracker):
         refused: list[tuple[str, Any]] = []
         try:
             newest = self._gather(records, rows, refused)
+            if self._tables.fast is None:
+                self._append_publicly(rows)
+                rows.clear()
             with appended(Path(live.plots_dir), rows):
                 for name, value in newest.items():
                     live.log_metric(name, value, plot=False)
@@ -152,6 +157,22 @@ class DVCLiveTracker(SDKTracker):
             raise
         for one in refused:
             self.drop(*one)
+
+    def _append_publicly(self, rows: Mapping[str, Sequence[Row]]) -> None:
+        """Append rows one by one, with the time of now where one is wanted."""
+        live, begun = self.tracker, False
+        coming = live.step
+        try:
+            for name, lines in rows.items():
+                for *time, live.step, value in lines:
+                    live.log_metric(name, value, timestamp=bool(time))
+                    begun = True
+        except Exception as error:
+            if begun:
+                message = f"dvclive: a part of what was logged is stored, and the next row is not: {error}"
+                raise HalfStoredError(message) from error
+            raise
+        live.step = coming
 
     def _gather(
         self, records: Sequence[Metrics], rows: defaultdict[str, list[Row]], refused: list[tuple[str, Any]]
@@ -209,14 +230,15 @@ class DVCLiveTracker(SDKTracker):
         """Copy a checkpoint and add it to DVC; step and values are with it in `dvc.yaml`."""
         metadata = {**({} if step is None else {"step": step}), **lasting(values)}
         with dvc_alone():
-            problem = store_artifact(self.tracker, _artifact_name(name), Path(path), metadata)
-        if problem is not None:
-            self.drop("checkpoint", path, problem)
+            where = _artifact_name(name), Path(path), metadata
+            problem = self._parts.use(lambda fast: fast.store_checkpoint(*where)) if self.tracker else None
+        if problem != "":
+            self.drop("checkpoint", path, problem or "the installed DVCLive's artifacts are not known here")
 
     @on_main_process
     def delete_checkpoint(self, name: str) -> None:
         """Delete a checkpoint's copy and its entry in `dvc.yaml`."""
-        delete_artifact(self.tracker, _artifact_name(name))
+        self._parts.use(lambda fast: fast.delete_checkpoint(_artifact_name(name)))
 
     @on_main_process
     def flush(self) -> None:
@@ -236,7 +258,7 @@ class DVCLiveTracker(SDKTracker):
             "dir": os.path.abspath(self.native.dir),
             "dvcyaml": None if file is None else os.path.abspath(file),
             "resume": True,
-            "exp_name": self.native._exp_name,  # noqa: SLF001
+            "exp_name": self._parts.use(LivePath.experiment) or self.init_kwargs.get("exp_name"),
         }
 
     @on_main_process
@@ -257,31 +279,3 @@ def _artifact_name(name: str) -> str:
     if _ARTIFACT.fullmatch(name) and len(name) <= _NAME_LENGTH:
         return name
     return hashed_name(re.sub(r"[^A-Za-z0-9]+", "-", name).lstrip("-") or "checkpoint", name, _NAME_LENGTH)
-
-
-def _folders(place: Path, run_name: str | None) -> Iterator[Path]:
-    """Yield the folders that a run may have, in their order."""
-    for number in count():
-        end = f"_{number}" if number else ""
-        yield place / f"dvclive{end}" if run_name is None else place / f"{run_name}{end}" / "dvclive"
-
-
-def _last(place: Path, run_name: str | None) -> Path:
-    """Return the last folder that is there, or the first one."""
-    there = list(takewhile(Path.exists, _folders(place, run_name)))
-    return there[-1] if there else next(_folders(place, run_name))
-
-
-def _claimed(place: Path, run_name: str | None) -> Path:
-    """Make the first folder that is not there, so that no other run takes it."""
-    for folder in _folders(place, run_name):
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with suppress(FileExistsError):
-            folder.mkdir()
-            return folder
-    raise AssertionError
-
-
-def _places(folder: Path) -> dict[str, str]:
-    # `dvc.yaml` is not in the folder itself: there, DVCLive adds its entries again each time that it writes the file.
-    return {"dir": str(folder), "dvcyaml": str(folder.parent / "dvc.yaml")}

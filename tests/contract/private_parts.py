@@ -42,7 +42,8 @@ def hide(part: str, native: Any, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def _prefixes(attribute: str) -> Iterator[str]:
     names = attribute.split(".")
-    yield from (".".join(names[:end]) for end in range(1, len(names) + 1))
+    before = next((at for at, name in enumerate(names) if name.startswith("_")), 0)  # what is public stays
+    yield from (".".join(names[:end]) for end in range(before + 1, len(names) + 1))
 
 
 def _asked_by_us() -> bool:

@@ -10,8 +10,9 @@ import subprocess
 import sys
 import tempfile
 import textwrap
+import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +20,15 @@ import aim
 import numpy as np
 import pytest
 from aim.sdk.index_manager import RepoIndexManager
-from aim.sdk.tracker import RunTracker
 from aim.storage.context import Context
 
-from accel_track.errors import AccelTrackWarning, NotStartedError
+from accel_track.errors import AccelTrackWarning, HalfStoredError, NotStartedError
 from accel_track.outcome import FINISHED, Outcome
 from accel_track.records import Metrics
 from accel_track.testing import Readback, TrackerContract
+from accel_track.trackers._aim_numbers import NumbersPath
 from accel_track.trackers.aim import AimTracker
+from tests.contract.private_parts import hide, private_parts
 
 NONE = Context({})
 
@@ -175,7 +177,7 @@ class TestAim(TrackerContract):
             prepare(tmp_path / name)
             tracker = AimTracker("run", tmp_path / name, system_tracking_interval=None)
             tracker.start()
-            assert tracker._numbers is not None
+            assert tracker._numbers.fast is not None
             if name == "batch":
                 records = [Metrics(i, 1.6e9 + i, values, step) for i, (values, step) in enumerate(calls)]
                 for begin in range(0, len(records), 20):
@@ -217,17 +219,81 @@ class TestAim(TrackerContract):
         assert stored.metrics == {"x": list(enumerate(i / 4 for i in range(100) if i != 40))}
         assert stored.texts["text"] == [f"t{i}" for i in range(100) if i != 40]
 
-    def test_another_version_of_aim(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Where Aim's own tracker is not as it is known, `Run.track` is called."""
-        monkeypatch.delattr(RunTracker, "_track")
+    @pytest.mark.parametrize("when", ["before", "during"])
+    def test_a_private_part_that_is_gone(self, when: str, tmp_path: Path) -> None:
+        """With one warning, whichever part it is, what is stored is what `Run.track` stores."""
+        prepare(tmp_path)
+        probe = aim.Run(repo=str(tmp_path), system_tracking_interval=None, capture_terminal_logs=False)
+        records = [Metrics(i, 1.6e9 + i, {"x": i / 4, "n": i, "text": f"t{i}"}, i) for i in range(6)]
+        for number, part in enumerate(private_parts(NumbersPath)):
+            tracker = AimTracker(f"run {number}", tmp_path, system_tracking_interval=None)
+            with warnings.catch_warnings(record=True) as caught, pytest.MonkeyPatch.context() as patch:
+                warnings.simplefilter("always", AccelTrackWarning)
+                if when == "before":
+                    hide(part, probe, patch)
+                tracker.start()
+                tracker.log_batch(records[:3])
+                if when == "during":
+                    hide(part, tracker.tracker, patch)
+                tracker.log_batch(records)
+                patch.undo()
+                tracker.finish()
+            shown = [str(one.message) for one in caught if one.category is AccelTrackWarning]
+            assert len(shown) <= 1, shown
+            assert when == "during" or "goes on with its public calls" in shown[0], part
+        probe.close()
+        with runs(tmp_path) as found:
+            ours = [run for run in found if run.name.startswith("run ")]
+            assert len(ours) == len(private_parts(NumbersPath))
+            for run in ours:
+                stored = {metric.name: metric.values.sparse_list() for metric in run.metrics()}
+                assert sorted(stored["x"][1]) == [i / 4 for i in range(6)], run.name
+                assert sorted(stored["n"][1]) == list(range(6)), run.name
+
+    def test_a_surprise_where_steps_are_counted(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Values without steps would be doubled by another call, so delivery is to stop; with steps they go on."""
+        for step in (None, 7):
+            place = tmp_path / str(step)
+            prepare(place)
+            tracker = AimTracker("run", place, system_tracking_interval=None)
+            tracker.start()
+            tracker.log({"x": 1.0}, step=0)
+
+            def fail(*_: object) -> None:
+                raise TypeError("another signature")
+
+            fast = tracker._numbers.fast
+            assert fast is not None
+            monkeypatch.setattr(fast, "store", fail)
+            stops = pytest.raises(HalfStoredError) if step is None else nullcontext()
+            with pytest.warns(AccelTrackWarning, match="another signature"), stops:
+                tracker.log({"x": 2.0}, step=step)
+            tracker.log({"x": 3.0}, step=9)
+            tracker.finish()
+            with runs(place) as (run,):
+                (metric,) = (one for one in run.metrics() if one.name == "x")
+                assert sorted(metric.values.sparse_list()[1]) == ([1.0, 3.0] if step is None else [1.0, 2.0, 3.0])
+
+    def test_a_list_of_artifacts_that_is_not_as_known(self, tmp_path: Path) -> None:
+        """A checkpoint cannot be struck off it, so it stays, file and all."""
         tracker = self.make(tmp_path)
         tracker.start()
-        assert tracker._numbers is None
-        calls: list[tuple[Any, ...]] = []
-        monkeypatch.setattr(aim.Run, "track", lambda _, value, **kwargs: calls.append((value, kwargs)))
-        tracker.log_batch([Metrics(0, 1.6e9, {"x": 1.0}, 3)])
+        file = tmp_path / "one.ckpt"
+        file.write_text("x")
+        tracker.log_checkpoint("one", str(file), 1, {})
+        tracker._artifacts.close()
+        tracker.delete_checkpoint("one")
+        assert list(tracker.tracker["checkpoints"]) == ["one"]
+        assert len(list((tmp_path / "aim_artifacts").rglob("one.ckpt"))) == 1
         tracker.finish()
-        assert calls == [(1.0, {"name": "x", "step": 3})]
+
+    def test_a_very_long_integer(self, tmp_path: Path) -> None:
+        """It is text in the hyperparameters, and keeps nothing else from being stored."""
+        tracker = self.make(tmp_path)
+        tracker.start()
+        tracker.store_init_configuration({"seed": 2**100, "huge": 10**5000, "lr": 0.5})
+        assert tracker.tracker["hparams"] == {"seed": str(2**100), "huge": hex(10**5000), "lr": 0.5}
+        tracker.finish()
 
     def test_logging_after_finish(self, tmp_path: Path) -> None:
         """A finished tracker says so, although Aim would still write."""
@@ -434,7 +500,9 @@ class TestAim(TrackerContract):
         code = """if True:
             import json, os, signal, sys
             from accel_track.outcome import Outcome
-            from accel_track.trackers.aim import AimTracker
+            from accel_track.trackers._aim_numbers import NumbersPath
+from accel_track.trackers.aim import AimTracker
+from tests.contract.private_parts import hide, private_parts
             first, kwargs = int(sys.argv[2]), json.loads(sys.argv[3])
             tracker = AimTracker.for_run("killed", "one", sys.argv[1], {"system_tracking_interval": None, **kwargs})
             tracker.start()

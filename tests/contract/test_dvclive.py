@@ -6,6 +6,7 @@ import math
 import os
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,11 @@ import pytest
 import yaml
 from dvclive import Live
 
-from accel_track.errors import NotStartedError
+from accel_track.errors import AccelTrackWarning, HalfStoredError, NotStartedError
 from accel_track.records import Metrics
 from accel_track.testing import Readback, TrackerContract
 from accel_track.trackers.dvclive import DVCLiveTracker
+from tests.contract.private_parts import hide, private_parts
 
 QUIET = {"save_dvc_exp": False}
 
@@ -156,6 +158,92 @@ class TestDVCLive(TrackerContract):
         assert tables(project / "dvclive_1") == {"loss": [(0, "2"), (1, "-2"), (2, "3"), (3, "-3")]}
         assert sorted(path.name for path in project.iterdir()) == ["dvc.yaml", "dvclive", "dvclive_1"]
 
+    def test_runs_of_one_name(self, tmp_path: Path) -> None:
+        """Each has a folder and a `dvc.yaml` of its own; `resume` goes on with the last one."""
+        for value, kwargs in ((1, {}), (2, {}), (3, {"resume": True})):
+            tracker = DVCLiveTracker.for_run("digits", "baseline", tmp_path, {**QUIET, **kwargs})
+            tracker.start()
+            tracker.log({"loss": value})
+            tracker.finish()
+        assert tables(tmp_path / "digits" / "baseline" / "dvclive") == {"loss": [(0, "1")]}
+        assert tables(tmp_path / "digits" / "baseline_1" / "dvclive") == {"loss": [(0, "2"), (1, "3")]}
+        assert len(list(tmp_path.rglob("dvc.yaml"))) == 2
+
+    @pytest.mark.parametrize("when", ["before", "during"])
+    def test_a_private_part_that_is_gone(self, when: str, tmp_path: Path) -> None:
+        """With one warning, whichever part it is, the tables are what `Live.log_metric` writes."""
+        probe = Live(str(tmp_path / "probe"), dvcyaml=False, **QUIET)
+        records = [Metrics(i, 1.6e9 + i, {"x": i / 4, "val/y": f"t{i}", "n": float("nan")}, i) for i in range(6)]
+        for path in DVCLiveTracker.fast_paths:
+            for part in private_parts(path):
+                tracker = DVCLiveTracker("run", dir=str(tmp_path / part / "dvclive"), dvcyaml=False, **QUIET)
+                with warnings.catch_warnings(record=True) as caught, pytest.MonkeyPatch.context() as patch:
+                    warnings.simplefilter("always", AccelTrackWarning)
+                    if when == "before":
+                        hide(part, probe, patch)
+                    tracker.start()
+                    tracker.log_batch(records[:2])
+                    if when == "during":
+                        hide(part, tracker.tracker, patch)
+                    tracker.log_batch(records[2:])
+                    assert tracker.identity()["resume"]
+                    patch.undo()
+                    tracker.finish()
+                shown = [str(one.message) for one in caught if one.category is AccelTrackWarning]
+                assert len(shown) <= 1, shown
+                assert when == "during" or "goes on with its public calls" in shown[0], part
+                assert tables(tmp_path / part / "dvclive") == {
+                    "n": [(i, "nan") for i in range(6)],
+                    "val/y": [(i, f"t{i}") for i in range(6)],
+                    "x": [(i, str(i / 4)) for i in range(6)],
+                }
+                assert json.loads((tmp_path / part / "dvclive" / "metrics.json").read_text())["x"] == 1.25
+
+    def test_the_public_call_in_a_batch(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """What fails before the first row is an error as any; after it, the batch must not come again."""
+        tracker = self.make(tmp_path)
+        tracker.start()
+        tracker._tables.close()
+        log_metric, calls = Live.log_metric, iter([0, 1, 1, 0, 0])
+
+        def fail(live: Live, name: str, value: Any, **kwargs: Any) -> None:
+            if kwargs.get("plot", True) and next(calls):
+                raise OSError("full")
+            log_metric(live, name, value, **kwargs)
+
+        monkeypatch.setattr(Live, "log_metric", fail)
+        records = [Metrics(i, 1.6e9, {"x": i}, i) for i in range(2)]
+        with pytest.raises(HalfStoredError, match="full"):
+            tracker.log_batch(records)
+        with pytest.raises(OSError, match="full"):
+            tracker.log_batch(records[1:])
+        tracker.log_batch(records[1:])
+        tracker.log({"t": 1}, step=5, timestamp=True)
+        tracker.finish()
+        table = tmp_path / "contract" / "run" / "dvclive" / "plots" / "metrics" / "x.tsv"
+        assert table.read_text().split() == ["step", "x", "0", "0", "1", "1"]
+
+    def test_checkpoints_of_another_version(self, tmp_path: Path) -> None:
+        """Where DVCLive's artifacts are not as they are known, they are counted as dropped."""
+        tracker = self.make(tmp_path)
+        tracker.start()
+        tracker._parts.close()
+        with pytest.warns(AccelTrackWarning, match="not known here"):
+            tracker.log_checkpoint("last", str(tmp_path), 1, {})
+        tracker.delete_checkpoint("last")
+        tracker.finish()
+        assert tracker.dropped == {"checkpoint": 1}
+
+    def test_a_very_long_integer(self, tmp_path: Path) -> None:
+        """It is text in `params.yaml`, and keeps nothing else from being stored."""
+        tracker = self.make(tmp_path)
+        tracker.start()
+        tracker.store_init_configuration({"seed": 2**100, "huge": 10**5000})
+        tracker.store_init_configuration({"lr": 0.5})
+        tracker.finish()
+        stored = yaml.safe_load((tmp_path / "contract" / "run" / "dvclive" / "params.yaml").read_text())
+        assert stored == {"seed": str(2**100), "huge": hex(10**5000), "lr": 0.5}
+
     def test_resuming_the_first_time(self, tmp_path: Path) -> None:
         """With `resume` and nothing to go on with, a run begins."""
         tracker = DVCLiveTracker.for_run("digits", None, tmp_path, {"resume": True})
@@ -277,6 +365,7 @@ PROGRAM = """
 import json, os, shutil, sys, warnings
 from accel_track.outcome import Outcome
 from accel_track.trackers.dvclive import DVCLiveTracker
+from tests.contract.private_parts import hide, private_parts
 kwargs = json.loads(sys.argv[1])
 tracker = DVCLiveTracker.for_run('digits', 'first', 'out', kwargs) if not kwargs.get('resume') else DVCLiveTracker(**kwargs)
 tracker.start()

@@ -1,0 +1,95 @@
+"""Aim through a real `aim server` on this machine, read back from the server's own repository."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import aim
+import pytest
+
+from accel_track.errors import AccelTrackWarning
+from accel_track.records import Metrics
+from accel_track.trackers import _aim_remote
+from accel_track.trackers.aim import AimTracker
+from tests.contract.private_parts import hide, private_parts
+from tests.contract.test_aim import runs
+from tests.contract.test_mlflow_server import free_port
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of the server's repository."""
+    folder = tmp_path_factory.mktemp("aim-server")
+    aim.Repo.from_path(str(folder), init=True)
+    return folder
+
+
+@pytest.fixture
+def server(folder: Path) -> Iterator[tuple[str, "subprocess.Popen[bytes]"]]:
+    """Run a server; return its address and process."""
+    port = free_port()
+    code = "from aim.cli.cli import cli_entry_point; cli_entry_point()"
+    command = [sys.executable, "-c", code, "server", "--host", "127.0.0.1", "--port", str(port), "-y"]
+    process = subprocess.Popen(
+        command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    )
+    end = time.monotonic() + 60
+    while time.monotonic() < end and process.poll() is None:
+        with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+            break
+        time.sleep(0.1)
+    yield f"aim://127.0.0.1:{port}", process
+    os.killpg(process.pid, signal.SIGKILL)  # it has a process of its own for requests
+    process.wait()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_what_a_server_has_not_taken_is_not_delivered(
+    server: tuple[str, "subprocess.Popen[bytes]"], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A flush waits for the server; without an answer it fails, which passes or stays, and nothing counts as stored."""
+    address, process = server
+    records = [Metrics(i, 1.6e9 + i, {"x": i / 4, "text": f"t{i}"}, i) for i in range(30)]
+    tracker = AimTracker("remote", address, system_tracking_interval=None)
+    tracker.start()
+    run_hash = tracker.tracker.hash
+    tracker.log_batch(records)
+    tracker.flush()
+    assert tracker.durable_flush
+    with monkeypatch.context() as patch:
+        hide(private_parts(_aim_remote.QueuePath)[0], tracker.tracker, patch)
+        with pytest.warns(AccelTrackWarning, match="public calls"):
+            tracker.flush()
+        assert not tracker.durable_flush
+    tracker._remote.open(tracker.tracker)
+    os.killpg(process.pid, signal.SIGSTOP)
+    monkeypatch.setattr(_aim_remote, "SECONDS", 0.2)
+    tracker.log_batch(records[:5])
+    with pytest.raises(ConnectionError, match="not answered") as caught:
+        tracker.flush()
+    assert tracker.is_transient(caught.value)
+    fast = tracker._remote.fast
+    assert fast is not None
+    with monkeypatch.context() as patch:
+        patch.setattr(fast.native.repo._client._queue, "_thread", _Ended)
+        with pytest.raises(ConnectionError, match="client has stopped with"):
+            tracker.flush()
+    monkeypatch.setattr(_aim_remote, "SECONDS", 30.0)
+    os.killpg(process.pid, signal.SIGCONT)
+    tracker.finish()
+    with runs(folder) as found:
+        (run,) = (one for one in found if one.hash == run_hash)
+        (metric,) = (one for one in run.metrics() if one.name == "x")
+        assert sorted(metric.values.sparse_list()[1]) == [i / 4 for i in range(30)]
+
+
+class _Ended:
+    @staticmethod
+    def is_alive() -> bool:
+        return False
