@@ -17,7 +17,6 @@ from accel_track.reduction import Reduction, reduced
 from accel_track.registry import LogWith, Missing, select
 from accel_track.resume import NOTHING_FOUND, Mark, Resume, find_earlier, find_marks, is_free, mark_checkpoint
 from accel_track.run import Run, no_tracker
-from accel_track.sigterm import exit_on_sigterm
 from accel_track.trackers.base import GeneralTracker
 from accel_track.training import Training
 from accel_track.values import check_name
@@ -102,6 +101,7 @@ class Accelerator(Training):
         super().__init__(configuration, mixed_precision, gradient_accumulation_steps, cpu)
         self._run: Run | None = None
         self._loaded: Mark | None = None
+        self._begun: tuple[str, str | None] = ("", None)
         self._warned = False
 
     @property
@@ -126,7 +126,9 @@ class Accelerator(Training):
         init_kwargs: Mapping[str, Mapping[str, Any]] | None = None,
         run_name: str | None = None,
     ) -> None:
-        """Start the trackers; if they run already, only add `config`.
+        """Start the trackers. With the project, run and configuration of a run that goes on, nothing is started again.
+
+        A call with others ends that run first and says so. A run without a configuration gets the one that comes later.
 
         Args:
             project_name: Name of the project (some backends call it experiment); must do as a folder name.
@@ -145,7 +147,12 @@ class Accelerator(Training):
         """
         if not (self.is_main_process or self._settings.all_ranks):
             return
+        run = self._run
+        if run is not None and (what := self._another(run, project_name, run_name, config)) is not None:
+            warn(f"init_trackers: this is another {what}, so the run {run.name!r} ends, and a new one begins.")
+            self._end(None)
         if self._run is None:
+            self._begun = (project_name, run_name)
             project_name = check_name(project_name, "project_name")
             place = (new_run_id(), self._to_continue(project_name, run_name) if self.is_main_process else None)
             run_id, resumed = self.fabric.broadcast(place) if self._settings.all_ranks else place
@@ -161,14 +168,18 @@ class Accelerator(Training):
                 rank=self.process_index,
                 run_id=run_id,
                 resumed=resumed,
+                exits_on_sigterm=True,
             )
-            self._undo = exit_on_sigterm(self._preempted)
         elif config is not None:
             self._run.store_configuration(config)
 
-    def _preempted(self) -> None:
-        if self._run is not None:
-            self._run.fallback = Outcome("preempted", "SIGTERM")
+    def _another(self, run: Run, project: str, name: str | None, config: Any) -> str | None:
+        """Return in what a call of `init_trackers` is about another run than the one that goes on, or None."""
+        if project != self._begun[0]:
+            return "project"
+        if name not in (None, self._begun[1]):
+            return "run name"
+        return None if run.has_configuration(config) else "configuration"
 
     def _to_continue(self, project: str, name: str | None) -> RunDirectory | None:
         """Return the run directory of the run to continue, or None."""
@@ -283,10 +294,7 @@ class Accelerator(Training):
     def _end(self, outcome: Outcome | None) -> None:
         run, self._run = self._run, None
         if run is not None:
-            try:
-                run.finish(outcome)
-            finally:
-                self._undo()
+            run.finish(outcome)
 
     def __enter__(self) -> Self:
         """Return the accelerator, whose training ends with the block."""

@@ -2,31 +2,28 @@
 
 from __future__ import annotations
 
-import atexit
-import logging
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from multiprocessing import parent_process
-from multiprocessing.util import Finalize
 from typing import Any
 
 from accel_track.delivery.inline import InlineDelivery
 from accel_track.delivery.journaled import JournaledDelivery
 from accel_track.delivery.settings import Settings
+from accel_track.endings import Ending, wait_for_collected
 from accel_track.errors import NotStartedError, UnwritableDirectoryError, warn
 from accel_track.journal.directory import RunDirectory
 from accel_track.journal.info import new_run_id
 from accel_track.noop import NoOp
-from accel_track.outcome import Outcome, current_outcome, outcome_at_exit, outcome_of
+from accel_track.outcome import Outcome
 from accel_track.redaction import redacted
 from accel_track.registry import Selected, build, check_init_kwargs, tracker_class
 from accel_track.trackers.base import GeneralTracker, NoOpTracker
-from accel_track.values import check_config, check_name, check_step, warn_of_same_names
+from accel_track.values import check_config, check_name, check_step, storable, warn_of_same_names
 
-_log = logging.getLogger(__name__)
 _BEGINS_ANEW = "{}: its backend run cannot be continued; a new one begins in the continued run."
+_PATIENCE = 2.0
+"""How long a run waits for the ends of those that were collected before it, in seconds."""
 
 
 class Run:
@@ -46,6 +43,8 @@ class Run:
         run_id: Name of the run directory, or None for a new one. With a rank other than 0, that of rank 0.
         resumed: The run directory of the run to continue, or None. Its project, name and backend runs are used.
         step: The step that a continued run logs next, or None to take the first one that is logged.
+        exits_on_sigterm: Whether SIGTERM has the program exit in order until the run ends, and not only while it
+            starts; unless the program or a library handles the signal.
 
     Raises:
         ValueError: A name cannot be used.
@@ -72,6 +71,7 @@ class Run:
         run_id: str | None = None,
         resumed: RunDirectory | None = None,
         step: int | None = None,
+        exits_on_sigterm: bool = False,
     ) -> None:
         """Check everything, construct the trackers, then begin the journal, store `config` and start the trackers."""
         self.settings = settings or Settings.of()
@@ -82,13 +82,8 @@ class Run:
         self.project = check_name(project, "project_name")
         self.run_id = (run_id or new_run_id()) if resumed is None else resumed.path.name
         self.name = check_name(self.run_id if name is None else name, "run name")
-        self.outcome: Outcome | None = None
-        self.fallback: Outcome | None = None
-        """How the run ended if the interpreter exits and nobody has said so."""
         self.config = None if config is None else self._redacted(check_config(config))
         self.directory = directory
-        self.finished = False
-        self._at_end: Finalize | None = None
         kwargs = check_init_kwargs(init_kwargs, selected)
         built = self._build(selected, kwargs)
         if directory is not None and selected:
@@ -117,23 +112,17 @@ class Run:
                 self._delivery.rewind(step)
             if self.config is not None:
                 self._delivery.configure(self.config)
+        self._ending = Ending(self._delivery)
         self._rewinds = resumed is not None and step is None
         self._told: set[str] = set()
         self._raises = self.settings.on_error == "raise"
         self._short = False
         """Whether a call that is like an earlier one goes straight to the journal."""
         self._shorten()
-        try:
+        wait_for_collected(_PATIENCE)
+        with self._ending.starting(exits_on_sigterm=exits_on_sigterm):
             self._add(built, selected, kwargs)
-        except BaseException as error:
-            self.outcome = outcome_of(error)
-            self._finish_quietly()
-            raise
-        # Registered after the SDKs', hence run before theirs: a run nobody finished is finished at exit.
-        atexit.register(self._finish_quietly)
-        # Forked processes end without `atexit`.
-        if parent_process() is not None:
-            self._at_end = Finalize(None, self._finish_quietly, exitpriority=0)
+        self._ending.watch(self)
 
     @property
     def starts(self) -> int:
@@ -203,6 +192,15 @@ class Run:
             for one in selected:
                 self._delivery.describe(one.name, kwargs.get(one.name, {}), instance=one.name in instances)
         self._delivery.add(trackers, kwargs, instances)
+
+    def has_configuration(self, config: Any) -> bool:
+        """Whether these are the run's hyperparameters, or nothing contradicts them since there are none on a side.
+
+        Raises:
+            TypeError: As `store_configuration`.
+        """
+        given = None if config is None else self._redacted(check_config(config))
+        return given is None or self.config is None or storable(given) == storable(self.config)
 
     def store_configuration(self, config: Any) -> None:
         """Give hyperparameters to every tracker; entries that are stored already are not sent again.
@@ -333,6 +331,44 @@ class Run:
         """Have every tracker store what was logged, waiting a few seconds at most where there is a journal."""
         self._delivery.flush()
 
+    def rest(self) -> None:
+        """Give back threads and files once all is delivered; what is logged next takes them again.
+
+        Where that is so already, it is done on return.
+        """
+        self._delivery.rest()
+
+    def wake(self) -> None:
+        """Take them again now.
+
+        Raises:
+            ResumeError: Another process, or another front door of this one, has continued the run meanwhile.
+        """
+        self._delivery.wake()
+
+    @property
+    def outcome(self) -> Outcome | None:
+        """How the run has ended if nothing else follows; None while it goes on."""
+        return self._ending.outcome
+
+    @outcome.setter
+    def outcome(self, outcome: Outcome | None) -> None:
+        self._ending.outcome = outcome
+
+    @property
+    def fallback(self) -> Outcome | None:
+        """How the run ended if it is collected, or the interpreter exits, and nobody has said so."""
+        return self._ending.fallback
+
+    @fallback.setter
+    def fallback(self, outcome: Outcome | None) -> None:
+        self._ending.fallback = outcome
+
+    @property
+    def finished(self) -> bool:
+        """Whether it was ended."""
+        return self._ending.finished
+
     def conclude(self, outcome: Outcome | None) -> None:
         """Note how the run has ended if nothing else follows, or with None that it goes on.
 
@@ -344,23 +380,12 @@ class Run:
     def finish(self, outcome: Outcome | None = None) -> None:
         """End the run: finish each tracker that no other front door still uses. Further calls do nothing.
 
+        A run that is garbage-collected ends by itself, in the background.
+
         Args:
             outcome: How it ended. Default: what `conclude` was told, else by the exception that is being handled.
         """
-        if not self.finished:
-            self.finished = True
-            atexit.unregister(self._finish_quietly)
-            if self._at_end is not None:
-                self._at_end.cancel()
-            self._delivery.finish(outcome or self.outcome or current_outcome())
-
-    def _finish_quietly(self) -> None:
-        try:
-            at_exit = outcome_at_exit()
-            with suppress(SystemExit):  # of a SIGTERM that came meanwhile: this is the end already
-                self.finish(self.outcome or (at_exit if at_exit.reason else self.fallback or at_exit))
-        except Exception:  # noqa: BLE001 - nobody is left to raise to
-            _log.exception("accel_track: a tracker could not be finished")
+        self._ending.finish(outcome)
 
 
 def no_tracker(unwrap: bool) -> NoOp:

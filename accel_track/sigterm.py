@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import threading
@@ -21,25 +22,38 @@ def exit_on_sigterm(tell: Callable[[], None]) -> Callable[[], None]:
         tell: Called first, in the signal handler.
 
     Returns:
-        What undoes it.
+        What undoes it, from any thread.
     """
-    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
+    main = threading.current_thread() is threading.main_thread()
+    if not main or signal.getsignal(signal.SIGTERM) not in (signal.SIG_DFL, _exit_in_order):
         return lambda: None
-    owner = os.getpid()
-
-    def handle(*_: Any) -> None:
-        if os.getpid() != owner:
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
-            os.kill(os.getpid(), signal.SIGTERM)
-        tell()
-        raise SystemExit(Outcome("preempted").exit_code)
+    key = os.getpid(), next(_numbers)
+    _told[key] = tell
+    signal.signal(signal.SIGTERM, _exit_in_order)
 
     def undo() -> None:
-        if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) == handle:
+        _told.pop(key, None)
+        alone = not _told and threading.current_thread() is threading.main_thread()
+        if alone and signal.getsignal(signal.SIGTERM) == _exit_in_order:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
-    signal.signal(signal.SIGTERM, handle)
     return undo
+
+
+_told: dict[tuple[int, int], Callable[[], None]] = {}
+"""Who is told of the signal, by process and number."""
+
+_numbers = itertools.count()
+
+
+def _exit_in_order(*_: Any) -> None:
+    tell = [one for (process, _), one in _told.items() if process == os.getpid()]
+    if not tell:  # in a forked child, or undone from another thread than the main one
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.raise_signal(signal.SIGTERM)
+    for one in tell:
+        one()
+    raise SystemExit(Outcome("preempted").exit_code)
 
 
 @contextmanager

@@ -107,6 +107,11 @@ class Arriving:
         self.arrive(wait=False)
         return True
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether a call is not appended yet."""
+        return bool(self._calls)
+
     def arrive(self, *, wait: bool) -> None:
         """Append the calls whose tensors are here, in their order; with `wait`, all of them."""
         if not self._calls:

@@ -27,6 +27,7 @@ class Companions:
         """Start none yet."""
         self._run, self._rank, self._settings = run, rank, settings
         self._all: list[Companion] = []
+        self._told: set[str] = set()
 
     @property
     def remotes(self) -> list[Remote]:
@@ -90,6 +91,21 @@ class Companions:
         """Have them deliver what is left, and end."""
         for companion in self._all:
             companion.end(outcome)
+
+    def raise_failure(self, kept: str) -> None:
+        """Raise the first failure of a tracker of theirs that was not raised yet.
+
+        Args:
+            kept: Where the records are.
+
+        Raises:
+            DeliveryError: There is one.
+        """
+        for remote in self.remotes:
+            if remote.failed and remote.name not in self._told:
+                self._told.add(remote.name)
+                message = f"{remote.name}: {remote.last_error}; what was logged is in {kept}."
+                raise DeliveryError(message)
 
     def going_on(self) -> list[str]:
         """Return a sentence for each that is still at work."""

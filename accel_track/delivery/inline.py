@@ -29,6 +29,7 @@ class InlineDelivery:
         """Begin without trackers."""
         self.trackers: list[GeneralTracker] = []
         self._raises = settings.on_error == "raise"
+        self._calls = 0
 
     def add(self, trackers: Sequence[GeneralTracker], config: Mapping[str, Any] | None) -> None:
         """Start trackers, or join those that somebody started already, and give them the configuration so far."""
@@ -79,12 +80,24 @@ class InlineDelivery:
         else:
             self._each(lambda tracker: tracker.delete_checkpoint(name))
 
+    @property
+    def logged(self) -> int:
+        """How many calls there were."""
+        return self._calls
+
     def flush(self) -> None:
         """Have every tracker store what it was given."""
         self._each(lambda tracker: tracker.flush())
 
     def settle(self, name: str) -> None:
         """Return at once: nothing is on its way."""
+
+    def rest(self) -> None:
+        """Have every tracker give back files that its next call takes again."""
+        self._each(lambda tracker: tracker.rest())
+
+    def wake(self) -> None:
+        """Do nothing: trackers wake by themselves."""
 
     def conclude(self, outcome: Outcome | None) -> None:
         """Do nothing: trackers hear of it in `finish`."""
@@ -96,8 +109,19 @@ class InlineDelivery:
         self.trackers.reverse()
         self._each(partial(_release, outcome))
 
+    def end_alone(self, outcome: Outcome, then: Callable[[], None]) -> None:
+        """Do the same, then call a function."""
+        try:
+            self.finish(outcome)
+        finally:
+            then()
+
+    def complete(self) -> None:
+        """Do nothing: nothing goes on in the background."""
+
     def _each(self, call: Callable[[GeneralTracker], None]) -> None:
         failure: Exception | None = None
+        self._calls += 1
         for tracker in self.trackers:
             try:
                 call(tracker)

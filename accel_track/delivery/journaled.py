@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import socket
 import sys
 import threading
 import time
 import weakref
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -18,21 +17,24 @@ from accel_track.capture import Captured, captured
 from accel_track.delivery.arriving import Arriving
 from accel_track.delivery.companions import Companions
 from accel_track.delivery.inline import say_who
+from accel_track.delivery.keeper import keeper
+from accel_track.delivery.locks import Locks
 from accel_track.delivery.media import Media
+from accel_track.delivery.noted import Noted, owned, running_again
 from accel_track.delivery.pruning import prune_in_background
 from accel_track.delivery.report import Delivering, closing_report, show, wait_for
 from accel_track.delivery.settings import Settings
 from accel_track.delivery.sources import LiveSource
 from accel_track.delivery.upkeep import Upkeep
-from accel_track.delivery.worker import Worker, every, finish_in_order
-from accel_track.errors import DeliveryError, ResumeError, warn
+from accel_track.delivery.worker import Worker
+from accel_track.delivery.workers import Workers
+from accel_track.errors import ResumeError, warn
 from accel_track.journal.cursor import load
 from accel_track.journal.directory import RunDirectory
 from accel_track.journal.forked import EndedJournal, ForkedJournal
-from accel_track.journal.info import RunInfo, TrackerInfo, concluded, job_name
 from accel_track.journal.writer import JournalWriter
 from accel_track.outcome import Outcome
-from accel_track.redaction import portable_kwargs, redacted_command, scrubbed
+from accel_track.redaction import redacted_command
 from accel_track.registry import known_names
 from accel_track.sigterm import sigterm_held_back
 from accel_track.trackers.base import GeneralTracker
@@ -45,6 +47,8 @@ _CHANGING = (
     "log: {!r} holds a {}, of which no copy can be made: what is delivered is what it will be then. Log a new object "
     "in each call."
 )
+IDLE = 5.0
+"""Seconds without a record after which a run rests, once all is delivered."""
 
 
 class JournaledDelivery:
@@ -79,14 +83,10 @@ class JournaledDelivery:
         """Make the run directory, or go on in it, and begin the journal; a disk that takes nothing is a warning."""
         self.trackers: list[GeneralTracker] = []
         self._settings = settings
-        self._workers: list[Worker] = []
-        self._live: BaseFileLock | None = None
-        self._claims: dict[str, BaseFileLock] = {}
         self._rank = rank
-        self._told: set[str] = set()
         self._changing: set[str] = set()
         self._objects: set[str] = set()
-        self._over = threading.Event()
+        alive: BaseFileLock | None = None
         command = redacted_command(sys.argv) if settings.redact else list(sys.argv)
         own = resumed is None or (rank > 0 and not resumed.path.exists())
         new = RunDirectory.new(directory, project, name, command, run_id)
@@ -95,12 +95,12 @@ class JournaledDelivery:
             if own:
                 name = self.directory.make(distinct=distinct).name or name
             if rank == 0:
-                self._live = self.directory.claim_run()
-                if not own and self._live is None:
+                alive = self.directory.claim_run()
+                if not own and alive is None:
                     message = f"{self.directory.path}: another process is logging to this run; end that one first."
                     raise ResumeError(message)
                 if not own or settings.all_ranks:  # another rank may have been first
-                    self.directory.update(partial(_owned if own else _running_again, command))
+                    self.directory.update(partial(owned if own else running_again, command))
         except OSError as error:
             warn(
                 f"journal: cannot write to {self.directory.path} ({error.strerror}); records are delivered from memory "
@@ -110,11 +110,21 @@ class JournaledDelivery:
         self.journal: JournalWriter | ForkedJournal = JournalWriter(
             self.directory.rank(rank), rank, settings.durability, first_seq=self.directory.acknowledged(rank)
         )
-        self._upkeep = Upkeep(self.directory, self.journal, self._lock_again)
         self._arriving = Arriving(lambda *call: self.journal.metrics(*call))  # noqa: PLW0108 - another one after a fork
         self._media = Media(self.directory.rank(rank))
         self._companions = Companions(self.directory, rank, settings)
-        every(1.0, self._keep, self._over)
+        self._locks = Locks(self.directory, rank, alive)
+        self._workers = Workers(self._locks)
+        self._upkeep = Upkeep(self.directory, self.journal, self._locks.take_in_new_folder)
+        self._noted = Noted(self._upkeep.update, rank)
+        self._outcome: Outcome | None = None
+        self._rest_is_wanted = False
+        self._last_look = (0, time.monotonic())
+        self._deadline: float | None = None
+        self._is_alone, self._completing = False, threading.Lock()
+        self._then: Callable[[], None] = lambda: None
+        self.journal.on_wake = self._woken
+        keeper.add(self._look)
         _open_runs.add(self)
         if rank == 0 and settings.keep != "all":
             prune_in_background(self.directory, settings.kept_seconds)
@@ -137,12 +147,13 @@ class JournaledDelivery:
         """
         if isinstance(self.journal, ForkedJournal):
             return
+        self.wake()
         trackers = self._companions.take(trackers, init_kwargs or {}, instances, self.describe)
         end = time.monotonic() + self._settings.start_timeout
         for tracker in trackers:
             same = sum(one.name == tracker.name for one in self.trackers)
             name = f"{tracker.name}-{same + 1}" if same else tracker.name
-            if not self._claim(name):
+            if not self._locks.claim(name):
                 warn(f"{name}: another process delivers this run to it already; it is left out here.")
                 continue
             worker = self._worker(tracker, name, self.journal)
@@ -155,19 +166,10 @@ class JournaledDelivery:
             self._check_start(worker)
         self.journal.keeps_objects = bool(self._workers)
 
-    def _claim(self, name: str) -> bool:
-        try:
-            lock = self.directory.claim(name, self._rank)
-        except OSError:  # a disk that takes nothing was warned about
-            return True
-        if lock is not None:
-            self._claims[name] = lock
-        return lock is not None
-
     def _worker(self, tracker: GeneralTracker, name: str, journal: JournalWriter) -> Worker:
         cursor, quarantine = self.directory.cursor(name, self._rank), self.directory.quarantine(name, self._rank)
         source = LiveSource(journal, load(cursor))
-        return Worker(tracker, source, cursor, quarantine, partial(self._started, name), name=name)
+        return Worker(tracker, source, cursor, quarantine, partial(self._noted.started, name), name=name)
 
     def _check_start(self, worker: Worker) -> None:
         error, name = worker.failure or worker.stalled, worker.name
@@ -176,7 +178,6 @@ class JournaledDelivery:
         if error is not None and (worker.over.is_set() or self._settings.strict):
             self.trackers.remove(worker.tracker)
             self._workers.remove(worker)
-            worker.close(0.0)
             say_who(error, worker.tracker)
             raise error
         if error is None:
@@ -189,27 +190,7 @@ class JournaledDelivery:
 
     def describe(self, name: str, kwargs: Mapping[str, Any], *, instance: bool = False) -> None:
         """Note in `run.json` how to make a tracker again."""
-        stored, withheld = portable_kwargs(kwargs)
-
-        def change(info: RunInfo) -> None:
-            known = info.trackers.setdefault(name, TrackerInfo())
-            known.kwargs, known.withheld, known.instance = stored, withheld, instance
-
-        self._upkeep.update(change)
-
-    def _started(self, name: str, tracker: GeneralTracker) -> None:
-        identity, withheld = portable_kwargs(tracker.identity())
-        page = tracker.page()
-
-        def change(info: RunInfo) -> None:
-            stored = info.trackers[name]
-            if self._rank:
-                stored.ranks[str(self._rank)] = identity
-                return
-            stored.identity, stored.withheld = identity, sorted({*stored.withheld, *withheld})
-            stored.url = None if page is None else scrubbed(page)
-
-        self._upkeep.update(change)
+        self._noted.describe(name, kwargs, instance=instance)
 
     def configure(self, values: dict[str, Any], *, environment: bool = False) -> None:
         """Append hyperparameters, or where the program runs."""
@@ -244,63 +225,147 @@ class JournaledDelivery:
 
     def conclude(self, outcome: Outcome | None) -> None:
         """Store how the run has ended if nothing else follows; None: it is running again."""
-        if self._rank == 0 and isinstance(self.journal, JournalWriter):
-            self._upkeep.update(partial(concluded, outcome))
+        if isinstance(self.journal, JournalWriter):
+            self._outcome = outcome
+            self._noted.conclude(outcome)
+
+    @property
+    def logged(self) -> int:
+        """Number of the next record."""
+        return self.journal.next_seq
 
     def flush(self) -> None:
         """Wait until the trackers have stored what was logged, but not longer than 5 seconds."""
-        self._drain(self._workers)
+        self._drain()
 
     def settle(self, name: str) -> None:
         """Wait until a tracker is started and has had what was logged, but not longer than 5 seconds."""
-        self._drain([worker for worker in self._workers if worker.tracker.name == name])
+        self.wake()  # for what is done with the tracker now
+        self._drain(name)
 
-    def _drain(self, workers: Sequence[Worker]) -> None:
-        if isinstance(self.journal, ForkedJournal):
-            return
-        self._arriving.arrive(wait=True)
-        end, seq = time.monotonic() + _SETTLE, self.journal.next_seq
-        for worker in workers:
-            worker.drain(seq, max(0.0, end - time.monotonic()))
+    def _drain(self, name: str | None = None) -> None:
+        if isinstance(self.journal, JournalWriter):
+            self._arriving.arrive(wait=True)
+            self._workers.drain(self.journal.next_seq, _SETTLE, name=name)
+
+    # -- an idle run --------------------------------------------------------------------------------------------------
+
+    def rest(self) -> None:
+        """Give back threads, files and locks as soon as all is delivered; the next record takes them again."""
+        self._rest_is_wanted = True
+        if self._try_to_rest():
+            self._workers.wait_for_rest(_SETTLE)
+            keeper.wait_until_idle(_SETTLE)
+
+    def _try_to_rest(self) -> bool:
+        journal = self.journal
+        if not isinstance(journal, JournalWriter):
+            return False
+        with journal.held() as free:
+            if not free or journal.resting or self._deadline is not None or not self._all_is_delivered(journal):
+                return journal.resting
+            journal.rest()
+            self._workers.rest()
+            # Of a run that is idle in the middle of something, nobody may think that it has ended.
+            self._locks.rest(alive=self._outcome is None or bool(self._companions.remotes))
+            keeper.remove(self._look)
+            if not journal.resting:  # a signal handler has logged meanwhile
+                self._woken()
+            return journal.resting
+
+    def _all_is_delivered(self, journal: JournalWriter) -> bool:
+        seq = journal.next_seq
+        journal.forget(self._workers.acknowledged)
+        return (
+            not (journal.kept or self._arriving.is_waiting or self._media.is_waiting)
+            and self._workers.may_rest(seq)
+            and all(remote.cursor.taken >= seq for remote in self._companions.remotes)
+        )
+
+    def wake(self) -> None:
+        """End a rest.
+
+        Raises:
+            ResumeError: Another process, or another front door of this one, has continued the run meanwhile.
+        """
+        if isinstance(self.journal, JournalWriter):
+            self.journal.wake()
+
+    def _woken(self) -> None:
+        self._locks.take_again()
+        self._rest_is_wanted = False
+        self._last_look = (0, time.monotonic())
+        self._workers.wake()
+        keeper.add(self._look)
+
+    # -- the end ------------------------------------------------------------------------------------------------------
 
     @sigterm_held_back()  # a launched process is terminated as soon as another one has failed
     def finish(self, outcome: Outcome) -> None:
         """Deliver what is left and finish the trackers, in `finish_timeout` at most; say what is not delivered."""
-        if isinstance(self.journal, ForkedJournal):
-            return
+        if self._begin_end(outcome):
+            self.complete()
+            if self._settings.on_error == "raise":
+                self.raise_failure()
+
+    def end_alone(self, outcome: Outcome, then: Callable[[], None]) -> None:
+        """Do the same without anybody who waits for it.
+
+        Args:
+            outcome: How the run ended.
+            then: Called at the end.
+        """
+        self._then, self._is_alone = then, True
+        if not self._begin_end(outcome):
+            then()
+
+    def _begin_end(self, outcome: Outcome) -> bool:
+        if not isinstance(self.journal, JournalWriter):
+            return False
+        end = time.monotonic() + self._settings.finish_timeout
+        try:
+            self.wake()
+        except ResumeError:  # it is for those who continue it to end it
+            _open_runs.discard(self)
+            return False
         self._arriving.arrive(wait=True)
         self._upkeep.look(self._workers, self._companions.remotes)
+        if not self._is_alone:
+            self._workers.drain_own(self.journal, self._settings.finish_timeout / 2)
         self.conclude(outcome)
-        finish_in_order(self._workers)
-        for worker in self._workers:
-            worker.outcome = outcome
-            worker.close(self._settings.finish_timeout)
+        self._deadline = end
+        self._workers.close(outcome, end - time.monotonic())
         self._companions.end(outcome)
-        everyone: list[Delivering] = [*self._workers, *self._companions.remotes]
-        wait_for(everyone, self.journal.next_seq, self._settings.finish_timeout)
-        self._over.set()
-        self._companions.look()
-        self._upkeep.look(self._workers, self._companions.remotes)
-        self.journal.close()
-        self._release_media()
-        if self._live is not None:
-            self._live.release()
-        for worker in self._workers:
-            if worker.over.is_set():  # else it may still store its cursor: the lock ends with the process
-                self._release(worker.name)
-        _open_runs.discard(self)
-        show(closing_report(self.directory.path, everyone, self.journal, self._companions.going_on(), self._objects))
-        self.journal = EndedJournal()
-        if self._settings.on_error == "raise":
-            self.raise_failure()
+        return True
+
+    @property
+    def _everyone(self) -> list[Delivering]:
+        return [*self._workers, *self._companions.remotes]
+
+    def complete(self) -> None:
+        """Wait for the end that has begun; give everything back and say what is not delivered."""
+        assert self._deadline is not None  # noqa: S101 - for the type checker
+        assert isinstance(self.journal, JournalWriter)  # noqa: S101 - as above
+        wait_for(self._everyone, self.journal.next_seq, self._deadline - time.monotonic())
+        with self._completing:
+            if self not in _open_runs:
+                return
+            _open_runs.discard(self)
+            keeper.remove(self._look)
+            self._companions.look()
+            self._upkeep.look(self._workers, self._companions.remotes)
+            self.journal.close()
+            self._release_media()
+            self._locks.release_run()
+            self._workers.release()
+            going_on = self._companions.going_on()
+            show(closing_report(self.directory.path, self._everyone, self.journal, going_on, self._objects))
+            self.journal = EndedJournal()
+            self._then()
 
     def elsewhere(self, name: str) -> bool:
         """Whether a tracker is in the companion process."""
         return any(remote.name == name for remote in self._companions.remotes)
-
-    def _release(self, name: str) -> None:
-        if (lock := self._claims.pop(name, None)) is not None:
-            lock.release()
 
     def raise_failure(self) -> None:
         """Raise the first failure of a tracker that was not raised yet.
@@ -308,26 +373,28 @@ class JournaledDelivery:
         Raises:
             DeliveryError: There is one.
         """
-        for worker in self._workers:
-            error = worker.failure or worker.trouble
-            if error is not None and worker.name not in self._told:
-                self._told.add(worker.name)
-                message = f"{worker.name}: {worker.last_error}; what was logged is in {self.directory.path}."
-                raise DeliveryError(message) from error
-        for remote in self._companions.remotes:
-            if remote.failed and remote.name not in self._told:
-                self._told.add(remote.name)
-                message = f"{remote.name}: {remote.last_error}; what was logged is in {self.directory.path}."
-                raise DeliveryError(message)
+        kept = os.fspath(self.directory.path)
+        self._workers.raise_failure(kept)
+        self._companions.raise_failure(kept)
 
-    def _keep(self) -> None:
-        """Once a second: have the disk store the journal, and release what no worker needs from memory."""
+    def _look(self) -> None:
+        """Once a second: have the disk store the journal, release what no worker needs, and let an idle run rest."""
         journal = self.journal
-        if isinstance(journal, JournalWriter):
-            self._arriving.arrive(wait=False)
-            self._upkeep.look(self._workers, self._companions.remotes)
-            self._release_media()
-            self._companions.look()
+        if not isinstance(journal, JournalWriter):
+            return
+        self._arriving.arrive(wait=False)
+        self._upkeep.look(self._workers, self._companions.remotes)
+        self._release_media()
+        self._companions.look()
+        self._workers.wake()
+        seq, now = journal.next_seq, time.monotonic()
+        if self._deadline is not None:
+            if self._is_alone and (now >= self._deadline or all(one.over.wait(0) for one in self._everyone)):
+                self.complete()
+        elif seq != self._last_look[0]:
+            self._last_look = (seq, now)
+        elif self._rest_is_wanted or now - self._last_look[1] >= IDLE:
+            self._try_to_rest()
 
     def _release_media(self) -> None:
         """Delete the copies of checkpoints that every tracker of this process has."""
@@ -337,25 +404,6 @@ class JournaledDelivery:
         handled += [remote.cursor.taken for remote in self._companions.remotes]
         if handled:
             self._media.release(min(handled))
-
-    def _lock_again(self) -> None:
-        """Lock in a folder that was made again what was locked in the one that is gone."""
-        if self._rank == 0:
-            if self._live is not None:
-                self._live.release()
-            self._live = self.directory.claim_run()
-        for name in list(self._claims):
-            self._release(name)
-            self._claim(name)
-
-
-def _running_again(command: list[str], info: RunInfo) -> None:
-    info.status, info.reason, info.job, info.starts = "running", None, job_name(), info.starts + 1
-    _owned(command, info)
-
-
-def _owned(command: list[str], info: RunInfo) -> None:
-    info.command, info.host, info.pid = command, socket.gethostname(), os.getpid()
 
 
 _open_runs: weakref.WeakSet[JournaledDelivery] = weakref.WeakSet()

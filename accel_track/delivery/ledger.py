@@ -14,6 +14,7 @@ import msgspec
 
 from accel_track.delivery.quarantine import set_aside
 from accel_track.delivery.suspects import Part
+from accel_track.errors import JournalError
 from accel_track.files import make_private
 from accel_track.journal import cursor as cursors
 from accel_track.journal.reader import Entry
@@ -49,8 +50,15 @@ class Ledger:
         self._saving = threading.Lock()
         self._without_form: Counter[str] = Counter()
 
-    def begin(self) -> None:
-        """Note that the backend was told that its run goes on."""
+    def begin(self, *, anew: bool = False) -> None:
+        """Note that the backend was told that its run goes on.
+
+        Args:
+            anew: After a rest, in which `accel-track sync` may have told it that the run has ended.
+        """
+        if anew:
+            with contextlib.suppress(JournalError):
+                self.cursor.status = cursors.load(self._path).status
         if self.cursor.status:
             self.cursor.status = self._at_start.status = self.counts.status = ""
             self._save(self.cursor)

@@ -1,4 +1,4 @@
-"""One thread that delivers one run to one tracker, from the journal; the only file that creates threads."""
+"""One thread that delivers one run to one tracker, from the journal."""
 
 from __future__ import annotations
 
@@ -30,6 +30,9 @@ ResultT = TypeVar("ResultT")
 
 SHORTEST, LONGEST = 0.005, 0.5
 """Seconds between two looks for new records: as long as `WANTED` of them take, within these bounds."""
+
+_LONGEST_REST = 3600.0
+"""Seconds for which a thread that stays sleeps at once."""
 
 WANTED = 100
 """How many records a look should find."""
@@ -115,7 +118,9 @@ class Worker:
         self._flush_took = 0.0
         self._flush_failed = False
         self._complete = False
-        self._thread = threading.Thread(target=self._run, name=f"{WORKER_NAME}{self.name}", daemon=True)
+        self._resting = False
+        self._at_rest = False
+        self._thread: threading.Thread | None = None
 
     @property
     def cursor(self) -> Cursor:
@@ -136,8 +141,43 @@ class Worker:
     def start(self, timeout: float) -> None:
         """Run the thread, and wait until the tracker is started, has failed to, or has to be tried again."""
         self.tracker.users += 1
-        self._thread.start()
+        self._live()
         self._wait(lambda: self.running or self.over.is_set() or self.stalled is not None, timeout)
+
+    def _live(self) -> None:
+        self._thread = threading.Thread(target=self._run, name=f"{WORKER_NAME}{self.name}", daemon=True)
+        self._thread.start()
+
+    @property
+    def resting(self) -> bool:
+        """Whether it was told to rest, and not to wake."""
+        return self._resting
+
+    def may_rest(self, seq: int) -> bool:
+        """Whether all records before `seq` are acknowledged, or nothing more will be."""
+        return self.over.is_set() or (self.running and not self._closing and self.cursor.seq >= seq)
+
+    def rest(self) -> None:
+        """Have the thread give back what the tracker holds and end, or wait if the tracker is bound to it."""
+        if not self.over.is_set():
+            self._resting = True
+            self.deadline.wake()
+
+    def wait_for_rest(self, timeout: float) -> None:
+        """Wait until that is done."""
+        if self._resting and (thread := self._thread) is not threading.current_thread():
+            self._wait(lambda: self._at_rest or self.over.is_set(), timeout)
+            if thread is not None and not self.tracker.thread_bound:
+                thread.join(timeout)
+
+    def wake(self) -> None:
+        """Deliver again, in another thread where the one before has ended."""
+        with self._progress:
+            self._resting = self._at_rest = False
+            begin = self._thread is None and not self.over.is_set()
+            if begin:
+                self._live()
+        self.deadline.wake()
 
     def drain(self, seq: int, timeout: float) -> bool:
         """Wait until all records before `seq` are delivered and flushed; say whether they are.
@@ -182,9 +222,12 @@ class Worker:
     # -- the worker's side --------------------------------------------------------------------------------------------
 
     def _run(self) -> None:
+        rests = False
         try:
-            if self._begin():
-                self._deliver()
+            if self.running:
+                self.ledger.begin(anew=True)
+            if self.running or self._begin():
+                rests = not self._deliver()
         except DeadlineReachedError as error:
             if error.__cause__ is not None:
                 self.last_error = shown(error.__cause__)
@@ -198,7 +241,7 @@ class Worker:
             self.last_error = shown(error)
             warn(f"{self.name}: delivery has stopped ({shown(error)}); {KEPT}")
         finally:
-            if os.getpid() == self._pid:
+            if os.getpid() == self._pid and not rests:
                 self._end()
 
     def _begin(self) -> bool:
@@ -222,7 +265,8 @@ class Worker:
             self._tell()
         return True
 
-    def _deliver(self) -> None:
+    def _deliver(self) -> bool:
+        """Deliver until the run ends; False: until it rests."""
         chunk = max(BATCH, self.tracker.batch_size)
         while True:
             closing = self._closing
@@ -238,7 +282,9 @@ class Worker:
                 self._acknowledge()
             if closing and not entries:
                 self._complete = True
-                return
+                return True
+            if self._resting and not entries and self._rests():
+                return False
             if len(entries) < chunk and not closing:
                 self._pause = min(LONGEST, max(SHORTEST, self._pause * WANTED / max(len(entries), WANTED / 2)))
                 self.deadline.wait(self._pause)
@@ -248,6 +294,25 @@ class Worker:
             return self.source.read(most)
         except UnreadableError:
             return self._call(self.source.read, most)
+
+    def _rests(self) -> bool:
+        """Give back what the tracker holds; say whether the thread ends."""
+        if self.tracker.users == 1:
+            try:
+                self.tracker.rest()
+            except Exception as error:  # noqa: BLE001 - a custom tracker's
+                warn(f"{self.name}: could not give back its files ({shown(error)}).")
+        with self._progress:
+            if not self._resting:  # woken meanwhile
+                return False
+            self._at_rest = True
+            self._progress.notify_all()
+            if not self.tracker.thread_bound:
+                self._thread = None
+                return True
+        while self._resting and not self._closing:
+            self.deadline.wait(_LONGEST_REST)
+        return False
 
     def _hand_over(self, entries: Sequence[Entry], size: int) -> None:
         for begin in range(0, len(entries), size):
@@ -462,15 +527,3 @@ def finish_in_order(workers: Sequence[Worker]) -> None:
     for worker in reversed(workers):
         if worker.tracker.wraps_terminal:
             worker.finish_after, later = later, worker
-
-
-def every(seconds: float, call: Callable[[], None], until: threading.Event) -> threading.Thread:
-    """Call a function every so often in a thread, until an event is set."""
-
-    def repeat() -> None:
-        while not until.wait(seconds):
-            call()
-
-    thread = threading.Thread(target=repeat, name=f"{WORKER_NAME}keeper", daemon=True)
-    thread.start()
-    return thread

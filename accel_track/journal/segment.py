@@ -143,6 +143,23 @@ class Segment:
         """Use an open file."""
         self.file, self._identity = file, _identity(os.fstat(file))
 
+    def shut(self) -> None:
+        """Close the file until `reopen`."""
+        if self.is_open():
+            os.close(self.file)
+        self.file = -1
+
+    def reopen(self) -> bool:
+        """Open the file again; False if it is gone, cannot be opened, or is not as it was left."""
+        with contextlib.suppress(OSError):
+            file = os.open(self.path, os.O_RDWR | os.O_APPEND)
+            status = os.fstat(file)
+            if _identity(status) == self._identity and status.st_size == self.size:
+                self.opened(file)
+                return True
+            os.close(file)
+        return False
+
     @property
     def is_empty(self) -> bool:
         """Whether there is no record in it."""

@@ -10,7 +10,7 @@ import struct
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from zlib import crc32
@@ -65,6 +65,10 @@ class JournalWriter:
         """Whether records that are on disk without their objects are kept, for workers of this process."""
         self.moves = 0
         """How often records were moved from memory to disk."""
+        self.resting = False
+        """Whether no file is open, until the next record."""
+        self.on_wake: Callable[[], None] = lambda: None
+        """Called before the record that ends a rest; if it raises, the rest goes on, and the record is not taken."""
         self._memory = Memory(TAIL)
         self._outage = Outage()
         self._power = durability == "power"
@@ -72,6 +76,7 @@ class JournalWriter:
         self._lock = threading.RLock()
         self._segment: Segment | None = None
         self._previous: Segment | None = None
+        self._rested: Segment | None = None
         self._late: Segment | None = None  # gets what was in memory
         self.number = -1
         """Number of the last segment that was begun."""
@@ -187,6 +192,8 @@ class JournalWriter:
             return self._append(Checkpoint(next(self._numbers), time.time(), values, name, path, step))
 
     def _append(self, record: AnyRecord) -> int:
+        if self.resting:
+            self.wake()
         values, payload, portable = _encoded(record)
         fits = len(payload) <= frames.LONGEST
         written = False
@@ -396,6 +403,37 @@ class JournalWriter:
                     fdatasync(segment.file)
                 except OSError as error:  # noqa: PERF203 - of each file
                     self._fail(error)
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[bool]:
+        """Hold other threads' appends back for the block; False in a signal handler in the middle of an append."""
+        free = not self._lock._is_owned()  # type: ignore[attr-defined]  # noqa: SLF001 - as `threading.Condition` asks
+        with self._lock:
+            yield free
+
+    def rest(self) -> None:
+        """Store everything and close the files until the next record; within `held`."""
+        self.sync()
+        rested = self._rested = self._segment
+        self._previous = self._segment = None
+        if rested is not None:
+            rested.shut()
+        self.resting = True
+
+    def wake(self) -> None:
+        """End a rest: go on in the same segment, or in another one if its file is not what it was."""
+        with self._lock:
+            if not self.resting:
+                return
+            self.resting = False  # a signal handler's record does not wait for what follows
+            try:
+                self.on_wake()
+            except BaseException:
+                self.resting = True
+                raise
+            segment, self._rested = self._rested, None
+            if segment is not None and segment.reopen() and self._segment is None:
+                self._segment = segment
 
     def close(self) -> None:
         """Store everything and close the files."""

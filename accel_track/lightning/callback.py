@@ -10,8 +10,8 @@ from typing import Any
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch.optim import Optimizer
 
+from accel_track.delivery.keeper import every
 from accel_track.delivery.settings import Delivery, Durability, OnError
-from accel_track.delivery.worker import every
 from accel_track.environment import describe_environment
 from accel_track.errors import warn
 from accel_track.lightning.checkpoints import CheckpointUploads, LogCheckpoints

@@ -199,6 +199,8 @@ class Session:
             here: Whether this process logs.
         """
         self.in_call = True
+        if self.run is not None:
+            self.run.wake()
         trainer, fitting = call.trainer, call.trainer.state.fn == "fit"
         self._trainer = weakref.ref(trainer)
         checkpoint = call.checkpoint if fitting else None
@@ -251,6 +253,8 @@ class Session:
             run.finish()
         else:
             run.flush()
+            if not self.in_call:
+                run.rest()
 
     def _note_for_launched(self, outcome: Outcome) -> None:
         """Store how a call ended that ran in processes launched by Lightning, whose errors only this one sees."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from accel_track.accelerator import Accelerator
 from accel_track.errors import AccelTrackWarning
 from accel_track.journal.directory import find_runs
 from accel_track.lightning import AccelTrackLogger
+from accel_track.records import Metrics
 from accel_track.testing._backend import Backend, same
 
 
@@ -51,6 +54,27 @@ class LifecycleContract(Backend):
         stored = self.read(tmp_path)
         assert stored.runs == 1
         assert self.points(stored, "loss") == [(0, 0.5)]
+
+    def test_an_idle_run_goes_on(self, tmp_path: Path) -> None:
+        """After a flush and `rest`, the next calls store as the first did, from another thread if that may be."""
+        tracker = self.make(tmp_path)
+        thread = ThreadPoolExecutor(1)
+        thread.submit(tracker.start).result()
+        thread.submit(tracker.store_init_configuration, {"lr": 0.1}).result()
+        for step in range(3):
+            record = Metrics(step, time.time(), {"loss": 0.5 * step}, step)
+            thread.submit(tracker.log_batch, [record]).result()
+            thread.submit(tracker.flush).result()
+            thread.submit(tracker.rest).result()
+            if not tracker.thread_bound:
+                thread.shutdown()
+                thread = ThreadPoolExecutor(1)
+        thread.submit(tracker.finish).result()
+        thread.shutdown()
+        stored = self.read(tmp_path)
+        assert self.points(stored, "loss") == [(step, 0.5 * step) for step in range(3)]
+        assert same(stored.config["lr"], 0.1)
+        assert stored.runs == 1
 
     def test_off_the_main_process_nothing_happens(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """On rank 1 a `main_process_only` tracker does nothing and its native object accepts everything."""

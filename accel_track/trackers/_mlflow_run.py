@@ -107,6 +107,13 @@ def _tag(client: Any, run_id: str, tags: Mapping[str, str]) -> None:
     client.log_batch(run_id, tags=[RunTag(*tag) for tag in tags.items()], synchronous=True)
 
 
+def close_connections(client: Any) -> None:
+    """Close the connections to a database, which are opened again when they are needed; MLflow has no call for it."""
+    store = getattr(getattr(client, "_tracking_client", None), "store", None)
+    if (engine := getattr(store, "engine", None)) is not None:
+        engine.dispose()
+
+
 def active_run_id() -> str | None:
     """Return the id of this thread's active run; there is none where nobody has imported MLflow yet."""
     mlflow = sys.modules.get("mlflow")

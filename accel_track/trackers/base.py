@@ -80,6 +80,10 @@ class GeneralTracker:
     keeps_status: ClassVar[bool] = False
     """Whether the backend knows how a run ended, so that `finish` is worth calling for that alone."""
 
+    thread_bound: ClassVar[bool] = True
+    """Whether the SDK's object must stay in the thread that started it, which then lives until `finish`. If not, the
+    thread ends while the run is idle, and the next calls come from another one."""
+
     wraps_terminal: ClassVar[bool] = False
     """Whether the SDK captures the terminal's output from `start` to `finish`: such trackers are finished
     last-started-first, so that each puts back what it found."""
@@ -226,6 +230,12 @@ class GeneralTracker:
 
     def flush(self) -> None:
         """Make sure that what was logged is where the backend keeps it."""
+
+    def rest(self) -> None:
+        """Give back files and connections, which the next call takes again: after a `flush`, the run has become idle.
+
+        The default does nothing.
+        """
 
     def is_transient(self, error: BaseException) -> bool:
         """Whether an error of `start`, `log` or another method may pass by itself, so that repeating the call helps.

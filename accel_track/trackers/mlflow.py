@@ -18,6 +18,7 @@ from accel_track.trackers._mlflow_fast import DatabasePath, ServerPath
 from accel_track.trackers._mlflow_metrics import Call, metrics_of, mlflow_name
 from accel_track.trackers._mlflow_run import (
     active_run_id,
+    close_connections,
     continued_run,
     created_run,
     end_run,
@@ -273,6 +274,11 @@ class MLflowTracker(SDKTracker):
         """Delete the artifact folder of a checkpoint."""
         remove_checkpoint(self.client, self.tracker.info, name)
 
+    @on_main_process
+    def rest(self) -> None:
+        """Close connections to a database; those to a server are MLflow's, of the whole process."""
+        close_connections(self.client)
+
     def is_transient(self, error: BaseException) -> bool:
         """Say so also of a locked database, and of what a server answers when it is overloaded or fails itself."""
         return super().is_transient(error) or may_pass(error)
@@ -307,3 +313,4 @@ class MLflowTracker(SDKTracker):
                     self.native = None
                 raise
             self.native = None
+            close_connections(self.client)

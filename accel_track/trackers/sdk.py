@@ -25,6 +25,7 @@ class SDKTracker(GeneralTracker):
 
     sdk: ClassVar[str]
     install: ClassVar[str]
+    thread_bound = False
     init_kwargs: dict[str, Any]
     native: Any = None
 

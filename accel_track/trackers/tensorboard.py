@@ -254,6 +254,12 @@ class TensorBoardTracker(SDKTracker):
         if self._writer is not None:
             self._writer.flush()
 
+    @on_main_process
+    def rest(self) -> None:
+        """Close the event file, which is opened again by whatever writes to it next."""
+        if self.native is not None:
+            self.native.close()
+
     def is_transient(self, error: BaseException) -> bool:
         """Whether an error may pass by itself: also that of a disk which is full, or does not answer."""
         return (isinstance(error, OSError) and error.errno in _PASSING) or super().is_transient(error)

@@ -531,7 +531,7 @@ def test_what_a_forked_child_has_keeps_nothing_and_waits_for_nobody() -> None:
     run.add(select(Down()))
     run.finish()
     assert tracker.calls == [("start",)]
-    run.finished, run._delivery.journal = False, journal
+    run._ending.finished, run._delivery.journal = False, journal
     run.finish()
 
 

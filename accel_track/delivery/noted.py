@@ -1,0 +1,68 @@
+"""What a run's delivery notes in `run.json`, to which `accel-track sync` may add at any time."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+from accel_track.journal.info import RunInfo, TrackerInfo, concluded, job_name
+from accel_track.outcome import Outcome
+from accel_track.redaction import portable_kwargs, scrubbed
+from accel_track.trackers.base import GeneralTracker
+
+
+class Noted:
+    """Notes who the trackers are, and how the run ended.
+
+    Args:
+        update: Changes `run.json`.
+        rank: Number of this process.
+    """
+
+    def __init__(self, update: Callable[[Callable[[RunInfo], None]], None], rank: int) -> None:
+        """Note nothing yet."""
+        self._update, self._rank = update, rank
+
+    def describe(self, name: str, kwargs: Mapping[str, Any], *, instance: bool = False) -> None:
+        """Note how to make a tracker again."""
+        stored, withheld = portable_kwargs(kwargs)
+
+        def change(info: RunInfo) -> None:
+            known = info.trackers.setdefault(name, TrackerInfo())
+            known.kwargs, known.withheld, known.instance = stored, withheld, instance
+
+        self._update(change)
+
+    def started(self, name: str, tracker: GeneralTracker) -> None:
+        """Note how to continue a tracker's backend run."""
+        identity, withheld = portable_kwargs(tracker.identity())
+        page = tracker.page()
+
+        def change(info: RunInfo) -> None:
+            stored = info.trackers[name]
+            if self._rank:
+                stored.ranks[str(self._rank)] = identity
+                return
+            stored.identity, stored.withheld = identity, sorted({*stored.withheld, *withheld})
+            stored.url = None if page is None else scrubbed(page)
+
+        self._update(change)
+
+    def conclude(self, outcome: Outcome | None) -> None:
+        """Note how the run has ended if nothing else follows, or that it goes on."""
+        if self._rank == 0:
+            self._update(partial(concluded, outcome))
+
+
+def running_again(command: list[str], info: RunInfo) -> None:
+    """Note in a run's info that this process continues it."""
+    info.status, info.reason, info.job, info.starts = "running", None, job_name(), info.starts + 1
+    owned(command, info)
+
+
+def owned(command: list[str], info: RunInfo) -> None:
+    """Note that this process logs to the run."""
+    info.command, info.host, info.pid = command, socket.gethostname(), os.getpid()

@@ -1,0 +1,176 @@
+"""The ends of runs that nobody ends: what holds one is garbage-collected, or the interpreter exits."""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from multiprocessing import parent_process
+from multiprocessing.util import Finalize
+from typing import Any, Protocol
+
+from accel_track.delivery.keeper import keeper
+from accel_track.notebook import after_each_cell
+from accel_track.outcome import FINISHED, Outcome, current_outcome, outcome_at_exit, outcome_of
+from accel_track.sigterm import exit_on_sigterm
+
+_log = logging.getLogger(__name__)
+
+
+class Delivery(Protocol):
+    """What an ending asks of a run's delivery."""
+
+    @property
+    def logged(self) -> int:
+        """Changes with what is logged."""
+
+    def finish(self, outcome: Outcome) -> None:
+        """Deliver what is left and finish the trackers."""
+
+    def end_alone(self, outcome: Outcome, then: Callable[[], None]) -> None:
+        """Do the same in the background, then call a function."""
+
+    def complete(self) -> None:
+        """Wait for the end in the background."""
+
+
+class Ending:
+    """Ends a run once. It knows the run's delivery, and neither the run nor who holds that.
+
+    Args:
+        delivery: What is to be finished.
+    """
+
+    def __init__(self, delivery: Delivery) -> None:
+        """End nothing yet."""
+        self.outcome: Outcome | None = None
+        """How the run has ended if nothing else follows."""
+        self.fallback: Outcome | None = None
+        """How it has ended if the interpreter exits, or the run is collected, and nobody has said so."""
+        self.cell: Outcome | None = None
+        """How the last cell of a notebook ended that began the run or logged to it."""
+        self.finished = False
+        self.let_go = False
+        """Whether the run was collected."""
+        self.done = threading.Event()
+        self._undo: Callable[[], None] = lambda: None
+        self._delivery, self._pid = delivery, os.getpid()
+        self._lock = threading.Lock()
+        self._logged = -1
+        self._collected: weakref.finalize[[], object] | None = None
+        self._at_end: Finalize | None = None
+
+    def watch(self, run: object) -> None:
+        """Have the run end by itself at the latest when it is collected, or with the process."""
+        _open[id(self)] = self
+        after_each_cell(_cell_ended)
+        self._collected = weakref.finalize(run, self._let_go)
+        self._collected.atexit = False
+        # Registered after the SDKs', hence run before theirs.
+        atexit.unregister(_end_all)
+        atexit.register(_end_all)
+        # Forked processes end without `atexit`.
+        if parent_process() is not None:
+            self._at_end = Finalize(None, self.finish_quietly, exitpriority=0)
+
+    @contextmanager
+    def starting(self, *, exits_on_sigterm: bool) -> Iterator[None]:
+        """End the run if the block, in which it starts, is left by an exception, also by that of SIGTERM.
+
+        Args:
+            exits_on_sigterm: Whether SIGTERM has the program exit in order afterwards, too, until the run ends.
+        """
+        undo = exit_on_sigterm(self._preempt)
+        try:
+            yield
+        except BaseException as error:
+            undo()
+            self.outcome = outcome_of(error)
+            self.finish_quietly()
+            raise
+        if exits_on_sigterm:
+            self._undo = undo
+        else:
+            undo()
+
+    def _preempt(self) -> None:
+        self.fallback = Outcome("preempted", "SIGTERM")
+
+    def finish(self, outcome: Outcome | None) -> None:
+        """End the run, if it has not ended; by default as noted, else by the exception that is being handled."""
+        if self._begin():
+            try:
+                self._delivery.finish(outcome or self.outcome or self._as_known(current_outcome(), self.cell))
+            finally:
+                self._end()
+
+    def finish_quietly(self) -> None:
+        """End it at the interpreter's exit, or wait for the end that has begun."""
+        try:
+            at_exit = outcome_at_exit()
+            with suppress(SystemExit):  # of a SIGTERM that came meanwhile: this is the end already
+                self.finish(self.outcome or self._as_known(at_exit, self.fallback or self.cell))
+                if self.let_go and not self.done.is_set():
+                    self._delivery.complete()
+        except Exception:  # noqa: BLE001 - nobody is left to raise to
+            _log.exception("accel_track: a tracker could not be finished")
+
+    def _begin(self) -> bool:
+        with self._lock:
+            begins, self.finished = not self.finished, True
+        return begins
+
+    def _end(self) -> None:
+        _open.pop(id(self), None)
+        self.done.set()
+        if self._collected is not None:
+            self._collected.detach()
+        if self._at_end is not None:
+            self._at_end.cancel()
+        self._undo()
+
+    def _let_go(self) -> None:
+        # Called in the middle of anything, on any thread: what ends a run takes locks and time.
+        if os.getpid() == self._pid:
+            self.let_go = True
+            keeper.soon(self._end_alone)
+
+    def _end_alone(self) -> None:
+        if self._begin():
+            outcome = self.outcome or self.fallback or self.cell or FINISHED
+            self._delivery.end_alone(outcome, self._end)
+
+    def _as_known(self, now: Outcome, before: Outcome | None) -> Outcome:
+        """Return how the run ended by an exception of now, if there is one, else by what came before."""
+        return now if now.reason or before is None else before
+
+    def cell_ended(self, error: BaseException | None) -> None:
+        """Take a cell's end for the run's so far, if it has had to do with the run."""
+        if (logged := self._delivery.logged) != self._logged:
+            self._logged, self.cell = logged, outcome_of(error)
+
+
+_open: dict[int, Ending] = {}
+
+
+def wait_for_collected(timeout: float) -> None:
+    """Wait for the ends of runs that were collected, that long at most."""
+    end = time.monotonic() + timeout
+    for one in list(_open.values()):
+        if one.let_go:
+            one.done.wait(max(0.0, end - time.monotonic()))
+
+
+def _cell_ended(result: Any) -> None:
+    for one in list(_open.values()):
+        one.cell_ended(result.error_in_exec)
+
+
+def _end_all() -> None:
+    for one in reversed(list(_open.values())):
+        one.finish_quietly()

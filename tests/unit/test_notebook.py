@@ -1,0 +1,96 @@
+"""Cells of a notebook that are run again, fail, or are interrupted, in a real IPython shell."""
+
+import gc
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from accel_track.endings import wait_for_collected
+from accel_track.errors import AccelTrackWarning
+from accel_track.journal.directory import RunDirectory, find_runs
+from tests.conftest import need
+
+BEGIN = """
+from accel_track import Accelerator
+from accel_track.testing import RecordingTracker
+accelerator = Accelerator(log_with=RecordingTracker(), project_dir=".", cpu=True{arguments})
+accelerator.init_trackers("p", {{"lr": 0.1}})
+for step in range(3):
+    accelerator.log({{"loss": 0.5}}, step)
+"""
+
+
+@pytest.fixture
+def cell() -> Iterator[Callable[[str], Any]]:
+    """Return what runs a cell."""
+    need("IPython")
+    from IPython.core.interactiveshell import InteractiveShell
+    from traitlets.config import Config
+
+    shell = InteractiveShell.instance(config=Config({"HistoryManager": {"enabled": False}}))
+    yield lambda code: shell.run_cell(code, store_history=True).error_in_exec
+    shell.run_cell("accelerator = None")
+    shell.reset()
+    InteractiveShell.clear_instance()
+    gc.collect()
+    wait_for_collected(10.0)
+
+
+def runs() -> list[RunDirectory]:
+    return sorted(find_runs("."), key=lambda run: run.load().created)
+
+
+def status(number: int = 0) -> str:
+    return runs()[number].load().status
+
+
+@pytest.mark.parametrize("arguments", ["", ", delivery='inline', on_error='warn'"])
+def test_an_interrupted_cell(cell: Callable[[str], Any], arguments: str) -> None:
+    begin = BEGIN.format(arguments=arguments)
+    assert isinstance(cell(f"{begin}\nraise KeyboardInterrupt"), KeyboardInterrupt)
+    cell("print('what happened?')")
+    cell("tracker = accelerator.trackers[0]\naccelerator.end_training()\noutcome = tracker.outcome.status")
+    assert cell("assert outcome == 'interrupted', outcome") is None
+
+
+@pytest.mark.parametrize(
+    ("last", "expected"),
+    [
+        ("raise ValueError('x')", "failed"),
+        ("accelerator.log({'loss': 0.25}, 4)", "finished"),  # it went on
+        ("accelerator.log({'loss': 0.25}, 4)\nraise KeyboardInterrupt", "interrupted"),
+    ],
+)
+def test_the_last_cell_that_logged_says_how_it_ended(cell: Callable[[str], Any], last: str, expected: str) -> None:
+    cell(BEGIN.format(arguments="") + ("" if "ValueError" not in last else last))
+    if "ValueError" not in last:
+        cell(last)
+    assert cell("accelerator.end_training()") is None
+    assert status() == expected
+
+
+def test_a_cell_that_is_run_again_ends_the_run_before(cell: Callable[[str], Any]) -> None:
+    assert isinstance(cell(BEGIN.format(arguments="") + "\nraise KeyboardInterrupt"), KeyboardInterrupt)
+    assert cell(BEGIN.format(arguments="")) is None
+    wait_for_collected(10.0)
+    assert [run.load().status for run in runs()] == ["interrupted", "running"]
+
+
+def test_another_project_name_or_configuration_is_another_run(cell: Callable[[str], Any]) -> None:
+    assert cell(BEGIN.format(arguments="")) is None
+    cell("first = accelerator.trackers[0]\naccelerator.init_trackers('p', {'lr': 0.1})\naccelerator.init_trackers('p')")
+    assert len(runs()) == 1
+    for call, what in (
+        ("accelerator.init_trackers('p', {'lr': 0.2})", "configuration"),
+        ("accelerator.init_trackers('p', {'lr': 0.2, 'layers': 3})", "configuration"),
+        ("accelerator.init_trackers('q', {'lr': 0.2, 'layers': 3})", "project"),
+        ("accelerator.init_trackers('q', run_name='again')", "run name"),
+    ):
+        with pytest.warns(
+            AccelTrackWarning, match=f"this is another {what}, so the run '.*' ends, and a new one begins"
+        ):
+            assert cell(call) is None
+    cell("accelerator.init_trackers('q', run_name='again')")
+    cell("accelerator.init_trackers('q', {'lr': 0.3})")  # its first
+    assert [run.load().status for run in runs()] == ["finished"] * 4 + ["running"]
