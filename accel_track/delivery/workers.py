@@ -17,7 +17,7 @@ from accel_track.outcome import Outcome
 class _Draining:
     """A worker until it has acknowledged the records before a number, for `wait_for`."""
 
-    last_error, missing = None, 0
+    last_error, missing, unfinished = None, 0, False
 
     def __init__(self, worker: Worker, seq: int) -> None:
         self.name = worker.name
