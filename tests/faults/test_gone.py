@@ -144,3 +144,25 @@ def test_what_was_in_older_segments_is_lost_and_counted(tmp_path: Path) -> None:
     assert journal.lost == 100 - 20
     journal.close()
     assert [record.seq for record in JournalReader(journal.folder)] == [100]
+
+
+@pytest.mark.long
+def test_the_companion_goes_on_in_the_new_folder(tmp_path: Path) -> None:
+    settings = Settings.of(delivery="process")
+    with pytest.warns(AccelTrackWarning, match=IS_GONE):
+        run = Run(select("tensorboard", logging_dir=tmp_path), project="p", directory=tmp_path, settings=settings)
+        for step in range(COUNT):
+            run.log({"loss": step / 8}, step)
+            if step == COUNT // 2:
+                time.sleep(2.0)  # the companion has begun
+                shutil.rmtree(tmp_path / ".accel_track")
+                time.sleep(1.5)
+        run.finish()
+    found: list[int] = []
+    for events in tmp_path.rglob("events.out.tfevents.*"):
+        stored = EventAccumulator(str(events), size_guidance={"scalars": 0}).Reload()
+        if "loss" in stored.Tags()["scalars"]:
+            found += [one.step for one in stored.Scalars("loss")]
+    assert sorted(found) == list(range(COUNT))
+    assert run.run_directory is not None
+    assert run.run_directory.load().status == "finished"

@@ -8,15 +8,18 @@ from pathlib import Path
 
 import pytest
 
+from accel_track.delivery.journaled import JournaledDelivery
 from accel_track.delivery.settings import Settings
 from accel_track.delivery.sources import LiveSource, StoredSource, UnreadableError
 from accel_track.errors import AccelTrackWarning
 from accel_track.journal import writer as writer_module
 from accel_track.journal.cursor import Cursor, load
+from accel_track.journal.directory import RunDirectory
 from accel_track.journal.outage import Outage
-from accel_track.journal.reader import JournalReader, segments
+from accel_track.journal.reader import JournalReader, last_seq, segments
 from accel_track.journal.segment import Segment
 from accel_track.journal.writer import JournalWriter
+from accel_track.outcome import Outcome
 from accel_track.records import Metrics
 from accel_track.registry import select
 from accel_track.run import Run
@@ -283,3 +286,41 @@ def test_a_second_without_descriptors_delays_delivery_only(unreadable: list[int]
         run.finish()
     assert [call[2] for call in tracker.calls if call[0] == "log"] == list(range(5))
     assert tracker.calls[-1] == ("finish",)
+
+
+@pytest.mark.parametrize("failures", [2, 99])
+def test_the_number_to_go_on_with_is_read_with_patience(failures: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    JournalWriter(FOLDER, first_seq=7).close()
+    left = [OSError(errno.EMFILE, os.strerror(errno.EMFILE)) for _ in range(failures)]
+
+    def reading(folder: Path) -> int:
+        if left:
+            raise left.pop()
+        return last_seq(folder)
+
+    monkeypatch.setattr(writer_module, "last_seq", reading)
+    monkeypatch.setattr(writer_module.time, "sleep", lambda _: None)
+    if failures == 2:
+        assert JournalWriter(FOLDER).next_seq == 7
+    else:
+        with pytest.warns(AccelTrackWarning, match="cannot write to .*Too many open files"):
+            assert JournalWriter(FOLDER, first_seq=5).next_seq == 5
+
+
+def test_what_run_json_could_not_take_is_in_it_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = Run([], project="p", directory="logs", settings=Settings.of())
+    directory = run.run_directory
+    assert directory is not None
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RunDirectory, "save", full)
+        run.conclude(Outcome("failed", "a reason"))
+    assert directory.load().status == "running"
+    delivery = run._delivery
+    assert isinstance(delivery, JournaledDelivery)
+    delivery._upkeep.look([], [])
+    assert directory.load().status == "failed"
+    run.finish()
