@@ -49,7 +49,7 @@ class Delivered:
         """Whether a file has a session for the HParams tab."""
         self._until, self._before = -math.inf, math.inf
         every = array("Q")
-        for path in sorted(_found(folder), reverse=True):
+        for path in sorted(folder.glob(_PATTERN), reverse=True):
             if len(every) < _MOST or not self.has_session:
                 every += self._read(path, keys=len(every) < _MOST)
         self._keys = np.sort(np.frombuffer(every, np.uint64))
@@ -136,19 +136,11 @@ def outlast(folder: Path) -> None:
     TensorBoard reads files in the order of their names, which begin with the second of their creation and go on with
     the number of the process. Files of the future, from a computer whose clock is ahead, are not waited for.
     """
-    seconds = [path.name.split(".")[3] for path in _found(folder)]
+    seconds = [path.name.split(".")[3] for path in folder.glob(_PATTERN)]
     latest = max((int(second) for second in seconds if second.isdecimal()), default=0)
     left = latest + 1 - time.time()
     if 0 < left <= 1:
         time.sleep(left)
-
-
-def _found(folder: Path) -> list[Path]:
-    try:
-        return list(folder.glob(_PATTERN))
-    except OSError as error:
-        warn(f"tensorboard: {folder} cannot be read ({error}); values in it may be delivered again.")
-        return []
 
 
 def _has_session(data: Any) -> bool:
