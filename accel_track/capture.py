@@ -15,6 +15,7 @@ from accel_track.texts import storable_text
 from accel_track.values import check_log_kwargs, check_values
 
 _NUMBERS = frozenset((float, int, bool))
+_TEXT = frozenset((str,))
 _INT64, _UINT64 = -(2**63), 2**64
 
 
@@ -64,45 +65,54 @@ def captured(values: Any, kwargs: Any = None, *, copies: bool = True, waits_for_
         TypeError: `values` is not a dictionary with string keys, or `kwargs` of another form.
     """
     capture = _Capture(copies, waits_for_gpu)
-    own = capture.dictionary(check_values(values), "")
-    nested = any(type(value) is dict for value in own.values())
+    plain = type(values) is dict and _is_ascii(values)
+    own = capture.dictionary(values if plain else check_values(values), "")
     more: dict[str, dict[str, Any]] = {}
     if kwargs:
         check_log_kwargs(kwargs)
         for name, arguments in kwargs.items():
             more[_key(name)] = capture.dictionary(arguments, f"{name}: ")
-    return Captured(own, more, capture.unread, capture.on_gpu, capture.changing, nested)
+    return Captured(own, more, capture.unread, capture.on_gpu, capture.changing, capture.nested)
 
 
 class _Capture:
     """Goes through the values of one call."""
 
-    __slots__ = ("_copies", "_nesting", "_waits", "changing", "on_gpu", "unread")
+    __slots__ = ("_copies", "_nesting", "_waits", "changing", "nested", "on_gpu", "unread")
 
     def __init__(self, copies: bool, waits: bool) -> None:
         self._copies, self._waits = copies, waits
         self._nesting = Nesting()
+        self.nested = False
         self.unread: dict[str, str] = {}
         self.on_gpu: list[OnGpu] = []
         self.changing: dict[str, str] = {}
 
-    def dictionary(self, value: Any, prefix: str) -> dict[str, Any]:
-        # A dictionary's own copy is made in one step, also while another thread adds to it.
-        items = dict(value).items() if type(value) is dict else [(key, value[key]) for key in value]
-        own: dict[str, Any] = {}
-        self._nesting.enter(value)
-        try:
-            for given, item in items:
-                key = given if type(given) is str and given.isascii() else _key(given)
-                kind = type(item)
-                if key in own:
-                    self.unread[f"{prefix}{key}"] = "another key of its dictionary is the same as text"
-                elif kind in PLAIN:
-                    own[key] = storable_text(item) if kind is str else item
-                else:
-                    self._put(own, key, item, f"{prefix}{key}")
-        finally:
-            self._nesting.leave(value)
+    def dictionary(self, value: Any, prefix: str) -> dict[Any, Any]:
+        own = self._with_own_keys(value, prefix)
+        others = [key for key, item in own.items() if type(item) not in _NUMBERS]
+        if others:
+            self._nesting.enter(value)
+            try:
+                for key in others:
+                    if not self._put(own, key, own[key], f"{prefix}{key}"):
+                        del own[key]
+            finally:
+                self._nesting.leave(value)
+        return own
+
+    def _with_own_keys(self, value: Any, prefix: str) -> dict[Any, Any]:
+        """Return a copy, made in one step, also while another thread adds to it, with keys for a journal."""
+        given = dict(value) if type(value) is dict else {key: value[key] for key in value}
+        if _is_ascii(given):
+            return given
+        own: dict[Any, Any] = {}
+        for key, item in given.items():
+            text = _key(key)
+            if text in own:
+                self.unread[f"{prefix}{text}"] = "another key of its dictionary is the same as text"
+            else:
+                own[text] = item
         return own
 
     def sequence(self, value: Any, name: str) -> list[Any]:
@@ -143,6 +153,7 @@ class _Capture:
     # -- one way for each kind of value ------------------------------------------------------------------------------
 
     def _mapping(self, value: Any, name: str) -> Any:
+        self.nested = True
         return self.dictionary(value, f"{name}/")
 
     def _tuple(self, value: Any, name: str) -> Any:
@@ -221,6 +232,10 @@ _EXACT: tuple[tuple[type, Callable[[Any], Any]], ...] = (
     (int, int.__int__),
     (float, float.__float__),
 )
+
+
+def _is_ascii(names: dict[Any, Any]) -> bool:
+    return _TEXT.issuperset(map(type, names)) and "".join(names).isascii()
 
 
 def _key(key: Any) -> Any:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from accel_track.arrays import is_array
 from accel_track.errors import AccelTrackError, AccelTrackWarning
 from accel_track.journal.directory import RunDirectory, find_runs
 from accel_track.records import WithoutForm
@@ -141,6 +142,8 @@ def jsonable(value: Any) -> Any:  # noqa: PLR0911 - one line per kind of value
         return {str(key): jsonable(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [jsonable(item) for item in value]
+    if is_array(value):
+        return jsonable(value.tolist())
     if isinstance(value, WithoutForm):
         return {"without_form": value.what}
     if isinstance(value, int) and value.bit_length() > _LONG:

@@ -71,17 +71,21 @@ class ConfigurationContract(Backend):
             assert not any(name.startswith("environment") for name in stored)
 
     def test_long_hyperparameters(self, tmp_path: Path) -> None:
-        """250 hyperparameters are stored, and one of 10,000 characters keeps at least its beginning."""
+        """250 hyperparameters are stored, of 10,000 characters at least the beginning, and of integers every digit."""
+        integers = {"seed": 2**64 - 1, "big": 2**100 + 1, "low": -(2**70), "huge": 10**400, "nested": {"a": [2**100]}}
         tracker = self.make(tmp_path)
         tracker.start()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", AccelTrackWarning)
-            tracker.store_init_configuration({f"p{i}": i for i in range(250)} | {"long": "x" * 10_000})
+            tracker.store_init_configuration({f"p{i}": i for i in range(250)} | {"long": "x" * 10_000} | integers)
         tracker.log({"loss": 0.5}, step=0)
         tracker.finish()
         stored = self.read(tmp_path).config
         assert all(same(stored[f"p{i}"], i) for i in range(250))
         assert str(stored["long"]).startswith("x" * 100)
+        assert str(2**100) in str(stored["nested"] if self.nested_config else stored["nested/a"])
+        for name in ("seed", "big", "low", "huge"):
+            assert str(stored[name]) == str(integers[name])
 
     def test_the_callers_dictionaries_stay_as_they_were(self, tmp_path: Path) -> None:
         """Neither values nor configuration are changed."""

@@ -63,6 +63,18 @@ class ValuesContract(Backend):
         for name in values.keys() - refused:
             assert self.close(self.points(stored, name)[0][1], values[name]), name
 
+    def test_integers_beyond_64_bits(self, tmp_path: Path) -> None:
+        """They are stored as numbers, or counted; beside them, all arrives."""
+        values = {"big": 2**100, "low": -(2**70), "huge": 10**400}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", AccelTrackWarning)
+            tracker, stored = self.written(tmp_path, ({**values, "fine": 1.0}, 0), ({"fine": 2.0}, 1))
+        assert self.points(stored, "fine") == [(0, 1.0), (1, 2.0)]
+        for name, value in values.items():
+            points = stored.metrics.get(self.stored_name(name), [])
+            assert tracker.dropped[name] == (0 if points else 1)
+            assert all(self.close(point, float(value)) for _, point in points)
+
     def test_nested_values_are_flattened(self, tmp_path: Path) -> None:
         """Nested dictionaries of numbers are stored under joined names."""
         _, stored = self.written(tmp_path, ({"val": {"loss": 0.5, "per_class": {"cat": 0.25}}}, 2))
@@ -85,12 +97,14 @@ class ValuesContract(Backend):
         """An impossible value is counted each time, warned about once, and harms nothing else."""
         tracker = self.make(tmp_path)
         tracker.start()
-        with pytest.warns(AccelTrackWarning, match=r"'thing'") as caught:
+        with pytest.warns(AccelTrackWarning, match="dropped") as caught:
             for step in range(3):
-                tracker.log({"thing": object(), "loss": 0.5}, step=step)
+                unreadable = torch.empty((), device="meta")
+                tracker.log({"thing": object(), "loss": 0.5, "meta": unreadable, "in": {"meta": unreadable}}, step=step)
         tracker.finish()
-        assert tracker.dropped["thing"] == 3
-        assert len([one for one in caught if "'thing'" in str(one.message)]) == 1
+        assert tracker.dropped == {"thing": 3, "meta": 3, "in/meta": 3}
+        for name in ("'thing'", "'meta'", "'in/meta'"):
+            assert len([one for one in caught if f"dropped {name}" in str(one.message)]) == 1
         assert [step for step, _ in self.points(self.read(tmp_path), "loss")] == [0, 1, 2]
 
     def test_awkward_names(self, tmp_path: Path) -> None:

@@ -44,8 +44,8 @@ def session_start(config: Mapping[str, float | str | None]) -> bytes:
     No `Experiment` goes with it: where one run of a folder has that, TensorBoard takes the columns of all runs from it;
     where none has, from all sessions and all of their scalars, whenever these come.
 
-    Booleans are numbers, as there. None, what no float holds, and NaN and ±inf, which the tab would leave out, are
-    texts.
+    Booleans are numbers, as there. None, an integer that no float is equal to, and NaN and ±inf, which the tab would
+    leave out, are texts.
     """
     from tensorboard.plugins.hparams import metadata
     from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData, SessionStartInfo
@@ -53,7 +53,7 @@ def session_start(config: Mapping[str, float | str | None]) -> bytes:
     start = SessionStartInfo()
     for key, value in config.items():
         name = wire.text(key).decode()
-        if finite(value):
+        if finite(value) and float(value) == value:
             start.hparams[name].number_value = value
         else:
             start.hparams[name].string_value = wire.text(str(value)).decode()

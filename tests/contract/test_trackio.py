@@ -21,6 +21,7 @@ import trackio
 from trackio.context_vars import current_run
 from trackio.utils import TRACKIO_DIR, deserialize_values
 
+from accel_track.accelerator import Accelerator
 from accel_track.errors import AccelTrackWarning, HalfStoredError, NotStartedError
 from accel_track.records import Metrics
 from accel_track.testing import Readback, TrackerContract
@@ -92,6 +93,24 @@ class TestTrackio(TrackerContract):
         steps = [1, 3, 0, 1, 3, 3, 5, 7, 2, 3, 7]
         _, stored = self.written(tmp_path, *[({"m": float(i)}, step) for i, step in enumerate(steps)])
         assert stored.metrics["m"] == [(step, float(i)) for i, step in enumerate(steps)]
+
+    def test_a_figure_that_is_drawn_again_for_each_step(self, tmp_path: Path) -> None:
+        """Each step has the figure as it was in its call, in pyplot's and in matplotlib's own figures."""
+        plt = pytest.importorskip("matplotlib.pyplot")
+        accelerator = Accelerator(log_with="trackio", project_dir=tmp_path, cpu=True)
+        accelerator.init_trackers("figures", init_kwargs={"trackio": self.init_kwargs(tmp_path)})
+        figure = plt.figure()
+        (line,) = figure.add_subplot().plot([1, 2])
+        colours = ["#ff0000", "#00ff00", "#0000ff"]
+        for step, colour in enumerate(colours):
+            line.set_color(colour)
+            accelerator.log({"figure": figure, "plt": plt}, step=step)
+        line.set_color("#123456")
+        accelerator.end_training()
+        assert plt.get_fignums() == [figure.number]
+        plt.close("all")
+        stored = [path.read_text() for path in Path(os.environ["TRACKIO_DIR"], "media", "figures").rglob("*.html")]
+        assert [sum(colour in text for text in stored) for colour in [*colours, "#123456"]] == [2, 2, 2, 0]
 
     def test_configuration_without_any_log(self, tmp_path: Path) -> None:
         """A run that logs nothing keeps its hyperparameters."""

@@ -17,9 +17,13 @@ import pytest
 import torch
 import wandb
 from PIL import Image
+from typer.testing import CliRunner
 from wandb.proto import wandb_internal_pb2
 
+from accel_track.accelerator import Accelerator
+from accel_track.cli import app
 from accel_track.errors import AccelTrackWarning, NotStartedError
+from accel_track.journal.directory import find_runs
 from accel_track.records import Metrics
 from accel_track.testing import Readback, TrackerContract
 from accel_track.trackers._wandb_axis import STEP
@@ -184,6 +188,37 @@ class TestWandB(TrackerContract):
         first, second = rows(tmp_path)
         assert (first["n"], first[STEP]) == (1.0, 3)
         assert (second["h|_type"], second[STEP]) == ("histogram", 3)
+
+    @pytest.mark.parametrize("delivery", ["thread", "process", "none"])
+    @pytest.mark.filterwarnings("ignore::accel_track.errors.AccelTrackWarning")
+    def test_what_is_delivered_is_what_was_logged(self, tmp_path: Path, delivery: str) -> None:
+        """Tensors and arrays that change after each call, live, in another process and from the journal; tables live."""
+        accelerator = Accelerator(log_with="wandb", project_dir=tmp_path, cpu=True, delivery=delivery)
+        accelerator.init_trackers("digits", init_kwargs={"wandb": self.init_kwargs(tmp_path)})
+        weights, counts, few = torch.zeros(200), np.zeros(100), [0, np.zeros(2)]
+        table = wandb.Table(columns=["a"])
+        unreadable = torch.empty((), device="meta")
+        for step in range(4):
+            weights.fill_(step)
+            table.add_data(step)
+            accelerator.log({"w": weights, "n": {"c": counts}, "few": few, "t": table, "m": unreadable}, step=step)
+            counts += 100
+            few[0], few[1] = few[0] + 1, few[1] + 1
+        accelerator.end_training()
+        (run,) = find_runs(tmp_path)
+        if delivery == "none":
+            assert CliRunner().invoke(app, ["sync", str(run.path)]).exit_code == 0
+        found = sorted(rows(tmp_path), key=lambda row: row[STEP])
+        assert [row[STEP] for row in found if "w|_type" in row] == [0, 1, 2, 3]
+        for step, row in enumerate(found[-4:] if delivery == "thread" else found):
+            for name, value in (("w", step), ("n/c", 100 * step)):
+                bins = row[f"{name}|bins"]
+                assert row[f"{name}|_type"] == "histogram"
+                assert (bins[0], bins[-1]) == (value - 0.5, value + 0.5)
+            if delivery == "thread":
+                assert row["t|nrows"] == step + 1
+        cursor = json.loads(next(run.path.rglob("cursors/wandb.json")).read_text())
+        assert cursor["dropped"]["m"] == 4
 
     def test_native_images_in_lists(self, tmp_path: Path) -> None:
         """`wandb.Image` objects, alone or beside arrays, are stored as they are."""
