@@ -19,7 +19,8 @@ TITLE = "The journal"
 ABOUT = """\
 Records of 10 scalars: bytes, µs to append one (and for one `os.write` of as many bytes), records read per second. The
 growth rows compare µs at the end (*late*) with those at the beginning (*early*): of a call through the facade over 10
-million records, of a call with 10,000 names in turns instead of 20, per metric with 1,000 in a call instead of 10."""
+million records, of a call with 10,000 names in turns instead of 20, per metric with 1,000 in a call instead of 10, and
+of a call with a tensor of so many float32 elements, which is copied in it, beside the numbers."""
 COLUMNS = {
     "bytes": "bytes",
     "append": "append",
@@ -39,12 +40,15 @@ CASES = [
     _case("growth: records", once=True, quick=True),
     _case("growth: names", once=True, quick=True),
     _case("growth: metrics per call", once=True, quick=True),
+    *(_case(f"growth: a tensor of {elements}", once=True) for elements in (200, 10_000, 250_000)),
 ]
 _MIB, _TURNS = 2**20, 3
 
 
 def run(case: Case, folder: Path, short: bool) -> Measured:
     """Measure one of the rows."""
+    if "tensor" in case.name:
+        return _tensor(int(case.name.rpartition(" ")[2]), folder, short)
     scripts = {"records of 10 scalars": _records, "growth: records": _growth, "growth: names": _names}
     return scripts.get(case.name, _wide)(folder, short)
 
@@ -62,6 +66,31 @@ def _records(folder: Path, short: bool) -> Measured:
     found, seconds = _read(folder / "journal")
     values = {"bytes": size, "append": times.median, "append_p99": times.p99, "write": write.median}
     return Measured({**values, "read": times.calls / seconds}, SCALARS * times.calls, found)
+
+
+def _tensor(elements: int, folder: Path, short: bool) -> Measured:
+    import torch
+
+    from accel_track.delivery.settings import Settings
+    from accel_track.journal.reader import JournalReader
+    from accel_track.run import Run
+
+    run = Run([], project="benchmark", directory=folder, settings=Settings.of(delivery="none"))
+    tensor, calls = torch.zeros(elements), 30 if short else 300
+    early = latency(run.log, 0, calls, 10.0)
+
+    def log(values: Mapping[str, float], step: int) -> None:
+        tensor.fill_(step)
+        run.log({**values, "tensor": tensor}, step)
+
+    late = latency(log, 0, calls, 10.0)
+    run.finish()
+    tensor.fill_(-1.0)
+    records = [record for record in JournalReader(run.run_directory.rank()) if "tensor" in record.values]
+    whole = sum(bool((record.values["tensor"] == record.step).all()) for record in records)  # type: ignore[union-attr]
+    return Measured(
+        {"early": early.median, "late": late.median, "growth": late.median / early.median}, late.calls, whole
+    )
 
 
 def _append(journal: Any, values: Mapping[str, float], step: int) -> None:

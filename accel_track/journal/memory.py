@@ -8,6 +8,9 @@ from typing import NamedTuple
 
 from accel_track.records import AnyRecord
 
+MOST_BYTES = 256 * 1024 * 1024
+"""How many bytes the arrays of all of them have, at most: a worker that comes later gets the rest of their records."""
+
 
 class Kept(NamedTuple):
     """A record in memory.
@@ -16,11 +19,13 @@ class Kept(NamedTuple):
         record: The record, with a copy of its values.
         on_disk: Whether it is on disk too, without the objects in it that have no portable form.
         waits: Whether it is to be written as soon as the disk takes records again.
+        size: Bytes of the arrays in it.
     """
 
     record: AnyRecord
     on_disk: bool
     waits: bool = False
+    size: int = 0
 
 
 class Memory:
@@ -39,8 +44,10 @@ class Memory:
         self._handled = 0
 
     def keep(self, one: Kept) -> None:
-        """Keep a record; give up the oldest one where there are too many."""
-        if len(self.kept) >= self._limit:
+        """Keep a record; give up the oldest ones where there are too many, or their arrays too large."""
+        size = sum(other.size for other in tuple(self.kept)) + one.size if one.size else 0
+        while self.kept and (len(self.kept) >= self._limit or size > MOST_BYTES):
+            size -= self.kept[0].size
             oldest = self.kept.popleft()
             self.lost += not oldest.on_disk and oldest.record.seq >= self._handled
         self.kept.append(one)
@@ -69,7 +76,7 @@ class Memory:
         written: dict[int, Kept | None] = {}
         try:
             for one in waiting[:most]:
-                written[one.record.seq] = None if write(one.record) else Kept(one.record, on_disk=True)
+                written[one.record.seq] = None if write(one.record) else one._replace(on_disk=True, waits=False)
         finally:
             self._change(lambda one: written.get(one.record.seq, one))
         return len(waiting) - len(written)

@@ -23,7 +23,7 @@ from accel_track.journal.memory import Kept, Memory
 from accel_track.journal.outage import Outage
 from accel_track.journal.reader import last_seq, segments
 from accel_track.journal.segment import Segment, fdatasync
-from accel_track.records import AnyRecord, Checkpoint, Config, Metrics, Rewind, encode, numbers, own_copy
+from accel_track.records import AnyRecord, Checkpoint, Config, Metrics, Rewind, encode, numbers, size_in_memory
 
 TAIL = 10_000
 """How many records are kept in memory while the disk takes none, and how many that have no portable form."""
@@ -163,7 +163,7 @@ class JournalWriter:
                     segment.take_back(size, written)
             except (struct.error, OSError):  # an integer beyond 64 bits, the clock set back, a full disk
                 pass
-            self._append(Metrics(seq, now, values, step))
+            self._append(Metrics(seq, now, dict(values), step))
             return True
 
     def metrics(
@@ -201,7 +201,8 @@ class JournalWriter:
             written = fits and self._write(record, values, payload)
         finally:  # also where a filter turns the warning into an error
             if not written or (not portable and self.keeps_objects):
-                self._memory.keep(Kept(own_copy(record), written, waits=fits and not written))
+                size = size_in_memory(record.values)
+                self._memory.keep(Kept(record, written, waits=fits and not written, size=size))
             # A signal handler's record, made in the middle of this one, has a higher number. There is no call between
             # the comparison and the assignment, so that no handler runs there.
             if self.next_seq <= record.seq:

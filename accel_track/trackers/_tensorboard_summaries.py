@@ -53,7 +53,7 @@ def session_start(config: Mapping[str, float | str | None]) -> bytes:
     start = SessionStartInfo()
     for key, value in config.items():
         name = wire.text(key).decode()
-        if finite(value) and float(value) == value:
+        if isinstance(value, (int, float)) and finite(value) and float(value) == value:
             start.hparams[name].number_value = value
         else:
             start.hparams[name].string_value = wire.text(str(value)).decode()

@@ -399,6 +399,19 @@ class TestWriter:
         assert len(segments(FOLDER)) == 5  # one of them without a record
         assert seqs(reader) == [0, 2, 1, 3]
 
+    def test_large_arrays_take_a_bounded_place_in_memory(self, monkeypatch):
+        """Those that are given up are on disk without their arrays, and not lost."""
+        monkeypatch.setattr("accel_track.journal.memory.MOST_BYTES", 2**25)
+        journal = JournalWriter(FOLDER)
+        for step in range(10):
+            journal.metrics({"w": np.zeros(2**23, np.int8), "step": step}, step, {})
+        assert [one.record.step for one in journal.kept] == [6, 7, 8, 9]
+        journal.metrics({"w": np.zeros(2**26, np.int8)}, 10, {})
+        assert [one.record.step for one in journal.kept] == [10]
+        assert journal.lost_from(0) == 0
+        journal.close()
+        assert [record.step for record in JournalReader(FOLDER)] == list(range(11))
+
     def test_objects_without_portable_form_are_kept_until_they_are_delivered(self):
         journal = JournalWriter(FOLDER)
         picture = Picture()
