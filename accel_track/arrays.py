@@ -71,7 +71,10 @@ def array_bytes(array: NDArray[Any]) -> bytes | None:
     """Return an array's type, shape and elements as MessagePack; None if it holds neither numbers nor texts."""
     if array.dtype.kind not in "biufcSUMm" or type(array) is not _class("numpy", "ndarray"):
         return None
-    return _pack((array.dtype.str, array.shape, array.tobytes()))
+    import numpy as np
+
+    elements = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+    return _pack((array.dtype.str, array.shape, elements.data))
 
 
 def array_from(data: bytes | memoryview) -> NDArray[Any]:
