@@ -10,6 +10,7 @@ import pytest
 from filelock import FileLock
 
 from accel_track.errors import AccelTrackWarning
+from accel_track.trackers._dvclive_files import dvc_alone
 from accel_track.trackers.set_up import alone_at
 from tests.conftest import need
 
@@ -168,3 +169,13 @@ class TestTheLock:
         with alone_at(store):
             assert store.read_text() == "half"
         assert sorted(path.name for path in tmp_path.glob("*store*")) == [".store.db.lock", "store.db"]
+
+    def test_dvc_in_a_worktree(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The lock is in the folder that Git names, so that nothing is left beside the user's files."""
+        (tmp_path / "main" / "inner").mkdir(parents=True)
+        (tmp_path / "tree" / "below").mkdir(parents=True)
+        (tmp_path / "tree" / ".git").write_text(f"gitdir: {tmp_path}/main/inner\n")
+        monkeypatch.chdir(tmp_path / "tree" / "below")
+        with dvc_alone():
+            assert (tmp_path / "main" / "inner" / ".dvc.lock").exists()
+        assert [path.name for path in (tmp_path / "tree").iterdir() if path.name != "below"] == [".git"]
