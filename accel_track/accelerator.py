@@ -10,6 +10,7 @@ from accel_track.checkpoints import STATE
 from accel_track.configuration import ProjectConfiguration
 from accel_track.delivery.settings import Delivery, Durability, OnError, Settings
 from accel_track.errors import ResumeError, behind, warn
+from accel_track.folders import is_address
 from accel_track.journal.directory import RunDirectory
 from accel_track.journal.info import new_run_id
 from accel_track.outcome import Outcome, Status, outcome_of
@@ -189,7 +190,7 @@ class Accelerator(Training):
         loaded, self._loaded = self._loaded, None  # the next training is another one
         if loaded is not None and is_free(loaded.run, must=must):
             return loaded.run
-        earlier = find_earlier(self.logging_dir, project, name, finished=must)
+        earlier = find_earlier(None if is_address(self.logging_dir) else self.logging_dir, project, name, finished=must)
         if earlier is None and must:
             raise ResumeError(NOTHING_FOUND)
         return earlier

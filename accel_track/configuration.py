@@ -5,10 +5,14 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
+from accel_track.folders import expanded, is_address
+
 
 @dataclass
 class ProjectConfiguration:
     """Folders and checkpoint names of a project.
+
+    In folders, `~` and variables are expanded; `file://` is taken off.
 
     Args:
         project_dir: Folder for everything; checkpoints go to its `checkpoints/`.
@@ -18,7 +22,7 @@ class ProjectConfiguration:
         iteration: Number of the next automatic checkpoint.
 
     Raises:
-        ValueError: `total_limit` is less than 1.
+        ValueError: `total_limit` is less than 1, or a folder is on another file system.
     """
 
     project_dir: str | os.PathLike[str] | None = None
@@ -36,6 +40,8 @@ class ProjectConfiguration:
 
     def set_directories(self, project_dir: str | os.PathLike[str] | None) -> None:
         """Set `project_dir`, and `logging_dir` too unless it was given."""
-        self.project_dir = project_dir
-        if self.logging_dir is None:
-            self.logging_dir = project_dir
+        if project_dir is not None:
+            project_dir = expanded(project_dir, "project_dir", or_address=True)
+        place = project_dir if self.logging_dir is None else self.logging_dir
+        self.logging_dir = None if place is None else expanded(place, "logging_dir", or_address=True)
+        self.project_dir = None if is_address(project_dir) else project_dir

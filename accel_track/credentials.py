@@ -45,6 +45,7 @@ _SCHEMELESS = re.compile(  # of Go and of Oracle
     r"(?<![\w.\-])(?P<user>[\w.\-]+):[^\s@:]+@(?=(?:tcp|udp|unix)\()|(?<=jdbc:oracle:)(?P<oracle>\w{1,20}:[^/\s@]{1,100})/[^\s@]{1,200}@"
 )
 _NETRC = re.compile(r"(?P<before>\blogin\s{1,3}\S+\s{1,3}password\s{1,3})\S+")
+_LONG_WORD = re.compile(r"[\w.\-]{15}", re.ASCII)  # none of the shapes is shorter
 _KEY_BEGINS = re.compile(r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----")
 
 
@@ -152,10 +153,9 @@ def scrubbed(text: str) -> str:
     lower = text.lower()
     if any(stem in lower for stem in rules.STEMS):
         text = _without_named(_without_named(text, _PAIR), _OPTION)
-    if "-" in text:
+    if _LONG_WORD.search(text):
+        text = rules.SHAPES.sub(REDACTED, text)
         text = rules.MIXED_SHAPES.sub(lambda it: REDACTED if _is_mixed(it[0]) else it[0], text)
-    text = rules.SHAPES.sub(REDACTED, text)
-    if "." in text:
         text = rules.DOTTED_SHAPES.sub(REDACTED, text)
     if "ogin" in text:
         text = _NETRC.sub(rf"\g<before>{REDACTED}", text)

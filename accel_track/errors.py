@@ -6,6 +6,7 @@ Wrong arguments are plain `TypeError` and `ValueError`; the classes here are for
 import contextlib
 import logging
 import threading
+import traceback
 import warnings
 from collections.abc import Iterator
 
@@ -67,6 +68,12 @@ def behind(error: BaseException | None) -> Iterator[None]:
         if error is None:
             raise
         warn(f"the run could not be ended: {type(own).__name__}: {own}", stacklevel=4)
+
+
+def log_error(message: str, error: BaseException) -> None:
+    """Log an error that cannot be raised, with its traceback, both cleaned."""
+    lines = "".join(traceback.format_exception(error)).splitlines()
+    logging.getLogger("accel_track").error("%s", "\n".join(map(clean, [message, *lines])))
 
 
 def warn(message: str, stacklevel: int = 2) -> None:

@@ -10,6 +10,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Literal, TypeVar, overload
 
 from accel_track.errors import MissingPackageError, NotConfiguredError, warn
+from accel_track.folders import expanded, is_address
 from accel_track.trackers.aim import AimTracker
 from accel_track.trackers.base import GeneralTracker
 from accel_track.trackers.clearml import ClearMLTracker
@@ -172,6 +173,7 @@ def select(
             `logging_dir` is None.
         MissingPackageError: With "raise"; it names all that are missing, and the commands to install them.
     """
+    logging_dir = None if logging_dir is None else expanded(logging_dir, "logging_dir", or_address=True)
     asked = [] if log_with is None else list(log_with) if isinstance(log_with, (list, tuple, set)) else [log_with]
     taken = {tracker.name for tracker in asked if isinstance(tracker, GeneralTracker)}
     selected: list[Selected] = []
@@ -222,13 +224,18 @@ _NO_FOLDER = (
 )
 
 
+def _place(cls: type[GeneralTracker], folder: str | os.PathLike[str] | None) -> str | os.PathLike[str] | None:
+    """Return the logging directory as a class may have it: not a server's address unless it takes those."""
+    return None if is_address(folder) and not cls.takes_address else folder
+
+
 def _lacking(name: str, logging_dir: str | os.PathLike[str] | None) -> str | None:
     """Return what of a backend that was named is not installed, and what to do; raise if it lacks a folder."""
     try:
         cls = tracker_class(name)
     except ImportError as error:
         return f"its plugin cannot be imported ({type(error).__name__}: {error}); install what it needs."
-    if cls.requires_logging_directory and logging_dir is None:
+    if cls.requires_logging_directory and _place(cls, logging_dir) is None:
         message = f"{name} {_NO_FOLDER}"
         raise ValueError(message)
     if cls.installed():
@@ -239,7 +246,7 @@ def _lacking(name: str, logging_dir: str | os.PathLike[str] | None) -> str | Non
 
 def _skipped_without_folder(cls: type[GeneralTracker], name: str, logging_dir: str | os.PathLike[str] | None) -> bool:
     """Whether "all" leaves a backend out, with a warning, for lack of a folder."""
-    lacking = cls.requires_logging_directory and logging_dir is None
+    lacking = cls.requires_logging_directory and _place(cls, logging_dir) is None
     if lacking:
         _warn(f"{name}: skipped by log_with='all': it {_NO_FOLDER}")
     return lacking
@@ -282,7 +289,7 @@ def build(
                 _warn(f"`init_kwargs[{one.name!r}]` is ignored: that tracker was passed as a finished instance.")
             trackers.append(one.instance)
         elif (cls := _configured_class(one, directory, kwargs)) is not None:
-            trackers.append(cls.for_run(project, run_name, directory, kwargs))
+            trackers.append(cls.for_run(project, run_name, _place(cls, directory), kwargs))
     return trackers
 
 

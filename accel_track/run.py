@@ -12,6 +12,7 @@ from accel_track.delivery.journaled import JournaledDelivery
 from accel_track.delivery.settings import Settings
 from accel_track.endings import Ending, wait_for_collected
 from accel_track.errors import NotStartedError, UnwritableDirectoryError, warn
+from accel_track.folders import expanded, is_address, located
 from accel_track.journal.directory import RunDirectory
 from accel_track.journal.info import new_run_id
 from accel_track.noop import NoOp
@@ -83,18 +84,18 @@ class Run:
         self.run_id = (run_id or new_run_id()) if resumed is None else resumed.path.name
         self.name = check_name(self.run_id if name is None else name, "run name")
         self.config = None if config is None else self._redacted(check_config(config))
-        self.directory = directory
-        kwargs = check_init_kwargs(init_kwargs, selected)
+        self.directory, local = _placed(directory, argument)
+        kwargs = located(check_init_kwargs(init_kwargs, selected))
         built = self._build(selected, kwargs)
-        if directory is not None and selected:
-            _check_writable(directory, argument)
+        if local is not None and selected:
+            _check_writable(local, argument)
         self._delivery: InlineDelivery | JournaledDelivery
         if self.settings.delivery == "inline":
             self._delivery = InlineDelivery(self.settings)
         else:
             self._delivery = JournaledDelivery(
                 self.settings,
-                directory,
+                local,
                 self.project,
                 self.name,
                 rank=rank,
@@ -145,7 +146,7 @@ class Run:
         Raises:
             Exception: As the constructor.
         """
-        kwargs = check_init_kwargs(init_kwargs, selected)
+        kwargs = located(check_init_kwargs(init_kwargs, selected))
         self._add(self._build(selected, kwargs), selected, kwargs)
 
     def _build(self, selected: Sequence[Selected], kwargs: Mapping[str, Mapping[str, Any]]) -> list[GeneralTracker]:
@@ -399,6 +400,14 @@ def _same(one: Any, other: Any) -> bool:
         return type(one) is type(other) and bool(one == other)
     except Exception:  # noqa: BLE001 - `==` of an arbitrary object may raise anything
         return False
+
+
+def _placed(directory: str | os.PathLike[str] | None, argument: str) -> tuple[str | None, str | None]:
+    """Return the logging directory, or a server's address in its place, and the folder for the journal if given."""
+    if directory is None:
+        return None, None
+    place = os.fspath(expanded(directory, argument, or_address=True))
+    return (place, None) if is_address(place) else (os.path.abspath(place),) * 2
 
 
 def _check_writable(directory: str | os.PathLike[str], argument: str) -> None:

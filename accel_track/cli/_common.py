@@ -82,7 +82,7 @@ def find_run(text: str) -> RunDirectory:
         typer.Exit: There is none, or more than one.
         JournalError: It holds something that no run directory does.
     """
-    path = Path(text)
+    path = Path(text).expanduser()
     if path.is_dir():
         run = RunDirectory(path)
         if not run.ranks() and not (path / "run.json").exists():

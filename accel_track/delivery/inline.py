@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -10,12 +9,10 @@ from typing import Any
 from accel_track.capture import Captured, captured
 from accel_track.delivery.handing import drop_unread
 from accel_track.delivery.settings import Settings
-from accel_track.errors import warn
+from accel_track.errors import log_error, warn
 from accel_track.outcome import Outcome
 from accel_track.records import own_values
 from accel_track.trackers.base import GeneralTracker
-
-_log = logging.getLogger(__name__)
 
 
 class InlineDelivery:
@@ -132,7 +129,7 @@ class InlineDelivery:
                 elif failure is None:
                     failure = error
                 else:
-                    _log.error("%s: %s", tracker.name, error, exc_info=error)
+                    log_error(f"{tracker.name}: a call failed", error)
         if failure is not None:
             raise failure
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 import time
@@ -14,7 +13,8 @@ from lightning.fabric.utilities import move_data_to_device
 from lightning.pytorch.loggers import Logger
 
 from accel_track.delivery.settings import Delivery, Durability, OnError, Settings
-from accel_track.errors import behind, warn
+from accel_track.errors import behind, log_error, warn
+from accel_track.folders import expanded
 from accel_track.lightning.calls import call_being_set_up
 from accel_track.lightning.experiments import Elsewhere, NoOpExperiment
 from accel_track.lightning.identity import run_name
@@ -30,7 +30,6 @@ from accel_track.values import check_config, check_name
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-_log = logging.getLogger(__name__)
 _SECONDS_BETWEEN_SAVES = 30.0
 
 
@@ -118,14 +117,14 @@ class AccelTrackLogger(Logger):
         )
         if version is not None and not isinstance(version, int):
             version = check_name(version, "version")
-        directory = os.fspath(save_dir or os.curdir)
+        directory = self._shown_dir = os.fspath(expanded(save_dir or os.curdir, "save_dir"))
         missing: Missing = "keep" if settings.delivery == "none" else "raise"
         self._session = Session(
             settings,
             select(log_with, directory, missing=missing),
             check_name(name, "name"),
             version,
-            directory,
+            os.path.abspath(directory),
             {} if config is None else check_config(config),
             init_kwargs,
         )
@@ -155,11 +154,12 @@ class AccelTrackLogger(Logger):
     @property
     def save_dir(self) -> str:
         """Folder for everything local."""
-        return self._session.save_dir
+        return self._shown_dir
 
     @save_dir.setter
     def save_dir(self, folder: str) -> None:
-        self._session.save_dir = folder
+        self._shown_dir = os.fspath(expanded(folder, "save_dir"))
+        self._session.save_dir = os.path.abspath(self._shown_dir)
 
     @property
     def root_dir(self) -> str:
@@ -343,8 +343,8 @@ class AccelTrackLogger(Logger):
         """
         try:
             self._session.end_call(status)
-        except Exception:  # noqa: BLE001 - reported, see above
-            _log.exception("AccelTrackLogger: flushing after %r failed", status)
+        except Exception as error:  # noqa: BLE001 - reported, see above
+            log_error(f"AccelTrackLogger: flushing after {status!r} failed", error)
 
     def finish(self, status: Status | None = None) -> None:
         """End the run now; it would end at the interpreter's exit. The next use starts another run.

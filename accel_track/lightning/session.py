@@ -139,9 +139,8 @@ class Session:
         )
         if not (self._rewinds and self._is_fit()):
             self._go_on(run)
-        if "://" not in self.save_dir:
-            with contextlib.suppress(OSError):  # all that it is for is that the next run has another number
-                os.makedirs(os.path.join(self.save_dir, self.name, name), exist_ok=True)
+        with contextlib.suppress(OSError):  # all that it is for is that the next run has another number
+            os.makedirs(os.path.join(self.save_dir, self.name, name), exist_ok=True)
         return run
 
     def _is_fit(self) -> bool:

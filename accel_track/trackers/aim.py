@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from accel_track.errors import HalfStoredError
+from accel_track.folders import is_address
 from accel_track.trackers._aim_artifacts import ArtifactsPath, delete_checkpoint, store_checkpoint, without_artifacts
 from accel_track.trackers._aim_numbers import Number, NumbersPath, all_have_steps
 from accel_track.trackers._aim_remote import QueuePath
@@ -63,6 +64,7 @@ class AimTracker(SDKTracker):
 
     name = "aim"
     requires_logging_directory = True
+    takes_address = True
     sdk = "aim"
     install = "aim>=3.29"
     batch_size = 1000
@@ -269,8 +271,9 @@ class AimTracker(SDKTracker):
             self.durable_flush = False
 
     def identity(self) -> dict[str, Any]:
-        """Return the run's hash."""
-        return {} if self.native is None else {"run_hash": self.native.hash}
+        """Return the run's hash, and the server that it is on if that was given in place of a folder."""
+        place = {"repo": str(self.logging_dir)} if is_address(self.logging_dir) else {}
+        return {} if self.native is None else {"run_hash": self.native.hash, **place}
 
     @on_main_process
     def finish(self) -> None:

@@ -67,6 +67,9 @@ class GeneralTracker:
     install: ClassVar[str | None] = None
     """What to pass to `pip install` to get that module."""
 
+    takes_address: ClassVar[bool] = False
+    """Whether `for_run` takes a server's address, such as `aim://host:53800`, in place of a folder."""
+
     batch_size: ClassVar[int] = 1
     """How many calls `log_batch` gets at once, at most."""
 

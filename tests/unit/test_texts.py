@@ -5,6 +5,7 @@ import json
 import msgspec
 import pytest
 
+from accel_track.errors import log_error
 from accel_track.texts import clean, json_bytes, printable, storable_text, storable_texts
 
 
@@ -63,3 +64,17 @@ def test_an_unfinished_sequence_takes_only_its_beginning():
 
 def test_a_text_from_anywhere_is_one_clean_line():
     assert clean("\x1b[31mcaf\udce9\nhttp://user:abc@host") == "caf\\udce9 http://***@host"
+
+
+def test_errors_that_are_logged_are_clean(caplog):
+    def fail():
+        raise ValueError("\x1b[31mhttp://user:abc1@host")
+
+    try:
+        fail()
+    except ValueError as error:
+        log_error("could not password=abc1", error)
+    (text,) = caplog.messages
+    assert text.startswith("could not password=***\nTraceback")
+    assert text.endswith("ValueError: http://***@host")
+    assert "in fail" in text

@@ -1,0 +1,63 @@
+"""Folders as users give them: with `~`, variables, `file://`, relative, or in a place that is none on this machine."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+ADDRESSES = ("aim",)
+"""Schemes of servers that a tracker takes in place of a folder, where its class says `takes_address`."""
+
+_URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.\-]+):/")  # one slash is what a `Path` leaves
+_OF_TRACKERS = ("dir", "logdir", "log_dir", "logging_dir", "repo")
+
+
+def is_address(folder: Any) -> bool:
+    """Whether that is a server's address, which a tracker may take in place of a folder."""
+    return isinstance(folder, str) and folder.startswith(tuple(f"{scheme}://" for scheme in ADDRESSES))
+
+
+def expanded(folder: str | os.PathLike[str], argument: str, *, or_address: bool = False) -> str | os.PathLike[str]:
+    """Return a folder with `~` and variables replaced, and `file://` taken off; otherwise as it is.
+
+    Args:
+        folder: A folder.
+        argument: What the caller calls it, for error messages.
+        or_address: Whether it may be a server's address, too.
+
+    Raises:
+        ValueError: It is on another file system, or a variable in it is not set.
+    """
+    text = os.fsdecode(folder)
+    url = _URL.match(text)
+    if url is None or os.path.isabs(text):
+        plain = os.path.expanduser(os.path.expandvars(text))
+    elif url["scheme"].lower() == "file":
+        plain = unquote(urlsplit(text).path)
+    elif or_address and is_address(folder):
+        return folder
+    else:
+        message = (
+            f"`{argument}` must be a folder of this machine; got {text!r}. Give a local one and copy it afterwards, or "
+            "mount that place. Addresses of servers belong in `init_kwargs`: {'mlflow': {'tracking_uri': …}}."
+        )
+        raise ValueError(message)
+    if plain.startswith("$"):
+        message = f"`{argument}`: the variable that {text!r} begins with is not set; set it, or give another folder."
+        raise ValueError(message)
+    return folder if plain == text else plain
+
+
+def located(init_kwargs: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Return trackers' constructor arguments with folders made absolute, so that a later `os.chdir` moves none."""
+    return {name: {key: _located(key, value) for key, value in kwargs.items()} for name, kwargs in init_kwargs.items()}
+
+
+def _located(key: str, value: Any) -> Any:
+    if key not in _OF_TRACKERS or not isinstance(value, (str, os.PathLike)) or not os.fspath(value):
+        return value
+    text = os.fsdecode(value)
+    return value if _URL.match(text) else os.path.abspath(os.path.expanduser(os.path.expandvars(text)))
