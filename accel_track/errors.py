@@ -43,8 +43,12 @@ class DeliveryError(AccelTrackError, RuntimeError):
 class HalfStoredError(AccelTrackError, RuntimeError):
     """A part of what a tracker was storing may be stored: neither to be repeated nor to be refused.
 
-    Delivery to the tracker stops with its cursor in place.
+    Delivery to the tracker stops with its cursor behind the last flush.
     """
+
+
+class MadeWayError(HalfStoredError):
+    """A tracker's run was finished for the next one of its process, since the SDK has one a process."""
 
 
 class ResumeError(AccelTrackError, RuntimeError):

@@ -232,7 +232,7 @@ class Worker:
             if error.__cause__ is not None:
                 self.last_error = shown(error.__cause__)
             if self.running:
-                with contextlib.suppress(DeadlineReachedError, _ForkedError):
+                with contextlib.suppress(DeadlineReachedError, _ForkedError, HalfStoredError):
                     self._acknowledge()  # what was taken before
         except _ForkedError:
             return
@@ -477,7 +477,7 @@ class Worker:
         if self.ledger.given != self.cursor.seq:
             try:
                 self._call(self.tracker.flush)
-            except (DeadlineReachedError, _ForkedError):
+            except (DeadlineReachedError, _ForkedError, HalfStoredError):
                 raise
             except Exception as error:  # noqa: BLE001 - a later flush may succeed; until then the cursor stays
                 self._flush_failed = True

@@ -21,7 +21,7 @@ from accel_track.trackers.base import on_main_process
 from accel_track.trackers.fast import Gate
 from accel_track.trackers.names import hashed_name
 from accel_track.trackers.sdk import SDKTracker
-from accel_track.trackers.sole import MadeWayError, Sole
+from accel_track.trackers.sole import Sole
 from accel_track.values import finite, flat_config, is_number, leaves
 
 if TYPE_CHECKING:
@@ -262,10 +262,6 @@ class ClearMLTracker(SDKTracker):
         if said is not None:
             message = f"clearml: ClearML has not stored everything and does not try again: {said}"
             raise HalfStoredError(message)
-
-    def is_transient(self, error: BaseException) -> bool:
-        """Say so, too, of a run that was closed for another one: it is continued by `accel-track sync`."""
-        return isinstance(error, MadeWayError) or super().is_transient(error)
 
     def identity(self) -> dict[str, Any]:
         """Return the task's id."""

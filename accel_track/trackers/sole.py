@@ -8,7 +8,7 @@ import time
 import weakref
 from collections.abc import Callable, Iterator
 
-from accel_track.errors import NotStartedError, warn
+from accel_track.errors import MadeWayError, warn
 from accel_track.trackers.base import GeneralTracker
 
 QUIET = 1.0
@@ -16,10 +16,6 @@ QUIET = 1.0
 
 PATIENCE = 10.0
 """Seconds that the next run waits for that."""
-
-
-class MadeWayError(NotStartedError):
-    """The tracker's run was closed for the next one of this process."""
 
 
 class Sole:

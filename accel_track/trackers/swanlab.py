@@ -21,7 +21,7 @@ from accel_track.trackers._swanlab_values import Accepted, Series
 from accel_track.trackers.base import on_main_process
 from accel_track.trackers.fast import Gate
 from accel_track.trackers.sdk import SDKTracker, unreachable
-from accel_track.trackers.sole import MadeWayError, Sole
+from accel_track.trackers.sole import Sole
 from accel_track.values import storable
 
 if TYPE_CHECKING:
@@ -210,12 +210,7 @@ class SwanLabTracker(SDKTracker):
             delete_copies(self.tracker, name)
 
     def is_transient(self, error: BaseException) -> bool:
-        """Say so also of the error that SwanLab raises for a wrong key and for an unreachable server, if it is that.
-
-        And of a run that was closed for another one: it is continued by `accel-track sync`.
-        """
-        if isinstance(error, MadeWayError):
-            return True
+        """Say so also of the error that SwanLab raises for a wrong key and for an unreachable server, if it is that."""
         if type(error).__name__ == "AuthenticationError":
             return unreachable(_settings(self.init_kwargs).api_host)
         return super().is_transient(error)

@@ -4,8 +4,9 @@ import gc
 
 import pytest
 
+from accel_track.errors import AccelTrackWarning, MadeWayError
 from accel_track.testing.doubles import RecordingTracker
-from accel_track.trackers.sole import PATIENCE, QUIET, MadeWayError, Sole
+from accel_track.trackers.sole import PATIENCE, QUIET, Sole
 
 
 class Clock:
@@ -83,3 +84,15 @@ def test_a_tracker_that_made_way_may_start_again(place: Sole) -> None:
     with place.using(first):
         pass
     assert (first.ended, second.ended) == (1, 1)
+
+
+def test_an_earlier_run_that_cannot_be_finished_is_none_of_the_next_ones_trouble(place: Sole) -> None:
+    class Stuck(OneRunTracker):
+        def finish(self) -> None:
+            raise RuntimeError("stuck")
+
+    first, second = Stuck(), OneRunTracker()
+    place.take(first)
+    with pytest.warns(AccelTrackWarning, match="the run before could not be finished .*stuck"):
+        place.take(second)
+    assert place.holder is second

@@ -184,6 +184,24 @@ def test_what_may_be_stored_in_part_ends_the_delivery_with_the_cursor_in_place()
     assert again.stored == list(range(1000, 1500))
 
 
+def test_what_a_flush_finds_lost_is_never_acknowledged():
+    """An SDK's thread tells of a loss once; a later flush that succeeds brings nothing back."""
+    write(40)
+
+    class Loses(Backend):
+        told = 0
+
+        def flush(self):
+            self.told += 1
+            if self.told == 1:
+                raise HalfStoredError("its thread has lost something")
+
+    with pytest.warns(AccelTrackWarning, match="delivery has stopped .*lost something"):
+        worker = deliver(Loses())
+    assert isinstance(worker.failure, HalfStoredError)
+    assert (cursors.load(CURSOR).seq, cursors.load(CURSOR).delivered, quarantined()) == (0, 0, [])
+
+
 def test_a_fault_of_our_own_puts_nothing_into_quarantine(tmp_path):
     write(40)
     tracker = TensorBoardTracker("run", tmp_path)
