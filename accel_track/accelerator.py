@@ -293,9 +293,11 @@ class Accelerator(Training):
         self._end(None if status is None else Outcome(status))
 
     def _end(self, outcome: Outcome | None) -> None:
-        run, self._run = self._run, None
-        if run is not None:
-            run.finish(outcome)
+        if self._run is not None:
+            try:
+                self._run.finish(outcome)  # a tracker may log meanwhile
+            finally:
+                self._run = None
 
     def __enter__(self) -> Self:
         """Return the accelerator, whose training ends with the block."""

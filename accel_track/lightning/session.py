@@ -263,10 +263,12 @@ class Session:
 
     def finish(self, outcome: Outcome | None) -> None:
         """End the run; what follows is another one."""
-        run, self.run = self.run, None
-        self._begin_anew()
-        if run is not None:
-            run.finish(outcome)
+        try:
+            if self.run is not None:
+                self.run.finish(outcome)  # a tracker may log meanwhile
+        finally:
+            self.run = None
+            self._begin_anew()
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave the run behind, which lives in this process, and take the version along, decided now.

@@ -1,0 +1,68 @@
+"""Ends that come while trackers start, or while they still log themselves."""
+
+import os
+import signal
+import time
+from typing import Any
+
+import pytest
+
+from accel_track import Accelerator
+from accel_track.journal.directory import find_runs
+from accel_track.testing import RecordingTracker
+
+
+class Signalled(RecordingTracker):
+    """Its process gets a signal while it starts."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
+
+    def start(self) -> None:
+        super().start()
+        os.kill(os.getpid(), self.number)
+        time.sleep(0.2)
+
+
+@pytest.mark.parametrize(
+    ("number", "error", "status"),
+    [(signal.SIGTERM, SystemExit, "preempted"), (signal.SIGINT, KeyboardInterrupt, "interrupted")],
+)
+def test_a_signal_while_trackers_start(number: int, error: type[BaseException], status: str) -> None:
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
+    tracker = Signalled(number)
+    accelerator = Accelerator(log_with=tracker, project_dir=".", cpu=True)
+    try:
+        with pytest.raises(error):
+            accelerator.init_trackers("p")
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    (run,) = find_runs(".")
+    assert run.outcome(run.load()) == tracker.outcome
+    assert tracker.outcome.status == status
+    assert [call[0] for call in tracker.calls if call[0] != "flush"] == ["start", "finish"]
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    accelerator.end_training()
+
+
+def test_a_tracker_that_logs_to_its_own_run() -> None:
+    class Deriving(RecordingTracker):
+        name = "deriving"
+
+        def log(self, values: dict[str, Any], step: int | None = None, **kwargs: Any) -> None:
+            super().log(values, step, **kwargs)
+            if "loss" in values:
+                time.sleep(0.002)
+                accelerator.log({"derived": 2 * values["loss"]}, step)
+
+    other, deriving = RecordingTracker(), Deriving()
+    accelerator = Accelerator(log_with=[other, deriving], project_dir=".", cpu=True)
+    accelerator.init_trackers("p")
+    for step in range(100):
+        accelerator.log({"loss": step}, step)
+    accelerator.end_training()
+    for tracker in (other, deriving):
+        logged = [(call[1], call[2]) for call in tracker.calls if call[0] == "log"]
+        assert len(logged) == 200
+        assert all(({"derived": 2 * step}, step) in logged for step in range(100))
