@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import logging
 import os
 import threading
 import time
@@ -15,11 +14,10 @@ from multiprocessing.util import Finalize
 from typing import Any, Protocol
 
 from accel_track.delivery.keeper import keeper
+from accel_track.errors import log_error
 from accel_track.notebook import after_each_cell
 from accel_track.outcome import FINISHED, Outcome, current_outcome, outcome_at_exit, outcome_of
 from accel_track.sigterm import exit_on_sigterm
-
-_log = logging.getLogger(__name__)
 
 
 class Delivery(Protocol):
@@ -117,8 +115,8 @@ class Ending:
                 self.finish(self.outcome or self._as_known(at_exit, self.fallback or self.cell))
                 if self.let_go and not self.done.is_set():
                     self._delivery.complete()
-        except Exception:  # noqa: BLE001 - nobody is left to raise to
-            _log.exception("accel_track: a tracker could not be finished")
+        except Exception as error:  # noqa: BLE001 - nobody is left to raise to
+            log_error("accel_track: a tracker could not be finished", error)
 
     def _begin(self) -> bool:
         with self._lock:
