@@ -48,7 +48,8 @@ def files(folder: Path) -> list[Path]:
 
 
 def scalars(folder: Path, name: str = "loss") -> list[tuple[int, float]]:
-    return [(event.step, event.value) for event in accumulate(folder / "run").Scalars(name)]
+    place = min((path.parent for path in files(folder)), key=lambda one: len(one.parts))
+    return [(event.step, event.value) for event in accumulate(place).Scalars(name)]
 
 
 def records(*steps: int, name: str = "loss") -> list[Metrics]:
