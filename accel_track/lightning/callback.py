@@ -180,7 +180,7 @@ class AccelTrackCallback(Callback):
             logger.checkpoint_listeners.append(uploads.saved)
         if self._system_interval is not None and self._does("_system_interval"):
             self._over, meter = threading.Event(), SystemMetrics(logger.save_dir)
-            every(self._system_interval, partial(self._measure, meter, self._over), self._over)
+            self._meter = every(self._system_interval, partial(self._measure, meter, self._over), self._over)
 
     def _does(self, what: str) -> bool:
         """Whether this callback does something: it is wanted, and no callback before it does it in the same run."""
@@ -235,6 +235,7 @@ class AccelTrackCallback(Callback):
     def _end_call(self, trainer: Trainer, status: str) -> None:
         if self._over is not None:
             self._over.set()
+            self._meter.join(1.0)  # no thread outlives the call but one in the middle of a long look
         self._clear()
         if self._throughput is not None:
             self._throughput.pause()
