@@ -47,6 +47,9 @@ _CHANGING = (
     "log: {!r} holds a {}, of which no copy can be made: what is delivered is what it will be then. Log a new object "
     "in each call."
 )
+_SOON = 0.1
+"""How long the keeper waits for the end of a run, in seconds, before it looks after the others."""
+
 IDLE = 5.0
 """Seconds without a record after which a run rests, once all is delivered."""
 
@@ -318,6 +321,10 @@ class JournaledDelivery:
         self._then, self._is_alone = then, True
         if not self._begin_end(outcome):
             then()
+        elif all(
+            one.over.wait(_SOON) for one in self._everyone
+        ):  # as where all is delivered; else `_look` completes it
+            self.complete()
 
     def _begin_end(self, outcome: Outcome) -> bool:
         if not isinstance(self.journal, JournalWriter):
