@@ -29,6 +29,7 @@ os.environ.update(
         "AIM_UI_TELEMETRY_ENABLED": "0",
         "DVC_NO_ANALYTICS": "true",
         "MPLBACKEND": "agg",
+        "ACCEL_TRACK_START_TIMEOUT": "120",  # a busy machine takes its time to import an SDK
         "TOKENIZERS_PARALLELISM": "false",
     }
 )

@@ -15,6 +15,7 @@ def backends(invoke: Any, code: int = 0) -> dict[str, Any]:
 
 
 def test_it_tells_versions_and_settings(invoke: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("ACCEL_TRACK_START_TIMEOUT")
     monkeypatch.setenv("ACCEL_TRACK_DELIVERY", "none")
     monkeypatch.setenv("ACCEL_TRACK_API_KEY", "hidden")
     told = json.loads(invoke("doctor", "--json").stdout)
