@@ -500,9 +500,7 @@ class TestAim(TrackerContract):
         code = """if True:
             import json, os, signal, sys
             from accel_track.outcome import Outcome
-            from accel_track.trackers._aim_numbers import NumbersPath
-from accel_track.trackers.aim import AimTracker
-from tests.contract.private_parts import hide, private_parts
+            from accel_track.trackers.aim import AimTracker
             first, kwargs = int(sys.argv[2]), json.loads(sys.argv[3])
             tracker = AimTracker.for_run("killed", "one", sys.argv[1], {"system_tracking_interval": None, **kwargs})
             tracker.start()

@@ -365,7 +365,6 @@ PROGRAM = """
 import json, os, shutil, sys, warnings
 from accel_track.outcome import Outcome
 from accel_track.trackers.dvclive import DVCLiveTracker
-from tests.contract.private_parts import hide, private_parts
 kwargs = json.loads(sys.argv[1])
 tracker = DVCLiveTracker.for_run('digits', 'first', 'out', kwargs) if not kwargs.get('resume') else DVCLiveTracker(**kwargs)
 tracker.start()

@@ -52,6 +52,7 @@ DELIVERY: dict[str, Any] = {
     "redact": True,
     "resume": "auto",
     "all_ranks": False,
+    "keep": "30d",
 }
 LOGGER: dict[str, Any] = {
     "log_with": ["tensorboard", "mlflow"],

@@ -24,7 +24,7 @@ from accel_track.trackers import _tensorboard_file
 from accel_track.trackers import _tensorboard_wire as wire
 from accel_track.trackers._tensorboard_events import Delivered, events
 from accel_track.trackers._tensorboard_file import EventFile
-from accel_track.trackers._tensorboard_summaries import session_values, text_value
+from accel_track.trackers._tensorboard_summaries import session_end, session_start, text_value
 
 TIME = 1_700_000_000.25
 
@@ -134,8 +134,8 @@ def test_text_and_hyperparameters_are_those_of_summary_writer() -> None:
     (answer,) = parsed([text_value("answer", "größe")])
     assert [answer] == list(text("answer", "größe").value)
     config = {"lr": 0.1, "layers": 3, "bias": True, "name": "größe", "list": "[1, 2]"}
-    theirs = [summary.value[0] for summary in hparams(config, {})]
-    for one, other in zip(parsed(session_values(config)), theirs, strict=True):
+    _, *theirs = [summary.value[0] for summary in hparams(config, {})]  # without the Experiment
+    for one, other in zip(parsed([session_start(config), session_end()]), theirs, strict=True):
         assert one.tag == other.tag
         assert one.metadata.plugin_data.plugin_name == other.metadata.plugin_data.plugin_name
         contents = [HParamsPluginData.FromString(value.metadata.plugin_data.content) for value in (one, other)]
@@ -143,7 +143,7 @@ def test_text_and_hyperparameters_are_those_of_summary_writer() -> None:
 
 
 def test_hyperparameters_that_are_no_floats_are_texts() -> None:
-    _, start, _ = parsed(session_values({"none": None, "huge": 10**400}))
+    (start,) = parsed([session_start({"none": None, "huge": 10**400})])
     stored = HParamsPluginData.FromString(start.metadata.plugin_data.content).session_start_info.hparams
     assert {name: value.string_value for name, value in stored.items()} == {"none": "None", "huge": str(10**400)}
 
