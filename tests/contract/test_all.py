@@ -60,7 +60,14 @@ def test_nine_backends_hold_the_same_run(
 
 
 @pytest.mark.timeout(180)
-@pytest.mark.parametrize("names", [["comet_ml", "swanlab"], ["swanlab", "comet_ml"], ["comet_ml", "wandb", "clearml"]])
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["comet_ml", "swanlab"],
+        pytest.param(["swanlab", "comet_ml"], marks=pytest.mark.long),
+        pytest.param(["comet_ml", "wandb", "clearml"], marks=pytest.mark.long),
+    ],
+)
 def test_terminal_captures_do_not_break_each_other(names: list[str], tmp_path: Path) -> None:
     code = (
         "from accel_track import Accelerator\n"

@@ -176,7 +176,7 @@ def test_when_the_whole_group_is_killed_the_journal_remains(program: Program) ->
     ("end", "code", "expected"),
     [
         ("os.killpg(0, signal.SIGINT); time.sleep(60)", 1, "interrupted"),
-        ("raise ValueError('planned')", 1, "failed"),
+        pytest.param("raise ValueError('planned')", 1, "failed", marks=pytest.mark.long),
         ("os._exit(3)", 3, "failed"),
         ("pass", 0, "finished"),
     ],

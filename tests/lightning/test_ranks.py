@@ -122,7 +122,9 @@ def check_agreement(run: RunDirectory) -> None:
 
 
 # With processes for each call, Lightning forgets the step between a fit and a test.
-@pytest.mark.parametrize(("strategy", "test_step"), [("ddp", 4), ("ddp_spawn", 0), ("ddp_notebook", 0)])
+@pytest.mark.parametrize(
+    ("strategy", "test_step"), [("ddp", 4), pytest.param("ddp_spawn", 0, marks=pytest.mark.long), ("ddp_notebook", 0)]
+)
 def test_processes_started_by_lightning_share_one_run(strategy: str, test_step: int) -> None:
     out = ran("tensorboard", "mlflow", "wandb", "--strategy", strategy)
     run = check_one_run(test_step)
@@ -140,7 +142,7 @@ def test_torchrun() -> None:
 @pytest.mark.parametrize(
     ("arguments", "by", "test_step"),
     [
-        (("--strategy", "ddp_spawn"), (), 0),
+        pytest.param(("--strategy", "ddp_spawn"), (), 0, marks=pytest.mark.long),
         ((), torchrun("--nproc_per_node=2", "--rdzv_backend=c10d", "--rdzv_endpoint=127.0.0.1:0"), 4),
     ],
     ids=["ddp_spawn", "torchrun"],

@@ -138,6 +138,7 @@ class TestKill:
         train("tensorboard", "--own", "--ckpt-path", "ckpts/last.ckpt")
         assert [exported(run) for run in runs()] == [STEPS]
 
+    @pytest.mark.long
     def test_a_killed_fit_goes_on_twice(self) -> None:
         train("tensorboard", "--kill-at", "13", code=-9)
         train("tensorboard", "--ckpt-path", "ckpts/last.ckpt", "--kill-at", "22", code=-9)
