@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator
 
 # Named, not imported: an SDK may use any of these libraries, or none.
@@ -60,7 +61,7 @@ def concerns_run(error: BaseException) -> bool:
 
 def concerns_record(error: BaseException) -> bool:
     """Whether an error is about what a record holds, by its type or by a server's answer."""
-    if isinstance(error, (ValueError, TypeError, LookupError, ArithmeticError)):
+    if isinstance(error, (ValueError, TypeError, LookupError, ArithmeticError, struct.error)):
         return True
     return any(http_status(one) in _OF_THE_RECORD for one in _chain(error))
 

@@ -2,6 +2,7 @@
 
 import json
 import random
+import struct
 import time
 import warnings
 from pathlib import Path
@@ -275,6 +276,7 @@ class AuthenticationError(Exception):
         (InvalidURL("x"), "run"),
         (AuthenticationError("key"), "run"),
         *((error, "record") for error in (ValueError("x"), TypeError("x"), KeyError("x"), OverflowError("x"))),
+        (struct.error("required argument is not a float"), "record"),
         *((error, "") for error in (RuntimeError("x"), AnsweredError(418), OSError("x"), AttributeError("x"))),
     ],
 )
