@@ -33,6 +33,7 @@ _MOST_BITS = 12_000  # Python spells out no more than 4300 digits, for the time 
 _LONGEST_REASON = 160
 _BYTES = (bytes, bytearray, memoryview)
 _ELEMENTARY = (*_BYTES, array.array)
+_PLAIN_CONTAINERS = (dict, list, tuple)
 _SEQUENCES = (tuple, MutableSequence, KeysView, ValuesView)
 
 
@@ -125,6 +126,8 @@ def as_mapping(value: Any) -> Any:  # noqa: C901, PLR0911 - one line per kind of
     A `functools.partial` becomes a dictionary with Hydra's `_target_`, `_partial_` and `_args_` beside its keywords.
     """
     kind = type(value)
+    if kind in _PLAIN_CONTAINERS:
+        return value
     if isinstance(value, Mapping):
         return dict(_items(value)) if _is_omegaconf(value) else value
     if isinstance(value, type):
@@ -144,7 +147,7 @@ def as_mapping(value: Any) -> Any:  # noqa: C901, PLR0911 - one line per kind of
         return _attributes(value, (field.name for field in names))
     if names := getattr(kind, "__struct_fields__", None):  # msgspec
         return _attributes(value, names)
-    if isinstance(value, _SEQUENCES) and not isinstance(value, _ELEMENTARY) and kind not in (list, tuple):
+    if isinstance(value, _SEQUENCES) and not isinstance(value, _ELEMENTARY):
         return list(_elements(value)) if _is_omegaconf(value) else list(value)
     if not hasattr(value, "shape") and isinstance(content := _call(value, "to_dict"), Mapping):
         return content  # configurations of transformers and ml_collections
