@@ -22,6 +22,7 @@ os.environ.update(
         "COMET_AUTO_LOG_ENV_DETAILS": "false",
         "COMET_ERROR_TRACKING_ENABLE": "false",
         "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # eight processes more for each server
         "CLEARML_OFFLINE_MODE": "1",
         "CLEARML_CACHE_DIR": str(_HOME / "clearml"),
         "SWANLAB_MODE": "offline",

@@ -52,7 +52,7 @@ def ended(process: Any, timeout: float) -> tuple[float, float, float, str]:
 def test_an_outage_in_the_middle(server: Server, program: Callable[..., Any]) -> None:
     server.start()
     steps = 100 * int(OUTAGE + 6)
-    process = program(training(server.uri, steps, 0.01, 60))
+    process = program(training(server.uri, steps, 0.01, 120))
     while not Path("started").exists():
         assert process.poll() is None, process.stderr.read()
         time.sleep(0.05)
