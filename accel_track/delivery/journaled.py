@@ -163,6 +163,8 @@ class JournaledDelivery:
             self.describe(name, (init_kwargs or {}).get(tracker.name, {}), instance=tracker.name in instances)
             if tracker.name in instances and name not in known_names():
                 self._objects.add(name)
+            if not tracker.started:
+                self._noted.planned(name, tracker)
             self.trackers.append(tracker)
             self._workers.append(worker)
             worker.start(max(0.0, end - time.monotonic()))

@@ -36,6 +36,15 @@ class Noted:
 
         self._update(change)
 
+    def planned(self, name: str, tracker: GeneralTracker) -> None:
+        """Note it before there is a backend run, where the tracker chooses."""
+        if identity := tracker.planned_identity():
+
+            def change(info: RunInfo) -> None:
+                info.trackers[name].continued_by(identity, self._rank)
+
+            self._update(change)
+
     def started(self, name: str, tracker: GeneralTracker) -> None:
         """Note how to continue a tracker's backend run."""
         identity, withheld = portable_kwargs(tracker.identity())
@@ -43,11 +52,10 @@ class Noted:
 
         def change(info: RunInfo) -> None:
             stored = info.trackers[name]
-            if self._rank:
-                stored.ranks[str(self._rank)] = identity
-                return
-            stored.identity, stored.withheld = identity, sorted({*stored.withheld, *withheld})
-            stored.url = None if page is None else scrubbed(page)
+            stored.continued_by(identity, self._rank)
+            if not self._rank:
+                stored.withheld = sorted({*stored.withheld, *withheld})
+                stored.url = None if page is None else scrubbed(page)
 
         self._update(change)
 

@@ -243,7 +243,8 @@ class Sync:
             return
         try:
             tracker = self._build(name, rank)
-        except Exception as error:  # noqa: BLE001 - a constructor may raise anything
+            self._planned(name, rank, tracker)
+        except Exception as error:  # noqa: BLE001 - a constructor may raise anything, a disk too
             lock.release()
             errors[name] = f"{type(error).__name__}: {error}"
             return
@@ -265,6 +266,15 @@ class Sync:
             kwargs = {**cls.grouped(stem, rank), **kwargs}
         return cls.for_run(self.info.project, run_name, os.fspath(directory), kwargs)
 
+    def _planned(self, name: str, rank: int, tracker: GeneralTracker) -> None:
+        """Store it before there is a backend run, where the tracker chooses."""
+        if identity := tracker.planned_identity():
+
+            def change(info: RunInfo) -> None:
+                info.trackers.setdefault(name, TrackerInfo()).continued_by(identity, rank)
+
+            self.info = self.run.update(change)
+
     def _started(self, name: str, rank: int, tracker: GeneralTracker) -> None:
         """Store how to continue the backend run, in what the run's own process may have written since."""
         given, _ = portable_kwargs(self.arguments.get(name, {}))
@@ -274,12 +284,10 @@ class Sync:
         def change(info: RunInfo) -> None:
             stored = info.trackers.setdefault(name, TrackerInfo())
             stored.kwargs = {**stored.kwargs, **given}
-            if rank:
-                stored.ranks[str(rank)] = identity
-                return
-            stored.identity = identity
-            stored.withheld = sorted({*stored.withheld, *withheld} - given.keys())
-            stored.url = None if page is None else scrubbed(page)
+            stored.continued_by(identity, rank)
+            if not rank:
+                stored.withheld = sorted({*stored.withheld, *withheld} - given.keys())
+                stored.url = None if page is None else scrubbed(page)
 
         self.info = self.run.update(change)
 

@@ -20,7 +20,7 @@ class TrackerInfo(msgspec.Struct):
     Attributes:
         kwargs: Constructor arguments that the user gave, without secrets and what JSON cannot hold.
         withheld: Names of other arguments, which are neither stored nor credentials.
-        identity: Further arguments with which the tracker continues its backend run; empty before it started.
+        identity: Further arguments with which the tracker continues its backend run; before it started, those planned.
         url: Page of the backend run.
         instance: Whether the tracker was passed as an object, whose class only the user's program knows.
         ranks: What `identity` is for other ranks that have a backend run of their own, by number.
@@ -32,6 +32,13 @@ class TrackerInfo(msgspec.Struct):
     url: str | None = None
     instance: bool = False
     ranks: dict[str, dict[str, Any]] = {}
+
+    def continued_by(self, identity: dict[str, Any], rank: int) -> None:
+        """Keep what continues the backend run of a rank."""
+        if rank:
+            self.ranks[str(rank)] = identity
+        else:
+            self.identity = identity
 
 
 class RunInfo(msgspec.Struct):

@@ -6,7 +6,7 @@ import configparser
 import netrc
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -16,7 +16,20 @@ _HOSTS = ("api.forge.coreweave.com", "api.wandb.ai")
 
 def find_settings(init_kwargs: Mapping[str, Any]) -> dict[str, Any]:
     """Return mode, server and credentials, each from the first place that has it, in wandb's own order."""
-    names = ("mode", "api_key", "identity_token_file", "base_url")
+    found = _first(init_kwargs, ("mode", "api_key", "identity_token_file", "base_url"))
+    if "SM_TRAINING_ENV" in os.environ and found["api_key"] is None:
+        found["api_key"] = "in a file of SageMaker's, which wandb reads"
+    return found
+
+
+def chooses_id(init_kwargs: Mapping[str, Any]) -> bool:
+    """Whether the user, a sweep, a launch or SageMaker says which run it is."""
+    names = ("run_id", "resume", "resume_from", "fork_from", "sweep_id", "launch")
+    found = _first({**init_kwargs, "run_id": init_kwargs.get("id")}, names)
+    return "SM_TRAINING_ENV" in os.environ or any(value is not None for value in found.values())
+
+
+def _first(init_kwargs: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
     given = init_kwargs.get("settings") or {}
     if not isinstance(given, Mapping):  # a `wandb.Settings`, whose other fields hold defaults
         given = {name: getattr(given, name) for name in given.model_fields_set}
@@ -31,10 +44,7 @@ def find_settings(init_kwargs: Mapping[str, Any]) -> dict[str, Any]:
         _settings_file(os.path.join(".wandb" if os.path.isdir(".wandb") else "wandb", "settings")),
         _settings_file(os.path.join(os.environ.get("WANDB_CONFIG_DIR") or "~/.config/wandb", "settings")),
     ]
-    found = {name: next((place[name] for place in places if place.get(name)), None) for name in names}
-    if "SM_TRAINING_ENV" in os.environ and found["api_key"] is None:
-        found["api_key"] = "in a file of SageMaker's, which wandb reads"
-    return found
+    return {name: next((place[name] for place in places if place.get(name)), None) for name in names}
 
 
 def _settings_file(path: str) -> Mapping[str, Any]:

@@ -262,6 +262,14 @@ class GeneralTracker:
         """
         return {}
 
+    def planned_identity(self) -> dict[str, Any]:
+        """Choose what `identity` of the run that `start` is about to open will be; the default is none.
+
+        It is stored before `start`, so that a process that is killed in there leaves no run that none can continue.
+        For backends whose runs get their id from the client.
+        """
+        return {}
+
     def page(self) -> str | None:
         """Return the address of the backend run's page, where there is one; asked between `start` and `finish`."""
         return None

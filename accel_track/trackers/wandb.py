@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import secrets
+import string
 import sys
 from collections.abc import Mapping, Sequence
 from itertools import groupby
@@ -15,7 +17,7 @@ from accel_track.trackers import _wandb_global
 from accel_track.trackers._checkpoint_files import checkpoint_files, lasting
 from accel_track.trackers._wandb_axis import Axis
 from accel_track.trackers._wandb_rows import Row, Rows, check_arguments
-from accel_track.trackers._wandb_settings import find_settings, netrc_key
+from accel_track.trackers._wandb_settings import chooses_id, find_settings, netrc_key
 from accel_track.trackers.base import on_main_process
 from accel_track.trackers.fast import Gate
 from accel_track.trackers.names import hashed_name
@@ -29,6 +31,8 @@ _NAME_LENGTH = 128  # of artifacts and aliases
 
 # Names that wandb sets itself or leaves out silently.
 _TAKEN = frozenset(("", "_step", "_runtime"))
+
+_ID = string.ascii_lowercase + string.digits  # the characters of an id, as wandb itself chooses it
 
 _FLOAT = frozenset((float,))
 
@@ -77,6 +81,7 @@ class WandBTracker(SDKTracker):
         self.run_name = run_name
         self.init_kwargs = kwargs
         self._gate = Gate(self.name, Rows)
+        self._planned: dict[str, Any] = {}
 
     @classmethod
     def for_run(
@@ -113,8 +118,9 @@ class WandBTracker(SDKTracker):
         self.check_configured()
         # wandb reads its variables once per process; the mode found now is the one that counts.
         mode = find_settings(self.init_kwargs).get("mode")
-        derived = {"project": self.run_name, "reinit": "create_new", "mode": mode}
+        derived = {"project": self.run_name, "reinit": "create_new", "mode": mode, **self._planned}
         self.native = wandb.init(**{**derived, **self.init_kwargs})
+        self._planned = {}
         self._axis = Axis(self.native)
         self._gate.open(self.native)
         _wandb_global.opened(wandb, self.native)
@@ -249,6 +255,13 @@ class WandBTracker(SDKTracker):
     def identity(self) -> dict[str, Any]:
         """Return the run's id; offline, another process adds a folder of the same id."""
         return {} if self.native is None else {"id": self.native.id, "resume": "allow"}
+
+    def planned_identity(self) -> dict[str, Any]:
+        """Choose the run's id, unless it is chosen elsewhere."""
+        if chooses_id(self.init_kwargs):
+            return {}
+        self._planned = {"id": "".join(secrets.choice(_ID) for _ in range(8))}
+        return {**self._planned, "resume": "allow"}
 
     def page(self) -> str | None:
         """Page of the run; None offline."""
