@@ -91,8 +91,8 @@ def _picture(figure: Any) -> Any:
     canvas = figure.canvas
     try:
         drawn = FigureCanvasAgg(figure)
-        drawn.draw()  # type: ignore[no-untyped-call]
-        pixels = np.array(drawn.buffer_rgba())  # type: ignore[no-untyped-call]
+        drawn.draw()
+        pixels = np.array(drawn.buffer_rgba())
     finally:
         figure.set_canvas(canvas)
     height, width = pixels.shape[:2]

@@ -207,4 +207,4 @@ class Sending(FastPath):
         """Whether Trackio keeps rows of this project that the server has not got."""
         from trackio.sqlite_storage import SQLiteStorage
 
-        return SQLiteStorage.has_pending_data(self.native.project)
+        return bool(SQLiteStorage.has_pending_data(self.native.project))
