@@ -209,7 +209,7 @@ def _how(kind: type) -> Callable[[_Capture, Any, str], Any]:  # noqa: PLR0911 - 
         if issubclass(kind, base) and not issubclass(kind, getattr(sys.modules.get("numpy"), "generic", ())):
             return lambda _, value, __: exact(value)
     numpy = sys.modules.get("numpy")
-    if _is_tensor(kind) or (numpy is not None and issubclass(kind, (numpy.generic, numpy.ndarray))):
+    if _is_tensor(kind) or issubclass(kind, (getattr(numpy, "generic", ()), getattr(numpy, "ndarray", ()))):
         return _Capture._scalar_or_array  # noqa: SLF001
     if issubclass(kind, Mapping):
         return _Capture._mapping  # noqa: SLF001

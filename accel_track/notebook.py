@@ -13,6 +13,8 @@ def after_each_cell(call: Callable[[Any], None]) -> None:
     Args:
         call: Gets IPython's result, of which `error_in_exec` is the exception that ended the cell, or None.
     """
-    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    # Another thread may be importing it at this moment, as ClearML's does.
+    get_ipython = getattr(sys.modules.get("IPython"), "get_ipython", None)
+    shell = None if get_ipython is None else get_ipython()
     if shell is not None and call not in shell.events.callbacks["post_run_cell"]:
         shell.events.register("post_run_cell", call)

@@ -1,6 +1,8 @@
 """Cells of a notebook that are run again, fail, or are interrupted, in a real IPython shell."""
 
 import gc
+import sys
+import types
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -9,6 +11,7 @@ import pytest
 from accel_track.endings import wait_for_collected
 from accel_track.errors import AccelTrackWarning
 from accel_track.journal.directory import RunDirectory, find_runs
+from accel_track.notebook import after_each_cell
 from tests.conftest import need
 
 BEGIN = """
@@ -94,3 +97,9 @@ def test_another_project_name_or_configuration_is_another_run(cell: Callable[[st
     cell("accelerator.init_trackers('q', run_name='again')")
     cell("accelerator.init_trackers('q', {'lr': 0.3})")  # its first
     assert [run.load().status for run in runs()] == ["finished"] * 4 + ["running"]
+
+
+def test_an_ipython_that_another_thread_is_importing_is_none_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As ClearML's thread does while a run starts."""
+    monkeypatch.setitem(sys.modules, "IPython", types.ModuleType("IPython"))
+    after_each_cell(print)
