@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import warnings
 import zipfile
 from collections.abc import Callable, Iterator
@@ -399,7 +398,7 @@ class TestClearML(TrackerContract):
         assert sorted(stored) == [[0.25], [0.5]]
 
     def test_no_reporting_process(self, tmp_path: Path) -> None:
-        """Values are in the file after a flush, and the end does not wait the ten seconds of a reporting process."""
+        """Values are in the file after a flush, without a reporting process, whose end would take ten seconds."""
         tracker = self.make(tmp_path)
         tracker.start()
         for step in range(100):
@@ -407,9 +406,8 @@ class TestClearML(TrackerContract):
         tracker.flush()
         (session,) = sessions(tmp_path)
         assert len([event for event in events(session) if event["metric"].startswith("m")]) == 1000
-        begun = time.monotonic()
+        assert not tracker.tracker._reporter._report_service.is_subprocess_mode()
         tracker.finish()
-        assert time.monotonic() - begun < 8
 
     @pytest.mark.parametrize(("setting", "used"), [("", False), ("true", True), ("false", False)])
     def test_the_users_choice_of_reporter(

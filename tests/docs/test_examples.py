@@ -28,8 +28,8 @@ def run(name: str, *arguments: str) -> str:
 
 
 def steps(folder: Path, tag: str) -> list[int]:
-    (file,) = folder.rglob("events.out.tfevents.*")
-    accumulator = EventAccumulator(str(file.parent))
+    (place,) = {file.parent for file in folder.rglob("events.out.tfevents.*")}
+    accumulator = EventAccumulator(str(place))
     accumulator.Reload()
     return [event.step for event in accumulator.Scalars(tag)]
 
