@@ -35,6 +35,7 @@ def cell() -> Iterator[Callable[[str], Any]]:
     yield lambda code: shell.run_cell(code, store_history=True).error_in_exec
     shell.run_cell("accelerator = None")
     shell.reset()
+    shell.restore_sys_module_state()  # the shell's own `__main__` has no `__spec__`, which spawning a process needs
     InteractiveShell.clear_instance()
     gc.collect()
     wait_for_collected(10.0)
