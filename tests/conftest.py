@@ -3,8 +3,6 @@
 import importlib.util
 import os
 import tempfile
-import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -46,15 +44,6 @@ def _own_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "cwd"
     folder.mkdir()
     monkeypatch.chdir(folder)
-
-
-@pytest.fixture(autouse=True)
-def _no_watchers_left() -> Iterator[None]:
-    """Stop the thread with an inotify instance that each SwanLab run leaves; a user has 128 of these on Linux."""
-    yield
-    for thread in threading.enumerate():
-        if type(thread).__module__.startswith("watchdog."):
-            thread.stop()  # type: ignore[attr-defined]
 
 
 def need(module: str) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gc
+import os
 import subprocess
 import sys
+import threading
 import time
 import warnings
 from concurrent.futures import ThreadPoolExecutor
@@ -54,6 +57,21 @@ class LifecycleContract(Backend):
         stored = self.read(tmp_path)
         assert stored.runs == 1
         assert self.points(stored, "loss") == [(0, 0.5)]
+
+    def test_a_run_leaves_no_thread_and_no_descriptor(self, tmp_path: Path) -> None:
+        """What one finished run leaves, the next one uses again."""
+        threads: list[set[threading.Thread]] = []
+        files: list[int] = []
+        for number in range(4):
+            tracker = self.make(tmp_path / str(number))
+            tracker.start()
+            tracker.log({"loss": 0.5}, step=0)
+            tracker.finish()
+            gc.collect()
+            threads.append(set(threading.enumerate()))
+            files.append(len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 0)
+        assert len(threads[3]) <= len(threads[1]), threads[3] - threads[1]
+        assert files[3] <= files[1]
 
     def test_an_idle_run_goes_on(self, tmp_path: Path) -> None:
         """After a flush and `rest`, the next calls store as the first did, from another thread if that may be."""

@@ -32,7 +32,21 @@ class LivePath(FastPath):
 
     distribution = "dvclive"
     tested = "==3.49.*"
-    attributes = ("_artifacts", "_exp_name", "_dvc_repo", "_inside_dvc_pipeline", "_include_untracked")
+    attributes = (
+        "_artifacts",
+        "_exp_name",
+        "_dvc_repo",
+        "_inside_dvc_pipeline",
+        "_include_untracked",
+        "_studio_events_to_skip",
+        "post_data_to_studio",
+    )
+
+    def __init__(self, native: Any) -> None:
+        """Have nothing gathered for DVC Studio where it is not used: a thread would keep it, and the run, for good."""
+        super().__init__(native)
+        if "data" in native._studio_events_to_skip:  # noqa: SLF001
+            native.post_data_to_studio = _nothing
 
     def go_on(self, experiment: str | None) -> None:
         """Take up what an earlier part of the run has left: DVCLive would remove it, and take another name."""
@@ -52,3 +66,7 @@ class LivePath(FastPath):
     def delete_checkpoint(self, name: str) -> None:
         """Delete a checkpoint."""
         delete_artifact(self.native, name)
+
+
+def _nothing() -> None:
+    """Post nothing."""

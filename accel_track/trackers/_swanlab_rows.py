@@ -75,14 +75,15 @@ class Threads(FastPath):
     SwanLab 0.10 writes a run's file from several threads, its monitor of the machine's is one, without a lock. Where
     two records mingle, its reader takes what follows for damaged (https://github.com/SwanHubX/SwanLab/issues/1268 has
     the error). What it cannot write, on a full disk for instance, it loses and says so in its own log only.
+    The observer of a run's folder runs a thread from the start, and SwanLab stops it only where it watches a file.
     """
 
     distribution = "swanlab"
     tested = "==0.10.*"
-    attributes = ("_core._store.write", "_is_main_thread")
+    attributes = ("_core._store.write", "_core._watcher.stop", "_is_main_thread")
 
     def __init__(self, native: Any) -> None:
-        """Let the file take one record after another."""
+        """Let the file take one record after another, and the run's end stop the observer."""
         super().__init__(native)
         self.lost: Exception | None = None
         """The first error of a record that was not written."""
@@ -99,6 +100,15 @@ class Threads(FastPath):
                     raise
 
         store.write = locked
+        watcher = native._core._watcher  # noqa: SLF001
+        stop, observer = watcher.stop, getattr(watcher, "_observer", None)
+
+        def stop_all() -> None:
+            stop()
+            if observer is not None:
+                observer.stop()
+
+        watcher.stop = stop_all
 
     @classmethod
     def applies(cls, native: Any) -> bool:
