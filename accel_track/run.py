@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -225,7 +226,8 @@ class Run:
         Args:
             values: JSON values by name.
         """
-        name = "environment" if self.starts == 1 else f"environment_{self.starts}"
+        names = ("environment" if count == 1 else f"environment_{count}" for count in itertools.count(self.starts))
+        name = next(name for name in names if name not in (self.config or {}))  # a hyperparameter may be called so
         self._delivery.configure({name: values}, environment=True)
 
     def _redacted(self, config: dict[str, Any]) -> dict[str, Any]:

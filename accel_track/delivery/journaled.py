@@ -163,8 +163,6 @@ class JournaledDelivery:
             self.describe(name, (init_kwargs or {}).get(tracker.name, {}), instance=tracker.name in instances)
             if tracker.name in instances and name not in known_names():
                 self._objects.add(name)
-            if not tracker.started:
-                self._noted.planned(name, tracker)
             self.trackers.append(tracker)
             self._workers.append(worker)
             worker.start(max(0.0, end - time.monotonic()))
@@ -174,7 +172,7 @@ class JournaledDelivery:
     def _worker(self, tracker: GeneralTracker, name: str, journal: JournalWriter) -> Worker:
         cursor, quarantine = self.directory.cursor(name, self._rank), self.directory.quarantine(name, self._rank)
         source = LiveSource(journal, load(cursor))
-        return Worker(tracker, source, cursor, quarantine, partial(self._noted.started, name), name=name)
+        return Worker(tracker, source, cursor, quarantine, partial(self._noted.identity, name), name=name)
 
     def _check_start(self, worker: Worker) -> None:
         error, name = worker.failure or worker.stalled, worker.name

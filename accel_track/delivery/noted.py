@@ -36,18 +36,9 @@ class Noted:
 
         self._update(change)
 
-    def planned(self, name: str, tracker: GeneralTracker) -> None:
-        """Note it before there is a backend run, where the tracker chooses."""
-        if identity := tracker.planned_identity():
-
-            def change(info: RunInfo) -> None:
-                info.trackers[name].continued_by(identity, self._rank)
-
-            self._update(change)
-
-    def started(self, name: str, tracker: GeneralTracker) -> None:
+    def identity(self, name: str, tracker: GeneralTracker, identity: dict[str, Any]) -> None:
         """Note how to continue a tracker's backend run."""
-        identity, withheld = portable_kwargs(tracker.identity())
+        identity, withheld = portable_kwargs(identity)
         page = tracker.page()
 
         def change(info: RunInfo) -> None:

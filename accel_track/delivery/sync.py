@@ -194,7 +194,7 @@ class Sync:
         """Deliver what was refused; return what keeps this process from it."""
         if (lock := self.run.claim(name, rank)) is None:
             return _TAKEN
-        build, started = partial(self._build, name, rank), partial(self._started, name, rank)
+        build, started = partial(self._build, name, rank), partial(self._note, name, rank)
         try:
             if (error := deliver_again(self.run, name, rank, build, started, self.outcome)) is not None:
                 errors[name] = error
@@ -243,14 +243,13 @@ class Sync:
             return
         try:
             tracker = self._build(name, rank)
-            self._planned(name, rank, tracker)
         except Exception as error:  # noqa: BLE001 - a constructor may raise anything, a disk too
             lock.release()
             errors[name] = f"{type(error).__name__}: {error}"
             return
         source = StoredSource(self.run.rank(rank), cursor)
         quarantine = self.run.quarantine(name, rank)
-        worker = Worker(tracker, source, self.run.cursor(name, rank), quarantine, partial(self._started, name, rank))
+        worker = Worker(tracker, source, self.run.cursor(name, rank), quarantine, partial(self._note, name, rank))
         worker.outcome = self.outcome or FINISHED
         jobs.append(Job(name, worker, source, lock, self.run.rank(rank)))
 
@@ -266,19 +265,10 @@ class Sync:
             kwargs = {**cls.grouped(stem, rank), **kwargs}
         return cls.for_run(self.info.project, run_name, os.fspath(directory), kwargs)
 
-    def _planned(self, name: str, rank: int, tracker: GeneralTracker) -> None:
-        """Store it before there is a backend run, where the tracker chooses."""
-        if identity := tracker.planned_identity():
-
-            def change(info: RunInfo) -> None:
-                info.trackers.setdefault(name, TrackerInfo()).continued_by(identity, rank)
-
-            self.info = self.run.update(change)
-
-    def _started(self, name: str, rank: int, tracker: GeneralTracker) -> None:
+    def _note(self, name: str, rank: int, tracker: GeneralTracker, identity: dict[str, Any]) -> None:
         """Store how to continue the backend run, in what the run's own process may have written since."""
         given, _ = portable_kwargs(self.arguments.get(name, {}))
-        identity, withheld = portable_kwargs(tracker.identity())
+        identity, withheld = portable_kwargs(identity)
         page = tracker.page()
 
         def change(info: RunInfo) -> None:

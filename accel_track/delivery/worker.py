@@ -58,7 +58,8 @@ class Worker:
         source: Where records come from, at the cursor's position.
         cursor: Where to store how far it got.
         quarantine: Where to store what the backend refuses.
-        started: Called in the worker's thread once the tracker is started.
+        note: Gets, in the worker's thread, the identity of the tracker's run: before the start where that is planned,
+            and once the tracker is started.
         clock: Returns monotonic seconds.
         name: What to call the tracker, where several of a run have the same name.
     """
@@ -69,7 +70,7 @@ class Worker:
         source: Source,
         cursor: Path,
         quarantine: Path,
-        started: Callable[[GeneralTracker], None] = lambda _: None,
+        note: Callable[[GeneralTracker, dict[str, Any]], None] = lambda *_: None,
         clock: Callable[[], float] = time.monotonic,
         name: str | None = None,
     ) -> None:
@@ -106,7 +107,7 @@ class Worker:
         self.outcome = FINISHED
         """How the run ended, for the tracker; set before `close`."""
         self._folder = cursor.parents[1]
-        self._on_start = started
+        self._note = note
         self._clock = clock
         self._closing = False
         self._pause = 0.1
@@ -247,6 +248,7 @@ class Worker:
     def _begin(self) -> bool:
         if not self._joined:
             self.tracker.forget()
+            self._note_identity(planned=True)
             try:
                 self._call(self.tracker.start)
             except (DeadlineReachedError, _ForkedError):
@@ -257,13 +259,19 @@ class Worker:
                 return False
         self.ledger.begin()
         try:
-            self._on_start(self.tracker)
-        except Exception as error:  # noqa: BLE001 - a custom tracker's `identity` or `page`
-            warn(f"{self.name}: its run cannot be continued by `accel-track sync` ({shown(error)}).")
+            self._note_identity(planned=False)
         finally:
             self.running = True
             self._tell()
         return True
+
+    def _note_identity(self, *, planned: bool) -> None:
+        try:
+            identity = self.tracker.planned_identity() if planned else self.tracker.identity()
+            if identity or not planned:
+                self._note(self.tracker, identity)
+        except Exception as error:  # noqa: BLE001 - a custom tracker's `identity` or `page`
+            warn(f"{self.name}: its run cannot be continued by `accel-track sync` ({shown(error)}).")
 
     def _deliver(self) -> bool:
         """Deliver until the run ends; False: until it rests."""

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import re
+import secrets
+import string
+
+_ID = string.ascii_lowercase + string.digits
 
 
 def safe_name(name: str, forbidden: str, length: int) -> str:
@@ -26,3 +30,8 @@ def hashed_name(safe: str, name: str, length: int) -> str:
     """Return `safe`, cut to make room, with a hash of `name` at its end; `length` as for `safe_name`."""
     digest = hashlib.sha256(name.encode(errors="surrogatepass")).hexdigest()[:8]
     return f"{safe.encode()[: length - 9].decode(errors='ignore')}-{digest}"
+
+
+def short_id() -> str:
+    """Return the id of a new run: eight letters and digits, as wandb and SwanLab choose them, too."""
+    return "".join(secrets.choice(_ID) for _ in range(8))

@@ -20,6 +20,7 @@ from accel_track.trackers._swanlab_rows import Rows, Threads, in_main_thread
 from accel_track.trackers._swanlab_values import Accepted, Series
 from accel_track.trackers.base import on_main_process
 from accel_track.trackers.fast import Gate
+from accel_track.trackers.names import short_id
 from accel_track.trackers.sdk import SDKTracker, unreachable
 from accel_track.trackers.sole import Sole
 from accel_track.values import storable
@@ -73,6 +74,7 @@ class SwanLabTracker(SDKTracker):
         super().__init__()
         self.run_name = run_name
         self.init_kwargs = kwargs
+        self._planned: dict[str, Any] = {}
         self._series: dict[str, Series] = {}
         self._rows, self._threads = Gate(self.name, Rows), Gate(self.name, Threads)
 
@@ -122,7 +124,8 @@ class SwanLabTracker(SDKTracker):
                 swanlab.get_run().finish()
         self._series = {}
         hook = sys.excepthook
-        run = self.native = swanlab.init(**{"project": self.run_name, **self.init_kwargs})
+        run = self.native = swanlab.init(**{"project": self.run_name, **self._planned, **self.init_kwargs})
+        self._planned = {}
         _OURS.add(run)
         if not in_main_thread():
             # SwanLab's ends the run as soon as the main thread fails, while a worker still has records to deliver.
@@ -221,6 +224,16 @@ class SwanLabTracker(SDKTracker):
             return {}
         named = not {"name", "experiment_name"}.isdisjoint(self.init_kwargs)
         return {"id": self.native.id, "resume": "allow", **({} if named else {"name": self.native.name})}
+
+    def planned_identity(self) -> dict[str, Any]:
+        """Choose the run's id, unless it is chosen elsewhere."""
+        if not {"id", "parallel", "resume"}.isdisjoint(self.init_kwargs) or not self.installed():
+            return {}
+        run = _settings(self.init_kwargs).run
+        if run.id or run.resume != "never":
+            return {}
+        self._planned = {"id": short_id()}
+        return {**self._planned, "resume": "allow"}
 
     def page(self) -> str | None:
         """Page of the run; None offline."""

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import secrets
-import string
 import sys
 from collections.abc import Mapping, Sequence
 from itertools import groupby
@@ -20,7 +18,7 @@ from accel_track.trackers._wandb_rows import Row, Rows, check_arguments
 from accel_track.trackers._wandb_settings import chooses_id, find_settings, netrc_key
 from accel_track.trackers.base import on_main_process
 from accel_track.trackers.fast import Gate
-from accel_track.trackers.names import hashed_name
+from accel_track.trackers.names import hashed_name, short_id
 from accel_track.trackers.sdk import SDKTracker
 from accel_track.values import is_number, leaves, storable
 
@@ -32,7 +30,6 @@ _NAME_LENGTH = 128  # of artifacts and aliases
 # Names that wandb sets itself or leaves out silently.
 _TAKEN = frozenset(("", "_step", "_runtime"))
 
-_ID = string.ascii_lowercase + string.digits  # the characters of an id, as wandb itself chooses it
 
 _FLOAT = frozenset((float,))
 
@@ -260,7 +257,7 @@ class WandBTracker(SDKTracker):
         """Choose the run's id, unless it is chosen elsewhere."""
         if chooses_id(self.init_kwargs):
             return {}
-        self._planned = {"id": "".join(secrets.choice(_ID) for _ in range(8))}
+        self._planned = {"id": short_id()}
         return {**self._planned, "resume": "allow"}
 
     def page(self) -> str | None:

@@ -7,6 +7,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from accel_track.delivery.sync import Sync
+from accel_track.journal.directory import find_runs
+
 _LIFE = """
 import json, sys
 from accel_track.outcome import Outcome
@@ -66,4 +69,38 @@ def live(
         assert told is not None, errors
         assert process.returncode == (-9 if status is None else 0), errors
     identity: dict[str, Any] = json.loads(told.removeprefix("IDENTITY "))
+    return identity
+
+
+_KILLED_IN_START = """
+import importlib, os, sys
+from accel_track import Accelerator
+
+sdk = importlib.import_module(sys.argv[1])
+init = sdk.init
+
+def killed(**arguments):
+    init(**arguments)
+    os.kill(os.getpid(), 9)
+
+sdk.init = killed
+accelerator = Accelerator(sys.argv[1], project_dir=sys.argv[2], cpu=True)
+accelerator.init_trackers("p", {"lr": 0.1})
+"""
+
+
+def killed_in_start(name: str, folder: Path) -> str:
+    """Kill a process when its backend's run is there and nobody knows, deliver what it left, and return the noted id.
+
+    Args:
+        name: Name of the tracker, whose SDK has a function `init`.
+        folder: The logging directory.
+    """
+    command = [sys.executable, "-W", "ignore", "-c", _KILLED_IN_START, name, str(folder)]
+    environment = {key: value for key, value in os.environ.items() if key != "WANDB_SERVICE"}
+    assert subprocess.run(command, env=environment, check=False, timeout=120).returncode == -9
+    (run,) = find_runs(folder)
+    (result,) = Sync(run).deliver(follow=False, timeout=60)
+    assert (result.obstacle, result.line.error) == (None, None)
+    identity: str = run.load().trackers[name].identity["id"]
     return identity

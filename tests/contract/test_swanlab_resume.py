@@ -16,7 +16,7 @@ from swanlab.proto.swanlab.run.v1.run_pb2 import RunState
 from accel_track.errors import AccelTrackWarning
 from accel_track.outcome import Outcome
 from accel_track.trackers.swanlab import SwanLabTracker
-from tests.contract.lives import live
+from tests.contract.lives import killed_in_start, live
 from tests.contract.test_swanlab import QUICK, records
 
 
@@ -103,6 +103,24 @@ def test_continued_after_kill_9(tmp_path: Path) -> None:
     assert configuration(continued) == {"lr": 0.1}
     start = next(record.start for record in records(continued) if record.HasField("start"))
     assert (start.id, start.name) == (identity["id"], identity["name"])
+
+
+def test_continued_after_kill_9_in_start(tmp_path: Path) -> None:
+    """The run's id is stored before there is a run: delivery goes on in it."""
+    identity = killed_in_start("swanlab", tmp_path)
+    folders = [path.parent.name for path in logs(tmp_path)]
+    assert len(folders) == 2
+    assert {name.rpartition("-")[2] for name in folders} == {identity}
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "variable"),
+    [({"id": "mine"}, ""), ({"resume": "allow"}, ""), ({"parallel": "shared"}, ""), ({}, "SWANLAB_RUN_ID")],
+)
+def test_an_id_that_is_chosen_elsewhere(kwargs: Any, variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if variable:
+        monkeypatch.setenv(variable, "mine")
+    assert SwanLabTracker("p", **kwargs).planned_identity() == {}
 
 
 def test_a_failed_run_goes_on_and_finishes(tmp_path: Path) -> None:

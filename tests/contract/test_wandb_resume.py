@@ -2,21 +2,16 @@
 
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from accel_track.delivery.sync import Sync
-from accel_track.journal.directory import find_runs
 from accel_track.outcome import Outcome
 from accel_track.trackers._wandb_axis import STEP
 from accel_track.trackers.wandb import WandBTracker
-from tests.contract.lives import live
+from tests.contract.lives import killed_in_start, live
 from tests.contract.test_wandb import decoded, items, records
-from tests.faults.conftest import own_environment
 
 
 def logs(folder: Path) -> list[Path]:
@@ -59,33 +54,12 @@ def test_status(tmp_path: Path, status: Any, code: int) -> None:
     assert any(record.HasField("preempting") for record in found) is (status == "preempted")
 
 
-_KILLED_IN_START = """
-import os, sys, wandb
-from accel_track import Accelerator
-
-init = wandb.init
-
-def killed(**arguments):
-    init(**arguments)
-    os.kill(os.getpid(), 9)
-
-wandb.init = killed
-accelerator = Accelerator("wandb", project_dir=sys.argv[1], cpu=True)
-accelerator.init_trackers("p", {"lr": 0.1})
-"""
-
-
 def test_continued_after_kill_9_in_start(tmp_path: Path) -> None:
     """The run's id is stored before there is a run: delivery goes on in it."""
-    command = [sys.executable, "-W", "ignore", "-c", _KILLED_IN_START, str(tmp_path)]
-    assert subprocess.run(command, env=own_environment(), check=False, timeout=120).returncode == -9
-    (first,) = tmp_path.glob("wandb/offline-run-*")
-    (run,) = find_runs(tmp_path)
-    (result,) = Sync(run).deliver(follow=False, timeout=60)
-    assert (result.obstacle, result.line.error) == (None, None)
+    identity = killed_in_start("wandb", tmp_path)
     folders = list(tmp_path.glob("wandb/offline-run-*"))
-    assert {path.name.rpartition("-")[2] for path in folders} == {run.load().trackers["wandb"].identity["id"]}
-    assert first in folders
+    assert len(folders) == 2
+    assert {path.name.rpartition("-")[2] for path in folders} == {identity}
 
 
 @pytest.mark.parametrize(

@@ -109,6 +109,15 @@ def test_a_shared_instance_is_started_once_and_finished_by_its_last_user() -> No
     assert [call[0] for call in shared.calls] == ["start", "log", "log", "finish"]
 
 
+def test_a_hyperparameter_called_environment_stays() -> None:
+    tracker = RecordingTracker()
+    run = run_of(tracker, config={"environment": "CartPole-v1", "environment_2": "Pong"})
+    run.store_environment({"python": "3.11"})
+    run.finish()
+    stored = {name: value for call in tracker.calls if call[0] == "config" for name, value in call[1].items()}
+    assert stored == {"environment": "CartPole-v1", "environment_2": "Pong", "environment_3": {"python": "3.11"}}
+
+
 def test_stored_configuration_is_not_sent_again() -> None:
     tracker = RecordingTracker()
     run = run_of(tracker, config={"lr": 0.1, "layers": [1, 2]})
