@@ -260,7 +260,7 @@ class Accelerator(Training):
             Exception: A tracker's own error, with `on_error="raise"`.
         """
         if reduce is not None:
-            values = reduced(self.fabric, values, reduce)
+            values = reduced(self.fabric if self.num_processes > 1 else None, values, reduce)
         if self._run is not None:  # on the main process only
             self._run.log(values, step, log_kwargs)
         elif self._selected and not self._warned and self.is_main_process:

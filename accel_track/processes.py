@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from lightning.fabric import Fabric
-from torch import Tensor
+if TYPE_CHECKING:
+    from lightning.fabric import Fabric
+    from torch import Tensor
 
 
-def launch(accelerator: str, precision: Any) -> Fabric:
+def launched_processes() -> int:
+    """Return how many processes `torchrun` started; 1 without it."""
+    return int(os.environ.get("WORLD_SIZE", "1")) if "TORCHELASTIC_RUN_ID" in os.environ else 1
+
+
+def launch(accelerator: str, precision: Any, world_size: int) -> Fabric:
     """Return a launched Fabric: one process, or the group that `torchrun` describes."""
-    world_size = int(os.environ.get("WORLD_SIZE", "1")) if "TORCHELASTIC_RUN_ID" in os.environ else 1
+    from lightning.fabric import Fabric
+
     local = int(os.environ.get("LOCAL_WORLD_SIZE", "1")) if world_size > 1 else 1
     fabric = Fabric(accelerator=accelerator, devices=local, num_nodes=world_size // local, precision=precision)
     fabric.launch()

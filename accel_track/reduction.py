@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
-import torch
-
 from accel_track.values import check_values, is_number, leaves, plain
 
 if TYPE_CHECKING:
@@ -15,11 +13,11 @@ if TYPE_CHECKING:
 Reduction = Literal["mean", "sum", "max"]
 
 
-def reduced(fabric: Fabric, values: Mapping[str, Any], reduction: Reduction) -> dict[str, Any]:
+def reduced(fabric: Fabric | None, values: Mapping[str, Any], reduction: Reduction) -> dict[str, Any]:
     """Return values with each number replaced by its mean, sum or maximum over all processes; a collective call.
 
     Args:
-        fabric: Whose processes.
+        fabric: Whose processes; None for this one alone.
         values: Names to values, possibly nested. Numbers have the same names in the same order on all processes. What
             is no number stays as it is here.
         reduction: Which.
@@ -33,8 +31,10 @@ def reduced(fabric: Fabric, values: Mapping[str, Any], reduction: Reduction) -> 
         raise ValueError(message)
     own: dict[str, Any] = plain(check_values(values))
     numbers = [float(value) for _, value in leaves(own) if is_number(value)]
-    if fabric.world_size == 1 or not numbers:
+    if fabric is None or not numbers:
         return own
+    import torch
+
     # One message for all of them; MPS has no float64.
     kind = torch.float32 if fabric.device.type == "mps" else torch.float64
     tensor = torch.tensor(numbers, dtype=kind, device=fabric.device)

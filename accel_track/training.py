@@ -5,11 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterable, Iterator
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-from lightning.fabric.wrappers import _FabricModule
 from lightning_utilities.core.apply_func import apply_to_collection
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -19,8 +18,12 @@ from torch.utils.data import DataLoader
 from accel_track import checkpoints
 from accel_track.configuration import ProjectConfiguration
 from accel_track.prepared import Accumulation, PreparedDataLoader, PreparedOptimizer, PreparedScheduler
-from accel_track.processes import join, launch
+from accel_track.processes import join, launch, launched_processes
 from accel_track.state import MainProcess, PartialState
+
+if TYPE_CHECKING:
+    import torch
+    from lightning.fabric import Fabric
 
 _PRECISIONS = {"no": "32-true", "fp16": "16-mixed", "bf16": "bf16-mixed"}
 
@@ -55,7 +58,10 @@ class Training:
         self.project_configuration = configuration
         self.mixed_precision = precision
         self.state = PartialState()
-        self.fabric = launch("cpu" if cpu else "auto", _PRECISIONS[precision])
+        self._cpu = cpu
+        self._world_size = launched_processes()
+        if self._world_size > 1:
+            self.fabric  # noqa: B018 - joins the group
         self._accumulation = Accumulation(gradient_accumulation_steps)
         self._models: list[Any] = []
         self._optimizers: list[PreparedOptimizer] = []
@@ -63,6 +69,11 @@ class Training:
         self._registered: list[Any] = []
 
     # -- processes ----------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def fabric(self) -> Fabric:
+        """Lightning Fabric; in a single process it is made when it is first needed: its import takes seconds."""
+        return launch("cpu" if self._cpu else "auto", _PRECISIONS[self.mixed_precision], self._world_size)
 
     @property
     def device(self) -> torch.device:
@@ -72,17 +83,17 @@ class Training:
     @property
     def num_processes(self) -> int:
         """World size."""
-        return self.fabric.world_size
+        return self._world_size
 
     @property
     def process_index(self) -> int:
         """Global rank."""
-        return self.fabric.global_rank
+        return self.fabric.global_rank if self._world_size > 1 else 0
 
     @property
     def local_process_index(self) -> int:
         """Rank on this machine."""
-        return self.fabric.local_rank
+        return self.fabric.local_rank if self._world_size > 1 else 0
 
     @property
     def is_main_process(self) -> bool:
@@ -92,7 +103,7 @@ class Training:
     @property
     def is_local_main_process(self) -> bool:
         """Whether the rank on this machine is 0."""
-        return self.fabric.local_rank == 0
+        return self.local_process_index == 0
 
     @property
     def on_main_process(self) -> MainProcess:
@@ -101,11 +112,13 @@ class Training:
 
     def wait_for_everyone(self) -> None:
         """Block until all processes are here."""
-        self.fabric.barrier()
+        if self._world_size > 1:
+            self.fabric.barrier()
 
     def print(self, *args: Any, **kwargs: Any) -> None:
         """Print once per machine."""
-        self.fabric.print(*args, **kwargs)
+        if self.is_local_main_process:
+            print(*args, **kwargs)  # noqa: T201 - its job
 
     # -- training -----------------------------------------------------------------------------------------------------
 
@@ -122,7 +135,7 @@ class Training:
         return prepared[0] if len(prepared) == 1 else prepared
 
     def _prepare(self, one: Any) -> Any:
-        if isinstance(one, (_FabricModule, PreparedOptimizer)):
+        if isinstance(one, PreparedOptimizer) or (isinstance(one, nn.Module) and self.unwrap_model(one) is not one):
             return one
         if isinstance(one, nn.Module):
             model = self.fabric.setup_module(one)
@@ -142,6 +155,8 @@ class Training:
 
     def unwrap_model(self, model: nn.Module) -> nn.Module:
         """Return the module that was given to `prepare`."""
+        from lightning.fabric.wrappers import _FabricModule
+
         return model.module if isinstance(model, _FabricModule) else model
 
     def backward(self, loss: Tensor, **kwargs: Any) -> None:

@@ -26,6 +26,25 @@ def test_importing_it_imports_neither_torch_nor_lightning() -> None:
     assert not {"torch", "lightning", "numpy"} & {name.partition(".")[0] for name in imported}
 
 
+def test_an_accelerator_that_only_logs_imports_no_fabric() -> None:
+    code = (
+        "import sys; from accel_track import Accelerator; import torch\n"
+        "accelerator = Accelerator('tensorboard', project_dir='.', cpu=True)\n"
+        "accelerator.init_trackers('p', {'lr': 0.1})\n"
+        "accelerator.log({'loss': 0.5}, step=0, reduce='mean')\n"
+        "accelerator.print(accelerator.num_processes, accelerator.process_index, accelerator.is_local_main_process)\n"
+        "accelerator.wait_for_everyone()\n"
+        "accelerator.end_training()\n"
+        "assert 'lightning' not in sys.modules\n"
+        "model = accelerator.prepare(torch.nn.Linear(1, 1))\n"
+        "assert accelerator.prepare(model) is model\n"
+        "assert 'lightning.fabric' in sys.modules\n"
+        "print(accelerator.device, accelerator.fabric is accelerator.fabric)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stdout) == (0, "1 0 True\ncpu True\n"), done.stderr
+
+
 def test_public_names() -> None:
     for name in accel_track.__all__:
         assert getattr(accel_track, name).__name__ == name
