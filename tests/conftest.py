@@ -25,6 +25,8 @@ os.environ.update(
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # eight processes more for each server
         "CLEARML_OFFLINE_MODE": "1",
         "CLEARML_CACHE_DIR": str(_HOME / "clearml"),
+        "CLEARML_VCS_REPO_URL": "https://example.invalid/repository",  # else each task parses all of this repository
+        "CLEARML_VCS_ROOT": str(_HOME),
         "SWANLAB_MODE": "offline",
         "SWANLAB_SAVE_DIR": str(_HOME / "swanlab"),
         "AIM_UI_TELEMETRY_ENABLED": "0",
