@@ -504,6 +504,7 @@ class TestMLflow(TrackerContract):
         tracker.finish()
         assert self.read(tmp_path).metrics == {"a": [(0, 1.0)]}
 
+    @pytest.mark.long  # MLflow waits for twenty seconds
     def test_a_locked_database_may_pass(self, tmp_path: Path) -> None:
         """A batch can be repeated when another program has released the database; what it drops is counted once."""
         tracker = self.make(tmp_path)

@@ -338,6 +338,7 @@ def test_objects_that_nobody_here_delivers_are_not_kept_in_memory(capfd: pytest.
     assert scalars(LOGS / "p") == [(step, step / 8) for step in range(3)]
 
 
+@pytest.mark.long
 def test_a_companion_whose_exit_hangs_is_done_and_ends(tmp_path: Path, program: Program) -> None:
     (tmp_path / "hanging.py").write_text("""
 import atexit

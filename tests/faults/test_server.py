@@ -11,7 +11,7 @@ import pytest
 
 from tests.faults.conftest import Server, accel_track, journaled, metric_history, only_run, scalars
 
-OUTAGE = float(os.environ.get("ACCEL_TRACK_TEST_OUTAGE", "30"))
+OUTAGE = float(os.environ.get("ACCEL_TRACK_TEST_OUTAGE", "8"))
 SHORT = 0.5  # seconds: a call that waits for the server takes much longer, also where other programs take the CPU
 
 
