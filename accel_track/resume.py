@@ -112,6 +112,8 @@ def find_earlier(
         finished: Whether to take one that came to its end, too.
     """
     job = job_name() if job_restarted() else None
+    if name is None and job is None:
+        return None
     found: list[tuple[bool, float, RunDirectory]] = []
     for path in Path(os.path.abspath(directory or os.curdir), PARENT, project).glob("*/run.json"):
         run = RunDirectory(path.parent)
