@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from accel_track.delivery.handing import hand_over
 from accel_track.delivery.quarantine import keep_aside, refused, shown
@@ -20,7 +21,7 @@ def deliver_again(
     name: str,
     rank: int,
     build: Callable[[], GeneralTracker],
-    started: Callable[[GeneralTracker], None],
+    note: Callable[[GeneralTracker, dict[str, Any]], None],
     outcome: Outcome | None,
 ) -> str | None:
     """Hand a tracker the records of its quarantine, once each; return why some of them stay there, or None.
@@ -32,7 +33,7 @@ def deliver_again(
         name: Name of the tracker.
         rank: Whose records.
         build: Returns the tracker, not started.
-        started: Called once it is started.
+        note: Gets, once the tracker is started, the identity of its run.
         outcome: How the run ended, or None.
 
     Raises:
@@ -49,7 +50,7 @@ def deliver_again(
         tracker.forget()
         tracker.users += 1
         tracker.start()
-        started(tracker)
+        note(tracker, tracker.identity())
         for record in records:
             try:
                 hand_over(tracker, [record], run.rank(rank))
@@ -65,7 +66,7 @@ def deliver_again(
         tracker.finish()
     except Exception as error:  # noqa: BLE001 - a tracker may raise anything; then nothing is known to be stored
         return shown(error)
-    _note(run, name, rank, taken)
+    _taken(run, name, rank, taken)
     return None if problem is None else shown(problem)
 
 
@@ -79,7 +80,7 @@ def _refused_records(run: RunDirectory, name: str, rank: int) -> list[AnyRecord]
     return [whole for one in found if (whole := replayable(one)) is not None]
 
 
-def _note(run: RunDirectory, name: str, rank: int, taken: list[int]) -> None:
+def _taken(run: RunDirectory, name: str, rank: int, taken: list[int]) -> None:
     """Count what is delivered now, then take it out of the quarantine: in between, it would be delivered once more."""
     file, cursor = run.cursor(name, rank), cursors.load(run.cursor(name, rank))
     left = refused(run.quarantine(name, rank)) - set(taken)

@@ -194,9 +194,9 @@ class Sync:
         """Deliver what was refused; return what keeps this process from it."""
         if (lock := self.run.claim(name, rank)) is None:
             return _TAKEN
-        build, started = partial(self._build, name, rank), partial(self._note, name, rank)
+        build, note = partial(self._build, name, rank), partial(self._note, name, rank)
         try:
-            if (error := deliver_again(self.run, name, rank, build, started, self.outcome)) is not None:
+            if (error := deliver_again(self.run, name, rank, build, note, self.outcome)) is not None:
                 errors[name] = error
         finally:
             lock.release()
