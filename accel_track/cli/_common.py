@@ -19,6 +19,7 @@ import typer
 
 from accel_track.arrays import is_array
 from accel_track.errors import AccelTrackError, AccelTrackWarning
+from accel_track.folders import expanded
 from accel_track.journal.directory import RunDirectory, find_runs
 from accel_track.records import WithoutForm
 from accel_track.texts import printable
@@ -36,7 +37,33 @@ EPILOG = (
     "Exit codes: 0 fine; 1 something is undelivered, damaged or failed; 2 bad arguments, or a run that cannot be read."
 )
 
+
+def here(text: str) -> Path:
+    """Return a path of this machine, expanded as the front doors' folders are.
+
+    Raises:
+        typer.BadParameter: It is on another file system, or a variable in it is not set.
+    """
+    try:
+        return Path(expanded(text, "path"))
+    except ValueError as error:
+        raise typer.BadParameter(printable(str(error))) from None
+
+
+def existing(text: str) -> Path:
+    """Return an existing path of this machine.
+
+    Raises:
+        typer.BadParameter: As `here`, or there is none.
+    """
+    if not (path := here(text)).exists():
+        message = f"{printable(str(path))!r} does not exist."
+        raise typer.BadParameter(message)
+    return path
+
+
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
+DirArgument = Annotated[Path, typer.Argument(metavar="[DIR]", parser=existing, help="Where to look.")]
 RunArgument = Annotated[
     str, typer.Argument(metavar="RUN", help="A run directory, or the id (or its beginning) of a run found below here.")
 ]
@@ -82,7 +109,7 @@ def find_run(text: str) -> RunDirectory:
         typer.Exit: There is none, or more than one.
         JournalError: It holds something that no run directory does.
     """
-    path = Path(text).expanduser()
+    path = here(text)
     if path.is_dir():
         run = RunDirectory(path)
         if not run.ranks() and not (path / "run.json").exists():

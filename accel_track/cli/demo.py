@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from accel_track.cli._common import Json, print_json
+from accel_track.cli._common import Json, here, print_json
 from accel_track.trackers.sdk import install_command
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ _NEEDS = ("sklearn", "mlflow", "plotext")
 
 
 def demo(
-    folder: Annotated[Path, typer.Option("--dir", help="Where to put the run; made when missing.")] = Path(
+    folder: Annotated[Path, typer.Option("--dir", parser=here, help="Where to put the run; made when missing.")] = Path(
         "accel-track-demo"
     ),
     epochs: Annotated[int, typer.Option(min=1, help="How many passes over the data to train for.")] = 10,

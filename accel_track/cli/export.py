@@ -19,6 +19,7 @@ from accel_track.cli._common import (
     RunArgument,
     fail,
     find_run,
+    here,
     jsonable,
     module_missing,
     one_line_errors,
@@ -85,7 +86,9 @@ class _Records:
 def export(
     run: RunArgument,
     format_: Annotated[Format, typer.Option("--format", help="csv and parquet: one value a row; jsonl: one record.")],
-    output: Annotated[Path | None, typer.Option(help="File to write; default for csv and jsonl: print it.")] = None,
+    output: Annotated[
+        Path | None, typer.Option(parser=here, help="File to write; default for csv and jsonl: print it.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Write a run's records as CSV, Parquet or JSON lines; also where run.json is damaged.

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 
 from accel_track.cli._common import (
     INCOMPLETE,
+    DirArgument,
     Json,
     check_plain,
     console,
@@ -23,7 +24,7 @@ from accel_track.texts import printable
 
 
 def ls(
-    directory: Annotated[Path, typer.Argument(metavar="[DIR]", exists=True, help="Where to look.")] = Path(),
+    directory: DirArgument = Path(),
     as_json: Json = False,
 ) -> None:
     """List the runs below a folder: who they are, whether they run, and what is pending for each tracker.

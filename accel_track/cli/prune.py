@@ -11,6 +11,7 @@ import typer
 
 from accel_track.cli._common import (
     INCOMPLETE,
+    DirArgument,
     Json,
     check_plain,
     console,
@@ -38,7 +39,7 @@ class _Found:
 
 
 def prune(
-    directory: Annotated[Path, typer.Argument(metavar="[DIR]", exists=True, help="Where to look.")] = Path(),
+    directory: DirArgument = Path(),
     older_than: Annotated[
         float, typer.Option("--older-than", metavar="DAYS", min=0, help="Keep what was touched since.")
     ] = 30.0,

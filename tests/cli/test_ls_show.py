@@ -17,6 +17,20 @@ def test_ls_without_runs(invoke: Any) -> None:
     invoke("ls", "missing", code=2)
 
 
+def test_folders_are_expanded(make: Any, invoke: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = make("tensorboard", delivery="thread")
+    folder = run.path.parents[2]
+    monkeypatch.setenv("HOME", str(folder))
+    monkeypatch.setenv("WHERE", str(folder))
+    for text in ("~", "$WHERE", f"file://{folder}"):
+        (found,) = json.loads(invoke("ls", text, "--json").stdout)
+        assert found["run_id"] == run.path.name
+    invoke("export", run.path, "--format", "csv", "--output", "~/run.csv")
+    assert (folder / "run.csv").exists()
+    assert "must be a folder of this machine" in " ".join(invoke("ls", "s3://bucket/x", code=2).output.split())
+    invoke("ls", "~/missing", code=2)
+
+
 def test_ls_tells_what_each_run_is(make: Any, start: Any, invoke: Any) -> None:
     done = make("tensorboard", delivery="thread", name="first")
     later = make(folder="others")

@@ -1,9 +1,13 @@
 """Processes that begin together on a fresh folder, as the jobs of an array do: each has its run, read back."""
 
+import json
+import os
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -13,19 +17,21 @@ from accel_track.errors import AccelTrackWarning
 from accel_track.trackers._dvclive_files import dvc_alone
 from accel_track.trackers.set_up import alone_at
 from tests.conftest import need
+from tests.faults.conftest import scalars
 
 PROGRAM = """
 import sys, time
 from pathlib import Path
+from accel_track.registry import tracker_class
 name, number = sys.argv[1:]
-module = __import__(f"accel_track.trackers.{name}", fromlist=["x"])
-__import__(name)
-tracker_class = next(one for key, one in vars(module).items() if key.lower() == f"{name}tracker")
+cls = tracker_class(name)
+__import__(cls.sdk or name)
 Path(f"ready{number}").touch()
 while not Path("go").exists():
     time.sleep(0.005)
 options = {"system_tracking_interval": None} if name == "aim" else {}
-tracker = tracker_class.for_run("digits", f"number {number}", "data", options)
+Path("data", name).mkdir(exist_ok=True)  # as a front door does it
+tracker = cls.for_run("digits", f"number {number}", "data", options)
 tracker.start()
 tracker.log({"number": int(number)}, step=0)
 tracker.finish()
@@ -78,10 +84,62 @@ def dvclive_numbers(folder: Path) -> list[float]:
     return [float(path.read_text().split()[-1]) for path in tables]
 
 
+def tensorboard_numbers(folder: Path) -> list[float]:
+    """Return the numbers in all event files, each of which is in a folder of its own."""
+    files = sorted(folder.rglob("events.out.tfevents.*"))
+    assert len({path.parent for path in files}) == len(files)
+    return [value for path in files for _, value in scalars(path.parent, "number")]
+
+
+def wandb_numbers(folder: Path) -> list[float]:
+    """Return the numbers in all runs' files."""
+    from tests.contract.test_wandb import items, records
+
+    found = [one for path in folder.rglob("*.wandb") for one in records(path) if one.HasField("history")]
+    return [items(one.history.item)["number"] for one in found]
+
+
+def trackio_numbers(_: Path) -> list[float]:
+    """Return the numbers in the one store of this project, each of a run of its own."""
+    with closing(sqlite3.connect(Path(os.environ["TRACKIO_DIR"], "digits.db"))) as store:
+        found = store.execute("select run_id, metrics from metrics").fetchall()
+    assert len({run for run, _ in found}) == len(found)
+    return [json.loads(text)["number"] for _, text in found]
+
+
+def comet_numbers(folder: Path) -> list[float]:
+    """Return the numbers in all archives."""
+    from tests.contract.test_comet import archives, metrics
+
+    return [value for path in archives(folder) for _, value in metrics(path)["number"]]
+
+
+def clearml_numbers(_: Path) -> list[float]:
+    """Return the numbers in all offline sessions."""
+    from tests.contract.test_clearml import events, sessions
+
+    found = [event for session in sessions(Path(os.environ["CLEARML_CACHE_DIR"])) for event in events(session)]
+    return [event["value"] for event in found if event["metric"] == "number"]
+
+
+def swanlab_numbers(folder: Path) -> list[float]:
+    """Return the numbers in all runs' files."""
+    from tests.contract.test_swanlab import records
+
+    found = [one for path in folder.rglob("*.swanlab") for one in records(path) if one.HasField("scalar")]
+    return [one.scalar.value.number for one in found if one.scalar.key == "number"]
+
+
 READERS: dict[str, Callable[[Path], list[float]]] = {
     "mlflow": mlflow_numbers,
     "aim": aim_numbers,
     "dvclive": dvclive_numbers,
+    "trackio": trackio_numbers,
+    "swanlab": swanlab_numbers,
+    "clearml": clearml_numbers,
+    "comet_ml": comet_numbers,
+    "wandb": wandb_numbers,
+    "tensorboard": tensorboard_numbers,
 }
 
 
@@ -101,13 +159,16 @@ def together(program: str, name: str, number: int) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _author(monkeypatch: pytest.MonkeyPatch) -> None:
+def _own_stores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep in this test's folder what has a place of its own, and name an author for DVC's commits."""
+    for variable in ("TRACKIO_DIR", "CLEARML_CACHE_DIR"):
+        monkeypatch.setenv(variable, str(tmp_path / variable))
     for name in ("GIT_AUTHOR", "GIT_COMMITTER"):
         monkeypatch.setenv(f"{name}_NAME", "test")
         monkeypatch.setenv(f"{name}_EMAIL", "test@example.org")
 
 
-@pytest.mark.parametrize("name", READERS)
+@pytest.mark.parametrize("name", ["mlflow", "aim", "dvclive", "trackio"])  # those with one store for several runs
 def test_two_processes(name: str) -> None:
     need(name)
     together(PROGRAM, name, 2)
