@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from accel_track.accelerator import Accelerator
+    from accel_track.begin import init
     from accel_track.configuration import ProjectConfiguration
     from accel_track.lightning import AccelTrackCallback, AccelTrackLogger
     from accel_track.registry import LoggerType, register_tracker_class
@@ -21,6 +22,7 @@ __all__ = [
     "LoggerType",
     "PartialState",
     "ProjectConfiguration",
+    "init",
     "on_main_process",
     "register_tracker_class",
 ]
@@ -33,6 +35,7 @@ _HOMES = {
     "LoggerType": "registry",
     "PartialState": "state",
     "ProjectConfiguration": "configuration",
+    "init": "begin",
     "on_main_process": "trackers.base",
     "register_tracker_class": "registry",
 }

@@ -6,17 +6,17 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from accel_track.begin import run_to_continue
 from accel_track.checkpoints import STATE
 from accel_track.configuration import ProjectConfiguration
 from accel_track.delivery.settings import Delivery, Durability, OnError, Settings
-from accel_track.errors import ResumeError, behind, warn
-from accel_track.folders import is_address
+from accel_track.errors import behind, warn
 from accel_track.journal.directory import RunDirectory
 from accel_track.journal.info import new_run_id
 from accel_track.outcome import Outcome, Status, outcome_of
 from accel_track.reduction import Reduction, reduced
 from accel_track.registry import LogWith, Missing, select
-from accel_track.resume import NOTHING_FOUND, Mark, Resume, find_earlier, find_marks, is_free, mark_checkpoint
+from accel_track.resume import Mark, Resume, find_marks, is_free, mark_checkpoint
 from accel_track.run import Run, no_tracker
 from accel_track.trackers.base import GeneralTracker
 from accel_track.training import Training
@@ -184,16 +184,12 @@ class Accelerator(Training):
 
     def _to_continue(self, project: str, name: str | None) -> RunDirectory | None:
         """Return the run directory of the run to continue, or None."""
-        if self._settings.resume == "never" or self._settings.delivery == "inline":
-            return None
-        must = self._settings.resume == "must"
         loaded, self._loaded = self._loaded, None  # the next training is another one
-        if loaded is not None and is_free(loaded.run, must=must):
+        settings = self._settings
+        may = settings.resume != "never" and settings.delivery != "inline"
+        if may and loaded is not None and is_free(loaded.run, must=settings.resume == "must"):
             return loaded.run
-        earlier = find_earlier(None if is_address(self.logging_dir) else self.logging_dir, project, name, finished=must)
-        if earlier is None and must:
-            raise ResumeError(NOTHING_FOUND)
-        return earlier
+        return run_to_continue(settings, self.logging_dir, project, name)
 
     def save_state(self, output_dir: str | os.PathLike[str] | None = None) -> str:
         """Save everything prepared or registered, and which run it belongs to; call it on all processes.

@@ -6,22 +6,25 @@ import itertools
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from accel_track.delivery.inline import InlineDelivery
 from accel_track.delivery.journaled import JournaledDelivery
 from accel_track.delivery.settings import Settings
 from accel_track.endings import Ending, wait_for_collected
-from accel_track.errors import NotStartedError, UnwritableDirectoryError, warn
+from accel_track.errors import NotStartedError, UnwritableDirectoryError, behind, warn
 from accel_track.folders import expanded, is_address, located
 from accel_track.journal.directory import RunDirectory
 from accel_track.journal.info import new_run_id
 from accel_track.noop import NoOp
-from accel_track.outcome import Outcome
+from accel_track.outcome import Outcome, outcome_of
 from accel_track.redaction import redacted
 from accel_track.registry import Selected, build, check_init_kwargs, tracker_class
 from accel_track.trackers.base import GeneralTracker, NoOpTracker
 from accel_track.values import check_config, check_name, check_step, storable, warn_of_same_names
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 _BEGINS_ANEW = "{}: its backend run cannot be continued; a new one begins in the continued run."
 _PATIENCE = 2.0
@@ -125,6 +128,15 @@ class Run:
         with self._ending.starting(exits_on_sigterm=exits_on_sigterm):
             self._add(built, selected, kwargs)
         self._ending.watch(self)
+
+    def __enter__(self) -> Self:
+        """Return the run, which ends with the block."""
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        """End the run, by the block's exception if there is one."""
+        with behind(error):
+            self.finish(outcome_of(error))
 
     @property
     def starts(self) -> int:

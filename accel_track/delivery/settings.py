@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypedDict, get_args
 
 from accel_track.resume import Resume
 
@@ -17,6 +17,21 @@ _AGE = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)([mhd])", re.ASCII)
 _UNITS = {"m": 60.0, "h": 3600.0, "d": 86_400.0}
 _AGES = {"all": float("inf"), "pending": 0.0}
 _TRUE, _FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
+
+
+class Options(TypedDict, total=False):
+    """The settings as a front door's keyword arguments; None stands for a missing one."""
+
+    delivery: Delivery | None
+    on_error: OnError | None
+    strict: bool | None
+    start_timeout: float | None
+    finish_timeout: float | None
+    durability: Durability | None
+    redact: bool | None
+    resume: Resume | None
+    all_ranks: bool | None
+    keep: str | None
 
 
 @dataclass(frozen=True)
