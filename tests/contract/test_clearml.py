@@ -192,7 +192,7 @@ class TestClearML(TrackerContract):
             monkeypatch.setattr(Reporter, "report_scalar", report_scalar)
         tracker = self.make(tmp_path)
         with warnings.catch_warnings():
-            warnings.simplefilter("error" if known else "ignore")
+            warnings.filterwarnings("error" if known else "ignore", category=AccelTrackWarning)
             tracker.start()
         assert (tracker._scalars.fast is not None) is known
         records = [Metrics(i, 1.6e9 + i, {"x": i / 4, "bad": math.nan}, i) for i in range(100)]

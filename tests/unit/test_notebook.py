@@ -1,5 +1,6 @@
 """Cells of a notebook that are run again, fail, or are interrupted, in a real IPython shell."""
 
+import builtins
 import gc
 import sys
 import types
@@ -37,6 +38,8 @@ def cell() -> Iterator[Callable[[str], Any]]:
     shell.reset()
     shell.restore_sys_module_state()  # the shell's own `__main__` has no `__spec__`, which spawning a process needs
     InteractiveShell.clear_instance()
+    for module, name in ((builtins, "__IPYTHON__"), (sys, "ps1"), (sys, "ps2"), (sys, "ps3"), (sys, "last_value")):
+        vars(module).pop(name, None)  # by which a program is known as interactive
     gc.collect()
     wait_for_collected(10.0)
 
