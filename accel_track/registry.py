@@ -15,7 +15,9 @@ from accel_track.trackers.aim import AimTracker
 from accel_track.trackers.base import GeneralTracker
 from accel_track.trackers.clearml import ClearMLTracker
 from accel_track.trackers.comet import CometMLTracker
+from accel_track.trackers.console import ConsoleTracker
 from accel_track.trackers.dvclive import DVCLiveTracker
+from accel_track.trackers.jsonl import JsonlTracker
 from accel_track.trackers.mlflow import MLflowTracker
 from accel_track.trackers.sdk import install_command
 from accel_track.trackers.swanlab import SwanLabTracker
@@ -36,7 +38,9 @@ class LoggerType(str, Enum):
     AIM = "aim"
     CLEARML = "clearml"
     COMETML = "comet_ml"
+    CONSOLE = "console"
     DVCLIVE = "dvclive"
+    JSONL = "jsonl"
     MLFLOW = "mlflow"
     SWANLAB = "swanlab"
     TENSORBOARD = "tensorboard"
@@ -61,6 +65,8 @@ LOGGER_TYPE_TO_CLASS: dict[str, type[GeneralTracker]] = {
     "dvclive": DVCLiveTracker,
     "swanlab": SwanLabTracker,
     "trackio": TrackioTracker,
+    "jsonl": JsonlTracker,
+    "console": ConsoleTracker,
 }
 """Tracker classes by name: the built-in ones and those registered since."""
 
@@ -213,7 +219,9 @@ def _all_else(taken: Collection[str], logging_dir: str | os.PathLike[str] | None
     selected = []
     for name in get_available_trackers():
         cls = LOGGER_TYPE_TO_CLASS.get(name)  # a plugin is looked at when the run starts, not imported for this
-        if name not in taken and not (cls is not None and _skipped_without_folder(cls, name, logging_dir)):
+        if name in taken or (cls is not None and not cls.in_all):
+            continue
+        if cls is None or not _skipped_without_folder(cls, name, logging_dir):
             selected.append(Selected(name, explicit=False))
     return selected
 

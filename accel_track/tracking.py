@@ -10,7 +10,9 @@ from accel_track.trackers.aim import AimTracker
 from accel_track.trackers.base import GeneralTracker, on_main_process
 from accel_track.trackers.clearml import ClearMLTracker
 from accel_track.trackers.comet import CometMLTracker
+from accel_track.trackers.console import ConsoleTracker
 from accel_track.trackers.dvclive import DVCLiveTracker
+from accel_track.trackers.jsonl import JsonlTracker
 from accel_track.trackers.mlflow import MLflowTracker
 from accel_track.trackers.swanlab import SwanLabTracker
 from accel_track.trackers.tensorboard import TensorBoardTracker
@@ -22,8 +24,10 @@ __all__ = [
     "AimTracker",
     "ClearMLTracker",
     "CometMLTracker",
+    "ConsoleTracker",
     "DVCLiveTracker",
     "GeneralTracker",
+    "JsonlTracker",
     "MLflowTracker",
     "SwanLabTracker",
     "TensorBoardTracker",

@@ -55,7 +55,7 @@ class Companions:
         if self._settings.delivery != "process":
             return trackers
         companion = Companion(self._run, self._rank, len(self._all), self._settings)
-        left = [tracker for tracker in trackers if tracker.name in instances]
+        left = [tracker for tracker in trackers if tracker.name in instances or tracker.needs_terminal]
         for tracker in trackers:
             if tracker not in left:
                 kwargs = init_kwargs.get(tracker.name, {})

@@ -1,1 +1,1 @@
-"""The tracker contract and the nine built-in trackers, one file each."""
+"""The tracker contract and the built-in trackers, one file each."""

@@ -70,6 +70,9 @@ class GeneralTracker:
     takes_address: ClassVar[bool] = False
     """Whether `for_run` takes a server's address, such as `aim://host:53800`, in place of a folder."""
 
+    in_all: ClassVar[bool] = True
+    """Whether `log_with="all"` stands for this one, too."""
+
     batch_size: ClassVar[int] = 1
     """How many calls `log_batch` gets at once, at most."""
 
@@ -90,6 +93,9 @@ class GeneralTracker:
     wraps_terminal: ClassVar[bool] = False
     """Whether the SDK captures the terminal's output from `start` to `finish`: such trackers are finished
     last-started-first, so that each puts back what it found."""
+
+    needs_terminal: ClassVar[bool] = False
+    """Whether it writes to the program's terminal, and so stays in the program's process."""
 
     record_time: float | None = None
     """When the values being delivered were logged, in seconds since 1970-01-01 UTC; None outside of a delivery."""

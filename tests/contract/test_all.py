@@ -21,6 +21,8 @@ def contracts() -> dict[str, TrackerContract]:
     """Return each backend's contract test, which knows its local mode and how to read it back."""
     found = {}
     for name, cls in LOGGER_TYPE_TO_CLASS.items():
+        if not cls.in_all:
+            continue
         need(cls.sdk or name)
         module = importlib.import_module(f"tests.contract.test_{name.removesuffix('_ml')}")
         for one in vars(module).values():

@@ -54,7 +54,7 @@ def test_public_names() -> None:
     assert version("accel-track") == accel_track.__version__
 
 
-@pytest.mark.parametrize("name", sorted(set(LOGGER_TYPE_TO_CLASS) - {"tensorboard"}))
+@pytest.mark.parametrize("name", sorted(set(LOGGER_TYPE_TO_CLASS) - {"tensorboard", "jsonl", "console"}))
 def test_an_extra_installs_what_the_tracker_says_to_install(name: str) -> None:
     extra = EXTRAS.get(name, name)
     declared = [Requirement(text) for text in requires("accel-track") or []]

@@ -1,0 +1,169 @@
+"""Show a run on the terminal: a table of each metric's last value, now and then."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from accel_track.noop import NoOp
+from accel_track.records import Metrics
+from accel_track.state import process_index
+from accel_track.texts import printable
+from accel_track.trackers.base import GeneralTracker, on_main_process
+from accel_track.values import is_number, leaves
+
+if TYPE_CHECKING:
+    import os
+
+    from rich.console import Console
+    from rich.table import Table
+    from typing_extensions import Self
+
+_BARS = "▁▂▃▄▅▆▇█"
+_POINTS = 12
+"""How many of a metric's last values its trend shows."""
+
+
+@dataclass
+class _Series:
+    """What is shown of a metric."""
+
+    last: Any = None
+    step: int | None = None
+    least: float = math.inf
+    greatest: float = -math.inf
+    trend: deque[float] = field(default_factory=lambda: deque(maxlen=_POINTS))
+
+    def add(self, value: Any, step: int | None) -> None:
+        self.last, self.step = value, step
+        if is_number(value) and math.isfinite(value):
+            self.least, self.greatest = min(self.least, value), max(self.greatest, value)
+            self.trend.append(float(value))
+
+
+class ConsoleTracker(GeneralTracker):
+    """A table on the standard error output, at most every few seconds and at the end; it scrolls like other lines.
+
+    It shows the metrics that were logged last: the last value and its step, the least and the greatest value since the
+    program began, and the last 12 values as bars. Texts are shown in one line; what is neither a number nor a text is
+    counted as dropped. It stays in the program's process, also with `delivery="process"`.
+
+    Args:
+        run_name: Title of the table.
+        every: Seconds from one table to the next, at least.
+        rows: How many metrics a table shows, at most.
+    """
+
+    name = "console"
+    requires_logging_directory = False
+    in_all = False
+    needs_terminal = True
+    batch_size = 1000
+    thread_bound = False
+
+    def __init__(self, run_name: str, every: float = 10.0, rows: int = 20) -> None:
+        """Keep the arguments; nothing is printed before the first value."""
+        super().__init__()
+        self.run_name, self.every, self.rows = run_name, every, rows
+        self._console: Console | None = None
+        self._metrics: dict[str, _Series] = {}
+        self._shown = -math.inf
+        self._changed = False
+
+    @classmethod
+    def for_run(
+        cls, project: str, run_name: str | None, directory: str | os.PathLike[str] | None, init_kwargs: dict[str, Any]
+    ) -> Self:
+        """Use `<project>/<run_name>` as the title."""
+        title = project if run_name is None else f"{project}/{run_name}"
+        return cls(**{"run_name": title, **init_kwargs})
+
+    @property
+    def tracker(self) -> Any:
+        """The `rich.console.Console`; an object that does nothing off the main process."""
+        if process_index():
+            return NoOp()
+        if self._console is None:
+            from rich.console import Console
+
+            self._console = Console(stderr=True)
+        return self._console
+
+    @on_main_process
+    def start(self) -> None:
+        """Begin with no metrics."""
+        self._metrics, self._shown, self._changed = {}, time.monotonic(), False
+
+    @on_main_process
+    def log(self, values: dict[str, Any], step: int | None = None, **kwargs: Any) -> None:
+        """Take the values in, and show the table where it is time."""
+        self._add(values, step)
+        self._show(self.every)
+
+    @on_main_process
+    def log_batch(self, records: Sequence[Metrics]) -> None:
+        """Take the values of several calls in, and show the table where it is time."""
+        for record in records:
+            self._add(record.values, record.step)
+        self._show(self.every)
+
+    def _add(self, values: dict[str, Any], step: int | None) -> None:
+        self._changed = True
+        for key, value in leaves(values):
+            if is_number(value) or isinstance(value, str):
+                series = self._metrics.pop(key, None) or _Series()  # the last ones are at the end
+                series.add(value, step)
+                self._metrics[key] = series
+            else:
+                self.drop(key, value)
+
+    @on_main_process
+    def flush(self) -> None:
+        """Show the table where it is time."""
+        self._show(self.every)
+
+    @on_main_process
+    def finish(self) -> None:
+        """Show the table with the last values."""
+        self._show(0.0)
+
+    def _show(self, pause: float) -> None:
+        now = time.monotonic()
+        if self._changed and now - self._shown >= pause:
+            self._shown, self._changed = now, False
+            self.tracker.print(self._table())
+
+    def _table(self) -> Table:
+        from rich.table import Table
+
+        hidden = max(0, len(self._metrics) - self.rows)
+        table = Table(title=_escaped(self.run_name), caption=f"and {hidden} more" if hidden else None)
+        for heading in ("metric", "step", "last", "least", "greatest", "trend"):
+            text = heading in ("metric", "trend")
+            table.add_column(heading, justify="left" if text else "right", overflow="fold", no_wrap=heading != "metric")
+        for key, one in sorted(list(self._metrics.items())[hidden:]):
+            step = "" if one.step is None else str(one.step)
+            bounds = (_number(one.least), _number(one.greatest)) if one.trend else ("", "")
+            table.add_row(_escaped(key), step, _number(one.last), *bounds, _bars(one.trend))
+        return table
+
+
+def _escaped(text: object) -> str:
+    """Return a text on one line, in which "[" begins no markup."""
+    return printable(text).replace("[", r"\[")
+
+
+def _number(value: Any) -> str:
+    return f"{value:.5g}" if isinstance(value, float) else _escaped(value)
+
+
+def _bars(values: Sequence[float]) -> str:
+    """Return a bar for each value, its height between the least and the greatest of them."""
+    if not values:
+        return ""
+    least, span = min(values), max(values) - min(values)
+    return "".join(_BARS[round((one - least) / span * 7) if 0 < span < math.inf else 3] for one in values)

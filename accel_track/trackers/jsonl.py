@@ -1,0 +1,229 @@
+"""Deliver a run to a file of JSON lines, one for each call."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import math
+import os
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from accel_track.errors import NotStartedError
+from accel_track.files import replace_file
+from accel_track.noop import NoOp
+from accel_track.records import Metrics
+from accel_track.state import process_index
+from accel_track.texts import json_bytes, storable_texts
+from accel_track.trackers.base import GeneralTracker, on_main_process
+from accel_track.values import is_number, leaves, long_integers_as_text, storable
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+FILE, CONFIG = "metrics.jsonl", "config.json"
+_OURS = re.compile(r"_*(step|time|seq)")
+
+
+class JsonlTracker(GeneralTracker):
+    """One file, `<logging_dir>/<run_name>/metrics.jsonl`, and the hyperparameters beside it, in `config.json`.
+
+    Each line is a JSON object with `step` (or null), `time` (seconds since 1970-01-01 UTC), `seq` (the call's number in
+    its run, null for calls on the tracker itself) and the call's values; names of nested ones are joined with "/". A
+    value of one of these three names has an underscore before it. Numbers, texts, booleans and None are stored; NaN and
+    infinities are the texts "NaN", "Infinity" and "-Infinity", which JSON lacks. What is delivered again after
+    `kill -9` is stored once. Rewinding takes the lines of that step and later ones out.
+
+    Args:
+        run_name: Name of the run, perhaps with folders: `project/run`.
+        logging_dir: The logging directory.
+        resume: Whether the run goes on in its file. If not, and there is one, it has `metrics-2.jsonl`, ….
+        file: Name of the file.
+    """
+
+    name = "jsonl"
+    requires_logging_directory = True
+    in_all = False
+    batch_size = 1000
+    thread_bound = False
+
+    def __init__(
+        self, run_name: str, logging_dir: str | os.PathLike[str], resume: bool = False, file: str = FILE
+    ) -> None:
+        """Keep the arguments for `start`."""
+        super().__init__()
+        self.folder = Path(logging_dir, run_name)
+        self.resume, self.file = resume, file
+        self._path: Path | None = None
+        self._config: dict[str, Any] = {}
+        self._last = -1
+
+    @classmethod
+    def for_run(
+        cls, project: str, run_name: str | None, directory: str | os.PathLike[str] | None, init_kwargs: dict[str, Any]
+    ) -> Self:
+        """Use `<directory>/<project>/<run_name>`."""
+        return cls(**{"run_name": os.path.join(project, run_name or ""), "logging_dir": directory, **init_kwargs})
+
+    @property
+    def started(self) -> bool:
+        """Whether there is a file."""
+        return self._path is not None
+
+    @property
+    def tracker(self) -> Any:
+        """The path of the file; an object that does nothing off the main process.
+
+        Raises:
+            NotStartedError: `start` was not called yet, or `finish` was.
+        """
+        if self._path is not None:
+            return self._path
+        if process_index() != 0:
+            return NoOp()
+        message = f"{self.name}: not started, or finished already; begin a run (or call `start`) before using it."
+        raise NotStartedError(message)
+
+    @on_main_process
+    def start(self) -> None:
+        """Make the file, or go on behind its last whole line."""
+        if self.started:
+            return
+        self.folder.mkdir(parents=True, exist_ok=True)
+        first = self.folder / self.file
+        self._config, self._last = {}, -1
+        if self.resume:
+            self._go_on(first)
+        others = (first.with_name(f"{first.stem}-{number}{first.suffix}") for number in itertools.count(2))
+        for path in itertools.chain([first], others):
+            with contextlib.suppress(FileExistsError):
+                path.touch(exist_ok=self.resume)
+                self._path = path
+                return
+
+    def _go_on(self, path: Path) -> None:
+        if (self.folder / CONFIG).exists():
+            self._config = msgspec.json.decode((self.folder / CONFIG).read_bytes(), type=dict[str, Any])
+        if path.exists():
+            content = path.read_bytes()
+            os.truncate(path, content.rfind(b"\n") + 1)  # the line that a killed process was writing
+            numbers = (_field(line, "seq") for line in content.splitlines(keepends=True) if line.endswith(b"\n"))
+            self._last = max((number for number in numbers if number is not None), default=-1)
+
+    @on_main_process
+    def store_init_configuration(self, values: dict[str, Any]) -> None:
+        """Replace `config.json` by one with these, nested as given, and with the earlier ones."""
+        self._config.update(storable(values))
+        replace_file(
+            self.folder / CONFIG,
+            msgspec.json.format(_json(long_integers_as_text(self._config)), indent=2) + b"\n",
+            0o666,
+        )
+
+    @on_main_process
+    def log(self, values: dict[str, Any], step: int | None = None, **kwargs: Any) -> None:
+        """Append a line.
+
+        Raises:
+            TypeError: There are more arguments.
+        """
+        self._check(kwargs)
+        refused: list[tuple[str, Any]] = []
+        self._append(_line(values, step, self.now(), None, refused))
+        for one in refused:
+            self.drop(*one)
+
+    @on_main_process
+    def log_batch(self, records: Sequence[Metrics]) -> None:
+        """Append a line for each call that the file does not have yet: all of them or, when it raises, none."""
+        for record in records:
+            self._check(record.kwargs.get(self.name, {}))
+        refused: list[tuple[str, Any]] = []
+        new = [one for one in records if one.seq > self._last]
+        self._append(b"".join([_line(one.values, one.step, one.time, one.seq, refused) for one in new]))
+        self._last = max(self._last, *(one.seq for one in records))
+        for value in refused:
+            self.drop(*value)
+
+    def _check(self, kwargs: Mapping[str, Any]) -> None:
+        if kwargs:
+            message = f"{self.name}: `log` takes no further arguments; got {', '.join(kwargs)}."
+            raise TypeError(message)
+
+    def _append(self, data: bytes) -> None:
+        path: Path = self.tracker
+        file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666)
+        try:
+            size = os.fstat(file).st_size
+            try:
+                rest = memoryview(data)
+                while rest:
+                    rest = rest[os.write(file, rest) :]
+            except BaseException:
+                os.ftruncate(file, size)
+                raise
+        finally:
+            os.close(file)
+
+    @on_main_process
+    def rewind(self, step: int) -> None:
+        """Take the lines of a step and later ones out."""
+        path: Path = self.tracker
+        lines = path.read_bytes().splitlines(keepends=True)
+        kept = [line for line in lines if (found := _field(line, "step")) is None or found < step]
+        replace_file(path, b"".join(kept), 0o666)
+
+    def identity(self) -> dict[str, Any]:
+        """Return the folder and the file, from any working directory."""
+        if self._path is None:
+            return {}
+        place = {"run_name": "", "logging_dir": os.path.abspath(self.folder)}
+        return {**place, "file": self._path.name, "resume": True}
+
+    @on_main_process
+    def finish(self) -> None:
+        """Forget the file."""
+        self._path = None
+
+
+def _field(line: bytes, name: str) -> int | None:
+    """Return a line's `step` or `seq`; None also for a line that somebody else has written."""
+    try:
+        value = msgspec.json.decode(line)[name]
+    except (msgspec.MsgspecError, KeyError, TypeError, IndexError):
+        return None
+    return value if isinstance(value, int) else None
+
+
+def _line(
+    values: dict[str, Any], step: int | None, moment: float, seq: int | None, refused: list[tuple[str, Any]]
+) -> bytes:
+    line: dict[str, Any] = {"step": step, "time": moment, "seq": seq}
+    for key, value in leaves(values):
+        if value is None or isinstance(value, str) or is_number(value):
+            line[f"_{key}" if _OURS.fullmatch(key) else key] = value
+        else:
+            refused.append((key, value))
+    return _json(line) + b"\n"
+
+
+def _json(document: dict[str, Any]) -> bytes:
+    portable = _finite(document)
+    try:
+        return json_bytes(portable)
+    except OverflowError:  # an integer beyond 64 bits, which JSON has
+        return json.dumps(storable_texts(portable), ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _finite(value: Any) -> Any:
+    """Return JSON-like data with texts in place of NaN and infinities."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    return list(map(_finite, value)) if isinstance(value, list) else value
