@@ -1,4 +1,4 @@
-"""What a call of `log` was given, as it was at that moment: the one place where the objects in it are touched."""
+"""The capture of a call: the values that `log` was given, as they were then; nothing else touches users' objects."""
 
 from __future__ import annotations
 

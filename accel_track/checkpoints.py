@@ -1,4 +1,4 @@
-"""Save and restore everything that an `Accelerator` prepared."""
+"""Checkpoints of an `Accelerator`: everything that it prepared, saved and restored."""
 
 from __future__ import annotations
 

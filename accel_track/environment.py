@@ -1,4 +1,4 @@
-"""Describe where a run happens: program, code version, machine, packages."""
+"""The environment of a run: program, code version, machine, packages."""
 
 from __future__ import annotations
 

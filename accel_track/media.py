@@ -1,4 +1,4 @@
-"""Turn whatever a user calls an image, or a table, into one form that every SDK takes."""
+"""Media: whatever a user calls an image, or a table, in one form that every SDK takes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What IPython tells about the cells of a notebook: an exception ends a cell, and neither the program nor its runs."""
+"""Notebook cells: IPython tells how they end; an exception ends a cell, and neither the program nor its runs."""
 
 from __future__ import annotations
 

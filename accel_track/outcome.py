@@ -1,4 +1,4 @@
-"""How a run ended."""
+"""The outcome of a run: how it ended, and by what."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `Accelerator.prepare` returns: Fabric's objects, aware of gradient accumulation."""
+"""Prepared objects, which `Accelerator.prepare` returns: Fabric's, aware of gradient accumulation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One process, or those that torchrun started: Fabric for them, and their tensors joined."""
+"""The processes of a training: Fabric for one, or for those that torchrun started, and their tensors joined."""
 
 from __future__ import annotations
 

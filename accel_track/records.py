@@ -1,4 +1,4 @@
-"""What a journal holds: frozen record types, their MessagePack form, and values that have none."""
+"""Records: the frozen types that a journal holds, their MessagePack form, and values that have none."""
 
 from __future__ import annotations
 

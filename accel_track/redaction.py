@@ -1,4 +1,4 @@
-"""Keep credentials out of files: in configurations, command lines and constructor arguments."""
+"""Redaction: credentials are kept out of configurations, command lines and constructor arguments."""
 
 from __future__ import annotations
 

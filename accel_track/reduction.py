@@ -1,4 +1,4 @@
-"""Reduce logged numbers over all processes."""
+"""Reduction of logged numbers over all processes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which trackers there are, and from what a user names to trackers that are ready to start."""
+"""The registry: trackers by name, and the way from names to trackers that are ready to start."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Find the run that a program is to continue: by a checkpoint, by its name, or by the cluster's job."""
+"""Resuming: the run that a program is to continue, by a checkpoint, by its name, or by the cluster's job."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One training run: the only way from a front door's call to its trackers."""
+"""The run: the only way from a front door's call to its trackers."""
 
 from __future__ import annotations
 

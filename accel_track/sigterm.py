@@ -1,4 +1,4 @@
-"""End a program in order on SIGTERM, which clusters send some seconds before they kill it."""
+"""SIGTERM, which clusters send some seconds before they kill a program: it ends in order."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def _exit_in_order(*_: Any) -> None:
 def sigterm_held_back() -> Iterator[None]:
     """Deliver SIGTERM only after the block, which must be bounded in time, to whoever handles it now.
 
-    Forked children keep who handles it now. Who has launched several processes terminates all of them as soon as the
+    Forked children keep the previous handler. Who has launched several processes terminates all of them as soon as the
     first one has failed, and kills them some time later (torch's `ProcessContext.join`: after 30 s).
     """
     if threading.current_thread() is not threading.main_thread():

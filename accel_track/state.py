@@ -1,4 +1,4 @@
-"""Which process of how many this is: read from the running system at each question, never stored."""
+"""The state of this process among others: rank and world size, read at each question, never stored."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What objects hold, as JSON-like data: for hyperparameters."""
+"""Structures: the content of objects as JSON-like data, for hyperparameters."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Measure the machine that a run is on: processors, memory, disk, GPUs."""
+"""Measurements of the machine that a run is on: processors, memory, disk, GPUs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Devices, processes, prepared objects and checkpoints of a training loop, on Lightning Fabric."""
+"""The training half of `Accelerator`: devices, processes, prepared objects and checkpoints, on Lightning Fabric."""
 
 from __future__ import annotations
 

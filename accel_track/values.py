@@ -1,4 +1,4 @@
-"""Turn what users log into plain Python values, without changing what they passed in."""
+"""Values that users log, as plain Python ones; what they passed in is not changed."""
 
 from __future__ import annotations
 

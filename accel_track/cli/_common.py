@@ -1,4 +1,4 @@
-"""What the commands share: finding the run, clean output, one line for each error."""
+"""The commands' common parts: finding the run, clean output, one line for each error."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far each tracker of a run has got, as the run directory says."""
+"""The state of each tracker of a run: how far it has got, as the run directory says."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""How records reach trackers: on the calling thread, or through the journal by a worker for each tracker."""
+"""Delivery: records reach trackers on the calling thread, or through the journal by a worker for each tracker."""

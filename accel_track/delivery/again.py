@@ -1,4 +1,4 @@
-"""Deliver again what a backend has refused, once its cause is gone."""
+"""Repeated delivery of refused records, once the cause of the refusal is gone."""
 
 from __future__ import annotations
 

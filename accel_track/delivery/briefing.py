@@ -1,4 +1,4 @@
-"""`delivery="process"`: what a companion process is told, and what it says of itself."""
+"""Messages between the training process and a companion: the brief that a companion gets, and its reports."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`delivery="process"`, on the training side: a process of its own for the trackers."""
+"""The companion as the training process sees it: a process of its own for trackers (`delivery="process"`)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a companion process and its SDKs print: into its log, line by line, without credentials."""
+"""The companion's log: each line that it and its SDKs print, without credentials."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`delivery="process"`, the companion: `accel-track sync --follow` of one run, told by a pipe what it needs.
+"""The companion process: `accel-track sync --follow` of one run, told by a pipe what it needs.
 
 It ends when everything is delivered after the end of the process that trains, which it notices at once: a process whose
 parent has died gets another one.

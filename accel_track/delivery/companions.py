@@ -1,4 +1,4 @@
-"""Which trackers of a run go to a companion process, and all that a run asks of its companions."""
+"""The companions of a run: which trackers go to them, and all that a run asks of them."""
 
 from __future__ import annotations
 

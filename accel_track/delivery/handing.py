@@ -1,4 +1,4 @@
-"""Which method of a tracker a record goes to."""
+"""The hand-over: each kind of record goes to one method of a tracker."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Deliver on the calling thread, straight to the trackers."""
+"""Inline delivery: on the calling thread, straight to the trackers."""
 
 from __future__ import annotations
 

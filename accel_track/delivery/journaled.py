@@ -1,4 +1,4 @@
-"""Deliver through the journal: the calling thread writes a record; workers, here or in a companion, do the rest."""
+"""Journaled delivery: the calling thread writes a record; workers, here or in a companion, do the rest."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One thread for all runs of the process: it looks after each about once a second, and lives while one needs that."""
+"""The keeper: one thread that looks after all runs of the process, about once a second, while one needs that."""
 
 from __future__ import annotations
 

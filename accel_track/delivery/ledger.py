@@ -1,4 +1,4 @@
-"""What one tracker was given, what it has acknowledged, and what it refused."""
+"""The ledger of one tracker: the records it was given, has acknowledged and has refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a process holds of a run's directory while it may log to it; an idle run holds nothing."""
+"""The locks of a run: what a process holds of the directory while it may log to it; an idle run holds nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run's delivery notes in `run.json`, to which `accel-track sync` may add at any time."""
+"""Delivery's notes in `run.json`, to which `accel-track sync` may add at any time."""
 
 from __future__ import annotations
 

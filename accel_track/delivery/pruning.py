@@ -1,4 +1,4 @@
-"""Delete run directories whose records are all delivered: by `accel-track prune`, and by the setting `keep`."""
+"""Pruning: `accel-track prune` and the setting `keep` delete run directories whose records are all delivered."""
 
 from __future__ import annotations
 

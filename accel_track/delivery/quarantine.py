@@ -1,4 +1,4 @@
-"""Set aside what a backend refuses for good."""
+"""The quarantine: a file of records that a backend refuses for good."""
 
 from __future__ import annotations
 

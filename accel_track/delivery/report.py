@@ -1,4 +1,4 @@
-"""What is delivered and what is not: the wait at the end, and the sentences after it."""
+"""The closing report: the wait at the end, and sentences about what is delivered and what is not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which errors pass by themselves, and how long to wait for that."""
+"""Repetition: errors that pass by themselves, and the pauses before the next try."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a run delivers: arguments, else environment variables, else defaults."""
+"""The settings of a run: arguments, else environment variables, else defaults."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where workers get records: from the journal of this process, or from one on disk."""
+"""Sources of records for workers: the journal of this process, or one on disk."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a tracker of a run that is on disk stands, over all ranks whose records it gets."""
+"""The standing of a tracker of a run that is on disk, over all ranks whose records it gets."""
 
 from __future__ import annotations
 

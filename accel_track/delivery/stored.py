@@ -1,4 +1,4 @@
-"""One worker on a journal that is on disk, for `accel_track.delivery.sync`."""
+"""A worker on a journal that is on disk, for `accel_track.delivery.sync`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Records that failed alone, until it shows whether that is their fault."""
+"""Suspects: records that failed alone, until it shows whether that is their fault."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Deliver a run that is on disk: the live workers on the same journal, in another process, at another time."""
+"""Sync: the live workers on the journal of a run that is on disk, in another process, at another time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run's files need while it goes on: to be stored, made again where they are gone, written after an outage."""
+"""Upkeep of a run's files: they are stored, made again where they are gone, and written after an outage."""
 
 from __future__ import annotations
 

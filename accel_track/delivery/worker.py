@@ -1,4 +1,4 @@
-"""One thread that delivers one run to one tracker, from the journal."""
+"""The worker: one thread that delivers one run to one tracker, from the journal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far one tracker has got in one rank's journal."""
+"""The cursor: one tracker's position in one rank's journal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The folder of one run: who it is, its ranks' journals, cursors, quarantine and locks."""
+"""The run directory: who the run is, its ranks' journals, cursors, quarantine and locks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is in place of a journal in a forked child, and after the end of a run."""
+"""The journal's stand-in in a forked child, and after the end of a run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which records still count where a run went back to an earlier step."""
+"""The history of a run: the records that still count where it went back to an earlier step."""
 
 from __future__ import annotations
 

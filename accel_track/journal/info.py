@@ -1,4 +1,4 @@
-"""What `run.json` holds about a run."""
+"""The content of `run.json`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Metrics in short: the names of a call's values are written once, and then only their numbers."""
+"""Key sets: the names of a call's values are written once, and then only their numbers."""
 
 from __future__ import annotations
 

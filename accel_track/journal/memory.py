@@ -1,4 +1,4 @@
-"""Records that are not, or not in full, on disk."""
+"""The memory: records that are not, or not in full, on disk."""
 
 from __future__ import annotations
 

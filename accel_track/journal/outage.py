@@ -1,4 +1,4 @@
-"""A time in which the disk takes no records."""
+"""An outage: a time in which the disk takes no records."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Read one rank's records from its segments, past damage, also while they are being written."""
+"""The reader of one rank's records, past damage, also while they are being written."""
 
 from __future__ import annotations
 

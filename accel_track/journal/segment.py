@@ -1,4 +1,4 @@
-"""What the writer knows of the segment that it appends to."""
+"""A segment as its writer knows it."""
 
 from __future__ import annotations
 

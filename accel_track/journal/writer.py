@@ -1,4 +1,4 @@
-"""Append one rank's records to segment files, one `os.write` each."""
+"""The writer: it appends one rank's records to segment files, one `os.write` each."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ class JournalWriter:
 
     @property
     def written(self) -> tuple[int, int, int, int]:
-        """Changes with each record, other than `next_seq`, which does not where a signal handler's came before it."""
+        """A version that changes with every append; `next_seq` may not, where a signal handler's record is higher."""
         segment = self._segment
         place = (-1, 0) if segment is None else (segment.number, segment.size)
         return self.next_seq, self.moves, *place

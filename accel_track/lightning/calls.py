@@ -1,4 +1,4 @@
-"""What a logger has to know of the Trainer call that it is used in, and is not told."""
+"""The Trainer call in which a logger is used: what the logger has to know of it, and is not told."""
 
 from __future__ import annotations
 

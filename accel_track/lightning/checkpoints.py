@@ -1,4 +1,4 @@
-"""Which of the checkpoints that Lightning saves are given to the trackers, and which they are to delete again."""
+"""Lightning's checkpoints on their way to the trackers: those to store, and those to delete again."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ class CheckpointUploads:
 
 
 def _state(path: str) -> list[tuple[int, ...]] | None:
-    """Return what is another one once a file, or one in a folder, is written again; None if there is none."""
+    """Return a fingerprint that changes when the checkpoint's files are rewritten; None if there are none."""
     place = Path(path)
     try:
         found = [one.stat() for one in (place.rglob("*") if place.is_dir() else (place,))]

@@ -1,4 +1,4 @@
-"""What a logger's `experiment` is where there is no native object."""
+"""Stand-ins for a logger's `experiment` where there is no native object."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Follow a Trainer from outside: get what its loggers get, without being among them."""
+"""The follower of a Trainer: it gets what the Trainer's loggers get, without being among them."""
 
 from __future__ import annotations
 

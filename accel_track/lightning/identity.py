@@ -1,4 +1,4 @@
-"""Which run a logger logs to: a new one, or one that it continues."""
+"""The identity of a logger's run: a new one, or one that it continues."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a conformance test must say of its backend, and what all suites use."""
+"""The backend under test: what a conformance test must say of it, and the suites' common tools."""
 
 from __future__ import annotations
 

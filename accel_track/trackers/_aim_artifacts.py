@@ -1,4 +1,4 @@
-"""Keep checkpoints as artifacts of an Aim run."""
+"""Checkpoints as artifacts of an Aim run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Write many numbers to a local Aim run at once, and values with the time of the call that logged them."""
+"""Aim's fast path: many numbers for a local run at once, and values with the time of the call that logged them."""
 
 from __future__ import annotations
 

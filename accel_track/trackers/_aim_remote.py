@@ -1,4 +1,4 @@
-"""Know what an `aim server` has taken: Aim's client sends from a thread of its own, which tells of no failure."""
+"""An `aim server`'s receipts: Aim's client sends from a thread of its own, which tells of no failure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What Aim takes, and hyperparameters as it can hold them."""
+"""Values and hyperparameters in the form in which Aim can hold them."""
 
 from __future__ import annotations
 

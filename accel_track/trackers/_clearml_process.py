@@ -1,4 +1,4 @@
-"""Look after the process around ClearML: its credentials, its signals and its child processes."""
+"""The process around ClearML: its credentials, its signals and its child processes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Look after the files of a DVCLive run that goes on: its tables, `metrics.json` and the checkpoints in DVC."""
+"""The files of a DVCLive run that goes on: its tables, `metrics.json` and the checkpoints in DVC."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a DVCLive run does through parts of DVCLive's that are not public."""
+"""DVCLive's private parts: tables of metrics, and a run that goes on."""
 
 from __future__ import annotations
 

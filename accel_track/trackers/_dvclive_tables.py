@@ -1,4 +1,4 @@
-"""Append many rows at once to the tables that `Live.log_metric` writes row by row, byte for byte as it does."""
+"""DVCLive's tables: many rows are appended at once, byte for byte as `Live.log_metric` appends them one by one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an MLflow server's answers prove."""
+"""An MLflow server's answers, and what they prove."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Keep checkpoints in the artifact folder of an MLflow run."""
+"""Checkpoints in the artifact folder of an MLflow run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Write many metrics at once, past the objects that MLflow's client makes for each."""
+"""MLflow's fast path: many metrics at once, past the objects that its client makes for each."""
 
 from __future__ import annotations
 

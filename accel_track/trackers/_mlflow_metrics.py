@@ -1,4 +1,4 @@
-"""Turn logged values into MLflow's metrics, under names that it takes."""
+"""Logged values as MLflow's metrics, under names that it takes."""
 
 from __future__ import annotations
 

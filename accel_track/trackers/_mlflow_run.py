@@ -1,4 +1,4 @@
-"""Find, create, continue and end an MLflow run; tell what may pass."""
+"""An MLflow run: found, created, continued and ended; which of its errors may pass."""
 
 from __future__ import annotations
 

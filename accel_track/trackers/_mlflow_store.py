@@ -1,4 +1,4 @@
-"""Where an MLflow run is kept: its server or database, which is set up by one process at a time, and its experiment."""
+"""The store of an MLflow run: its server or database, which is set up by one process at a time, and its experiment."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Write metrics of an MLflow run the fast way or publicly, and read back from a server what it has acknowledged."""
+"""The writer of an MLflow run's metrics, the fast way or publicly, which reads back what a server has acknowledged."""
 
 from __future__ import annotations
 

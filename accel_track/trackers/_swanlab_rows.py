@@ -1,4 +1,4 @@
-"""What a SwanLab run does not offer: the times of calls, whole records in its file, and word of what it loses."""
+"""SwanLab's private parts: the times of calls, whole records in its file, and word of what it loses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How SwanLab takes values and their names."""
+"""Values and names in the form in which SwanLab takes them."""
 
 from __future__ import annotations
 

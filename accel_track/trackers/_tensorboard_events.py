@@ -1,4 +1,4 @@
-"""What a folder of event files has, for a run that goes on in it."""
+"""The events that a folder has, for a run that goes on in it."""
 
 from __future__ import annotations
 

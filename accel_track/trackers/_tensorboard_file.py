@@ -1,4 +1,4 @@
-"""One event file, appended to by any thread."""
+"""An event file, appended to by any thread."""
 
 from __future__ import annotations
 

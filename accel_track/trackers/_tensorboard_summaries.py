@@ -1,4 +1,4 @@
-"""What is no number as values of a summary, by TensorBoard's protobuf classes; without torch."""
+"""Summaries of what is no number, by TensorBoard's protobuf classes; without torch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What Trackio's run cannot do: many rows at once, with their times, and a run that goes on."""
+"""Trackio's store: many rows at once, with their times, and a run that goes on."""
 
 from __future__ import annotations
 

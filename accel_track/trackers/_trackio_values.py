@@ -1,4 +1,4 @@
-"""How Trackio takes values and their names."""
+"""Values and names in the form in which Trackio takes them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Hand many rows of a wandb run to wandb's service at once, in the form that `Run.log` gives them one by one."""
+"""wandb's fast path: many rows of a run at once, in the form that `Run.log` gives them one by one."""
 
 from __future__ import annotations
 

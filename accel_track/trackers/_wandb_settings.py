@@ -1,4 +1,4 @@
-"""Find wandb's mode and credentials where wandb finds them, without importing it, loading its session or prompting."""
+"""wandb's mode and credentials, found where wandb finds them, without its import, its session or a prompt."""
 
 from __future__ import annotations
 

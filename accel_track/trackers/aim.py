@@ -1,4 +1,4 @@
-"""Deliver a run to an Aim repository."""
+"""The tracker for Aim."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a tracker is: the contract that built-in, custom and third-party trackers share."""
+"""The tracker: the contract that built-in, custom and third-party trackers share."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Deliver a run to ClearML."""
+"""The tracker for ClearML."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Deliver a run to Comet."""
+"""The tracker for Comet."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Show a run on the terminal: a table of each metric's last value, now and then."""
+"""The tracker for the terminal: a table of each metric's last value, now and then."""
 
 from __future__ import annotations
 

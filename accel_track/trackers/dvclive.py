@@ -1,4 +1,4 @@
-"""Deliver a run to DVCLive's files."""
+"""The tracker for DVCLive's files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Deliver a run to a file of JSON lines, one for each call."""
+"""The tracker for a file of JSON lines, one for each call."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Deliver a run to MLflow."""
+"""The tracker for MLflow."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Give a value a name that its backend can take, the same one in every run, and never one name to two values."""
+"""Names that a backend can take: the same one in every run, and never one name for two values."""
 
 from __future__ import annotations
 

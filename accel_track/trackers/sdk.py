@@ -1,4 +1,4 @@
-"""What the nine built-in trackers share: the SDK's import and the life of its native object."""
+"""The base of the trackers around an SDK: the SDK's import and the life of its native object."""
 
 from __future__ import annotations
 

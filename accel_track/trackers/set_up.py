@@ -1,4 +1,4 @@
-"""Open a local store: one process at a time, and one whose making was cut off is made again."""
+"""The set-up of a local store: one process at a time, and one whose making was cut off is made again."""
 
 from __future__ import annotations
 

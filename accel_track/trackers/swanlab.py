@@ -1,4 +1,4 @@
-"""Deliver a run to SwanLab."""
+"""The tracker for SwanLab."""
 
 from __future__ import annotations
 

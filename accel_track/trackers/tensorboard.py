@@ -1,4 +1,4 @@
-"""Deliver a run to TensorBoard event files."""
+"""The tracker for TensorBoard event files."""
 
 from __future__ import annotations
 

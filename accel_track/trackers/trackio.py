@@ -1,4 +1,4 @@
-"""Deliver a run to Trackio."""
+"""The tracker for Trackio."""
 
 from __future__ import annotations
 

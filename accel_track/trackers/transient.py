@@ -1,4 +1,4 @@
-"""Whose fault an error is: it passes by itself, it is the connection's or the run's, the record's, or ours."""
+"""Kinds of errors: those that pass by themselves, the connection's or the run's, the record's, and ours."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Deliver a run to Weights & Biases."""
+"""The tracker for Weights & Biases."""
 
 from __future__ import annotations
 
