@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime, timezone
@@ -130,7 +131,8 @@ def _markdown(rows: list[list[str]]) -> str:
 def goals_table(results: Results) -> str:
     """Return the goals as a Markdown table, and the reasons written down for those that are missed."""
     reasons = yaml.safe_load(REASONS.read_text()) or {} if REASONS.exists() else {}
-    rows, why = [["Goal", "Limit", "Measured", "Rounds", "Met"]], []
+    rows = [["Goal", "Limit", "Measured", "Rounds", "Met"]]
+    why: defaultdict[str, list[str]] = defaultdict(list)
     for goal, measured, met in judged(results):
         unit = f" {goal.unit}" if measured is not None else ""
         spread = goal.spread(results)
@@ -139,11 +141,12 @@ def goals_table(results: Results) -> str:
         rows.append([goal.what, goal.limit, number(measured) + unit, rounds, met_or_not])
         if measured is None and len(goal.found(results)) == 2:  # noqa: PLR2004 - both are there
             noise = "cannot be judged here, since what it is compared with is not above 0"
-            why.append(f"* {goal.what}: {noise}; {reasons.get(goal.key, 'see the tables.')}")
+            why[f"{noise}; {reasons.get(goal.key, 'see the tables.')}"].append(goal.what)
         if met is False:
-            why.append(f"* {goal.what}: {reasons.get(goal.key, f'no reason is written down yet (`{goal.key}`).')}")
+            why[reasons.get(goal.key, f"no reason is written down yet (`{goal.key}`).")].append(goal.what)
     text = _markdown(rows).replace("|---:", "|---")
-    return text + ("\nWhy goals are missed, or not judged:\n\n" + "\n".join(why) + "\n" if why else "")
+    because = "\n".join(f"* {'; '.join(goals)}: {reason}" for reason, goals in why.items())
+    return text + (f"\nWhy goals are missed, or not judged:\n\n{because}\n" if why else "")
 
 
 def page(data: dict[str, Any], results: Results) -> str:
