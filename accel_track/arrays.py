@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 import sys
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -37,6 +38,17 @@ def scalar(value: Any) -> Any:
         # NumPy gives a `longdouble` itself
         return float(number) if isinstance(number, _class("numpy", "floating")) else number
     return value
+
+
+@lru_cache(1024)
+def number_type(kind: type) -> type | None:
+    """Return the Python type of a number's class, for a NumPy scalar that of its `item()`; None for other classes."""
+    if kind in (float, int, bool):
+        return kind
+    for name, python in (("bool_", bool), ("integer", int), ("float16", float), ("float32", float), ("float64", float)):
+        if issubclass(kind, _class("numpy", name)) and kind.__module__ == "numpy":
+            return python
+    return None
 
 
 def array_of(value: Any) -> NDArray[Any]:

@@ -14,12 +14,15 @@ from pathlib import Path
 from typing import NamedTuple
 from zlib import crc32
 
+from accel_track.arrays import number_type
 from accel_track.journal import frames
 from accel_track.journal.frames import segment_name
 from accel_track.journal.keysets import MARKER, MOST_NAMES, NO_STEP, TICKS, Key, KeySet, key_set
 from accel_track.records import AnyRecord, Metrics, encode
 
 _COPY = 1024 * 1024
+_MOST_SETS = 10_000
+"""How many kinds of calls with NumPy's scalars are known, at most."""
 _LASTS = 2**32 / TICKS - 1
 """How many seconds after a key set's definition its records can be, at most."""
 
@@ -229,6 +232,15 @@ class Segment:
         if self._names + len(key[0]) > MOST_NAMES:
             return None
         return key_set(next(self._numbers), now, key)
+
+    def alike(self, names: tuple[str, ...], types: tuple[type, ...]) -> KeySet | None:
+        """Return the key set of a call that has NumPy's scalars where an earlier one had such numbers, or None."""
+        if len(self.sets) > _MOST_SETS:
+            return None
+        keys = self.sets.get((names, tuple(map(number_type, types))))  # type: ignore[arg-type]
+        if keys is not None:
+            self.sets[names, types] = keys
+        return keys
 
     def written(self, packed: Packed) -> None:
         """Note that a record in short is in the file, and so the definition of its key set."""

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 from zlib import crc32
 
+from accel_track.arrays import scalar
 from accel_track.errors import warn
 from accel_track.files import make_private
 from accel_track.journal import frames
@@ -137,7 +138,7 @@ class JournalWriter:
                 return False
             names, types, keys = tuple(values), tuple(map(type, values.values())), segment.last
             if keys is None or keys.names != names or keys.types != types:  # cheaper than hashing them
-                keys = segment.sets.get((names, types))
+                keys = segment.sets.get((names, types)) or segment.alike(names, types)
                 if keys is None:
                     return False
                 segment.last = keys
@@ -162,8 +163,9 @@ class JournalWriter:
                         return True
                     segment.take_back(size, written)
             except (struct.error, OSError):  # an integer beyond 64 bits, the clock set back, a full disk
-                pass
-            self._append(Metrics(seq, now, dict(values), step))
+                if keys.types != types:
+                    segment.sets.pop((names, types), None)  # it may be old: the next such call goes the long way
+            self._append(Metrics(seq, now, {name: scalar(value) for name, value in values.items()}, step))
             return True
 
     def metrics(

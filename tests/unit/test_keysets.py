@@ -22,6 +22,7 @@ from accel_track.journal.writer import JournalWriter
 
 FOLDER = Path("rank-00000")
 VALUES = {"train/loss": 0.1, "epoch": 3, "best": True}
+NUMBERS = [f"{kind}{bits}" for kind in ("float", "int", "uint") for bits in (16, 32, 64)] + ["int8", "uint8", "bool_"]
 SIZE = 15 + 8 + 8 + 1 + 4
 
 
@@ -148,6 +149,57 @@ class TestWriting:
         assert not journal.again(values, step)
         journal.close()
         assert seqs(JournalReader(FOLDER)) == [0]
+
+    @pytest.mark.parametrize("kind", [*NUMBERS, "longdouble", "str_"])
+    def test_scalars_of_numpy_are_stored_as_the_long_way_stores_them(self, kind: str) -> None:
+        """From the second call on in short, where they are numbers; also where one is too large or the clock is set."""
+        journal, cls = JournalWriter(FOLDER), getattr(np, kind)
+        given = [{"a": cls(step % 2), "b": step / 8, "c": cls(1)} for step in range(6)]
+        given[3]["c"] = np.uint64(2**64 - 1) if kind == "uint64" else given[3]["c"]
+        short = 0
+        for step, values in enumerate(given):
+            if journal.again(values, step):
+                short += 1
+            else:
+                journal.metrics(captured(values).values, step, {})
+        journal.close()
+        assert bool(short) is (kind in NUMBERS)
+        found = [record.values for record in JournalReader(FOLDER)]
+        assert found == [captured(values).values for values in given]
+        assert [list(map(type, one.values())) for one in found] == [
+            list(map(type, captured(values).values.values())) for values in given
+        ]
+
+    def test_scalars_of_numpy_and_a_clock_that_is_set(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        journal = JournalWriter(FOLDER)
+        for number, moment in enumerate([1.8e9, 1.8e9 + 1, 1.8e9 - 5, 1.8e9 - 4, 1.8e9 - 3]):
+            with monkeypatch.context() as patch:
+                patch.setattr(time, "time", lambda moment=moment: moment)
+                if not journal.again({"a": np.float32(number)}, number):
+                    journal.metrics({"a": float(number)}, number, {})
+        journal.close()
+        assert [record.values for record in JournalReader(FOLDER)] == [{"a": float(number)} for number in range(5)]
+        assert segment().read_bytes().count(frames.MARKER) == 0
+
+    def test_a_class_of_the_users_own_is_none_of_numpys(self) -> None:
+        class Mine(np.float64):
+            def __float__(self) -> float:
+                return 7.0
+
+        journal = JournalWriter(FOLDER)
+        journal.metrics({"a": 1.0}, 0, {})
+        assert not journal.again({"a": Mine(2.0)}, 1)
+        assert not journal.again({"a": np.zeros(1)}, 1)
+        journal.close()
+
+    def test_kinds_of_calls_without_end_take_no_memory_without_end(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("accel_track.journal.segment._MOST_SETS", 5)
+        journal = JournalWriter(FOLDER)
+        journal.metrics({f"{name}": 1.0 for name in range(4)}, 0, {})
+        for number in range(16):
+            journal.again({f"{name}": (np.float32, np.float64)[number >> name & 1](1.0) for name in range(4)}, number)
+        assert len(journal._segment.sets) <= 6  # type: ignore[union-attr]
+        journal.close()
 
     def test_the_time_is_that_of_the_call(self) -> None:
         journal = JournalWriter(FOLDER)
