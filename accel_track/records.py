@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from types import FunctionType
 from typing import Any
 
@@ -11,6 +12,9 @@ from accel_track.arrays import PLAIN, array_bytes, array_from, is_array
 from accel_track.errors import JournalError
 from accel_track.structures import class_name
 from accel_track.texts import storable_text
+
+Name = str | tuple[str, ...]
+"""Name of a number; in a dictionary among the values of a call, the names on the way to it."""
 
 LARGEST_ARRAY = 1024 * 1024
 """Bytes of an array that has a portable form."""
@@ -128,11 +132,45 @@ def encode(record: AnyRecord) -> tuple[bytes, bool]:
     return _encoder.encode(whole), form.portable
 
 
-def numbers(record: Metrics) -> dict[str, Any] | None:
-    """Return a record's values if they are all numbers; None if one is not, or there is more to the record."""
-    if record.kwargs or record.unread or not _NUMBERS.issuperset(map(type, record.values.values())):
+def numbers(record: Metrics) -> Mapping[Name, Any] | None:
+    """Return a record's values if they are all numbers; None if one is not, or there is more to the record.
+
+    Those in dictionaries have the names on the way to them for a name.
+    """
+    if record.kwargs or record.unread:
         return None
-    return record.values
+    if _NUMBERS.issuperset(map(type, record.values.values())):
+        return record.values  # type: ignore[return-value] # Mapping is invariant in its keys
+    flat: dict[Name, Any] = {}
+    return flat if _flatten(record.values, (), flat) else None
+
+
+def _flatten(values: dict[str, Any], way: tuple[str, ...], flat: dict[Name, Any]) -> bool:
+    for name, value in values.items():
+        kind = type(value)
+        if kind in _NUMBERS:
+            flat[(*way, name) if way else name] = value
+        elif kind is not dict or not value or not _flatten(value, (*way, name), flat):
+            return False
+    return True
+
+
+def nested(names: Iterable[Name], values: Iterable[Any]) -> dict[str, Any]:
+    """Return values by name, in dictionaries where a name is the names on the way to it: as `numbers` got them.
+
+    Raises:
+        TypeError: There is a number on the way to another one.
+        IndexError: A name is empty.
+    """
+    whole: dict[str, Any] = {}
+    for name, value in zip(names, values):  # noqa: B905 - the last fields of a frame are left over
+        place = whole
+        if type(name) is not str:
+            for part in name[:-1]:
+                place = place.setdefault(part, {})
+            name = name[-1]  # noqa: PLW2901
+        place[name] = value
+    return whole
 
 
 def decode(payload: bytes | memoryview) -> AnyRecord:

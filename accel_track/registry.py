@@ -139,10 +139,15 @@ def tracker_class(name: str) -> type[GeneralTracker]:
 
 
 def get_available_trackers() -> list[str]:
-    """Return the names of all trackers whose package is installed; imports neither SDKs nor plugins."""
-    return [
-        name for name in known_names() if name not in LOGGER_TYPE_TO_CLASS or LOGGER_TYPE_TO_CLASS[name].installed()
-    ]
+    """Return the names of all backends whose package is installed, for which "all" stands.
+
+    Imports neither SDKs nor plugins.
+    """
+    return [name for name in known_names() if (cls := LOGGER_TYPE_TO_CLASS.get(name)) is None or _available(cls)]
+
+
+def _available(cls: type[GeneralTracker]) -> bool:
+    return cls.in_all and cls.installed()
 
 
 @dataclass(frozen=True)
@@ -219,9 +224,7 @@ def _all_else(taken: Collection[str], logging_dir: str | os.PathLike[str] | None
     selected = []
     for name in get_available_trackers():
         cls = LOGGER_TYPE_TO_CLASS.get(name)  # a plugin is looked at when the run starts, not imported for this
-        if name in taken or (cls is not None and not cls.in_all):
-            continue
-        if cls is None or not _skipped_without_folder(cls, name, logging_dir):
+        if name not in taken and not (cls is not None and _skipped_without_folder(cls, name, logging_dir)):
             selected.append(Selected(name, explicit=False))
     return selected
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import Any
 from zlib import crc32
 
 import msgspec
 
 from accel_track.journal import frames
 from accel_track.journal.checksums import Checksums
-from accel_track.records import Metrics
+from accel_track.records import Metrics, Name, nested
+from accel_track.structures import DEEPEST
 
 MARKER = b"\xf6"  # in no UTF-8 text
 HEAD = struct.Struct("<sHIII")
@@ -27,7 +29,7 @@ _CODES = {float: "d", int: "q", bool: "?"}
 _TYPES = {code: kind for kind, code in _CODES.items()}
 _LONGEST_PAUSE = 1024
 
-Key = tuple[tuple[str, ...], tuple[type, ...]]
+Key = tuple[tuple[Name, ...], tuple[type, ...]]
 """The names of a call's values and their types, in the call's order."""
 
 
@@ -35,7 +37,7 @@ class _Definition(msgspec.Struct, frozen=True, array_like=True, tag_field="kind"
     number: int
     time: float
     codes: str
-    names: tuple[str, ...]
+    names: tuple[Name, ...]
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -49,13 +51,14 @@ class KeySet:
         number: Number of the key set in its segment.
         time: Wall-clock time from which that of records is counted, in seconds since 1970-01-01 UTC.
         codes: A type for each name, as in `struct`: "d", "q" or "?".
-        names: The names.
+        names: The names; in place of one, an array of those on the way to a number in dictionaries.
     """
 
-    __slots__ = ("_form", "definition", "left", "names", "number", "pack", "pause", "size", "time", "types")
+    __slots__ = ("_form", "_values", "definition", "left", "names", "number", "pack", "pause", "size", "time", "types")
 
-    def __init__(self, number: int, time: float, codes: str, names: tuple[str, ...]) -> None:
+    def __init__(self, number: int, time: float, codes: str, names: tuple[Name, ...]) -> None:
         """Compile the form of the frames."""
+        self._values = nested if tuple in map(type, names) else _flat
         self.number, self.time, self.names = number, time, names
         self.types = tuple(_TYPES[code] for code in codes)
         self.pack: Callable[..., bytes] = struct.Struct(f"<sHIII{codes}").pack
@@ -75,7 +78,7 @@ class KeySet:
 
     def records(self, data: bytes, at: int, limit: int) -> list[Metrics]:
         """Return the records of the undamaged frames of this key set that follow each other from a place in `data`."""
-        names, size, number, base = self.names, self.size, self.number, self.time
+        names, size, number, base, values_of = self.names, self.size, self.number, self.time, self._values
         found: list[Metrics] = []
         count = min(limit, (len(data) - at) // size)
         for fields in self._form.iter_unpack(memoryview(data)[at : at + count * size]):
@@ -83,7 +86,7 @@ class KeySet:
             if fields[0] != MARKER or fields[1] != number or fields[-1] != crc32(data[at : end - 4]):
                 break
             step = fields[3]
-            values = dict(zip(names, fields[5:]))  # noqa: B905 - the checksum is left over
+            values = values_of(names, fields[5:])
             time = base + fields[4] / TICKS
             found.append(Metrics(fields[2], time, values, None if step == NO_STEP else step))
             at = end
@@ -95,7 +98,7 @@ def key_set(number: int, time: float, key: Key) -> KeySet | None:
     names, types = key
     try:
         codes = "".join([_CODES[kind] for kind in types])
-        if not all(type(name) is str for name in names):
+        if not all(type(part) is str for name in names for part in (name if type(name) is tuple else (name,))):
             return None
         new = KeySet(number, time, codes, names)
     except (KeyError, UnicodeEncodeError, struct.error):
@@ -119,8 +122,13 @@ def read(payload: bytes) -> KeySet | None:
     """Return the key set that a frame's payload defines, or None if it defines none."""
     try:
         it = _decode(payload)
-        if len(it.codes) == len(it.names):
+        if len(it.codes) == len(it.names) and all(type(name) is str or len(name) <= DEEPEST for name in it.names):
+            nested(it.names, it.codes)  # nothing is on the way to something else
             return KeySet(it.number, it.time, it.codes, it.names)
-    except (msgspec.MsgspecError, ValueError, KeyError, RecursionError):
+    except (msgspec.MsgspecError, ValueError, KeyError, RecursionError, AttributeError, TypeError, IndexError):
         pass
     return None
+
+
+def _flat(names: tuple[Name, ...], fields: Iterable[Any]) -> dict[str, Any]:
+    return dict(zip(names, fields))  # type: ignore[arg-type]  # noqa: B905 - the checksum is left over

@@ -9,16 +9,16 @@ import itertools
 import os
 import struct
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from zlib import crc32
 
 from accel_track.arrays import number_type
 from accel_track.journal import frames
 from accel_track.journal.frames import segment_name
 from accel_track.journal.keysets import MARKER, MOST_NAMES, NO_STEP, TICKS, Key, KeySet, key_set
-from accel_track.records import AnyRecord, Metrics, encode
+from accel_track.records import AnyRecord, Metrics, Name, encode
 
 _COPY = 1024 * 1024
 _MOST_SETS = 10_000
@@ -52,7 +52,19 @@ class Segment:
         size: Its size in bytes.
     """
 
-    __slots__ = ("_identity", "_names", "_numbers", "file", "first_seq", "last", "number", "path", "sets", "size")
+    __slots__ = (
+        "_identity",
+        "_names",
+        "_numbers",
+        "file",
+        "first_seq",
+        "last",
+        "number",
+        "path",
+        "sets",
+        "shapes",
+        "size",
+    )
 
     def __init__(self, path: Path, file: int, number: int, first_seq: int, size: int) -> None:
         """Know no key set."""
@@ -60,6 +72,8 @@ class Segment:
         self.opened(file)
         self.sets: dict[Key, KeySet] = {}
         """The key sets that are defined in the file."""
+        self.shapes: dict[Any, KeySet] = {}
+        """Those of calls with dictionaries among their values, by the names and types of both."""
         self.last: KeySet | None = None
         """The one that was used last."""
         self._numbers = itertools.count()
@@ -193,7 +207,7 @@ class Segment:
             os.ftruncate(self.file, size)
 
     def form(
-        self, record: AnyRecord, values: Mapping[str, float] | None, payload: bytes
+        self, record: AnyRecord, values: Mapping[Name, float] | None, payload: bytes
     ) -> tuple[bytes, Packed | None]:
         """Return a record's frame; in short, with what to note once it is written, where it has such a form.
 
@@ -205,7 +219,7 @@ class Segment:
         packed = self.packed(record, values) if values is not None and type(record) is Metrics else None
         return (frames.frame(payload or encode(record)[0]), None) if packed is None else (packed.data, packed)
 
-    def packed(self, record: Metrics, values: Mapping[str, float]) -> Packed | None:
+    def packed(self, record: Metrics, values: Mapping[Name, float]) -> Packed | None:
         """Return a record in short, or None if it has no such form.
 
         Args:
@@ -233,7 +247,7 @@ class Segment:
             return None
         return key_set(next(self._numbers), now, key)
 
-    def alike(self, names: tuple[str, ...], types: tuple[type, ...]) -> KeySet | None:
+    def alike(self, names: tuple[Name, ...], types: tuple[type, ...]) -> KeySet | None:
         """Return the key set of a call that has NumPy's scalars where an earlier one had such numbers, or None."""
         if len(self.sets) > _MOST_SETS:
             return None
@@ -242,6 +256,33 @@ class Segment:
             self.sets[names, types] = keys
         return keys
 
+    def unlearn(self) -> None:
+        """Forget which calls have the key sets of others, which are perhaps not the last of their kind."""
+        self.sets = {key: keys for key, keys in self.sets.items() if key[1] == keys.types}
+        self.shapes = {}
+
+    def shaped(
+        self, names: tuple[str, ...], types: tuple[type, ...], values: dict[str, Any]
+    ) -> tuple[KeySet | None, list[Any]]:
+        """Return the key set of a call with dictionaries of numbers among its values, or None, and its numbers."""
+        inner = [(tuple(one), tuple(map(type, one.values()))) for one in values.values() if type(one) is dict]
+        shape = (names, types, *inner)
+        keys = self.shapes.get(shape)
+        if keys is None:
+            flat = [(name, kind) for name, kind in _flattened(names, types, inner)]
+            key = tuple(name for name, _ in flat), tuple(kind for _, kind in flat)
+            keys = self.sets.get(key) or self.alike(*key)
+            if keys is None or len(self.shapes) > _MOST_SETS:
+                return None, []
+            self.shapes[shape] = keys
+        numbers: list[Any] = []
+        for one in values.values():
+            if type(one) is dict:
+                numbers.extend(one.values())
+            else:
+                numbers.append(one)
+        return keys, numbers
+
     def written(self, packed: Packed) -> None:
         """Note that a record in short is in the file, and so the definition of its key set."""
         if len(packed.data) == packed.keys.size:
@@ -249,6 +290,17 @@ class Segment:
         elif packed.keys is not self.sets.get(packed.key):
             self.sets[packed.key] = packed.keys
             self._names += len(packed.keys.names)
+
+
+def _flattened(
+    names: tuple[str, ...], types: tuple[type, ...], inner: Iterable[tuple[tuple[str, ...], tuple[type, ...]]]
+) -> Iterator[tuple[Name, type]]:
+    dictionaries = iter(inner)
+    for name, kind in zip(names, types, strict=True):
+        if kind is dict:
+            yield from (((name, part), kind) for part, kind in zip(*next(dictionaries), strict=True))
+        else:
+            yield name, kind
 
 
 def fdatasync(file: int) -> None:

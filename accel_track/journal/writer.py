@@ -10,7 +10,7 @@ import struct
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from zlib import crc32
@@ -24,7 +24,7 @@ from accel_track.journal.memory import Kept, Memory
 from accel_track.journal.outage import Outage
 from accel_track.journal.reader import last_seq, segments
 from accel_track.journal.segment import Segment, fdatasync
-from accel_track.records import AnyRecord, Checkpoint, Config, Metrics, Rewind, encode, numbers, size_in_memory
+from accel_track.records import AnyRecord, Checkpoint, Config, Metrics, Name, Rewind, encode, numbers, size_in_memory
 
 TAIL = 10_000
 """How many records are kept in memory while the disk takes none, and how many that have no portable form."""
@@ -125,7 +125,7 @@ class JournalWriter:
         with self._lock:
             return self._append(Config(next(self._numbers), time.time(), dict(values), environment))
 
-    def again(self, values: Any, step: Any) -> bool:  # noqa: C901 - in one frame, for a call costs a tenth of it
+    def again(self, values: Any, step: Any) -> bool:  # noqa: C901, PLR0912 - in one frame, for a call costs a tenth of it
         """Append the values of one call if the segment knows their names and types; say whether that is done.
 
         Everything that is not known is left to `metrics`, so nothing has to be checked before.
@@ -137,18 +137,22 @@ class JournalWriter:
             if segment is None:
                 return False
             names, types, keys = tuple(values), tuple(map(type, values.values())), segment.last
+            numbers: Iterable[Any] = values.values()
             if keys is None or keys.names != names or keys.types != types:  # cheaper than hashing them
-                keys = segment.sets.get((names, types)) or segment.alike(names, types)
+                if dict in types:
+                    keys, numbers = segment.shaped(names, types, values)
+                else:
+                    keys = segment.sets.get((names, types)) or segment.alike(names, types)
+                    segment.last = keys or segment.last
                 if keys is None:
                     return False
-                segment.last = keys
             size = segment.size
             if not keys.left or size + keys.size > self._limit:
                 return False
             seq, now = next(self._numbers), time.time()
             ticks = int((now - keys.time) * TICKS)
             try:
-                data = keys.pack(MARKER, keys.number, seq, NO_STEP if step is None else step, ticks, *values.values())
+                data = keys.pack(MARKER, keys.number, seq, NO_STEP if step is None else step, ticks, *numbers)
                 data += crc32(data).to_bytes(4, "little")
                 if segment is self._segment:  # else a signal handler has begun another
                     written = os.write(segment.file, data)
@@ -164,8 +168,8 @@ class JournalWriter:
                     segment.take_back(size, written)
             except (struct.error, OSError):  # an integer beyond 64 bits, the clock set back, a full disk
                 if keys.types != types:
-                    segment.sets.pop((names, types), None)  # it may be old: the next such call goes the long way
-            self._append(Metrics(seq, now, {name: scalar(value) for name, value in values.items()}, step))
+                    segment.unlearn()  # the next such call goes the long way
+            self._append(Metrics(seq, now, _plain(values), step))
             return True
 
     def metrics(
@@ -211,7 +215,7 @@ class JournalWriter:
                 self.next_seq = record.seq + 1
         return record.seq
 
-    def _write(self, record: AnyRecord, values: Mapping[str, float] | None, payload: bytes) -> bool:
+    def _write(self, record: AnyRecord, values: Mapping[Name, float] | None, payload: bytes) -> bool:
         """Write a record; False if the disk does not take it."""
         try:
             while not self._outage.lasts:
@@ -224,7 +228,7 @@ class JournalWriter:
             self._fail(error)
         return False
 
-    def _written(self, record: AnyRecord, values: Mapping[str, float] | None, payload: bytes) -> bool:
+    def _written(self, record: AnyRecord, values: Mapping[Name, float] | None, payload: bytes) -> bool:
         """Write a record; False if a signal handler has begun another segment meanwhile.
 
         Raises:
@@ -448,7 +452,12 @@ class JournalWriter:
             self._previous = self._segment = None
 
 
-def _encoded(record: AnyRecord) -> tuple[dict[str, Any] | None, bytes, bool]:
+def _plain(values: dict[str, Any]) -> dict[str, Any]:
+    """Return numbers, perhaps in dictionaries, as Python's own."""
+    return {name: _plain(value) if type(value) is dict else scalar(value) for name, value in values.items()}
+
+
+def _encoded(record: AnyRecord) -> tuple[Mapping[Name, Any] | None, bytes, bool]:
     """Return a record's values if all are numbers, else its MessagePack form; and whether that holds all of it."""
     values = numbers(record) if type(record) is Metrics else None
     return values, *((b"", True) if values is not None else encode(record))

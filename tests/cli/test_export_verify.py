@@ -12,15 +12,9 @@ from pyarrow import parquet
 
 from accel_track.journal import frames
 from accel_track.journal.writer import JournalWriter
+from tests.cli.conftest import flip_in_first_record
 
 ODD = {"nan": float("nan"), "inf": float("inf"), "minus": float("-inf"), "text": 'a "b"\n', "long": 2**70, "yes": True}
-
-
-def flip(run: Any, offset: int = 60) -> None:
-    (segment,) = run.rank().glob("*.seg")
-    data = bytearray(segment.read_bytes())
-    data[offset] ^= 0xFF
-    segment.write_bytes(bytes(data))
 
 
 def test_csv(make: Any, invoke: Any) -> None:
@@ -121,7 +115,7 @@ def test_a_damaged_run_json_keeps_nothing_from_export(make: Any, invoke: Any, co
 
 def test_export_leaves_out_what_is_damaged_and_says_so(make: Any, invoke: Any) -> None:
     run = make()
-    flip(run)
+    flip_in_first_record(run)
     result = invoke("export", run.path, "--format", "jsonl", code=1)
     assert len(result.stdout.splitlines()) == 4
     assert "damaged and left out" in result.stderr
@@ -139,13 +133,13 @@ def test_verify_of_a_whole_run(make: Any, invoke: Any) -> None:
 
 def test_verify_finds_damage_and_the_record_that_it_took(make: Any, invoke: Any) -> None:
     run = make()
-    flip(run)
+    place = flip_in_first_record(run)
     told = json.loads(invoke("verify", run.path, "--json", code=1).stdout)
     (rank,) = told["ranks"]
-    assert rank["damages"][0]["offset"] == frames.HEADER.size
+    assert rank["damages"][0]["offset"] == place
     assert rank["gaps"] == [[0, 0]]
     text = invoke("verify", run.path, code=1).stdout
-    assert f"damaged bytes from byte {frames.HEADER.size}" in text
+    assert f"damaged bytes from byte {place}" in text
     assert "records 0 to 0 are missing" in text
 
 

@@ -14,6 +14,7 @@ from accel_track.journal.directory import RunDirectory
 from accel_track.journal.writer import JournalWriter
 from accel_track.registry import tracker_class
 from accel_track.testing import RecordingTracker
+from tests.cli.conftest import flip_in_first_record
 
 LOGGED = [["log", step, {"train": {"loss": 1 / (step + 1)}}] for step in range(5)]
 
@@ -270,10 +271,7 @@ def test_what_a_live_process_delivers_is_left_to_it(start: Any, invoke: Any, wri
 
 def test_damage_is_passed_over(make: Callable[..., RunDirectory], invoke: Any, written: Any) -> None:
     run = make()
-    (segment,) = run.rank().glob("*.seg")
-    data = bytearray(segment.read_bytes())
-    data[60] ^= 0xFF
-    segment.write_bytes(bytes(data))
+    flip_in_first_record(run)
     invoke("sync", run.path)
     assert len(written()) == 5
 

@@ -15,7 +15,7 @@ from accel_track.cli import app
 from accel_track.errors import AccelTrackWarning, MissingPackageError
 from accel_track.registry import LOGGER_TYPE_TO_CLASS, filter_trackers, get_available_trackers
 
-BACKENDS = sorted(set(LOGGER_TYPE_TO_CLASS) - {"tensorboard"})
+BACKENDS = sorted(set(LOGGER_TYPE_TO_CLASS) - {"tensorboard", "jsonl", "console"})
 
 
 def test_this_environment_has_no_backend() -> None:

@@ -120,7 +120,9 @@ class TestWriting:
             ({"a": 1.0}, 2**62),
             ({"a": "text"}, 0),
             ({"a": None}, 0),
-            ({"a": {"b": 1.0}}, 0),
+            ({"a": {}}, 0),
+            ({"a": {"b": "text"}}, 0),
+            ({"a": {7: 1.0}}, 0),
             ({"a": [1.0]}, 0),
         ],
     )
@@ -149,6 +151,47 @@ class TestWriting:
         assert not journal.again(values, step)
         journal.close()
         assert seqs(JournalReader(FOLDER)) == [0]
+
+    @pytest.mark.parametrize(
+        ("values", "quickly"),
+        [
+            ({"train": {"loss": 0.5, "acc": 1}, "lr": 0.1, "val": {"ok": True}}, True),
+            ({"a": {"x": 1.0}, "a/x": 2.0}, True),
+            ({"a": {"b": np.float32(0.5), "c": np.int64(3)}, "d": np.bool_(True)}, True),
+            ({"a": {"b": {"c": {"d": 1.0}}, "e": 2}}, False),
+        ],
+    )
+    def test_numbers_in_dictionaries_are_written_in_short(self, values: dict[str, object], quickly: bool) -> None:
+        journal, plain, short = JournalWriter(FOLDER), captured(values).values, 0
+        for step in range(10):
+            if journal.again(values, step):
+                short += 1
+            else:
+                journal.metrics(captured(values).values, step, {})
+        journal.close()
+        assert bool(short) is quickly
+        assert [record.values for record in JournalReader(FOLDER)] == [plain] * 10
+        assert {str(record.values) for record in JournalReader(FOLDER)} == {str(plain)}, "their order and types, too"
+        assert segment().read_bytes().count(frames.MARKER) == 0
+
+    def test_calls_of_one_shape_and_others_in_turns(self) -> None:
+        journal, given = JournalWriter(FOLDER), []
+        for step in range(40):
+            inner = {"loss": step / 8} if step % 3 else {"loss": step}
+            given.append(
+                [{"train": inner}, {"train": {**inner, "b": 2**70 if step == 20 else 1}}, {"loss": 1.0}][step % 3]
+            )
+            if not journal.again(given[-1], step):
+                journal.metrics(given[-1], step, {})
+        journal.close()
+        assert [record.values for record in JournalReader(FOLDER)] == given
+
+    @pytest.mark.parametrize(
+        "names",
+        [["a", ["a", "b"]], [["a", "b"], "a", ["a", "c"]], [[], "b"], ["a", ["x"] * 101], [["a", 1], "b"], [["a"], 5]],
+    )
+    def test_names_that_no_dictionary_has_define_nothing(self, names: list[object]) -> None:
+        assert read(msgspec.msgpack.encode(["keys", 0, 1.8e9, "d" * len(names), names])) is None
 
     @pytest.mark.parametrize("kind", [*NUMBERS, "longdouble", "str_"])
     def test_scalars_of_numpy_are_stored_as_the_long_way_stores_them(self, kind: str) -> None:

@@ -199,6 +199,7 @@ def test_the_public_names() -> None:
     assert {name for name, cls in LOGGER_TYPE_TO_CLASS.items() if cls.requires_logging_directory} == {
         "tensorboard",
         "aim",
+        "jsonl",
     }
     everywhere = {name for name, cls in LOGGER_TYPE_TO_CLASS.items() if not cls.main_process_only}
     assert everywhere == {"wandb", "swanlab", "trackio"}
