@@ -1,12 +1,15 @@
 """Keep every SDK in its local mode, in folders of the test run, before any of them is imported."""
 
+import functools
 import importlib.util
 import os
+import re
 import tempfile
 from pathlib import Path
 
 import pytest
 
+_TESTS = Path(__file__).parent
 _HOME = Path(tempfile.mkdtemp(prefix="accel_track-tests-"))
 
 # Sources: each SDK's own documentation of its variables; all of them are read at import or at start.
@@ -38,6 +41,28 @@ os.environ.update(
 )
 for _variable in ("RANK", "LOCAL_RANK", "WORLD_SIZE", "SLURM_PROCID", "MLFLOW_TRACKING_URI", "WANDB_API_KEY"):
     os.environ.pop(_variable, None)
+
+
+_IMPORT = re.compile(r"^(?:from|import) (\w+(?:\.\w+)*)", re.MULTILINE)
+
+
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    """Leave out files that import a package that is not installed, or a file that does; never where `CI` is set."""
+    if os.environ.get("CI") or collection_path.suffix != ".py" or collection_path.name == "conftest.py":
+        return None
+    return True if _missing(collection_path) else None
+
+
+@functools.cache
+def _missing(path: Path) -> bool:
+    for name in _IMPORT.findall(path.read_text()):
+        module = _TESTS.parent.joinpath(*name.split(".")).with_suffix(".py")
+        if name.startswith("tests."):
+            if module.exists() and _missing(module):
+                return True
+        elif importlib.util.find_spec(name.partition(".")[0]) is None:
+            return True
+    return False
 
 
 @pytest.fixture(autouse=True)

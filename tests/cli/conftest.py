@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import Result
 from typer.testing import CliRunner
 
 from accel_track.cli import app
@@ -119,10 +118,10 @@ def flip_in_first_record(run: RunDirectory) -> int:
 
 
 @pytest.fixture
-def invoke() -> Callable[..., Result]:
+def invoke() -> Callable[..., Any]:
     """Return a function that runs the command line and makes sure that it prints no traceback."""
 
-    def invoke(*arguments: Any, code: int = 0, **more: Any) -> Result:
+    def invoke(*arguments: Any, code: int = 0, **more: Any) -> Any:
         result = CliRunner().invoke(app, [str(argument) for argument in arguments], **more)
         assert result.exit_code == code, (result.output, result.exception)
         assert "Traceback" not in result.output

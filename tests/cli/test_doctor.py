@@ -51,6 +51,21 @@ def test_it_says_what_is_missing(invoke: Any, monkeypatch: pytest.MonkeyPatch) -
     assert told["aim"]["missing"] == "RuntimeError: broken"
 
 
+def test_it_tells_which_fast_paths_are_on(invoke: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = backends(invoke)
+    assert told["trackio"]["fast"] == {"Store": None, "Sending": None}
+    assert told["lines"]["fast"] == {}
+    for path, attribute, value in (("wandb", "tested", "==0.1.*"), ("swanlab", "parts", ("swanlab:gone",))):
+        monkeypatch.setattr(LOGGER_TYPE_TO_CLASS[path].fast_paths[0], attribute, value)
+    told = backends(invoke)
+    assert "is not among the versions it was tested with (==0.1.*)" in told["wandb"]["fast"]["Rows"]
+    assert told["swanlab"]["fast"]["Rows"].startswith("swanlab:gone is missing")
+    rows = {line.split("│")[1].strip(): line for line in invoke("doctor").stdout.splitlines() if line.startswith("│")}
+    assert rows["trackio"].rstrip(" │").endswith(" on")
+    assert "off: wandb" in rows["wandb"]
+    assert "off: swanlab:gone is missing" in rows["swanlab"]
+
+
 def test_it_tries_the_server(invoke: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]

@@ -102,6 +102,16 @@ def test_show_tells_identity_config_values_and_delivery(make: Any, invoke: Any) 
     assert re.search(r"lines\W+7\W+0\W+0\W", result.stdout)
 
 
+def test_show_tells_hyperparameters_first(start: Any, invoke: Any) -> None:
+    run = start(config={"zeta": 1})
+    run.store_environment({"a": "of the machine"})
+    run.store_configuration({"later": 2})
+    run.finish()
+    text = invoke("show", run.run_directory.path).stdout
+    places = [text.index(told) for told in ("hyperparameters", "zeta", "later", "environment", "of the machine")]
+    assert places == sorted(places)
+
+
 def test_show_json(make: Any, invoke: Any) -> None:
     run = make(config={"lr": 0.1, "deep": {"a": [1]}}, values={"nan": float("nan"), "inf": float("inf")})
     told = json.loads(invoke("show", run.path, "--json").stdout)

@@ -1,6 +1,7 @@
 """A run: checks first, every tracker gets every call, instances are shared, nothing is left half-made."""
 
 import sys
+import threading
 import traceback
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,10 @@ import numpy as np
 import pytest
 import torch
 
+from accel_track import Accelerator
 from accel_track.delivery.settings import Settings
-from accel_track.errors import UnwritableDirectoryError
+from accel_track.errors import AccelTrackWarning, UnwritableDirectoryError
+from accel_track.journal.directory import find_runs
 from accel_track.registry import select
 from accel_track.run import Run
 from accel_track.testing import FaultyTracker, RecordingTracker
@@ -186,3 +189,37 @@ def test_unknown_tracker() -> None:
     with pytest.raises(ValueError, match="no tracker 'wandb' in this run; there are: recording"):
         run.get_tracker("wandb")
     run.finish()
+
+
+class Hostile:
+    """A hyperparameter whose every text is an error."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+    __repr__ = __str__
+
+
+@pytest.mark.parametrize("delivery", ["thread", "inline"])
+def test_a_hyperparameter_that_has_no_text_costs_itself(delivery: Any) -> None:
+    tracker = RecordingTracker()
+    with Accelerator(log_with=tracker, project_dir="runs", cpu=True, delivery=delivery) as accelerator:
+        with pytest.warns(AccelTrackWarning, match="config"):
+            accelerator.init_trackers("p", {"bad": Hostile(), "lr": 0.1, "inner": {"bad": Hostile(), "depth": 3}})
+        accelerator.log({"loss": 0.5}, step=0)
+    (config,) = [call[1] for call in tracker.calls if call[0] == "config"]
+    assert (config["lr"], config["inner"]["depth"]) == (0.1, 3)
+    assert [call[1]["loss"] for call in tracker.calls if call[0] == "log"] == [0.5]
+    assert [run.load().status for run in find_runs("runs")] == ([] if delivery == "inline" else ["finished"])
+
+
+@pytest.mark.parametrize("config", [[1], 5, {1: 2}])
+def test_a_configuration_of_another_form_begins_nothing(config: Any) -> None:
+    tracker = RecordingTracker()
+    accelerator = Accelerator(log_with=tracker, project_dir="runs", cpu=True)
+    threads = threading.active_count()
+    with pytest.raises(TypeError):
+        accelerator.init_trackers("p", config)
+    assert not tracker.calls
+    assert not list(find_runs("runs"))
+    assert threading.active_count() == threads
