@@ -5,6 +5,8 @@ import importlib.util
 import os
 import re
 import tempfile
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -71,6 +73,15 @@ def _own_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "cwd"
     folder.mkdir()
     monkeypatch.chdir(folder)
+
+
+@pytest.fixture(autouse=True)
+def _no_observers_left() -> Iterator[None]:
+    """Stop the threads with an inotify instance that Aim's reader leaves; Linux gives a user 128 of these."""
+    yield
+    for thread in threading.enumerate():
+        if type(thread).__module__.startswith("watchdog."):
+            thread.stop()  # type: ignore[attr-defined]
 
 
 def need(module: str) -> None:

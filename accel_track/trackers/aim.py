@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -145,7 +146,8 @@ class AimTracker(SDKTracker):
                 which = (record.seq, record.time)
                 if which not in self._stored:
                     kwargs = record.kwargs.get(self.name, {})
-                    numbers, bad = self._log(record.values, record.step, record.time, kwargs)
+                    with self.taken.within(record):
+                        numbers, bad = self._log(record.values, record.step, record.time, kwargs)
                     self._waiting.extend(numbers)
                     refused.extend(bad)
                 done.append(which)
@@ -174,7 +176,7 @@ class AimTracker(SDKTracker):
             elif not isinstance(value, str) and not is_native(value):
                 refused.append((key, value, ""))
                 continue
-            if reason := self._track(name, value, step, moment, kwargs):
+            if reason := self.taken.part(name, partial(self._track, name, value, step, moment, kwargs), ""):
                 refused.append((key, value, reason))
         return numbers, refused
 

@@ -187,7 +187,8 @@ class GeneralTracker:
         for record in self.taken.each(records):
             self.record_time = record.time
             try:
-                self.log(record.values, step=record.step, **record.kwargs.get(self.name, {}))
+                with self.taken.within(record):
+                    self.log(record.values, step=record.step, **record.kwargs.get(self.name, {}))
             finally:
                 self.record_time = None
 

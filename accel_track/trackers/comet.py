@@ -6,6 +6,7 @@ import copy
 import importlib
 import os
 import sys
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from accel_track.media import without_single_channel
@@ -209,10 +210,11 @@ class CometMLTracker(SDKTracker):
         experiment = self._alive()
         numbers, texts, refused = self._sorted(values)
         if numbers:
-            experiment.log_metrics(numbers, step=step, **kwargs)
+            self.taken.part(None, lambda: experiment.log_metrics(numbers, step=step, **kwargs))
         for key, text in texts.items():
             # Not `log_other`, which keeps only the last text of a name.
-            if experiment.log_text(text, step=step, metadata={"name": key}) is None and experiment.alive:
+            call = partial(experiment.log_text, text, step=step, metadata={"name": key})
+            if self.taken.part(key, call, otherwise=key) is None and experiment.alive:
                 refused.append((key, text))
         for one in refused:
             self.drop(*one)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
 
 from accel_track.records import Metrics
 
@@ -17,6 +19,8 @@ class Taken:
     def __init__(self) -> None:
         """Know of none."""
         self._records: dict[int, Metrics] = {}
+        self._parts: dict[int, tuple[Metrics, set[Hashable]]] = {}  # calls for a record that were made
+        self._current: Metrics | None = None
 
     def left(self, records: Sequence[Metrics]) -> list[Metrics]:
         """Return those of a batch that the backend has not."""
@@ -38,3 +42,32 @@ class Taken:
             yield record
             self.add(record)
         self.settle(records)
+
+    @contextmanager
+    def within(self, record: Metrics) -> Iterator[None]:
+        """Surround the calls that one record takes, of which `part` makes none again for that record."""
+        self._current = record
+        try:
+            yield
+            self._parts.pop(id(record), None)
+        finally:
+            self._current = None
+
+    def part(self, which: Hashable, call: Callable[[], Any], otherwise: Any = None) -> Any:
+        """Make one of the calls for a record and return what it returns; `otherwise` if it was made in an earlier try.
+
+        Outside of `within`, each is made.
+
+        Args:
+            which: Tells it from the record's other calls.
+            call: The call.
+            otherwise: What to return in its place.
+        """
+        if (record := self._current) is None:
+            return call()
+        _, made = self._parts.setdefault(id(record), (record, set()))
+        if which in made:
+            return otherwise
+        result = call()
+        made.add(which)
+        return result

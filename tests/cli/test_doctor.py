@@ -8,6 +8,8 @@ import pytest
 
 from accel_track.registry import LOGGER_TYPE_TO_CLASS, known_names
 
+pytestmark = pytest.mark.extras
+
 
 def backends(invoke: Any, code: int = 0) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(invoke("doctor", "--json", code=code).stdout)["backends"]

@@ -141,6 +141,7 @@ def test_show_tells_refused_and_dropped_values(make: Any, invoke: Any) -> None:
     assert "1 image" in invoke("show", run.path).stdout
 
 
+@pytest.mark.extras
 def test_show_draws_a_metric(make: Any, invoke: Any) -> None:
     run = make(values={"train": {"loss": float("nan")}})
     result = invoke("show", run.path, "--metric", "train/loss")
@@ -150,6 +151,7 @@ def test_show_draws_a_metric(make: Any, invoke: Any) -> None:
     assert points == [*([step, 1 / (step + 1)] for step in range(5)), [5, "NaN"]]
 
 
+@pytest.mark.extras
 def test_show_of_a_metric_that_is_not_there(make: Any, invoke: Any) -> None:
     run = make(values={"text": "hello"})
     assert "there is train/loss" in invoke("show", run.path, "--metric", "train/los", code=2).stderr
@@ -171,6 +173,7 @@ def test_show_tells_of_damage(make: Any, invoke: Any) -> None:
     assert "accel-track verify" in invoke("show", run.path).stdout
 
 
+@pytest.mark.extras
 def test_nothing_from_a_file_reaches_the_terminal_raw(make: Any, invoke: Any) -> None:
     evil = "\x1b]0;owned\x07[red]\u202e"
     run = make(config={evil: evil}, values={evil: evil})

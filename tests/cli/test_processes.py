@@ -156,6 +156,7 @@ def test_a_reader_that_ends_early_is_no_error(make: Any) -> None:
     assert done.stderr == ""
 
 
+@pytest.mark.extras
 def test_a_backend_without_credentials_is_one_line(make: Any) -> None:
     run = make()
     environment = {name: value for name, value in os.environ.items() if not name.startswith("WANDB_")}

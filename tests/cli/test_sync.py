@@ -61,6 +61,7 @@ def test_tensorboard_gets_the_run(make: Any, invoke: Any) -> None:
     (_,) = Path("runs/proj/first").glob("events.*")
 
 
+@pytest.mark.extras
 def test_mlflow_gets_a_run_that_never_had_it(make: Any, invoke: Any, mlflow_runs: Any) -> None:
     run = make("tensorboard", delivery="thread", config={"lr": 0.1})
     invoke("sync", run.path, "--to", "mlflow")
@@ -93,6 +94,7 @@ def test_a_later_sync_continues_the_backend_run(make: Any, invoke: Any, lines: P
     assert run.load().trackers["lines"].url == "http://***@localhost/1"
 
 
+@pytest.mark.extras
 def test_a_later_sync_continues_the_mlflow_run(make: Any, invoke: Any, mlflow_runs: Any) -> None:
     run = make("mlflow")
     invoke("sync", run.path)

@@ -58,6 +58,18 @@ def runs(folder: Path) -> Iterator[list[aim.Run]]:
     yield list(repository.iter_runs())
 
 
+def lost_at(place: int, method: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a method whose call of that number loses the connection, before it does anything."""
+    calls = iter(range(10**6))
+
+    def called(*args: Any, **kwargs: Any) -> Any:
+        if next(calls) == place:
+            raise ConnectionError("lost")
+        return method(*args, **kwargs)
+
+    return called
+
+
 class TestAim(TrackerContract):
     tracker_class = AimTracker
     nested_config = True
@@ -218,6 +230,48 @@ class TestAim(TrackerContract):
         stored = self.read(tmp_path)
         assert stored.metrics == {"x": list(enumerate(i / 4 for i in range(100) if i != 40))}
         assert stored.texts["text"] == [f"t{i}" for i in range(100) if i != 40]
+
+    def test_a_lost_connection_at_any_value_of_a_batch(self, tmp_path: Path) -> None:
+        """The batch is given again through Aim's public call, and each of its values is stored once."""
+        tracker = self.make(tmp_path)
+        tracker.start()
+        tracker._numbers.close()
+        records: list[Metrics] = []
+        for place in range(0, 50, 7):  # each of the five calls of two records
+            numbers = range(len(records), len(records) + 20)
+            batch = [Metrics(i, 0.0, {"m": i / 4, "n": i, **({"text": f"t{i}"} if i % 2 else {})}, i) for i in numbers]
+            records += batch
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(tracker.tracker, "track", lost_at(place, tracker.tracker.track))
+                with pytest.raises(ConnectionError, match="lost"):
+                    tracker.log_batch(batch)
+                tracker.log_batch(batch)
+        assert not tracker.dropped
+        tracker.finish()
+        stored = self.read(tmp_path)
+        assert stored.metrics["m"] == [(i, i / 4) for i in range(len(records))]
+        assert stored.metrics["n"] == [(i, i) for i in range(len(records))]
+        assert stored.texts["text"] == [f"t{i}" for i in range(1, len(records), 2)]
+
+    def test_a_lost_connection_in_a_batch_without_steps(self, tmp_path: Path) -> None:
+        """Aim would count another step for a value that came again, so what it has is left out."""
+        tracker = self.make(tmp_path)
+        tracker.start()
+        tracker._numbers.close()
+        for place in range(20):
+            numbers = range(20 * place, 20 * place + 20)
+            batch = [Metrics(i, 1.6e9 + i, {"x": i / 4, "y": i, "text": f"t{i}"}, None) for i in numbers]
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(tracker.tracker, "track", lost_at(place, tracker.tracker.track))
+                with pytest.raises(ConnectionError, match="lost"):
+                    tracker.log_batch(batch)
+                tracker.log_batch(batch)
+        assert not tracker.dropped
+        tracker.finish()
+        stored = self.read(tmp_path)
+        assert stored.metrics["x"] == [(i, i / 4) for i in range(400)]
+        assert stored.metrics["y"] == [(i, i) for i in range(400)]
+        assert stored.texts["text"] == [f"t{i}" for i in range(400)]
 
     @pytest.mark.parametrize("when", ["before", "during"])
     def test_a_private_part_that_is_gone(self, when: str, tmp_path: Path) -> None:

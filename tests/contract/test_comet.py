@@ -81,6 +81,18 @@ def read(archive: Path) -> Readback:
     return stored
 
 
+def lost_at(place: int, method: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a method whose call of that number loses the connection, before it does anything."""
+    calls = iter(range(10**6))
+
+    def called(*args: Any, **kwargs: Any) -> Any:
+        if next(calls) == place:
+            raise ConnectionError("lost")
+        return method(*args, **kwargs)
+
+    return called
+
+
 class TestComet(TrackerContract):
     tracker_class = CometMLTracker
     refuses_arguments = True
@@ -163,6 +175,28 @@ class TestComet(TrackerContract):
         assert read(archive).texts["sample"] == ["text 0", "text 1", "text 2"]
         samples = [one["additional_params"] for one in messages(archive, "file_upload")]
         assert [one["step"] for one in samples if one.get("type") == "text-sample"] == [0, 1, 2]
+
+    def test_a_lost_connection_at_any_record_of_a_batch(self, tmp_path: Path) -> None:
+        """The batch is given again, and each of its values is stored once."""
+        tracker = self.make(tmp_path)
+        tracker.start()
+        records: list[Metrics] = []
+        for place in range(30):
+            numbers = range(len(records), len(records) + 20)
+            batch = [Metrics(i, 0.0, {"m": i / 4, "n": i, **({"text": f"t{i}"} if i % 2 else {})}, i) for i in numbers]
+            records += batch
+            method = "log_metrics" if place < 20 else "log_text"
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(tracker.tracker, method, lost_at(place % 20, getattr(tracker.tracker, method)))
+                with pytest.raises(ConnectionError, match="lost"):
+                    tracker.log_batch(batch)
+                tracker.log_batch(batch)
+        assert not tracker.dropped
+        tracker.finish()
+        stored = self.read(tmp_path)
+        assert stored.metrics["m"] == [(i, i / 4) for i in range(len(records))]
+        assert stored.metrics["n"] == [(i, i) for i in range(len(records))]
+        assert sorted(stored.texts["text"]) == sorted(f"t{i}" for i in range(1, len(records), 2))
 
     def test_long_names_stay_apart(self, tmp_path: Path) -> None:
         """Names that agree in their first 100 characters are two metrics and two hyperparameters."""

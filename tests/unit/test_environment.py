@@ -218,6 +218,7 @@ def test_nothing_where_the_working_directory_is_gone(tmp_path, monkeypatch):
 # -- packages ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.extras
 def test_the_packages_that_are_imported_and_no_others():
     described, modules = described_in_a_new_process("import numpy, yaml, six")
     lines = described["packages"].split("\n")
@@ -228,6 +229,7 @@ def test_the_packages_that_are_imported_and_no_others():
     assert not {"torch", "lightning", "psutil"} & {line.partition("==")[0] for line in lines}
 
 
+@pytest.mark.extras
 def test_the_packages_that_the_standard_library_finds():
     described, modules = described_in_a_new_process("import torch, lightning.pytorch, matplotlib")
     expected = {name for module, names in packages_distributions().items() if module in modules for name in names}

@@ -5,10 +5,12 @@ import os
 import resource
 import shutil
 import signal
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,7 @@ from accel_track.registry import select
 from accel_track.run import Run
 from accel_track.testing import FaultyTracker, RecordingTracker
 from accel_track.trackers.tensorboard import TensorBoardTracker
+from tests.conftest import need
 
 LONG = 10.0
 
@@ -123,6 +126,46 @@ def test_an_idle_logger_holds_nothing_and_goes_on_with_the_next_record() -> None
     assert len(list(Path(folder).glob("events*"))) == 1
     assert len(list(only_run().rank(0).glob("*.seg"))) == 1
     assert only_run().load().status == "finished"
+
+
+def fitted() -> AccelTrackLogger:
+    """Train for two steps, and return the logger, which nobody finishes."""
+    from lightning.pytorch import Trainer
+    from lightning.pytorch.demos.boring_classes import BoringModel
+
+    class Logging(BoringModel):
+        def training_step(self, batch: Any, batch_idx: int) -> Any:
+            self.log("loss", float(self.global_step))
+            return super().training_step(batch, batch_idx)
+
+    logger = AccelTrackLogger(["tensorboard", "mlflow"], save_dir=".")
+    trainer = Trainer(
+        logger=logger,
+        max_steps=2,
+        limit_val_batches=0,
+        log_every_n_steps=1,
+        accelerator="cpu",
+        enable_progress_bar=False,
+        enable_checkpointing=False,
+        enable_model_summary=False,
+    )
+    trainer.fit(Logging())
+    return logger
+
+
+def test_after_a_fit_no_thread_lives_that_did_not_live_before() -> None:
+    need("mlflow")
+    fitted().finish()  # what the SDKs start once for the process
+    collected()
+    before = threads()
+    logger = fitted()
+    until(lambda: threads() <= before)
+    assert scalars(logger.log_dir) == [(0, 0.0), (1, 1.0)]
+    with closing(sqlite3.connect("mlflow.db")) as database:
+        stored = database.execute("select step, value from metrics where key = 'loss' order by run_uuid, step")
+        assert list(stored) == [(0, 0.0), (1, 1.0)] * 2
+    logger.finish()
+    until(lambda: threads() <= before)
 
 
 def test_many_loggers_that_nobody_finishes() -> None:

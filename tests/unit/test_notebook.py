@@ -5,6 +5,7 @@ import gc
 import sys
 import types
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -82,6 +83,45 @@ def test_a_cell_that_is_run_again_ends_the_run_before(cell: Callable[[str], Any]
     assert cell(BEGIN.format(arguments="")) is None
     wait_for_collected(10.0)
     assert [run.load().status for run in runs()] == ["interrupted", "running"]
+
+
+@pytest.mark.parametrize("name", ["mlflow", "aim"])
+def test_a_cell_that_is_run_again_with_a_store(cell: Callable[[str], Any], name: str) -> None:
+    """Each time is a run of its own in the store, with its own values."""
+    need(name)
+    kwargs = {"aim": {"system_tracking_interval": None}} if name == "aim" else {}
+    begin = f"""
+from accel_track import Accelerator
+accelerator = Accelerator(log_with={name!r}, project_dir=".", cpu=True)
+accelerator.init_trackers("p", {{"lr": 0.1}}, init_kwargs={kwargs})
+number = globals().get("number", 0) + 1
+for step in range(3):
+    accelerator.log({{"loss": number + step / 4}}, step)
+"""
+    for _ in range(2):
+        assert cell(begin) is None
+    assert cell("accelerator.end_training()") is None
+    wait_for_collected(10.0)
+    assert [run.load().status for run in runs()] == ["finished"] * 2
+    assert sorted(losses(name)) == [[(step, number + step / 4) for step in range(3)] for number in (1, 2)]
+
+
+def losses(name: str) -> list[list[tuple[int, float]]]:
+    """Return what each run of a store in this folder has."""
+    if name == "aim":
+        from tests.contract.test_aim import NONE
+        from tests.contract.test_aim import runs as aim_runs
+
+        with aim_runs(Path.cwd()) as found:
+            tables = [run.get_metric("loss", NONE).dataframe() for run in found]
+        return [[(int(step), value) for step, value in table[["step", "value"]].to_numpy()] for table in tables]
+    from mlflow import MlflowClient
+
+    from tests.contract.test_mlflow import all_runs
+
+    address = f"sqlite:///{Path.cwd()}/mlflow.db"
+    histories = [MlflowClient(address).get_metric_history(run.info.run_id, "loss") for run in all_runs(address)]
+    return [[(point.step, point.value) for point in history] for history in histories]
 
 
 def test_another_project_name_or_configuration_is_another_run(cell: Callable[[str], Any]) -> None:

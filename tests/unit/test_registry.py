@@ -64,6 +64,7 @@ def test_the_built_in_ones_are_known_and_named_as_their_classes() -> None:
     assert str(LoggerType.WANDB) == LoggerType.WANDB == "wandb"
 
 
+@pytest.mark.extras
 def test_what_log_with_takes(tmp_path: Path) -> None:
     instance = RecordingTracker()
     assert filter_trackers(None) == []
@@ -110,6 +111,7 @@ def test_a_missing_directory_is_refused(name: str) -> None:
         select(name, None)
 
 
+@pytest.mark.extras
 def test_all_without_a_directory_leaves_out_what_needs_one() -> None:
     with pytest.warns(AccelTrackWarning, match="skipped by log_with='all': it stores its data in a folder") as caught:
         found = filter_trackers("all")

@@ -142,6 +142,7 @@ def test_another_job_is_another_run(monkeypatch):
     assert len(list(find_runs("runs"))) == 2
 
 
+@pytest.mark.extras
 def test_a_killed_loop_goes_on_from_its_state():
     program = """
 import os, signal, sys, torch

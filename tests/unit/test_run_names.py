@@ -106,6 +106,7 @@ def test_damaged_neighbours_do_not_matter() -> None:
     assert RunDirectory.create("logs", "p", "base", distinct=True).load().name == "base"
 
 
+@pytest.mark.extras
 @pytest.mark.parametrize("name", sorted(LOGGER_TYPE_TO_CLASS))
 def test_every_backend_is_given_the_name(name: str) -> None:
     """What backends store under it is tested by their contract; here: each is told."""
