@@ -7,6 +7,7 @@ import pytest
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from accel_track import AccelTrackCallback, AccelTrackLogger
+from tests.conftest import need
 from tests.contract.hparams_tab import hparams_tab
 from tests.lightning.models import Tiny, batches, trainer
 
@@ -61,6 +62,37 @@ def test_all_hyperparameters_and_metrics_are_there(tmp_path: Path, module: type[
     assert (set(tab.hparams), set(tab.metrics)) == (set(session.hparams), set(session.metrics))
     assert {"val_loss", *its.metrics} <= set(tab.metrics)
     assert session.status == "STATUS_SUCCESS"
+
+
+class OfCommandLine(Scored):
+    """Has its data itself."""
+
+    def train_dataloader(self) -> Any:
+        return batches()
+
+    def val_dataloader(self) -> Any:
+        return batches()
+
+
+def test_a_command_line_has_its_options_and_the_modules_hyperparameters(tmp_path: Path) -> None:
+    need("jsonargparse")
+    from lightning.pytorch.cli import LightningCLI
+
+    options = {
+        "logger": "accel_track.AccelTrackLogger",
+        "logger.save_dir": str(tmp_path),
+        "max_epochs": 1,
+        "accelerator": "cpu",
+        "enable_progress_bar": "false",
+        "enable_checkpointing": "false",
+    }
+    arguments = [f"--trainer.{name}={value}" for name, value in options.items()]
+    cli = LightningCLI(OfCommandLine, args=["fit", *arguments, "--model.lr=0.125"], run=True)
+    cli.trainer.logger.finish()
+    (session,) = hparams_tab(tmp_path).sessions.values()
+    assert session.hparams["lr"] == 0.125
+    assert [value for name, value in session.hparams.items() if name.endswith("max_epochs")] == [1.0]
+    assert session.metrics["hp_metric"] == 0.75
 
 
 def test_columns_are_those_of_all_runs(tmp_path: Path) -> None:

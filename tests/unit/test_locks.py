@@ -117,3 +117,20 @@ def test_without_any_lock_runs_are_still_apart(monkeypatch: pytest.MonkeyPatch, 
         run.finish()
         assert [call[2] for call in tracker.calls if call[0] == "log"] == [number]
     assert len(list(Path("logs").rglob("run.json"))) == 2
+
+
+@pytest.mark.filterwarnings("ignore::accel_track.errors.AccelTrackWarning")
+def test_where_no_run_json_can_be_made_runs_are_still_apart(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def full(path: Path, *_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+    monkeypatch.setattr("accel_track.journal.directory.replace_file", full)
+    monkeypatch.chdir(tmp_path)
+    trackers = [RecordingTracker(), RecordingTracker()]
+    runs = [started(tracker) for tracker in trackers]
+    for number, run in enumerate(runs):
+        run.log({"run": number}, number)
+    for number, (run, tracker) in enumerate(zip(runs, trackers, strict=True)):
+        run.finish()
+        assert [call[2] for call in tracker.calls if call[0] == "log"] == [number]
+    assert len({run.run_directory.path for run in runs if run.run_directory}) == 2
