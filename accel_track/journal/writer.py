@@ -262,13 +262,14 @@ class JournalWriter:
             OSError: It cannot be made.
         """
         last, number = self._segment, self.number + 1
-        try:
-            begun = Segment.begin(self.folder, number, self.rank, first_seq, kind)
-        except FileExistsError:
-            if self._segment is not last:
-                return None
-            number = segments(self.folder)[-1][0] + 1
-            begun = Segment.begin(self.folder, number, self.rank, first_seq, kind)
+        while True:
+            try:
+                begun = Segment.begin(self.folder, number, self.rank, first_seq, kind)
+                break
+            except FileExistsError:  # a signal handler may have begun one, also after this looked
+                if self._segment is not last:
+                    return None
+                number = segments(self.folder)[-1][0] + 1
         self.number = max(self.number, number)
         if self._power:
             _sync_folder(self.folder)

@@ -16,13 +16,10 @@ import numpy as np
 import pytest
 import torch
 import wandb
-from lightning.pytorch import Trainer
-from lightning.pytorch.demos.boring_classes import BoringModel
 from PIL import Image
 from typer.testing import CliRunner
 from wandb.proto import wandb_internal_pb2
 
-from accel_track import AccelTrackLogger
 from accel_track.accelerator import Accelerator
 from accel_track.cli import app
 from accel_track.errors import AccelTrackWarning, NotStartedError
@@ -283,21 +280,6 @@ class TestWandB(TrackerContract):
         assert (row["direct"], row["gradients/weight|_type"]) == (1.0, "histogram")
         assert stored.config["mine"] == 1
         assert [row["direct"] for row in rows(tmp_path / "other")] == [3.0]
-
-    def test_watching_a_module_through_lightnings_logger(self, tmp_path: Path) -> None:
-        """`logger.experiment.watch(model)` stores gradients of a fit."""
-        logger = AccelTrackLogger("wandb", name="digits", save_dir=tmp_path)
-        model = BoringModel()
-        logger.experiment.watch(model, log_freq=1)
-        quiet = {"enable_progress_bar": False, "enable_model_summary": False, "enable_checkpointing": False}
-        Trainer(logger=logger, max_steps=3, limit_val_batches=0, accelerator="cpu", log_every_n_steps=1, **quiet).fit(
-            model
-        )
-        logger.log_metrics({"end": 1.0}, step=3)
-        logger.finish()
-        found = [row for row in rows(tmp_path) if "gradients/layer.weight|_type" in row]
-        assert found
-        assert {row["gradients/layer.weight|_type"] for row in found} == {"histogram"}
 
     def test_a_global_run_of_the_program_stays(self, tmp_path: Path) -> None:
         """A tracker beside it has its own run."""

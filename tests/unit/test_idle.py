@@ -33,7 +33,7 @@ from accel_track.testing import FaultyTracker, RecordingTracker
 from accel_track.trackers.tensorboard import TensorBoardTracker
 from tests.conftest import need
 
-LONG = 10.0
+LONG = 60.0
 
 
 def descriptors() -> int:
