@@ -90,7 +90,12 @@ class _Capture:
 
     def dictionary(self, value: Any, prefix: str) -> dict[Any, Any]:
         own = self._with_own_keys(value, prefix)
-        others = [key for key, item in own.items() if type(item) not in _NUMBERS]
+        # Not `in _NUMBERS`, which hashes the class: that of a user's object may refuse.
+        others = [
+            key
+            for key, item in own.items()
+            if (kind := type(item)) is not float and kind is not int and kind is not bool
+        ]
         if others:
             self._nesting.enter(value)
             try:

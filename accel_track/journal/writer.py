@@ -125,7 +125,7 @@ class JournalWriter:
         with self._lock:
             return self._append(Config(next(self._numbers), time.time(), dict(values), environment))
 
-    def again(self, values: Any, step: Any) -> bool:  # noqa: C901, PLR0912 - in one frame, for a call costs a tenth of it
+    def again(self, values: Any, step: Any) -> bool:  # noqa: C901, PLR0911, PLR0912 - in one frame, for a call costs a tenth of it
         """Append the values of one call if the segment knows their names and types; say whether that is done.
 
         Everything that is not known is left to `metrics`, so nothing has to be checked before.
@@ -138,14 +138,17 @@ class JournalWriter:
                 return False
             names, types, keys = tuple(values), tuple(map(type, values.values())), segment.last
             numbers: Iterable[Any] = values.values()
-            if keys is None or keys.names != names or keys.types != types:  # cheaper than hashing them
-                if dict in types:
-                    keys, numbers = segment.shaped(names, types, values)
-                else:
-                    keys = segment.sets.get((names, types)) or segment.alike(names, types)
-                    segment.last = keys or segment.last
-                if keys is None:
-                    return False
+            try:
+                if keys is None or keys.names != names or keys.types != types:  # cheaper than hashing them
+                    if dict in types:
+                        keys, numbers = segment.shaped(names, types, values)
+                    else:
+                        keys = segment.sets.get((names, types)) or segment.alike(names, types)
+                        segment.last = keys or segment.last
+            except Exception:  # noqa: BLE001 - a class that cannot be hashed or compared: the long way names its value
+                return False
+            if keys is None:
+                return False
             size = segment.size
             if not keys.left or size + keys.size > self._limit:
                 return False

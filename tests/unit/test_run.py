@@ -223,3 +223,29 @@ def test_a_configuration_of_another_form_begins_nothing(config: Any) -> None:
     assert not tracker.calls
     assert not list(find_runs("runs"))
     assert threading.active_count() == threads
+
+
+class Meta(type):
+    """Its classes can neither be hashed nor compared."""
+
+    def __hash__(cls) -> int:
+        raise RuntimeError("no hash")
+
+    def __eq__(cls, other: object) -> bool:
+        raise RuntimeError("no comparison")
+
+
+class Odd(metaclass=Meta):
+    """An object of such a class."""
+
+
+@pytest.mark.filterwarnings("ignore::accel_track.errors.AccelTrackWarning")
+def test_a_class_that_cannot_be_hashed_costs_its_value() -> None:
+    tracker = RecordingTracker()
+    with Accelerator(log_with=tracker, project_dir="runs", cpu=True) as accelerator:
+        accelerator.init_trackers("p")
+        for step in range(3):
+            accelerator.log({"loss": 0.5, "in": {"acc": 1.0}}, step=step)
+            accelerator.log({"loss": 0.5, "odd": Odd()}, step=step)
+            accelerator.log({"loss": 0.5, "in": {"odd": Odd(), "acc": 1.0}}, step=step)
+    assert [call[1]["loss"] for call in tracker.calls if call[0] == "log"] == [0.5] * 9
