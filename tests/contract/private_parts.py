@@ -2,7 +2,7 @@
 
 import inspect
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import reduce
 from importlib import import_module
 from types import ModuleType
@@ -74,3 +74,15 @@ class _Hidden:
 
     def __set__(self, owner: Any, value: Any) -> None:
         owner.__dict__[self._name] = value
+
+
+def lost_at(place: int, method: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a method whose call of that number loses the connection, before it does anything."""
+    calls = iter(range(10**6))
+
+    def called(*args: Any, **kwargs: Any) -> Any:
+        if next(calls) == place:
+            raise ConnectionError("lost")
+        return method(*args, **kwargs)
+
+    return called

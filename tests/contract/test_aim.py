@@ -28,7 +28,7 @@ from accel_track.records import Metrics
 from accel_track.testing import Readback, TrackerContract
 from accel_track.trackers._aim_numbers import NumbersPath
 from accel_track.trackers.aim import AimTracker
-from tests.contract.private_parts import hide, private_parts
+from tests.contract.private_parts import hide, lost_at, private_parts
 
 NONE = Context({})
 
@@ -56,18 +56,6 @@ def runs(folder: Path) -> Iterator[list[aim.Run]]:
         manager.index(place.name)
     repository.container_pool.clear()
     yield list(repository.iter_runs())
-
-
-def lost_at(place: int, method: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a method whose call of that number loses the connection, before it does anything."""
-    calls = iter(range(10**6))
-
-    def called(*args: Any, **kwargs: Any) -> Any:
-        if next(calls) == place:
-            raise ConnectionError("lost")
-        return method(*args, **kwargs)
-
-    return called
 
 
 class TestAim(TrackerContract):

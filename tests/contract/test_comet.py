@@ -24,6 +24,7 @@ from accel_track.outcome import Outcome
 from accel_track.records import Metrics
 from accel_track.testing import Readback, TrackerContract
 from accel_track.trackers.comet import CometMLTracker, CometParts
+from tests.contract.private_parts import lost_at
 
 
 def offline(folder: Path, **options: Any) -> comet_ml.ExperimentConfig:
@@ -79,18 +80,6 @@ def read(archive: Path) -> Readback:
         stored.images.setdefault(parent if index.isdigit() else name, []).append(pixels.shape[:2])
     stored.run_name = next((one["value"] for one in messages(archive, "log_other") if one["key"] == "Name"), None)
     return stored
-
-
-def lost_at(place: int, method: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a method whose call of that number loses the connection, before it does anything."""
-    calls = iter(range(10**6))
-
-    def called(*args: Any, **kwargs: Any) -> Any:
-        if next(calls) == place:
-            raise ConnectionError("lost")
-        return method(*args, **kwargs)
-
-    return called
 
 
 class TestComet(TrackerContract):
