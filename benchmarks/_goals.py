@@ -105,6 +105,8 @@ def _growth(key: str, case: str, what: str, column: str = "growth", most: float 
 QUEUE = "PL tensorboard max_queue=1000"
 """A longer queue than the default lets single calls return earlier; the work is the same."""
 
+_FITS = "logger tensorboard"
+
 GOALS = (
     _cheaper("logger-tensorboard", "call, Logger, TensorBoard", "logger tensorboard", "PL tensorboard", "hot", 100),
     _cheaper("logger-tensorboard", "call, Logger, TensorBoard", "logger tensorboard", "PL tensorboard", "cold", 30),
@@ -152,4 +154,7 @@ GOALS = (
     _growth("wide", "metrics per call", "cost per metric, 1,000 per call: to 10 per call"),
     Goal("start-import", "import accel_track", ("startup", "import accel_track", "ms"), most=50, unit="ms"),
     Goal("start-construct", "AccelTrackLogger(...)", ("startup", "AccelTrackLogger(...)", "ms"), most=5, unit="ms"),
+    Goal("fits-memory", "1,000 fits, memory of each", ("many_fits", _FITS, "kB"), most=20, unit="kB"),
+    Goal("fits-descriptors", "1,000 fits, descriptors more", ("many_fits", _FITS, "files"), most=8, unit=""),
+    Goal("fits-threads", "1,000 fits, threads more", ("many_fits", _FITS, "threads"), most=2, unit=""),
 )

@@ -113,7 +113,7 @@ class JournaledDelivery:
         self.journal: JournalWriter | ForkedJournal = JournalWriter(
             self.directory.rank(rank), rank, settings.durability, first_seq=self.directory.acknowledged(rank)
         )
-        self._arriving = Arriving(lambda *call: self.journal.metrics(*call))  # noqa: PLW0108 - another one after a fork
+        self._arriving = Arriving(self.journal.metrics)
         self._media = Media(self.directory.rank(rank))
         self._companions = Companions(self.directory, rank, settings)
         self._locks = Locks(self.directory, rank, alive)
@@ -125,7 +125,7 @@ class JournaledDelivery:
         self._last_look = (0, time.monotonic())
         self._deadline: float | None = None
         self._is_alone, self._completing = False, threading.Lock()
-        self._then: Callable[[], None] = lambda: None
+        self._then: Callable[[], None] = _nothing
         self.journal.on_wake = self._woken
         keeper.add(self._look)
         _open_runs.add(self)
@@ -368,8 +368,13 @@ class JournaledDelivery:
             self._workers.release()
             going_on = self._companions.going_on()
             show(closing_report(self.directory.path, self._everyone, journal, going_on, self._objects))
-            self.journal = EndedJournal()
-            self._then()
+            self.write_no_more(EndedJournal())
+            then, self._then = self._then, _nothing
+            then()
+
+    def write_no_more(self, instead: ForkedJournal) -> None:
+        """Have what is logged from now on go to the journal's stand-in."""
+        self.journal, self._arriving = instead, Arriving(instead.metrics)
 
     def elsewhere(self, name: str) -> bool:
         """Whether a tracker is in the companion process."""
@@ -414,12 +419,16 @@ class JournaledDelivery:
             self._media.release(min(handled))
 
 
+def _nothing() -> None:
+    pass
+
+
 _open_runs: weakref.WeakSet[JournaledDelivery] = weakref.WeakSet()
 
 
 def _after_fork() -> None:
     for delivery in _open_runs:
-        delivery.journal = ForkedJournal()
+        delivery.write_no_more(ForkedJournal())
 
 
 if hasattr(os, "register_at_fork"):

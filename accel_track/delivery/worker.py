@@ -7,9 +7,12 @@ import os
 import threading
 import time
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from itertools import groupby
 from pathlib import Path
 from typing import Any, TypeVar
+
+from tenacity import Retrying
 
 from accel_track.delivery.handing import hand_over
 from accel_track.delivery.ledger import Ledger
@@ -91,7 +94,6 @@ class Worker:
         """Whether the tracker could not be finished."""
         self.last_error: str | None = None
         self.deadline = Deadline(clock)
-        self._retrying = retrying(transient=self._is_waited_for, deadline=self.deadline, before_retry=self._stall)
         self._suspects = Suspects()
         self._takes = False
         """Whether the tracker has taken a record."""
@@ -244,6 +246,7 @@ class Worker:
         finally:
             if os.getpid() == self._pid and not rests:
                 self._end()
+            self.__dict__.pop("_retrying", None)  # it holds this worker, which could be freed in a full collection only
 
     def _begin(self) -> bool:
         if not self._joined:
@@ -424,6 +427,10 @@ class Worker:
         if isinstance(record, Checkpoint) and record.path and kept_file(self._folder, record.path) is None:
             return None  # its copy was deleted when the trackers of that time had it
         return replayable(record)
+
+    @cached_property
+    def _retrying(self) -> Retrying:
+        return retrying(transient=self._is_waited_for, deadline=self.deadline, before_retry=self._stall)
 
     def _call(self, function: Callable[..., ResultT], *arguments: Any) -> ResultT:
         try:

@@ -68,7 +68,7 @@ class JournalWriter:
         """How often records were moved from memory to disk."""
         self.resting = False
         """Whether no file is open, until the next record."""
-        self.on_wake: Callable[[], None] = lambda: None
+        self.on_wake: Callable[[], None] = _nothing
         """Called before the record that ends a rest; if it raises, the rest goes on, and the record is not taken."""
         self._memory = Memory(TAIL)
         self._outage = Outage()
@@ -454,6 +454,11 @@ class JournalWriter:
             if self._segment is not None:
                 self._until = self.next_seq
             self._previous = self._segment = None
+            self.on_wake = _nothing
+
+
+def _nothing() -> None:
+    pass
 
 
 def _plain(values: dict[str, Any]) -> dict[str, Any]:

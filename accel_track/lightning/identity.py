@@ -51,6 +51,7 @@ def decide(
     trackers: Collection[str],
     marks: Sequence[Mark],
     mine: Mark | None,
+    seen: int | str | None = None,
 ) -> Identity:
     """Return who the run is, as `resume` wants it.
 
@@ -66,6 +67,7 @@ def decide(
         trackers: Names of its trackers.
         marks: The runs of the checkpoint that a `fit` goes on from.
         mine: That of them which is this logger's, or None.
+        seen: The version that was looked up for a new run before, such as for the Trainer's `log_dir`, or None.
 
     Raises:
         ResumeError: `resume="must"` and there is none, or another process is logging to it.
@@ -85,7 +87,7 @@ def decide(
         if settings.resume == "must":
             raise ResumeError(NOTHING_FOUND)
     if version is None:
-        return Identity(new_version(directory, project), run_id)
+        return Identity(new_version(directory, project, seen), run_id)
     folder = os.path.join(directory, project, run_name(version))
     if free_name(RunDirectory.of(directory, project, "").path, run_name(version)) != run_name(version):
         warn(f"version={version!r} is that of an earlier run, too: local files of both are in {folder}.")
@@ -134,9 +136,13 @@ def next_version(directory: str, project: str) -> int:
     return max(taken, default=-1) + 1
 
 
-def new_version(directory: str, project: str) -> int:
-    """Return the next free number in a project's folder, taken by its folder: others may be started at this moment."""
-    number, parent = next_version(directory, project), Path(directory, project)
+def new_version(directory: str, project: str, seen: int | str | None) -> int:
+    """Return the next free number in a project's folder, taken by its folder: others may be started at this moment.
+
+    The one that was seen to be free is it unless another run has it by now.
+    """
+    number = seen if isinstance(seen, int) else next_version(directory, project)
+    parent = Path(directory, project)
     if "://" in directory:
         return number
     with contextlib.suppress(OSError):  # a folder that takes nothing, which is told when the run begins

@@ -166,8 +166,8 @@ class Session:
         """
         marks, sessions = marks_of(checkpoint), self._all()
         mine = match(marks, [(one.name, one.tracker_names) for one in sessions])[sessions.index(self)]
-        known = self.settings, self.save_dir, self.name, self._version, self.run_id
-        return decide(*known, self.tracker_names, marks, mine)
+        known = self.settings, self.save_dir, self.name, self._given_version, self.run_id
+        return decide(*known, self.tracker_names, marks, mine, self._version)
 
     @property
     def tracker_names(self) -> list[str]:

@@ -39,6 +39,18 @@ def test_without_arguments_it_logs_to_tensorboard_under_lightning_logs() -> None
     logger.finish()
 
 
+def test_trainers_made_before_either_logs_have_versions_of_their_own() -> None:
+    trainers = [trainer(AccelTrackLogger("tensorboard")) for _ in range(2)]
+    assert [one.logger.version for one in trainers] == [0, 0]  # each Trainer has looked it up, for its `log_dir`
+    for one in trainers:
+        one.fit(Tiny(), batches())
+    assert [one.logger.version for one in trainers] == [0, 1]
+    for number, one in enumerate(trainers):
+        assert Path(one.log_dir) == Path(f"lightning_logs/version_{number}")
+        assert len(list(Path(one.log_dir).glob("events.*"))) == len(list(Path(one.log_dir, "checkpoints").iterdir())) == 1
+        one.logger.finish()
+
+
 def test_fit_validate_and_test_are_one_run() -> None:
     tracker = RecordingTracker()
     logger = AccelTrackLogger(tracker, name="digits", config={"batch_size": 1})

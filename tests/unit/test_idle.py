@@ -8,6 +8,7 @@ import signal
 import sqlite3
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -359,6 +360,26 @@ def test_a_logger_that_is_collected_ends_its_run() -> None:
     collected()
     assert only_run().outcome(only_run().load()) == Outcome("finished")
     assert scalars(folder) == [(0, 0.5)]
+
+
+@pytest.mark.parametrize("let_go", [True, False], ids=["collected", "finished"])
+def test_a_run_that_has_ended_needs_no_full_collection_to_be_freed(let_go: bool) -> None:
+    run = run_of(Moving())
+    for step in range(3):
+        run.log({"loss": 0.5}, step)
+    delivery = weakref.ref(run._delivery)
+    gc.collect()
+    gc.disable()
+    try:
+        if not let_go:
+            run.finish()
+        del run
+        wait_for_collected(LONG)
+        keeper.wait_until_idle(LONG)
+        until(lambda: delivery() is None)
+    finally:
+        gc.enable()
+    assert only_run().load().status == "finished"
 
 
 @pytest.mark.parametrize("rests", [True, False])
