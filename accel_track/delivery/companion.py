@@ -68,6 +68,8 @@ class Remote:
             self._known = found if found.time else self._known  # else there is no file: not yet, or it is gone
         return self._known
 
+    durable = cursor
+
     def store_again(self) -> None:
         """Store the cursor once more where its file is gone; the companion is ahead of it."""
         if not self._file.exists():

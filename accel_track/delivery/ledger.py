@@ -47,6 +47,7 @@ class Ledger:
         self._tracker, self._path = tracker, path
         self._at_start = copy.copy(self.cursor)
         self._stored = copy.copy(self.cursor)
+        self._concluded = False
         self._saving = threading.Lock()
         self._without_form: Counter[str] = Counter()
 
@@ -103,15 +104,19 @@ class Ledger:
         self._save(cursor if durable else msgspec.structs.replace(self._at_start, taken=self.given))
         self.cursor = cursor  # once it is stored: others wait for it
 
+    @property
+    def durable(self) -> cursors.Cursor:
+        """What is acknowledged and stays so, whatever happens to the process now."""
+        return self.cursor if self._concluded or self._tracker.durable_flush else self._at_start
+
     def conclude(self, status: str) -> None:
         """Store that the tracker is finished, and what its backend was told of how the run ended."""
-        self.cursor.status = status
+        self._concluded, self.cursor.status = True, status
         self._save(self.cursor)
 
     def give_up(self) -> None:
         """Take back what was only flushed, where that does not make it durable."""
-        if not self._tracker.durable_flush:
-            self.cursor = self._at_start
+        self.cursor = self.durable
 
     def store_again(self) -> None:
         """Store the cursor once more: its file is gone."""

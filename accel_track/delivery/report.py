@@ -40,6 +40,10 @@ class Delivering(Protocol):
         """How far it has got."""
 
     @property
+    def durable(self) -> Cursor:
+        """What of that stays so, whatever happens to the process now."""
+
+    @property
     def last_error(self) -> str | None:
         """What keeps it."""
 
@@ -91,8 +95,8 @@ class Line(NamedTuple):
 
 def line(worker: Delivering, next_seq: int) -> Line:
     """Return where a worker stands, given the number of the next record of its journal."""
-    pending = max(0, next_seq - worker.cursor.seq)
-    counts = counted(worker.name, worker.cursor, pending)
+    cursor = worker.durable
+    counts = counted(worker.name, cursor, max(0, next_seq - cursor.seq))
     return counts._replace(error=worker.last_error, unfinished=worker.unfinished)
 
 
@@ -129,7 +133,7 @@ def closing_report(
     """
     lines = [line(worker, journal.next_seq) for worker in workers]
     pending = [one for one in lines if one.pending]
-    counts = [journal.lost_from(min((worker.cursor.seq for worker in workers), default=0))]
+    counts = [journal.lost_from(min((worker.durable.seq for worker in workers), default=0))]
     counts += [worker.missing for worker in workers]
     reason = "the disk did not take them, or they were deleted"
     if not (run / "run.json").exists():

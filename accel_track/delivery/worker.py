@@ -131,6 +131,11 @@ class Worker:
         return self.ledger.cursor
 
     @property
+    def durable(self) -> Cursor:
+        """What of that stays so, whatever happens to the process now."""
+        return self.ledger.durable
+
+    @property
     def missing(self) -> int:
         """How many records the tracker cannot get any more, since they are nowhere."""
         return self.source.missing

@@ -28,6 +28,8 @@ class _Draining:
     def cursor(self) -> Cursor:
         return self._worker.cursor
 
+    durable = cursor
+
     def wait(self, timeout: float) -> bool:
         end = time.monotonic() + timeout
         # What it waits for itself, nobody waits for here.

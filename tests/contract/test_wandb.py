@@ -5,6 +5,7 @@ import json
 import math
 import os
 import struct
+import subprocess
 import sys
 import time
 from collections import defaultdict
@@ -533,3 +534,38 @@ def test_a_start_that_fails_leaves_nothing_open(tmp_path: Path) -> None:
 def test_what_may_pass(error: Exception, passes: bool) -> None:
     """Connections and overloaded servers may, keys and arguments may not."""
     assert WandBTracker("p").is_transient(error) is passes
+
+
+KILLED = """
+import sys
+import psutil
+from accel_track import init
+
+def service(): return [one for one in psutil.Process().children(recursive=True) if "wandb" in one.name()]
+
+run = init("p", "wandb", run_name="r", project_dir=sys.argv[1], finish_timeout=2.0)
+for step in range(20):
+    run.log({"loss": float(step)}, step)
+run.flush()
+for one in service():
+    one.kill()
+for step in range(20, 40):
+    run.log({"loss": float(step)}, step)
+run.finish()
+"""
+
+
+def test_what_wandbs_own_process_had_when_it_was_killed_is_not_delivered(tmp_path: Path) -> None:
+    pytest.importorskip("psutil")
+
+    def told(*command: str) -> str:
+        done = subprocess.run([sys.executable, *command], check=True, capture_output=True, text=True, timeout=120)
+        return done.stderr
+
+    assert "wandb: 0 delivered, 40 pending (Connection" in told("-c", KILLED, str(tmp_path))
+    (run,) = find_runs(tmp_path)
+    told("-m", "accel_track", "sync", str(run.path))
+    files = sorted(tmp_path.glob("wandb/offline-run-*/*.wandb"), key=lambda path: path.stat().st_mtime)
+    assert len(files) == 2
+    assert sum(record.HasField("history") for record in decoded(files[0])) <= 20
+    assert [row["loss"] for row in rows(files[1].parent)] == list(range(40))

@@ -1,5 +1,7 @@
 """Every record is in one number, everywhere: the closing report, the cursor, `ls`, `show` and `sync`."""
 
+import threading
+import time
 import warnings
 from pathlib import Path
 
@@ -37,9 +39,24 @@ class Undurable(Picky):
     durable_flush = False
 
 
+class Vanishing(Undurable):
+    """Its SDK's own process is gone after five records, and nothing that waits for it comes back."""
+
+    name = "vanishing"
+
+    def log(self, values, step=None, **kwargs):
+        if step is not None and step >= 5:
+            time.sleep(0.02)
+            raise ConnectionResetError
+        super().log(values, step)
+
+    def finish(self):
+        time.sleep(3)
+
+
 @pytest.fixture(autouse=True)
 def _known(monkeypatch):
-    for cls in (Picky, Undurable):
+    for cls in (Picky, Undurable, Vanishing):
         monkeypatch.setitem(LOGGER_TYPE_TO_CLASS, cls.name, cls)
 
 
@@ -105,6 +122,21 @@ def test_while_a_run_goes_on_what_is_not_stored_yet_is_under_way():
         assert (seen.delivered, seen.pending, seen.under_way) == (0, 0, 20)
         run.finish()
     assert state(run.run_directory, "undurable", {0: 20}).delivered == 20
+
+
+def test_what_an_sdk_had_that_is_gone_is_not_delivered(capsys):
+    run = finished("vanishing", [GOOD] * 20, finish_timeout=1.0)
+    assert "vanishing: 0 delivered, 20 pending (ConnectionResetError)" in capsys.readouterr().err
+    assert state(run.run_directory, "vanishing", {0: 20}).delivered == 0
+
+
+def test_what_hangs_in_its_end_is_not_delivered(capsys, monkeypatch):
+    go, gone = threading.Event(), threading.Event()
+    monkeypatch.setattr(Undurable, "finish", lambda _: (go.wait(20), gone.set()))
+    finished("undurable", [GOOD] * 20, finish_timeout=1.0)
+    assert "undurable: 0 delivered, 20 pending" in capsys.readouterr().err
+    go.set()
+    assert gone.wait(20)
 
 
 def test_an_end_that_fails_is_told(capsys):
