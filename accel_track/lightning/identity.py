@@ -136,7 +136,7 @@ def next_version(directory: str, project: str) -> int:
     return max(taken, default=-1) + 1
 
 
-def new_version(directory: str, project: str, seen: int | str | None) -> int:
+def new_version(directory: str, project: str, seen: int | str | None = None) -> int:
     """Return the next free number in a project's folder, taken by its folder: others may be started at this moment.
 
     The one that was seen to be free is it unless another run has it by now.

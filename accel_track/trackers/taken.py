@@ -8,6 +8,9 @@ from typing import Any
 
 from accel_track.records import Metrics
 
+_MOST = 1000
+"""For how many records it is known which calls were made: more are never tried again at once."""
+
 
 class Taken:
     """The records of unsettled batches that their backend has taken.
@@ -66,6 +69,8 @@ class Taken:
         if (record := self._current) is None:
             return call()
         _, made = self._parts.setdefault(id(record), (record, set()))
+        if len(self._parts) > _MOST:  # the oldest was set aside
+            del self._parts[next(iter(self._parts))]
         if which in made:
             return otherwise
         result = call()

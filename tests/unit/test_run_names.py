@@ -200,6 +200,7 @@ class TestLightning:
         assert [new_version("logs", "p") for _ in range(3)] == [0, 1, 2]
         Path("logs/p/version_3").mkdir()
         assert new_version("logs", "p") == 4
+        assert [new_version("logs", "p", seen) for seen in (9, 3, "best")] == [9, 5, 10]
 
     def test_other_file_systems_and_folders_that_take_nothing(self) -> None:
         assert new_version("memory://logs", "p") == 0

@@ -309,7 +309,7 @@ def test_every_record_is_in_one_number_and_stored_where_it_is_said_to_be(seed, d
             worker = deliver(tracker := Backend(fault, durable_flush=durable), timeout)
             stored += tracker.stored if durable or worker.cursor.seq == count else []
             for cursor in (worker.cursor, cursors.load(CURSOR)):
-                told = line(SimpleNamespace(name="t", cursor=cursor, last_error=None, unfinished=False), count)
+                told = line(SimpleNamespace(name="t", durable=cursor, last_error=None, unfinished=False), count)
                 assert told.delivered + told.pending + told.refused + told.not_replayable == count
                 assert told.delivered <= len(set(stored))
     assert sorted({*stored}) == sorted(set(range(count)) - set(quarantined()))

@@ -5,6 +5,7 @@ import struct
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,9 @@ from accel_track.journal import cursor as cursors
 from accel_track.journal.keysets import MARKER
 from accel_track.journal.reader import JournalReader
 from accel_track.journal.writer import JournalWriter
+from accel_track.records import Metrics
 from accel_track.testing.doubles import FaultyTracker, RecordingTracker
+from accel_track.trackers.taken import Taken
 
 FOLDER, CURSOR, QUARANTINE = Path("rank-00000"), Path("cursors/t.json"), Path("quarantine/t.jsonl")
 LONG = 30.0
@@ -524,3 +527,15 @@ def test_a_journal_of_a_later_version_stops_one_worker_with_a_warning(workers):
     with pytest.warns(AccelTrackWarning, match="delivery has stopped"):
         worker = deliver(workers(RecordingTracker()))
     assert isinstance(worker.failure, JournalError)
+
+
+def test_the_calls_of_records_that_were_set_aside_are_forgotten() -> None:
+    taken, made = Taken(), []
+    for seq in range(1500):
+        record = Metrics(seq, 0.0, {"loss": 0.5}, None)
+        for _ in range(2):
+            with suppress(ValueError), taken.within(record):
+                taken.part("first", lambda seq=seq: made.append(seq))
+                raise ValueError
+    assert made == list(range(1500))
+    assert len(taken._parts) == 1000
