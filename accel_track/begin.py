@@ -12,7 +12,7 @@ from accel_track.registry import LogWith, Missing, select
 from accel_track.resume import NOTHING_FOUND, find_earlier
 from accel_track.run import Run
 from accel_track.state import process_index
-from accel_track.values import check_name
+from accel_track.values.plain import check_name
 
 if TYPE_CHECKING:
     import os

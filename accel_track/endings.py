@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import sys
 import threading
 import time
 import weakref
@@ -15,7 +16,6 @@ from typing import Any, Protocol
 
 from accel_track.delivery.keeper import keeper
 from accel_track.errors import log_error
-from accel_track.notebook import after_each_cell
 from accel_track.outcome import FINISHED, Outcome, current_outcome, outcome_at_exit, outcome_of
 from accel_track.sigterm import exit_on_sigterm
 
@@ -172,3 +172,16 @@ def _cell_ended(result: Any) -> None:
 def _end_all() -> None:
     for one in reversed(list(_open.values())):
         one.finish_quietly()
+
+
+def after_each_cell(call: Callable[[Any], None]) -> None:
+    """Have a function called after each cell of IPython, once for all times; do nothing elsewhere.
+
+    Args:
+        call: Gets IPython's result, of which `error_in_exec` is the exception that ended the cell, or None.
+    """
+    # Another thread may be importing it at this moment, as ClearML's does.
+    get_ipython = getattr(sys.modules.get("IPython"), "get_ipython", None)
+    shell = None if get_ipython is None else get_ipython()
+    if shell is not None and call not in shell.events.callbacks["post_run_cell"]:
+        shell.events.register("post_run_cell", call)

@@ -8,10 +8,10 @@ from typing import Any
 
 import msgspec
 
-from accel_track.arrays import PLAIN, array_bytes, array_from, is_array
 from accel_track.errors import JournalError
-from accel_track.structures import class_name
 from accel_track.texts import storable_text
+from accel_track.values.arrays import PLAIN, array_bytes, array_from, is_array
+from accel_track.values.structures import class_name
 
 Name = str | tuple[str, ...]
 """Name of a number; in a dictionary among the values of a call, the names on the way to it."""

@@ -6,9 +6,9 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from accel_track.credentials import REDACTED, is_secret, kind_of, scrubbed
-from accel_track.structures import as_mapping
+from accel_track.credentials.recognition import REDACTED, is_secret, kind_of, scrubbed
 from accel_track.texts import storable_texts
+from accel_track.values.structures import as_mapping
 
 __all__ = ["REDACTED", "is_secret", "portable_kwargs", "redacted", "redacted_command", "scrubbed"]
 

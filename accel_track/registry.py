@@ -11,20 +11,20 @@ from typing import Any, Literal, TypeVar, overload
 
 from accel_track.errors import MissingPackageError, NotConfiguredError, warn
 from accel_track.folders import expanded, is_address
-from accel_track.trackers.aim import AimTracker
+from accel_track.trackers.aim.tracker import AimTracker
 from accel_track.trackers.base import GeneralTracker
-from accel_track.trackers.clearml import ClearMLTracker
-from accel_track.trackers.comet import CometMLTracker
+from accel_track.trackers.clearml.tracker import ClearMLTracker
+from accel_track.trackers.comet.tracker import CometMLTracker
 from accel_track.trackers.console import ConsoleTracker
-from accel_track.trackers.dvclive import DVCLiveTracker
+from accel_track.trackers.dvclive.tracker import DVCLiveTracker
 from accel_track.trackers.jsonl import JsonlTracker
-from accel_track.trackers.mlflow import MLflowTracker
+from accel_track.trackers.mlflow.tracker import MLflowTracker
 from accel_track.trackers.sdk import install_command
-from accel_track.trackers.swanlab import SwanLabTracker
-from accel_track.trackers.tensorboard import TensorBoardTracker
-from accel_track.trackers.trackio import TrackioTracker
-from accel_track.trackers.wandb import WandBTracker
-from accel_track.values import check_name
+from accel_track.trackers.swanlab.tracker import SwanLabTracker
+from accel_track.trackers.tensorboard.tracker import TensorBoardTracker
+from accel_track.trackers.trackio.tracker import TrackioTracker
+from accel_track.trackers.wandb.tracker import WandBTracker
+from accel_track.values.plain import check_name
 
 ENTRY_POINT_GROUP = "accel_track.trackers"
 

@@ -21,7 +21,7 @@ from accel_track.outcome import Outcome, outcome_of
 from accel_track.redaction import redacted
 from accel_track.registry import Selected, build, check_init_kwargs, tracker_class
 from accel_track.trackers.base import GeneralTracker, NoOpTracker
-from accel_track.values import check_config, check_name, check_step, storable, warn_of_same_names
+from accel_track.values.plain import check_config, check_name, check_step, storable, warn_of_same_names
 
 if TYPE_CHECKING:
     from typing_extensions import Self

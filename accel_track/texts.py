@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from accel_track.credentials import scrubbed
+from accel_track.credentials.recognition import scrubbed
 
 # What terminals obey: CSI ("colour"), OSC and the like ("title"), and two-character sequences; each is bounded, so that
 # an unfinished one costs no more than its beginning.

@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from accel_track.arrays import is_array
 from accel_track.errors import AccelTrackError, AccelTrackWarning
 from accel_track.folders import expanded
 from accel_track.journal.directory import RunDirectory, find_runs
 from accel_track.records import WithoutForm
 from accel_track.texts import printable
+from accel_track.values.arrays import is_array
 
 if TYPE_CHECKING:
     from rich.console import Console

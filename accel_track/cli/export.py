@@ -27,12 +27,11 @@ from accel_track.cli._common import (
     say,
 )
 from accel_track.journal.directory import RunDirectory
-from accel_track.journal.history import History
-from accel_track.journal.reader import JournalReader
+from accel_track.journal.reader import History, JournalReader
 from accel_track.progress import progress_bar
 from accel_track.records import AnyRecord, Metrics
 from accel_track.texts import printable
-from accel_track.values import leaves
+from accel_track.values.plain import leaves
 
 _ROW_GROUP = 50_000
 """Rows of a Parquet file's row group, which is what is in memory at once."""

@@ -26,7 +26,7 @@ from accel_track.cli._common import (
     table,
     when,
 )
-from accel_track.delivery.briefing import Standing, standings
+from accel_track.delivery.process.protocol import Standing, standings
 from accel_track.journal.directory import RunDirectory
 from accel_track.journal.info import RunInfo
 from accel_track.texts import printable
@@ -83,10 +83,9 @@ def show(
 
 
 def _read(run: RunDirectory, metric: str | None) -> _Content:
-    from accel_track.journal.history import History
-    from accel_track.journal.reader import JournalReader
+    from accel_track.journal.reader import History, JournalReader
     from accel_track.records import Checkpoint, Config, Metrics
-    from accel_track.values import leaves
+    from accel_track.values.plain import leaves
 
     content = _Content()
     for rank in run.ranks():
@@ -155,7 +154,7 @@ def _print(  # noqa: C901 - one table after the other
     states: dict[str, TrackerState],
     content: _Content,
 ) -> None:
-    from accel_track.values import flat_config
+    from accel_track.values.plain import flat_config
 
     out = console()
     identity = {

@@ -23,7 +23,7 @@ from accel_track.progress import progress_bar
 
 if TYPE_CHECKING:
     from accel_track.delivery.standing import Standing
-    from accel_track.delivery.stored import Job
+    from accel_track.delivery.sync import Job
 from accel_track.delivery.sync import Sync
 from accel_track.texts import printable
 

@@ -6,11 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 from accel_track.delivery.handing import hand_over
-from accel_track.delivery.quarantine import keep_aside, refused, shown
+from accel_track.delivery.ledger import keep_aside, refused, shown
 from accel_track.journal import cursor as cursors
 from accel_track.journal.directory import RunDirectory
-from accel_track.journal.history import History
-from accel_track.journal.reader import JournalReader
+from accel_track.journal.reader import History, JournalReader
 from accel_track.outcome import FINISHED, Outcome
 from accel_track.records import AnyRecord, replayable
 from accel_track.trackers.base import GeneralTracker

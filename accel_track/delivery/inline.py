@@ -6,13 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from accel_track.capture import Captured, captured
 from accel_track.delivery.handing import drop_unread
 from accel_track.delivery.settings import Settings
 from accel_track.errors import log_error, warn
 from accel_track.outcome import Outcome
 from accel_track.records import own_values
 from accel_track.trackers.base import GeneralTracker
+from accel_track.values.capture import Captured, captured
 
 
 class InlineDelivery:

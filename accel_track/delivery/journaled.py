@@ -13,18 +13,17 @@ from typing import Any
 
 from filelock import BaseFileLock
 
-from accel_track.capture import Captured, captured
-from accel_track.delivery.arriving import Arriving
-from accel_track.delivery.companions import Companions
+from accel_track.delivery.gpu import Arriving
 from accel_track.delivery.inline import say_who
 from accel_track.delivery.keeper import keeper
 from accel_track.delivery.locks import Locks
-from accel_track.delivery.media import Media
 from accel_track.delivery.noted import Noted, owned, running_again
+from accel_track.delivery.process.parent import Companions
 from accel_track.delivery.pruning import prune_in_background
 from accel_track.delivery.report import Delivering, closing_report, show, wait_for
 from accel_track.delivery.settings import Settings
 from accel_track.delivery.sources import LiveSource
+from accel_track.delivery.staging import Media
 from accel_track.delivery.upkeep import Upkeep
 from accel_track.delivery.worker import Worker
 from accel_track.delivery.workers import Workers
@@ -38,7 +37,8 @@ from accel_track.redaction import redacted_command
 from accel_track.registry import known_names
 from accel_track.sigterm import sigterm_held_back
 from accel_track.trackers.base import GeneralTracker
-from accel_track.values import storable
+from accel_track.values.capture import Captured, captured
+from accel_track.values.plain import storable
 
 _SETTLE = 5.0
 """How long `flush` and `settle` wait, in seconds: what is not delivered by then is safe in the journal."""

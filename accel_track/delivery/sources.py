@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Protocol
 
 from accel_track.journal.cursor import Cursor
-from accel_track.journal.history import History
 from accel_track.journal.memory import Kept
-from accel_track.journal.reader import Entry, JournalReader, Position, SegmentFiles
+from accel_track.journal.reader import Entry, History, JournalReader, Position, SegmentFiles
 from accel_track.journal.writer import JournalWriter
 from accel_track.records import own_copy
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from accel_track.journal.reader import Entry
 from accel_track.records import AnyRecord
-from accel_track.trackers.transient import concerns_record
+from accel_track.trackers.errors import concerns_record
 
 FEW = 3
 """How many records in a row may fail before that is taken for the run's fault, and waited for."""

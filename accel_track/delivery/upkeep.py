@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterable
 
-from accel_track.delivery.companion import Remote
+from accel_track.delivery.process.parent import Remote
 from accel_track.delivery.worker import Worker
 from accel_track.errors import JournalError
 from accel_track.journal.directory import RunDirectory

@@ -15,11 +15,10 @@ from typing import Any, TypeVar
 from tenacity import Retrying
 
 from accel_track.delivery.handing import hand_over
-from accel_track.delivery.ledger import Ledger
-from accel_track.delivery.media import kept_file
-from accel_track.delivery.quarantine import shown
+from accel_track.delivery.ledger import Ledger, shown
 from accel_track.delivery.retry import Deadline, DeadlineReachedError, retrying
 from accel_track.delivery.sources import Source, UnreadableError
+from accel_track.delivery.staging import kept_file
 from accel_track.delivery.suspects import Part, Suspects
 from accel_track.errors import WORKER_NAME, HalfStoredError, NotStartedError, warn
 from accel_track.journal.cursor import Cursor
@@ -27,7 +26,7 @@ from accel_track.journal.reader import BATCH, Entry
 from accel_track.outcome import FINISHED
 from accel_track.records import AnyRecord, Checkpoint, Metrics, replayable
 from accel_track.trackers.base import GeneralTracker
-from accel_track.trackers.transient import is_ours
+from accel_track.trackers.errors import is_ours
 
 ResultT = TypeVar("ResultT")
 

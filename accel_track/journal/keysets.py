@@ -12,7 +12,7 @@ import msgspec
 from accel_track.journal import frames
 from accel_track.journal.checksums import Checksums
 from accel_track.records import Metrics, Name, nested
-from accel_track.structures import DEEPEST
+from accel_track.values.structures import DEEPEST
 
 MARKER = b"\xf6"  # in no UTF-8 text
 HEAD = struct.Struct("<sHIII")

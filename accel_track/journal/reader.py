@@ -1,4 +1,4 @@
-"""The reader of one rank's records, past damage, also while they are being written."""
+"""The reader of one rank's records, past damage, also while they are being written; and which of them still count."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import functools
 import os
 import re
 import struct
+from bisect import bisect_right
 from collections.abc import Iterator
+from itertools import accumulate
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,7 +17,7 @@ from accel_track.journal import frames, keysets
 from accel_track.journal.checksums import Checksums
 from accel_track.journal.frames import segment_name
 from accel_track.journal.keysets import KeySet
-from accel_track.records import AnyRecord, decode
+from accel_track.records import AnyRecord, Metrics, Rewind, decode
 
 BATCH = 100
 """How many records to have in memory at once: few enough that Python's garbage collector, which stops training too and
@@ -366,3 +368,38 @@ def read_last(folder: Path) -> tuple[int, JournalReader]:
         if last >= 0:
             return last, reader
     return -1, JournalReader(folder)
+
+
+_TAG = b"\xa6rewind"
+"""How the kind of such a record begins in MessagePack."""
+
+
+class History:
+    """The rewinds of one rank's journal, as they are when this is made.
+
+    Args:
+        folder: The rank's folder.
+
+    Raises:
+        JournalError: A segment is of a later version of the format.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Find the rewinds; segments without one are searched, not decoded."""
+        self.rewinds: list[Rewind] = []
+        for number, path in segments(folder):
+            if _TAG in path.read_bytes():
+                reader = JournalReader(folder, Position(number))
+                while reader.position.segment == number and (entries := reader.read(BATCH)):
+                    self.rewinds += [one.record for one in entries if isinstance(one.record, Rewind)]
+        self.rewinds = sorted({one.seq: one for one in self.rewinds}.values(), key=lambda one: one.seq)
+        self._seqs = [one.seq for one in self.rewinds]
+        self._lowest = list(accumulate((one.step for one in reversed(self.rewinds)), min))[::-1]
+        """For each rewind, the lowest step that it or a later one goes back to."""
+
+    def counts(self, record: AnyRecord) -> bool:
+        """Whether a record still counts: no later rewind goes back to its step or to an earlier one."""
+        if not self._seqs or not isinstance(record, Metrics) or record.step is None:
+            return True
+        later = bisect_right(self._seqs, record.seq)
+        return later == len(self._seqs) or self._lowest[later] > record.step

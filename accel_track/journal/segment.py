@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from zlib import crc32
 
-from accel_track.arrays import number_type
 from accel_track.journal import frames
 from accel_track.journal.frames import segment_name
 from accel_track.journal.keysets import MARKER, MOST_NAMES, NO_STEP, TICKS, Key, KeySet, key_set
 from accel_track.records import AnyRecord, Metrics, Name, encode
+from accel_track.values.arrays import number_type
 
 _COPY = 1024 * 1024
 _MOST_SETS = 10_000

@@ -15,16 +15,15 @@ from pathlib import Path
 from typing import Any
 from zlib import crc32
 
-from accel_track.arrays import scalar
 from accel_track.errors import warn
 from accel_track.files import make_private
 from accel_track.journal import frames
 from accel_track.journal.keysets import MARKER, NO_STEP, TICKS
-from accel_track.journal.memory import Kept, Memory
-from accel_track.journal.outage import Outage
+from accel_track.journal.memory import Kept, Memory, Outage
 from accel_track.journal.reader import last_seq, segments
 from accel_track.journal.segment import Segment, fdatasync
 from accel_track.records import AnyRecord, Checkpoint, Config, Metrics, Name, Rewind, encode, numbers, size_in_memory
+from accel_track.values.arrays import scalar
 
 TAIL = 10_000
 """How many records are kept in memory while the disk takes none, and how many that have no portable form."""

@@ -12,16 +12,16 @@ from torch.optim import Optimizer
 
 from accel_track.delivery.keeper import every
 from accel_track.delivery.settings import Delivery, Durability, OnError
-from accel_track.environment import describe_environment
 from accel_track.errors import warn
 from accel_track.lightning.checkpoints import CheckpointUploads, LogCheckpoints
-from accel_track.lightning.follow import follow, hyperparameters, unfollow
-from accel_track.lightning.identity import INSIDE, marks_in
+from accel_track.lightning.interception import follow, hyperparameters, unfollow
 from accel_track.lightning.logger import AccelTrackLogger
-from accel_track.lightning.monitors import Throughput, gradient_norm, learning_rates, summarize
+from accel_track.lightning.run_choice import INSIDE, marks_in
+from accel_track.monitors.environment import describe_environment
+from accel_track.monitors.machine import SystemMetrics
+from accel_track.monitors.training import Throughput, gradient_norm, learning_rates, summarize
 from accel_track.registry import LogWith
 from accel_track.resume import Resume
-from accel_track.system import SystemMetrics
 
 
 class AccelTrackCallback(Callback):

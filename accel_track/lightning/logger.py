@@ -9,26 +9,28 @@ from argparse import Namespace
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from lightning.fabric.loggers.logger import _DummyExperiment
 from lightning.fabric.utilities import move_data_to_device
 from lightning.pytorch.loggers import Logger
 
 from accel_track.delivery.settings import Delivery, Durability, OnError, Settings
-from accel_track.errors import behind, log_error, warn
+from accel_track.errors import NotStartedError, behind, log_error, warn
 from accel_track.folders import expanded
-from accel_track.lightning.calls import call_being_set_up
-from accel_track.lightning.experiments import Elsewhere, NoOpExperiment
-from accel_track.lightning.identity import run_name
-from accel_track.lightning.session import Session
+from accel_track.lightning.run_choice import run_name
+from accel_track.lightning.trainer_calls import call_being_set_up
+from accel_track.lightning.trainer_run import Session
+from accel_track.noop import NoOp
 from accel_track.outcome import FINISHED, Outcome, Status, outcome_of
 from accel_track.registry import LogWith, Missing, select
 from accel_track.resume import Mark, Resume, mark_checkpoint
 from accel_track.run import Run, no_tracker
 from accel_track.state import process_index
 from accel_track.trackers.base import GeneralTracker
-from accel_track.values import check_config, check_name
+from accel_track.values.plain import check_config, check_name
 
 if TYPE_CHECKING:
     from typing_extensions import Self
+
 
 _SECONDS_BETWEEN_SAVES = 30.0
 
@@ -374,3 +376,22 @@ class AccelTrackLogger(Logger):
         """Take over a copy; Lightning of this process may not know the class yet."""
         vars(self).update(state)
         _be_recognised()
+
+
+class NoOpExperiment(NoOp, _DummyExperiment):  # type: ignore[misc]  # takes any key, not only an index
+    """What `experiment` is off rank zero: Lightning recognises it, and everything on it does nothing."""
+
+
+class Elsewhere:
+    """What `experiment` is with `delivery="process"`: Lightning may ask for it, but nothing can be called on it."""
+
+    def __getattr__(self, name: str) -> Any:
+        """Say where the native object is.
+
+        Raises:
+            NotStartedError: Always, but for special methods.
+        """
+        if name.startswith("__"):
+            raise AttributeError(name)
+        message = f"`experiment.{name}`: the native object is in another process (delivery='process'); use 'thread'."
+        raise NotStartedError(message)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from accel_track.accelerator import Accelerator
+from accel_track.accelerator.facade import Accelerator
 from accel_track.errors import AccelTrackWarning
 from accel_track.records import Metrics
 from accel_track.testing._backend import Backend, same

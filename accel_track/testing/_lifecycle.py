@@ -19,7 +19,7 @@ import torch
 from lightning.pytorch import LightningModule, Trainer
 from torch.utils.data import DataLoader, TensorDataset
 
-from accel_track.accelerator import Accelerator
+from accel_track.accelerator.facade import Accelerator
 from accel_track.errors import AccelTrackWarning
 from accel_track.journal.directory import find_runs
 from accel_track.lightning import AccelTrackLogger

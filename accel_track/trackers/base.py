@@ -15,9 +15,9 @@ from accel_track.noop import NoOp
 from accel_track.outcome import FINISHED, Outcome
 from accel_track.records import Metrics
 from accel_track.state import process_index
+from accel_track.trackers.errors import concerns_run, is_transient
 from accel_track.trackers.fast import FastPath
 from accel_track.trackers.taken import Taken
-from accel_track.trackers.transient import concerns_run, is_transient
 
 if TYPE_CHECKING:
     from typing_extensions import Self

@@ -14,7 +14,7 @@ from accel_track.records import Metrics
 from accel_track.state import process_index
 from accel_track.texts import printable
 from accel_track.trackers.base import GeneralTracker, on_main_process
-from accel_track.values import is_number, leaves
+from accel_track.values.plain import is_number, leaves
 
 if TYPE_CHECKING:
     import os

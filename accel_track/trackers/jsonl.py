@@ -21,7 +21,7 @@ from accel_track.records import Metrics
 from accel_track.state import process_index
 from accel_track.texts import json_bytes, storable_texts
 from accel_track.trackers.base import GeneralTracker, on_main_process
-from accel_track.values import is_number, leaves, long_integers_as_text, storable
+from accel_track.values.plain import is_number, leaves, long_integers_as_text, storable
 
 if TYPE_CHECKING:
     from typing_extensions import Self

@@ -26,8 +26,8 @@ from accel_track.errors import AccelTrackWarning, HalfStoredError, NotStartedErr
 from accel_track.outcome import FINISHED, Outcome
 from accel_track.records import Metrics
 from accel_track.testing import Readback, TrackerContract
-from accel_track.trackers._aim_numbers import NumbersPath
-from accel_track.trackers.aim import AimTracker
+from accel_track.trackers.aim.fast import NumbersPath
+from accel_track.trackers.aim.tracker import AimTracker
 from tests.contract.private_parts import hide, lost_at, private_parts
 
 NONE = Context({})
@@ -542,7 +542,7 @@ class TestAim(TrackerContract):
         code = """if True:
             import json, os, signal, sys
             from accel_track.outcome import Outcome
-            from accel_track.trackers.aim import AimTracker
+            from accel_track.trackers.aim.tracker import AimTracker
             first, kwargs = int(sys.argv[2]), json.loads(sys.argv[3])
             tracker = AimTracker.for_run("killed", "one", sys.argv[1], {"system_tracking_interval": None, **kwargs})
             tracker.start()

@@ -27,10 +27,10 @@ from accel_track import Accelerator
 from accel_track.errors import AccelTrackWarning, HalfStoredError, NotConfiguredError, NotStartedError
 from accel_track.records import Metrics
 from accel_track.testing import Readback, TrackerContract
-from accel_track.trackers._clearml_parts import Process, Scalars, Tasks
-from accel_track.trackers.clearml import ClearMLTracker
+from accel_track.trackers.clearml.fast import Process, Scalars, Tasks
+from accel_track.trackers.clearml.tracker import ClearMLTracker
 from accel_track.trackers.fast import FastPath, Gate
-from accel_track.trackers.tensorboard import TensorBoardTracker
+from accel_track.trackers.tensorboard.tracker import TensorBoardTracker
 
 
 @pytest.fixture(autouse=True)
@@ -419,7 +419,7 @@ class TestClearML(TrackerContract):
         (tmp_path / "empty-home" / "clearml.conf").write_text(lines)
         shown = on_terminal(
             "import os, clearml\n"
-            "from accel_track.trackers._clearml_parts import Process\n"
+            "from accel_track.trackers.clearml.fast import Process\n"
             "Process(clearml).tune()\n"
             "print('used:', bool(clearml.Task._report_subprocess_enabled))\n"
         )
@@ -505,7 +505,7 @@ class TestClearML(TrackerContract):
         """SIGTERM ends the program, Ctrl-C is a KeyboardInterrupt after which everything logged is stored."""
         code = (
             "import signal\n"
-            "from accel_track.trackers.clearml import ClearMLTracker\n"
+            "from accel_track.trackers.clearml.tracker import ClearMLTracker\n"
             "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # ignored where a shell runs the tests behind
             "tracker = ClearMLTracker('contract', task_name='run')\n"
             "tracker.start()\n"
@@ -523,7 +523,7 @@ class TestClearML(TrackerContract):
         """Values are stored after a `sys.exit` that the process outlived, before the task or during it."""
         code = (
             "import sys\n"
-            "from accel_track.trackers.clearml import ClearMLTracker\n"
+            "from accel_track.trackers.clearml.tracker import ClearMLTracker\n"
             "for name in ('first', 'second'):\n"
             "    tracker = ClearMLTracker('contract', task_name=name)\n    tracker.start()\n"
             "    tracker.log({'loss': 1}, step=0)\n"
@@ -538,7 +538,7 @@ class TestClearML(TrackerContract):
     def test_programs_started_later(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """A program started after a task was closed, by us or the user, stores its own task."""
         code = (
-            "from accel_track.trackers.clearml import ClearMLTracker\n"
+            "from accel_track.trackers.clearml.tracker import ClearMLTracker\n"
             "tracker = ClearMLTracker('contract', task_name='child')\n"
             "tracker.start()\ntracker.log({'loss': 1}, step=0)\ntracker.finish()\n"
         )
@@ -652,7 +652,7 @@ class TestCredentials:
         """Started on a terminal without credentials, it says what to set, and asks nothing."""
         shown = on_terminal(
             "from accel_track.errors import NotConfiguredError\n"
-            "from accel_track.trackers.clearml import ClearMLTracker\n"
+            "from accel_track.trackers.clearml.tracker import ClearMLTracker\n"
             "tracker = ClearMLTracker('digits')\n"
             "try:\n    tracker.start()\n"
             "except NotConfiguredError as error:\n    print('refused:', error, tracker.started)\n"
@@ -679,7 +679,7 @@ class TestCredentials:
 PROGRAM = """
 import json, os, shutil, sys
 from accel_track.outcome import Outcome
-from accel_track.trackers.clearml import ClearMLTracker
+from accel_track.trackers.clearml.tracker import ClearMLTracker
 from accel_track.trackers.fast import FastPath, Gate
 tracker = ClearMLTracker('contract', **{'task_name': 'run', **json.loads(sys.argv[1])})
 tracker.start()
@@ -780,7 +780,7 @@ class TestContinuing:
         self.run(
             "import threading, time, clearml\n"
             "from accel_track.outcome import Outcome\n"
-            "from accel_track.trackers.clearml import ClearMLTracker\n"
+            "from accel_track.trackers.clearml.tracker import ClearMLTracker\n"
             "reload, has_read = clearml.Task._reload, threading.Event()\n"
             "def slowly(task):\n"
             "    data = reload(task)\n"

@@ -101,7 +101,7 @@ def program(server: Server, folder: Path, code: str, **kwargs: Any) -> None:
     environment |= {"CLEARML_API_DEFAULT_REQ_METHOD": "POST"}
     kwargs = {"task_name": "run", "output_uri": str(folder), "auto_resource_monitoring": False, **kwargs}
     start = (
-        "import os\nfrom accel_track.outcome import Outcome\nfrom accel_track.trackers.clearml import ClearMLTracker\n"
+        "import os\nfrom accel_track.outcome import Outcome\nfrom accel_track.trackers.clearml.tracker import ClearMLTracker\n"
         f"tracker = ClearMLTracker('contract', **{kwargs!r})\ntracker.start()\n"
     )
     done = subprocess.run(

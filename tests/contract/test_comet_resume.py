@@ -10,7 +10,7 @@ import pytest
 
 from accel_track.errors import AccelTrackWarning
 from accel_track.outcome import Outcome
-from accel_track.trackers.comet import CometMLTracker
+from accel_track.trackers.comet.tracker import CometMLTracker
 from tests.contract.lives import live
 from tests.contract.test_comet import archives, messages, metrics, offline, read
 

@@ -18,7 +18,7 @@ from dvclive import Live
 from accel_track.errors import AccelTrackWarning, HalfStoredError, NotStartedError
 from accel_track.records import Metrics
 from accel_track.testing import Readback, TrackerContract
-from accel_track.trackers.dvclive import DVCLiveTracker
+from accel_track.trackers.dvclive.tracker import DVCLiveTracker
 from tests.contract.private_parts import hide, private_parts
 
 QUIET = {"save_dvc_exp": False}
@@ -364,7 +364,7 @@ class TestDVCLive(TrackerContract):
 PROGRAM = """
 import json, os, shutil, sys, warnings
 from accel_track.outcome import Outcome
-from accel_track.trackers.dvclive import DVCLiveTracker
+from accel_track.trackers.dvclive.tracker import DVCLiveTracker
 kwargs = json.loads(sys.argv[1])
 tracker = DVCLiveTracker.for_run('digits', 'first', 'out', kwargs) if not kwargs.get('resume') else DVCLiveTracker(**kwargs)
 tracker.start()

@@ -11,9 +11,9 @@ import pytest
 from accel_track.errors import AccelTrackWarning
 from accel_track.records import Metrics
 from accel_track.testing import Readback
-from accel_track.trackers._swanlab_rows import Threads
 from accel_track.trackers.base import GeneralTracker
 from accel_track.trackers.fast import FastPath, Gate
+from accel_track.trackers.swanlab.fast import Threads
 from tests.contract import test_swanlab, test_trackio, test_wandb
 
 SIZE = 20

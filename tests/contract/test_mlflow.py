@@ -28,8 +28,8 @@ from accel_track.errors import AccelTrackWarning, NotStartedError
 from accel_track.outcome import FINISHED, Outcome
 from accel_track.records import Metrics
 from accel_track.testing import Readback, TrackerContract
-from accel_track.trackers._mlflow_fast import DatabasePath
-from accel_track.trackers.mlflow import MLflowTracker
+from accel_track.trackers.mlflow.fast import DatabasePath
+from accel_track.trackers.mlflow.tracker import MLflowTracker
 from tests.contract.private_parts import hide, private_parts
 
 
@@ -624,7 +624,7 @@ class TestMLflow(TrackerContract):
         code = """if True:
             import json, os, signal, sys
             from accel_track.outcome import Outcome
-            from accel_track.trackers.mlflow import MLflowTracker
+            from accel_track.trackers.mlflow.tracker import MLflowTracker
             first, kwargs = int(sys.argv[1]), json.loads(sys.argv[2])
             tracker = MLflowTracker.for_run("killed", "one", None, kwargs)
             tracker.start()

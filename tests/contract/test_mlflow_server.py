@@ -26,7 +26,7 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from urllib3.connection import HTTPConnection
 
-from accel_track.accelerator import Accelerator
+from accel_track.accelerator.facade import Accelerator
 from accel_track.delivery.settings import Settings
 from accel_track.errors import AccelTrackWarning
 from accel_track.journal import cursor as cursors
@@ -34,9 +34,9 @@ from accel_track.outcome import Outcome
 from accel_track.records import Metrics
 from accel_track.registry import select
 from accel_track.run import Run
-from accel_track.trackers import _mlflow_artifacts
-from accel_track.trackers._mlflow_fast import ServerPath
-from accel_track.trackers.mlflow import MLflowTracker
+from accel_track.trackers.mlflow import artifacts as _mlflow_artifacts
+from accel_track.trackers.mlflow.fast import ServerPath
+from accel_track.trackers.mlflow.tracker import MLflowTracker
 from tests.contract.private_parts import hide, private_parts
 
 

@@ -26,7 +26,7 @@ from accel_track import Accelerator
 from accel_track.errors import HalfStoredError, MadeWayError, NotStartedError
 from accel_track.records import Metrics
 from accel_track.testing import Readback, TrackerContract
-from accel_track.trackers.swanlab import SwanLabTracker
+from accel_track.trackers.swanlab.tracker import SwanLabTracker
 
 # Looking at the machine and its packages takes most of a start.
 _UNUSED = dict.fromkeys(("hardware", "requirements", "conda", "git", "runtime", "monitor"), False)
@@ -427,7 +427,7 @@ class TestNotConfigured:
 
     def test_settings_merged_in_this_process(self, on_terminal: Callable[[str], str]) -> None:
         code = (
-            "import swanlab; from accel_track.trackers.swanlab import SwanLabTracker as T\n"
+            "import swanlab; from accel_track.trackers.swanlab.tracker import SwanLabTracker as T\n"
             "assert T.not_configured({}) is not None\n"
             "swanlab.merge_settings(swanlab.Settings(mode='offline'))\n"
             "print('NOW', T.not_configured({}))\n"
@@ -438,7 +438,7 @@ class TestNotConfigured:
 def test_nothing_is_asked_on_a_terminal(on_terminal: Callable[[str], str]) -> None:
     """Without credentials `start` raises at once what to set, where SwanLab itself would wait for a choice."""
     code = (
-        "from accel_track.trackers.swanlab import SwanLabTracker\n"
+        "from accel_track.trackers.swanlab.tracker import SwanLabTracker\n"
         "from accel_track.errors import NotConfiguredError\n"
         "try:\n    SwanLabTracker('p').start()\n"
         "except NotConfiguredError as error:\n    print('RAISED', error)\n"

@@ -15,7 +15,7 @@ from swanlab.proto.swanlab.run.v1.run_pb2 import RunState
 
 from accel_track.errors import AccelTrackWarning
 from accel_track.outcome import Outcome
-from accel_track.trackers.swanlab import SwanLabTracker
+from accel_track.trackers.swanlab.tracker import SwanLabTracker
 from tests.contract.lives import killed_in_start, live
 from tests.contract.test_swanlab import QUICK, records
 

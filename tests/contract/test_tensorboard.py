@@ -22,7 +22,7 @@ from tensorboard.util import tensor_util
 from accel_track.errors import AccelTrackWarning
 from accel_track.outcome import Outcome
 from accel_track.testing import Readback, TrackerContract
-from accel_track.trackers.tensorboard import TensorBoardTracker
+from accel_track.trackers.tensorboard.tracker import TensorBoardTracker
 
 
 def accumulate(folder: Path) -> EventAccumulator:
@@ -173,7 +173,7 @@ class TestTensorBoard(TrackerContract):
         """What a killed process had flushed, and what comes later, is one run, whatever the event file's end is like."""
         code = """if True:
             import json, os, signal, sys
-            from accel_track.trackers.tensorboard import TensorBoardTracker
+            from accel_track.trackers.tensorboard.tracker import TensorBoardTracker
             tracker = TensorBoardTracker.for_run("killed", "one", sys.argv[1], {})
             tracker.start()
             tracker.store_init_configuration({"lr": 0.5})

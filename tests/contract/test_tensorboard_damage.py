@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from accel_track.errors import AccelTrackWarning
-from accel_track.trackers import _tensorboard_wire as wire
-from accel_track.trackers.tensorboard import TensorBoardTracker
+from accel_track.trackers.tensorboard import wire
+from accel_track.trackers.tensorboard.tracker import TensorBoardTracker
 from tests.contract.hparams_tab import hparams_tab
 
 BOMB = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "\n".join(

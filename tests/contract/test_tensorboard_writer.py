@@ -27,9 +27,9 @@ from accel_track.journal.reader import JournalReader
 from accel_track.records import Metrics
 from accel_track.registry import select
 from accel_track.run import Run
-from accel_track.trackers import _tensorboard_events as written
-from accel_track.trackers._tensorboard_wire import FOOTER, HEADER
-from accel_track.trackers.tensorboard import TensorBoardTracker
+from accel_track.trackers.tensorboard import events as written
+from accel_track.trackers.tensorboard.tracker import TensorBoardTracker
+from accel_track.trackers.tensorboard.wire import FOOTER, HEADER
 from tests.contract.test_tensorboard import accumulate, shown, web_page
 
 TIME = 1_700_000_000.25
@@ -144,7 +144,7 @@ def test_torch_is_not_imported_before_somebody_asks_for_the_writer(tmp_path: Pat
         import sys
         import numpy
         from accel_track.records import Metrics
-        from accel_track.trackers.tensorboard import TensorBoardTracker
+        from accel_track.trackers.tensorboard.tracker import TensorBoardTracker
         for resume in (False, True):
             tracker = TensorBoardTracker("run", sys.argv[1], resume=resume, purge_step=3)
             tracker.start()
@@ -325,7 +325,7 @@ def test_kill_9_after_log_batch_loses_nothing(tmp_path: Path) -> None:
     code = """if True:
         import os, signal, sys
         from accel_track.records import Metrics
-        from accel_track.trackers.tensorboard import TensorBoardTracker
+        from accel_track.trackers.tensorboard.tracker import TensorBoardTracker
         tracker = TensorBoardTracker("run", sys.argv[1])
         tracker.start()
         tracker.log_batch([Metrics(step, 1.0 + step, {"loss": step / 8}, step) for step in range(1000)])

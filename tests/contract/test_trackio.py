@@ -21,12 +21,12 @@ import trackio
 from trackio.context_vars import current_run
 from trackio.utils import TRACKIO_DIR, deserialize_values
 
-from accel_track.accelerator import Accelerator
+from accel_track.accelerator.facade import Accelerator
 from accel_track.errors import AccelTrackWarning, HalfStoredError, NotStartedError
 from accel_track.records import Metrics
 from accel_track.testing import Readback, TrackerContract
-from accel_track.trackers._trackio_store import Store
-from accel_track.trackers.trackio import TrackioTracker
+from accel_track.trackers.trackio.store import Store
+from accel_track.trackers.trackio.tracker import TrackioTracker
 
 OWN = ("_Username", "_Created", "_Group")
 """Hyperparameters that Trackio adds."""
@@ -480,7 +480,7 @@ class TestTrackio(TrackerContract):
 def test_nothing_is_asked_on_a_terminal(on_terminal: Callable[[str], str]) -> None:
     """A local run needs no credentials; without them it starts, writes below the home directory and ends."""
     code = (
-        "from accel_track.trackers.trackio import TrackioTracker\n"
+        "from accel_track.trackers.trackio.tracker import TrackioTracker\n"
         "assert TrackioTracker.not_configured({}) is None\n"
         "tracker = TrackioTracker('p')\n"
         "tracker.start(); tracker.log({'m': 1.0}, step=0); tracker.finish()\n"
@@ -520,8 +520,8 @@ def stored_config(folder: Path) -> dict[str, Any]:
 PROGRAM = """
 import json, os, shutil, sys
 from accel_track.outcome import Outcome
-from accel_track.trackers._trackio_store import Store
-from accel_track.trackers.trackio import TrackioTracker
+from accel_track.trackers.trackio.store import Store
+from accel_track.trackers.trackio.tracker import TrackioTracker
 tracker = TrackioTracker('digits', **{'auto_log_cpu': False, 'name': 'first', **json.loads(sys.argv[1])})
 tracker.start()
 def end(number=9):

@@ -21,14 +21,14 @@ from PIL import Image
 from typer.testing import CliRunner
 from wandb.proto import wandb_internal_pb2
 
-from accel_track.accelerator import Accelerator
+from accel_track.accelerator.facade import Accelerator
 from accel_track.cli import app
 from accel_track.errors import AccelTrackWarning, NotStartedError
 from accel_track.journal.directory import find_runs
 from accel_track.records import Metrics
 from accel_track.testing import Readback, TrackerContract
-from accel_track.trackers._wandb_axis import STEP
-from accel_track.trackers.wandb import WandBTracker
+from accel_track.trackers.wandb.axis import STEP
+from accel_track.trackers.wandb.tracker import WandBTracker
 
 BLOCK = 32768
 """Records never cross a block of this many bytes without being split."""
@@ -488,7 +488,7 @@ class TestNotConfigured:
 def test_a_login_in_this_process_is_seen(on_terminal: Callable[[str], str]) -> None:
     """`wandb.login(key=…)` counts, also where it can write no netrc."""
     code = (
-        "import wandb; from accel_track.trackers.wandb import WandBTracker as T\n"
+        "import wandb; from accel_track.trackers.wandb.tracker import WandBTracker as T\n"
         "assert T.not_configured({}) is not None\n"
         f"wandb.setup(wandb.Settings(api_key={KEY!r}, silent=True, mode='online'))\n"
         "print('NOW', T.not_configured({}))\n"
@@ -500,7 +500,7 @@ def test_a_login_in_this_process_is_seen(on_terminal: Callable[[str], str]) -> N
 def test_nothing_is_asked_on_a_terminal(on_terminal: Callable[[str], str]) -> None:
     """Without credentials `start` raises at once what to set, where wandb itself would wait for a key to be typed."""
     code = (
-        "from accel_track.trackers.wandb import WandBTracker\n"
+        "from accel_track.trackers.wandb.tracker import WandBTracker\n"
         "from accel_track.errors import NotConfiguredError\n"
         "try:\n    WandBTracker('p').start()\n"
         "except NotConfiguredError as error:\n    print('RAISED', error)\n"

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from accel_track.outcome import Outcome
-from accel_track.trackers._wandb_axis import STEP
-from accel_track.trackers.wandb import WandBTracker
+from accel_track.trackers.wandb.axis import STEP
+from accel_track.trackers.wandb.tracker import WandBTracker
 from tests.contract.lives import killed_in_start, live
 from tests.contract.test_wandb import decoded, items, records
 

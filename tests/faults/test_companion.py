@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from accel_track import Accelerator, AccelTrackLogger
-from accel_track.delivery.briefing import Standing, standings
+from accel_track.delivery.process.protocol import Standing, standings
 from accel_track.errors import AccelTrackWarning, DeliveryError, NotStartedError
 from accel_track.testing.doubles import RecordingTracker
 from tests.faults.conftest import accel_track, journaled, metric_history, only_run, scalars
@@ -197,7 +197,7 @@ def test_a_server_that_is_down_holds_up_nobody(program: Program) -> None:
         uri = f"http://127.0.0.1:{closed.getsockname()[1]}"
         code = training(20, end="begun = time.monotonic()\naccelerator.end_training()\nprint(time.monotonic() - begun)")
         code = code.replace('config={"lr": 0.1}', f'init_kwargs={{"mlflow": {{"tracking_uri": {uri!r}}}}}')
-        impatient = "import accel_track.delivery.companion as companion\ncompanion.PATIENCE = 8\n"
+        impatient = "import accel_track.delivery.process.parent as companion\ncompanion.PATIENCE = 8\n"
         process = program(impatient + code.replace("finish_timeout=120", "finish_timeout=2"))
         out, errors = process.communicate(timeout=100)
         assert process.returncode == 0, errors
@@ -343,7 +343,7 @@ def test_a_companion_whose_exit_hangs_is_done_and_ends(tmp_path: Path, program: 
     (tmp_path / "hanging.py").write_text("""
 import atexit
 import time
-from accel_track.trackers.tensorboard import TensorBoardTracker
+from accel_track.trackers.tensorboard.tracker import TensorBoardTracker
 
 class Hanging(TensorBoardTracker):
     name = "hanging"
@@ -365,7 +365,7 @@ class Hanging(TensorBoardTracker):
 
 
 def test_a_server_that_is_down_is_no_failure_to_raise(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("accel_track.delivery.companion.PATIENCE", 5.0)
+    monkeypatch.setattr("accel_track.delivery.process.parent.PATIENCE", 5.0)
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         uri = f"http://127.0.0.1:{closed.getsockname()[1]}"

@@ -137,7 +137,7 @@ def test_a_server_that_is_down_at_an_address_with_a_password(delivery, monkeypat
             train("mlflow", delivery, text)
     (run,) = find_runs(".")
     if delivery == "process":
-        from accel_track.delivery.briefing import standings
+        from accel_track.delivery.process.protocol import standings
 
         end = time.monotonic() + 60
         while time.monotonic() < end:

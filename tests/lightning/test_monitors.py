@@ -16,7 +16,7 @@ from lightning.pytorch.callbacks import LearningRateMonitor
 from lightning.pytorch.loggers import CSVLogger
 from torch.nn.utils.rnn import pack_sequence
 
-from accel_track.lightning.monitors import Throughput, gradient_norm, learning_rates, summarize
+from accel_track.monitors.training import Throughput, gradient_norm, learning_rates, summarize
 from tests.lightning.models import BATCHES, Tiny, batches, trainer
 
 SGD, Adam = torch.optim.SGD, torch.optim.Adam
@@ -282,7 +282,7 @@ def test_gradients_spread_over_processes_count_with_their_part_here() -> None:
 import torch, torch.distributed as dist
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.tensor import Shard, distribute_tensor
-from accel_track.lightning.monitors import gradient_norm, summarize
+from accel_track.monitors.training import gradient_norm, summarize
 dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
 module = torch.nn.Linear(2, 1, bias=False)
 mesh = init_device_mesh("cpu", (1,))

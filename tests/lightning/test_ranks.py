@@ -11,7 +11,7 @@ import pytest
 from mlflow import MlflowClient
 
 from accel_track import AccelTrackLogger
-from accel_track.delivery.briefing import standings
+from accel_track.delivery.process.protocol import standings
 from accel_track.journal.directory import RunDirectory
 from accel_track.journal.reader import JournalReader
 from accel_track.outcome import CRASHED

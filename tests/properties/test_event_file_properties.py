@@ -11,8 +11,8 @@ from tensorboard.backend.event_processing.event_file_loader import LegacyEventFi
 from tensorboard.compat.tensorflow_stub.pywrap_tensorflow import crc32c
 
 from accel_track.records import Metrics
-from accel_track.trackers import _tensorboard_crc as crc
-from accel_track.trackers.tensorboard import TensorBoardTracker
+from accel_track.trackers.tensorboard import checksums as crc
+from accel_track.trackers.tensorboard.tracker import TensorBoardTracker
 
 NAMES = st.text(max_size=20) | st.sampled_from(["", "loss", "train/accuracy", "größe", "x" * 300])
 NUMBERS = st.floats() | st.booleans() | st.integers(-(2**1000), 2**1000)

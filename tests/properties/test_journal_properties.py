@@ -9,13 +9,13 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from accel_track.capture import captured
 from accel_track.errors import JournalError
 from accel_track.journal import frames, keysets
 from accel_track.journal.keysets import KeySet, key_set
 from accel_track.journal.reader import JournalReader
 from accel_track.journal.writer import JournalWriter
 from accel_track.records import Config, Metrics, decode, encode
+from accel_track.values.capture import captured
 
 LEAVES = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary(max_size=20)
 VALUES = st.recursive(

@@ -11,8 +11,8 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from accel_track import Accelerator, ProjectConfiguration
+from accel_track.accelerator.prepared import PreparedDataLoader, PreparedOptimizer, PreparedScheduler
 from accel_track.errors import AccelTrackWarning
-from accel_track.prepared import PreparedDataLoader, PreparedOptimizer, PreparedScheduler
 from accel_track.testing import FaultyTracker, RecordingTracker
 
 

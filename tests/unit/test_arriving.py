@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 import torch
 
-from accel_track.capture import captured
-from accel_track.delivery.arriving import Arriving, CudaCopy
+from accel_track.delivery.gpu import Arriving, CudaCopy
 from accel_track.delivery.settings import Settings
 from accel_track.journal.directory import find_runs
 from accel_track.journal.reader import JournalReader
 from accel_track.records import Metrics
 from accel_track.run import Run
+from accel_track.values.capture import captured
 
 
 class Slow:
@@ -42,7 +42,7 @@ appended: list[tuple[Any, ...]] = []
 def _every_tensor_is_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     made.clear()
     appended.clear()
-    monkeypatch.setattr("accel_track.capture._is_on_gpu", lambda _, value: isinstance(value, torch.Tensor))
+    monkeypatch.setattr("accel_track.values.capture._is_on_gpu", lambda _, value: isinstance(value, torch.Tensor))
 
 
 @pytest.fixture

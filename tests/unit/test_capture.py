@@ -25,7 +25,6 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from PIL import Image
 
-from accel_track.capture import captured
 from accel_track.delivery.settings import Settings
 from accel_track.errors import AccelTrackWarning
 from accel_track.journal.directory import find_runs
@@ -34,6 +33,7 @@ from accel_track.records import Metrics
 from accel_track.registry import select
 from accel_track.run import Run
 from accel_track.testing import RecordingTracker
+from accel_track.values.capture import captured
 
 # -- what changes afterwards ------------------------------------------------------------------------------------------
 

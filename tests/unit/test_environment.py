@@ -11,8 +11,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from accel_track import environment
-from accel_track.environment import describe_environment
+from accel_track.monitors import environment
+from accel_track.monitors.environment import describe_environment
 
 TOKEN = "ghp_abcdefgh"
 
@@ -43,7 +43,7 @@ def repo(tmp_path, monkeypatch):
 
 
 def described_in_a_new_process(code):
-    program = f"import json\n{code}\nfrom accel_track.environment import describe_environment\nimport sys\n"
+    program = f"import json\n{code}\nfrom accel_track.monitors.environment import describe_environment\nimport sys\n"
     program += "print(json.dumps([describe_environment(), sorted(sys.modules)]))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=120)
     return json.loads(done.stdout)
@@ -283,5 +283,5 @@ def test_what_cannot_be_found_out_is_left_out(monkeypatch):
 
 def test_importing_it_imports_no_torch():
     _, modules = described_in_a_new_process("")
-    assert "accel_track.environment" in modules
+    assert "accel_track.monitors.environment" in modules
     assert not {"torch", "lightning", "numpy"} & set(modules)

@@ -18,13 +18,13 @@ from tensorboard.compat.tensorflow_stub import pywrap_tensorflow
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 from torch.utils.tensorboard.summary import hparams, text
 
-from accel_track.trackers import _tensorboard_crc as crc
-from accel_track.trackers import _tensorboard_events as found
-from accel_track.trackers import _tensorboard_file
-from accel_track.trackers import _tensorboard_wire as wire
-from accel_track.trackers._tensorboard_events import Delivered, events
-from accel_track.trackers._tensorboard_file import EventFile
-from accel_track.trackers._tensorboard_summaries import session_end, session_start, text_value
+from accel_track.trackers.tensorboard import checksums as crc
+from accel_track.trackers.tensorboard import events as found
+from accel_track.trackers.tensorboard import file as _tensorboard_file
+from accel_track.trackers.tensorboard import wire
+from accel_track.trackers.tensorboard.events import Delivered, events
+from accel_track.trackers.tensorboard.file import EventFile
+from accel_track.trackers.tensorboard.summaries import session_end, session_start, text_value
 
 TIME = 1_700_000_000.25
 
@@ -56,8 +56,8 @@ def limited(program: str, folder: Path) -> str:
     """Return what a program prints that can limit the size of its files."""
     begin = f"""
 import errno, resource
-from accel_track.trackers import _tensorboard_wire as wire
-from accel_track.trackers._tensorboard_file import EventFile
+from accel_track.trackers.tensorboard import wire
+from accel_track.trackers.tensorboard.file import EventFile
 
 folder = {str(folder)!r}
 soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -93,7 +93,7 @@ def test_without_the_checksum_in_c_numpy_has_it(state: str, tmp_path: Path) -> N
         "implementation = 'python'\ndef value(data): raise SystemExit('slow')\n"
     )
     code = (
-        "from accel_track.trackers import _tensorboard_crc as crc; assert crc.crc32c is crc.with_numpy\n"
+        "from accel_track.trackers.tensorboard import checksums as crc; assert crc.crc32c is crc.with_numpy\n"
         "assert crc.crc32c(b'123456789') == 0xE3069283"
     )
     options = ["-W", "error::RuntimeWarning"] if "errors" in state else []
@@ -324,7 +324,7 @@ def test_many_events_are_looked_through_in_little_memory(tmp_path: Path) -> None
         import resource, sys
         from pathlib import Path
         import numpy
-        from accel_track.trackers._tensorboard_events import Delivered
+        from accel_track.trackers.tensorboard.events import Delivered
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         delivered = Delivered(Path(sys.argv[1]))
         print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)

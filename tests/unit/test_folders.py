@@ -17,7 +17,7 @@ from accel_track.registry import build, filter_trackers, select
 from accel_track.run import Run
 from accel_track.testing import TrackerContract
 from accel_track.testing.doubles import RecordingTracker
-from accel_track.trackers.aim import AimTracker
+from accel_track.trackers.aim.tracker import AimTracker
 from accel_track.utils import ProjectConfiguration
 from tests.conftest import need
 

@@ -7,8 +7,7 @@ import pytest
 from accel_track.delivery.sources import LiveSource, StoredSource
 from accel_track.delivery.worker import Worker
 from accel_track.journal.cursor import Cursor, load
-from accel_track.journal.history import History
-from accel_track.journal.reader import JournalReader
+from accel_track.journal.reader import History, JournalReader
 from accel_track.journal.writer import JournalWriter
 from accel_track.testing import RecordingTracker
 

@@ -11,9 +11,8 @@ import pytest
 
 from accel_track.journal import checksums, frames
 from accel_track.journal.checksums import Checksums
-from accel_track.journal.history import History
 from accel_track.journal.keysets import defined_in
-from accel_track.journal.reader import JournalReader
+from accel_track.journal.reader import History, JournalReader
 from accel_track.journal.writer import JournalWriter
 from accel_track.records import Metrics
 

@@ -31,7 +31,7 @@ from accel_track.outcome import Outcome
 from accel_track.registry import select
 from accel_track.run import Run
 from accel_track.testing import FaultyTracker, RecordingTracker
-from accel_track.trackers.tensorboard import TensorBoardTracker
+from accel_track.trackers.tensorboard.tracker import TensorBoardTracker
 from tests.conftest import need
 
 LONG = 60.0

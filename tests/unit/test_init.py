@@ -111,6 +111,6 @@ def test_bad_arguments_begin_nothing(arguments: dict[str, Any], error: type[Exce
 
 
 def test_a_missing_package(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("accel_track.trackers.wandb.WandBTracker.installed", classmethod(lambda _: False))
+    monkeypatch.setattr("accel_track.trackers.wandb.tracker.WandBTracker.installed", classmethod(lambda _: False))
     with pytest.raises(MissingPackageError, match="wandb"):
         accel_track.init("digits", log_with="wandb")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from accel_track.accelerator import Accelerator
+from accel_track.accelerator.facade import Accelerator
 from accel_track.delivery import pruning
 from accel_track.delivery.settings import Settings
 from accel_track.errors import AccelTrackWarning

@@ -13,12 +13,12 @@ import msgspec
 import numpy as np
 import pytest
 
-from accel_track.capture import captured
 from accel_track.errors import AccelTrackWarning
 from accel_track.journal import frames, keysets
 from accel_track.journal.keysets import defined_in, read
 from accel_track.journal.reader import Damage, JournalReader, Position, last_seq, segments
 from accel_track.journal.writer import JournalWriter
+from accel_track.values.capture import captured
 
 FOLDER = Path("rank-00000")
 VALUES = {"train/loss": 0.1, "epoch": 3, "best": True}

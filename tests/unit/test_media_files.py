@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from accel_track.delivery.media import Media, kept_file
 from accel_track.delivery.settings import Settings
+from accel_track.delivery.staging import Media, kept_file
 from accel_track.errors import AccelTrackWarning
 from accel_track.journal.directory import find_runs
 from accel_track.registry import select

@@ -10,10 +10,9 @@ from typing import Any
 
 import pytest
 
-from accel_track.endings import wait_for_collected
+from accel_track.endings import after_each_cell, wait_for_collected
 from accel_track.errors import AccelTrackWarning
 from accel_track.journal.directory import RunDirectory, find_runs
-from accel_track.notebook import after_each_cell
 from tests.conftest import need
 
 BEGIN = """

@@ -13,7 +13,7 @@ from accel_track.errors import AccelTrackWarning
 from accel_track.journal.directory import find_runs
 from accel_track.lightning.logger import AccelTrackLogger
 from accel_track.testing.doubles import RecordingTracker
-from accel_track.values import check_name
+from accel_track.values.plain import check_name
 
 ODD, ESCAPED = os.fsdecode(b"caf\xe9"), "caf\\udce9"
 PLACES = ["argv", "folder", "project", "init_kwargs", "config", "metrics"]

@@ -15,7 +15,7 @@ from accel_track.errors import AccelTrackWarning
 from accel_track.journal import writer as writer_module
 from accel_track.journal.cursor import Cursor, load
 from accel_track.journal.directory import RunDirectory
-from accel_track.journal.outage import Outage
+from accel_track.journal.memory import Outage
 from accel_track.journal.reader import JournalReader, last_seq, segments
 from accel_track.journal.segment import Segment
 from accel_track.journal.writer import JournalWriter

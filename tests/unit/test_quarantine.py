@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from accel_track.delivery.quarantine import set_aside, shown
+from accel_track.delivery.ledger import set_aside, shown
 from accel_track.records import Config, Metrics
 
 

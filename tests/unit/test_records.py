@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 import torch
 
-from accel_track.capture import captured
 from accel_track.errors import JournalError
 from accel_track.records import (
     LARGEST_ARRAY,
@@ -27,6 +26,7 @@ from accel_track.records import (
     replayable,
     size_in_memory,
 )
+from accel_track.values.capture import captured
 
 Pair = namedtuple("Pair", "left right")
 

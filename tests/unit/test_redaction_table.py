@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from accel_track.credentials import REDACTED, is_secret, scrubbed
+from accel_track.credentials.recognition import REDACTED, is_secret, scrubbed
 from accel_track.redaction import redacted, redacted_command
-from accel_track.values import check_config
+from accel_track.values.plain import check_config
 
 # Put together here, since tools that look for leaked keys would take the whole for one.
 RANDOM = "0aZ9bY8cX7dW6eV5fU4gT3hS2iR1jQ0kP9lO8mN7nM6oL5pK4qJ3rI2sH1tG0uF9vE8wD7xC6yB5zA4"

@@ -232,7 +232,7 @@ def test_plugins_are_found_without_importing_them(tmp_path: Path) -> None:
 import sys, warnings
 from accel_track.registry import (
     Selected, build, get_available_trackers, known_names, filter_trackers, tracker_class)
-from accel_track.trackers.tensorboard import TensorBoardTracker
+from accel_track.trackers.tensorboard.tracker import TensorBoardTracker
 assert 'mine' in known_names() and 'mine' in get_available_trackers()
 assert filter_trackers('all', '.').count('mine') == 1
 assert 'mine_plugin' not in sys.modules, 'imported too early'

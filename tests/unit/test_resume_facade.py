@@ -110,8 +110,7 @@ def test_a_state_of_the_running_run_rewinds_to_the_first_step_that_follows():
 
 
 def exported_steps():
-    from accel_track.journal.history import History
-    from accel_track.journal.reader import JournalReader
+    from accel_track.journal.reader import History, JournalReader
     from accel_track.records import Metrics
 
     (run,) = find_runs("runs")

@@ -16,7 +16,7 @@ from accel_track.delivery.sync import Sync
 from accel_track.errors import AccelTrackWarning
 from accel_track.journal.directory import RunDirectory, find_runs
 from accel_track.lightning import AccelTrackLogger
-from accel_track.lightning.identity import new_version
+from accel_track.lightning.run_choice import new_version
 from accel_track.registry import LOGGER_TYPE_TO_CLASS, build, register_tracker_class, select
 from accel_track.run import Run
 from accel_track.testing import FaultyTracker, RecordingTracker

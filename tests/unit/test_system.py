@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import psutil
 import pytest
 
-from accel_track.system import SystemMetrics
+from accel_track.monitors.machine import SystemMetrics
 
 MACHINE = {"system/memory_percent", "system/process_memory_gb", "system/disk_percent"}
 
@@ -176,6 +176,6 @@ def test_the_real_nvml_where_there_is_no_driver(monkeypatch):
 
 
 def test_importing_it_imports_no_torch():
-    code = "import sys, accel_track.system; print({'torch', 'lightning', 'pynvml'} & set(sys.modules))"
+    code = "import sys, accel_track.monitors.machine; print({'torch', 'lightning', 'pynvml'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.strip() == "set()"

@@ -11,7 +11,7 @@ import httpx
 import pytest
 import requests
 
-from accel_track.trackers.transient import http_status, is_transient
+from accel_track.trackers.errors import http_status, is_transient
 
 TIMEOUT = 10
 

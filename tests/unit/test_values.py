@@ -29,9 +29,8 @@ import torch
 import yaml
 from omegaconf import OmegaConf
 
-from accel_track import structures
 from accel_track.errors import AccelTrackWarning
-from accel_track.values import (
+from accel_track.values.plain import (
     check_config,
     check_name,
     check_step,
@@ -43,6 +42,7 @@ from accel_track.values import (
     long_integers_as_text,
     plain,
     storable,
+    structures,
 )
 
 Pair = namedtuple("Pair", "left right")

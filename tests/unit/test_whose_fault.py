@@ -21,8 +21,8 @@ from accel_track.journal.writer import JournalWriter
 from accel_track.registry import select
 from accel_track.run import Run
 from accel_track.testing import FaultyTracker, RecordingTracker
-from accel_track.trackers.tensorboard import TensorBoardTracker
-from accel_track.trackers.transient import concerns_record, concerns_run, is_ours, is_transient
+from accel_track.trackers.errors import concerns_record, concerns_run, is_ours, is_transient
+from accel_track.trackers.tensorboard.tracker import TensorBoardTracker
 
 FOLDER = Path("run/rank-00000")
 CURSOR, QUARANTINE = FOLDER / "cursors/t.json", FOLDER / "quarantine/t.jsonl"

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from accel_track.capture import captured
 from accel_track.delivery import worker as worker_module
 from accel_track.delivery.sources import LiveSource
 from accel_track.delivery.worker import Worker
@@ -22,6 +21,7 @@ from accel_track.journal.writer import JournalWriter
 from accel_track.records import Metrics
 from accel_track.testing.doubles import FaultyTracker, RecordingTracker
 from accel_track.trackers.taken import Taken
+from accel_track.values.capture import captured
 
 FOLDER, CURSOR, QUARANTINE = Path("rank-00000"), Path("cursors/t.json"), Path("quarantine/t.jsonl")
 LONG = 30.0

@@ -1,0 +1,305 @@
+"""The front door for plain training loops: devices and processes from Lightning Fabric, tracking from a `Run`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from accel_track.accelerator.checkpoints import STATE
+from accel_track.accelerator.reduction import Reduction, reduced
+from accel_track.accelerator.training import Training
+from accel_track.begin import run_to_continue
+from accel_track.configuration import ProjectConfiguration
+from accel_track.delivery.settings import Delivery, Durability, OnError, Settings
+from accel_track.errors import behind, warn
+from accel_track.journal.directory import RunDirectory
+from accel_track.journal.info import new_run_id
+from accel_track.outcome import Outcome, Status, outcome_of
+from accel_track.registry import LogWith, Missing, select
+from accel_track.resume import Mark, Resume, find_marks, is_free, mark_checkpoint
+from accel_track.run import Run, no_tracker
+from accel_track.trackers.base import GeneralTracker
+from accel_track.values.plain import check_name
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+
+class Accelerator(Training):
+    """Trackers and training helpers for a loop of one's own.
+
+    One process by default; started by `torchrun` it joins the process group. Trackers run on the main process only;
+    elsewhere every tracking call does nothing.
+
+    Args:
+        log_with: A tracker's name, a `LoggerType`, a tracker instance, or a list of these; "all" stands for every
+            installed backend. None tracks nothing.
+        project_dir: Folder for checkpoints and for trackers that store locally.
+        project_config: More about folders; its `project_dir` counts when the argument is None.
+        mixed_precision: None or "no", "fp16" or "bf16".
+        gradient_accumulation_steps: How many batches one optimizer step takes its gradients from; see `accumulate`.
+        cpu: Whether to use the CPU even where there is a GPU.
+        delivery: "thread": values go to a journal on disk and from there to each tracker in the background. "process":
+            from the journal in another process, which shares no interpreter with the training, and lives on until all
+            is delivered. "inline": straight to the trackers, on the calling thread. "none": to the journal only, for
+            `accel-track sync`.
+        on_error: "warn" or "raise" when a tracker fails. Default: "warn", with "inline" "raise".
+        strict: Whether a backend that cannot be reached at the start is an error. Default: False.
+        start_timeout: How long to wait for trackers to start, in seconds. Default: 20.
+        finish_timeout: How long to wait at the end for what is not delivered yet, in seconds. Default: 60.
+        durability: What survives once `log` returned: "process", the process's end; "power", a power cut. Default:
+            "process".
+        redact: Whether credentials in the configuration are replaced by "***". Default: True.
+        resume: "auto": continue the run whose state `load_state` has restored before `init_trackers`, or the one of
+            this cluster job that ended before its end. "must": likewise, and there has to be one. "never": always a
+            new run. Default: "auto".
+        all_ranks: Whether every process logs to a journal of its own, and those trackers that can run everywhere do
+            (wandb, Trackio, SwanLab), as a group. Default: False, the main process only.
+        keep: How long to keep the journals of earlier runs of this folder that are finished and delivered: "all", a
+            time such as "30d", "12h" or "90m", or "pending" for no longer than that. What is deleted can no longer be
+            delivered elsewhere by `accel-track sync --to`. Default: "all".
+
+    Each of the last ten is, when None, taken from a variable: `ACCEL_TRACK_DELIVERY`, `ACCEL_TRACK_ON_ERROR`, ….
+    In a `with` block, the block's end is the training's, and an exception that leaves it is how it ended.
+
+    Raises:
+        ValueError: An unknown tracker or precision, fewer than 1 accumulation step, or no folder for a tracker that
+            needs one.
+        TypeError: `log_with` holds something else.
+        MissingPackageError: A backend that is named is not installed; with `delivery="none"`, it need not be.
+    """
+
+    def __init__(
+        self,
+        log_with: LogWith = None,
+        project_dir: str | os.PathLike[str] | None = None,
+        project_config: ProjectConfiguration | None = None,
+        mixed_precision: str | None = None,
+        gradient_accumulation_steps: int = 1,
+        cpu: bool = False,
+        *,
+        delivery: Delivery | None = None,
+        on_error: OnError | None = None,
+        strict: bool | None = None,
+        start_timeout: float | None = None,
+        finish_timeout: float | None = None,
+        durability: Durability | None = None,
+        redact: bool | None = None,
+        resume: Resume | None = None,
+        all_ranks: bool | None = None,
+        keep: str | None = None,
+    ) -> None:
+        """Choose devices and, under `torchrun`, join the group; check `log_with`."""
+        self._settings = Settings.of(
+            delivery, on_error, strict, start_timeout, finish_timeout, durability, redact, resume, all_ranks, keep
+        )
+        configuration = project_config or ProjectConfiguration()
+        if project_dir is not None:
+            configuration.set_directories(project_dir)
+        missing: Missing = "keep" if self._settings.delivery == "none" else "raise"
+        self._selected = select(log_with, configuration.logging_dir, missing=missing)
+        super().__init__(configuration, mixed_precision, gradient_accumulation_steps, cpu)
+        self._run: Run | None = None
+        self._loaded: Mark | None = None
+        self._begun: tuple[str, str | None] = ("", None)
+        self._warned = False
+
+    @property
+    def project_dir(self) -> str | os.PathLike[str] | None:
+        """Folder of the project."""
+        return self.project_configuration.project_dir
+
+    @property
+    def logging_dir(self) -> str | os.PathLike[str] | None:
+        """Folder for trackers that store locally."""
+        return self.project_configuration.logging_dir
+
+    @property
+    def trackers(self) -> list[GeneralTracker]:
+        """The started trackers; none before `init_trackers`, after `end_training` and off the main process."""
+        return [] if self._run is None else list(self._run.trackers)
+
+    def init_trackers(
+        self,
+        project_name: str,
+        config: Any = None,
+        init_kwargs: Mapping[str, Mapping[str, Any]] | None = None,
+        run_name: str | None = None,
+    ) -> None:
+        """Start the trackers. With the project, run and configuration of a run that goes on, nothing is started again.
+
+        A call with others ends that run first and says so. A run without a configuration gets the one that comes later.
+
+        Args:
+            project_name: Name of the project (some backends call it experiment); must do as a folder name.
+            config: Hyperparameters: a dictionary, dataclass, namespace or OmegaConf node, possibly nested.
+            init_kwargs: Constructor arguments by tracker name, e.g. `{"wandb": {"entity": "team"}}`.
+            run_name: Name of the run in every backend and of its folder, `<logging directory>/<project>/<run>`. Where
+                another run of the project has it, `-2`, `-3`, … is put behind it. Default: made from the run's id.
+
+        Raises:
+            ValueError: A name cannot be used, or `init_kwargs` names a tracker that this run does not have.
+            TypeError: `config` or `init_kwargs` is of another form.
+            NotConfiguredError: A backend named in `log_with` lacks its credentials.
+            UnwritableDirectoryError: The logging folder cannot be written to.
+            ResumeError: `resume="must"`, and there is no run to continue or another process is logging to it.
+            Exception: A tracker could not be started; those that were are finished again.
+        """
+        if not (self.is_main_process or self._settings.all_ranks):
+            return
+        run = self._run
+        if run is not None and (what := self._another(run, project_name, run_name, config)) is not None:
+            warn(f"init_trackers: this is another {what}, so the run {run.name!r} ends, and a new one begins.")
+            self._end(None)
+        if self._run is None:
+            self._begun = (project_name, run_name)
+            project_name = check_name(project_name, "project_name")
+            place = (new_run_id(), self._to_continue(project_name, run_name) if self.is_main_process else None)
+            run_id, resumed = self.fabric.broadcast(place) if self._settings.all_ranks else place
+            self._run = Run(
+                self._selected,
+                project=project_name,
+                name=run_name,
+                distinct=True,
+                directory=self.logging_dir,
+                init_kwargs=init_kwargs,
+                config=config,
+                settings=self._settings,
+                rank=self.process_index,
+                run_id=run_id,
+                resumed=resumed,
+                exits_on_sigterm=True,
+            )
+        elif config is not None:
+            self._run.store_configuration(config)
+
+    def _another(self, run: Run, project: str, name: str | None, config: Any) -> str | None:
+        """Return in what a call of `init_trackers` is about another run than the one that goes on, or None."""
+        if project != self._begun[0]:
+            return "project"
+        if name not in (None, self._begun[1]):
+            return "run name"
+        return None if run.has_configuration(config) else "configuration"
+
+    def _to_continue(self, project: str, name: str | None) -> RunDirectory | None:
+        """Return the run directory of the run to continue, or None."""
+        loaded, self._loaded = self._loaded, None  # the next training is another one
+        settings = self._settings
+        may = settings.resume != "never" and settings.delivery != "inline"
+        if may and loaded is not None and is_free(loaded.run, must=settings.resume == "must"):
+            return loaded.run
+        return run_to_continue(settings, self.logging_dir, project, name)
+
+    def save_state(self, output_dir: str | os.PathLike[str] | None = None) -> str:
+        """Save everything prepared or registered, and which run it belongs to; call it on all processes.
+
+        Args:
+            output_dir: Folder; may be left out with `automatic_checkpoint_naming`.
+
+        Returns:
+            The folder.
+
+        Raises:
+            ValueError: No folder, and no automatic naming.
+            FileExistsError: The next automatic folder exists already.
+        """
+        folder = super().save_state(output_dir)
+        if self.is_main_process and self._run is not None and self._run.run_directory is not None:
+            mark_checkpoint(os.path.join(folder, STATE), [Mark(self._run.run_directory, None)])
+        return folder
+
+    def load_state(self, input_dir: str | os.PathLike[str] | None = None) -> str:
+        """Restore what `save_state` saved, into the same objects prepared in the same order; call it on all processes.
+
+        Called before `init_trackers`, it has that continue the run that the state was saved in.
+
+        Args:
+            input_dir: Folder; left out with `automatic_checkpoint_naming`, the newest checkpoint is taken.
+
+        Returns:
+            The folder.
+
+        Raises:
+            ValueError: No folder, and no automatic naming.
+            FileNotFoundError: There is no checkpoint there.
+        """
+        folder = super().load_state(input_dir)
+        self._loaded = next(iter(find_marks(os.path.join(folder, STATE))), None)
+        current = None if self._run is None else self._run.run_directory
+        if self._loaded is not None and current is not None and self._settings.resume != "never":
+            if self._loaded.run.path.samefile(current.path):
+                self._run.rewind(None)  # type: ignore[union-attr]
+            else:
+                warn(f"this state belongs to {self._loaded.run.path}; to continue that, load it before init_trackers.")
+        return folder
+
+    def log(
+        self,
+        values: dict[str, Any],
+        step: int | None = None,
+        log_kwargs: Mapping[str, Mapping[str, Any]] | None = None,
+        reduce: Reduction | None = None,
+    ) -> None:
+        """Log values with all trackers.
+
+        Args:
+            values: Names to numbers, texts, tensors or arrays of one element, or dictionaries of these.
+            step: Training step, 0 or more.
+            log_kwargs: More arguments by tracker name for that tracker's `log`.
+            reduce: "mean", "sum" or "max" of each number over all processes is logged instead of this process's. Then
+                the call is collective: make it on all processes, with the same names in the same order.
+
+        Raises:
+            TypeError: `values` is no dictionary with string keys, or `step` no integer.
+            ValueError: `step` is negative, or `reduce` is something else.
+            Exception: A tracker's own error, with `on_error="raise"`.
+        """
+        if reduce is not None:
+            values = reduced(self.fabric if self.num_processes > 1 else None, values, reduce)
+        if self._run is not None:  # on the main process only
+            self._run.log(values, step, log_kwargs)
+        elif self._selected and not self._warned and self.is_main_process:
+            self._warned = True
+            message = "nothing is logged: call `init_trackers` before `log`, and `end_training` after the last one."
+            warn(message)
+
+    def get_tracker(self, name: str, unwrap: bool = False) -> Any:
+        """Return the tracker of that name, or with `unwrap` its SDK's own object.
+
+        Off the main process, an object on which every attribute and call does nothing.
+
+        Raises:
+            ValueError: No started tracker has that name.
+        """
+        if self._run is None and not self.is_main_process:
+            return no_tracker(unwrap)
+        if self._run is None:
+            message = f"no tracker {name!r}: call `init_trackers` first."
+            raise ValueError(message)
+        return self._run.get_tracker(name, unwrap)
+
+    def end_training(self, status: Status | None = None) -> None:
+        """Finish the trackers. Does nothing when there are none; at interpreter exit it happens by itself.
+
+        Args:
+            status: How the training ended. Default: "finished", or in an `except` or `finally` block what the exception
+                says: "interrupted" for Ctrl-C, "preempted" for SIGTERM, else "failed".
+        """
+        self._end(None if status is None else Outcome(status))
+
+    def _end(self, outcome: Outcome | None) -> None:
+        if self._run is not None:
+            try:
+                self._run.finish(outcome)  # a tracker may log meanwhile
+            finally:
+                self._run = None
+
+    def __enter__(self) -> Self:
+        """Return the accelerator, whose training ends with the block."""
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        """End the training, by the block's exception if there is one."""
+        with behind(error):
+            self._end(outcome_of(error))

@@ -1,0 +1,172 @@
+"""The companion process: `accel-track sync --follow` of one run, told by a pipe what it needs.
+
+It ends when everything is delivered after the end of the process that trains, which it notices at once: a process whose
+parent has died gets another one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import pickle
+import select
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from typing import Any, TextIO
+
+from accel_track.delivery.process.protocol import Brief, Standing, TrackerStanding, load_standing, standing_file
+from accel_track.delivery.sync import Job, Sync
+from accel_track.files import replace_file
+from accel_track.journal.directory import RunDirectory
+from accel_track.journal.info import outcome_noted
+from accel_track.outcome import CRASHED, Outcome
+from accel_track.registry import LOGGER_TYPE_TO_CLASS
+from accel_track.texts import clean, json_bytes
+
+_LONGEST_EXIT = 20
+"""Seconds for what SDKs do at the interpreter's exit, where one may hang: Aim does if its folder was deleted."""
+
+
+def _read(size: int) -> bytes:
+    """Read from the pipe no more than that: what is behind it is for `select` to see."""
+    data = b""
+    while len(data) < size and (more := os.read(0, size - len(data))):
+        data += more
+    return data
+
+
+def _message() -> Any:
+    """Return the next message from the parent; None where there will be none."""
+    data = _read(int.from_bytes(_read(4), "little"))
+    return pickle.loads(data) if data else None  # noqa: S301 - from the parent, which has started this process
+
+
+class Deliverer:
+    """Delivers until the process that trains has ended and everything is delivered.
+
+    Args:
+        brief: What to deliver.
+    """
+
+    def __init__(self, brief: Brief) -> None:
+        """Load the trackers' classes and arguments."""
+        self._brief = brief
+        self._run = RunDirectory(brief.run)
+        self._file = standing_file(self._run, brief.rank, brief.stem)
+        self._standing = Standing(os.getpid(), load_standing(self._file).starts + 1)
+        self._ended: Outcome | None = None
+        arguments = {}
+        for name, data in brief.trackers.items():
+            LOGGER_TYPE_TO_CLASS[name], arguments[name] = pickle.loads(data)  # noqa: S301 - as above
+        self._sync = Sync(
+            self._run, list(arguments), arguments, rank=brief.rank, grouped=brief.grouped, alive=self._alive
+        )
+
+    def _alive(self) -> bool:
+        """Whether the process that trains is there and has not ended the run."""
+        if self._ended is None:
+            if select.select([0], [], [], 0)[0] and isinstance(message := _message(), Outcome):
+                self._ended = message
+            elif os.getppid() != self._brief.parent:
+                noted = outcome_noted(self._run.load()) if self._brief.rank == 0 else None
+                self._ended = noted or CRASHED
+            self._sync.ended = self._ended
+        return self._ended is None
+
+    def _note(self, jobs: Sequence[Job]) -> None:
+        """Store how the trackers are doing, if that has changed."""
+        trackers = {
+            job.name: TrackerStanding(
+                job.worker.running,
+                job.worker.last_error,
+                job.worker.failure is not None or job.worker.trouble is not None,
+            )
+            for job in jobs
+        }
+        self._store(Standing(self._standing.pid, self._standing.starts, trackers=trackers))
+
+    def _last(self, name: str, error: str | None) -> TrackerStanding:
+        """Return how a tracker has ended; one that never had a worker has failed."""
+        known = self._standing.trackers.get(name)
+        failed = error is not None if known is None else known.failed
+        return TrackerStanding(error=error, failed=failed)
+
+    def _store(self, standing: Standing) -> None:
+        if standing != self._standing:
+            with contextlib.suppress(OSError):  # the folder is gone, or the disk full, for the time being
+                replace_file(self._file, json_bytes(standing))
+                self._standing = standing
+
+    def deliver(self) -> None:
+        """Deliver; return when there is nothing more to do.
+
+        Raises:
+            JournalError: A cursor or a segment is damaged.
+            OSError: The run directory cannot be written to.
+        """
+        replace_file(self._file, json_bytes(self._standing))
+        found = self._sync.deliver(follow=True, timeout=self._brief.patience, watch=self._note)
+        trackers = {one.name: self._last(one.name, one.obstacle or one.line.error) for one in found}
+        self._store(Standing(self._standing.pid, self._standing.starts, not self._sync.stopped, trackers))
+        for one in found:
+            print(one, flush=True)  # noqa: T201 - into the log
+
+
+def main() -> None:
+    """Deliver what the parent says. SIGTERM stops it with its cursors stored."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    sys.stdout = sys.stderr = CleanLog(sys.stdout)
+    brief = _message()
+    if brief is not None:
+        sys.path[:] = brief.path
+        try:
+            Deliverer(brief).deliver()
+        finally:
+            signal.signal(signal.SIGALRM, signal.SIG_DFL)
+            signal.alarm(_LONGEST_EXIT)
+
+
+if __name__ == "__main__":
+    main()
+
+
+class CleanLog(io.TextIOBase):
+    """A text stream in place of the standard output and error.
+
+    Args:
+        file: Where cleaned lines go.
+    """
+
+    encoding = "utf-8"
+
+    def __init__(self, file: TextIO) -> None:
+        """Begin with an empty line."""
+        self._file = file
+        self._begun = ""
+        self._lock = threading.RLock()
+
+    def write(self, text: str) -> int:
+        """Write the lines that are complete."""
+        with self._lock:
+            *lines, self._begun = (self._begun + text).split("\n")
+            self._file.write("".join(f"{clean(line)}\n" for line in lines))
+        return len(text)
+
+    def flush(self) -> None:
+        """Write what there is of a line, too."""
+        with self._lock:
+            self._file.write(clean(self._begun))
+            self._begun = ""
+            self._file.flush()
+
+    def fileno(self) -> int:
+        """Return the file's number, for what writes past this."""
+        return self._file.fileno()
+
+    def writable(self) -> bool:
+        """Say that it is."""
+        return True

@@ -1,0 +1,123 @@
+"""The protocol of a companion: the brief that it gets, and the reports that its parent reads."""
+
+from __future__ import annotations
+
+import contextlib
+import pickle
+import socket
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from accel_track.journal.directory import RunDirectory
+
+
+@dataclass
+class Brief:
+    """What a companion is told at its start, through a pipe: it may hold credentials.
+
+    Attributes:
+        run: The run directory.
+        rank: Whose records it delivers.
+        stem: How the names of its files begin.
+        trackers: By name, a tracker's class and its constructor arguments, pickled.
+        patience: How long a tracker may make no progress at the end, in seconds.
+        parent: Number of the process that trains.
+        path: `sys.path` of that process.
+        grouped: Whether other ranks have trackers too.
+    """
+
+    run: str
+    rank: int
+    stem: str
+    trackers: dict[str, bytes]
+    patience: float
+    parent: int
+    grouped: bool
+    path: list[str] = field(default_factory=lambda: list(sys.path))
+
+
+class TrackerStanding(msgspec.Struct):
+    """How a tracker is doing in the companion.
+
+    Attributes:
+        running: Whether it is started and not finished.
+        error: What it is waiting for, what it refused, or what has ended it.
+        failed: Whether the error is not one that passes by itself.
+        unfinished: Whether the backend could not be told of the end.
+    """
+
+    running: bool = False
+    error: str | None = None
+    failed: bool = False
+    unfinished: bool = False
+
+
+class Standing(msgspec.Struct):
+    """What a companion says of itself, in `rank-…/<stem>.json`.
+
+    Attributes:
+        pid: Number of the process; 0 before the first one.
+        starts: How often a companion was started for these trackers.
+        over: Whether it has nothing more to do.
+        trackers: By name.
+        host: Name of the machine.
+    """
+
+    pid: int = 0
+    starts: int = 0
+    over: bool = False
+    trackers: dict[str, TrackerStanding] = {}
+    host: str = msgspec.field(default_factory=socket.gethostname)
+
+    @property
+    def state(self) -> str:
+        """One of "over", "running", "gone" (ended without its work) and "elsewhere" (on another machine)."""
+        if self.over or self.host != socket.gethostname():
+            return "over" if self.over else "elsewhere"
+        import psutil
+
+        try:
+            gone = psutil.Process(self.pid).status() == psutil.STATUS_ZOMBIE
+        except (psutil.Error, ValueError):
+            gone = True
+        return "gone" if gone or self.pid <= 0 else "running"
+
+
+def standing_file(run: RunDirectory, rank: int, stem: str) -> Path:
+    """Return where a companion says how it is doing."""
+    return run.rank(rank) / f"{stem}.json"
+
+
+def load_standing(file: Path) -> Standing:
+    """Return what a companion said last; the beginning where there is nothing readable."""
+    with contextlib.suppress(OSError, msgspec.MsgspecError):
+        return msgspec.json.decode(file.read_bytes(), type=Standing)
+    return Standing()
+
+
+def standings(run: RunDirectory) -> list[tuple[int, str, Standing]]:
+    """Return what the companions of a run say of themselves, each with its rank and the stem of its files."""
+    files = ((rank, file) for rank in run.ranks() for file in sorted(run.rank(rank).glob("companion*.json")))
+    return [(rank, file.stem, load_standing(file)) for rank, file in files]
+
+
+def portable(cls: type, kwargs: Mapping[str, Any]) -> bytes:
+    """Return a tracker's class and arguments for another process.
+
+    Raises:
+        ValueError: Another process cannot have them.
+    """
+    try:
+        data = pickle.dumps((cls, dict(kwargs)))
+    except Exception as error:  # an argument's own error
+        message = f"its arguments cannot be pickled ({type(error).__name__}: {error})"
+        raise ValueError(message) from error
+    if b"__main__" in data:
+        message = "it is, or an argument is, defined in the program's main module, which another process cannot import"
+        raise ValueError(message)
+    return data

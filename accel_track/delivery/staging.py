@@ -1,0 +1,79 @@
+"""The staging of files: linked or copied into the run directory until every tracker has them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import shutil
+from pathlib import Path
+
+from accel_track.files import make_private
+
+FOLDER = "media"
+
+
+def kept_file(folder: Path, path: str) -> Path | None:
+    """Return the file or folder of that path below a rank's folder; None if it is gone, or not among what was kept.
+
+    Args:
+        folder: The rank's folder.
+        path: From a record, which somebody else may have written: no path, and no link, leads out of the folder.
+    """
+    kept, place = folder / path, os.path.realpath(folder / FOLDER)
+    inside = os.path.realpath(kept).startswith(place + os.sep)
+    links = any(one.is_symlink() for one in kept.rglob("*")) if inside and kept.is_dir() else False
+    return kept if inside and not links and kept.exists() else None
+
+
+class Media:
+    """The files of one rank's journal.
+
+    Args:
+        folder: The rank's folder.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Touch nothing yet."""
+        self._folder = folder
+        self._waiting: list[tuple[int, str]] = []
+
+    def keep(self, path: str) -> str:
+        """Link a file, or the files of a folder, or copy them to another file system; return the path below the folder.
+
+        Raises:
+            OSError: They cannot be read, or there is no room.
+        """
+        source = Path(os.path.realpath(path))
+        source.stat()  # before a folder is made for it
+        kept = Path(FOLDER, secrets.token_hex(4), Path(path).name)
+        target = self._folder / kept
+        make_private(target.parent)
+        if source.is_dir():
+            shutil.copytree(source, target, copy_function=_link)
+        else:
+            _link(os.fspath(source), os.fspath(target))
+        return kept.as_posix()
+
+    def waiting(self, seq: int, kept: str) -> None:
+        """Note that a record of that number needs what was kept."""
+        if kept:
+            self._waiting.append((seq, kept))
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether a record still needs something."""
+        return bool(self._waiting)
+
+    def release(self, handled: int) -> None:
+        """Delete what only records before a number need."""
+        while self._waiting and self._waiting[0][0] < handled:
+            _, kept = self._waiting.pop(0)
+            shutil.rmtree(self._folder / Path(kept).parent, ignore_errors=True)
+
+
+def _link(source: str, target: str) -> None:
+    with contextlib.suppress(OSError):  # another file system, or one without links
+        os.link(source, target)
+        return
+    shutil.copy2(source, target)

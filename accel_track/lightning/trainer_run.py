@@ -1,0 +1,317 @@
+"""The run of a Trainer: that of one logger, over Trainer calls and the processes that Lightning launches for them."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing.context
+import os
+import signal
+import threading
+import weakref
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from accel_track.delivery.settings import Settings
+from accel_track.journal.directory import RunDirectory
+from accel_track.journal.info import new_run_id, outcome_noted
+from accel_track.lightning.run_choice import (
+    Identity,
+    continued,
+    decide,
+    mark_for,
+    marks_of,
+    match,
+    next_version,
+    note_continued,
+    own_run,
+    run_name,
+)
+from accel_track.lightning.trainer_calls import Call, allow_options_again, command_line_options, next_step
+from accel_track.outcome import CRASHED, FINISHED, Outcome, current_outcome, outcome_of
+from accel_track.registry import Selected
+from accel_track.resume import Mark
+from accel_track.run import Run
+from accel_track.state import process_index
+
+_NOT_ENDED = Outcome("failed", "the Trainer's call did not come to its end")
+_INTERRUPTED = outcome_of(KeyboardInterrupt())
+_REQUEUED = "finished"
+"""What Lightning passes to `finalize` in the signal handler with which it has SLURM start the job again."""
+
+
+class Session:
+    """Begins a run or continues one when it is first needed, and ends it.
+
+    Args:
+        settings: How to deliver.
+        selected: What `registry.select` returned.
+        name: Name of the project.
+        version: Number or name of the run, or None for the next free number.
+        save_dir: The logging directory.
+        config: Hyperparameters.
+        init_kwargs: Constructor arguments by tracker name.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        selected: Sequence[Selected],
+        name: str,
+        version: int | str | None,
+        save_dir: str,
+        config: dict[str, Any],
+        init_kwargs: Mapping[str, Mapping[str, Any]] | None,
+    ) -> None:
+        """Start nothing yet."""
+        self.settings = settings
+        self.selected = selected
+        self.name = name
+        self.save_dir = save_dir
+        self.config = config
+        self.init_kwargs = init_kwargs
+        self.run: Run | None = None
+        self.in_call = False
+        """Whether a Trainer call has been set up and not ended."""
+        self._given_version = version
+        self._begin_anew()
+
+    def _begin_anew(self) -> None:
+        self.run_id = new_run_id()
+        self._version = self._given_version
+        self._resumed: str | None = None
+        self._step: int | None = None
+        self._rewinds = True
+        self._fit_ended = False
+        self._trainer: weakref.ReferenceType[Any] | None = None
+
+    @property
+    def version(self) -> int | str:
+        """The run's version; the next free number is looked up once."""
+        if self._version is None:
+            own = own_run(self.save_dir, self.name, self.run_id)
+            next_ = next_version(self.save_dir, self.name)
+            self._version = next_ if own is None else continued(Mark(own, None)).version
+        return self._version
+
+    @property
+    def trainer(self) -> Any:
+        """The Trainer of the present or last call, or None."""
+        return None if self._trainer is None else self._trainer()
+
+    def open(self) -> Run:
+        """Return the run, started if it is not.
+
+        Raises:
+            Exception: As `Run`; an AttributeError comes as a RuntimeError, which `hasattr` cannot hide.
+        """
+        if self.run is None:
+            try:
+                self.run = self._begin()
+            except AttributeError as error:
+                message = f"a tracker could not be started: {error}"
+                raise RuntimeError(message) from error
+            finally:
+                if self.run is None and self._given_version is None and self._version is not None:
+                    folder = os.path.join(self.save_dir, self.name, run_name(self._version))
+                    with contextlib.suppress(OSError):  # something is in it
+                        os.rmdir(folder)
+                        os.rmdir(os.path.dirname(folder))
+        return self.run
+
+    def _begin(self) -> Run:
+        if self._trainer is None:  # else all ranks have agreed
+            self._agree(self.decide(None))
+        name = run_name(self.version)
+        run = Run(
+            self.selected,
+            project=self.name,
+            name=name,
+            directory=self.save_dir,
+            init_kwargs=self.init_kwargs,
+            config=self.config or None,
+            argument="save_dir",
+            settings=self.settings,
+            rank=process_index(),
+            run_id=self.run_id,
+            resumed=None if self._resumed is None else RunDirectory(self._resumed),
+            step=self._step,
+        )
+        if not (self._rewinds and self._is_fit()):
+            self._go_on(run)
+        with contextlib.suppress(OSError):  # all that it is for is that the next run has another number
+            os.makedirs(os.path.join(self.save_dir, self.name, name), exist_ok=True)
+        return run
+
+    def _is_fit(self) -> bool:
+        """Whether a `fit` goes on, or something that is not a Trainer's."""
+        return self.trainer is None or self.trainer.state.fn == "fit"
+
+    def _go_on(self, run: Run) -> None:
+        """Let a run go on in which nothing is logged again: a test's, or one that another process of this began."""
+        run.go_on()
+        if run.earlier is not None and not self._is_fit():
+            ended = outcome_noted(run.earlier)
+            if ended is None and self._rewinds:  # another program's, which is not there any more
+                ended = CRASHED
+            if ended is not None:
+                self._fit_ended = True
+                run.conclude(ended)
+
+    def decide(self, checkpoint: str | os.PathLike[str] | None) -> Identity:
+        """Return who the run is, given what a `fit` goes on from.
+
+        Raises:
+            ResumeError: As `accel_track.lightning.run_choice.decide`.
+        """
+        marks, sessions = marks_of(checkpoint), self._all()
+        mine = match(marks, [(one.name, one.tracker_names) for one in sessions])[sessions.index(self)]
+        known = self.settings, self.save_dir, self.name, self._given_version, self.run_id
+        return decide(*known, self.tracker_names, marks, mine, self._version)
+
+    @property
+    def tracker_names(self) -> list[str]:
+        """Names of the trackers."""
+        return [one.name for one in self.selected]
+
+    def _all(self) -> list[Session]:
+        """Return the sessions of the Trainer's loggers; without one, of its callbacks; this one is among them."""
+        trainer = self.trainer
+        if trainer is None:
+            return [self]
+        loggers = [getattr(one, "_session", None) for one in trainer.loggers]
+        callbacks = [getattr(getattr(one, "_own", None), "_session", None) for one in trainer.callbacks]
+        found = [[one for one in those if isinstance(one, Session)] for those in (loggers, callbacks)]
+        return next((those for those in found if self in those), [self])
+
+    def _agree(self, identity: Identity) -> None:
+        launched, own = multiprocessing.parent_process() is not None, self.run_id
+        self._version, self.run_id, self._resumed, self._step, self._rewinds = identity
+        if launched and self._resumed is not None and self.run_id != own and process_index() == 0:
+            note_continued(self._resumed, own)
+
+    def set_up(self, call: Call, *, here: bool) -> None:
+        """Prepare for a Trainer call; Lightning has this called on all ranks, so that they agree on who the run is.
+
+        Args:
+            call: The call.
+            here: Whether this process logs.
+        """
+        self.in_call = True
+        if self.run is not None:
+            self.run.wake()
+        trainer, fitting = call.trainer, call.trainer.state.fn == "fit"
+        self._trainer = weakref.ref(trainer)
+        checkpoint = call.checkpoint if fitting else None
+        mine = self.decide(checkpoint) if process_index() == 0 and self.run is None else None
+        identity = trainer.strategy.broadcast(mine)
+        if identity is not None:
+            self._agree(identity)
+        elif fitting and self.run is not None:
+            self._fit_again(self.run, checkpoint)
+        if self._resumed is not None:
+            allow_options_again(trainer)
+        if here:
+            run = self.open()
+            run.fallback = _NOT_ENDED
+            if multiprocessing.parent_process() is not None:
+                _note_interrupt(run)
+            if (options := command_line_options(trainer)) is not None:
+                run.store_configuration(options)
+
+    def _fit_again(self, run: Run, checkpoint: str | os.PathLike[str] | None) -> None:
+        self._fit_ended = False
+        run.conclude(None)
+        mark = None if run.run_directory is None else mark_for(run.run_directory, marks_of(checkpoint))
+        if mark is not None:
+            run.rewind(mark.step)
+
+    def marks(self) -> list[Mark]:
+        """Return what to note beside a checkpoint that is saved now: the run of each of the Trainer's loggers."""
+        step = None if self.trainer is None else next_step(self.trainer)
+        runs = [one.run for one in self._all() if one.run is not None]
+        return [Mark(one.run_directory, step) for one in runs if one.run_directory is not None]
+
+    def end_call(self, status: str) -> None:
+        """Note how a Trainer call ended, and flush; in a process launched for this call, end the run.
+
+        Args:
+            status: Lightning's word: "success", "failed", or "finished" where SLURM is to start the job again.
+        """
+        self.in_call = status == _REQUEUED
+        outcome, run = _outcome(status), self.run
+        if run is None:
+            self._note_for_launched(outcome)
+            return
+        fitting = self._is_fit()
+        if fitting or not self._fit_ended:  # a test that fails does not make a failure of a fit that did not
+            self._fit_ended = fitting
+            run.conclude(outcome)
+        if multiprocessing.parent_process() is not None and status != _REQUEUED:
+            self.run = None
+            run.finish()
+        else:
+            run.flush()
+            if not self.in_call:
+                run.rest()
+
+    def _note_for_launched(self, outcome: Outcome) -> None:
+        """Store how a call ended that ran in processes launched by Lightning, whose errors only this one sees."""
+        own = own_run(self.save_dir, self.name, self.run_id)
+        if process_index() == 0 and outcome != FINISHED and own is not None and own.load().status != "finished":
+            own.conclude(outcome)
+
+    def finish(self, outcome: Outcome | None) -> None:
+        """End the run; what follows is another one."""
+        try:
+            if self.run is not None:
+                self.run.finish(outcome)  # a tracker may log meanwhile
+        finally:
+            self.run = None
+            self._begin_anew()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the run behind, which lives in this process, and take the version along, decided now.
+
+        A copy for a process that Lightning launches is the same run; any other is a run of its own.
+        """
+        launched = multiprocessing.context.get_spawning_popen() is not None and not self.in_call
+        if launched and self.run is not None:
+            run, self.run = self.run, None
+            run.finish(FINISHED)
+            run.conclude(None)
+        return {
+            **self.__dict__,
+            "run": None,
+            "in_call": False,
+            "run_id": self.run_id if launched else new_run_id(),
+            "_version": self._version if launched else self.version,
+            "_resumed": None,
+            "_step": None,
+            "_trainer": None,
+        }
+
+
+def _note_interrupt(run: Run) -> None:
+    """Have a run that ends with this launched process know of Ctrl-C.
+
+    torch ends a launched process quietly after it, Lightning tells of its end in the process that has launched it, and
+    what the process does may fail in another way first, since Ctrl-C ends its peers as well.
+    """
+    before = signal.getsignal(signal.SIGINT)
+    if callable(before) and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, partial(_interrupted, run, before))
+
+
+def _interrupted(run: Run, before: Callable[..., Any], *received: Any) -> None:
+    run.fallback = _INTERRUPTED
+    before(*received)
+
+
+def _outcome(status: str) -> Outcome:
+    if status == "success":
+        return FINISHED
+    if status == _REQUEUED:
+        return Outcome("preempted", "SLURM is to start the job again")
+    outcome = current_outcome()
+    return Outcome("failed") if outcome == FINISHED else outcome

@@ -1,0 +1,5 @@
+"""The backend Aim."""
+
+from accel_track.trackers.aim.tracker import AimTracker
+
+__all__ = ["AimTracker"]

@@ -1,0 +1,5 @@
+"""The backend Comet."""
+
+from accel_track.trackers.comet.tracker import CometMLTracker
+
+__all__ = ["CometMLTracker"]

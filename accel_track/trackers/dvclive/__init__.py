@@ -1,0 +1,5 @@
+"""The backend DVCLive."""
+
+from accel_track.trackers.dvclive.tracker import DVCLiveTracker
+
+__all__ = ["DVCLiveTracker"]

@@ -1,0 +1,5 @@
+"""The backend MLflow."""
+
+from accel_track.trackers.mlflow.tracker import MLflowTracker
+
+__all__ = ["MLflowTracker"]

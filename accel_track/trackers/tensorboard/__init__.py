@@ -1,0 +1,5 @@
+"""The backend TensorBoard."""
+
+from accel_track.trackers.tensorboard.tracker import TensorBoardTracker
+
+__all__ = ["TensorBoardTracker"]

@@ -1,0 +1,85 @@
+"""An event file, appended to by any thread."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import socket
+import threading
+import time
+from pathlib import Path
+
+from accel_track.trackers.tensorboard.wire import first_event
+
+# TensorBoard's own writers of a process count from 0, and overwrite a file that has their name.
+_numbers = itertools.count(1000)
+
+
+class EventFile:
+    """An event file that is never buffered: what `append` has returned from is in it, also after `kill -9`.
+
+    Args:
+        folder: Where to make it; created when missing.
+        suffix: What to add to its name.
+    """
+
+    def __init__(self, folder: str, suffix: str = "") -> None:
+        """Make the file, with the event that says what it is."""
+        self.folder = folder
+        os.makedirs(folder, exist_ok=True)
+        now = time.time()
+        begin = f"events.out.tfevents.{int(now):010d}.{socket.gethostname()}.{os.getpid()}"
+        self._lock = threading.RLock()  # a signal handler may append
+        self._whole: int | None = None
+        self._file: int | None = None
+        while self._file is None:
+            self.path = Path(folder, f"{begin}.{next(_numbers)}{suffix}")
+            with contextlib.suppress(FileExistsError):  # of a container with the same host name
+                self._file = self._open(os.O_EXCL)
+        try:
+            self.append(first_event(now))
+        except OSError:
+            self.close()
+            self.path.unlink()
+            raise
+
+    def _open(self, more: int = 0) -> int:
+        return os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0) | more, 0o666)
+
+    def append(self, events: bytes) -> None:
+        """Write framed events: all of them or, when it raises, none.
+
+        A file that was closed is opened again.
+
+        Raises:
+            OSError: The disk takes no more.
+        """
+        with self._lock:
+            if self._file is None:
+                self._file = self._open()
+            if self._whole is not None:
+                self._cut()
+            begin = os.fstat(self._file).st_size
+            left = memoryview(events)
+            try:
+                while left:
+                    left = left[os.write(self._file, left) :]
+            except OSError:
+                self._whole = begin
+                self._cut()
+                raise
+
+    def _cut(self) -> None:
+        """Take away the part of events that is behind the last whole one."""
+        assert self._file is not None  # noqa: S101 - for the type checker
+        assert self._whole is not None  # noqa: S101 - as above
+        os.ftruncate(self._file, self._whole)
+        self._whole = None
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            if self._file is not None:
+                os.close(self._file)
+                self._file = None
