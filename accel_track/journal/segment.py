@@ -18,7 +18,7 @@ from accel_track.journal import frames
 from accel_track.journal.frames import segment_name
 from accel_track.journal.keysets import MARKER, MOST_NAMES, NO_STEP, TICKS, Key, KeySet, key_set
 from accel_track.records import AnyRecord, Metrics, Name, encode
-from accel_track.values.arrays import number_type
+from accel_track.values.arrays import number_type, without_tensors
 
 _COPY = 1024 * 1024
 _MOST_SETS = 10_000
@@ -255,6 +255,20 @@ class Segment:
         if keys is not None:
             self.sets[names, types] = keys
         return keys
+
+    def with_tensors(self, values: dict[str, Any]) -> tuple[KeySet | None, Iterable[Any]]:
+        """Return the key set of a call that has torch's tensors where an earlier one had numbers, and its numbers.
+
+        Raises:
+            BaseException: A tensor's own error.
+        """
+        numbers = without_tensors(values)
+        if numbers is None:
+            return None, ()
+        names, types = tuple(numbers), tuple(map(type, numbers.values()))
+        if dict in types:
+            return self.shaped(names, types, numbers)
+        return self.sets.get((names, types)) or self.alike(names, types), numbers.values()
 
     def unlearn(self) -> None:
         """Forget which calls have the key sets of others, which are perhaps not the last of their kind."""

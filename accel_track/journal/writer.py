@@ -144,6 +144,8 @@ class JournalWriter:
                     else:
                         keys = segment.sets.get((names, types)) or segment.alike(names, types)
                         segment.last = keys or segment.last
+                    if keys is None:
+                        keys, numbers = segment.with_tensors(values)
             except Exception:  # noqa: BLE001 - a class that cannot be hashed or compared: the long way names its value
                 return False
             if keys is None:

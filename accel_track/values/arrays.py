@@ -51,6 +51,32 @@ def number_type(kind: type) -> type | None:
     return None
 
 
+def without_tensors(values: dict[str, Any], levels: int = 2) -> dict[str, Any] | None:
+    """Return values with torch's tensors of one element on the CPU as Python numbers; None where none is, or another.
+
+    Args:
+        values: Names to values.
+        levels: In how many dictionaries to look that are in each other, this one included.
+
+    Raises:
+        BaseException: A tensor's own error.
+    """
+    tensor = getattr(sys.modules.get("torch"), "Tensor", None)
+    found: dict[str, Any] = {}
+    some = False
+    for name, value in values.items():
+        kind = type(value)
+        if kind is tensor:
+            if value.numel() != 1 or not value.is_cpu:
+                return None
+            found[name], some = value.item(), True
+        elif kind is dict and levels > 1 and (inner := without_tensors(value, levels - 1)) is not None:
+            found[name], some = inner, True
+        else:
+            found[name] = value
+    return found if some else None
+
+
 def array_of(value: Any) -> NDArray[Any]:
     """Return an array of NumPy's, torch's or another library's as a NumPy array that shares nothing with it.
 

@@ -24,6 +24,7 @@ from accel_track.resume import MARKS, Mark, find_marks, mark_checkpoint
 from accel_track.testing import FaultyTracker, RecordingTracker
 from tests.faults.conftest import own_environment
 from tests.lightning.models import Tiny, batches, trainer
+from tests.support import warm
 
 SCRIPT = str(Path(__file__).with_name("resume_script.py"))
 STEPS = list(range(24))
@@ -39,18 +40,18 @@ QUIET: dict[str, Any] = {
 def train(*arguments: str, code: int = 0, **variables: str) -> str:
     command = [sys.executable, "-W", "ignore", SCRIPT, *arguments]
     environment = own_environment(**variables)
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment, check=False)
+    done = warm.run(command, timeout=120, env=environment)
     assert done.returncode == code, done.stderr
     return done.stderr
 
 
 def runs() -> list[RunDirectory]:
-    return list(find_runs("runs"))
+    return sorted(find_runs("runs"), key=lambda run: run.load().created)
 
 
 def exported(run: RunDirectory, name: str = "loss") -> list[int]:
     command = [sys.executable, "-m", "accel_track", "export", str(run.path), "--format", "csv"]
-    text = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
+    text = warm.run(command, timeout=60, check=True).stdout
     return [int(row["step"]) for row in csv.DictReader(io.StringIO(text)) if row["name"] == name]
 
 

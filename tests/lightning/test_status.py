@@ -19,6 +19,7 @@ from accel_track.journal.directory import RunDirectory, RunInfo, find_runs
 from accel_track.testing import RecordingTracker
 from tests.conftest import need
 from tests.lightning.models import Tiny, batches, trainer
+from tests.support import warm
 
 ROOT = Path(__file__).parents[2]
 FOLLOWING = {"log_throughput": False, "log_system": False, "log_summary": False, "log_environment": False}
@@ -66,7 +67,7 @@ def program(tmp_path: Path) -> Iterator[Callable[..., "subprocess.Popen[str]"]]:
     def start(code: str, *arguments: str, **variables: str) -> "subprocess.Popen[str]":
         path = tmp_path / "program.py"
         path.write_text(PRELUDE + textwrap.dedent(code))
-        process = subprocess.Popen(
+        process = warm.Popen(
             [sys.executable, str(path), *arguments],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -121,15 +122,7 @@ def all_ends(tmp_path_factory: pytest.TempPathFactory) -> Path:
     need("mlflow")
     folder = tmp_path_factory.mktemp("all_ends")
     (folder / "program.py").write_text(PRELUDE + ALL_ENDS)
-    done = subprocess.run(
-        [sys.executable, "program.py"],
-        cwd=folder,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        timeout=150,
-        check=False,
-    )
+    done = warm.run([sys.executable, "program.py"], cwd=folder, env=environment(), timeout=150)
     assert done.returncode == 0, done.stderr
     kinds = ["exception ValueError", "exit SystemExit", "SIGINT SystemExit", "SIGTERM SIGTERMException"]
     raised = [f"{door} {kind}" for door in ("logger", "callback") for kind in kinds]
@@ -239,7 +232,7 @@ def test_ctrl_c_in_processes_that_lightning_launches(tmp_path: Path, strategy: s
     """A terminal's Ctrl-C goes to all of them; the backend is told in one, `run.json` written by both."""
     (tmp_path / "program.py").write_text(PRELUDE + LAUNCHED)
     command = [sys.executable, "program.py", strategy, door]
-    with subprocess.Popen(
+    with warm.Popen(
         command,
         cwd=tmp_path,
         env=environment(),

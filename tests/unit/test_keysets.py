@@ -8,6 +8,7 @@ import random
 import struct
 import time
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -212,6 +213,49 @@ class TestWriting:
         assert [list(map(type, one.values())) for one in found] == [
             list(map(type, captured(values).values.values())) for values in given
         ]
+
+    @pytest.mark.parametrize(
+        "kind", ["float64", "float32", "float16", "bfloat16", "int64", "int8", "uint8", "bool", "complex64"]
+    )
+    @pytest.mark.parametrize("nested", [False, True])
+    def test_tensors_are_stored_as_the_long_way_stores_them(self, kind: str, nested: bool) -> None:
+        import torch
+
+        journal, dtype = JournalWriter(FOLDER), getattr(torch, kind)
+        given: list[dict[str, Any]] = []
+        for step in range(6):
+            tensor = torch.tensor(step % 2, dtype=dtype, requires_grad=dtype.is_floating_point)
+            values = {"a": tensor, "b": step / 8, "c": torch.ones(1, dtype=dtype)}
+            given.append({"train": values, "d": tensor} if nested else values)
+        short = 0
+        for step, values in enumerate(given):
+            if journal.again(values, step):
+                short += 1
+            else:
+                journal.metrics(captured(values).values, step, {})
+        journal.close()
+        assert short == (0 if kind == "complex64" else 3)  # the key set is written again in between
+        found = [record.values for record in JournalReader(FOLDER)]
+        assert kind == "complex64" or repr(found) == repr([captured(values).values for values in given])
+
+    def test_other_tensors_take_the_long_way(self) -> None:
+        import torch
+
+        class Mine(torch.Tensor):
+            pass
+
+        journal = JournalWriter(FOLDER)
+        journal.metrics({"a": 1.0}, 0, {})
+        journal.metrics({"a": {"b": 1.0}}, 0, {})
+        others = [torch.zeros(2), torch.zeros(0), torch.zeros((), device="meta"), torch.zeros(()).as_subclass(Mine)]
+        others += [torch.nn.Parameter(torch.zeros(())), torch.zeros(1).to_sparse()]
+        for other in others:
+            assert not journal.again({"a": other}, 1)
+            assert not journal.again({"a": {"b": other}}, 1)
+        deep: dict[str, Any] = {"a": torch.zeros(())}
+        deep["b"] = {"c": deep}
+        assert not journal.again(deep, 1)
+        journal.close()
 
     def test_scalars_of_numpy_and_a_clock_that_is_set(self, monkeypatch: pytest.MonkeyPatch) -> None:
         journal = JournalWriter(FOLDER)

@@ -3,7 +3,6 @@
 import csv
 import io
 import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from accel_track import Accelerator
 from accel_track.errors import AccelTrackWarning, ResumeError
 from accel_track.journal.directory import find_runs
 from accel_track.testing import RecordingTracker
+from tests.support import warm
 
 
 def accelerator(log_with="tensorboard", **arguments):
@@ -30,7 +30,7 @@ def log(one, steps):
 def exported():
     (run,) = find_runs("runs")
     command = [sys.executable, "-m", "accel_track", "export", str(run.path), "--format", "csv"]
-    text = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
+    text = warm.run(command, timeout=60, check=True).stdout
     return [int(row["step"]) for row in csv.DictReader(io.StringIO(text))]
 
 
@@ -164,7 +164,7 @@ one.end_training()
 """
     variables = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"}
     for code in (-9, 0):
-        done = subprocess.run([sys.executable, "-W", "ignore", "-c", program], timeout=120, env=variables, check=False)
+        done = warm.run([sys.executable, "-W", "ignore", "-c", program], timeout=120, env=variables)
         assert done.returncode == code
     assert exported() == list(range(12))
     assert statuses() == ["finished"]

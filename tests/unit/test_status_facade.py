@@ -15,6 +15,7 @@ from accel_track import Accelerator
 from accel_track.journal.directory import RunDirectory, find_runs
 from accel_track.testing import RecordingTracker
 from tests.conftest import need
+from tests.support import warm
 
 ROOT = Path(__file__).parents[2]
 INTERRUPTED = (-signal.SIGINT, 1)
@@ -219,7 +220,7 @@ def program(tmp_path: Path) -> Iterator[Callable[..., "subprocess.Popen[str]"]]:
     def start(code: str, tracker: str = "tensorboard") -> "subprocess.Popen[str]":
         path = tmp_path / "program.py"
         path.write_text(PRELUDE + textwrap.dedent(code))
-        process = subprocess.Popen(
+        process = warm.Popen(
             [sys.executable, str(path), tracker],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
