@@ -130,10 +130,6 @@ def main() -> None:
             signal.alarm(_LONGEST_EXIT)
 
 
-if __name__ == "__main__":
-    main()
-
-
 class CleanLog(io.TextIOBase):
     """A text stream in place of the standard output and error.
 
@@ -170,3 +166,7 @@ class CleanLog(io.TextIOBase):
     def writable(self) -> bool:
         """Say that it is."""
         return True
+
+
+if __name__ == "__main__":
+    main()
