@@ -1,4 +1,4 @@
-"""What a user sees who installed no backend: run by `tox -e core`, in an environment that has none."""
+"""What a user sees who installed no backend: run by `tox -e minimum`, in an environment that has none."""
 
 import importlib.util
 import json
