@@ -8,7 +8,7 @@ from accel_track.delivery.settings import Settings
 from accel_track.errors import ResumeError
 from accel_track.folders import expanded, is_address
 from accel_track.noop import NoOp
-from accel_track.registry import LogWith, Missing, select
+from accel_track.registry import LogWith, select
 from accel_track.resume import NOTHING_FOUND, find_earlier
 from accel_track.run import Run
 from accel_track.state import process_index
@@ -71,8 +71,7 @@ def init(
         raise ValueError(message)
     project = check_name(project, "project")
     directory = expanded("." if project_dir is None else project_dir, "project_dir", or_address=True)
-    missing: Missing = "keep" if settings.delivery == "none" else "raise"
-    selected = select(log_with, directory, missing=missing)
+    selected = select(log_with, directory, missing=settings.missing)
     if process_index():
         return cast("Run", NoOp())
     return Run(
@@ -97,7 +96,7 @@ def run_to_continue(
     Raises:
         ResumeError: There has to be one, and there is none.
     """
-    if settings.resume == "never" or settings.delivery == "inline":
+    if settings.resume == "never" or not settings.keeps_journal:
         return None
     must = settings.resume == "must"
     earlier = find_earlier(None if is_address(directory) else directory, project, name, finished=must)

@@ -12,29 +12,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from multiprocessing import parent_process
 from multiprocessing.util import Finalize
-from typing import Any, Protocol
+from typing import Any
 
+from accel_track.delivery.base import Delivery
 from accel_track.delivery.keeper import keeper
 from accel_track.errors import log_error
 from accel_track.outcome import FINISHED, Outcome, current_outcome, outcome_at_exit, outcome_of
 from accel_track.sigterm import exit_on_sigterm
-
-
-class Delivery(Protocol):
-    """What an ending asks of a run's delivery."""
-
-    @property
-    def logged(self) -> int:
-        """Changes with what is logged."""
-
-    def finish(self, outcome: Outcome) -> None:
-        """Deliver what is left and finish the trackers."""
-
-    def end_alone(self, outcome: Outcome, then: Callable[[], None]) -> None:
-        """Do the same in the background, then call a function."""
-
-    def complete(self) -> None:
-        """Wait for the end in the background."""
 
 
 class Ending:

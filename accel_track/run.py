@@ -8,8 +8,8 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from accel_track.delivery.inline import InlineDelivery
-from accel_track.delivery.journaled import JournaledDelivery
+from accel_track.delivery.base import Place, Plan
+from accel_track.delivery.modes import mode_of
 from accel_track.delivery.settings import Settings
 from accel_track.endings import Ending, wait_for_collected
 from accel_track.errors import NotStartedError, UnwritableDirectoryError, behind, warn
@@ -90,43 +90,30 @@ class Run:
         self.config = None if config is None else self._redacted(check_config(config))
         self.directory, local = _placed(directory, argument)
         kwargs = located(check_init_kwargs(init_kwargs, selected))
-        built = self._build(selected, kwargs)
+        mode = mode_of(self.settings)
+        self._runs_trackers = mode.runs_trackers
+        plans = self._plans(selected, kwargs)
         if local is not None and selected:
             _check_writable(local, argument)
-        self._delivery: InlineDelivery | JournaledDelivery
-        if self.settings.delivery == "inline":
-            self._delivery = InlineDelivery(self.settings)
-        else:
-            self._delivery = JournaledDelivery(
-                self.settings,
-                local,
-                self.project,
-                self.name,
-                rank=rank,
-                run_id=self.run_id,
-                resumed=resumed,
-                distinct=distinct,
-            )
-            if self._delivery.name != self.name:
-                if not rank:
-                    message = f"another run of {project!r} is called {self.name!r}; this one is called "
-                    warn(f"{message}{self._delivery.name!r}.")
-                self.name = self._delivery.name
-                built = self._build(selected, kwargs)
-            if resumed is not None and step is not None:
-                self._delivery.rewind(step)
-            if self.config is not None:
-                self._delivery.configure(self.config)
+        place = Place(local, self.project, self.name, rank, self.run_id, resumed, distinct)
+        self._delivery = mode(self.settings, place)
+        if self._delivery.name != self.name:
+            if not rank:
+                message = f"another run of {project!r} is called {self.name!r}; this one is called "
+                warn(f"{message}{self._delivery.name!r}.")
+            self.name = self._delivery.name
+            plans = self._plans(selected, kwargs)
+        if resumed is not None and step is not None:
+            self._delivery.rewind(step)
+        if self.config is not None:
+            self._delivery.configure(self.config)
         self._ending = Ending(self._delivery)
         self._rewinds = resumed is not None and step is None
         self._told: set[str] = set()
         self._raises = self.settings.on_error == "raise"
-        self._short = False
-        """Whether a call that is like an earlier one goes straight to the journal."""
-        self._shorten()
         wait_for_collected(_PATIENCE)
         with self._ending.starting(exits_on_sigterm=exits_on_sigterm):
-            self._add(built, selected, kwargs)
+            self._delivery.add(plans)
         self._ending.watch(self)
 
     def __enter__(self) -> Self:
@@ -146,7 +133,7 @@ class Run:
     @property
     def run_directory(self) -> RunDirectory | None:
         """The run directory; None with inline delivery."""
-        return self._delivery.directory if isinstance(self._delivery, JournaledDelivery) else None
+        return self._delivery.directory
 
     @property
     def trackers(self) -> list[GeneralTracker]:
@@ -160,14 +147,16 @@ class Run:
             Exception: As the constructor.
         """
         kwargs = located(check_init_kwargs(init_kwargs, selected))
-        self._add(self._build(selected, kwargs), selected, kwargs)
+        self._delivery.add(self._plans(selected, kwargs))
 
-    def _build(self, selected: Sequence[Selected], kwargs: Mapping[str, Mapping[str, Any]]) -> list[GeneralTracker]:
-        """Construct the trackers that run in this process; those of a continued run with what continues theirs."""
-        if self.settings.delivery == "none":
-            return []
-        trackers: list[GeneralTracker] = []
+    def _plans(self, selected: Sequence[Selected], kwargs: Mapping[str, Mapping[str, Any]]) -> list[Plan]:
+        """Construct the trackers that take part; those of a continued run with what continues theirs."""
+        plans: list[Plan] = []
         for one in selected:
+            given, is_instance = kwargs.get(one.name, {}), one.instance is not None
+            if not self._runs_trackers:
+                plans.append(Plan(one.name, None, given, is_instance))
+                continue
             name: str | None = f"{self.name}-rank{self.rank}" if self.rank else self.name
             more: dict[str, Any] = {}
             if one.instance is None:
@@ -178,9 +167,11 @@ class Run:
                     more = {**cls.grouped(self.name, self.rank), **identity}
             elif self.earlier is not None and one.name in self.earlier.trackers:
                 warn(_BEGINS_ANEW.format(one.name))
-            complete = {one.name: {**more, **kwargs.get(one.name, {})}}
-            trackers += build([one], self.project, name, self.directory, complete)
-        return [one for one in trackers if self.rank == 0 or not one.main_process_only]
+            complete = {one.name: {**more, **given}}
+            built = build([one], self.project, name, self.directory, complete)
+            here = [tracker for tracker in built if self.rank == 0 or not tracker.main_process_only]
+            plans += [Plan(one.name, tracker, given, is_instance) for tracker in here]
+        return plans
 
     def _identity(self, one: Selected) -> dict[str, Any]:
         """Return the constructor arguments with which a tracker continues its backend run; warn if there are none."""
@@ -188,24 +179,9 @@ class Run:
         if info is None:
             return {}
         identity = info.ranks.get(str(self.rank), {}) if self.rank else info.identity
-        if not identity and self.settings.delivery != "none" and self.rank == 0:
+        if not identity and self.rank == 0:
             warn(_BEGINS_ANEW.format(one.name))
         return identity
-
-    def _add(
-        self,
-        trackers: Sequence[GeneralTracker],
-        selected: Sequence[Selected],
-        kwargs: Mapping[str, Mapping[str, Any]],
-    ) -> None:
-        if isinstance(self._delivery, InlineDelivery):
-            self._delivery.add(trackers, self.config)
-            return
-        instances = [one.name for one in selected if one.instance is not None]
-        if self.settings.delivery == "none":
-            for one in selected:
-                self._delivery.describe(one.name, kwargs.get(one.name, {}), instance=one.name in instances)
-        self._delivery.add(trackers, kwargs, instances)
 
     def has_configuration(self, config: Any) -> bool:
         """Whether these are the run's hyperparameters, or nothing contradicts them since there are none on a side.
@@ -258,9 +234,9 @@ class Run:
             ValueError: `step` is negative.
             Exception: A tracker's error, with `on_error="raise"`.
         """
-        if self._short and not kwargs and self._delivery.journal.again(values, step):  # type: ignore[union-attr]
+        if not self._rewinds and not kwargs and self._delivery.again(values, step):
             if self._raises:
-                self._delivery.raise_failure()  # type: ignore[union-attr]
+                self._delivery.raise_failure()
             return
         step = check_step(step)
         call = self._delivery.captured(values, kwargs)
@@ -277,17 +253,12 @@ class Run:
             step: The next step to be logged; None to take the first one that is.
         """
         self._rewinds = step is None
-        self._shorten()
         if step is not None:
             self._delivery.rewind(step)
-
-    def _shorten(self) -> None:
-        self._short = isinstance(self._delivery, JournaledDelivery) and not self._rewinds
 
     def go_on(self) -> None:
         """Have a continued run log on behind what it has, whatever the steps are."""
         self._rewinds = False
-        self._shorten()
 
     def log_checkpoint(
         self, name: str, path: str | os.PathLike[str], step: int | None = None, values: Mapping[str, Any] | None = None
@@ -326,13 +297,7 @@ class Run:
         for tracker in self.trackers:
             if tracker.name == name:
                 return tracker.tracker if unwrap else tracker
-        names = ", ".join(tracker.name for tracker in self.trackers) or "none"
-        why = " With delivery='none' trackers run in `accel-track sync` only." * (self.settings.delivery == "none")
-        if isinstance(self._delivery, JournaledDelivery) and self._delivery.elsewhere(name):
-            message = f"{name!r} runs in another process (delivery='process'); use delivery='thread' to call it."
-            raise NotStartedError(message)
-        message = f"no tracker {name!r} in this run; there are: {names}.{why}"
-        raise ValueError(message)
+        raise self._delivery.no_tracker(name)
 
     def native(self, tracker: GeneralTracker) -> Any:
         """Return a tracker's own object, or None where its backend could not be reached yet."""

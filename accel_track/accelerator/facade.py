@@ -16,7 +16,7 @@ from accel_track.errors import behind, warn
 from accel_track.journal.directory import RunDirectory
 from accel_track.journal.info import new_run_id
 from accel_track.outcome import Outcome, Status, outcome_of
-from accel_track.registry import LogWith, Missing, select
+from accel_track.registry import LogWith, select
 from accel_track.resume import Mark, Resume, find_marks, is_free, mark_checkpoint
 from accel_track.run import Run, no_tracker
 from accel_track.trackers.base import GeneralTracker
@@ -97,8 +97,7 @@ class Accelerator(Training):
         configuration = project_config or ProjectConfiguration()
         if project_dir is not None:
             configuration.set_directories(project_dir)
-        missing: Missing = "keep" if self._settings.delivery == "none" else "raise"
-        self._selected = select(log_with, configuration.logging_dir, missing=missing)
+        self._selected = select(log_with, configuration.logging_dir, missing=self._settings.missing)
         super().__init__(configuration, mixed_precision, gradient_accumulation_steps, cpu)
         self._run: Run | None = None
         self._loaded: Mark | None = None
@@ -186,7 +185,7 @@ class Accelerator(Training):
         """Return the run directory of the run to continue, or None."""
         loaded, self._loaded = self._loaded, None  # the next training is another one
         settings = self._settings
-        may = settings.resume != "never" and settings.delivery != "inline"
+        may = settings.resume != "never" and settings.keeps_journal
         if may and loaded is not None and is_free(loaded.run, must=settings.resume == "must"):
             return loaded.run
         return run_to_continue(settings, self.logging_dir, project, name)

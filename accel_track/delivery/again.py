@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from accel_track.delivery.handing import hand_over
+from accel_track.delivery.base import hand_over
 from accel_track.delivery.ledger import keep_aside, refused, shown
 from accel_track.journal import cursor as cursors
 from accel_track.journal.directory import RunDirectory

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from accel_track.delivery.handing import drop_unread
+from accel_track.delivery.base import Place, Plan, drop_unread, unknown_tracker
 from accel_track.delivery.settings import Settings
 from accel_track.errors import log_error, warn
 from accel_track.outcome import Outcome
@@ -22,15 +22,20 @@ class InlineDelivery:
     all are warnings with `on_error="warn"`. There is no journal.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    runs_trackers = True
+    directory = None
+
+    def __init__(self, settings: Settings, place: Place) -> None:
         """Begin without trackers."""
+        self.name = place.name
         self.trackers: list[GeneralTracker] = []
+        self._config: dict[str, Any] | None = None
         self._raises = settings.on_error == "raise"
         self._calls = 0
 
-    def add(self, trackers: Sequence[GeneralTracker], config: Mapping[str, Any] | None) -> None:
+    def add(self, plans: Sequence[Plan]) -> None:
         """Start trackers, or join those that somebody started already, and give them the configuration so far."""
-        for tracker in trackers:
+        for tracker in [plan.tracker for plan in plans if plan.tracker is not None]:
             if not tracker.started:
                 tracker.forget()
                 try:
@@ -40,15 +45,20 @@ class InlineDelivery:
                     raise
             tracker.users += 1
             self.trackers.append(tracker)
-            if config is not None:
-                tracker.store_init_configuration(own_values(config))
+            if self._config is not None:
+                tracker.store_init_configuration(own_values(self._config))
 
     def configure(self, values: dict[str, Any], *, environment: bool = False) -> None:
         """Give hyperparameters, or where the program runs, to every tracker."""
         if environment:
             self._each(lambda tracker: tracker.store_environment(own_values(values)))
         else:
+            self._config = {**(self._config or {}), **values}
             self._each(lambda tracker: tracker.store_init_configuration(own_values(values)))
+
+    def again(self, values: Any, step: Any) -> bool:
+        """Leave it to `log`."""
+        return False
 
     def captured(self, values: Any, kwargs: Any) -> Captured:
         """Return what a call of `log` was given; what is delivered at once is no copy."""
@@ -76,6 +86,13 @@ class InlineDelivery:
             self._each(lambda tracker: tracker.describe_checkpoint(name, step, dict(values)))
         else:
             self._each(lambda tracker: tracker.delete_checkpoint(name))
+
+    def raise_failure(self) -> None:
+        """Do nothing: each call has raised its own."""
+
+    def no_tracker(self, name: str) -> Exception:
+        """Return the error that says which trackers there are."""
+        return unknown_tracker(name, self.trackers)
 
     @property
     def logged(self) -> int:

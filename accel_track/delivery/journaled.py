@@ -7,12 +7,13 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
 from filelock import BaseFileLock
 
+from accel_track.delivery.base import Place, Plan, unknown_tracker
 from accel_track.delivery.gpu import Arriving
 from accel_track.delivery.inline import say_who
 from accel_track.delivery.keeper import keeper
@@ -27,7 +28,7 @@ from accel_track.delivery.staging import Media
 from accel_track.delivery.upkeep import Upkeep
 from accel_track.delivery.worker import Worker
 from accel_track.delivery.workers import Workers
-from accel_track.errors import ResumeError, warn
+from accel_track.errors import NotStartedError, ResumeError, warn
 from accel_track.journal.cursor import load
 from accel_track.journal.directory import RunDirectory
 from accel_track.journal.forked import EndedJournal, ForkedJournal
@@ -59,31 +60,17 @@ class JournaledDelivery:
 
     Args:
         settings: How to deliver.
-        directory: The logging directory, or None for the working directory.
-        project: Name of the project.
-        name: Name of the run.
-        rank: Number of this process. Others than 0 join the run directory of rank 0's.
-        run_id: Name of the run directory, or None for a new one.
-        resumed: The run directory of a run to continue, or None.
-        distinct: Whether the run gets another name where another run of the project has this one.
+        place: Where the journal is.
 
     Raises:
-        ResumeError: Another process is logging to `resumed`.
+        ResumeError: Another process is logging to the run that is to be continued.
     """
 
-    def __init__(
-        self,
-        settings: Settings,
-        directory: str | os.PathLike[str] | None,
-        project: str,
-        name: str,
-        rank: int = 0,
-        run_id: str | None = None,
-        resumed: RunDirectory | None = None,
-        *,
-        distinct: bool = False,
-    ) -> None:
+    runs_trackers = True
+
+    def __init__(self, settings: Settings, place: Place) -> None:
         """Make the run directory, or go on in it, and begin the journal; a disk that takes nothing is a warning."""
+        directory, project, name, rank, run_id, resumed, distinct = place
         self.trackers: list[GeneralTracker] = []
         self._settings = settings
         self._rank = rank
@@ -113,6 +100,7 @@ class JournaledDelivery:
         self.journal: JournalWriter | ForkedJournal = JournalWriter(
             self.directory.rank(rank), rank, settings.durability, first_seq=self.directory.acknowledged(rank)
         )
+        self.again = self.journal.again
         self._arriving = Arriving(self.journal.metrics)
         self._media = Media(self.directory.rank(rank))
         self._companions = Companions(self.directory, rank, settings)
@@ -132,18 +120,8 @@ class JournaledDelivery:
         if rank == 0 and settings.keep != "all":
             prune_in_background(self.directory, settings.kept_seconds)
 
-    def add(
-        self,
-        trackers: Sequence[GeneralTracker],
-        init_kwargs: Mapping[str, Mapping[str, Any]] | None = None,
-        instances: Collection[str] = (),
-    ) -> None:
+    def add(self, plans: Sequence[Plan]) -> None:
         """Start a worker for each tracker; it begins with the run's first record.
-
-        Args:
-            trackers: The trackers.
-            init_kwargs: What the user gave for their constructors, by name.
-            instances: Names of those that the user constructed.
 
         Raises:
             Exception: A tracker's own error in `start`, unless it may pass by itself and `strict` is false.
@@ -151,17 +129,20 @@ class JournaledDelivery:
         if isinstance(self.journal, ForkedJournal):
             return
         self.wake()
-        trackers = self._companions.take(trackers, init_kwargs or {}, instances, self.describe)
+        plans = self._companions.take(plans, self._noted.describe)
         end = time.monotonic() + self._settings.start_timeout
-        for tracker in trackers:
+        for plan in plans:
+            tracker = plan.tracker
+            if tracker is None:
+                continue
             same = sum(one.name == tracker.name for one in self.trackers)
             name = f"{tracker.name}-{same + 1}" if same else tracker.name
             if not self._locks.claim(name):
                 warn(f"{name}: another process delivers this run to it already; it is left out here.")
                 continue
             worker = self._worker(tracker, name, self.journal)
-            self.describe(name, (init_kwargs or {}).get(tracker.name, {}), instance=tracker.name in instances)
-            if tracker.name in instances and name not in known_names():
+            self._noted.describe(name, plan.kwargs, instance=plan.is_instance)
+            if plan.is_instance and name not in known_names():
                 self._objects.add(name)
             self.trackers.append(tracker)
             self._workers.append(worker)
@@ -190,10 +171,6 @@ class JournaledDelivery:
                 raise TimeoutError(message)
             warn(f"{message}; it is waited for in the background, its records are kept in the journal.")
         worker.waits_to_start = True
-
-    def describe(self, name: str, kwargs: Mapping[str, Any], *, instance: bool = False) -> None:
-        """Note in `run.json` how to make a tracker again."""
-        self._noted.describe(name, kwargs, instance=instance)
 
     def configure(self, values: dict[str, Any], *, environment: bool = False) -> None:
         """Append hyperparameters, or where the program runs."""
@@ -374,11 +351,14 @@ class JournaledDelivery:
 
     def write_no_more(self, instead: ForkedJournal) -> None:
         """Have what is logged from now on go to the journal's stand-in."""
-        self.journal, self._arriving = instead, Arriving(instead.metrics)
+        self.journal, self.again, self._arriving = instead, instead.again, Arriving(instead.metrics)
 
-    def elsewhere(self, name: str) -> bool:
-        """Whether a tracker is in the companion process."""
-        return any(remote.name == name for remote in self._companions.remotes)
+    def no_tracker(self, name: str) -> Exception:
+        """Return the error that says where a tracker is, or which ones there are."""
+        if any(remote.name == name for remote in self._companions.remotes):
+            message = f"{name!r} runs in another process (delivery='process'); use delivery='thread' to call it."
+            return NotStartedError(message)
+        return unknown_tracker(name, self.trackers)
 
     def raise_failure(self) -> None:
         """Raise the first failure of a tracker that was not raised yet.
@@ -417,6 +397,23 @@ class JournaledDelivery:
         handled += [remote.cursor.taken for remote in self._companions.remotes]
         if handled:
             self._media.release(min(handled))
+
+
+class JournalOnly(JournaledDelivery):
+    """A journal for `accel-track sync`; no tracker runs here."""
+
+    runs_trackers = False
+
+    def add(self, plans: Sequence[Plan]) -> None:
+        """Note how to make each tracker."""
+        for plan in plans:
+            self._noted.describe(plan.name, plan.kwargs, instance=plan.is_instance)
+        super().add([])
+
+    def no_tracker(self, name: str) -> Exception:
+        """Return the error that says so."""
+        why = " With delivery='none' trackers run in `accel-track sync` only."
+        return unknown_tracker(name, self.trackers, why)
 
 
 def _nothing() -> None:

@@ -67,6 +67,21 @@ class Settings:
     keep: str = "all"
 
     @property
+    def keeps_journal(self) -> bool:
+        """Whether a run has a journal, and can be continued."""
+        return self.delivery != "inline"
+
+    @property
+    def missing(self) -> Literal["keep", "raise"]:
+        """What `registry.select` does with a backend that is not installed: it may be where `sync` runs."""
+        return "keep" if self.delivery == "none" else "raise"
+
+    @property
+    def runs_apart(self) -> bool:
+        """Whether trackers are in another process where they can."""
+        return self.delivery == "process"
+
+    @property
     def kept_seconds(self) -> float:
         """The time that `keep` stands for; infinite for all."""
         match = _AGE.fullmatch(self.keep)

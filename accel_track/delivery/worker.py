@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from tenacity import Retrying
 
-from accel_track.delivery.handing import hand_over
+from accel_track.delivery.base import hand_over
 from accel_track.delivery.ledger import Ledger, shown
 from accel_track.delivery.retry import Deadline, DeadlineReachedError, retrying
 from accel_track.delivery.sources import Source, UnreadableError

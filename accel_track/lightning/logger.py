@@ -21,7 +21,7 @@ from accel_track.lightning.trainer_calls import call_being_set_up
 from accel_track.lightning.trainer_run import Session
 from accel_track.noop import NoOp
 from accel_track.outcome import FINISHED, Outcome, Status, outcome_of
-from accel_track.registry import LogWith, Missing, select
+from accel_track.registry import LogWith, select
 from accel_track.resume import Mark, Resume, mark_checkpoint
 from accel_track.run import Run, no_tracker
 from accel_track.state import process_index
@@ -120,10 +120,9 @@ class AccelTrackLogger(Logger):
         if version is not None and not isinstance(version, int):
             version = check_name(version, "version")
         directory = self._shown_dir = os.fspath(expanded(save_dir or os.curdir, "save_dir"))
-        missing: Missing = "keep" if settings.delivery == "none" else "raise"
         self._session = Session(
             settings,
-            select(log_with, directory, missing=missing),
+            select(log_with, directory, missing=settings.missing),
             check_name(name, "name"),
             version,
             os.path.abspath(directory),
@@ -215,7 +214,7 @@ class AccelTrackLogger(Logger):
         if not self._runs_here():
             return NoOpExperiment()
         run = self.open()
-        if not run.trackers and run.settings.delivery == "process":
+        if not run.trackers and run.settings.runs_apart:
             return Elsewhere()
         native = run.native(run.trackers[0]) if run.trackers else None
         return NoOpExperiment() if native is None else native
@@ -291,7 +290,7 @@ class AccelTrackLogger(Logger):
         """
         if not self._log_graph or process_index() != 0:
             return
-        if not self.trackers and self._session.settings.delivery == "process":
+        if not self.trackers and self._session.settings.runs_apart:
             warn("log_graph: no graph is logged with delivery='process', where the trackers have no module to trace.")
             return
         inputs = getattr(model, "example_input_array", None) if input_array is None else input_array
@@ -327,7 +326,7 @@ class AccelTrackLogger(Logger):
     def save(self) -> None:
         """Flush inline trackers, at most every 30 seconds: Lightning calls this after every `log_metrics`."""
         run = self._session.run
-        if run is not None and run.settings.delivery == "inline":
+        if run is not None and not run.settings.keeps_journal:
             now = time.monotonic()
             if now - self._saved_at > _SECONDS_BETWEEN_SAVES:
                 self._saved_at = now

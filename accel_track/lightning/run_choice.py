@@ -72,7 +72,7 @@ def decide(
     Raises:
         ResumeError: `resume="must"` and there is none, or another process is logging to it.
     """
-    if settings.delivery != "inline":
+    if settings.keeps_journal:
         own, mark = own_run(directory, project, run_id), mine
         if own is not None:
             again = mark_for(own, marks)

@@ -531,7 +531,8 @@ def test_what_a_forked_child_has_keeps_nothing_and_waits_for_nobody() -> None:
     run.add(select(Down()))
     run.finish()
     assert tracker.calls == [("start",)]
-    run._ending.finished, run._delivery.journal = False, journal
+    run._ending.finished = False
+    run._delivery.write_no_more(journal)
     run.finish()
 
 

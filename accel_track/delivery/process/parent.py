@@ -9,10 +9,11 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from accel_track.delivery.base import Plan
 from accel_track.delivery.process.protocol import (
     Brief,
     Standing,
@@ -28,7 +29,6 @@ from accel_track.journal import cursor as cursors
 from accel_track.journal.directory import RunDirectory
 from accel_track.outcome import Outcome
 from accel_track.state import LOCAL_RANK_VARIABLES, RANK_VARIABLES
-from accel_track.trackers.base import GeneralTracker
 
 PATIENCE = 60.0
 """Seconds without progress after which a companion gives up at the end, where `finish_timeout` is not longer."""
@@ -279,43 +279,36 @@ class Companions:
         """The trackers in them."""
         return [remote for companion in self._all for remote in companion.remotes]
 
-    def take(
-        self,
-        trackers: Sequence[GeneralTracker],
-        init_kwargs: Mapping[str, Mapping[str, Any]],
-        instances: Collection[str],
-        describe: Callable[[str, Mapping[str, Any]], None],
-    ) -> Sequence[GeneralTracker]:
+    def take(self, plans: Sequence[Plan], describe: Callable[[str, Mapping[str, Any]], None]) -> Sequence[Plan]:
         """Start a companion with the trackers that can be in another process; return the others.
 
         Args:
-            trackers: Not started.
-            init_kwargs: What the user gave for their constructors, by name.
-            instances: Names of those that the user constructed, which stay here.
+            plans: The trackers, not started. Those that the user constructed stay here.
             describe: Notes in the run directory how to make a tracker again.
 
         Raises:
             DeliveryError: With `strict`, one of them cannot be started.
         """
-        if self._settings.delivery != "process":
-            return trackers
+        if not self._settings.runs_apart:
+            return plans
         companion = Companion(self._run, self._rank, len(self._all), self._settings)
-        left = [tracker for tracker in trackers if tracker.name in instances or tracker.needs_terminal]
-        for tracker in trackers:
-            if tracker not in left:
-                kwargs = init_kwargs.get(tracker.name, {})
-                try:
-                    companion.hand(tracker.name, type(tracker), kwargs)
-                except ValueError as error:
-                    warn(f"{tracker.name}: delivered in a thread, not in the companion process: {error}.")
-                    left.append(tracker)
-                else:
-                    describe(tracker.name, kwargs)
+        left = []
+        for plan in plans:
+            if plan.tracker is None or plan.is_instance or plan.tracker.needs_terminal:
+                left.append(plan)
+                continue
+            try:
+                companion.hand(plan.name, type(plan.tracker), plan.kwargs)
+            except ValueError as error:
+                warn(f"{plan.name}: delivered in a thread, not in the companion process: {error}.")
+                left.append(plan)
+            else:
+                describe(plan.name, plan.kwargs)
         if not companion.remotes:
             return left
         if (problem := self._problem() or companion.start()) is not None:
             warn(f"no companion process ({problem}); its trackers are delivered in threads of this process.")
-            return trackers
+            return plans
         if self._settings.strict and (problem := companion.started(self._settings.start_timeout)) is not None:
             companion.stop()
             raise DeliveryError(problem)

@@ -1,0 +1,177 @@
+"""The delivery of a run: what each of its modes does, whichever it is, and the hand-over of a record to a tracker."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
+
+from accel_track.records import AnyRecord, Checkpoint, Config, Metrics, Rewind
+from accel_track.trackers.base import GeneralTracker
+
+if TYPE_CHECKING:
+    from accel_track.delivery.settings import Settings
+    from accel_track.journal.directory import RunDirectory
+    from accel_track.outcome import Outcome
+    from accel_track.values.capture import Captured
+
+
+class Place(NamedTuple):
+    """Where a run keeps its journal.
+
+    Attributes:
+        directory: The logging directory, or None for the working directory.
+        project: Name of the project.
+        name: Name of the run.
+        rank: Number of this process. Others than 0 join the run directory of rank 0's.
+        run_id: Name of the run directory, or None for a new one.
+        resumed: The run directory of a run to continue, or None.
+        distinct: Whether the run gets another name where another run of the project has this one.
+    """
+
+    directory: str | os.PathLike[str] | None
+    project: str
+    name: str
+    rank: int = 0
+    run_id: str | None = None
+    resumed: RunDirectory | None = None
+    distinct: bool = False
+
+
+class Plan(NamedTuple):
+    """One tracker that is to take part in a run.
+
+    Attributes:
+        name: Name of the tracker.
+        tracker: The tracker, not started; None where the mode runs none.
+        kwargs: What the user gave for its constructor.
+        is_instance: Whether the user constructed it.
+    """
+
+    name: str
+    tracker: GeneralTracker | None
+    kwargs: Mapping[str, Any]
+    is_instance: bool = False
+
+
+class Delivery(Protocol):
+    """One run's way from a call to its trackers; which mode it is, only this package knows."""
+
+    runs_trackers: bool
+    """Whether trackers run while the program does, so that plans have some."""
+    name: str
+    """The run's name: the one wanted, or where that has to be distinct, another."""
+    trackers: list[GeneralTracker]
+    """The trackers of this process."""
+
+    def __init__(self, settings: Settings, place: Place) -> None:
+        """Begin; no tracker takes part yet."""
+
+    @property
+    def directory(self) -> RunDirectory | None:
+        """The run directory, or None where there is no journal."""
+
+    @property
+    def logged(self) -> int:
+        """Changes with what is logged."""
+
+    def add(self, plans: Sequence[Plan]) -> None:
+        """Let trackers take part.
+
+        Raises:
+            Exception: A tracker's own error in `start`.
+        """
+
+    def configure(self, values: dict[str, Any], *, environment: bool = False) -> None:
+        """Give hyperparameters, or where the program runs, to every tracker."""
+
+    def again(self, values: Any, step: Any, /) -> bool:
+        """Log the values of a call that is like an earlier one; say whether that is done."""
+
+    def captured(self, values: Any, kwargs: Any) -> Captured:
+        """Return what a call of `log` was given, as it has to be for this mode."""
+
+    def log(self, call: Captured, step: int | None) -> None:
+        """Log values."""
+
+    def rewind(self, step: int) -> None:
+        """Note that the run goes on from an earlier step."""
+
+    def checkpoint(self, name: str, path: str, step: int | None, values: dict[str, Any]) -> None:
+        """Give a checkpoint to every tracker; without a path, what is known of one now, or without that, its end."""
+
+    def raise_failure(self) -> None:
+        """Raise the first failure of a tracker that was not raised yet."""
+
+    def no_tracker(self, name: str) -> Exception:
+        """Return the error that says why the run has no tracker of a name in this process."""
+
+    def flush(self) -> None:
+        """Have the trackers store what was logged."""
+
+    def settle(self, name: str) -> None:
+        """Wait until a tracker is started and has had what was logged."""
+
+    def rest(self) -> None:
+        """Give back threads and files as soon as all is delivered."""
+
+    def wake(self) -> None:
+        """Take them again."""
+
+    def conclude(self, outcome: Outcome | None) -> None:
+        """Note how the run has ended if nothing else follows; None: it goes on."""
+
+    def finish(self, outcome: Outcome) -> None:
+        """Deliver what is left and finish the trackers."""
+
+    def end_alone(self, outcome: Outcome, then: Callable[[], None]) -> None:
+        """Do the same in the background, then call a function."""
+
+    def complete(self) -> None:
+        """Wait for the end in the background."""
+
+
+def unknown_tracker(name: str, trackers: Sequence[GeneralTracker], why: str = "") -> ValueError:
+    """Return the error for a name that no tracker has."""
+    names = ", ".join(tracker.name for tracker in trackers) or "none"
+    return ValueError(f"no tracker {name!r} in this run; there are: {names}.{why}")
+
+
+def hand_over(tracker: GeneralTracker, records: Sequence[AnyRecord], folder: Path) -> None:
+    """Hand records to a tracker: several calls of `log`, or one record of another kind.
+
+    Args:
+        tracker: Started.
+        records: All of one kind.
+        folder: The rank's folder, to which paths of checkpoints are relative.
+    """
+    first = records[0]
+    if isinstance(first, Metrics):
+        calls = cast("Sequence[Metrics]", records)
+        if some := [call for call in calls if call.values or not call.unread]:
+            tracker.log_batch(some)
+        for call in calls:
+            if call.unread:
+                drop_unread(tracker, call.unread)
+    elif isinstance(first, Config):
+        store = tracker.store_environment if first.environment else tracker.store_init_configuration
+        tracker.record_time = first.time
+        try:
+            store(first.values)
+        finally:
+            tracker.record_time = None
+    elif isinstance(first, Rewind):
+        tracker.rewind(first.step)
+    elif isinstance(first, Checkpoint) and first.path:
+        tracker.log_checkpoint(first.name, os.fspath(folder / first.path), first.step, first.values)
+    elif first.values:
+        tracker.describe_checkpoint(first.name, first.step, first.values)
+    else:
+        tracker.delete_checkpoint(first.name)
+
+
+def drop_unread(tracker: GeneralTracker, unread: Mapping[str, str]) -> None:
+    """Count values that could not be read in the call, once the tracker has the others of it."""
+    for name, why in unread.items():
+        tracker.drop(name, None, f"it could not be read when it was logged ({why})")
