@@ -8,7 +8,6 @@ import math
 import os
 import stat
 import sys
-import time
 import warnings
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timezone
@@ -27,6 +26,8 @@ from accel_track.values.arrays import is_array
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
+
+    from accel_track.journal.info import RunInfo
 
 INCOMPLETE, UNUSABLE = 1, 2
 
@@ -154,9 +155,10 @@ def when(seconds: float) -> str:
         return "?"
 
 
-def lag(since: float | None) -> float | None:
-    """Return how many seconds ago that was, or None."""
-    return None if since is None or not math.isfinite(since) else max(0.0, time.time() - since)
+def ending(run: RunDirectory, info: RunInfo) -> dict[str, str | None]:
+    """Return `status`, "running" or how the run ended, and `reason`."""
+    outcome = run.outcome(info)
+    return {"status": "running", "reason": None} if outcome is None else outcome._asdict()
 
 
 def jsonable(value: Any) -> Any:  # noqa: PLR0911 - one line per kind of value

@@ -122,7 +122,7 @@ def export(
 
 
 def _to_file(run: RunDirectory, output: Path, write: Callable[[_Records, IO[str]], None] | None) -> _Records:
-    from accel_track.cli._state import records
+    from accel_track.delivery.status import records
 
     with progress_bar() as bars:
         task = bars.add_task("exporting", total=sum(records(run).values()))

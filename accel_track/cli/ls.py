@@ -13,6 +13,7 @@ from accel_track.cli._common import (
     Json,
     check_plain,
     console,
+    ending,
     one_line_errors,
     print_json,
     say,
@@ -48,7 +49,7 @@ def ls(
 
 
 def _described(run: RunDirectory) -> dict[str, Any]:
-    from accel_track.cli._state import ending, records, state
+    from accel_track.delivery.status import records, status_of
 
     described: dict[str, Any] = dict.fromkeys(
         ("project", "run_id", "name", "status", "reason", "created", "records", "trackers")
@@ -60,7 +61,7 @@ def _described(run: RunDirectory) -> dict[str, Any]:
         described.update({"project": info.project, "run_id": info.run_id, "name": info.name, "created": info.created})
         logged = records(run)
         described["records"] = sum(logged.values())
-        described["trackers"] = {name: state(run, name, logged).counts for name in info.trackers}
+        described["trackers"] = {name: status_of(run, name, logged).counts for name in info.trackers}
         described.update(ending(run, info))
     except (ValueError, OSError, OverflowError) as error:
         described["error"] = " ".join(str(error).split())

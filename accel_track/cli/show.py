@@ -15,6 +15,7 @@ from accel_track.cli._common import (
     Json,
     RunArgument,
     console,
+    ending,
     fail,
     find_run,
     jsonable,
@@ -26,13 +27,13 @@ from accel_track.cli._common import (
     table,
     when,
 )
-from accel_track.delivery.process.protocol import Standing, standings
+from accel_track.delivery.process.protocol import CompanionState, companion_states
 from accel_track.journal.directory import RunDirectory
 from accel_track.journal.info import RunInfo
 from accel_track.texts import printable
 
 if TYPE_CHECKING:
-    from accel_track.cli._state import TrackerState
+    from accel_track.delivery.status import TrackerStatus
 
 
 _LONGEST = 200
@@ -64,12 +65,12 @@ def show(
     if metric is not None and not as_json:
         module_missing("show --metric", ["plotext"], "accel-track[demo]")
     with one_line_errors():
-        from accel_track.cli._state import ending, records, state
+        from accel_track.delivery.status import records, status_of
 
         found = find_run(run)
         info = found.load()
         logged = records(found)
-        states = {name: state(found, name, logged) for name in info.trackers}
+        states = {name: status_of(found, name, logged) for name in info.trackers}
         content = _read(found, metric)
         if metric is not None and metric not in content.last:
             near = difflib.get_close_matches(metric, content.last, n=3, cutoff=0.4)
@@ -113,7 +114,7 @@ def _document(
     info: RunInfo,
     ended: dict[str, str | None],
     records: int,
-    states: dict[str, TrackerState],
+    states: dict[str, TrackerStatus],
     content: _Content,
     metric: str | None,
 ) -> dict[str, Any]:
@@ -140,7 +141,7 @@ def _document(
         "trackers": trackers,
         "companions": [
             {"rank": rank, "log": str(run.rank(rank) / f"{stem}.log"), "state": one.state, **msgspec.to_builtins(one)}
-            for rank, stem, one in standings(run)
+            for rank, stem, one in companion_states(run)
         ],
     }
     return document if metric is None else {**document, "points": content.points}
@@ -151,7 +152,7 @@ def _print(  # noqa: C901 - one table after the other
     info: RunInfo,
     ended: dict[str, str | None],
     records: int,
-    states: dict[str, TrackerState],
+    states: dict[str, TrackerStatus],
     content: _Content,
 ) -> None:
     from accel_track.values.plain import flat_config
@@ -186,15 +187,25 @@ def _print(  # noqa: C901 - one table after the other
         saved = ((name, _text(one["step"]), _short(one["about"])) for name, one in kept)
         out.print(table("checkpoints", ("name", ">step", "about"), saved))
     if states:
-        columns = ("tracker", ">delivered", ">pending", ">refused", ">dropped", ">retried", ">damaged", ">lag", "page")
+        columns = (
+            "tracker",
+            ">delivered",
+            ">pending",
+            ">quarantined",
+            ">dropped",
+            ">retried",
+            ">damaged",
+            ">lag",
+            "page",
+        )
         rows = [_row(name, one, info.trackers[name].url or "") for name, one in states.items()]
         out.print(table("delivery", columns, rows))
-    for rank, stem, one in standings(run):
+    for rank, stem, one in companion_states(run):
         for line in _companion(run, rank, stem, one):
             say(line)
 
 
-def _companion(run: RunDirectory, rank: int, stem: str, one: Standing) -> list[str]:
+def _companion(run: RunDirectory, rank: int, stem: str, one: CompanionState) -> list[str]:
     states = {
         "over": "has delivered everything that it could",
         "running": "is delivering",
@@ -207,11 +218,11 @@ def _companion(run: RunDirectory, rank: int, stem: str, one: Standing) -> list[s
     return [text, *errors, f"  log: {run.rank(rank) / f'{stem}.log'}"]
 
 
-def _row(name: str, one: TrackerState, url: str) -> tuple[object, ...]:
+def _row(name: str, one: TrackerStatus, url: str) -> tuple[object, ...]:
     dropped = ", ".join(f"{count} {value}" for value, count in sorted(one.dropped.items()))
     dropped = ", ".join(filter(None, [dropped, f"{one.unkept} checkpoints not kept there" * bool(one.unkept)])) or "0"
     waiting = "" if one.lag is None else f"{one.lag:.0f} s"
-    return name, one.delivered, one.pending, one.refused, dropped, one.retried, f"{one.damaged} B", waiting, url
+    return name, one.delivered, one.pending, one.quarantined, dropped, one.retried, f"{one.damaged} B", waiting, url
 
 
 def _short(value: Any) -> str:

@@ -6,6 +6,7 @@ import contextlib
 import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -22,9 +23,8 @@ from accel_track.cli._common import (
 from accel_track.progress import progress_bar
 
 if TYPE_CHECKING:
-    from accel_track.delivery.standing import Standing
-    from accel_track.delivery.sync import Job
-from accel_track.delivery.sync import Sync
+    from accel_track.delivery.status import TrackerStatus
+    from accel_track.delivery.sync import Job, Sync
 from accel_track.texts import printable
 
 
@@ -39,8 +39,9 @@ def sync(
     from_start: Annotated[
         bool, typer.Option("--from-start", help="Begin a new backend run with the first record.")
     ] = False,
-    refused: Annotated[
-        bool, typer.Option("--refused", help="Deliver again what a backend has refused, too, once each.")
+    quarantined: Annotated[
+        bool,
+        typer.Option("--quarantined", "--refused", help="Deliver again what a backend has refused, too, once each."),
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be delivered.")] = False,
     set_: Annotated[
@@ -62,14 +63,14 @@ def sync(
         from accel_track.delivery.sync import Sync
 
         _check_names(to or [], arguments)
-        found = [Sync(find_run(run), to or [], arguments, from_start, refused) for run in runs]
+        found = [Sync(find_run(run), to or [], arguments, from_start, quarantined) for run in runs]
         _check_used(found, arguments)
         for one in found:
-            standings = _planned(one) if dry_run else _delivered(one, follow=follow, timeout=timeout)
-            complete = complete and (dry_run or all(standing.complete for standing in standings))
-            documents.append({"run": str(one.run.path), "trackers": [_document(standing) for standing in standings]})
+            statuses = _planned(one) if dry_run else _delivered(one, follow=follow, timeout=timeout)
+            complete = complete and (dry_run or all(status.complete for status in statuses))
+            documents.append({"run": str(one.run.path), "trackers": [_document(status) for status in statuses]})
             if not as_json:
-                _tell(one, standings, dry_run=dry_run)
+                _tell(one, statuses, dry_run=dry_run)
             if one.stopped:
                 complete = False
                 break
@@ -109,11 +110,11 @@ def _check_used(found: Sequence[Sync], arguments: dict[str, dict[str, Any]]) -> 
         fail(f"--set: nothing is delivered to {unused[0]!r}; add --to {unused[0]}.")
 
 
-def _planned(one: Sync) -> list[Standing]:
-    return [one.standing(name) for name in one.names]
+def _planned(one: Sync) -> list[TrackerStatus]:
+    return [one.status(name) for name in one.names]
 
 
-def _delivered(one: Sync, *, follow: bool, timeout: float) -> list[Standing]:
+def _delivered(one: Sync, *, follow: bool, timeout: float) -> list[TrackerStatus]:
     with contextlib.redirect_stdout(sys.stderr), _bars(follow=follow) as watch:  # what SDKs print is not our output
         return one.deliver(follow=follow, timeout=timeout, watch=watch)
 
@@ -137,19 +138,18 @@ def _bars(*, follow: bool) -> Iterator[Callable[[Sequence[Job]], None]]:
         yield watch
 
 
-def _tell(one: Sync, standings: Sequence[Standing], *, dry_run: bool) -> None:
-    say(f"{one.run.path}:" if standings else f"{one.run.path}: the run has no trackers; name one with --to.")
-    for standing in standings:
-        if dry_run and standing.obstacle is None:
-            count = standing.line.pending + (standing.line.refused if one.again else 0)
-            with_ = f" with {json.dumps(one.kwargs(standing.name))}" if count and one.kwargs(standing.name) else ""
-            say(f"  {standing.name}: {count} records would be delivered{with_}")
+def _tell(one: Sync, statuses: Sequence[TrackerStatus], *, dry_run: bool) -> None:
+    say(f"{one.run.path}:" if statuses else f"{one.run.path}: the run has no trackers; name one with --to.")
+    for status in statuses:
+        if dry_run and status.obstacle is None:
+            count = status.pending + (status.quarantined if one.again else 0)
+            with_ = f" with {json.dumps(one.kwargs(status.name))}" if count and one.kwargs(status.name) else ""
+            say(f"  {status.name}: {count} records would be delivered{with_}")
         else:
-            say(f"  {standing}")
-        if standing.url and not dry_run:
-            say(f"    {standing.url}")
+            say(f"  {status}")
+        if status.url and not dry_run:
+            say(f"    {status.url}")
 
 
-def _document(standing: Standing) -> dict[str, Any]:
-    line = standing.line
-    return {**line._asdict(), "complete": standing.complete, "obstacle": standing.obstacle, "url": standing.url}
+def _document(status: TrackerStatus) -> dict[str, Any]:
+    return {**asdict(status), "complete": status.complete}

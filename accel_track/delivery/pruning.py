@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from accel_track.delivery.standing import ranks_of
+from accel_track.delivery.status import ranks_of
 from accel_track.errors import WORKER_NAME, JournalError, warn
 from accel_track.files import make_private
 from accel_track.journal import cursor as cursors
@@ -41,8 +41,8 @@ def _lacking(run: RunDirectory, name: str, logged: dict[int, int]) -> str | None
     had = {rank: cursors.load(run.cursor(name, rank)) for rank in ranks_of(run, name)}
     if pending := sum(max(0, logged[rank] - cursor.seq) for rank, cursor in had.items()):
         return f"{pending} records are pending for {name}"
-    if refused := sum(cursor.quarantined for cursor in had.values()):
-        return f"{refused} records are refused for {name}"
+    if quarantined := sum(cursor.quarantined for cursor in had.values()):
+        return f"{quarantined} records are quarantined for {name}"
     damaged = sum(cursor.damaged for cursor in had.values())
     return f"{damaged} damaged bytes were not delivered to {name}" if damaged else None
 

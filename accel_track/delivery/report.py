@@ -8,17 +8,15 @@ import sys
 import time
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Protocol
 
+from accel_track.delivery.status import TrackerStatus
 from accel_track.journal.cursor import Cursor
 from accel_track.progress import progress_bar
 from accel_track.texts import clean
 
 if TYPE_CHECKING:
     from accel_track.journal.writer import JournalWriter
-
-UNKEPT = "checkpoint"
-"""Name under which trackers count checkpoints as dropped whose backends keep none."""
 
 _PATIENCE = 2.0
 """Seconds before a progress bar appears."""
@@ -60,59 +58,14 @@ class Delivering(Protocol):
         """Set when nothing more will be delivered."""
 
 
-class Line(NamedTuple):
-    """Where one tracker stands: each of the run's records that counts is in one of the first four numbers."""
-
-    name: str
-    delivered: int
-    pending: int
-    refused: int
-    not_replayable: int
-    dropped: int
-    """Values of delivered records that the backend does not take."""
-    unkept: int
-    """Those of the delivered records that are checkpoints, where the backend keeps none."""
-    error: str | None
-    unfinished: bool = False
-
-    @property
-    def complete(self) -> bool:
-        """Whether the backend has everything that it can take, and knows of the end."""
-        return not (self.pending or self.refused or self.not_replayable or self.unfinished)
-
-    def __str__(self) -> str:
-        """Return one sentence."""
-        counts = [f"{self.delivered} delivered"]
-        counts += [f"{self.pending} pending"] if self.pending else []
-        counts += [f"{self.refused} refused"] if self.refused else []
-        counts += [f"{self.not_replayable} without portable form"] if self.not_replayable else []
-        counts += [f"{self.dropped} values dropped"] if self.dropped else []
-        counts += [f"{self.unkept} checkpoints not kept there"] if self.unkept else []
-        counts += ["not finished"] if self.unfinished else []
-        error = f" ({self.error})" if self.error and not self.complete else ""
-        return f"{self.name}: {', '.join(counts)}{error}"
-
-
-def line(worker: Delivering, next_seq: int) -> Line:
-    """Return where a worker stands, given the number of the next record of its journal."""
+def status_of_worker(worker: Delivering, next_seq: int) -> TrackerStatus:
+    """Return where a worker's tracker stands, given the number of the next record of its journal."""
     cursor = worker.durable
-    counts = counted(worker.name, cursor, max(0, next_seq - cursor.seq))
-    return counts._replace(error=worker.last_error, unfinished=worker.unfinished)
-
-
-def counted(name: str, cursor: Cursor, pending: int) -> Line:
-    """Return the counts of one cursor."""
-    unkept = cursor.dropped.get(UNKEPT, 0)
-    return Line(
-        name,
-        cursor.delivered,
-        pending,
-        cursor.quarantined,
-        cursor.not_replayable,
-        sum(cursor.dropped.values()) - unkept,
-        unkept,
-        None,
-    )
+    status = TrackerStatus.of(worker.name, cursor, max(0, next_seq - cursor.seq))
+    status.unfinished = worker.unfinished
+    if not status.complete or status.not_replayable:  # else the error has passed
+        status.error = worker.last_error
+    return status
 
 
 def closing_report(
@@ -131,21 +84,21 @@ def closing_report(
         going_on: A sentence for each process that goes on delivering; where there is none, the command is given.
         objects: Names of the trackers that were passed as objects, which no command can make.
     """
-    lines = [line(worker, journal.next_seq) for worker in workers]
-    pending = [one for one in lines if one.pending]
+    found = [status_of_worker(worker, journal.next_seq) for worker in workers]
+    pending = [one for one in found if one.pending]
     counts = [journal.lost_from(min((worker.durable.seq for worker in workers), default=0))]
     counts += [worker.missing for worker in workers]
     reason = "the disk did not take them, or they were deleted"
     if not (run / "run.json").exists():
-        counts += [one.pending for one in pending] if lines else [journal.next_seq]
+        counts += [one.pending for one in pending] if found else [journal.next_seq]
         reason, pending = f"{_relative(run)} is gone", []
     lost = [f"{max(counts)} records are lost: {reason}"] if max(counts) else []
-    if not lost and (not lines or not journal.next_seq):
+    if not lost and (not found or not journal.next_seq):
         return ""
     head = f"accel_track: {_relative(run)}"
-    if not lost and all(one.complete and not (one.dropped or one.unkept) for one in lines):
-        return f"{head}: {', '.join(f'{one.name} {one.delivered}' for one in lines)} records delivered."
-    text = "\n".join([f"{head}:", *[f"  {one}" for one in lines], *[f"  {one}" for one in lost]])
+    if not lost and all(one.whole for one in found):
+        return f"{head}: {', '.join(f'{one.name} {one.delivered}' for one in found)} records delivered."
+    text = "\n".join([f"{head}:", *[f"  {one}" for one in found], *[f"  {one}" for one in lost]])
     if pending and going_on:
         text += "".join(f"\n  {sentence}" for sentence in going_on)
     elif [one for one in pending if one.name not in objects]:
@@ -155,9 +108,9 @@ def closing_report(
             f"\n  {', '.join(left)} was passed as an object, which no command can make: `accel-track sync` delivers to "
             "it once its class comes from a plugin, or to another backend with --to."
         )
-    if refused := [one for one in lines if one.refused and one.name not in objects]:
+    if refused := [one for one in found if one.quarantined and one.name not in objects]:
         text += f"\n  Deliver what {refused[0].name} refused again with: "
-        text += f"accel-track sync {shlex.quote(_relative(run))} --refused"
+        text += f"accel-track sync {shlex.quote(_relative(run))} --quarantined"
     return text
 
 

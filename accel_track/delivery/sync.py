@@ -15,9 +15,9 @@ from typing import Any
 from filelock import BaseFileLock
 
 from accel_track.delivery.again import deliver_again
-from accel_track.delivery.report import counted, line
+from accel_track.delivery.report import status_of_worker
 from accel_track.delivery.sources import StoredSource
-from accel_track.delivery.standing import Standing, ranks_of, total_of
+from accel_track.delivery.status import TrackerStatus, ranks_of, total
 from accel_track.delivery.worker import Worker, finish_in_order
 from accel_track.journal import cursor as cursors
 from accel_track.journal.directory import PARENT, RunDirectory
@@ -86,26 +86,27 @@ class Sync:
         """Return what the run stored about a tracker."""
         return self.info.trackers.get(name, TrackerInfo())
 
-    def standing(self, name: str) -> Standing:
+    def status(self, name: str) -> TrackerStatus:
         """Return where a tracker stands, and what keeps it from being delivered to; nothing is started.
 
         Raises:
             JournalError: A cursor or a segment is damaged.
         """
-        lines = []
+        found = []
         for rank in self._ranks(name):
             cursor = cursors.Cursor() if name in self._reset else cursors.load(self.run.cursor(name, rank))
             pending = max(0, last_seq(self.run.rank(rank)) + 1 - cursor.seq)
-            lines.append(counted(name, cursor, pending))
-        total = total_of(name, lines)
+            found.append(TrackerStatus.of(name, cursor, pending))
+        status = total(name, found)
         wanted = (
-            total.pending
-            or (self.again and total.refused)
+            status.pending
+            or (self.again and status.quarantined)
             or self.run.is_live()
             or (name not in self._reset and self._to_be_ended(name))
         )
-        obstacle = self._obstacle(name) if wanted else None
-        return Standing(name, total, obstacle, self.described(name).url)
+        status.obstacle = self._obstacle(name) if wanted else None
+        status.url = self.described(name).url
+        return status
 
     def _to_be_ended(self, name: str) -> bool:
         """Whether all that is left to do is to tell the backend how the run ended."""
@@ -149,7 +150,7 @@ class Sync:
         follow: bool,
         timeout: float,
         watch: Callable[[Sequence[Job]], None] = lambda _: None,
-    ) -> list[Standing]:
+    ) -> list[TrackerStatus]:
         """Deliver what is pending, rank by rank, to all trackers at once; return where they stand then.
 
         Ctrl-C ends it early, with cursors stored. Records may be delivered while the run's own process delivers to
@@ -167,7 +168,7 @@ class Sync:
         self._note_end()
         if self.from_start:
             self._begin_anew()
-        before = {name: self.standing(name) for name in self.names}
+        before = {name: self.status(name) for name in self.names}
         errors: dict[str, str] = {}
         for rank in self.run.ranks() if self.rank is None else [self.rank]:
             if self.stopped:
@@ -212,11 +213,9 @@ class Sync:
             for job in jobs:
                 job.worker.outcome = self.outcome
 
-    def _result(self, name: str, obstacle: str | None, error: str | None) -> Standing:
-        after = self.standing(name)
-        after.obstacle = obstacle
-        if error is not None:
-            after.line = after.line._replace(error=error)
+    def _result(self, name: str, obstacle: str | None, error: str | None) -> TrackerStatus:
+        after = self.status(name)
+        after.obstacle, after.error = obstacle, error
         return after
 
     def _begin_anew(self) -> None:
@@ -375,7 +374,7 @@ class Job:
 
     def error(self) -> str | None:
         """Return why something is left, or None."""
-        pending = line(self.worker, last_seq(self._folder) + 1).pending
+        pending = status_of_worker(self.worker, last_seq(self._folder) + 1).pending
         if self.worker.failure is None and not pending:
             return None
         if self.worker.last_error is None and self.source.stopped:

@@ -80,7 +80,7 @@ def test_refused_records_keep_a_run(make: Any, invoke: Any) -> None:
     run = make(values={"refused": 1})
     invoke("sync", run.path, code=1)
     age(run)
-    assert kept(invoke) == {run.path.name: "1 records are refused for lines"}
+    assert kept(invoke) == {run.path.name: "1 records are quarantined for lines"}
 
 
 def test_a_run_without_tracker_is_kept(make: Any, invoke: Any) -> None:

@@ -174,7 +174,7 @@ def test_json(make: Any, invoke: Any) -> None:
 def test_refused_records_are_told(make: Any, invoke: Any, written: Any) -> None:
     run = make(values={"refused": 1})
     result = invoke("sync", run.path, code=1)
-    assert "5 delivered, 1 refused (ValueError: too long)" in result.stdout
+    assert "5 delivered, 1 quarantined (ValueError: too long)" in result.stdout
     assert "too long" in run.quarantine("lines").read_text()
     assert len(written()) == 6
 
@@ -279,7 +279,7 @@ def test_damage_is_passed_over(make: Callable[..., RunDirectory], invoke: Any, w
 
 
 class TestRefused:
-    """`--refused`: what a backend has refused is delivered again, once."""
+    """`--quarantined`: what a backend has refused is delivered again, once."""
 
     @pytest.fixture
     def run(self, make: Any, invoke: Any) -> RunDirectory:
@@ -298,19 +298,22 @@ class TestRefused:
 
     @pytest.mark.usefixtures("_takes_all")
     def test_what_is_stored_now_leaves_the_quarantine(self, run: Any, invoke: Any, written: Any) -> None:
-        planned = invoke("sync", run.path, "--refused", "--dry-run")
+        planned = invoke("sync", run.path, "--quarantined", "--dry-run")
         assert "1 records would be delivered" in planned.stdout
-        assert "6 delivered" in invoke("sync", run.path, "--refused").stdout
+        assert "6 delivered" in invoke("sync", run.path, "--quarantined").stdout
         assert written()[-1] == ["log", 5, {"refused": 1}]
         assert (self.counts(run), run.quarantine("lines").exists()) == ((6, 0, 6), False)
         before = len(written())
-        invoke("sync", run.path, "--refused")  # adds nothing
+        invoke("sync", run.path, "--refused")  # the same, and it adds nothing
         assert len(written()) == before
         (told,) = json.loads(invoke("ls", "--json").stdout)
-        assert (told["trackers"]["lines"]["delivered"], told["trackers"]["lines"]["refused"]) == (6, 0)
+        assert (told["trackers"]["lines"]["delivered"], told["trackers"]["lines"]["quarantined"]) == (6, 0)
 
     def test_what_is_refused_again_stays(self, run: Any, invoke: Any) -> None:
-        assert "5 delivered, 1 refused (ValueError: too long)" in invoke("sync", run.path, "--refused", code=1).stdout
+        assert (
+            "5 delivered, 1 quarantined (ValueError: too long)"
+            in invoke("sync", run.path, "--quarantined", code=1).stdout
+        )
         assert self.counts(run) == (5, 1, 6)
         assert "too long" in run.quarantine("lines").read_text()
 
@@ -323,7 +326,7 @@ class TestRefused:
             raise RuntimeError("broken")
 
         monkeypatch.setattr(tracker_class("lines"), "__init__" if how == "build" else how, fail)
-        assert "RuntimeError: broken" in invoke("sync", run.path, "--refused", code=1).stdout
+        assert "RuntimeError: broken" in invoke("sync", run.path, "--quarantined", code=1).stdout
         assert self.counts(run) == (5, 1, 6)
 
     def test_a_server_that_goes_away_keeps_the_rest(
@@ -345,13 +348,16 @@ class TestRefused:
                 raise ConnectionError("gone")
 
         monkeypatch.setattr(tracker_class("lines"), "log", log)
-        assert "3 delivered, 2 refused (ConnectionError: gone)" in invoke("sync", run.path, "--refused", code=1).stdout
+        assert (
+            "3 delivered, 2 quarantined (ConnectionError: gone)"
+            in invoke("sync", run.path, "--quarantined", code=1).stdout
+        )
         assert calls == [1, 2]
         assert refused(run.quarantine("lines")) == {2, 4, 99}
 
     def test_another_process_delivers(self, run: Any, invoke: Any) -> None:
         lock = run.claim("lines")
-        assert "delivered by another process" in invoke("sync", run.path, "--refused", code=1).stdout
+        assert "delivered by another process" in invoke("sync", run.path, "--quarantined", code=1).stdout
         lock.release()
 
     def test_from_the_start_the_quarantine_is_another_runs(self, run: Any, invoke: Any) -> None:

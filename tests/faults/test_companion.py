@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from accel_track import Accelerator, AccelTrackLogger
-from accel_track.delivery.process.protocol import Standing, standings
+from accel_track.delivery.process.protocol import CompanionState, companion_states
 from accel_track.errors import AccelTrackWarning, DeliveryError, NotStartedError
 from accel_track.testing.doubles import RecordingTracker
 from tests.faults.conftest import accel_track, journaled, metric_history, only_run, scalars
@@ -60,11 +60,11 @@ def until(condition: Callable[[], Any], seconds: float = 90.0) -> Any:
     return found
 
 
-def companion() -> Standing:
+def companion() -> CompanionState:
     """Return what the only companion says of itself."""
-    found = standings(only_run(LOGS)) if list(LOGS.glob(".accel_track/p/*/run.json")) else []
+    found = companion_states(only_run(LOGS)) if list(LOGS.glob(".accel_track/p/*/run.json")) else []
     assert len(found) < 2
-    return found[0][2] if found else Standing()
+    return found[0][2] if found else CompanionState()
 
 
 def running(starts: int) -> bool:
@@ -249,7 +249,7 @@ def test_arguments_that_cannot_travel_keep_their_tracker_in_a_thread() -> None:
     assert accelerator.get_tracker("tensorboard").name == "tensorboard"
     accelerator.end_training()
     assert scalars(LOGS / "p") == [(0, 1.0)]
-    assert standings(only_run(LOGS)) == []
+    assert companion_states(only_run(LOGS)) == []
 
 
 @pytest.mark.parametrize("executable", ["", "/nowhere/python"])

@@ -72,8 +72,8 @@ def test_everything_is_delivered_and_in_a_new_folder(
     assert tracker.calls[-1] == ("finish",)
     assert directory.load().status == "finished"
     assert not directory.is_live()
-    (standing,) = (Sync(directory).standing(name) for name in directory.load().trackers)
-    assert (standing.line.delivered, standing.line.pending) == (COUNT, 0)
+    (status,) = (Sync(directory).status(name) for name in directory.load().trackers)
+    assert (status.delivered, status.pending) == (COUNT, 0)
     assert f"recording {COUNT} records delivered" in capsys.readouterr().err
 
 

@@ -137,16 +137,16 @@ def test_a_server_that_is_down_at_an_address_with_a_password(delivery, monkeypat
             train("mlflow", delivery, text)
     (run,) = find_runs(".")
     if delivery == "process":
-        from accel_track.delivery.process.protocol import standings
+        from accel_track.delivery.process.protocol import companion_states
 
         end = time.monotonic() + 60
         while time.monotonic() < end:
-            standing = standings(run)[0][2]
-            if any(one.error for one in standing.trackers.values()):
+            state = companion_states(run)[0][2]
+            if any(one.error for one in state.trackers.values()):
                 break
             time.sleep(0.2)
-        os.kill(standing.pid, 15)
-        errors = [str(one.error) for one in standing.trackers.values()]
+        os.kill(state.pid, 15)
+        errors = [str(one.error) for one in state.trackers.values()]
     else:
         errors = []
     assert_nothing_leaked(capfd.readouterr().err, [*errors, *(str(one.message) for one in told)])

@@ -11,7 +11,7 @@ import pytest
 from mlflow import MlflowClient
 
 from accel_track import AccelTrackLogger
-from accel_track.delivery.process.protocol import standings
+from accel_track.delivery.process.protocol import companion_states
 from accel_track.journal.directory import RunDirectory
 from accel_track.journal.reader import JournalReader
 from accel_track.outcome import CRASHED
@@ -152,8 +152,8 @@ def test_companion_processes_deliver_what_several_processes_train(
 ) -> None:
     ran("tensorboard", "mlflow", "wandb", *arguments, by=by, ACCEL_TRACK_DELIVERY="process")
     run = check_one_run(test_step)
-    ((rank, _, standing),) = standings(run)
-    assert (rank, standing.state) == (0, "over")
+    ((rank, _, state),) = companion_states(run)
+    assert (rank, state.state) == (0, "over")
     assert [one["trackers"] for one in seen()] == [[], []]
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from accel_track.cli._state import records, state
 from accel_track.delivery.settings import Settings
+from accel_track.delivery.status import records, status_of
 from accel_track.delivery.sync import Sync
 from accel_track.errors import AccelTrackWarning
 from accel_track.journal import cursor as cursors
@@ -81,8 +81,8 @@ GOOD, BAD, ODD = {"loss": 0.5}, {"bad": 1}, {"loss": 0.5, "odd": [1]}
     ("log_with", "values", "more", "expected"),
     [
         ("picky", [GOOD] * 5, {}, "picky 5 records delivered."),
-        ("picky", [GOOD, BAD, GOOD], {}, "picky: 2 delivered, 1 refused"),
-        ("undurable", [GOOD, BAD, GOOD], {}, "undurable: 2 delivered, 1 refused"),
+        ("picky", [GOOD, BAD, GOOD], {}, "picky: 2 delivered, 1 quarantined"),
+        ("undurable", [GOOD, BAD, GOOD], {}, "undurable: 2 delivered, 1 quarantined"),
         ("picky", [BAD] * 40, {"finish_timeout": 0.2}, "picky: 0 delivered, 40 pending (ValueError: bad)"),
         ("undurable", [BAD] * 40, {"finish_timeout": 0.2}, "undurable: 0 delivered, 40 pending (ValueError: bad)"),
         ("picky", [GOOD, ODD, ODD], {}, "picky: 3 delivered, 2 values dropped"),
@@ -97,17 +97,17 @@ def test_the_numbers_add_up_everywhere(log_with, values, more, expected, capsys)
     told = capsys.readouterr().err
     assert expected in told
     assert bool(expected) == bool(told)
-    assert "refused again with: accel-track sync" in told if " refused" in expected else "--refused" not in told
+    assert "refused again with: accel-track sync" in told if " quarantined" in expected else "--quarantined" not in told
     directory, count = run.run_directory, len(values) + bool(more.get("checkpoint"))
     assert directory is not None
     assert records(directory) == {0: count}
-    seen = state(directory, log_with, {0: count})
+    seen = status_of(directory, log_with, {0: count})
     cursor = cursors.load(directory.cursor(log_with))
-    planned = Sync(directory).standing(log_with).line
-    assert seen.delivered + seen.pending + seen.refused + seen.not_replayable + seen.under_way == count
+    planned = Sync(directory).status(log_with)
+    assert seen.delivered + seen.pending + seen.quarantined + seen.not_replayable + seen.under_way == count
     for found in (planned, seen):
-        assert (found.delivered, found.refused) == (cursor.delivered, cursor.quarantined)
-    assert planned.delivered + planned.pending + planned.refused + planned.not_replayable == count
+        assert (found.delivered, found.quarantined) == (cursor.delivered, cursor.quarantined)
+    assert planned.delivered + planned.pending + planned.quarantined + planned.not_replayable == count
 
 
 def test_while_a_run_goes_on_what_is_not_stored_yet_is_under_way():
@@ -118,16 +118,16 @@ def test_while_a_run_goes_on_what_is_not_stored_yet_is_under_way():
             run.log(GOOD, step)
         run.flush()
         assert run.run_directory is not None
-        seen = state(run.run_directory, "undurable", {0: 20})
+        seen = status_of(run.run_directory, "undurable", {0: 20})
         assert (seen.delivered, seen.pending, seen.under_way) == (0, 0, 20)
         run.finish()
-    assert state(run.run_directory, "undurable", {0: 20}).delivered == 20
+    assert status_of(run.run_directory, "undurable", {0: 20}).delivered == 20
 
 
 def test_what_an_sdk_had_that_is_gone_is_not_delivered(capsys):
     run = finished("vanishing", [GOOD] * 20, finish_timeout=1.0)
     assert "vanishing: 0 delivered, 20 pending (ConnectionResetError)" in capsys.readouterr().err
-    assert state(run.run_directory, "vanishing", {0: 20}).delivered == 0
+    assert status_of(run.run_directory, "vanishing", {0: 20}).delivered == 0
 
 
 def test_what_hangs_in_its_end_is_not_delivered(capsys, monkeypatch):

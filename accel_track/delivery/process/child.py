@@ -17,7 +17,7 @@ import threading
 from collections.abc import Sequence
 from typing import Any, TextIO
 
-from accel_track.delivery.process.protocol import Brief, Standing, TrackerStanding, load_standing, standing_file
+from accel_track.delivery.process.protocol import Brief, CompanionState, WorkerState, load_state, state_file
 from accel_track.delivery.sync import Job, Sync
 from accel_track.files import replace_file
 from accel_track.journal.directory import RunDirectory
@@ -55,8 +55,8 @@ class Deliverer:
         """Load the trackers' classes and arguments."""
         self._brief = brief
         self._run = RunDirectory(brief.run)
-        self._file = standing_file(self._run, brief.rank, brief.stem)
-        self._standing = Standing(os.getpid(), load_standing(self._file).starts + 1)
+        self._file = state_file(self._run, brief.rank, brief.stem)
+        self._state = CompanionState(os.getpid(), load_state(self._file).starts + 1)
         self._ended: Outcome | None = None
         arguments = {}
         for name, data in brief.trackers.items():
@@ -79,26 +79,26 @@ class Deliverer:
     def _note(self, jobs: Sequence[Job]) -> None:
         """Store how the trackers are doing, if that has changed."""
         trackers = {
-            job.name: TrackerStanding(
+            job.name: WorkerState(
                 job.worker.running,
                 job.worker.last_error,
                 job.worker.failure is not None or job.worker.trouble is not None,
             )
             for job in jobs
         }
-        self._store(Standing(self._standing.pid, self._standing.starts, trackers=trackers))
+        self._store(CompanionState(self._state.pid, self._state.starts, trackers=trackers))
 
-    def _last(self, name: str, error: str | None) -> TrackerStanding:
+    def _last(self, name: str, error: str | None) -> WorkerState:
         """Return how a tracker has ended; one that never had a worker has failed."""
-        known = self._standing.trackers.get(name)
+        known = self._state.trackers.get(name)
         failed = error is not None if known is None else known.failed
-        return TrackerStanding(error=error, failed=failed)
+        return WorkerState(error=error, failed=failed)
 
-    def _store(self, standing: Standing) -> None:
-        if standing != self._standing:
+    def _store(self, state: CompanionState) -> None:
+        if state != self._state:
             with contextlib.suppress(OSError):  # the folder is gone, or the disk full, for the time being
-                replace_file(self._file, json_bytes(standing))
-                self._standing = standing
+                replace_file(self._file, json_bytes(state))
+                self._state = state
 
     def deliver(self) -> None:
         """Deliver; return when there is nothing more to do.
@@ -107,10 +107,10 @@ class Deliverer:
             JournalError: A cursor or a segment is damaged.
             OSError: The run directory cannot be written to.
         """
-        replace_file(self._file, json_bytes(self._standing))
+        replace_file(self._file, json_bytes(self._state))
         found = self._sync.deliver(follow=True, timeout=self._brief.patience, watch=self._note)
-        trackers = {one.name: self._last(one.name, one.obstacle or one.line.error) for one in found}
-        self._store(Standing(self._standing.pid, self._standing.starts, not self._sync.stopped, trackers))
+        trackers = {one.name: self._last(one.name, one.obstacle or one.error) for one in found}
+        self._store(CompanionState(self._state.pid, self._state.starts, not self._sync.stopped, trackers))
         for one in found:
             print(one, flush=True)  # noqa: T201 - into the log
 

@@ -16,11 +16,11 @@ from typing import Any
 from accel_track.delivery.base import Plan
 from accel_track.delivery.process.protocol import (
     Brief,
-    Standing,
-    TrackerStanding,
-    load_standing,
+    CompanionState,
+    WorkerState,
+    load_state,
     portable,
-    standing_file,
+    state_file,
 )
 from accel_track.delivery.settings import Settings
 from accel_track.errors import DeliveryError, JournalError, warn
@@ -101,7 +101,7 @@ class Companion:
         stem = "companion" if not number else f"companion-{number + 1}"
         self.remotes: list[Remote] = []
         self.log = run.rank(rank) / f"{stem}.log"
-        self._file = standing_file(run, rank, stem)
+        self._file = state_file(run, rank, stem)
         self._brief = Brief(
             str(run.path.absolute()),
             rank,
@@ -170,9 +170,9 @@ class Companion:
 
     def look(self) -> None:
         """Say once what a tracker is waiting for or was ended by; start the process again if it has crashed."""
-        standing = self._standing()
+        state = self._state()
         for remote in self.remotes:
-            its = standing.trackers.get(remote.name, TrackerStanding())
+            its = state.trackers.get(remote.name, WorkerState())
             remote.last_error, remote.failed, remote.unfinished = its.error, its.failed, its.unfinished
             if remote.last_error is not None and remote.name not in self._told:
                 self._told.add(remote.name)
@@ -188,17 +188,17 @@ class Companion:
             self._again_at, self._pause = time.monotonic() + self._pause, min(2 * self._pause, _LONGEST_PAUSE)
             self.start()
 
-    def _standing(self) -> Standing:
+    def _state(self) -> CompanionState:
         """Return what the process says of itself; the beginning until it has, whatever an earlier one has said."""
-        standing = load_standing(self._file)
-        return standing if self._process is not None and standing.pid == self._process.pid else Standing()
+        state = load_state(self._file)
+        return state if self._process is not None and state.pid == self._process.pid else CompanionState()
 
     def started(self, timeout: float) -> str | None:
         """Wait until all trackers are started; return what keeps one from it, or None."""
         end = time.monotonic() + timeout
         while time.monotonic() < end:
-            standing = self._standing()
-            found = [standing.trackers.get(remote.name, TrackerStanding()) for remote in self.remotes]
+            state = self._state()
+            found = [state.trackers.get(remote.name, WorkerState()) for remote in self.remotes]
             errors = [f"{one.name}: {its.error}" for one, its in zip(self.remotes, found, strict=True) if its.error]
             if errors or all(one.running for one in found):
                 return errors[0] if errors else None
@@ -241,7 +241,7 @@ class Companion:
 
     def _done(self) -> bool:
         """Whether it has nothing more to do; it may still be at its exit."""
-        return self._process is not None and (self._process.poll() == 0 or self._standing().over)
+        return self._process is not None and (self._process.poll() == 0 or self._state().over)
 
     def _crashed(self) -> bool:
         return self._process is not None and self._process.poll() is not None and not self._done()

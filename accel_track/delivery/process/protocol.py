@@ -41,7 +41,7 @@ class Brief:
     path: list[str] = field(default_factory=lambda: list(sys.path))
 
 
-class TrackerStanding(msgspec.Struct):
+class WorkerState(msgspec.Struct):
     """How a tracker is doing in the companion.
 
     Attributes:
@@ -57,7 +57,7 @@ class TrackerStanding(msgspec.Struct):
     unfinished: bool = False
 
 
-class Standing(msgspec.Struct):
+class CompanionState(msgspec.Struct):
     """What a companion says of itself, in `rank-…/<stem>.json`.
 
     Attributes:
@@ -71,7 +71,7 @@ class Standing(msgspec.Struct):
     pid: int = 0
     starts: int = 0
     over: bool = False
-    trackers: dict[str, TrackerStanding] = {}
+    trackers: dict[str, WorkerState] = {}
     host: str = msgspec.field(default_factory=socket.gethostname)
 
     @property
@@ -88,22 +88,22 @@ class Standing(msgspec.Struct):
         return "gone" if gone or self.pid <= 0 else "running"
 
 
-def standing_file(run: RunDirectory, rank: int, stem: str) -> Path:
+def state_file(run: RunDirectory, rank: int, stem: str) -> Path:
     """Return where a companion says how it is doing."""
     return run.rank(rank) / f"{stem}.json"
 
 
-def load_standing(file: Path) -> Standing:
+def load_state(file: Path) -> CompanionState:
     """Return what a companion said last; the beginning where there is nothing readable."""
     with contextlib.suppress(OSError, msgspec.MsgspecError):
-        return msgspec.json.decode(file.read_bytes(), type=Standing)
-    return Standing()
+        return msgspec.json.decode(file.read_bytes(), type=CompanionState)
+    return CompanionState()
 
 
-def standings(run: RunDirectory) -> list[tuple[int, str, Standing]]:
+def companion_states(run: RunDirectory) -> list[tuple[int, str, CompanionState]]:
     """Return what the companions of a run say of themselves, each with its rank and the stem of its files."""
     files = ((rank, file) for rank in run.ranks() for file in sorted(run.rank(rank).glob("companion*.json")))
-    return [(rank, file.stem, load_standing(file)) for rank, file in files]
+    return [(rank, file.stem, load_state(file)) for rank, file in files]
 
 
 def portable(cls: type, kwargs: Mapping[str, Any]) -> bytes:
