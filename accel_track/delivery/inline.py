@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -10,7 +11,7 @@ from accel_track.delivery.base import Place, Plan, drop_unread, unknown_tracker
 from accel_track.delivery.settings import Settings
 from accel_track.errors import log_error, warn
 from accel_track.outcome import Outcome
-from accel_track.records import own_values
+from accel_track.records import Metrics, own_values
 from accel_track.trackers.base import GeneralTracker
 from accel_track.values.capture import Captured, captured
 
@@ -69,7 +70,7 @@ class InlineDelivery:
 
         def give(tracker: GeneralTracker) -> None:
             if call.values or not call.unread:
-                tracker.log(own_values(call.values), step=step, **call.kwargs.get(tracker.name, {}))
+                tracker.log_batch([Metrics(self._calls, time.time(), own_values(call.values), step, call.kwargs)])
             drop_unread(tracker, call.unread)
 
         self._each(give)

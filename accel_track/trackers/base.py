@@ -104,7 +104,17 @@ class GeneralTracker:
     """How the run ended, known just before `finish`; in its place a tracker tells its backend."""
 
     users: int = 0
-    """How many front doors have started this instance and not ended yet; kept by `Run`."""
+    """How many front doors have started this instance and not ended yet; kept by the delivery."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Have batches made of `log` where a subclass changes that alone."""
+        super().__init_subclass__(**kwargs)
+
+        def place(name: str) -> int:
+            return next(place for place, one in enumerate(cls.__mro__) if name in vars(one))
+
+        if place("log") < place("log_batch"):
+            cls.log_batch = GeneralTracker.log_batch  # type: ignore[method-assign]
 
     def __init__(self, _blank: bool = False) -> None:
         """Check that the subclass is complete."""
@@ -178,8 +188,9 @@ class GeneralTracker:
     def log_batch(self, records: Sequence[Metrics]) -> None:
         """Record several calls of `log`; when it raises, it is given the same records again, whole or in halves.
 
-        The default hands them to `log` one by one, and leaves out what it has handed over before. A backend that can
-        store many at once overrides this and `batch_size`, and records all of them or, when it raises, none.
+        Every delivery comes through here. The default hands the records to `log` one by one, and leaves out what it has
+        handed over before; it is also that of a subclass that overrides `log` alone, whatever its base does. A backend
+        that can store many at once overrides this and `batch_size`, and records all of them or, when it raises, none.
 
         Args:
             records: Calls in their order, each with `values`, `step`, `time` and `kwargs` by tracker name.

@@ -3,21 +3,26 @@
 import sys
 import threading
 import traceback
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from accel_track import Accelerator
 from accel_track.delivery.settings import Settings
 from accel_track.errors import AccelTrackWarning, UnwritableDirectoryError
 from accel_track.journal.directory import find_runs
+from accel_track.records import Metrics
 from accel_track.registry import select
 from accel_track.run import Run
 from accel_track.testing import FaultyTracker, RecordingTracker
 from accel_track.trackers.base import GeneralTracker
+from accel_track.trackers.tensorboard import TensorBoardTracker
 
 
 def run_of(*trackers: GeneralTracker, **arguments: Any) -> Run:
@@ -249,3 +254,44 @@ def test_a_class_that_cannot_be_hashed_costs_its_value() -> None:
             accelerator.log({"loss": 0.5, "odd": Odd()}, step=step)
             accelerator.log({"loss": 0.5, "in": {"odd": Odd(), "acc": 1.0}}, step=step)
     assert [call[1]["loss"] for call in tracker.calls if call[0] == "log"] == [0.5] * 9
+
+
+class Prefixing:
+    def log(self, values: dict[str, Any], step: int | None = None, **kwargs: Any) -> None:
+        super().log({f"my/{name}": value for name, value in values.items()}, step, **kwargs)  # type: ignore[misc]
+
+
+class ByLog(TensorBoardTracker):
+    def log(self, values: dict[str, Any], step: int | None = None, **kwargs: Any) -> None:
+        super().log({f"my/{name}": value for name, value in values.items()}, step, **kwargs)
+
+
+class ByMixin(Prefixing, TensorBoardTracker):
+    pass
+
+
+class ByBatch(TensorBoardTracker):
+    def log_batch(self, records: Sequence[Metrics]) -> None:
+        values = [{f"my/{name}": value for name, value in one.values.items()} for one in records]
+        super().log_batch(
+            [msgspec.structs.replace(one, values=mine) for one, mine in zip(records, values, strict=True)]
+        )
+
+
+class ByNothing(ByLog):
+    pass
+
+
+@pytest.mark.parametrize("delivery", ["thread", "inline"])
+@pytest.mark.parametrize("cls", [ByLog, ByMixin, ByBatch, ByNothing])
+def test_what_a_subclass_of_a_built_in_tracker_overrides_is_called(
+    cls: type[TensorBoardTracker], delivery: Any
+) -> None:
+    run = Run(select(cls("p", "logs")), project="p", settings=Settings.of(delivery=delivery))
+    for step in range(3):
+        run.log({"loss": step}, step)
+    run.finish()
+    found = EventAccumulator("logs/p")
+    found.Reload()
+    assert found.Tags()["scalars"] == ["my/loss"]
+    assert [one.step for one in found.Scalars("my/loss")] == [0, 1, 2]

@@ -131,7 +131,7 @@ class DVCLiveTracker(SDKTracker):
     @on_main_process
     def log(self, values: dict[str, Any], step: int | None = None, **kwargs: Any) -> None:
         """Append to the metrics' tables; `kwargs` are those of `Live.log_metric`, `timestamp` and `plot`."""
-        self.log_batch([Metrics(0, self.now(), values, step, {self.name: kwargs})])
+        DVCLiveTracker.log_batch(self, [Metrics(0, self.now(), values, step, {self.name: kwargs})])
 
     @on_main_process
     def log_batch(self, records: Sequence[Metrics]) -> None:

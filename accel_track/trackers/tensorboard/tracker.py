@@ -154,7 +154,9 @@ class TensorBoardTracker(SDKTracker):
                 `SummaryWriter.add_scalar`, for which torch is imported.
         """
         step = None if step is None else int(step)
-        self.log_batch([Metrics(0, self.now(), values, step, {self.name: kwargs} if kwargs else {})])
+        TensorBoardTracker.log_batch(
+            self, [Metrics(0, self.now(), values, step, {self.name: kwargs} if kwargs else {})]
+        )
 
     @on_main_process
     def log_batch(self, records: Sequence[Metrics]) -> None:
