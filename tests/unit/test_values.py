@@ -30,6 +30,7 @@ import yaml
 from omegaconf import OmegaConf
 
 from accel_track.errors import AccelTrackWarning
+from accel_track.values import structures
 from accel_track.values.plain import (
     check_config,
     check_name,
@@ -42,7 +43,6 @@ from accel_track.values.plain import (
     long_integers_as_text,
     plain,
     storable,
-    structures,
 )
 
 Pair = namedtuple("Pair", "left right")
