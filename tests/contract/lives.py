@@ -101,6 +101,6 @@ def killed_in_start(name: str, folder: Path) -> str:
     assert subprocess.run(command, env=environment, check=False, timeout=120).returncode == -9
     (run,) = find_runs(folder)
     (result,) = Sync(run).deliver(follow=False, timeout=60)
-    assert (result.obstacle, result.line.error) == (None, None)
+    assert (result.obstacle, result.error) == (None, None)
     identity: str = run.load().trackers[name].identity["id"]
     return identity

@@ -559,8 +559,9 @@ def test_what_wandbs_own_process_had_when_it_was_killed_is_not_delivered(tmp_pat
     pytest.importorskip("psutil")
 
     def told(*command: str) -> str:
-        done = subprocess.run([sys.executable, *command], check=True, capture_output=True, text=True, timeout=120)
-        return done.stderr
+        alone = {name: value for name, value in os.environ.items() if name != "WANDB_SERVICE"}
+        command = (sys.executable, *command)
+        return subprocess.run(command, check=True, capture_output=True, text=True, timeout=120, env=alone).stderr
 
     assert "wandb: 0 delivered, 40 pending (Connection" in told("-c", KILLED, str(tmp_path))
     (run,) = find_runs(tmp_path)

@@ -102,7 +102,7 @@ def assert_complete(steps: int) -> None:
 
 def test_the_trainer_imports_no_sdk_and_everything_is_delivered(program: Program) -> None:
     imported = 'print(json.dumps([name for name in ("mlflow", "tensorboard", "torch.utils.tensorboard") if name in sys.modules]))'
-    process = program(training(end=f"{imported}\naccelerator.end_training()"))
+    process = program(training(end=f"{imported}\naccelerator.end_training()"), cold=True)
     out, errors = process.communicate(timeout=150)
     assert process.returncode == 0, errors
     assert json.loads(out) == []
@@ -373,8 +373,8 @@ def test_a_server_that_is_down_is_no_failure_to_raise(monkeypatch: pytest.Monkey
             log_with="mlflow", project_dir=str(LOGS), cpu=True, delivery="process", on_error="raise", finish_timeout=1
         )
         accelerator.init_trackers("p", init_kwargs={"mlflow": {"tracking_uri": uri}})
-        until(lambda: "mlflow" in companion().trackers and companion().trackers["mlflow"].error)
         with pytest.warns(AccelTrackWarning, match="in the companion process"):
+            until(lambda: "mlflow" in companion().trackers and companion().trackers["mlflow"].error)
             time.sleep(1.5)  # a look of the thread that looks after the companion
             accelerator.log({"loss": 1.0}, step=0)
             accelerator.end_training()

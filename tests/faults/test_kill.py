@@ -143,7 +143,8 @@ ENDINGS = {
 @pytest.mark.parametrize("ending", ENDINGS)
 def test_no_ending_loses_anything(ending: str, program: Callable[..., "subprocess.Popen[str]"]) -> None:
     last, code, status = ENDINGS[ending]
-    process = program(f"""
+    process = program(
+        f"""
 import os, signal, sys, time
 from accel_track.delivery.settings import Settings
 from accel_track.registry import select
@@ -154,7 +155,9 @@ run = Run(select("tensorboard", "logs"), project="p", directory="logs", settings
 for step in range(2000):
     run.log({{"loss": step / 8}}, step)
 {last}
-""")
+""",
+        cold=ending == "ctrl-c",  # Python itself ends by the signal only where the program is its main module
+    )
     _, shown = process.communicate(timeout=100)
     assert process.returncode == code, shown
     run = only_run(Path("logs"))

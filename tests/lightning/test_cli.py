@@ -3,7 +3,6 @@
 import inspect
 import os
 import re
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +18,7 @@ from accel_track.journal.reader import JournalReader
 from accel_track.records import Config, Metrics
 from tests.conftest import need
 from tests.lightning.models import Tiny
+from tests.support import warm
 
 ROOT = Path(__file__).parents[2]
 DOORS = {"logger": AccelTrackLogger, "callbacks": AccelTrackCallback}
@@ -110,14 +110,8 @@ def command(tmp_path: Path) -> Callable[..., str]:
     program.write_text(PROGRAM)
 
     def run(*arguments: str) -> str:
-        done = subprocess.run(
-            [sys.executable, str(program), *arguments],
-            capture_output=True,
-            text=True,
-            timeout=100,
-            check=False,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-        )
+        command = [sys.executable, str(program), *arguments]
+        done = warm.run(command, timeout=100, env={**os.environ, "PYTHONPATH": str(ROOT)})
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout + done.stderr
 
