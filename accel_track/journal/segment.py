@@ -256,18 +256,18 @@ class Segment:
             self.sets[names, types] = keys
         return keys
 
-    def with_tensors(self, values: dict[str, Any]) -> tuple[KeySet | None, Iterable[Any]]:
-        """Return the key set of a call that has torch's tensors where an earlier one had numbers, and its numbers.
+    def unlike(
+        self, names: tuple[str, ...], types: tuple[type, ...], values: dict[str, Any]
+    ) -> tuple[KeySet | None, Iterable[Any]]:
+        """Return the key set of a call with torch's tensors or NumPy's scalars, or None, and its numbers.
 
         Raises:
             BaseException: A tensor's own error.
         """
         numbers = without_tensors(values)
         if numbers is None:
-            return None, ()
-        names, types = tuple(numbers), tuple(map(type, numbers.values()))
-        if dict in types:
-            return self.shaped(names, types, numbers)
+            return self.alike(names, types), values.values()
+        types = tuple(map(type, numbers.values()))
         return self.sets.get((names, types)) or self.alike(names, types), numbers.values()
 
     def unlearn(self) -> None:
@@ -283,6 +283,8 @@ class Segment:
         shape = (names, types, *inner)
         keys = self.shapes.get(shape)
         if keys is None:
+            if (read := without_tensors(values)) is not None:
+                return self.shaped(names, tuple(map(type, read.values())), read)
             flat = [(name, kind) for name, kind in _flattened(names, types, inner)]
             key = tuple(name for name, _ in flat), tuple(kind for _, kind in flat)
             keys = self.sets.get(key) or self.alike(*key)

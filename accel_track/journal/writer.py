@@ -141,11 +141,10 @@ class JournalWriter:
                 if keys is None or keys.names != names or keys.types != types:  # cheaper than hashing them
                     if dict in types:
                         keys, numbers = segment.shaped(names, types, values)
+                    elif (keys := segment.sets.get((names, types))) is not None:
+                        segment.last = keys
                     else:
-                        keys = segment.sets.get((names, types)) or segment.alike(names, types)
-                        segment.last = keys or segment.last
-                    if keys is None:
-                        keys, numbers = segment.with_tensors(values)
+                        keys, numbers = segment.unlike(names, types, values)
             except Exception:  # noqa: BLE001 - a class that cannot be hashed or compared: the long way names its value
                 return False
             if keys is None:

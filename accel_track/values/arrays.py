@@ -62,19 +62,19 @@ def without_tensors(values: dict[str, Any], levels: int = 2) -> dict[str, Any] |
         BaseException: A tensor's own error.
     """
     tensor = getattr(sys.modules.get("torch"), "Tensor", None)
-    found: dict[str, Any] = {}
-    some = False
+    found: dict[str, Any] | None = None
     for name, value in values.items():
         kind = type(value)
         if kind is tensor:
-            if value.numel() != 1 or not value.is_cpu:
+            if not value.is_cpu or value.numel() != 1:
                 return None
-            found[name], some = value.item(), True
-        elif kind is dict and levels > 1 and (inner := without_tensors(value, levels - 1)) is not None:
-            found[name], some = inner, True
-        else:
-            found[name] = value
-    return found if some else None
+            read = value.item()
+        elif kind is not dict or levels == 1 or (read := without_tensors(value, levels - 1)) is None:
+            continue
+        if found is None:
+            found = values.copy()
+        found[name] = read
+    return found
 
 
 def array_of(value: Any) -> NDArray[Any]:
