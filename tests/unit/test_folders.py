@@ -85,6 +85,7 @@ def test_a_path_of_another_file_system_and_a_variable_that_is_not_set():
         Accelerator(project_dir="$NOWHERE/x")
 
 
+@pytest.mark.extras
 def test_an_address_is_for_trackers_that_take_one():
     address = "aim://127.0.0.1:53800"
     accelerator = Accelerator(["aim", RecordingTracker()], address)
@@ -99,6 +100,7 @@ def test_an_address_is_for_trackers_that_take_one():
     run.finish()
 
 
+@pytest.mark.extras
 def test_a_run_stays_where_it_began(tmp_path):
     tracker = RecordingTracker()
     accelerator = Accelerator([tracker, "tensorboard", "dvclive"], "runs")
