@@ -152,4 +152,5 @@ def _tell(one: Sync, statuses: Sequence[TrackerStatus], *, dry_run: bool) -> Non
 
 
 def _document(status: TrackerStatus) -> dict[str, Any]:
-    return {**asdict(status), "complete": status.complete}
+    told = {**asdict(status), "complete": status.complete}
+    return {name: value for name, value in told.items() if name not in ("under_way", "lag")}  # those are a live run's

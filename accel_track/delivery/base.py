@@ -153,7 +153,7 @@ def hand_over(tracker: GeneralTracker, records: Sequence[AnyRecord], folder: Pat
             tracker.log_batch(some)
         for call in calls:
             if call.unread:
-                drop_unread(tracker, call.unread)
+                _drop_unread(tracker, call.unread)
     elif isinstance(first, Config):
         store = tracker.store_environment if first.environment else tracker.store_init_configuration
         tracker.record_time = first.time
@@ -171,7 +171,7 @@ def hand_over(tracker: GeneralTracker, records: Sequence[AnyRecord], folder: Pat
         tracker.delete_checkpoint(first.name)
 
 
-def drop_unread(tracker: GeneralTracker, unread: Mapping[str, str]) -> None:
+def _drop_unread(tracker: GeneralTracker, unread: Mapping[str, str]) -> None:
     """Count values that could not be read in the call, once the tracker has the others of it."""
     for name, why in unread.items():
         tracker.drop(name, None, f"it could not be read when it was logged ({why})")

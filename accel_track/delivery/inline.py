@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
-from accel_track.delivery.base import Place, Plan, drop_unread, unknown_tracker
+from accel_track.delivery.base import Place, Plan, hand_over, unknown_tracker
 from accel_track.delivery.settings import Settings
 from accel_track.errors import log_error, warn
 from accel_track.outcome import Outcome
-from accel_track.records import Metrics, own_values
+from accel_track.records import Metrics, own_copy, own_values
 from accel_track.trackers.base import GeneralTracker
 from accel_track.values.capture import Captured, captured
 
@@ -67,13 +68,8 @@ class InlineDelivery:
 
     def log(self, call: Captured, step: int | None) -> None:
         """Give values to every tracker."""
-
-        def give(tracker: GeneralTracker) -> None:
-            if call.values or not call.unread:
-                tracker.log_batch([Metrics(self._calls, time.time(), own_values(call.values), step, call.kwargs)])
-            drop_unread(tracker, call.unread)
-
-        self._each(give)
+        record = Metrics(self._calls, time.time(), call.values, step, call.kwargs, call.unread)
+        self._each(lambda tracker: hand_over(tracker, [own_copy(record)], Path()))
 
     def rewind(self, step: int) -> None:
         """Tell every tracker that an earlier step follows."""

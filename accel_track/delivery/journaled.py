@@ -353,6 +353,11 @@ class JournaledDelivery:
         """Have what is logged from now on go to the journal's stand-in."""
         self.journal, self.again, self._arriving = instead, instead.again, Arriving(instead.metrics)
 
+    def leave_to_parent(self) -> None:
+        """Log nothing more, in a forked child."""
+        _left_behind.append(self._arriving)
+        self.write_no_more(ForkedJournal())
+
     def no_tracker(self, name: str) -> Exception:
         """Return the error that says where a tracker is, or which ones there are."""
         if any(remote.name == name for remote in self._companions.remotes):
@@ -423,9 +428,13 @@ def _nothing() -> None:
 _open_runs: weakref.WeakSet[JournaledDelivery] = weakref.WeakSet()
 
 
+_left_behind: list[Arriving] = []
+"""Of the parent process: to free a GPU's copies is a call of CUDA, which no forked child may make."""
+
+
 def _after_fork() -> None:
     for delivery in _open_runs:
-        delivery.write_no_more(ForkedJournal())
+        delivery.leave_to_parent()
 
 
 if hasattr(os, "register_at_fork"):

@@ -145,7 +145,7 @@ class JournalWriter:
                         segment.last = keys
                     else:
                         keys, numbers = segment.unlike(names, types, values)
-            except Exception:  # noqa: BLE001 - a class that cannot be hashed or compared: the long way names its value
+            except Exception:  # noqa: BLE001 - a class that cannot be hashed, a tensor that cannot be read: the long way names it
                 return False
             if keys is None:
                 return False

@@ -1,6 +1,6 @@
 """Warm starts: Python programs that find torch and Lightning imported, forked from a process that has nothing else to do.
 
-Importing them takes four seconds of a processor, and two hundred tests start programs of their own. What is started here
+Importing them takes seconds of a processor, and many tests start programs of their own. What is started here
 is a process like any other: with its own environment, folder, arguments, signals and exit, and it can be killed.
 """
 

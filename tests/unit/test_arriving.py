@@ -1,7 +1,9 @@
 """Tensors of a GPU: nobody waits for them, and they are what they were when they were logged."""
 
+import gc
 import threading
 import time
+import weakref
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,7 +11,9 @@ from typing import Any
 import pytest
 import torch
 
+from accel_track.delivery import journaled
 from accel_track.delivery.gpu import Arriving, CudaCopy
+from accel_track.delivery.journaled import JournaledDelivery
 from accel_track.delivery.settings import Settings
 from accel_track.journal.directory import find_runs
 from accel_track.journal.reader import JournalReader
@@ -146,6 +150,26 @@ def test_the_end_of_a_run_waits_for_what_is_on_its_way() -> None:
     records = [record for record in JournalReader(found.rank()) if isinstance(record, Metrics)]
     assert [(record.step, record.values) for record in records] == [(1, {"loss": 0.25}), (0, {"loss": 0.5})]
     assert records[1].time < records[0].time
+
+
+def test_a_forked_child_frees_no_copy_of_its_parent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """That would be a call of CUDA, which ends a child that has inherited it."""
+    monkeypatch.setattr(journaled, "_left_behind", [])
+    run = Run([], project="p", directory="logs", settings=Settings.of(delivery="none"))
+    delivery = run._delivery
+    assert isinstance(delivery, JournaledDelivery)
+    journal, appending = delivery.journal, Arriving(delivery.journal.metrics, copy=Slow)
+    delivery._arriving = appending
+    run.log({"loss": torch.tensor(0.5)}, 0)
+    copy, kept = weakref.ref(made.pop()), weakref.ref(appending)
+    del appending
+    journaled._after_fork()
+    gc.collect()
+    assert copy() is not None
+    assert kept() is not delivery._arriving
+    copy().complete.set()  # type: ignore[union-attr]
+    delivery.write_no_more(journal)  # type: ignore[arg-type]
+    run.finish()
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
