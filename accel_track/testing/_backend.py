@@ -48,30 +48,6 @@ class Backend:
     tracker_class: ClassVar[type[GeneralTracker]]
     """The class under test."""
 
-    takes_text: ClassVar[bool] = True
-    """Whether a string value is stored; if not, it must be counted as dropped."""
-
-    takes_nan: ClassVar[bool] = True
-    """Whether NaN and ±inf are stored; if not, they must be counted as dropped."""
-
-    takes_inf: ClassVar[bool | None] = None
-    """Whether ±inf are stored, where that differs from NaN; None stands for the same as `takes_nan`."""
-
-    precision: ClassVar[float] = 0.0
-    """Relative error of a stored number: 0, or 1e-6 where the backend stores 32-bit floats."""
-
-    nested_config: ClassVar[bool] = False
-    """Whether the backend keeps nested hyperparameters; if not, names are joined with "/"."""
-
-    continues: ClassVar[bool] = True
-    """Whether a second tracker, given `identity` of the first, continues its run."""
-
-    keeps_time: ClassVar[bool] = False
-    """Whether values that are delivered late are stored with the time at which they were logged."""
-
-    refuses_arguments: ClassVar[bool] = False
-    """Whether `log` raises a TypeError for a keyword argument that the SDK does not know."""
-
     def make(self, folder: Path) -> GeneralTracker:
         """Return a new tracker, in the SDK's local mode, that keeps its data in `folder`."""
         raise NotImplementedError
@@ -97,7 +73,7 @@ class Backend:
         """Compare numbers at the backend's precision; NaN equals NaN."""
         if math.isnan(other) or math.isinf(other):
             return str(value) == str(other)
-        return math.isclose(value, other, rel_tol=self.precision, abs_tol=0.0)
+        return math.isclose(value, other, rel_tol=self.tracker_class.precision, abs_tol=0.0)
 
     def written(self, folder: Path, *calls: tuple[dict[str, Any], int | None]) -> tuple[GeneralTracker, Readback]:
         """Start a tracker, log the calls, finish it, and read back."""

@@ -58,7 +58,7 @@ class DeliveryContract(Backend):
 
     def test_a_batch_with_a_refused_call(self, tmp_path: Path) -> None:
         """A batch that holds a call which the SDK refuses stores nothing; its other calls are then stored once."""
-        if not self.refuses_arguments:
+        if not self.tracker_class.checks_arguments:
             pytest.skip("it refuses no arguments")
         tracker = self.make(tmp_path)
         tracker.start()
@@ -78,7 +78,7 @@ class DeliveryContract(Backend):
 
     def test_only_the_refused_call_is_set_aside(self, tmp_path: Path) -> None:
         """A worker that meets a refused call among many delivers the others once and in order."""
-        if not self.refuses_arguments:
+        if not self.tracker_class.checks_arguments:
             pytest.skip("it refuses no arguments")
         name = self.tracker_class.name
         accelerator = Accelerator(log_with=name, project_dir=tmp_path, cpu=True, delivery="thread")
@@ -91,7 +91,7 @@ class DeliveryContract(Backend):
 
     def test_identity_continues_the_run(self, tmp_path: Path) -> None:
         """A second tracker, given what `identity` returned, adds to the run's values and hyperparameters."""
-        if not self.continues:
+        if not self.tracker_class.continues:
             pytest.skip(f"{self.tracker_class.name} continues no run")
         kwargs = self.init_kwargs(tmp_path)
         configs: list[dict[str, Any]] = [{"lr": 0.1}, {"epochs": 3}]
@@ -113,7 +113,7 @@ class DeliveryContract(Backend):
 
     def test_the_time_of_the_call_is_kept(self, tmp_path: Path) -> None:
         """Values have the time at which they were logged, not that of their delivery."""
-        if not self.keeps_time:
+        if not self.tracker_class.keeps_time:
             pytest.skip(f"{self.tracker_class.name} takes no time from outside")
         tracker = self.make(tmp_path)
         tracker.start()

@@ -20,7 +20,7 @@ class EndingsContract(Backend):
         """After each way to end, the run is continued, told of the rewind, and has the new values."""
         kwargs = self.init_kwargs(tmp_path)
         outcomes = [Outcome("failed", "ValueError: x"), Outcome("interrupted"), Outcome("preempted"), Outcome()]
-        for part, outcome in enumerate(outcomes if self.continues else outcomes[:1]):
+        for part, outcome in enumerate(outcomes if self.tracker_class.continues else outcomes[:1]):
             tracker = self.tracker_class.for_run("digits", "first", tmp_path, dict(kwargs))
             tracker.start()
             tracker.store_init_configuration({"lr": 0.1})
@@ -34,7 +34,7 @@ class EndingsContract(Backend):
             tracker.finish()
         stored = self.read(tmp_path)
         assert stored.runs == 1
-        last = 2 * len(outcomes) if self.continues else 2
+        last = 2 * len(outcomes) if self.tracker_class.continues else 2
         assert sorted(self.points(stored, "loss")) == [(step, step / 4) for step in range(last)]
 
     def test_a_checkpoint_is_stored_or_counted(self, tmp_path: Path) -> None:

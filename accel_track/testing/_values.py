@@ -55,8 +55,8 @@ class ValuesContract(Backend):
             warnings.simplefilter("always")
             tracker, stored = self.written(tmp_path, ({**values, "fine": 1.0}, 0))
         assert [v for _, v in self.points(stored, "fine")] == [1.0]
-        takes_inf = self.takes_nan if self.takes_inf is None else self.takes_inf
-        refused = {name for name, value in values.items() if not (takes_inf if math.isinf(value) else self.takes_nan)}
+        takes_nan, takes_inf = self.tracker_class.takes_nan, self.tracker_class.takes_inf
+        refused = {name for name, value in values.items() if not (takes_inf if math.isinf(value) else takes_nan)}
         assert set(tracker.dropped) == refused
         assert len([one for one in caught if one.category is AccelTrackWarning]) == len(refused)
         assert not {self.stored_name(name) for name in refused} & set(stored.metrics)
@@ -87,7 +87,7 @@ class ValuesContract(Backend):
             warnings.simplefilter("always")
             tracker, stored = self.written(tmp_path, ({"answer": "forty-two", "loss": 0.5}, 0))
         assert self.points(stored, "loss") == [(0, 0.5)]
-        if self.takes_text:
+        if self.tracker_class.takes_text:
             assert stored.texts["answer"] == ["forty-two"]
         else:
             assert tracker.dropped == {"answer": 1}

@@ -86,6 +86,30 @@ class GeneralTracker:
     keeps_status: ClassVar[bool] = False
     """Whether the backend knows how a run ended, so that `finish` is worth calling for that alone."""
 
+    takes_text: ClassVar[bool] = True
+    """Whether the backend stores texts among the values of `log`; if not, each is counted as dropped."""
+
+    takes_nan: ClassVar[bool] = True
+    """Whether the backend stores NaN, as itself or as a text; if not, each is counted as dropped."""
+
+    takes_inf: ClassVar[bool] = True
+    """Whether the backend stores ±inf, as themselves or as texts; if not, each is counted as dropped."""
+
+    keeps_time: ClassVar[bool] = False
+    """Whether values that are delivered late are stored with the time at which they were logged."""
+
+    keeps_nesting: ClassVar[bool] = False
+    """Whether nested hyperparameters stay nested; if not, their names are joined with "/"."""
+
+    precision: ClassVar[float] = 0.0
+    """Relative error of a stored number: 0, or 1e-6 where the backend stores 32-bit floats."""
+
+    continues: ClassVar[bool] = True
+    """Whether another tracker, given `identity` of the first, continues its run."""
+
+    checks_arguments: ClassVar[bool] = False
+    """Whether `log` raises a TypeError for a keyword argument that the SDK does not know."""
+
     thread_bound: ClassVar[bool] = True
     """Whether the SDK's object must stay in the thread that started it, which then lives until `finish`. If not, the
     thread ends while the run is idle, and the next calls come from another one."""

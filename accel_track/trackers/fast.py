@@ -42,6 +42,9 @@ class FastPath:
     attributes: ClassVar[tuple[str, ...]] = ()
     """What is read of the native object, as dotted paths, e.g. "_interface._client"."""
 
+    of_module: ClassVar[bool] = False
+    """Whether the native object is the SDK's module itself, so that the path is open before there is a run."""
+
     surprises: ClassVar[tuple[type[Exception], ...]] = (
         AttributeError,
         ImportError,

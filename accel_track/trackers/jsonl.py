@@ -51,6 +51,9 @@ class JsonlTracker(GeneralTracker):
     in_all = False
     batch_size = 1000
     thread_bound = False
+    keeps_nesting = True
+    keeps_time = True
+    checks_arguments = True
 
     def __init__(
         self, run_name: str, logging_dir: str | os.PathLike[str], resume: bool = False, file: str = FILE

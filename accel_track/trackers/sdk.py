@@ -1,33 +1,210 @@
-"""The base of the trackers around an SDK: the SDK's import and the life of its native object."""
+"""The base of the trackers around an SDK: the life of the native object, and calls of `log` as rows that it takes."""
 
 from __future__ import annotations
 
 import importlib
+import math
 import os
 import socket
 import sys
-from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, ClassVar, TypeVar, cast
 from urllib.parse import urlsplit
 
 from accel_track.errors import MissingPackageError, NotConfiguredError, NotStartedError
 from accel_track.media import images
 from accel_track.noop import NoOp
+from accel_track.records import Metrics
 from accel_track.state import process_index
-from accel_track.trackers.base import GeneralTracker
+from accel_track.trackers.base import GeneralTracker, on_main_process
+from accel_track.trackers.fast import FastPath, Gate
+from accel_track.trackers.rows import Row
+from accel_track.values.plain import is_number
+
+FastT = TypeVar("FastT", bound=FastPath)
+
+_GATED = (
+    "start",
+    "store_init_configuration",
+    "store_environment",
+    "log",
+    "log_batch",
+    "log_images",
+    "log_table",
+    "log_figure",
+    "log_artifact",
+    "log_artifacts",
+    "log_checkpoint",
+    "describe_checkpoint",
+    "delete_checkpoint",
+    "log_graph",
+    "rewind",
+    "flush",
+    "rest",
+    "finish",
+)
+"""Methods that run on the main process only."""
 
 
 class SDKTracker(GeneralTracker):
     """A tracker around one native object, `self.native`, which exists between `start` and `finish`.
 
-    Subclasses set `native` in `start` and reset it to None in `finish`; both return at once if nothing is to be done.
+    A backend fills in `open` and `close`, and either `write`, which stores many calls of `log`, or `write_row`, which
+    stores one; what it overrides of the methods that the program or a worker calls runs on the main process only,
+    where `main_process_only` is true.
+
+    Args:
+        run_name: Name of the project or run, as the backend has it.
+        **kwargs: Passed to the SDK.
     """
 
     sdk: ClassVar[str]
     install: ClassVar[str]
     thread_bound = False
-    init_kwargs: dict[str, Any]
     native: Any = None
+
+    why_finite: ClassVar[str] = "the backend takes no {}"
+    """Why a number that is not finite is dropped, where the backend does not take it; `{}` stands for the number."""
+
+    finish_again: ClassVar[bool] = False
+    """Whether `finish` can be called again where the last flush raised an error that may pass."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Have the public methods of a backend run on the main process only."""
+        super().__init_subclass__(**kwargs)
+        for name in _GATED:
+            if name in vars(cls):
+                setattr(cls, name, on_main_process(vars(cls)[name]))
+
+    def __init__(self, run_name: str | None = None, **kwargs: Any) -> None:
+        """Keep the arguments for `start`."""
+        super().__init__()
+        self.run_name = run_name
+        self.init_kwargs: dict[str, Any] = kwargs
+        self._gates: dict[type[FastPath], Gate[Any]] = {path: Gate(self.name, path) for path in self.fast_paths}
+
+    def open(self, sdk: Any) -> Any:
+        """Open the run and return the native object; called by `start`.
+
+        Args:
+            sdk: The SDK's module.
+        """
+        raise NotImplementedError
+
+    def close(self, native: Any) -> None:
+        """Close the run, whose `outcome` is known; called by `finish`, once."""
+
+    def write(self, rows: Sequence[Row]) -> None:
+        """Store calls of `log`: all of them or, when it raises, none; by default one by one with `write_row`."""
+        for row in self.each(rows):
+            self.write_row(row)
+
+    def write_row(self, row: Row) -> None:
+        """Store one call of `log`, or raise; calls of the SDK that are not to be repeated go through `taken.part`."""
+        raise NotImplementedError
+
+    def each(self, rows: Sequence[Row]) -> Iterator[Row]:
+        """Yield rows that are stored one by one: each counts as stored once the next is asked for."""
+        for row in rows:
+            with self.taken.within(row.record):
+                yield row
+            self.stored(row)
+
+    def stored(self, *rows: Row) -> None:
+        """Note that the backend has these rows, of which a batch that raises later leaves them out when repeated."""
+        for row in rows:
+            self.taken.add(row.record)
+            row.settle(self)
+
+    def refusal(self, value: Any) -> str | None:
+        """Return None for a value that the backend takes, else why not ("" stands for its type)."""
+        if is_number(value):
+            refused = (value != value and not self.takes_nan) or (not self.takes_inf and math.isinf(value))  # noqa: PLR0124
+            return self.why_finite.format(value) if refused else None
+        if isinstance(value, str):
+            return None if self.takes_text else ""
+        return None if self.takes_object(value) else ""
+
+    def takes_object(self, value: Any) -> bool:
+        """Whether the backend takes a value that is neither number nor text, such as the SDK's own image."""
+        return False
+
+    def check_arguments(self, step: int | None, kwargs: Mapping[str, Any]) -> None:
+        """Raise what the SDK would raise for more arguments of `log`, before any call of a batch is stored.
+
+        Where this is not overridden, the SDK's own call finds out.
+        """
+
+    def fast(self, path: type[FastT]) -> Gate[FastT]:
+        """Return the gate to one of `fast_paths`."""
+        return cast("Gate[FastT]", self._gates[path])
+
+    @on_main_process
+    def start(self) -> None:
+        """Open the run.
+
+        Raises:
+            MissingPackageError: The SDK is not installed.
+            NotConfiguredError: There are neither credentials nor an offline setting.
+        """
+        if self.started:
+            return
+        sdk = self.import_sdk()
+        self.check_configured()
+        for path, gate in self._gates.items():
+            if path.of_module:
+                gate.open(sdk)
+        self.native = self.open(sdk)
+        for path, gate in self._gates.items():
+            if not path.of_module and gate.fast is None:
+                gate.open(self.native)
+
+    @on_main_process
+    def log(self, values: dict[str, Any], step: int | None = None, **kwargs: Any) -> None:
+        """Record values, of the kinds that the backend takes; others are counted as dropped.
+
+        Args:
+            values: Names to values.
+            step: Training step.
+            **kwargs: Passed to the SDK's own call.
+        """
+        more = {self.name: kwargs} if kwargs else {}
+        SDKTracker.log_batch(self, [Metrics(0, self.now(), values, step, more)])
+
+    @on_main_process
+    def log_batch(self, records: Sequence[Metrics]) -> None:
+        """Record several calls of `log`, each with the time at which it was made where the backend takes one."""
+        if not self.started:
+            _ = self.tracker  # says that it was not started
+        rows = [Row(self, record) for record in self.taken.left(records)]
+        for row in rows:
+            if row.kwargs:
+                self.check_arguments(row.step, row.kwargs)
+        self.write([row for row in rows if row.values])
+        for row in rows:
+            row.settle(self)
+        self.taken.settle(records)
+
+    @on_main_process
+    def finish(self) -> None:
+        """Flush, and close the run; `outcome` says how it ended."""
+        if self.native is None:
+            return
+        try:
+            self.flush()
+        except Exception as error:
+            if not (self.finish_again and (self.is_transient(error) or self.concerns_run(error))):
+                self._end()
+            raise
+        self._end()
+
+    def _end(self) -> None:
+        native, self.native = self.native, None
+        try:
+            self.close(native)
+        finally:
+            for gate in self._gates.values():
+                gate.close()
 
     @property
     def started(self) -> bool:

@@ -60,8 +60,6 @@ def runs(folder: Path) -> Iterator[list[aim.Run]]:
 
 class TestAim(TrackerContract):
     tracker_class = AimTracker
-    nested_config = True
-    keeps_time = True
 
     def make(self, folder: Path, **kwargs: Any) -> AimTracker:
         prepare(folder)

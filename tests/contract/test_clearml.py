@@ -74,9 +74,6 @@ def failing(method: Callable[..., Any], place: int) -> Callable[..., Any]:
 
 class TestClearML(TrackerContract):
     tracker_class = ClearMLTracker
-    takes_text = False
-    takes_nan = False
-    keeps_time = True
 
     def make(self, folder: Path) -> ClearMLTracker:
         return ClearMLTracker("contract", task_name="run")

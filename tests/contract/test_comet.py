@@ -84,7 +84,6 @@ def read(archive: Path) -> Readback:
 
 class TestComet(TrackerContract):
     tracker_class = CometMLTracker
-    refuses_arguments = True
 
     def make(self, folder: Path) -> CometMLTracker:
         return CometMLTracker("contract", experiment_config=offline(folder, display_summary_level=0))

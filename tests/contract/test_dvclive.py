@@ -39,8 +39,6 @@ def tables(folder: Path) -> dict[str, list[tuple[int, str]]]:
 
 class TestDVCLive(TrackerContract):
     tracker_class = DVCLiveTracker
-    refuses_arguments = True
-    nested_config = True
 
     def make(self, folder: Path) -> DVCLiveTracker:
         place = folder / "contract" / "run"

@@ -26,9 +26,6 @@ def number(value: Any) -> Any:
 
 class TestJsonl(TrackerContract):
     tracker_class = JsonlTracker
-    refuses_arguments = True
-    nested_config = True
-    keeps_time = True
 
     def make(self, folder: Path) -> JsonlTracker:
         return JsonlTracker("run", folder)

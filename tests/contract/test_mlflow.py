@@ -84,9 +84,6 @@ def written_in(uri: str, **arguments: Any) -> Run:
 
 class TestMLflow(TrackerContract):
     tracker_class = MLflowTracker
-    takes_text = False
-    takes_inf = False
-    keeps_time = True
 
     def make(self, folder: Path) -> MLflowTracker:
         return MLflowTracker("contract", folder / "mlartifacts", tracking_uri=f"sqlite:///{folder}/mlflow.db")

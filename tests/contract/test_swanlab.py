@@ -46,9 +46,6 @@ def records(path: Path) -> list[Record]:
 
 class TestSwanLab(TrackerContract):
     tracker_class = SwanLabTracker
-    refuses_arguments = True
-    keeps_time = True
-    nested_config = True
 
     @pytest.fixture(autouse=True)
     def _no_run_left(self) -> Iterator[None]:

@@ -67,8 +67,6 @@ def web_page(folder: Path, load_fast: str, *more: str) -> Iterator[str]:
 
 class TestTensorBoard(TrackerContract):
     tracker_class = TensorBoardTracker
-    precision = 1e-6
-    keeps_time = True
 
     def make(self, folder: Path) -> TensorBoardTracker:
         return TensorBoardTracker("contract", folder)

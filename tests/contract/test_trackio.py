@@ -52,9 +52,6 @@ def locked(**_: Any) -> None:
 
 class TestTrackio(TrackerContract):
     tracker_class = TrackioTracker
-    refuses_arguments = True
-    keeps_time = True
-    nested_config = True
 
     @pytest.fixture(autouse=True)
     def _runs_of_others(self) -> None:

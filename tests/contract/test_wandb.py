@@ -28,6 +28,7 @@ from accel_track.journal.directory import find_runs
 from accel_track.records import Metrics
 from accel_track.testing import Readback, TrackerContract
 from accel_track.trackers.wandb.axis import STEP
+from accel_track.trackers.wandb.fast import Rows
 from accel_track.trackers.wandb.tracker import WandBTracker
 
 BLOCK = 32768
@@ -77,9 +78,6 @@ def rows(folder: Path) -> list[dict[str, Any]]:
 
 class TestWandB(TrackerContract):
     tracker_class = WandBTracker
-    refuses_arguments = True
-    nested_config = True
-    keeps_time = True
 
     def make(self, folder: Path) -> WandBTracker:
         return WandBTracker("contract", dir=str(folder))
@@ -373,7 +371,7 @@ class TestWandB(TrackerContract):
             else:
                 tracker.start()
             if place == "alone":
-                tracker._gate.close()
+                tracker.fast(Rows).close()
             native, calls = tracker.tracker, []
             monkeypatch.setattr(type(native), "log", spied(type(native).log, calls))
             for part in deliver(batch):

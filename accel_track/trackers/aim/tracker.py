@@ -68,6 +68,8 @@ class AimTracker(SDKTracker):
     takes_address = True
     sdk = "aim"
     install = "aim>=3.29"
+    keeps_nesting = True
+    keeps_time = True
     batch_size = 1000
     keeps_status = True
     fast_paths = (NumbersPath, ArtifactsPath, QueuePath)

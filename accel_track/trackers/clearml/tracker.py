@@ -61,6 +61,10 @@ class ClearMLTracker(SDKTracker):
     requires_logging_directory = False
     sdk = "clearml"
     install = "clearml>=2.1"
+    takes_text = False
+    takes_nan = False
+    takes_inf = False
+    keeps_time = True
     batch_size = 100
     fast_paths = (Scalars, Process, Tasks)
     keeps_status = True

@@ -95,6 +95,7 @@ class CometMLTracker(SDKTracker):
     requires_logging_directory = False
     sdk = "comet_ml"
     install = "comet-ml>=3.58"
+    checks_arguments = True
     keeps_status = True
     fast_paths = (CometParts,)
     wraps_terminal = True

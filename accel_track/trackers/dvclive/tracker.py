@@ -58,6 +58,8 @@ class DVCLiveTracker(SDKTracker):
     requires_logging_directory = False
     sdk = "dvclive"
     install = "dvclive>=3.49"
+    keeps_nesting = True
+    checks_arguments = True
     batch_size = 1000
     fast_paths = (TablesPath, LivePath)
 

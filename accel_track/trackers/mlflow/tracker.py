@@ -77,6 +77,9 @@ class MLflowTracker(SDKTracker):
     requires_logging_directory = False
     sdk = "mlflow"
     install = "mlflow>=3.17"
+    takes_text = False
+    takes_inf = False
+    keeps_time = True
     batch_size = 1000
     keeps_status = True
     fast_paths = (DatabasePath, ServerPath)

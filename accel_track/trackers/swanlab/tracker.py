@@ -63,6 +63,9 @@ class SwanLabTracker(SDKTracker):
     main_process_only = False
     sdk = "swanlab"
     install = "swanlab>=0.10"
+    keeps_nesting = True
+    keeps_time = True
+    checks_arguments = True
     keeps_status = True
     batch_size = 1000
     wraps_terminal = True

@@ -65,6 +65,8 @@ class TensorBoardTracker(SDKTracker):
     requires_logging_directory = True
     sdk = "tensorboard"
     install = "tensorboard>=2.18"
+    precision = 1e-6
+    keeps_time = True
     batch_size: ClassVar[int] = 100
     native: EventFile | None
 

@@ -63,6 +63,9 @@ class TrackioTracker(SDKTracker):
     main_process_only = False
     sdk = "trackio"
     install = "trackio>=0.43"
+    keeps_nesting = True
+    keeps_time = True
+    checks_arguments = True
     batch_size = 1000
     fast_paths = (Store, Sending)
 

@@ -2,30 +2,14 @@
 
 from __future__ import annotations
 
-import inspect
 import json
-import operator
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from accel_track.records import Metrics
 from accel_track.trackers.fast import FastPath, UnfitError
-
-Row = dict[str, Any]
+from accel_track.trackers.rows import Row
 
 _json = json.JSONEncoder().encode
-
-
-def check_arguments(run: Any, kwargs: Mapping[str, Any]) -> None:
-    """Find out what `Run.log` would find, before it is called.
-
-    Raises:
-        TypeError: It takes no such argument.
-    """
-    inspect.signature(run.log).bind({}, **kwargs)
-    for name in ("step", "commit"):
-        if kwargs.get(name) is not None:
-            operator.index(kwargs[name])
 
 
 class Rows(FastPath):
@@ -68,12 +52,12 @@ class Rows(FastPath):
         """A disabled run has no service."""
         return not native.disabled
 
-    def prepare(self, rows: Sequence[tuple[Metrics, Row]], taken: Callable[[Metrics], None]) -> Any:
+    def prepare(self, rows: Sequence[tuple[Row, Mapping[str, Any]]], stored: Callable[[Row], None]) -> Any:
         """Encode rows; None where the run is over, which `Run.log` says.
 
         Args:
-            rows: Records, each with its row.
-            taken: Called with each record that the service has.
+            rows: Calls, each with the fields of its row.
+            stored: Called with each that the service has.
 
         Raises:
             ValueError: A name is not Unicode.
@@ -83,26 +67,26 @@ class Rows(FastPath):
         if run._is_finished or type(step) is not int:  # noqa: SLF001
             return None
         run_soon, publish, stream = interface._asyncer.run, interface._client.publish, interface._stream_id  # noqa: SLF001
-        requests = [(record, self._encoded(row, stream)) for record, row in rows]
-        return run_soon, publish, requests, taken
+        requests = [(row, self._encoded(fields, stream)) for row, fields in rows]
+        return run_soon, publish, requests, stored
 
     def store(self, ready: Any) -> None:
         """Write the rows to the service's socket."""
-        run, publish, requests, taken = ready
+        run, publish, requests, stored = ready
 
         async def write() -> None:
-            for record, request in requests:
+            for row, request in requests:
                 await publish(request)
                 self.native._local_step += 1  # noqa: SLF001
-                taken(record)
+                stored(row)
 
         run(write)
 
-    def _encoded(self, row: Row, stream: str) -> Any:
+    def _encoded(self, fields: Mapping[str, Any], stream: str) -> Any:
         request = self._request()
         request.record_publish._info.stream_id = stream  # noqa: SLF001
         items = request.record_publish.request.partial_history.item
-        for key, value in row.items():
+        for key, value in fields.items():
             item = items.add()
             item.key = key
             item.value_json = repr(value) if type(value) is float and value - value == 0 else _json(value)

@@ -1,0 +1,64 @@
+"""Rows: calls of `log`, with the values that a backend takes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from accel_track.records import Metrics
+from accel_track.values.plain import is_number, leaves
+
+if TYPE_CHECKING:
+    from accel_track.trackers.sdk import SDKTracker
+
+_FLOAT = frozenset((float,))
+
+
+class Row:
+    """One call of `log`, with the values that the backend takes.
+
+    Attributes:
+        record: The call.
+        values: Numbers, texts, and the SDK's own objects by name; names of nested values are joined with "/". Only to
+            be read: it may be the record's own.
+        plain: Whether all of them are numbers or texts.
+        kwargs: More keyword arguments for the SDK's call.
+    """
+
+    __slots__ = ("_refused", "kwargs", "plain", "record", "values")
+
+    def __init__(self, tracker: SDKTracker, record: Metrics) -> None:
+        """Sort the values of a call."""
+        self.record = record
+        self.kwargs: Mapping[str, Any] = record.kwargs.get(tracker.name, {}) if record.kwargs else {}
+        self.values: Mapping[str, Any] = record.values
+        self.plain = True
+        self._refused: list[tuple[str, Any, str]] = []
+        if not (_FLOAT.issuperset(map(type, record.values.values())) and tracker.takes_nan and tracker.takes_inf):
+            self._sort(tracker)
+
+    def _sort(self, tracker: SDKTracker) -> None:
+        values: dict[str, Any] = {}
+        for name, value in leaves(self.record.values):
+            if (why := tracker.refusal(value)) is not None:
+                self._refused.append((name, value, why))
+                continue
+            values[name] = int(value) if type(value) is bool else value
+            self.plain = self.plain and (isinstance(value, str) or is_number(value))
+        self.values = values
+
+    @property
+    def step(self) -> int | None:
+        """Training step, or None."""
+        return self.record.step
+
+    @property
+    def time(self) -> float:
+        """When the call was made, in seconds since 1970-01-01 UTC."""
+        return self.record.time
+
+    def settle(self, tracker: SDKTracker) -> None:
+        """Count what was refused, now that the call will not be repeated."""
+        for one in self._refused:
+            tracker.drop(*one)
+        self._refused = []
