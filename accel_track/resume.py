@@ -9,15 +9,13 @@ import os
 import time
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 from accel_track.errors import JournalError, ResumeError, warn
 from accel_track.files import read_file, replace_file
 from accel_track.journal.directory import PARENT, RunDirectory
 from accel_track.journal.info import job_name, job_restarted
 from accel_track.texts import storable_text
-
-Resume = Literal["auto", "never", "must"]
 
 MARKS = ".accel_track.json"
 """File beside checkpoints in which earlier versions noted which run each belongs to."""

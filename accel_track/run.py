@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from accel_track.delivery.base import Place, Plan
 from accel_track.delivery.modes import mode_of
-from accel_track.delivery.settings import Settings
 from accel_track.endings import Ending, wait_for_collected
 from accel_track.errors import NotStartedError, UnwritableDirectoryError, behind, warn
 from accel_track.folders import expanded, is_address, located
 from accel_track.journal.directory import RunDirectory
 from accel_track.journal.info import new_run_id
 from accel_track.noop import NoOp
+from accel_track.options import Settings
 from accel_track.outcome import Outcome, outcome_of
 from accel_track.redaction import redacted
 from accel_track.registry import Selected, build, check_init_kwargs, tracker_class

@@ -11,21 +11,22 @@ from accel_track.accelerator.reduction import Reduction, reduced
 from accel_track.accelerator.training import Training
 from accel_track.begin import run_to_continue
 from accel_track.configuration import ProjectConfiguration
-from accel_track.delivery.settings import Delivery, Durability, OnError, Settings
 from accel_track.errors import behind, warn
 from accel_track.journal.directory import RunDirectory
 from accel_track.journal.info import new_run_id
+from accel_track.options import Options, Settings, takes_options
 from accel_track.outcome import Outcome, Status, outcome_of
 from accel_track.registry import LogWith, select
-from accel_track.resume import Mark, Resume, find_marks, is_free, mark_checkpoint
+from accel_track.resume import Mark, find_marks, is_free, mark_checkpoint
 from accel_track.run import Run, no_tracker
 from accel_track.trackers.base import GeneralTracker
 from accel_track.values.plain import check_name
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    from typing_extensions import Self, Unpack
 
 
+@takes_options
 class Accelerator(Training):
     """Trackers and training helpers for a loop of one's own.
 
@@ -40,27 +41,10 @@ class Accelerator(Training):
         mixed_precision: None or "no", "fp16" or "bf16".
         gradient_accumulation_steps: How many batches one optimizer step takes its gradients from; see `accumulate`.
         cpu: Whether to use the CPU even where there is a GPU.
-        delivery: "thread": values go to a journal on disk and from there to each tracker in the background. "process":
-            from the journal in another process, which shares no interpreter with the training, and lives on until all
-            is delivered. "inline": straight to the trackers, on the calling thread. "none": to the journal only, for
-            `accel-track sync`.
-        on_error: "warn" or "raise" when a tracker fails. Default: "warn", with "inline" "raise".
-        strict: Whether a backend that cannot be reached at the start is an error. Default: False.
-        start_timeout: How long to wait for trackers to start, in seconds. Default: 20.
-        finish_timeout: How long to wait at the end for what is not delivered yet, in seconds. Default: 60.
-        durability: What survives once `log` returned: "process", the process's end; "power", a power cut. Default:
-            "process".
-        redact: Whether credentials in the configuration are replaced by "***". Default: True.
-        resume: "auto": continue the run whose state `load_state` has restored before `init_trackers`, or the one of
-            this cluster job that ended before its end. "must": likewise, and there has to be one. "never": always a
-            new run. Default: "auto".
-        all_ranks: Whether every process logs to a journal of its own, and those trackers that can run everywhere do
-            (wandb, Trackio, SwanLab), as a group. Default: False, the main process only.
-        keep: How long to keep the journals of earlier runs of this folder that are finished and delivered: "all", a
-            time such as "30d", "12h" or "90m", or "pending" for no longer than that. What is deleted can no longer be
-            delivered elsewhere by `accel-track sync --to`. Default: "all".
+        **options: `delivery` to `keep`, the same for all front doors; see
+            [`Options`][accel_track.options.Options].
 
-    Each of the last ten is, when None, taken from a variable: `ACCEL_TRACK_DELIVERY`, `ACCEL_TRACK_ON_ERROR`, ….
+    Each of `delivery` to `keep` is, when None, taken from a variable: `ACCEL_TRACK_DELIVERY`, ….
     In a `with` block, the block's end is the training's, and an exception that leaves it is how it ended.
 
     Raises:
@@ -78,22 +62,10 @@ class Accelerator(Training):
         mixed_precision: str | None = None,
         gradient_accumulation_steps: int = 1,
         cpu: bool = False,
-        *,
-        delivery: Delivery | None = None,
-        on_error: OnError | None = None,
-        strict: bool | None = None,
-        start_timeout: float | None = None,
-        finish_timeout: float | None = None,
-        durability: Durability | None = None,
-        redact: bool | None = None,
-        resume: Resume | None = None,
-        all_ranks: bool | None = None,
-        keep: str | None = None,
+        **options: Unpack[Options],
     ) -> None:
         """Choose devices and, under `torchrun`, join the group; check `log_with`."""
-        self._settings = Settings.of(
-            delivery, on_error, strict, start_timeout, finish_timeout, durability, redact, resume, all_ranks, keep
-        )
+        self._settings = Settings.of(**options)
         configuration = project_config or ProjectConfiguration()
         if project_dir is not None:
             configuration.set_directories(project_dir)

@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 import threading
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch.optim import Optimizer
 
 from accel_track.delivery.keeper import every
-from accel_track.delivery.settings import Delivery, Durability, OnError
 from accel_track.errors import warn
 from accel_track.lightning.checkpoints import CheckpointUploads, LogCheckpoints
 from accel_track.lightning.interception import follow, hyperparameters, unfollow
@@ -20,10 +19,14 @@ from accel_track.lightning.run_choice import INSIDE, marks_in
 from accel_track.monitors.environment import describe_environment
 from accel_track.monitors.machine import SystemMetrics
 from accel_track.monitors.training import Throughput, gradient_norm, learning_rates, summarize
+from accel_track.options import Options, takes_options
 from accel_track.registry import LogWith
-from accel_track.resume import Resume
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 
+@takes_options
 class AccelTrackCallback(Callback):
     """Logs a Trainer's metrics, hyperparameters, checkpoints and what its machine does, with any set of trackers.
 
@@ -40,17 +43,6 @@ class AccelTrackCallback(Callback):
         prefix: Put before metric names, joined by "-".
         config: More hyperparameters.
         init_kwargs: Constructor arguments by tracker name.
-        delivery: As for `AccelTrackLogger`, as are the rest up to `keep`; they count for a run of the callback's
-            own.
-        on_error: As for `AccelTrackLogger`.
-        strict: As for `AccelTrackLogger`.
-        start_timeout: As for `AccelTrackLogger`.
-        finish_timeout: As for `AccelTrackLogger`.
-        durability: As for `AccelTrackLogger`.
-        redact: As for `AccelTrackLogger`.
-        resume: As for `AccelTrackLogger`.
-        all_ranks: As for `AccelTrackLogger`.
-        keep: As for `AccelTrackLogger`.
         log_checkpoints: False, or which of ModelCheckpoint's files to give to trackers that keep checkpoints: "best",
             "last" or "all". Those that Lightning deletes are deleted there too, where the backend can.
         log_learning_rate: Whether to log each optimizer's learning rates, as `lr-<optimizer>`.
@@ -61,8 +53,12 @@ class AccelTrackCallback(Callback):
         log_summary: Whether to store the module's size and layers with the hyperparameters, as `model`.
         log_environment: Whether to store commit, command line, packages and machine with them, as `environment`, and
             those of a continued run as `environment_2`, …; as tags or the like where a backend has them.
+        **options: `delivery` to `keep`, the same for all front doors; see
+            [`Options`][accel_track.options.Options].
 
-    Learning rate, gradient norm and throughput are logged every `log_every_n_steps` of the Trainer.
+    Each of `delivery` to `keep` counts for a run of the callback's own; when None, it is taken from a variable:
+    `ACCEL_TRACK_DELIVERY`, …. Learning rate, gradient norm and throughput are logged every `log_every_n_steps` of the
+    Trainer.
     """
 
     def __init__(
@@ -74,16 +70,6 @@ class AccelTrackCallback(Callback):
         prefix: str = "",
         config: dict[str, Any] | None = None,
         init_kwargs: dict[str, dict[str, Any]] | None = None,
-        delivery: Delivery | None = None,
-        on_error: OnError | None = None,
-        strict: bool | None = None,
-        start_timeout: float | None = None,
-        finish_timeout: float | None = None,
-        durability: Durability | None = None,
-        redact: bool | None = None,
-        resume: Resume | None = None,
-        all_ranks: bool | None = None,
-        keep: str | None = None,
         *,
         log_checkpoints: LogCheckpoints | bool = False,
         log_learning_rate: bool = True,
@@ -93,6 +79,7 @@ class AccelTrackCallback(Callback):
         system_interval: float = 15.0,
         log_summary: bool = True,
         log_environment: bool = True,
+        **options: Unpack[Options],
     ) -> None:
         """Check the arguments; nothing starts yet.
 
@@ -116,16 +103,7 @@ class AccelTrackCallback(Callback):
             prefix,
             config,
             init_kwargs,
-            delivery,
-            on_error,
-            strict,
-            start_timeout,
-            finish_timeout,
-            durability,
-            redact,
-            resume,
-            all_ranks,
-            keep,
+            **options,
         )
         self.logger: AccelTrackLogger | None = None
         """The logger that holds the run: the Trainer's or the callback's own; None until a Trainer call begins."""

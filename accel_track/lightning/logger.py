@@ -13,23 +13,23 @@ from lightning.fabric.loggers.logger import _DummyExperiment
 from lightning.fabric.utilities import move_data_to_device
 from lightning.pytorch.loggers import Logger
 
-from accel_track.delivery.settings import Delivery, Durability, OnError, Settings
 from accel_track.errors import NotStartedError, behind, log_error, warn
 from accel_track.folders import expanded
 from accel_track.lightning.run_choice import run_name
 from accel_track.lightning.trainer_calls import call_being_set_up
 from accel_track.lightning.trainer_run import Session
 from accel_track.noop import NoOp
+from accel_track.options import Options, Settings, takes_options
 from accel_track.outcome import FINISHED, Outcome, Status, outcome_of
 from accel_track.registry import LogWith, select
-from accel_track.resume import Mark, Resume, mark_checkpoint
+from accel_track.resume import Mark, mark_checkpoint
 from accel_track.run import Run, no_tracker
 from accel_track.state import process_index
 from accel_track.trackers.base import GeneralTracker
 from accel_track.values.plain import check_config, check_name
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    from typing_extensions import Self, Unpack
 
 
 _SECONDS_BETWEEN_SAVES = 30.0
@@ -45,6 +45,7 @@ def _be_recognised() -> None:
             loggers.CSVLogger.register(AccelTrackLogger)
 
 
+@takes_options
 class AccelTrackLogger(Logger):
     """Logs with any set of trackers: `Trainer(logger=AccelTrackLogger("mlflow"))` or `Fabric(loggers=...)`.
 
@@ -61,26 +62,9 @@ class AccelTrackLogger(Logger):
         prefix: Put before metric names, joined by "-" as Lightning's loggers do.
         config: Hyperparameters to store besides those of the module and the data module.
         init_kwargs: Constructor arguments by tracker name.
-        delivery: "thread": values go to a journal on disk and from there to each tracker in the background. "process":
-            from the journal in another process, which shares no interpreter with the training, and lives on until all
-            is delivered. "inline": straight to the trackers, on the calling thread. "none": to the journal only, for
-            `accel-track sync`.
-        on_error: "warn" or "raise" when a tracker fails. Default: "warn", with "inline" "raise".
-        strict: Whether a backend that cannot be reached at the start is an error. Default: False.
-        start_timeout: How long to wait for trackers to start, in seconds. Default: 20.
-        finish_timeout: How long to wait at the end for what is not delivered yet, in seconds. Default: 60.
-        durability: What survives once a value is logged: "process", the process's end; "power", a power cut. Default:
-            "process".
-        redact: Whether credentials in hyperparameters are replaced by "***". Default: True.
-        resume: "auto": continue the run that the checkpoint given to `fit` belongs to, or the one of this `version` or
-            cluster job that ended before its end. "must": likewise, and there has to be one. "never": always a new run.
-            Default: "auto".
-        all_ranks: Whether every process logs to a journal of its own, and those trackers that can run everywhere do
-            (wandb, Trackio, SwanLab), as a group. Default: False, rank zero only.
-        keep: How long to keep the journals of earlier runs of this folder that are finished and delivered: "all", a
-            time such as "30d", "12h" or "90m", or "pending" for no longer than that. What is deleted can no longer be
-            delivered elsewhere by `accel-track sync --to`. Default: "all".
         log_graph: Whether trackers that can show a module's graph (TensorBoard) get it; needs `example_input_array`.
+        **options: `delivery` to `keep`, the same for all front doors; see
+            [`Options`][accel_track.options.Options].
 
     Each of `delivery` to `keep` is, when None, taken from a variable: `ACCEL_TRACK_DELIVERY`, ….
 
@@ -99,24 +83,14 @@ class AccelTrackLogger(Logger):
         prefix: str = "",
         config: dict[str, Any] | None = None,
         init_kwargs: dict[str, dict[str, Any]] | None = None,
-        delivery: Delivery | None = None,
-        on_error: OnError | None = None,
-        strict: bool | None = None,
-        start_timeout: float | None = None,
-        finish_timeout: float | None = None,
-        durability: Durability | None = None,
-        redact: bool | None = None,
-        resume: Resume | None = None,
-        all_ranks: bool | None = None,
-        keep: str | None = None,
+        *,
         log_graph: bool = False,
+        **options: Unpack[Options],
     ) -> None:
         """Check the arguments; nothing starts yet."""
         super().__init__()
         _be_recognised()
-        settings = Settings.of(
-            delivery, on_error, strict, start_timeout, finish_timeout, durability, redact, resume, all_ranks, keep
-        )
+        settings = Settings.of(**options)
         if version is not None and not isinstance(version, int):
             version = check_name(version, "version")
         directory = self._shown_dir = os.fspath(expanded(save_dir or os.curdir, "save_dir"))

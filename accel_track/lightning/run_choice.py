@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 
 import torch
 
-from accel_track.delivery.settings import Settings
 from accel_track.errors import ResumeError, warn
 from accel_track.journal.directory import RunDirectory, free_name
+from accel_track.options import Settings
 from accel_track.resume import NOTHING_FOUND, Mark, find_earlier, find_marks, is_free
 
 INSIDE = "accel_track"

@@ -12,7 +12,6 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from accel_track.delivery.settings import Settings
 from accel_track.journal.directory import RunDirectory
 from accel_track.journal.info import new_run_id, outcome_noted
 from accel_track.lightning.run_choice import (
@@ -28,6 +27,7 @@ from accel_track.lightning.run_choice import (
     run_name,
 )
 from accel_track.lightning.trainer_calls import Call, allow_options_again, command_line_options, next_step
+from accel_track.options import Settings
 from accel_track.outcome import CRASHED, FINISHED, Outcome, current_outcome, outcome_of
 from accel_track.registry import Selected
 from accel_track.resume import Mark
