@@ -1,4 +1,4 @@
-"""The front door for every other program: `init` begins a run, without torch."""
+"""The front door for programs without torch: `init` begins a run."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def run_to_continue(
     """Return the run directory of the run that a plain program continues, or None.
 
     Raises:
-        ResumeError: There has to be one, and there is none.
+        ResumeError: `resume="must"`, and there is no run to continue.
     """
     if settings.resume == "never" or not settings.keeps_journal:
         return None

@@ -48,8 +48,8 @@ class Options(TypedDict, total=False):
             "power", a power cut. Default: "process".
         redact: Whether credentials in hyperparameters are replaced by "***". Default: True.
         resume: "auto": continue the run of the checkpoint that is loaded (`fit(ckpt_path=...)`, or `load_state` before
-            `init_trackers`), else one of this name (`version`, `run_name`) or cluster job that ended before its end.
-            "must": likewise, and there has to be one. "never": always a new run. Default: "auto".
+            `init_trackers`), else one of this name (`version`, `run_name`) or cluster job that did not finish.
+            "must": likewise, or one that finished; else an error. "never": always a new run. Default: "auto".
         all_ranks: Whether every process logs to a journal of its own, and those trackers that can run everywhere do
             (wandb, Trackio, SwanLab), as a group. Default: False, the main process (rank zero) only.
         keep: How long to keep the journals of earlier runs of this folder that are finished and delivered: "all", a

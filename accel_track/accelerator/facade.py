@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @takes_options
 class Accelerator(Training):
-    """Trackers and training helpers for a loop of one's own.
+    """Trackers and training helpers for a plain training loop.
 
     One process by default; started by `torchrun` it joins the process group. Trackers run on the main process only;
     elsewhere every tracking call does nothing.
@@ -98,9 +98,10 @@ class Accelerator(Training):
         init_kwargs: Mapping[str, Mapping[str, Any]] | None = None,
         run_name: str | None = None,
     ) -> None:
-        """Start the trackers. With the project, run and configuration of a run that goes on, nothing is started again.
+        """Start the trackers, or nothing while a run of the same project, name and configuration goes on.
 
-        A call with others ends that run first and says so. A run without a configuration gets the one that comes later.
+        With another project, name or configuration, that run ends first, with a warning. A run without a configuration
+        takes the first one that is given later.
 
         Args:
             project_name: Name of the project (some backends call it experiment); must do as a folder name.
@@ -146,7 +147,7 @@ class Accelerator(Training):
             self._run.store_configuration(config)
 
     def _another(self, run: Run, project: str, name: str | None, config: Any) -> str | None:
-        """Return in what a call of `init_trackers` is about another run than the one that goes on, or None."""
+        """Return what in a call of `init_trackers` differs from the run that goes on, or None."""
         if project != self._begun[0]:
             return "project"
         if name not in (None, self._begun[1]):
@@ -163,7 +164,7 @@ class Accelerator(Training):
         return run_to_continue(settings, self.logging_dir, project, name)
 
     def save_state(self, output_dir: str | os.PathLike[str] | None = None) -> str:
-        """Save everything prepared or registered, and which run it belongs to; call it on all processes.
+        """Save everything prepared or registered, and which run the state belongs to; call this on all processes.
 
         Args:
             output_dir: Folder; may be left out with `automatic_checkpoint_naming`.
@@ -183,7 +184,7 @@ class Accelerator(Training):
     def load_state(self, input_dir: str | os.PathLike[str] | None = None) -> str:
         """Restore what `save_state` saved, into the same objects prepared in the same order; call it on all processes.
 
-        Called before `init_trackers`, it has that continue the run that the state was saved in.
+        Called before `init_trackers`, it makes `init_trackers` continue the run in which the state was saved.
 
         Args:
             input_dir: Folder; left out with `automatic_checkpoint_naming`, the newest checkpoint is taken.
@@ -202,7 +203,8 @@ class Accelerator(Training):
             if self._loaded.run.path.samefile(current.path):
                 self._run.rewind(None)  # type: ignore[union-attr]
             else:
-                warn(f"this state belongs to {self._loaded.run.path}; to continue that, load it before init_trackers.")
+                path = self._loaded.run.path
+                warn(f"this state belongs to {path}; to continue that run, load it before init_trackers.")
         return folder
 
     def log(
@@ -223,7 +225,7 @@ class Accelerator(Training):
 
         Raises:
             TypeError: `values` is no dictionary with string keys, or `step` no integer.
-            ValueError: `step` is negative, or `reduce` is something else.
+            ValueError: `step` is negative, or `reduce` is another text.
             Exception: A tracker's own error, with `on_error="raise"`.
         """
         if reduce is not None:
@@ -251,7 +253,7 @@ class Accelerator(Training):
         return self._run.get_tracker(name, unwrap)
 
     def end_training(self, status: Status | None = None) -> None:
-        """Finish the trackers. Does nothing when there are none; at interpreter exit it happens by itself.
+        """Finish the trackers. Without trackers, nothing happens; at the interpreter's exit, it happens by itself.
 
         Args:
             status: How the training ended. Default: "finished", or in an `except` or `finally` block what the exception

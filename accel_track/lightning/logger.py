@@ -1,4 +1,4 @@
-"""A Lightning logger on top of trackers."""
+"""AccelTrackLogger: a Lightning logger on top of trackers."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ _SECONDS_BETWEEN_SAVES = 30.0
 
 
 def _be_recognised() -> None:
-    """Make `Trainer.log_dir` a logger's own `log_dir`: it is for its TensorBoardLogger and CSVLogger only.
+    """Make `Trainer.log_dir` an AccelTrackLogger's `log_dir`, as it is for Lightning's TensorBoardLogger and CSVLogger.
 
-    Lightning has two import names with classes of their own; whichever the program has imported is served.
+    Lightning has two import names with classes of their own; this covers those that the program has imported.
     """
     for name in ("lightning.pytorch.loggers", "pytorch_lightning.loggers"):
         if (loggers := sys.modules.get(name)) is not None:
@@ -57,7 +57,7 @@ class AccelTrackLogger(Logger):
         log_with: A tracker's name, a `LoggerType`, a tracker instance, or a list of these; "all" stands for every
             installed backend.
         name: Name of the project, used as a folder name.
-        version: An int or a string naming the run. Default: the next free number in `save_dir`/`name`.
+        version: Number or name of the run. Default: the next free number in `save_dir`/`name`.
         save_dir: Folder for everything local, checkpoints included. Default: the working directory.
         prefix: Put before metric names, joined by "-" as Lightning's loggers do.
         config: Hyperparameters to store besides those of the module and the data module.
@@ -149,7 +149,7 @@ class AccelTrackLogger(Logger):
     # -- trackers -----------------------------------------------------------------------------------------------------
 
     def open(self) -> Run:
-        """Return the run, started if it is not. For rank zero.
+        """Return the run, started if it is not; for processes that log.
 
         Raises:
             Exception: As `Run`; an AttributeError comes as a RuntimeError, which `hasattr` cannot hide.
@@ -157,13 +157,13 @@ class AccelTrackLogger(Logger):
         return self._session.open()
 
     def add(self, other: AccelTrackLogger, *, with_trackers: bool = True) -> None:
-        """Have the configuration and the trackers of another logger, which has no run itself, take part in this run.
+        """Let the hyperparameters and the trackers of another logger, which has no run itself, take part in this run.
 
-        A tracker whose name is there already is left out.
+        A tracker is left out if the run has one of its name.
 
         Args:
-            other: The logger.
-            with_trackers: False to leave its trackers out.
+            other: The other logger.
+            with_trackers: Whether its trackers take part.
         """
         if self._runs_here():
             run = self.open()
@@ -179,9 +179,9 @@ class AccelTrackLogger(Logger):
     def experiment(self) -> Any:
         """The first tracker's native object, after it has had what was logged before.
 
-        An object on which everything does nothing off rank zero, with `delivery="none"`, and while the backend cannot
-        be reached. With `delivery="process"`, one on which everything raises a NotStartedError: the native object is in
-        another process.
+        Off rank zero, with `delivery="none"`, and while the backend cannot be reached, it is an object on which
+        everything does nothing. With `delivery="process"`, where the native object is in another process, it is an
+        object on which everything raises a NotStartedError.
         """
         if not self._session.in_call and (call := call_being_set_up()) is not None:
             self._session.set_up(call, here=self._runs_here())
@@ -225,7 +225,7 @@ class AccelTrackLogger(Logger):
 
         Args:
             metrics: Names to values; not changed (Lightning shares the dictionary between loggers).
-            step: Training step, or None. A fractional one, as the mean of a logged "step" may be, is cut to an int.
+            step: Training step, or None. A fractional step, as the mean of a logged "step" may be, is cut to an int.
         """
         run = self._session.run  # there is one only where this process logs
         if run is None:
@@ -246,7 +246,7 @@ class AccelTrackLogger(Logger):
 
         Args:
             params: A dictionary, namespace, dataclass or OmegaConf node, possibly nested.
-            metrics: Values that belong to the hyperparameters, or one, which is called "hp_metric". TensorBoard's
+            metrics: Values that belong to the hyperparameters, or one value, which is called "hp_metric". TensorBoard's
                 HParams tab shows them beside each other.
             step: Training step of the metrics. Default: 0.
         """
@@ -276,14 +276,14 @@ class AccelTrackLogger(Logger):
             self.get_tracker(tracker.name).log_graph(model, inputs)
 
     def marks(self) -> list[Mark]:
-        """Return which runs a checkpoint belongs to that is saved now, and the step to go on with.
+        """Return the marks of a checkpoint that is saved now: the runs that it belongs to, and the step to go on with.
 
-        They are those of all AccelTrackLoggers that the Trainer has.
+        The runs are those of all AccelTrackLoggers that the Trainer has.
         """
         return self._session.marks()
 
     def after_save_checkpoint(self, checkpoint_callback: Any) -> None:
-        """Note beside the checkpoint which run it belongs to, so that a `fit` from it continues the run.
+        """Note beside the checkpoint which runs it belongs to, so that a `fit` from it continues the run.
 
         Args:
             checkpoint_callback: The ModelCheckpoint that has saved, or a weak proxy of it.
@@ -309,9 +309,8 @@ class AccelTrackLogger(Logger):
     def finalize(self, status: str) -> None:
         """Flush the trackers at the end of a `fit`, `validate`, `test` or `predict`, and note how it ended.
 
-        The run stays open, but in a process that Lightning has launched for this call, where it ends; the next call's
-        process continues it. Errors are logged, not raised: raised here they would hide the one that ended the
-        training.
+        The run stays open, except in a process that Lightning has launched for this call: there it ends, and the next
+        call's process continues it. Errors are logged, not raised: they would hide the one that ended the training.
 
         Args:
             status: Lightning's word for how the call ended.
@@ -322,10 +321,10 @@ class AccelTrackLogger(Logger):
             log_error(f"AccelTrackLogger: flushing after {status!r} failed", error)
 
     def finish(self, status: Status | None = None) -> None:
-        """End the run now; it would end at the interpreter's exit. The next use starts another run.
+        """End the run now instead of at the interpreter's exit. The next use of the logger starts another run.
 
         Args:
-            status: How it ended. Default: as Lightning said, else by the exception that is being handled.
+            status: How the run ended. Default: as Lightning said, else by the exception that is being handled.
         """
         self._session.finish(None if status is None else Outcome(status))
 
@@ -342,21 +341,21 @@ class AccelTrackLogger(Logger):
             self._session.finish(None if told or outcome == FINISHED else outcome)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave listeners behind, which belong to callbacks; the rest is as `Session` has it."""
+        """Return the state without listeners, which belong to callbacks; `Session` decides what a copy has."""
         return {**self.__dict__, "checkpoint_listeners": []}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Take over a copy; Lightning of this process may not know the class yet."""
+        """Take over a state; Lightning in this process may not know the class yet."""
         vars(self).update(state)
         _be_recognised()
 
 
 class NoOpExperiment(NoOp, _DummyExperiment):  # type: ignore[misc]  # takes any key, not only an index
-    """What `experiment` is off rank zero: Lightning recognises it, and everything on it does nothing."""
+    """The `experiment` off rank zero: everything on it does nothing, and Lightning recognises it."""
 
 
 class Elsewhere:
-    """What `experiment` is with `delivery="process"`: Lightning may ask for it, but nothing can be called on it."""
+    """The `experiment` with `delivery="process"`: Lightning may ask for it, but nothing can be called on it."""
 
     def __getattr__(self, name: str) -> Any:
         """Say where the native object is.

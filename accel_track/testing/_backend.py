@@ -1,4 +1,4 @@
-"""The backend under test: what a conformance test must say of it, and the suites' common tools."""
+"""The backend under test: its description by a tracker's test, and the suites' common tools."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from accel_track.trackers.base import GeneralTracker
 
 @dataclass
 class Readback:
-    """What a backend holds of one run, read without the code under test."""
+    """The content of one run in a backend, read without the code under test."""
 
     metrics: dict[str, list[tuple[int | None, float]]] = field(default_factory=dict)
     """Points `(step, value)` by the name under which the backend stores them, in the order stored."""
@@ -39,11 +39,11 @@ class Readback:
     """The run's name."""
 
     runs: int = 1
-    """How many runs there are in this place, also empty ones."""
+    """How many runs the backend has in this place, also empty ones."""
 
 
 class Backend:
-    """How a tracker's test makes it and reads back what its backend stored."""
+    """The description of a backend: how to make its tracker, how to read back, and which properties it has."""
 
     tracker_class: ClassVar[type[GeneralTracker]]
     """The class under test."""
@@ -55,7 +55,7 @@ class Backend:
     """Whether NaN and ±inf are stored; if not, they must be counted as dropped."""
 
     takes_inf: ClassVar[bool | None] = None
-    """Whether ±inf are stored, where that differs from NaN; None stands for the same as `takes_nan`."""
+    """Whether ±inf are stored; None stands for the same as `takes_nan`."""
 
     precision: ClassVar[float] = 0.0
     """Relative error of a stored number: 0, or 1e-6 where the backend stores 32-bit floats."""

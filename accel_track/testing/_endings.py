@@ -1,4 +1,4 @@
-"""Conformance: how runs end, go on, and what becomes of checkpoints."""
+"""Conformance: the ends of runs, their continuation, and checkpoints."""
 
 from __future__ import annotations
 
