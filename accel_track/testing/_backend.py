@@ -43,7 +43,7 @@ class Readback:
 
 
 class Backend:
-    """The description of a backend: how to make its tracker, how to read back, and which properties it has."""
+    """How a test makes the tracker, and how it reads back what the backend stored."""
 
     tracker_class: ClassVar[type[GeneralTracker]]
     """The class under test."""
@@ -55,7 +55,7 @@ class Backend:
     """Whether NaN and ±inf are stored; if not, they must be counted as dropped."""
 
     takes_inf: ClassVar[bool | None] = None
-    """Whether ±inf are stored; None stands for the same as `takes_nan`."""
+    """Whether ±inf are stored, where that differs from NaN; None stands for the same as `takes_nan`."""
 
     precision: ClassVar[float] = 0.0
     """Relative error of a stored number: 0, or 1e-6 where the backend stores 32-bit floats."""
