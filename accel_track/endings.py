@@ -84,7 +84,7 @@ class Ending:
         self.fallback = Outcome("preempted", "SIGTERM")
 
     def finish(self, outcome: Outcome | None) -> None:
-        """End the run, if it has not ended; by default as noted, else by the exception that is being handled."""
+        """End the run once. Default: with the noted outcome, else with that of the exception that is being handled."""
         if self._begin():
             try:
                 self._delivery.finish(outcome or self.outcome or self._as_known(current_outcome(), self.cell))

@@ -134,17 +134,17 @@ class Settings:
 
     @property
     def missing(self) -> Literal["keep", "raise"]:
-        """What `registry.select` does with a backend that is not installed: it may be where `sync` runs."""
+        """What `registry.select` does with a backend that is not installed, since it may be where `sync` runs."""
         return "keep" if self.delivery == "none" else "raise"
 
     @property
     def runs_apart(self) -> bool:
-        """Whether trackers are in another process where they can."""
+        """Whether trackers that can be in another process are there."""
         return self.delivery == "process"
 
     @property
     def kept_seconds(self) -> float:
-        """The time that `keep` stands for; infinite for all."""
+        """The seconds that `keep` stands for; infinite for "all"."""
         match = _AGE.fullmatch(self.keep)
         return _AGES[self.keep] if match is None else float(match[1]) * _UNITS[match[2]]
 
@@ -170,7 +170,7 @@ class Settings:
 
 
 def _read(name: str, kind: Any, value: Any) -> Any:
-    """Return an option's value, from its variable where it is None; None if nobody gave one.
+    """Return the value of an option, from its variable if the argument is None; None if there is no value.
 
     Raises:
         ValueError: The value is not among the possible ones.

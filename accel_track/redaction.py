@@ -71,7 +71,7 @@ def _is_option(argument: str, *, behind: str) -> bool:
 
 
 def _scrubbed_argument(argument: str) -> str:
-    """Return an argument without what follows a credential's name; in `--env=HF_TOKEN=…` that is the second name."""
+    """Return an argument without the value behind a credential's name, the second name in `--env=HF_TOKEN=…`."""
     for match in _ASSIGNED.finditer(argument):
         name, value = match["name"].lstrip("-+~"), argument[match.end() :]
         if is_secret(name, value) or (match["name"][:2] == f"-{name[:1]}" and is_secret(name[1:], value)):  # -eNAME=…
@@ -80,7 +80,7 @@ def _scrubbed_argument(argument: str) -> str:
 
 
 def portable_kwargs(kwargs: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """Return constructor arguments that a file may hold, and the names of others that are no credentials.
+    """Return the constructor arguments that a file may hold, and the names of those others that are no credentials.
 
     A file may hold what JSON can express, without credentials.
     """

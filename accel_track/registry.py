@@ -119,7 +119,7 @@ def known_names() -> list[str]:
 
 
 def tracker_class(name: str) -> type[GeneralTracker]:
-    """Return the class of that name, importing its plugin if it comes from one.
+    """Return the tracker class of a name, importing the plugin if the class comes from one.
 
     Raises:
         ValueError: Nothing of that name is known.
@@ -152,7 +152,7 @@ def _available(cls: type[GeneralTracker]) -> bool:
 
 @dataclass(frozen=True)
 class Selected:
-    """One tracker a user asked for: an instance, or a name; `explicit` unless only "all" brought it in."""
+    """One tracker that the user asked for: an instance, or a name; `explicit` unless only "all" brought it in."""
 
     name: str
     instance: GeneralTracker | None = None
@@ -236,7 +236,7 @@ _NO_FOLDER = (
 
 
 def _place(cls: type[GeneralTracker], folder: str | os.PathLike[str] | None) -> str | os.PathLike[str] | None:
-    """Return the logging directory as a class may have it: not a server's address unless it takes those."""
+    """Return the logging directory for a class; None for a server's address that the class does not take."""
     return None if is_address(folder) and not cls.takes_address else folder
 
 

@@ -43,7 +43,7 @@ class Run:
         init_kwargs: Constructor arguments by tracker name.
         config: Hyperparameters, or None.
         argument: Name of the caller's argument for the directory, for error messages.
-        settings: How to deliver.
+        settings: The options of the run.
         rank: Rank of this process. Ranks other than 0 have their own journal and trackers in the run of rank 0.
         run_id: Name of the run directory, or None for a new one. A rank other than 0 gets that of rank 0.
         resumed: The run directory of the run to continue, or None. Its project, name and backend runs are used.
@@ -150,7 +150,7 @@ class Run:
         self._delivery.add(self._plans(selected, kwargs))
 
     def _plans(self, selected: Sequence[Selected], kwargs: Mapping[str, Mapping[str, Any]]) -> list[Plan]:
-        """Construct the trackers that take part; those of a continued run with what continues theirs."""
+        """Construct the trackers that take part; in a continued run, so that they continue their backend runs."""
         plans: list[Plan] = []
         for one in selected:
             given, is_instance = kwargs.get(one.name, {}), one.instance is not None
@@ -184,7 +184,7 @@ class Run:
         return identity
 
     def has_configuration(self, config: Any) -> bool:
-        """Whether these are the run's hyperparameters, or nothing contradicts them since there are none on a side.
+        """Whether these are the run's hyperparameters, or one of both has none.
 
         Raises:
             TypeError: As `store_configuration`.
@@ -193,7 +193,7 @@ class Run:
         return given is None or self.config is None or storable(given) == storable(self.config)
 
     def store_configuration(self, config: Any) -> None:
-        """Give hyperparameters to every tracker; entries that are stored already are not sent again.
+        """Give hyperparameters to every tracker; entries that are stored already are not given again.
 
         Raises:
             TypeError: `config` is not a dictionary, dataclass, namespace or OmegaConf node with string keys.
@@ -209,7 +209,7 @@ class Run:
             self._delivery.configure(news)
 
     def store_environment(self, values: dict[str, Any]) -> None:
-        """Give every tracker what was found out about where the program runs; it is no hyperparameter.
+        """Give every tracker the description of the program's environment, which is no hyperparameter.
 
         Args:
             values: JSON values by name.
@@ -247,7 +247,7 @@ class Run:
         self._delivery.log(call, step)
 
     def rewind(self, step: int | None) -> None:
-        """Note that the run goes on from an earlier step: what was logged with it or a later one no longer counts.
+        """Note that the run goes on from an earlier step: values of that step and later ones no longer count.
 
         Args:
             step: The next step to be logged; None stands for the first one that is.
@@ -263,7 +263,7 @@ class Run:
     def log_checkpoint(
         self, name: str, path: str | os.PathLike[str], step: int | None = None, values: Mapping[str, Any] | None = None
     ) -> None:
-        """Give a checkpoint to the trackers that keep some; one of the same name is replaced.
+        """Give a checkpoint to the trackers that keep checkpoints; an earlier one of the same name is replaced.
 
         With a journal, the files are linked or copied into the run directory first, so they may be deleted afterwards.
 
@@ -287,7 +287,7 @@ class Run:
         self._delivery.checkpoint(name, "", None, {})
 
     def get_tracker(self, name: str, unwrap: bool = False) -> Any:
-        """Return the tracker of that name, or with `unwrap` its SDK's own object, after it had what was logged before.
+        """Return the tracker of a name, or with `unwrap` its SDK's own object, once it has what was logged before.
 
         Raises:
             ValueError: No tracker of this run has that name.
@@ -312,7 +312,7 @@ class Run:
         self._delivery.flush()
 
     def rest(self) -> None:
-        """Give back threads and files once all is delivered; what is logged next takes them again.
+        """Give back threads and files once all is delivered; the next record takes them again.
 
         Where all is delivered already, they are given back on return.
         """

@@ -114,7 +114,7 @@ class Accelerator(Training):
             ValueError: A name cannot be used, or `init_kwargs` names a tracker that this run does not have.
             TypeError: `config` or `init_kwargs` is of another form.
             NotConfiguredError: A backend named in `log_with` lacks its credentials.
-            UnwritableDirectoryError: The logging folder cannot be written to.
+            UnwritableDirectoryError: The logging directory cannot be written to.
             ResumeError: `resume="must"`, and there is no run to continue or another process is logging to it.
             Exception: A tracker could not be started; those that were are finished again.
         """
@@ -182,7 +182,7 @@ class Accelerator(Training):
         return folder
 
     def load_state(self, input_dir: str | os.PathLike[str] | None = None) -> str:
-        """Restore what `save_state` saved, into the same objects prepared in the same order; call it on all processes.
+        """Restore what `save_state` saved, into objects prepared in the same order; call this on all processes.
 
         Called before `init_trackers`, it makes `init_trackers` continue the run in which the state was saved.
 
@@ -238,7 +238,7 @@ class Accelerator(Training):
             warn(message)
 
     def get_tracker(self, name: str, unwrap: bool = False) -> Any:
-        """Return the tracker of that name, or with `unwrap` its SDK's own object.
+        """Return the tracker of a name, or with `unwrap` its SDK's own object.
 
         Off the main process, an object on which every attribute and call does nothing.
 
@@ -253,7 +253,7 @@ class Accelerator(Training):
         return self._run.get_tracker(name, unwrap)
 
     def end_training(self, status: Status | None = None) -> None:
-        """Finish the trackers. Without trackers, nothing happens; at the interpreter's exit, it happens by itself.
+        """Finish the trackers, if there are any. At the interpreter's exit, this happens by itself.
 
         Args:
             status: How the training ended. Default: "finished", or in an `except` or `finally` block what the exception

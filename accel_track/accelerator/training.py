@@ -71,7 +71,7 @@ class Training:
 
     @cached_property
     def fabric(self) -> Fabric:
-        """Lightning Fabric; in a single process it is made when it is first needed: its import takes seconds."""
+        """Lightning Fabric; in a single process it is made when it is first needed, since its import is slow."""
         return _launch("cpu" if self._cpu else "auto", _PRECISIONS[self.mixed_precision], self._world_size)
 
     @property
@@ -290,7 +290,7 @@ class Training:
         return str(folder)
 
     def load_state(self, input_dir: str | os.PathLike[str] | None = None) -> str:
-        """Restore what `save_state` saved, into the same objects prepared in the same order; call it on all processes.
+        """Restore what `save_state` saved, into objects prepared in the same order; call this on all processes.
 
         Args:
             input_dir: Folder; left out with `automatic_checkpoint_naming`, the newest checkpoint is taken.

@@ -64,7 +64,7 @@ def existing(text: str) -> Path:
 
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
-DirArgument = Annotated[Path, typer.Argument(metavar="[DIR]", parser=existing, help="Where to look.")]
+DirArgument = Annotated[Path, typer.Argument(metavar="[DIR]", parser=existing, help="Folder to look in.")]
 RunArgument = Annotated[
     str, typer.Argument(metavar="RUN", help="A run directory, or the id (or its beginning) of a run found below here.")
 ]
@@ -183,7 +183,7 @@ def jsonable(value: Any) -> Any:  # noqa: PLR0911 - one line per kind of value
 
 
 def print_json(document: Any) -> None:
-    """Print one JSON document; it is ASCII, so nothing in it reaches a terminal raw."""
+    """Print one JSON document, in ASCII, so that nothing in it reaches a terminal raw."""
     typer.echo(json.dumps(jsonable(document), indent=2))
 
 
@@ -223,7 +223,7 @@ def size(count: float) -> str:
 
 
 def module_missing(command: str, modules: Iterable[str], requirement: str) -> None:
-    """Exit with code 2 and the command that installs it if a module is not there.
+    """Exit with code 2, and with the install command, if a module is missing.
 
     Raises:
         typer.Exit: A module is missing.

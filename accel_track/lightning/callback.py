@@ -295,7 +295,7 @@ class AccelTrackCallback(Callback):
     on_test_batch_end = on_predict_batch_end = on_validation_batch_end
 
     def _is_due(self, trainer: Trainer) -> bool:
-        """Whether values are logged with the batch at hand, which then ends an optimizer's step."""
+        """Whether values are logged with the present batch, which then ends an optimizer's step."""
         if trainer.fit_loop._should_accumulate() and trainer.lightning_module.automatic_optimization:  # noqa: SLF001
             return False
         return self.logger is not None and trainer._logger_connector.should_update_logs  # noqa: SLF001 - as LearningRateMonitor

@@ -206,7 +206,7 @@ class AccelTrackLogger(Logger):
         return list(self.open().trackers) if self._runs_here() else []
 
     def get_tracker(self, name: str, unwrap: bool = False) -> Any:
-        """Return the tracker of that name, or with `unwrap` its SDK's own object.
+        """Return the tracker of a name, or with `unwrap` its SDK's own object.
 
         Off rank zero, an object on which every attribute and call does nothing.
 

@@ -59,7 +59,7 @@ def decide(
     the run that the checkpoint belongs to; the run of this version, or of this cluster job, that did not finish.
 
     Args:
-        settings: How to deliver.
+        settings: The options of the run.
         directory: The logging directory.
         project: Name of the project.
         version: The version that the user gave, or None.

@@ -44,7 +44,7 @@ class Session:
     """One logger's run: begun or continued when it is first needed, and ended.
 
     Args:
-        settings: How to deliver.
+        settings: The options of the run.
         selected: What `registry.select` returned.
         name: Name of the project.
         version: Number or name of the run, or None for the next free number.

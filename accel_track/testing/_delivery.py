@@ -19,7 +19,7 @@ _PAST = 1_600_000_000.25
 
 
 class DeliveryContract(Backend):
-    """What `log_batch`, `identity` and `record_time` must do."""
+    """The contract of `log_batch`, `identity` and `record_time`."""
 
     def test_delivered_through_a_journal(self, tmp_path: Path) -> None:
         """A worker thread delivers all that was logged, in order, to one run."""

@@ -15,7 +15,7 @@ from accel_track.testing._backend import Backend
 
 
 class ValuesContract(Backend):
-    """What `log` must do."""
+    """The contract of `log`."""
 
     def test_metrics_are_stored_with_their_steps(self, tmp_path: Path) -> None:
         """Every value of every step arrives, in order."""
