@@ -1,13 +1,13 @@
-"""The front door for every other program: `init` begins a run, without torch."""
+"""The front door for programs without torch: `init` begins a run."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
-from accel_track.delivery.settings import Settings
 from accel_track.errors import ResumeError
 from accel_track.folders import expanded, is_address
 from accel_track.noop import NoOp
+from accel_track.options import Settings, takes_options
 from accel_track.registry import LogWith, select
 from accel_track.resume import NOTHING_FOUND, find_earlier
 from accel_track.run import Run
@@ -20,10 +20,11 @@ if TYPE_CHECKING:
 
     from typing_extensions import Unpack
 
-    from accel_track.delivery.settings import Options
     from accel_track.journal.directory import RunDirectory
+    from accel_track.options import Options
 
 
+@takes_options
 def init(
     project: str,
     log_with: LogWith = None,
@@ -38,7 +39,8 @@ def init(
 
     In a `with` block, the block's end is the run's, and an exception that leaves it is how it ended. Without one, call
     `finish`; at the interpreter's exit it happens by itself. Off the main process (`RANK`, `SLURM_PROCID` and the like
-    in the environment, or a `torch.distributed` group) what is returned accepts every call and does nothing.
+    in the environment, or a `torch.distributed` group) what is returned accepts every call and does nothing. Each of
+    `delivery` to `keep` is, when None, taken from a variable: `ACCEL_TRACK_DELIVERY`, ….
 
     Args:
         project: Name of the project (some backends call it experiment); must do as a folder name.
@@ -49,15 +51,15 @@ def init(
         run_name: Name of the run in every backend. Where another run of the project has it, `-2`, `-3`, … is put behind
             it. Default: made from the run's id. With `resume`, a run of this name that did not finish goes on.
         init_kwargs: Constructor arguments by tracker name, e.g. `{"wandb": {"entity": "team"}}`.
-        **options: As for `Accelerator`: `delivery`, `on_error`, `strict`, `start_timeout`, `finish_timeout`,
-            `durability`, `redact`, `resume` and `keep`; each of them is, when None or missing, taken from a variable
-            `ACCEL_TRACK_…`. `all_ranks` needs a front door whose processes can agree on a run.
+        **options: `delivery` to `keep`, the same for all front doors; see
+            [`Options`][accel_track.options.Options].
 
     Returns:
         The run, with `log`, `store_configuration`, `log_checkpoint`, `get_tracker`, `flush` and `finish`.
 
     Raises:
-        ValueError: An unknown tracker or option, or a name that cannot be used.
+        ValueError: An unknown tracker, a name that cannot be used, or `all_ranks`, which needs a front door whose
+            processes can agree on a run.
         TypeError: `config`, `log_with` or `init_kwargs` is of another form.
         MissingPackageError: A backend that is named is not installed; with `delivery="none"`, it need not be.
         NotConfiguredError: A backend that is named lacks its credentials.
@@ -94,7 +96,7 @@ def run_to_continue(
     """Return the run directory of the run that a plain program continues, or None.
 
     Raises:
-        ResumeError: There has to be one, and there is none.
+        ResumeError: `resume="must"`, and there is no run to continue.
     """
     if settings.resume == "never" or not settings.keeps_journal:
         return None

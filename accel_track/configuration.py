@@ -32,7 +32,7 @@ class ProjectConfiguration:
     iteration: int = 0
 
     def __post_init__(self) -> None:
-        """Fill in the logging folder."""
+        """Fill in the logging directory."""
         if self.total_limit is not None and self.total_limit < 1:
             message = f"`total_limit` must be 1 or more, or None to keep all checkpoints; got {self.total_limit}."
             raise ValueError(message)

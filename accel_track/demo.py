@@ -22,7 +22,7 @@ Stored = dict[str, list[tuple[int, float]]]
 
 @dataclass(frozen=True)
 class DemoRun:
-    """Where the demonstration put its data."""
+    """The places of the demonstration's data."""
 
     root_dir: str
     log_dir: str

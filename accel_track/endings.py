@@ -1,4 +1,4 @@
-"""The ends of runs that nobody ends: what holds one is garbage-collected, or the interpreter exits."""
+"""The ends of runs that the program does not end itself: by garbage collection, or at the interpreter's exit."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from accel_track.sigterm import exit_on_sigterm
 
 
 class Ending:
-    """Ends a run once. It knows the run's delivery, and neither the run nor who holds that.
+    """The end of one run, which happens once. It holds the run's delivery, and neither the run nor a front door.
 
     Args:
-        delivery: What is to be finished.
+        delivery: The delivery to finish.
     """
 
     def __init__(self, delivery: Delivery) -> None:
@@ -33,9 +33,9 @@ class Ending:
         self.outcome: Outcome | None = None
         """How the run has ended if nothing else follows."""
         self.fallback: Outcome | None = None
-        """How it has ended if the interpreter exits, or the run is collected, and nobody has said so."""
+        """How the run has ended if the interpreter exits, or the run is collected, and no outcome was given."""
         self.cell: Outcome | None = None
-        """How the last cell of a notebook ended that began the run or logged to it."""
+        """How the last notebook cell that began the run or logged to it has ended."""
         self.finished = False
         self.let_go = False
         """Whether the run was collected."""
@@ -53,7 +53,7 @@ class Ending:
         after_each_cell(_cell_ended)
         self._collected = weakref.finalize(run, self._let_go)
         self._collected.atexit = False
-        # Registered after the SDKs', hence run before theirs.
+        # Registered after the SDKs' own exit handlers, hence called before those.
         atexit.unregister(_end_all)
         atexit.register(_end_all)
         # Forked processes end without `atexit`.
@@ -84,7 +84,7 @@ class Ending:
         self.fallback = Outcome("preempted", "SIGTERM")
 
     def finish(self, outcome: Outcome | None) -> None:
-        """End the run, if it has not ended; by default as noted, else by the exception that is being handled."""
+        """End the run once. Default: with the noted outcome, else with that of the exception that is being handled."""
         if self._begin():
             try:
                 self._delivery.finish(outcome or self.outcome or self._as_known(current_outcome(), self.cell))
@@ -92,10 +92,10 @@ class Ending:
                 self._end()
 
     def finish_quietly(self) -> None:
-        """End it at the interpreter's exit, or wait for the end that has begun."""
+        """End the run at the interpreter's exit, or wait for an end that has begun; nothing is raised."""
         try:
             at_exit = outcome_at_exit()
-            with suppress(SystemExit):  # of a SIGTERM that came meanwhile: this is the end already
+            with suppress(SystemExit):  # raised by a SIGTERM that comes meanwhile: the run is ending already
                 self.finish(self.outcome or self._as_known(at_exit, self.fallback or self.cell))
                 if self.let_go and not self.done.is_set():
                     self._delivery.complete()
@@ -117,7 +117,7 @@ class Ending:
         self._undo()
 
     def _let_go(self) -> None:
-        # Called in the middle of anything, on any thread: what ends a run takes locks and time.
+        # The garbage collector calls this in the middle of anything, on any thread; a run's end takes locks and time.
         if os.getpid() == self._pid:
             self.let_go = True
             keeper.soon(self._end_alone)
@@ -128,11 +128,11 @@ class Ending:
             self._delivery.end_alone(outcome, self._end)
 
     def _as_known(self, now: Outcome, before: Outcome | None) -> Outcome:
-        """Return how the run ended by an exception of now, if there is one, else by what came before."""
+        """Return the present outcome if an exception made it, else the one that was known before, if any."""
         return now if now.reason or before is None else before
 
     def cell_ended(self, error: BaseException | None) -> None:
-        """Take a cell's end for the run's so far, if it has had to do with the run."""
+        """Take a notebook cell's end for the run's so far, if the cell began the run or logged to it."""
         if (logged := self._delivery.logged) != self._logged:
             self._logged, self.cell = logged, outcome_of(error)
 
@@ -141,7 +141,7 @@ _open: dict[int, Ending] = {}
 
 
 def wait_for_collected(timeout: float) -> None:
-    """Wait for the ends of runs that were collected, that long at most."""
+    """Wait until the runs that were garbage-collected have ended, `timeout` seconds at most."""
     end = time.monotonic() + timeout
     for one in list(_open.values()):
         if one.let_go:
@@ -159,12 +159,12 @@ def _end_all() -> None:
 
 
 def after_each_cell(call: Callable[[Any], None]) -> None:
-    """Have a function called after each cell of IPython, once for all times; do nothing elsewhere.
+    """Have IPython call a function after each cell. A second registration, or one outside of IPython, does nothing.
 
     Args:
-        call: Gets IPython's result, of which `error_in_exec` is the exception that ended the cell, or None.
+        call: Called with IPython's result, of which `error_in_exec` is the exception that ended the cell, or None.
     """
-    # Another thread may be importing it at this moment, as ClearML's does.
+    # Another thread may be importing IPython at this moment, as ClearML's does.
     get_ipython = getattr(sys.modules.get("IPython"), "get_ipython", None)
     shell = None if get_ipython is None else get_ipython()
     if shell is not None and call not in shell.events.callbacks["post_run_cell"]:

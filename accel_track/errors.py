@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from accel_track.texts import clean
 
 WORKER_NAME = "accel_track-"
-"""How the names of the package's own threads begin."""
+"""Prefix of the names of the package's own threads."""
 
 
 class AccelTrackError(Exception):
@@ -21,7 +21,7 @@ class AccelTrackError(Exception):
 
 
 class MissingPackageError(AccelTrackError, ImportError):
-    """A tracker was started whose SDK is not installed."""
+    """The SDK of a tracker is not installed."""
 
 
 class NotConfiguredError(AccelTrackError):
@@ -33,26 +33,26 @@ class NotStartedError(AccelTrackError, RuntimeError):
 
 
 class JournalError(AccelTrackError, ValueError):
-    """A file of a run directory is damaged, of a later version, or something else."""
+    """A file of a run directory is damaged, was written by a later version, or is something else."""
 
 
 class DeliveryError(AccelTrackError, RuntimeError):
-    """A tracker failed, and `on_error="raise"` asks to be told."""
+    """A tracker failed, and `on_error` is "raise"."""
 
 
 class HalfStoredError(AccelTrackError, RuntimeError):
-    """A part of what a tracker was storing may be stored: neither to be repeated nor to be refused.
+    """A part of a batch may be stored already, so that the batch can be neither repeated nor quarantined.
 
     Delivery to the tracker stops with its cursor behind the last flush.
     """
 
 
 class MadeWayError(HalfStoredError):
-    """A tracker's run was finished for the next one of its process, since the SDK has one a process."""
+    """A tracker's run was finished to make way for the next one, since its SDK has one run a process."""
 
 
 class ResumeError(AccelTrackError, RuntimeError):
-    """A run was to be continued that is not there, or that another process is logging to."""
+    """The run to continue does not exist, or another process is logging to it."""
 
 
 class AccelTrackWarning(UserWarning):
@@ -65,7 +65,7 @@ class UnwritableDirectoryError(AccelTrackError, OSError):
 
 @contextlib.contextmanager
 def behind(error: BaseException | None) -> Iterator[None]:
-    """Let an exception out of a block that ends a run only if no other, the user's own, is on its way: else warn."""
+    """Let an exception out of a block that ends a run, unless the user's own is being raised: then warn of it."""
     try:
         yield
     except Exception as own:
@@ -75,7 +75,7 @@ def behind(error: BaseException | None) -> Iterator[None]:
 
 
 def log_error(message: str, error: BaseException) -> None:
-    """Log an error that cannot be raised, with its traceback, both cleaned."""
+    """Log an error that cannot be raised, with its traceback, both without credentials and control characters."""
     lines = "".join(traceback.format_exception(error)).splitlines()
     logging.getLogger("accel_track").error("%s", "\n".join(map(clean, [message, *lines])))
 
@@ -84,7 +84,7 @@ def warn(message: str, stacklevel: int = 2) -> None:
     """Warn with an `AccelTrackWarning`; in a worker's thread, where nobody could catch it, never raise it.
 
     Args:
-        message: What to say; credentials and what a terminal would obey are taken out.
+        message: The text; credentials and control sequences are taken out of it.
         stacklevel: As for `warnings.warn`, counted from the caller.
     """
     message = clean(message)

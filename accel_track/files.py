@@ -14,20 +14,18 @@ _EXCLUSIVE = os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os,
 def replace_file(path: Path, data: bytes, mode: int = 0o600) -> None:
     """Write a file that readers see either as it was or complete, also where several processes write it at once.
 
-    What is written before it is renamed is a file of its own each time, whose name ends in `.new`: nothing that
-    somebody has put there, such as a link, is opened.
+    The data goes to a new file with a random name that ends in `.new`, which is then renamed: a file or link that
+    somebody has put in its place is never opened.
 
     Args:
-        path: Where. A link is replaced, not followed.
+        path: The file. A link is replaced, not followed.
         data: The content.
         mode: The file's permissions, less what the process's umask takes.
 
     Raises:
-        OSError: It cannot be written.
+        OSError: The file cannot be written.
     """
-    new = path.with_name(
-        f".{secrets.token_hex(8)}.new"
-    )  # a name as long as the longest, plus an end, would be too long
+    new = path.with_name(f".{secrets.token_hex(8)}.new")  # with an ending, the name of `path` might be too long
     file = os.open(new, os.O_WRONLY | _EXCLUSIVE, mode)
     try:
         with open(file, "wb") as stream:
@@ -40,10 +38,10 @@ def replace_file(path: Path, data: bytes, mode: int = 0o600) -> None:
 
 
 def make_private(folder: Path) -> None:
-    """Make a folder, and those on the way to it that are missing, for its owner only.
+    """Make a folder, and its parents that are missing, for their owner only.
 
     Raises:
-        OSError: It cannot be made.
+        OSError: The folder cannot be made.
     """
     missing = [one for one in (folder, *folder.parents) if not one.exists()]
     for one in reversed(missing):
@@ -53,10 +51,10 @@ def make_private(folder: Path) -> None:
 
 
 def open_regular(path: str | os.PathLike[str]) -> int:
-    """Return a descriptor for reading a file; never waits, as opening a FIFO does.
+    """Return a descriptor for reading a file; unlike the opening of a FIFO, this never waits.
 
     Raises:
-        OSError: It cannot be opened, or is a folder, a FIFO, a socket or a device.
+        OSError: The file cannot be opened, or is a folder, a FIFO, a socket or a device.
     """
     file = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     if not stat.S_ISREG(os.fstat(file).st_mode):
@@ -70,7 +68,7 @@ def read_file(path: str | os.PathLike[str], limit: int) -> bytes:
     """Return the content of a regular file.
 
     Raises:
-        OSError: It cannot be read, is no regular file, or holds more bytes than `limit`.
+        OSError: The file cannot be read, is no regular file, or holds more bytes than `limit`.
     """
     with open(open_regular(path), "rb") as stream:
         data = stream.read(limit + 1)

@@ -1,4 +1,4 @@
-"""Folders as users give them: with `~`, variables, `file://`, relative, or in a place that is none on this machine."""
+"""Folders as users give them: with `~`, variables, `file://`, relative, or on no file system of this machine."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ _OF_TRACKERS = ("dir", "logdir", "log_dir", "logging_dir", "repo")
 
 
 def is_address(folder: Any) -> bool:
-    """Whether that is a server's address, which a tracker may take in place of a folder."""
+    """Whether a folder is the address of a server, which a tracker may take in its place."""
     return isinstance(folder, str) and folder.startswith(tuple(f"{scheme}://" for scheme in ADDRESSES))
 
 
 def expanded(folder: str | os.PathLike[str], argument: str, *, or_address: bool = False) -> str | os.PathLike[str]:
-    """Return a folder with `~` and variables replaced, and `file://` taken off; otherwise as it is.
+    """Return a folder with `~` and variables expanded, and without `file://`; any other as it is.
 
     Args:
         folder: A folder.
-        argument: What the caller calls it, for error messages.
-        or_address: Whether it may be a server's address, too.
+        argument: Name of the caller's argument, for error messages.
+        or_address: Whether the address of a server is allowed, too.
 
     Raises:
-        ValueError: It is on another file system, or a variable in it is not set.
+        ValueError: The folder is on another file system, or a variable in its name is not set.
     """
     text = os.fsdecode(folder)
     url = _URL.match(text)

@@ -1,4 +1,4 @@
-"""Media: whatever a user calls an image, or a table, in one form that every SDK takes."""
+"""Media: images and tables, from the forms that users have them in to one form that every SDK takes."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def images(value: Any, keep: type | tuple[()] = ()) -> list[Any]:
         keep: Objects of this class are passed through.
 
     Raises:
-        ValueError: The shape is none of these.
-        TypeError: It is no image at all.
+        ValueError: The shape is none of those.
+        TypeError: The value is no image at all.
     """
     if isinstance(value, keep):
         return [value]

@@ -1,4 +1,4 @@
-"""The outcome of a run: how it ended, and by what."""
+"""The outcome of a run: its final status, and the reason."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ CRASHED = Outcome("failed", "the process ended without ending the run (killed or
 
 
 def outcome_of(error: BaseException | None) -> Outcome:
-    """Return how a run ends that an exception has left; None stands for no exception.
+    """Return the outcome of a run that an exception ends; None stands for no exception.
 
     Lightning raises `SIGTERMException`, a kind of SystemExit, after SIGTERM.
     """
@@ -50,14 +50,14 @@ def outcome_of(error: BaseException | None) -> Outcome:
 
 
 def current_outcome() -> Outcome:
-    """Return how a run ends that is ended now: by the exception that is being handled, if there is one."""
+    """Return the outcome of a run that ends now: that of the exception which is being handled, if there is one."""
     return outcome_of(sys.exc_info()[1])
 
 
 def outcome_at_exit() -> Outcome:
-    """Return how a run ends that the interpreter's exit ends: by the exception that nobody caught, if there was one.
+    """Return the outcome of a run that ends with the interpreter: that of the uncaught exception, if there was one.
 
-    What `sys.exit` was given is not known here, nor which of a notebook's errors was the last: these count as finished.
+    The argument of `sys.exit` is not known here, nor which error of a notebook was the last: these count as finished.
     """
     interactive = hasattr(sys, "ps1") or hasattr(builtins, "__IPYTHON__")
     return FINISHED if interactive else outcome_of(getattr(sys, "last_exc", None) or getattr(sys, "last_value", None))

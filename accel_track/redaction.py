@@ -1,4 +1,4 @@
-"""Redaction: credentials are kept out of configurations, command lines and constructor arguments."""
+"""Redaction: the removal of credentials from hyperparameters, command lines and constructor arguments."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _USERS, _USER = ("-u", "-U", "--user", "--proxy-user"), re.compile(r"[^\s:/\\]+:
 
 
 def redacted(value: Any, *, secret: bool = False) -> Any:
-    """Return hyperparameters with credentials replaced by "***"; the value itself stays as it is.
+    """Return hyperparameters with credentials replaced by "***"; the argument is not changed.
 
-    Objects in it that hold named or numbered values become dictionaries and lists, and so do sets.
+    Objects in the value that hold named or numbered values become dictionaries and lists, and so do sets.
 
     Args:
         value: Hyperparameters, or a part of them.
-        secret: Whether all texts in it are credentials, as those in a dictionary named "api_keys" are.
+        secret: Whether all texts in the value are credentials, as those in a dictionary named "api_keys" are.
     """
     value = as_mapping(value)
     if isinstance(value, Mapping):
@@ -50,13 +50,13 @@ def _name(key: Any) -> Any:
 def redacted_command(arguments: Sequence[str]) -> list[str]:
     """Return a command line with the values of options such as `--api-key` replaced."""
     result: list[str] = []
-    option = ""  # whose value follows
+    option = ""  # the one whose value follows
     for argument in arguments:
         if option in _USERS and _USER.fullmatch(argument):
             result.append(f"{argument.partition(':')[0]}:{REDACTED}")
         elif option and not _is_option(argument, behind=option) and is_secret(option.lstrip("-"), argument):
             result.append(REDACTED)
-            if option.endswith("s"):  # further ones
+            if option.endswith("s"):  # further values may follow
                 continue
         else:
             result.append(_scrubbed_argument(argument))
@@ -65,13 +65,13 @@ def redacted_command(arguments: Sequence[str]) -> list[str]:
 
 
 def _is_option(argument: str, *, behind: str) -> bool:
-    """Whether that is another option; a password may begin with a dash."""
+    """Whether an argument is another option, and not the value of `behind`: a password may begin with a dash."""
     words = _OPTION.fullmatch(argument)
     return words is not None and (words["dashes"] == "--" or kind_of(behind.lstrip("-")) == "token")
 
 
 def _scrubbed_argument(argument: str) -> str:
-    """Return an argument without what follows a credential's name; in `--env=HF_TOKEN=…` that is the second name."""
+    """Return an argument without the value behind a credential's name, the second name in `--env=HF_TOKEN=…`."""
     for match in _ASSIGNED.finditer(argument):
         name, value = match["name"].lstrip("-+~"), argument[match.end() :]
         if is_secret(name, value) or (match["name"][:2] == f"-{name[:1]}" and is_secret(name[1:], value)):  # -eNAME=…
@@ -80,7 +80,7 @@ def _scrubbed_argument(argument: str) -> str:
 
 
 def portable_kwargs(kwargs: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """Return constructor arguments that a file may hold, and the names of others that are no credentials.
+    """Return the constructor arguments that a file may hold, and the names of those others that are no credentials.
 
     A file may hold what JSON can express, without credentials.
     """

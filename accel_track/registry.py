@@ -53,7 +53,7 @@ class LoggerType(str, Enum):
 
 
 LogWith = str | LoggerType | GeneralTracker | Sequence[str | LoggerType | GeneralTracker] | None
-"""What `log_with` takes everywhere."""
+"""The type of `log_with` in every front door."""
 
 LOGGER_TYPE_TO_CLASS: dict[str, type[GeneralTracker]] = {
     "aim": AimTracker,
@@ -78,7 +78,7 @@ def register_tracker_class(tracker_class: None = None, *, name: str | None = Non
 def register_tracker_class(
     tracker_class: ClassT | None = None, *, name: str | None = None
 ) -> ClassT | Callable[[ClassT], ClassT]:
-    """Make a tracker class available by name; a function and a decorator (`@register_tracker_class`).
+    """Make a tracker class available by name: as a function or as a decorator (`@register_tracker_class`).
 
     Args:
         tracker_class: A subclass of `GeneralTracker`. It is constructed by its `for_run`.
@@ -88,7 +88,7 @@ def register_tracker_class(
         The class, unchanged.
 
     Raises:
-        TypeError: It is not a subclass of `GeneralTracker`.
+        TypeError: `tracker_class` is not a subclass of `GeneralTracker`.
         ValueError: The name is missing, empty or "all".
     """
     if tracker_class is None:
@@ -119,7 +119,7 @@ def known_names() -> list[str]:
 
 
 def tracker_class(name: str) -> type[GeneralTracker]:
-    """Return the class of that name, importing its plugin if it comes from one.
+    """Return the tracker class of a name, importing the plugin if the class comes from one.
 
     Raises:
         ValueError: Nothing of that name is known.
@@ -152,7 +152,7 @@ def _available(cls: type[GeneralTracker]) -> bool:
 
 @dataclass(frozen=True)
 class Selected:
-    """One tracker a user asked for: an instance, or a name; `explicit` unless only "all" brought it in."""
+    """One tracker that the user asked for: an instance, or a name; `explicit` unless only "all" brought it in."""
 
     name: str
     instance: GeneralTracker | None = None
@@ -160,7 +160,7 @@ class Selected:
 
 
 Missing = Literal["raise", "skip", "keep"]
-"""What is done about a backend that is named and whose package is missing."""
+"""What to do about a backend that is named and whose package is missing."""
 
 
 def select(
@@ -182,7 +182,7 @@ def select(
         TypeError: An entry is none of these.
         ValueError: A name is unknown or cannot be a folder's, or a backend that was named needs a directory and
             `logging_dir` is None.
-        MissingPackageError: With "raise"; it names all that are missing, and the commands to install them.
+        MissingPackageError: With "raise"; the message names all missing packages and the commands to install them.
     """
     logging_dir = None if logging_dir is None else expanded(logging_dir, "logging_dir", or_address=True)
     asked = [] if log_with is None else list(log_with) if isinstance(log_with, (list, tuple, set)) else [log_with]
@@ -236,12 +236,12 @@ _NO_FOLDER = (
 
 
 def _place(cls: type[GeneralTracker], folder: str | os.PathLike[str] | None) -> str | os.PathLike[str] | None:
-    """Return the logging directory as a class may have it: not a server's address unless it takes those."""
+    """Return the logging directory for a class; None for a server's address that the class does not take."""
     return None if is_address(folder) and not cls.takes_address else folder
 
 
 def _lacking(name: str, logging_dir: str | os.PathLike[str] | None) -> str | None:
-    """Return what of a backend that was named is not installed, and what to do; raise if it lacks a folder."""
+    """Return which package a named backend lacks and how to install it, or None; raise if it lacks a folder."""
     try:
         cls = tracker_class(name)
     except ImportError as error:
@@ -297,7 +297,7 @@ def build(
         kwargs = dict(init_kwargs.get(one.name, {}))
         if one.instance is not None:
             if kwargs:
-                _warn(f"`init_kwargs[{one.name!r}]` is ignored: that tracker was passed as a finished instance.")
+                _warn(f"`init_kwargs[{one.name!r}]` is ignored: that tracker was passed as an instance.")
             trackers.append(one.instance)
         elif (cls := _configured_class(one, directory, kwargs)) is not None:
             trackers.append(cls.for_run(project, run_name, _place(cls, directory), kwargs))
@@ -307,7 +307,7 @@ def build(
 def _configured_class(
     one: Selected, directory: str | os.PathLike[str] | None, kwargs: Mapping[str, Any]
 ) -> type[GeneralTracker] | None:
-    """Return the class to construct, or None after a warning where only "all" brought in what cannot be used."""
+    """Return the class to construct, or None, after a warning, if it cannot be used and only "all" brought it in."""
     try:
         cls = tracker_class(one.name)
     except Exception as error:
@@ -332,7 +332,7 @@ def check_init_kwargs(init_kwargs: Any, selected: Sequence[Selected]) -> Mapping
     Raises:
         ValueError: There is a name that no tracker of the run has. Where there are no trackers, and for what "all"
             has left out, every known name may be there.
-        TypeError: It is not a dictionary of dictionaries.
+        TypeError: `init_kwargs` is not a dictionary of dictionaries.
     """
     if init_kwargs is None:
         return {}

@@ -9,7 +9,7 @@ import os
 import time
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 from accel_track.errors import JournalError, ResumeError, warn
 from accel_track.files import read_file, replace_file
@@ -17,28 +17,26 @@ from accel_track.journal.directory import PARENT, RunDirectory
 from accel_track.journal.info import job_name, job_restarted
 from accel_track.texts import storable_text
 
-Resume = Literal["auto", "never", "must"]
-
 MARKS = ".accel_track.json"
 """File beside checkpoints in which earlier versions noted which run each belongs to."""
 
 _MARK = ".accel_track.json"
 _LARGEST = 2**24
 _SAVED_WITHIN = 600.0
-"""How long it may take until a checkpoint is there, in seconds."""
+"""How long it may take to save a checkpoint in the background, in seconds."""
 
 NOTHING_FOUND = (
     "`resume='must'`: found no run to continue. Give the checkpoint (Trainer.fit(ckpt_path=...), or load_state before "
-    "init_trackers), or the name of the run (`version`) and the directory that it is in."
+    "init_trackers), or the name of the run (`version`, `run_name`) and the directory that it is in."
 )
 
 
 class Mark(NamedTuple):
-    """Which run a checkpoint belongs to.
+    """The mark of a checkpoint: the run that it belongs to.
 
     Attributes:
-        run: Its run directory.
-        step: The step that a run continued from the checkpoint logs next, or None if that is not known.
+        run: The run directory.
+        step: The step that a run continued from the checkpoint logs next, or None if the step is not known.
     """
 
     run: RunDirectory
@@ -46,7 +44,7 @@ class Mark(NamedTuple):
 
     @classmethod
     def of(cls, path: str | os.PathLike[str], step: Any) -> Mark | None:
-        """Return the mark that was stored somewhere, or None if the run directory is gone or (it is said) damaged."""
+        """Return the mark of a stored path and step; None if the run directory is gone or, with a warning, damaged."""
         run = RunDirectory(os.path.normpath(path))
         if not (run.path / "run.json").is_file():
             return None
@@ -59,18 +57,19 @@ class Mark(NamedTuple):
 
 
 def mark_checkpoint(path: str | os.PathLike[str], marks: Sequence[Mark]) -> None:
-    """Write beside a checkpoint which runs it belongs to; marks of checkpoints of theirs that are gone are removed.
+    """Write beside a checkpoint which runs it belongs to, and remove the marks of those runs' deleted checkpoints.
 
-    Not at once, since a checkpoint that is saved in the background is not there yet.
+    Marks are removed after ten minutes, since a checkpoint that is saved in the background does not exist yet.
 
     Each checkpoint has a file of its own, so that several programs may save into one folder. Run directories are noted
-    relative to it, so both may be moved together. A checkpoint on another file system, such as `s3://`, gets none.
+    relative to that file, so both may be moved together. A checkpoint on a remote file system, such as `s3://`, gets
+    none.
     """
     if "://" in os.fspath(path):
         return
     file = Path(os.path.abspath(path))
     runs = [{"run": os.path.relpath(one.run.path.absolute(), file.parent), "step": one.step} for one in marks]
-    with contextlib.suppress(OSError, ValueError):  # the checkpoint is there, only its runs are not known
+    with contextlib.suppress(OSError, ValueError):  # then only the checkpoint's runs are not known
         content = {"checkpoint": storable_text(file.name), "runs": runs}
         replace_file(_mark_file(file), json.dumps(content, indent=1).encode())
         for other in file.parent.glob(f".*{_MARK}"):
@@ -82,7 +81,7 @@ def mark_checkpoint(path: str | os.PathLike[str], marks: Sequence[Mark]) -> None
 
 
 def find_marks(path: str | os.PathLike[str]) -> list[Mark]:
-    """Return which runs a checkpoint belongs to, in the order of their loggers; those that are gone are left out."""
+    """Return the marks of a checkpoint, in the order of the runs' loggers; runs that are gone are left out."""
     with contextlib.suppress(OSError, ValueError):  # no file can have this path
         for file in (Path(os.path.abspath(path)), Path(os.path.realpath(path))):  # `last.ckpt` may be a link to another
             noted = _read(_mark_file(file)) or _read(file.parent / MARKS).get(file.name)
@@ -100,16 +99,16 @@ def find_earlier(
     *,
     finished: bool = False,
 ) -> RunDirectory | None:
-    """Return the newest run that ended before its end and that this program continues, or None.
+    """Return the newest run that did not finish and that this program continues, or None.
 
-    That is one of the same name, or one of the cluster job that SLURM or `torchrun` has started again.
+    It has the same name, or is of the cluster job that SLURM or `torchrun` has started again.
 
     Args:
         directory: The logging directory.
         project: Name of the project.
         name: The name that the user gave the run, or None.
-        trackers: Names of trackers; a run that has them is preferred, since a program may have had several runs.
-        finished: Whether to take one that came to its end, too.
+        trackers: Names of trackers; a run that has them all is preferred, since a program may have had several runs.
+        finished: Whether to take a run that finished, too.
     """
     job = job_name() if job_restarted() else None
     if name is None and job is None:
@@ -130,7 +129,7 @@ def is_free(run: RunDirectory, *, must: bool) -> bool:
     """Whether no other process is logging to a run; warn if one is.
 
     Raises:
-        ResumeError: One is, and the run must be continued.
+        ResumeError: Another process is logging to the run, and `must` is set.
     """
     if not run.is_live():
         return True
@@ -142,7 +141,7 @@ def is_free(run: RunDirectory, *, must: bool) -> bool:
 
 
 def _mark_file(checkpoint: Path) -> Path:
-    """Return the file beside a checkpoint; its name is as long for every checkpoint's."""
+    """Return the file of a checkpoint's marks; the length of its name does not depend on the checkpoint's."""
     name = hashlib.sha256(os.fsencode(checkpoint.name)).hexdigest()
     return checkpoint.with_name(f".{name[:32]}{_MARK}")
 
@@ -156,7 +155,7 @@ def _read(file: Path) -> dict[str, Any]:
 
 
 def _runs(noted: Any) -> list[dict[str, Any]]:
-    """Return what is noted of each run; before there were several, it was noted of the one itself."""
+    """Return what is noted of each run; earlier versions noted one run, at the top level."""
     if not isinstance(noted, dict):
         return []
     runs = noted.get("runs", [noted])

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from accel_track.delivery.base import Place, Plan
 from accel_track.delivery.modes import mode_of
-from accel_track.delivery.settings import Settings
 from accel_track.endings import Ending, wait_for_collected
 from accel_track.errors import NotStartedError, UnwritableDirectoryError, behind, warn
 from accel_track.folders import expanded, is_address, located
 from accel_track.journal.directory import RunDirectory
 from accel_track.journal.info import new_run_id
 from accel_track.noop import NoOp
+from accel_track.options import Settings
 from accel_track.outcome import Outcome, outcome_of
 from accel_track.redaction import redacted
 from accel_track.registry import Selected, build, check_init_kwargs, tracker_class
@@ -42,12 +42,12 @@ class Run:
         directory: The logging directory, or None if no tracker needs one. Created when missing.
         init_kwargs: Constructor arguments by tracker name.
         config: Hyperparameters, or None.
-        argument: What the caller calls its directory, for error messages.
-        settings: How to deliver.
-        rank: Number of this process. Others than 0 have a journal and trackers in the run of rank 0's.
-        run_id: Name of the run directory, or None for a new one. With a rank other than 0, that of rank 0.
+        argument: Name of the caller's argument for the directory, for error messages.
+        settings: The options of the run.
+        rank: Rank of this process. Ranks other than 0 have their own journal and trackers in the run of rank 0.
+        run_id: Name of the run directory, or None for a new one. A rank other than 0 gets that of rank 0.
         resumed: The run directory of the run to continue, or None. Its project, name and backend runs are used.
-        step: The step that a continued run logs next, or None to take the first one that is logged.
+        step: The step that a continued run logs next; None stands for the first step that is logged.
         exits_on_sigterm: Whether SIGTERM has the program exit in order until the run ends, and not only while it
             starts; unless the program or a library handles the signal.
 
@@ -150,7 +150,7 @@ class Run:
         self._delivery.add(self._plans(selected, kwargs))
 
     def _plans(self, selected: Sequence[Selected], kwargs: Mapping[str, Mapping[str, Any]]) -> list[Plan]:
-        """Construct the trackers that take part; those of a continued run with what continues theirs."""
+        """Construct the trackers that take part; in a continued run, so that they continue their backend runs."""
         plans: list[Plan] = []
         for one in selected:
             given, is_instance = kwargs.get(one.name, {}), one.instance is not None
@@ -184,7 +184,7 @@ class Run:
         return identity
 
     def has_configuration(self, config: Any) -> bool:
-        """Whether these are the run's hyperparameters, or nothing contradicts them since there are none on a side.
+        """Whether these are the run's hyperparameters, or one of both has none.
 
         Raises:
             TypeError: As `store_configuration`.
@@ -193,7 +193,7 @@ class Run:
         return given is None or self.config is None or storable(given) == storable(self.config)
 
     def store_configuration(self, config: Any) -> None:
-        """Give hyperparameters to every tracker; entries that are stored already are not sent again.
+        """Give hyperparameters to every tracker; entries that are stored already are not given again.
 
         Raises:
             TypeError: `config` is not a dictionary, dataclass, namespace or OmegaConf node with string keys.
@@ -209,7 +209,7 @@ class Run:
             self._delivery.configure(news)
 
     def store_environment(self, values: dict[str, Any]) -> None:
-        """Give every tracker what was found out about where the program runs; it is no hyperparameter.
+        """Give every tracker the description of the program's environment, which is no hyperparameter.
 
         Args:
             values: JSON values by name.
@@ -222,10 +222,10 @@ class Run:
         return redacted(config) if self.settings.redact else config
 
     def log(self, values: Any, step: Any = None, kwargs: Mapping[str, Mapping[str, Any]] | None = None) -> None:
-        """Log values. With a journal, they are in it on return.
+        """Log values. With a journal, the values are in it on return.
 
         Args:
-            values: A dictionary of names to values, possibly nested. It is not changed.
+            values: A dictionary of names to values, possibly nested; not changed.
             step: An integer of 0 or more, or None.
             kwargs: More keyword arguments for `log`, by tracker name.
 
@@ -247,23 +247,23 @@ class Run:
         self._delivery.log(call, step)
 
     def rewind(self, step: int | None) -> None:
-        """Note that the run goes on from an earlier step: what was logged with it or a later one no longer counts.
+        """Note that the run goes on from an earlier step: values of that step and later ones no longer count.
 
         Args:
-            step: The next step to be logged; None to take the first one that is.
+            step: The next step to be logged; None stands for the first one that is.
         """
         self._rewinds = step is None
         if step is not None:
             self._delivery.rewind(step)
 
     def go_on(self) -> None:
-        """Have a continued run log on behind what it has, whatever the steps are."""
+        """Have a continued run add to what it has, whatever the steps are: nothing is rewound."""
         self._rewinds = False
 
     def log_checkpoint(
         self, name: str, path: str | os.PathLike[str], step: int | None = None, values: Mapping[str, Any] | None = None
     ) -> None:
-        """Give a checkpoint to the trackers that keep some; one of the same name is replaced.
+        """Give a checkpoint to the trackers that keep checkpoints; an earlier one of the same name is replaced.
 
         With a journal, the files are linked or copied into the run directory first, so they may be deleted afterwards.
 
@@ -271,7 +271,7 @@ class Run:
             name: Name of the checkpoint.
             path: The file or folder.
             step: Training step.
-            values: What is known about it, for JSON.
+            values: What is known about the checkpoint, as JSON values.
 
         Raises:
             OSError: The files cannot be read.
@@ -279,7 +279,7 @@ class Run:
         self._delivery.checkpoint(name, os.fspath(path), step, dict(values or {}))
 
     def describe_checkpoint(self, name: str, step: int | None, values: Mapping[str, Any]) -> None:
-        """Give the trackers what is known now about a checkpoint that they have, in place of what was."""
+        """Give the trackers new values about a checkpoint that they have, in place of the earlier ones."""
         self._delivery.checkpoint(name, "", step, dict(values))
 
     def delete_checkpoint(self, name: str) -> None:
@@ -287,7 +287,7 @@ class Run:
         self._delivery.checkpoint(name, "", None, {})
 
     def get_tracker(self, name: str, unwrap: bool = False) -> Any:
-        """Return the tracker of that name, or with `unwrap` its SDK's own object, after it had what was logged before.
+        """Return the tracker of a name, or with `unwrap` its SDK's own object, once it has what was logged before.
 
         Raises:
             ValueError: No tracker of this run has that name.
@@ -312,14 +312,14 @@ class Run:
         self._delivery.flush()
 
     def rest(self) -> None:
-        """Give back threads and files once all is delivered; what is logged next takes them again.
+        """Give back threads and files once all is delivered; the next record takes them again.
 
-        Where that is so already, it is done on return.
+        Where all is delivered already, they are given back on return.
         """
         self._delivery.rest()
 
     def wake(self) -> None:
-        """Take them again now.
+        """Take again, now, the threads and files that `rest` gave back.
 
         Raises:
             ResumeError: Another process, or another front door of this one, has continued the run meanwhile.
@@ -337,7 +337,7 @@ class Run:
 
     @property
     def fallback(self) -> Outcome | None:
-        """How the run ended if it is collected, or the interpreter exits, and nobody has said so."""
+        """How the run ended if it is collected, or the interpreter exits, and no outcome was given."""
         return self._ending.fallback
 
     @fallback.setter
@@ -346,7 +346,7 @@ class Run:
 
     @property
     def finished(self) -> bool:
-        """Whether it was ended."""
+        """Whether the run was ended."""
         return self._ending.finished
 
     def conclude(self, outcome: Outcome | None) -> None:
@@ -363,7 +363,7 @@ class Run:
         A run that is garbage-collected ends by itself, in the background.
 
         Args:
-            outcome: How it ended. Default: what `conclude` was told, else by the exception that is being handled.
+            outcome: How the run ended. Default: what `conclude` noted, else the outcome of the exception being handled.
         """
         self._ending.finish(outcome)
 
@@ -382,7 +382,7 @@ def _same(one: Any, other: Any) -> bool:
 
 
 def _placed(directory: str | os.PathLike[str] | None, argument: str) -> tuple[str | None, str | None]:
-    """Return the logging directory, or a server's address in its place, and the folder for the journal if given."""
+    """Return the logging directory, or a server's address in its place; and the folder for the journal, or None."""
     if directory is None:
         return None, None
     place = os.fspath(expanded(directory, argument, or_address=True))

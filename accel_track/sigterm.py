@@ -1,4 +1,4 @@
-"""SIGTERM, which clusters send some seconds before they kill a program: it ends in order."""
+"""The handling of SIGTERM, which clusters send some seconds before they kill a program."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def exit_on_sigterm(tell: Callable[[], None]) -> Callable[[], None]:
         tell: Called first, in the signal handler.
 
     Returns:
-        What undoes it, from any thread.
+        A function that undoes this; it may be called from any thread.
     """
     main = threading.current_thread() is threading.main_thread()
     if not main or signal.getsignal(signal.SIGTERM) not in (signal.SIG_DFL, _exit_in_order):
@@ -41,7 +41,7 @@ def exit_on_sigterm(tell: Callable[[], None]) -> Callable[[], None]:
 
 
 _told: dict[tuple[int, int], Callable[[], None]] = {}
-"""Who is told of the signal, by process and number."""
+"""The functions that the handler calls, by process and number."""
 
 _numbers = itertools.count()
 
@@ -58,10 +58,10 @@ def _exit_in_order(*_: Any) -> None:
 
 @contextmanager
 def sigterm_held_back() -> Iterator[None]:
-    """Deliver SIGTERM only after the block, which must be bounded in time, to whoever handles it now.
+    """Deliver SIGTERM to its previous handler only after the block, which must be bounded in time.
 
-    Forked children keep the previous handler. Who has launched several processes terminates all of them as soon as the
-    first one has failed, and kills them some time later (torch's `ProcessContext.join`: after 30 s).
+    Forked children keep the previous handler. A launcher terminates all of its processes as soon as the first one
+    has failed, and kills them some time later (torch's `ProcessContext.join`: after 30 s).
     """
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -1,4 +1,4 @@
-"""The state of this process among others: rank and world size, read at each question, never stored."""
+"""The state of this process among others: rank and world size, read whenever they are asked for."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _WORLD_SIZE_VARIABLES = ("WORLD_SIZE", "SLURM_NTASKS", "JSM_NAMESPACE_SIZE")
 
 
 def _process_group() -> ModuleType | None:
-    """Return `torch.distributed` when somebody imported torch and initialised a process group, else None."""
+    """Return `torch.distributed` if the program has imported torch and initialised a process group, else None."""
     distributed = sys.modules.get("torch.distributed")
     if distributed is not None and distributed.is_available() and distributed.is_initialized():
         return distributed
@@ -131,7 +131,7 @@ class PartialState:
         return MainProcess()
 
     def wait_for_everyone(self) -> None:
-        """Block until every process of an initialised group is here; return at once without one."""
+        """Block until every process of an initialised group has called this; return at once without a group."""
         if (distributed := _process_group()) is not None:
             distributed.barrier()
 

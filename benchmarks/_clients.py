@@ -78,7 +78,7 @@ def _names(case: Case) -> list[str]:
 
 def _ours(case: Case) -> dict[str, Any]:
     """Return what both front doors are given; what a tracker does not get is missed when all is counted."""
-    from accel_track.delivery.settings import Delivery
+    from accel_track.options import Delivery
 
     if case.delivery not in get_args(Delivery):
         message = f'this accel_track has no delivery="{case.delivery}"'

@@ -71,8 +71,8 @@ def _records(folder: Path, short: bool) -> Measured:
 def _tensor(elements: int, folder: Path, short: bool) -> Measured:
     import torch
 
-    from accel_track.delivery.settings import Settings
     from accel_track.journal.reader import JournalReader
+    from accel_track.options import Settings
     from accel_track.run import Run
 
     run = Run([], project="benchmark", directory=folder, settings=Settings.of(delivery="none"))

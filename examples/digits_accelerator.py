@@ -1,4 +1,4 @@
-"""Train on handwritten digits in a plain loop: python digits_accelerator.py tensorboard mlflow."""
+"""A training on handwritten digits in a plain loop: python digits_accelerator.py tensorboard mlflow."""
 
 import argparse
 

@@ -1,4 +1,4 @@
-"""Train on handwritten digits with Lightning: python digits_lightning.py tensorboard mlflow."""
+"""A training on handwritten digits with Lightning: python digits_lightning.py tensorboard mlflow."""
 
 import argparse
 

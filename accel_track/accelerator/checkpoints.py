@@ -1,4 +1,4 @@
-"""Checkpoints of an `Accelerator`: everything that it prepared, saved and restored."""
+"""The checkpoints of an `Accelerator`: all prepared and registered objects, saved and restored."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from lightning.fabric import Fabric
 
 STATE = "state.ckpt"
-"""The file of modules, optimizers and the rest, which a checkpoint is known by."""
+"""Name of the file with modules, optimizers and the rest; a folder that has one is a checkpoint."""
 
 _AUTOMATIC = re.compile(r"checkpoint_(\d+)")
 
@@ -29,7 +29,7 @@ def save(fabric: Fabric, folder: Path, state: Mapping[str, Any]) -> None:
     Called on every rank.
 
     Args:
-        fabric: The Fabric that set the objects up.
+        fabric: The Fabric with which the objects were set up.
         folder: Created when missing.
         state: Modules, optimizers, objects with `state_dict`, or plain data, by name.
     """
@@ -66,7 +66,7 @@ def next_folder(configuration: ProjectConfiguration) -> Path:
     """Return the folder for the next automatic checkpoint; an existing one is never overwritten.
 
     Raises:
-        FileExistsError: It exists already.
+        FileExistsError: The folder exists already.
     """
     folder = Path(configuration.project_dir or ".") / "checkpoints" / f"checkpoint_{configuration.iteration}"
     if folder.exists():

@@ -11,23 +11,24 @@ from accel_track.accelerator.reduction import Reduction, reduced
 from accel_track.accelerator.training import Training
 from accel_track.begin import run_to_continue
 from accel_track.configuration import ProjectConfiguration
-from accel_track.delivery.settings import Delivery, Durability, OnError, Settings
 from accel_track.errors import behind, warn
 from accel_track.journal.directory import RunDirectory
 from accel_track.journal.info import new_run_id
+from accel_track.options import Options, Settings, takes_options
 from accel_track.outcome import Outcome, Status, outcome_of
 from accel_track.registry import LogWith, select
-from accel_track.resume import Mark, Resume, find_marks, is_free, mark_checkpoint
+from accel_track.resume import Mark, find_marks, is_free, mark_checkpoint
 from accel_track.run import Run, no_tracker
 from accel_track.trackers.base import GeneralTracker
 from accel_track.values.plain import check_name
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    from typing_extensions import Self, Unpack
 
 
+@takes_options
 class Accelerator(Training):
-    """Trackers and training helpers for a loop of one's own.
+    """Trackers and training helpers for a plain training loop.
 
     One process by default; started by `torchrun` it joins the process group. Trackers run on the main process only;
     elsewhere every tracking call does nothing.
@@ -40,27 +41,10 @@ class Accelerator(Training):
         mixed_precision: None or "no", "fp16" or "bf16".
         gradient_accumulation_steps: How many batches one optimizer step takes its gradients from; see `accumulate`.
         cpu: Whether to use the CPU even where there is a GPU.
-        delivery: "thread": values go to a journal on disk and from there to each tracker in the background. "process":
-            from the journal in another process, which shares no interpreter with the training, and lives on until all
-            is delivered. "inline": straight to the trackers, on the calling thread. "none": to the journal only, for
-            `accel-track sync`.
-        on_error: "warn" or "raise" when a tracker fails. Default: "warn", with "inline" "raise".
-        strict: Whether a backend that cannot be reached at the start is an error. Default: False.
-        start_timeout: How long to wait for trackers to start, in seconds. Default: 20.
-        finish_timeout: How long to wait at the end for what is not delivered yet, in seconds. Default: 60.
-        durability: What survives once `log` returned: "process", the process's end; "power", a power cut. Default:
-            "process".
-        redact: Whether credentials in the configuration are replaced by "***". Default: True.
-        resume: "auto": continue the run whose state `load_state` has restored before `init_trackers`, or the one of
-            this cluster job that ended before its end. "must": likewise, and there has to be one. "never": always a
-            new run. Default: "auto".
-        all_ranks: Whether every process logs to a journal of its own, and those trackers that can run everywhere do
-            (wandb, Trackio, SwanLab), as a group. Default: False, the main process only.
-        keep: How long to keep the journals of earlier runs of this folder that are finished and delivered: "all", a
-            time such as "30d", "12h" or "90m", or "pending" for no longer than that. What is deleted can no longer be
-            delivered elsewhere by `accel-track sync --to`. Default: "all".
+        **options: `delivery` to `keep`, the same for all front doors; see
+            [`Options`][accel_track.options.Options].
 
-    Each of the last ten is, when None, taken from a variable: `ACCEL_TRACK_DELIVERY`, `ACCEL_TRACK_ON_ERROR`, ….
+    Each of `delivery` to `keep` is, when None, taken from a variable: `ACCEL_TRACK_DELIVERY`, ….
     In a `with` block, the block's end is the training's, and an exception that leaves it is how it ended.
 
     Raises:
@@ -78,22 +62,10 @@ class Accelerator(Training):
         mixed_precision: str | None = None,
         gradient_accumulation_steps: int = 1,
         cpu: bool = False,
-        *,
-        delivery: Delivery | None = None,
-        on_error: OnError | None = None,
-        strict: bool | None = None,
-        start_timeout: float | None = None,
-        finish_timeout: float | None = None,
-        durability: Durability | None = None,
-        redact: bool | None = None,
-        resume: Resume | None = None,
-        all_ranks: bool | None = None,
-        keep: str | None = None,
+        **options: Unpack[Options],
     ) -> None:
         """Choose devices and, under `torchrun`, join the group; check `log_with`."""
-        self._settings = Settings.of(
-            delivery, on_error, strict, start_timeout, finish_timeout, durability, redact, resume, all_ranks, keep
-        )
+        self._settings = Settings.of(**options)
         configuration = project_config or ProjectConfiguration()
         if project_dir is not None:
             configuration.set_directories(project_dir)
@@ -126,9 +98,10 @@ class Accelerator(Training):
         init_kwargs: Mapping[str, Mapping[str, Any]] | None = None,
         run_name: str | None = None,
     ) -> None:
-        """Start the trackers. With the project, run and configuration of a run that goes on, nothing is started again.
+        """Start the trackers, or nothing while a run of the same project, name and configuration goes on.
 
-        A call with others ends that run first and says so. A run without a configuration gets the one that comes later.
+        With another project, name or configuration, that run ends first, with a warning. A run without a configuration
+        takes the first one that is given later.
 
         Args:
             project_name: Name of the project (some backends call it experiment); must do as a folder name.
@@ -141,7 +114,7 @@ class Accelerator(Training):
             ValueError: A name cannot be used, or `init_kwargs` names a tracker that this run does not have.
             TypeError: `config` or `init_kwargs` is of another form.
             NotConfiguredError: A backend named in `log_with` lacks its credentials.
-            UnwritableDirectoryError: The logging folder cannot be written to.
+            UnwritableDirectoryError: The logging directory cannot be written to.
             ResumeError: `resume="must"`, and there is no run to continue or another process is logging to it.
             Exception: A tracker could not be started; those that were are finished again.
         """
@@ -174,7 +147,7 @@ class Accelerator(Training):
             self._run.store_configuration(config)
 
     def _another(self, run: Run, project: str, name: str | None, config: Any) -> str | None:
-        """Return in what a call of `init_trackers` is about another run than the one that goes on, or None."""
+        """Return what in a call of `init_trackers` differs from the run that goes on, or None."""
         if project != self._begun[0]:
             return "project"
         if name not in (None, self._begun[1]):
@@ -191,7 +164,7 @@ class Accelerator(Training):
         return run_to_continue(settings, self.logging_dir, project, name)
 
     def save_state(self, output_dir: str | os.PathLike[str] | None = None) -> str:
-        """Save everything prepared or registered, and which run it belongs to; call it on all processes.
+        """Save everything prepared or registered, and which run the state belongs to; call this on all processes.
 
         Args:
             output_dir: Folder; may be left out with `automatic_checkpoint_naming`.
@@ -209,9 +182,9 @@ class Accelerator(Training):
         return folder
 
     def load_state(self, input_dir: str | os.PathLike[str] | None = None) -> str:
-        """Restore what `save_state` saved, into the same objects prepared in the same order; call it on all processes.
+        """Restore what `save_state` saved, into objects prepared in the same order; call this on all processes.
 
-        Called before `init_trackers`, it has that continue the run that the state was saved in.
+        Called before `init_trackers`, it makes `init_trackers` continue the run in which the state was saved.
 
         Args:
             input_dir: Folder; left out with `automatic_checkpoint_naming`, the newest checkpoint is taken.
@@ -230,7 +203,8 @@ class Accelerator(Training):
             if self._loaded.run.path.samefile(current.path):
                 self._run.rewind(None)  # type: ignore[union-attr]
             else:
-                warn(f"this state belongs to {self._loaded.run.path}; to continue that, load it before init_trackers.")
+                path = self._loaded.run.path
+                warn(f"this state belongs to {path}; to continue that run, load it before init_trackers.")
         return folder
 
     def log(
@@ -251,7 +225,7 @@ class Accelerator(Training):
 
         Raises:
             TypeError: `values` is no dictionary with string keys, or `step` no integer.
-            ValueError: `step` is negative, or `reduce` is something else.
+            ValueError: `step` is negative, or `reduce` is another text.
             Exception: A tracker's own error, with `on_error="raise"`.
         """
         if reduce is not None:
@@ -264,7 +238,7 @@ class Accelerator(Training):
             warn(message)
 
     def get_tracker(self, name: str, unwrap: bool = False) -> Any:
-        """Return the tracker of that name, or with `unwrap` its SDK's own object.
+        """Return the tracker of a name, or with `unwrap` its SDK's own object.
 
         Off the main process, an object on which every attribute and call does nothing.
 
@@ -279,7 +253,7 @@ class Accelerator(Training):
         return self._run.get_tracker(name, unwrap)
 
     def end_training(self, status: Status | None = None) -> None:
-        """Finish the trackers. Does nothing when there are none; at interpreter exit it happens by itself.
+        """Finish the trackers, if there are any. At the interpreter's exit, this happens by itself.
 
         Args:
             status: How the training ended. Default: "finished", or in an `except` or `finally` block what the exception

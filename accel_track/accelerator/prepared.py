@@ -1,4 +1,4 @@
-"""Prepared objects, which `Accelerator.prepare` returns: Fabric's, aware of gradient accumulation."""
+"""Prepared objects: what `Accelerator.prepare` returns, Fabric's objects made aware of gradient accumulation."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch.utils.data import DistributedSampler
 
 
 class Accumulation:
-    """Where the loop stands: in an accumulation window, and in which data loader.
+    """The position of a loop in its accumulation window and its data loaders.
 
     Args:
         steps: How many batches one optimizer step takes its gradients from.
@@ -40,7 +40,7 @@ class PreparedDataLoader:
 
     Args:
         loader: What `Fabric.setup_dataloaders` returned.
-        accumulation: Told which loader is being read.
+        accumulation: Where the loader notes that it is being read.
 
     Attributes:
         at_last_batch: Whether the batch yielded last is the loader's last.

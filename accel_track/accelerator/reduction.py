@@ -17,14 +17,14 @@ def reduced(fabric: Fabric | None, values: Mapping[str, Any], reduction: Reducti
     """Return values with each number replaced by its mean, sum or maximum over all processes; a collective call.
 
     Args:
-        fabric: Whose processes; None for this one alone.
+        fabric: The Fabric whose processes take part; None for this process alone.
         values: Names to values, possibly nested. Numbers have the same names in the same order on all processes. What
-            is no number stays as it is here.
-        reduction: Which.
+            is no number keeps this process's value.
+        reduction: "mean", "sum" or "max".
 
     Raises:
         TypeError: `values` is no dictionary with string keys.
-        ValueError: Another reduction.
+        ValueError: `reduction` is none of these.
     """
     if reduction not in get_args(Reduction):
         message = f"`reduce` must be one of {', '.join(get_args(Reduction))}; got {reduction!r}."
@@ -35,7 +35,7 @@ def reduced(fabric: Fabric | None, values: Mapping[str, Any], reduction: Reducti
         return own
     import torch
 
-    # One message for all of them; MPS has no float64.
+    # One message for all numbers; MPS has no float64.
     kind = torch.float32 if fabric.device.type == "mps" else torch.float64
     tensor = torch.tensor(numbers, dtype=kind, device=fabric.device)
     result = cast("torch.Tensor", fabric.all_reduce(tensor, reduce_op=reduction))

@@ -28,7 +28,7 @@ _PRECISIONS = {"no": "32-true", "fp16": "16-mixed", "bf16": "bf16-mixed"}
 
 
 class Training:
-    """The half of `Accelerator` that is about training; one process, or the group that `torchrun` started.
+    """The training half of `Accelerator`, in one process or in the group that `torchrun` started.
 
     Args:
         configuration: Folders and checkpoint names.
@@ -71,7 +71,7 @@ class Training:
 
     @cached_property
     def fabric(self) -> Fabric:
-        """Lightning Fabric; in a single process it is made when it is first needed: its import takes seconds."""
+        """Lightning Fabric; in a single process it is made when it is first needed, since its import is slow."""
         return _launch("cpu" if self._cpu else "auto", _PRECISIONS[self.mixed_precision], self._world_size)
 
     @property
@@ -110,12 +110,12 @@ class Training:
         return self.state.on_main_process
 
     def wait_for_everyone(self) -> None:
-        """Block until all processes are here."""
+        """Block until all processes have called this."""
         if self._world_size > 1:
             self.fabric.barrier()
 
     def print(self, *args: Any, **kwargs: Any) -> None:
-        """Print once per machine."""
+        """Call the built-in `print`, once per machine."""
         if self.is_local_main_process:
             print(*args, **kwargs)  # noqa: T201 - its job
 
@@ -241,7 +241,7 @@ class Training:
             reduction: "sum", "mean", or "none" for the input.
 
         Raises:
-            ValueError: Another reduction.
+            ValueError: `reduction` is none of these.
         """
         if reduction not in ("sum", "mean", "none"):
             message = f"`reduction` must be 'sum', 'mean' or 'none'; got {reduction!r}."
@@ -266,7 +266,7 @@ class Training:
         self._registered.extend(objects)
 
     def save_state(self, output_dir: str | os.PathLike[str] | None = None) -> str:
-        """Save everything prepared or registered, and each rank's random states; call it on all processes.
+        """Save everything prepared or registered, and each rank's random states; call this on all processes.
 
         Args:
             output_dir: Folder; may be left out with `automatic_checkpoint_naming`.
@@ -290,7 +290,7 @@ class Training:
         return str(folder)
 
     def load_state(self, input_dir: str | os.PathLike[str] | None = None) -> str:
-        """Restore what `save_state` saved, into the same objects prepared in the same order; call it on all processes.
+        """Restore what `save_state` saved, into objects prepared in the same order; call this on all processes.
 
         Args:
             input_dir: Folder; left out with `automatic_checkpoint_naming`, the newest checkpoint is taken.

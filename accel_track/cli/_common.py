@@ -1,4 +1,4 @@
-"""The commands' common parts: finding the run, clean output, one line for each error."""
+"""The common parts of the commands: finding the run, clean output, one line for each error."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def here(text: str) -> Path:
     """Return a path of this machine, expanded as the front doors' folders are.
 
     Raises:
-        typer.BadParameter: It is on another file system, or a variable in it is not set.
+        typer.BadParameter: The path is on another file system, or a variable in it is not set.
     """
     try:
         return Path(expanded(text, "path"))
@@ -55,7 +55,7 @@ def existing(text: str) -> Path:
     """Return an existing path of this machine.
 
     Raises:
-        typer.BadParameter: As `here`, or there is none.
+        typer.BadParameter: As `here`, or the path does not exist.
     """
     if not (path := here(text)).exists():
         message = f"{printable(str(path))!r} does not exist."
@@ -64,7 +64,7 @@ def existing(text: str) -> Path:
 
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
-DirArgument = Annotated[Path, typer.Argument(metavar="[DIR]", parser=existing, help="Where to look.")]
+DirArgument = Annotated[Path, typer.Argument(metavar="[DIR]", parser=existing, help="Folder to look in.")]
 RunArgument = Annotated[
     str, typer.Argument(metavar="RUN", help="A run directory, or the id (or its beginning) of a run found below here.")
 ]
@@ -107,8 +107,8 @@ def find_run(text: str) -> RunDirectory:
     """Return the run directory that a path or the beginning of a run id means, checked by `check_plain`.
 
     Raises:
-        typer.Exit: There is none, or more than one.
-        JournalError: It holds something that no run directory does.
+        typer.Exit: There is no such run, or more than one.
+        JournalError: The run directory holds something that does not belong in one.
     """
     path = here(text)
     if path.is_dir():
@@ -131,7 +131,7 @@ def check_plain(run: RunDirectory) -> None:
     """Make sure that nothing in a run directory leads out of it or blocks its reader.
 
     Raises:
-        JournalError: It holds a symbolic link, a device, a pipe, or the like.
+        JournalError: The run directory holds a symbolic link, a device, a pipe, or the like.
     """
     from accel_track.errors import JournalError
 
@@ -148,7 +148,7 @@ def check_plain(run: RunDirectory) -> None:
 
 
 def when(seconds: float) -> str:
-    """Return a point of time in UTC as text, "?" for a number that is none."""
+    """Return a point of time in UTC as text, or "?" for a number beyond the calendar."""
     try:
         return f"{datetime.fromtimestamp(seconds, timezone.utc):%Y-%m-%d %H:%M:%S}"
     except (ValueError, OverflowError, OSError):
@@ -183,7 +183,7 @@ def jsonable(value: Any) -> Any:  # noqa: PLR0911 - one line per kind of value
 
 
 def print_json(document: Any) -> None:
-    """Print one JSON document; it is ASCII, so nothing in it reaches a terminal raw."""
+    """Print one JSON document, in ASCII, so that nothing in it reaches a terminal raw."""
     typer.echo(json.dumps(jsonable(document), indent=2))
 
 
@@ -223,10 +223,10 @@ def size(count: float) -> str:
 
 
 def module_missing(command: str, modules: Iterable[str], requirement: str) -> None:
-    """Exit with code 2 and the command that installs it if a module is not there.
+    """Exit with code 2, and with the install command, if a module is missing.
 
     Raises:
-        typer.Exit: One is missing.
+        typer.Exit: A module is missing.
     """
     from importlib.util import find_spec
 

@@ -1,4 +1,4 @@
-"""`accel-track demo`: train on a small real data set, log to two backends, read both back and show them."""
+"""`accel-track demo`: a training on a small real data set, logged to two backends and read back from both."""
 
 from __future__ import annotations
 

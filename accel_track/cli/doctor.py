@@ -1,4 +1,4 @@
-"""`accel-track doctor`: what is installed, configured and reachable."""
+"""`accel-track doctor`: the backends that are installed, configured and reachable."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _NO = ("0", "false", "no", "off")
 
 
 class _Server(NamedTuple):
-    """Where a backend's address is set, what it is otherwise, and which variable's values mean that it is not used."""
+    """The variable of a server's address, the default, and the variable and values that mean that no server is used."""
 
     variable: str
     default: str | None = None
@@ -42,7 +42,7 @@ _SERVERS = {
 
 
 def doctor(as_json: Json = False) -> None:
-    """Say for each backend whether it is installed, configured and, where it has a server, whether that answers.
+    """Say of each backend whether it is installed and configured, and whether its server, if it has one, answers.
 
     A fast path is what a tracker does through private parts of its SDK; where it is off, public calls are used.
 
@@ -92,14 +92,14 @@ def _backend(name: str) -> dict[str, Any]:
 
 
 def _fast_path(obstacles: dict[str, str | None]) -> str:
-    """Return "on", why one is off, or nothing where there is none."""
+    """Return "on", or why a fast path is off; nothing where there is no fast path."""
     if not obstacles:
         return ""
     return "; ".join(f"off: {why}" for why in obstacles.values() if why) or "on"
 
 
 def _tracker_version(cls: type[GeneralTracker]) -> str | None:
-    """Return the version of the SDK, "installed" where it is unknown, None where there is none."""
+    """Return the version of the SDK, "installed" if the version is unknown, None if the SDK is missing."""
     if not cls.installed():
         return None
     distribution = re.match(r"[\w.\-]+", cls.install or cls.sdk or "")

@@ -38,7 +38,7 @@ _ROW_GROUP = 50_000
 
 
 class Format(str, Enum):
-    """What `export` writes."""
+    """The formats of `export`."""
 
     CSV = "csv"
     PARQUET = "parquet"

@@ -28,7 +28,7 @@ def ls(
     directory: DirArgument = Path(),
     as_json: Json = False,
 ) -> None:
-    """List the runs below a folder: who they are, whether they run, and what is pending for each tracker.
+    """List the runs below a folder: their names, their status, and what is pending for each tracker.
 
     Example: accel-track ls runs
     """

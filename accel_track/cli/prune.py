@@ -1,4 +1,4 @@
-"""`accel-track prune`: delete run directories whose records are all delivered."""
+"""`accel-track prune`: the deletion of run directories whose records are all delivered."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class _Found:
 def prune(
     directory: DirArgument = Path(),
     older_than: Annotated[
-        float, typer.Option("--older-than", metavar="DAYS", min=0, help="Keep what was touched since.")
+        float, typer.Option("--older-than", metavar="DAYS", min=0, help="Keep runs that were touched within this time.")
     ] = 30.0,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Delete nothing, say what would be.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
@@ -49,7 +49,7 @@ def prune(
 ) -> None:
     """Delete the journals of runs that have ended and are delivered to all their trackers.
 
-    A run that is live, has anything pending or refused, has no tracker, or is damaged, is kept.
+    A run is kept if it goes on, has pending or quarantined records, has no tracker, or is damaged.
 
     Example: accel-track prune runs --older-than 90 --dry-run
     """
@@ -77,7 +77,7 @@ def prune(
 
 
 def _finish(directory: Path, *, dry_run: bool) -> None:
-    """Delete what a process left that was killed while it deleted runs."""
+    """Delete what a process that was killed while it deleted runs has left."""
     for store in () if dry_run else find_stores(directory):
         finish_deletions(store)
 
@@ -98,7 +98,7 @@ def _judged(run: RunDirectory, older_than: float) -> _Found:
 
 
 def _delete(found: _Found, older_than: float) -> None:
-    """Delete a folder that still may be."""
+    """Delete a run directory, if nothing that happened meanwhile keeps it."""
     again = _judged(found.run, older_than)
     if again.kept is not None:
         found.kept = again.kept

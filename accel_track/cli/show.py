@@ -1,4 +1,4 @@
-"""`accel-track show`: one run: who it is, its hyperparameters and last values, what is delivered."""
+"""`accel-track show`: one run's identity, hyperparameters, last values and deliveries."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _LONGEST = 200
 
 @dataclass
 class _Content:
-    """What the journals of a run hold, in short."""
+    """The content of a run's journals, in short."""
 
     config: dict[str, Any] = field(default_factory=dict)
     environment: dict[str, Any] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""`accel-track sync`: deliver what is pending, also to backends that the run never had."""
+"""`accel-track sync`: the delivery of pending records, also to backends that the run never had."""
 
 from __future__ import annotations
 
@@ -11,21 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from accel_track.cli._common import (
-    INCOMPLETE,
-    Json,
-    fail,
-    find_run,
-    one_line_errors,
-    print_json,
-    say,
-)
+from accel_track.cli._common import INCOMPLETE, Json, fail, find_run, one_line_errors, print_json, say
 from accel_track.progress import progress_bar
+from accel_track.texts import printable
 
 if TYPE_CHECKING:
     from accel_track.delivery.status import TrackerStatus
     from accel_track.delivery.sync import Job, Sync
-from accel_track.texts import printable
 
 
 def sync(
@@ -41,7 +33,7 @@ def sync(
     ] = False,
     quarantined: Annotated[
         bool,
-        typer.Option("--quarantined", "--refused", help="Deliver again what a backend has refused, too, once each."),
+        typer.Option("--quarantined", "--refused", help="Deliver quarantined records, too, once each."),
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be delivered.")] = False,
     set_: Annotated[
@@ -53,14 +45,14 @@ def sync(
     ] = 600.0,
     as_json: Json = False,
 ) -> None:
-    """Deliver what is pending of runs, also to backends that they never had. A second time it adds nothing.
+    """Deliver the pending records of runs, also to backends that the runs never had. A second time adds nothing.
 
     Example: accel-track sync 20260131 --to mlflow --set mlflow.tracking_uri=http://localhost:5000
     """
     arguments = _arguments(set_ or [])
     documents, complete = [], True
     with one_line_errors():
-        from accel_track.delivery.sync import Sync
+        from accel_track.delivery.sync import Sync  # here, so that other commands do not import all trackers' modules
 
         _check_names(to or [], arguments)
         found = [Sync(find_run(run), to or [], arguments, from_start, quarantined) for run in runs]
@@ -121,7 +113,7 @@ def _delivered(one: Sync, *, follow: bool, timeout: float) -> list[TrackerStatus
 
 @contextlib.contextmanager
 def _bars(*, follow: bool) -> Iterator[Callable[[Sequence[Job]], None]]:
-    """Give a function that shows the workers' progress on a terminal."""
+    """Yield a function that shows the workers' progress on a terminal."""
     if follow and not sys.stderr.isatty():
         say("following the run until it ends; Ctrl-C stops", err=True)
     with progress_bar() as bars:

@@ -1,4 +1,4 @@
-"""`accel-track verify`: is all of a run's journal there and undamaged?"""
+"""`accel-track verify`: a check of a run's journals and cursors for damage and gaps."""
 
 from __future__ import annotations
 

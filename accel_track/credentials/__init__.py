@@ -1,1 +1,1 @@
-"""Credentials: what they are called, and what they look like in a text."""
+"""Credentials: their names, and their shapes in a text."""

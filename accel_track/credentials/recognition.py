@@ -1,4 +1,4 @@
-"""Credentials, known by the name of a value or by their shape in a text."""
+"""The recognition of credentials, by the name of a value or by their shape in a text."""
 
 from __future__ import annotations
 
@@ -50,14 +50,14 @@ _KEY_BEGINS = re.compile(r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----
 
 
 def is_secret(name: str, value: Any) -> bool:
-    """Whether a value of that name looks like a credential: text, or some texts, under a name such as `api_key`."""
+    """Whether a value is a credential by its name: a text, or a list with texts, under a name such as `api_key`."""
     kind = kind_of(name)
     return kind is not None and _is_value(kind, value)
 
 
 @lru_cache(4096)
 def kind_of(name: str) -> str | None:
-    """Return "password", "directory" (or else a password), "token" or "secret" for a credential's name, else None."""
+    """Return "password", "directory" (a password unless it is a path), "token" or "secret"; None for other names."""
     if name in ("PWD", "OLDPWD"):  # of a shell, or of a connection string
         return "directory"
     words = _WORDS.findall(_CAMEL.sub("_", name[-_LONGEST_NAME:]).lower())
@@ -127,7 +127,7 @@ def _is_value(kind: str, value: Any) -> bool:
 
 
 def _is_of_vocabulary(text: str) -> bool:
-    """Whether that is a token such as `<pad>`, `[CLS]`, `##` or "mean"."""
+    """Whether a text is a token of a vocabulary, such as `<pad>`, `[CLS]`, `##` or "mean"."""
     text = text[:_LONGEST_NAME].strip()
     bracketed = text[:1] + text[-1:] in ("<>", "[]", "{}", "()")
     return (
@@ -138,7 +138,7 @@ def _is_of_vocabulary(text: str) -> bool:
 def scrubbed(text: str) -> str:
     """Return a text with the credentials in it replaced by "***": in URLs, behind their names, known by their shapes.
 
-    Takes time in proportion to the length of the text, whatever is in it.
+    The time is proportional to the length of the text, whatever the text holds.
     """
     if len(text) < 4 or text.isalpha():  # noqa: PLR2004 - "a=b" is no credential yet
         return text
@@ -180,7 +180,7 @@ def _without_user_info(match: re.Match[str]) -> str:
     name, colon, _ = authority.partition(":")
     if "@" in authority:
         end = authority.rindex("@")
-        if ":" in authority[:end] and not _HOST.match(rest, end + 1):  # or the password holds more of them
+        if ":" in authority[:end] and not _HOST.match(rest, end + 1):  # or the password holds further "@"
             end = rest.rindex("@")
     elif colon and not name.startswith("[") and not _PORT.match(rest, len(name) + 1):
         end = rest.rindex("@")  # the password holds a slash, or the like
@@ -205,9 +205,9 @@ def _without_named(text: str, pattern: re.Pattern[str]) -> str:
 
 
 def _value_behind(text: str, match: re.Match[str]) -> tuple[int, int] | None:
-    """Return where the credential is that a name in a text announces, or None if it is no credential's."""
+    """Return the place of the credential behind a name in a text, or None if the name is no credential's."""
     name, sign, begin = match["name"], match["sign"], match.end()
-    last = name.rpartition(" ")[2]  # in "user=me pass=…", the first word is another one's value
+    last = name.rpartition(" ")[2]  # in "user=me pass=…", the first word is the value of another name
     kind = (kind_of(last) if "=" in sign else None) or kind_of(name)
     before = text[max(0, match.start() - 4) : match.start()]
     if kind is None and not (before.endswith(("?", "&")) and name.lower() in rules.QUERY_NAMES):
@@ -266,7 +266,7 @@ def _end_of_bare(text: str, match: re.Match[str], begin: int) -> int:
 
 
 def _is_mixed(token: str) -> bool:
-    """Whether letters and digits are mixed as only at random."""
+    """Whether letters and digits are mixed, as in random texts."""
     parts = (part for part in re.split(r"[_\-]", token) if len(part) >= 10)  # noqa: PLR2004 - longer than most words
     return any(not part.isalpha() and not part.isdigit() for part in parts)
 

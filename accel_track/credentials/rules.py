@@ -1,4 +1,4 @@
-"""The table of what credentials are called and what they look like; `credentials` applies it."""
+"""The table of credentials' names and shapes, which `recognition` applies."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ SECRET_PHRASES = frozenset(
         *("conn string", "conn str", "sas url", "signed url", "recovery code", "backup code", "seed phrase"),
     }
 )
-"""Last words of which none alone says it."""
+"""Last words that make a credential of a name only together."""
 
 PASSWORDS = frozenset({"password", "passwd", "passphrase", "pwd"})
-"""These make a credential of a whole number, too, and of a name that they are anywhere in: "password_for_db"."""
+"""Under a name that holds one of these anywhere, as "password_for_db" does, a whole number is a credential, too."""
 
 ABOUT = _words(
     "file path dir directory folder length len min max policy field name type hint url uri count required strength age "
     "expiry ttl prompt regex pattern column algorithm alg model dim size rate set enabled disabled manager store "
     "provider protected reset change changed check checker label prefix suffix"
 )
-"""... unless it goes on to these: "password_file"."""
+"""... unless the name's last word is one of these: "password_file"."""
 
 ADDED_WORDS = _words(
     "base value val plain plaintext raw encoded encrypted hash hashed hex new old current prod production dev test "
@@ -91,13 +91,13 @@ SWITCHED = _words("use no enable enabled require requires has with without skip"
 """What comes before "auth" and "secret" in the names of switches."""
 
 NOTHING = frozenset(("true", "false", "none", "null", "yes", "no", "redacted"))
-"""What a text says of a credential without telling it."""
+"""Values behind a credential's name that tell no credential."""
 
 STEMS = (
     *("pass", "pw", "secret", "key", "cred", "auth", "jwt", "bearer", "dsn", "cookie", "token", "otp", "webhook"),
     *("conn", "code", "sas", "signed", "phrase", "pat", "sig"),
 )
-"""Of these, the name of a credential holds one."""
+"""The name of every credential holds one of these."""
 
 QUERY_NAMES = frozenset({"sig", "signature", "key", "code", "x-amz-signature", "x-amz-credential", "x-goog-signature"})
 """Further names in the query of a URL, for values of 16 characters or more."""
@@ -134,7 +134,7 @@ DOTTED_SHAPES = re.compile(
     re.ASCII,
 )
 MIXED_SHAPES = re.compile(r"(?<![A-Za-z0-9])(?:sk|rk|[ps]k-lf)-[\w\-]{16,}", re.ASCII)
-"""OpenAI's, Anthropic's and others'; only where letters and digits are mixed: "sk-learn-pipelines" is none."""
+"""OpenAI's, Anthropic's and others'; only where letters and digits are mixed: "sk-learn-pipelines" is no key."""
 
 WEBHOOKS = re.compile(
     r"(?P<host>https?://(?:hooks\.slack\.com/(?:services|workflows)|(?:ptb\.|canary\.)?discord(?:app)?\.com/api/webhooks|"

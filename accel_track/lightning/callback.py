@@ -1,17 +1,16 @@
-"""A Lightning callback that tracks a Trainer, with or without an AccelTrackLogger."""
+"""AccelTrackCallback: a Lightning callback that tracks a Trainer, with or without an AccelTrackLogger."""
 
 from __future__ import annotations
 
 import os
 import threading
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from torch.optim import Optimizer
 
 from accel_track.delivery.keeper import every
-from accel_track.delivery.settings import Delivery, Durability, OnError
 from accel_track.errors import warn
 from accel_track.lightning.checkpoints import CheckpointUploads, LogCheckpoints
 from accel_track.lightning.interception import follow, hyperparameters, unfollow
@@ -20,12 +19,16 @@ from accel_track.lightning.run_choice import INSIDE, marks_in
 from accel_track.monitors.environment import describe_environment
 from accel_track.monitors.machine import SystemMetrics
 from accel_track.monitors.training import Throughput, gradient_norm, learning_rates, summarize
+from accel_track.options import Options, takes_options
 from accel_track.registry import LogWith
-from accel_track.resume import Resume
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 
+@takes_options
 class AccelTrackCallback(Callback):
-    """Logs a Trainer's metrics, hyperparameters, checkpoints and what its machine does, with any set of trackers.
+    """Logs a Trainer's metrics, hyperparameters, checkpoints and the load of its machine, with any set of trackers.
 
     The Trainer's `logger` stays what it is. Where it is (or has) an `AccelTrackLogger`, the callback's trackers join
     that logger's run and get what the logger gets; nothing is logged twice. Otherwise the callback keeps a run of its
@@ -33,36 +36,30 @@ class AccelTrackCallback(Callback):
     `fast_dev_run` is not tracked.
 
     Args:
-        log_with: As for `AccelTrackLogger`. Default: TensorBoard, or nothing more where there is an AccelTrackLogger.
+        log_with: As for `AccelTrackLogger`. Default: TensorBoard, or no more where there is an AccelTrackLogger.
         name: Name of the project.
         version: Name or number of the run. Default: the next free number.
         save_dir: Folder for everything local. Default: the Trainer's `default_root_dir`.
         prefix: Put before metric names, joined by "-".
-        config: More hyperparameters.
+        config: Hyperparameters to store besides those of the module and the data module.
         init_kwargs: Constructor arguments by tracker name.
-        delivery: As for `AccelTrackLogger`, as are the rest up to `keep`; they count for a run of the callback's
-            own.
-        on_error: As for `AccelTrackLogger`.
-        strict: As for `AccelTrackLogger`.
-        start_timeout: As for `AccelTrackLogger`.
-        finish_timeout: As for `AccelTrackLogger`.
-        durability: As for `AccelTrackLogger`.
-        redact: As for `AccelTrackLogger`.
-        resume: As for `AccelTrackLogger`.
-        all_ranks: As for `AccelTrackLogger`.
-        keep: As for `AccelTrackLogger`.
         log_checkpoints: False, or which of ModelCheckpoint's files to give to trackers that keep checkpoints: "best",
-            "last" or "all". Those that Lightning deletes are deleted there too, where the backend can.
+            "last" or "all". Files that Lightning deletes are deleted in the backends that can.
         log_learning_rate: Whether to log each optimizer's learning rates, as `lr-<optimizer>`.
         log_gradient_norm: Whether to log the norm of all gradients before each optimizer's step, as `gradient_norm`.
         log_throughput: Whether to log samples and batches per second and seconds per step, as `throughput/…`.
         log_system: Whether to log the use of CPU, memory and GPUs, as `system/…`; measured in a thread.
         system_interval: Seconds between two measurements.
         log_summary: Whether to store the module's size and layers with the hyperparameters, as `model`.
-        log_environment: Whether to store commit, command line, packages and machine with them, as `environment`, and
-            those of a continued run as `environment_2`, …; as tags or the like where a backend has them.
+        log_environment: Whether to store commit, command line, packages and machine with the hyperparameters, or in a
+            backend's own place for them, such as tags; as `environment`, and those of a continued run as
+            `environment_2`, ….
+        **options: `delivery` to `keep`, the same for all front doors; see
+            [`Options`][accel_track.options.Options].
 
-    Learning rate, gradient norm and throughput are logged every `log_every_n_steps` of the Trainer.
+    Each of `delivery` to `keep` counts for a run of the callback's own; when None, it is taken from a variable:
+    `ACCEL_TRACK_DELIVERY`, …. Learning rate, gradient norm and throughput are logged every `log_every_n_steps` of the
+    Trainer.
     """
 
     def __init__(
@@ -74,16 +71,6 @@ class AccelTrackCallback(Callback):
         prefix: str = "",
         config: dict[str, Any] | None = None,
         init_kwargs: dict[str, dict[str, Any]] | None = None,
-        delivery: Delivery | None = None,
-        on_error: OnError | None = None,
-        strict: bool | None = None,
-        start_timeout: float | None = None,
-        finish_timeout: float | None = None,
-        durability: Durability | None = None,
-        redact: bool | None = None,
-        resume: Resume | None = None,
-        all_ranks: bool | None = None,
-        keep: str | None = None,
         *,
         log_checkpoints: LogCheckpoints | bool = False,
         log_learning_rate: bool = True,
@@ -93,6 +80,7 @@ class AccelTrackCallback(Callback):
         system_interval: float = 15.0,
         log_summary: bool = True,
         log_environment: bool = True,
+        **options: Unpack[Options],
     ) -> None:
         """Check the arguments; nothing starts yet.
 
@@ -116,16 +104,7 @@ class AccelTrackCallback(Callback):
             prefix,
             config,
             init_kwargs,
-            delivery,
-            on_error,
-            strict,
-            start_timeout,
-            finish_timeout,
-            durability,
-            redact,
-            resume,
-            all_ranks,
-            keep,
+            **options,
         )
         self.logger: AccelTrackLogger | None = None
         """The logger that holds the run: the Trainer's or the callback's own; None until a Trainer call begins."""
@@ -183,11 +162,11 @@ class AccelTrackCallback(Callback):
             self._meter = every(self._system_interval, partial(self._measure, meter, self._over), self._over)
 
     def _does(self, what: str) -> bool:
-        """Whether this callback does something: it is wanted, and no callback before it does it in the same run."""
+        """Whether this callback takes a measurement: it is asked to, and no callback before it in the same run is."""
         return [one for one in (*self._others, self) if getattr(one, what)][:1] == [self]
 
     def _learning_rates(self, trainer: Trainer) -> dict[str, Any]:
-        """Return those that no LearningRateMonitor gives to the same run under the same name."""
+        """Return the learning rates that no LearningRateMonitor gives to the same run under the same name."""
         rates = learning_rates(trainer)
         if self.logger is not self._own:
             for one in trainer.callbacks:  # type: ignore[attr-defined]  # as above
@@ -201,7 +180,7 @@ class AccelTrackCallback(Callback):
             self._system = values
 
     def _describe(self, trainer: Trainer) -> None:
-        """Store where the program runs, once a run and behind the user's own hyperparameters."""
+        """Store where the program runs, once a run and after the user's own hyperparameters."""
         if not self._does("_environment") or self.logger is None or not trainer.is_global_zero:
             return
         run = self.logger.open()
@@ -235,7 +214,7 @@ class AccelTrackCallback(Callback):
     def _end_call(self, trainer: Trainer, status: str) -> None:
         if self._over is not None:
             self._over.set()
-            self._meter.join(1.0)  # no thread outlives the call but one in the middle of a long look
+            self._meter.join(1.0)  # the thread outlives the call only in the middle of a long measurement
         self._clear()
         if self._throughput is not None:
             self._throughput.pause()
@@ -251,13 +230,13 @@ class AccelTrackCallback(Callback):
             self._own.finalize(status)
 
     def finish(self) -> None:
-        """End the callback's own run now; it would end at the interpreter's exit."""
+        """End the callback's own run now instead of at the interpreter's exit."""
         self._own.finish()
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Save which runs the checkpoint belongs to.
+        """Save in the checkpoint which runs it belongs to.
 
-        Not as the callback's state, which several callbacks would have to have under names of their own.
+        This is not the callback's state, which several callbacks would have to keep under names of their own.
         """
         if self.logger is not None and (marks := self.logger.marks()):
             checkpoint[INSIDE] = [{"run": os.fspath(one.run.path.absolute()), "step": one.step} for one in marks]
@@ -283,7 +262,7 @@ class AccelTrackCallback(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Log what is due."""
+        """Log the measurements that are due."""
         if self.logger is None:
             return
         if self._throughput is not None:
@@ -310,13 +289,13 @@ class AccelTrackCallback(Callback):
             self._throughput.pause()
 
     def on_validation_batch_end(self, trainer: Trainer, *_: Any, **__: Any) -> None:
-        """Log what the system's meter says."""
+        """Log the last measurement of the machine."""
         self._log(trainer, {})
 
     on_test_batch_end = on_predict_batch_end = on_validation_batch_end
 
     def _is_due(self, trainer: Trainer) -> bool:
-        """Whether values are logged with the batch at hand, which then ends an optimizer's step."""
+        """Whether values are logged with the present batch, which then ends an optimizer's step."""
         if trainer.fit_loop._should_accumulate() and trainer.lightning_module.automatic_optimization:  # noqa: SLF001
             return False
         return self.logger is not None and trainer._logger_connector.should_update_logs  # noqa: SLF001 - as LearningRateMonitor

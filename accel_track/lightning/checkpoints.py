@@ -20,15 +20,16 @@ _PATIENCE = 30.0
 
 
 class CheckpointUploads:
-    """Follows every ModelCheckpoint of a Trainer.
+    """The transfer of a Trainer's checkpoints to trackers; it follows every ModelCheckpoint.
 
     Args:
         which: "all": each checkpoint as it is saved. "best": the best one of each ModelCheckpoint. "last": the newest.
-            One that Lightning has deleted, or that is no longer the best or the newest, is deleted in the backends too.
+            A checkpoint that Lightning has deleted, or that is no longer the best or the newest, is deleted in the
+            backends, too.
     """
 
     def __init__(self, which: LogCheckpoints) -> None:
-        """Begin with none."""
+        """Begin without a checkpoint."""
         self._which = which
         self._stored: dict[str, tuple[str, str]] = {}  # name -> ModelCheckpoint, path
         self._awaited: dict[str, tuple[str, int | None, dict[str, Any]]] = {}
@@ -37,10 +38,10 @@ class CheckpointUploads:
         self._told = False
 
     def saved(self, run: Run, callback: Any) -> None:
-        """Give a run what is new, after a ModelCheckpoint (or a weak proxy of one) has saved.
+        """Give a run the new checkpoint, after a ModelCheckpoint (or a weak proxy of one) has saved.
 
-        Lightning calls this before it deletes what is no longer among the best, and before one that is saved in the
-        background is there: both are looked after at the next call and in `end`.
+        Lightning calls this before it deletes a checkpoint that is no longer among the best, and before a checkpoint
+        that is saved in the background exists: the next call and `end` look after both.
         """
         self._look_again(run)
         self._take(run, callback)
@@ -63,7 +64,7 @@ class CheckpointUploads:
         self._store(run, name, path, step, about)
 
     def _tell_again(self, run: Run, callback: Any) -> None:
-        """Tell the trackers which of a ModelCheckpoint's files are no longer the best or the last, or are now."""
+        """Tell the trackers which of a ModelCheckpoint's files have become, or are no longer, the best or the last."""
         owner = str(callback.state_key)
         for name, path in [(name, path) for name, (whose, path) in self._stored.items() if whose == owner]:
             step, told = self._about[name]
@@ -94,9 +95,9 @@ class CheckpointUploads:
         self._look_again(run)
 
     def _name(self, owner: str, path: str, folder: str | None) -> str:
-        """Return the file's path in its ModelCheckpoint's folder, without its end, as one name.
+        """Return the file's path in its ModelCheckpoint's folder, without its ending, as one name.
 
-        It gets a number where another file, or another ModelCheckpoint's, has the name.
+        A number is added where another file has that name, or a file of another ModelCheckpoint.
         """
         place = os.path.relpath(path, folder) if folder else os.pardir
         place = os.path.basename(path) if place.startswith(os.pardir) else place
@@ -108,11 +109,11 @@ class CheckpointUploads:
         return name
 
     def _is_elsewhere(self, path: str) -> bool:
-        """Whether a checkpoint is on another file system than those of the machine; warn about the first."""
+        """Whether a checkpoint is on a remote file system; warn about the first one."""
         elsewhere = "://" in path
         if elsewhere and not self._told:
             self._told = True
-            warn(f"the checkpoint {path} is not a local file; such ones are not given to the trackers.")
+            warn(f"the checkpoint {path} is not a local file; trackers get local files only.")
         return elsewhere
 
     def _look_again(self, run: Run) -> None:
@@ -160,7 +161,7 @@ def _score(callback: Any, path: str) -> dict[str, Any]:
 
 def _flags(callback: Any, path: str) -> dict[str, bool]:
     """Return whether a file is at this moment its ModelCheckpoint's best, by its monitor, and its last one."""
-    copied = callback.save_last and callback.save_last != "link"  # the newest, to the last one's name
+    copied = callback.save_last and callback.save_last != "link"  # the newest file, to the name of the last one
     newest = callback._last_checkpoint_saved or callback.last_model_path  # noqa: SLF001 - as above
     return {
         "best": callback.monitor is not None and path == callback.best_model_path,

@@ -18,15 +18,16 @@ class _Follower(NamedTuple):
 def follow(trainer: Trainer, callback: Callback, logger: AccelTrackLogger) -> None:
     """Hand the logger what the Trainer's own loggers would get, without its being among them.
 
-    Lightning has no hook for metrics: callbacks run before they are complete (the module's own `on_train_epoch_end`
-    may log after a callback's), and `logged_metrics` does not tell old values from new ones. Everything passes through
-    `_LoggerConnector.log_metrics`, which also chooses the step; it sees more loggers for as long as it runs.
+    Lightning has no hook for metrics: callbacks run before the metrics are complete (the module's own
+    `on_train_epoch_end` may log after a callback's), and `logged_metrics` does not tell old values from new ones.
+    Everything passes through `_LoggerConnector.log_metrics`, which also chooses the step; while it runs, the Trainer
+    has the followers' loggers, too.
     Trials of tuners, which put the Trainer's callbacks aside, are left out, as they are for loggers.
 
     Args:
-        trainer: In the setup of a call.
-        callback: Who follows it; others may, too.
-        logger: Who gets it.
+        trainer: A Trainer in the setup of a call.
+        callback: The callback that follows the Trainer; others may, too.
+        logger: The logger that gets everything.
     """
     _followers(trainer)[callback] = _Follower(logger, in_call=True)
     trainer._logger_connector.log_metrics = partial(_log_metrics, trainer)  # type: ignore[method-assign]  # noqa: SLF001
@@ -69,12 +70,12 @@ def _save_checkpoint(callback: Any, trainer: Trainer, *args: Any, **kwargs: Any)
 
 
 def unfollow(trainer: Trainer, callback: Callback, *, saving: bool) -> None:
-    """Leave the Trainer as it was, once nobody follows it.
+    """Leave the Trainer as it was, once no callback follows it.
 
     Args:
-        trainer: In the teardown of a call.
-        callback: Who followed it.
-        saving: Whether a ModelCheckpoint may still save, as after an exception; then it still tells the logger.
+        trainer: A Trainer in the teardown of a call.
+        callback: The callback that followed it.
+        saving: Whether a ModelCheckpoint may still save, as after an exception; the logger is then still told.
     """
     followers = _followers(trainer)
     one = followers.pop(callback, None)

@@ -1,4 +1,4 @@
-"""A Lightning logger on top of trackers."""
+"""AccelTrackLogger: a Lightning logger on top of trackers."""
 
 from __future__ import annotations
 
@@ -13,38 +13,39 @@ from lightning.fabric.loggers.logger import _DummyExperiment
 from lightning.fabric.utilities import move_data_to_device
 from lightning.pytorch.loggers import Logger
 
-from accel_track.delivery.settings import Delivery, Durability, OnError, Settings
 from accel_track.errors import NotStartedError, behind, log_error, warn
 from accel_track.folders import expanded
 from accel_track.lightning.run_choice import run_name
 from accel_track.lightning.trainer_calls import call_being_set_up
 from accel_track.lightning.trainer_run import Session
 from accel_track.noop import NoOp
+from accel_track.options import Options, Settings, takes_options
 from accel_track.outcome import FINISHED, Outcome, Status, outcome_of
 from accel_track.registry import LogWith, select
-from accel_track.resume import Mark, Resume, mark_checkpoint
+from accel_track.resume import Mark, mark_checkpoint
 from accel_track.run import Run, no_tracker
 from accel_track.state import process_index
 from accel_track.trackers.base import GeneralTracker
 from accel_track.values.plain import check_config, check_name
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    from typing_extensions import Self, Unpack
 
 
 _SECONDS_BETWEEN_SAVES = 30.0
 
 
 def _be_recognised() -> None:
-    """Make `Trainer.log_dir` a logger's own `log_dir`: it is for its TensorBoardLogger and CSVLogger only.
+    """Make `Trainer.log_dir` an AccelTrackLogger's `log_dir`, as it is for Lightning's TensorBoardLogger and CSVLogger.
 
-    Lightning has two import names with classes of their own; whichever the program has imported is served.
+    Lightning has two import names with classes of their own; this covers those that the program has imported.
     """
     for name in ("lightning.pytorch.loggers", "pytorch_lightning.loggers"):
         if (loggers := sys.modules.get(name)) is not None:
             loggers.CSVLogger.register(AccelTrackLogger)
 
 
+@takes_options
 class AccelTrackLogger(Logger):
     """Logs with any set of trackers: `Trainer(logger=AccelTrackLogger("mlflow"))` or `Fabric(loggers=...)`.
 
@@ -56,31 +57,14 @@ class AccelTrackLogger(Logger):
         log_with: A tracker's name, a `LoggerType`, a tracker instance, or a list of these; "all" stands for every
             installed backend.
         name: Name of the project, used as a folder name.
-        version: An int or a string naming the run. Default: the next free number in `save_dir`/`name`.
+        version: Number or name of the run. Default: the next free number in `save_dir`/`name`.
         save_dir: Folder for everything local, checkpoints included. Default: the working directory.
         prefix: Put before metric names, joined by "-" as Lightning's loggers do.
         config: Hyperparameters to store besides those of the module and the data module.
         init_kwargs: Constructor arguments by tracker name.
-        delivery: "thread": values go to a journal on disk and from there to each tracker in the background. "process":
-            from the journal in another process, which shares no interpreter with the training, and lives on until all
-            is delivered. "inline": straight to the trackers, on the calling thread. "none": to the journal only, for
-            `accel-track sync`.
-        on_error: "warn" or "raise" when a tracker fails. Default: "warn", with "inline" "raise".
-        strict: Whether a backend that cannot be reached at the start is an error. Default: False.
-        start_timeout: How long to wait for trackers to start, in seconds. Default: 20.
-        finish_timeout: How long to wait at the end for what is not delivered yet, in seconds. Default: 60.
-        durability: What survives once a value is logged: "process", the process's end; "power", a power cut. Default:
-            "process".
-        redact: Whether credentials in hyperparameters are replaced by "***". Default: True.
-        resume: "auto": continue the run that the checkpoint given to `fit` belongs to, or the one of this `version` or
-            cluster job that ended before its end. "must": likewise, and there has to be one. "never": always a new run.
-            Default: "auto".
-        all_ranks: Whether every process logs to a journal of its own, and those trackers that can run everywhere do
-            (wandb, Trackio, SwanLab), as a group. Default: False, rank zero only.
-        keep: How long to keep the journals of earlier runs of this folder that are finished and delivered: "all", a
-            time such as "30d", "12h" or "90m", or "pending" for no longer than that. What is deleted can no longer be
-            delivered elsewhere by `accel-track sync --to`. Default: "all".
         log_graph: Whether trackers that can show a module's graph (TensorBoard) get it; needs `example_input_array`.
+        **options: `delivery` to `keep`, the same for all front doors; see
+            [`Options`][accel_track.options.Options].
 
     Each of `delivery` to `keep` is, when None, taken from a variable: `ACCEL_TRACK_DELIVERY`, ….
 
@@ -99,24 +83,14 @@ class AccelTrackLogger(Logger):
         prefix: str = "",
         config: dict[str, Any] | None = None,
         init_kwargs: dict[str, dict[str, Any]] | None = None,
-        delivery: Delivery | None = None,
-        on_error: OnError | None = None,
-        strict: bool | None = None,
-        start_timeout: float | None = None,
-        finish_timeout: float | None = None,
-        durability: Durability | None = None,
-        redact: bool | None = None,
-        resume: Resume | None = None,
-        all_ranks: bool | None = None,
-        keep: str | None = None,
+        *,
         log_graph: bool = False,
+        **options: Unpack[Options],
     ) -> None:
         """Check the arguments; nothing starts yet."""
         super().__init__()
         _be_recognised()
-        settings = Settings.of(
-            delivery, on_error, strict, start_timeout, finish_timeout, durability, redact, resume, all_ranks, keep
-        )
+        settings = Settings.of(**options)
         if version is not None and not isinstance(version, int):
             version = check_name(version, "version")
         directory = self._shown_dir = os.fspath(expanded(save_dir or os.curdir, "save_dir"))
@@ -175,7 +149,7 @@ class AccelTrackLogger(Logger):
     # -- trackers -----------------------------------------------------------------------------------------------------
 
     def open(self) -> Run:
-        """Return the run, started if it is not. For rank zero.
+        """Return the run, started if it is not; for processes that log.
 
         Raises:
             Exception: As `Run`; an AttributeError comes as a RuntimeError, which `hasattr` cannot hide.
@@ -183,13 +157,13 @@ class AccelTrackLogger(Logger):
         return self._session.open()
 
     def add(self, other: AccelTrackLogger, *, with_trackers: bool = True) -> None:
-        """Have the configuration and the trackers of another logger, which has no run itself, take part in this run.
+        """Let the hyperparameters and the trackers of another logger, which has no run itself, take part in this run.
 
-        A tracker whose name is there already is left out.
+        A tracker is left out if the run has one of its name.
 
         Args:
-            other: The logger.
-            with_trackers: False to leave its trackers out.
+            other: The other logger.
+            with_trackers: Whether its trackers take part.
         """
         if self._runs_here():
             run = self.open()
@@ -205,9 +179,9 @@ class AccelTrackLogger(Logger):
     def experiment(self) -> Any:
         """The first tracker's native object, after it has had what was logged before.
 
-        An object on which everything does nothing off rank zero, with `delivery="none"`, and while the backend cannot
-        be reached. With `delivery="process"`, one on which everything raises a NotStartedError: the native object is in
-        another process.
+        Off rank zero, with `delivery="none"`, and while the backend cannot be reached, it is an object on which
+        everything does nothing. With `delivery="process"`, where the native object is in another process, it is an
+        object on which everything raises a NotStartedError.
         """
         if not self._session.in_call and (call := call_being_set_up()) is not None:
             self._session.set_up(call, here=self._runs_here())
@@ -232,7 +206,7 @@ class AccelTrackLogger(Logger):
         return list(self.open().trackers) if self._runs_here() else []
 
     def get_tracker(self, name: str, unwrap: bool = False) -> Any:
-        """Return the tracker of that name, or with `unwrap` its SDK's own object.
+        """Return the tracker of a name, or with `unwrap` its SDK's own object.
 
         Off rank zero, an object on which every attribute and call does nothing.
 
@@ -251,7 +225,7 @@ class AccelTrackLogger(Logger):
 
         Args:
             metrics: Names to values; not changed (Lightning shares the dictionary between loggers).
-            step: Training step, or None. A fractional one, as the mean of a logged "step" may be, is cut to an int.
+            step: Training step, or None. A fractional step, as the mean of a logged "step" may be, is cut to an int.
         """
         run = self._session.run  # there is one only where this process logs
         if run is None:
@@ -272,7 +246,7 @@ class AccelTrackLogger(Logger):
 
         Args:
             params: A dictionary, namespace, dataclass or OmegaConf node, possibly nested.
-            metrics: Values that belong to the hyperparameters, or one, which is called "hp_metric". TensorBoard's
+            metrics: Values that belong to the hyperparameters, or one value, which is called "hp_metric". TensorBoard's
                 HParams tab shows them beside each other.
             step: Training step of the metrics. Default: 0.
         """
@@ -302,14 +276,14 @@ class AccelTrackLogger(Logger):
             self.get_tracker(tracker.name).log_graph(model, inputs)
 
     def marks(self) -> list[Mark]:
-        """Return which runs a checkpoint belongs to that is saved now, and the step to go on with.
+        """Return the marks of a checkpoint that is saved now: the runs that it belongs to, and the step to go on with.
 
-        They are those of all AccelTrackLoggers that the Trainer has.
+        The runs are those of all AccelTrackLoggers that the Trainer has.
         """
         return self._session.marks()
 
     def after_save_checkpoint(self, checkpoint_callback: Any) -> None:
-        """Note beside the checkpoint which run it belongs to, so that a `fit` from it continues the run.
+        """Note beside the checkpoint which runs it belongs to, so that a `fit` from it continues the run.
 
         Args:
             checkpoint_callback: The ModelCheckpoint that has saved, or a weak proxy of it.
@@ -335,9 +309,8 @@ class AccelTrackLogger(Logger):
     def finalize(self, status: str) -> None:
         """Flush the trackers at the end of a `fit`, `validate`, `test` or `predict`, and note how it ended.
 
-        The run stays open, but in a process that Lightning has launched for this call, where it ends; the next call's
-        process continues it. Errors are logged, not raised: raised here they would hide the one that ended the
-        training.
+        The run stays open, except in a process that Lightning has launched for this call: there it ends, and the next
+        call's process continues it. Errors are logged, not raised: they would hide the one that ended the training.
 
         Args:
             status: Lightning's word for how the call ended.
@@ -348,10 +321,10 @@ class AccelTrackLogger(Logger):
             log_error(f"AccelTrackLogger: flushing after {status!r} failed", error)
 
     def finish(self, status: Status | None = None) -> None:
-        """End the run now; it would end at the interpreter's exit. The next use starts another run.
+        """End the run now instead of at the interpreter's exit. The next use of the logger starts another run.
 
         Args:
-            status: How it ended. Default: as Lightning said, else by the exception that is being handled.
+            status: How the run ended. Default: as Lightning said, else by the exception that is being handled.
         """
         self._session.finish(None if status is None else Outcome(status))
 
@@ -368,21 +341,21 @@ class AccelTrackLogger(Logger):
             self._session.finish(None if told or outcome == FINISHED else outcome)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave listeners behind, which belong to callbacks; the rest is as `Session` has it."""
+        """Return the state without listeners, which belong to callbacks; `Session` decides what a copy has."""
         return {**self.__dict__, "checkpoint_listeners": []}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Take over a copy; Lightning of this process may not know the class yet."""
+        """Take over a state; Lightning in this process may not know the class yet."""
         vars(self).update(state)
         _be_recognised()
 
 
 class NoOpExperiment(NoOp, _DummyExperiment):  # type: ignore[misc]  # takes any key, not only an index
-    """What `experiment` is off rank zero: Lightning recognises it, and everything on it does nothing."""
+    """The `experiment` off rank zero: everything on it does nothing, and Lightning recognises it."""
 
 
 class Elsewhere:
-    """What `experiment` is with `delivery="process"`: Lightning may ask for it, but nothing can be called on it."""
+    """The `experiment` with `delivery="process"`: Lightning may ask for it, but nothing can be called on it."""
 
     def __getattr__(self, name: str) -> Any:
         """Say where the native object is.

@@ -11,13 +11,13 @@ from typing import Any, NamedTuple
 
 import torch
 
-from accel_track.delivery.settings import Settings
 from accel_track.errors import ResumeError, warn
 from accel_track.journal.directory import RunDirectory, free_name
+from accel_track.options import Settings
 from accel_track.resume import NOTHING_FOUND, Mark, find_earlier, find_marks, is_free
 
 INSIDE = "accel_track"
-"""Under what the callback saves in a checkpoint which runs it belongs to."""
+"""The key under which the callback saves in a checkpoint which runs the checkpoint belongs to."""
 
 _VERSION = re.compile(r"version_(\d+)")
 _CONTINUED_BY = "continued_by"
@@ -25,14 +25,14 @@ _CONTINUED_BY = "continued_by"
 
 
 class Identity(NamedTuple):
-    """What all ranks have to agree on.
+    """The identity of a logger's run, on which all ranks have to agree.
 
     Attributes:
         version: Number or name of the run.
         run_id: Name of the run directory.
         resumed: Path of the run directory to continue, or None for a new run.
-        step: The step that a continued run logs next, or None if that is not known.
-        rewinds: Whether a continued run may log steps again that it has, which then count in their place.
+        step: The step that a continued run logs next, or None if the step is not known.
+        rewinds: Whether a continued run may log steps again that it has; the new ones then count in their place.
     """
 
     version: int | str
@@ -53,24 +53,24 @@ def decide(
     mine: Mark | None,
     seen: int | str | None = None,
 ) -> Identity:
-    """Return who the run is, as `resume` wants it.
+    """Return the identity of a logger's run, by the option `resume`.
 
-    Continued is, in this order: the run of this id, which another process of this program has begun; the run that the
-    checkpoint belongs to; the run of this version, or of this cluster job, that ended before its end.
+    The first of these that exists is continued: the run of this id, which another process of this program has begun;
+    the run that the checkpoint belongs to; the run of this version, or of this cluster job, that did not finish.
 
     Args:
-        settings: How to deliver.
+        settings: The options of the run.
         directory: The logging directory.
         project: Name of the project.
-        version: What the user gave, or None.
+        version: The version that the user gave, or None.
         run_id: Id of the logger.
-        trackers: Names of its trackers.
+        trackers: Names of the logger's trackers.
         marks: The runs of the checkpoint that a `fit` goes on from.
-        mine: That of them which is this logger's, or None.
+        mine: The one of `marks` that is for this logger, or None.
         seen: The version that was looked up for a new run before, such as for the Trainer's `log_dir`, or None.
 
     Raises:
-        ResumeError: `resume="must"` and there is none, or another process is logging to it.
+        ResumeError: `resume="must"`, and there is no run to continue or another process is logging to it.
     """
     if settings.keeps_journal:
         own, mark = own_run(directory, project, run_id), mine
@@ -111,13 +111,13 @@ def own_run(directory: str, project: str, run_id: str) -> RunDirectory | None:
 
 
 def note_continued(run: str | os.PathLike[str], run_id: str) -> None:
-    """Have `own_run` find a run that is continued in a launched process; the launching one knows nothing of it."""
+    """Have `own_run` find, in the launching process, a run that a launched process continues."""
     with contextlib.suppress(OSError):
         Path(run, _CONTINUED_BY).write_text(run_id)
 
 
 def continued(mark: Mark) -> Identity:
-    """Return who a run is that is continued."""
+    """Return the identity of a run that is continued."""
     info = mark.run.load()
     name = info.name or info.run_id
     match = _VERSION.fullmatch(name)
@@ -137,15 +137,15 @@ def next_version(directory: str, project: str) -> int:
 
 
 def new_version(directory: str, project: str, seen: int | str | None = None) -> int:
-    """Return the next free number in a project's folder, taken by its folder: others may be started at this moment.
+    """Return the next free number in a project's folder, and take it by making its folder, before another run does.
 
-    The one that was seen to be free is it unless another run has it by now.
+    The number that was seen to be free is returned unless another run has taken it since.
     """
     number = seen if isinstance(seen, int) else next_version(directory, project)
     parent = Path(directory, project)
     if "://" in directory:
         return number
-    with contextlib.suppress(OSError):  # a folder that takes nothing, which is told when the run begins
+    with contextlib.suppress(OSError):  # not writable, which the beginning of the run reports
         parent.mkdir(parents=True, exist_ok=True)
         while not _taken(parent / run_name(number)):
             number += 1
@@ -170,12 +170,13 @@ def marks_of(checkpoint: str | os.PathLike[str] | None) -> list[Mark]:
 def match(marks: Sequence[Mark], loggers: Sequence[tuple[str, Collection[str]]]) -> list[Mark | None]:
     """Return for each logger of a Trainer the run of a checkpoint that it continues, or None.
 
-    A run goes to a logger of the same project that has none but its trackers; what is left, to one of which either is
-    the same; those that are equal, in their order. A logger that is alone takes the first, whatever it is called.
+    A run goes to a logger of the same project all of whose trackers the run has; a run that is left, to a logger for
+    which one of the two holds; equal ones, in their order. A logger that is alone takes the first run, whatever its
+    project.
 
     Args:
         marks: The checkpoint's runs.
-        loggers: Project and names of trackers of each logger.
+        loggers: Project and trackers' names of each logger.
     """
     infos = [one.run.load() for one in marks]
     found: list[Mark | None] = [None] * len(loggers)
@@ -194,7 +195,7 @@ def match(marks: Sequence[Mark], loggers: Sequence[tuple[str, Collection[str]]])
 def marks_in(content: Any) -> list[Mark]:
     """Return which runs the content of a checkpoint says that it belongs to."""
     states = content.get(INSIDE)
-    if states is None:  # as long as there could be one callback only
+    if states is None:  # of a version that allowed one callback only
         callbacks = content.get("callbacks", {})
         states = [one for key, one in callbacks.items() if str(key).startswith("AccelTrackCallback") and one]
     return [mark for one in states if (mark := Mark.of(one["run"], one["step"])) is not None]

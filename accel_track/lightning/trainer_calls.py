@@ -1,4 +1,4 @@
-"""The Trainer's calls: what a logger has to know of the one in which it is used, and is not told."""
+"""The Trainer's calls: their checkpoint, next step and command-line options, of which loggers are not told."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Call(NamedTuple):
 
     Attributes:
         trainer: The Trainer.
-        checkpoint: What it goes on from, or None.
+        checkpoint: The checkpoint that the call goes on from, or None.
     """
 
     trainer: Any
@@ -23,14 +23,14 @@ class Call(NamedTuple):
 
 
 def call_being_set_up() -> Call | None:
-    """Return the Trainer call whose setup asks for the logger's `experiment`; None where somebody else asks.
+    """Return the Trainer call whose setup asks for the logger's `experiment`; None if other code asks.
 
     Lightning (2.5 to 2.6, `pytorch/trainer/call.py`) touches `experiment` on all ranks in `_call_setup_hook`, which
     `Trainer._run(model, ckpt_path)` calls, and calls the `setup` of callbacks there. Nothing else tells a logger in
     time which checkpoint the call goes on from: callbacks are restored, and `Trainer.ckpt_path` is set, when folders
-    are chosen already. So the callers are looked at. Where they are others, no checkpoint is known, and all else works.
+    are chosen already. So this looks at its callers. If they are others, no checkpoint is known, and all else works.
     """
-    frame: FrameType | None = sys._getframe(2)  # noqa: SLF001 - who asks for `experiment`, or a callback's caller
+    frame: FrameType | None = sys._getframe(2)  # noqa: SLF001 - the caller of `experiment`, or of a callback
     for _ in range(3):
         if frame is None or frame.f_code.co_name == "_call_setup_hook":
             break
@@ -45,8 +45,8 @@ def call_being_set_up() -> Call | None:
 def next_step(trainer: Any) -> int | None:
     """Return the step that a Trainer logs next if it is continued from a checkpoint saved now, or None if unknown.
 
-    The number of batches that ended in an optimizer step, which Lightning's loop counts at the very end of a batch:
-    later than callbacks may save.
+    It is the number of batches that ended in an optimizer step. Lightning's loop counts a batch at its very end, later
+    than callbacks may save.
     """
     try:
         loop = trainer.fit_loop.epoch_loop
@@ -58,7 +58,7 @@ def next_step(trainer: Any) -> int | None:
 
 
 def command_line_options(trainer: Any) -> dict[str, Any] | None:
-    """Return what Lightning's command line was given, which it keeps in a callback; None without one."""
+    """Return the options of Lightning's command line, which it keeps in a callback; None without a command line."""
     for callback in trainer.callbacks:
         if _saves_options(callback):
             return {"options": yaml.safe_load(callback.parser.dump(callback.config, skip_none=False))}
@@ -66,7 +66,7 @@ def command_line_options(trainer: Any) -> dict[str, Any] | None:
 
 
 def allow_options_again(trainer: Any) -> None:
-    """Have Lightning's command line save its options in the folder of a run that is continued, where it has some."""
+    """Have Lightning's command line replace the options that it saved in the folder of a run that is continued."""
     for callback in trainer.callbacks:
         if _saves_options(callback):
             callback.overwrite = True

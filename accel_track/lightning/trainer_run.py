@@ -1,4 +1,4 @@
-"""The run of a Trainer: that of one logger, over Trainer calls and the processes that Lightning launches for them."""
+"""The run of one logger, over Trainer calls and the processes that Lightning launches for them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from accel_track.delivery.settings import Settings
 from accel_track.journal.directory import RunDirectory
 from accel_track.journal.info import new_run_id, outcome_noted
 from accel_track.lightning.run_choice import (
@@ -28,6 +27,7 @@ from accel_track.lightning.run_choice import (
     run_name,
 )
 from accel_track.lightning.trainer_calls import Call, allow_options_again, command_line_options, next_step
+from accel_track.options import Settings
 from accel_track.outcome import CRASHED, FINISHED, Outcome, current_outcome, outcome_of
 from accel_track.registry import Selected
 from accel_track.resume import Mark
@@ -41,10 +41,10 @@ _REQUEUED = "finished"
 
 
 class Session:
-    """Begins a run or continues one when it is first needed, and ends it.
+    """One logger's run: begun or continued when it is first needed, and ended.
 
     Args:
-        settings: How to deliver.
+        settings: The options of the run.
         selected: What `registry.select` returned.
         name: Name of the project.
         version: Number or name of the run, or None for the next free number.
@@ -114,7 +114,7 @@ class Session:
             finally:
                 if self.run is None and self._given_version is None and self._version is not None:
                     folder = os.path.join(self.save_dir, self.name, run_name(self._version))
-                    with contextlib.suppress(OSError):  # something is in it
+                    with contextlib.suppress(OSError):  # it is not empty
                         os.rmdir(folder)
                         os.rmdir(os.path.dirname(folder))
         return self.run
@@ -139,27 +139,27 @@ class Session:
         )
         if not (self._rewinds and self._is_fit()):
             self._go_on(run)
-        with contextlib.suppress(OSError):  # all that it is for is that the next run has another number
+        with contextlib.suppress(OSError):  # the folder only keeps the number from the next run
             os.makedirs(os.path.join(self.save_dir, self.name, name), exist_ok=True)
         return run
 
     def _is_fit(self) -> bool:
-        """Whether a `fit` goes on, or something that is not a Trainer's."""
+        """Whether the present Trainer call is a `fit`, or there is none."""
         return self.trainer is None or self.trainer.state.fn == "fit"
 
     def _go_on(self, run: Run) -> None:
-        """Let a run go on in which nothing is logged again: a test's, or one that another process of this began."""
+        """Continue a run in which no step is logged again: in a test, or after another process of this program."""
         run.go_on()
         if run.earlier is not None and not self._is_fit():
             ended = outcome_noted(run.earlier)
-            if ended is None and self._rewinds:  # another program's, which is not there any more
+            if ended is None and self._rewinds:  # of another program, which is gone
                 ended = CRASHED
             if ended is not None:
                 self._fit_ended = True
                 run.conclude(ended)
 
     def decide(self, checkpoint: str | os.PathLike[str] | None) -> Identity:
-        """Return who the run is, given what a `fit` goes on from.
+        """Return the identity of the run, given the checkpoint that a `fit` goes on from.
 
         Raises:
             ResumeError: As `accel_track.lightning.run_choice.decide`.
@@ -191,7 +191,7 @@ class Session:
             note_continued(self._resumed, own)
 
     def set_up(self, call: Call, *, here: bool) -> None:
-        """Prepare for a Trainer call; Lightning has this called on all ranks, so that they agree on who the run is.
+        """Prepare for a Trainer call; Lightning has this called on all ranks, so that they agree on the run's identity.
 
         Args:
             call: The call.
@@ -244,7 +244,7 @@ class Session:
             self._note_for_launched(outcome)
             return
         fitting = self._is_fit()
-        if fitting or not self._fit_ended:  # a test that fails does not make a failure of a fit that did not
+        if fitting or not self._fit_ended:  # a `test` that fails does not change how a `fit` ended
             self._fit_ended = fitting
             run.conclude(outcome)
         if multiprocessing.parent_process() is not None and status != _REQUEUED:
@@ -256,13 +256,13 @@ class Session:
                 run.rest()
 
     def _note_for_launched(self, outcome: Outcome) -> None:
-        """Store how a call ended that ran in processes launched by Lightning, whose errors only this one sees."""
+        """Store how a call ended that ran in processes launched by Lightning, whose errors only this process sees."""
         own = own_run(self.save_dir, self.name, self.run_id)
         if process_index() == 0 and outcome != FINISHED and own is not None and own.load().status != "finished":
             own.conclude(outcome)
 
     def finish(self, outcome: Outcome | None) -> None:
-        """End the run; what follows is another one."""
+        """End the run; the next use begins another one."""
         try:
             if self.run is not None:
                 self.run.finish(outcome)  # a tracker may log meanwhile
@@ -271,9 +271,9 @@ class Session:
             self._begin_anew()
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave the run behind, which lives in this process, and take the version along, decided now.
+        """Return the state of a copy: without the run, which lives in this process, and with the version, decided now.
 
-        A copy for a process that Lightning launches is the same run; any other is a run of its own.
+        A copy for a process that Lightning launches has the same run; any other copy has a run of its own.
         """
         launched = multiprocessing.context.get_spawning_popen() is not None and not self.in_call
         if launched and self.run is not None:
@@ -293,10 +293,10 @@ class Session:
 
 
 def _note_interrupt(run: Run) -> None:
-    """Have a run that ends with this launched process know of Ctrl-C.
+    """Note Ctrl-C as the outcome of a run that ends with this launched process.
 
-    torch ends a launched process quietly after it, Lightning tells of its end in the process that has launched it, and
-    what the process does may fail in another way first, since Ctrl-C ends its peers as well.
+    torch ends a launched process quietly after Ctrl-C, Lightning tells of that end in the launching process, and the
+    launched one may fail in another way first, since Ctrl-C ends its peers as well.
     """
     before = signal.getsignal(signal.SIGINT)
     if callable(before) and threading.current_thread() is threading.main_thread():

@@ -1,1 +1,1 @@
-"""Monitors: what is measured beside a training, of the training itself and of the machine."""
+"""The monitors: measurements of a training, of its machine and of its environment."""

@@ -21,10 +21,9 @@ _SECONDS_FOR_GIT = 2.0
 
 
 def describe_environment(redact: bool = True) -> dict[str, Any]:
-    """Return what is needed to tell later how a run came about, as plain data for a run's configuration.
+    """Return a description of the program, its code and its machine, as plain data for a run's configuration.
 
-    What cannot be found out is left out; nothing is raised. It takes a few tenths of a second, mostly for `packages`,
-    and at most two seconds more where git does not answer.
+    What cannot be found out is left out; nothing is raised. Git is waited for two seconds at most.
 
     Args:
         redact: Whether the values of options such as `--api-key` are replaced by "***".
@@ -80,9 +79,9 @@ def _git() -> dict[str, Any]:
 
 
 def _program_folder() -> str:
-    """Return the folder of the program, or the working directory for what is installed, as by an entry point.
+    """Return the folder of the program, or the working directory for an installed program such as an entry point.
 
-    An environment may be in a repository that is none of the user's: pyenv's folder is a clone of pyenv.
+    An environment may be in a repository that is not the user's: pyenv's folder is a clone of pyenv.
     """
     folder = Path(sys.argv[0]).resolve().parent
     installed = [Path(sysconfig.get_path(name)).resolve() for name in ("scripts", "purelib", "platlib")]
@@ -133,9 +132,9 @@ def _packages() -> str:
 
 
 def _top_level(distribution: Distribution) -> set[str]:
-    """Return names of a distribution's modules, among others that are none.
+    """Return the names of a distribution's modules, and some that are none.
 
-    `importlib.metadata.packages_distributions` is exact and three times as slow, too slow for hundreds of packages.
+    `importlib.metadata.packages_distributions` is exact, but makes an object of every installed file.
     """
     text = distribution.read_text("top_level.txt")
     if text:

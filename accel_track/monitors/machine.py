@@ -32,7 +32,7 @@ class SystemMetrics:
             self._cpu_percent()
 
     def sample(self) -> dict[str, float]:
-        """Return what can be measured now; nothing is raised, and no GPU waited for.
+        """Return the values that can be measured now; nothing is raised, and no GPU is waited for.
 
         Returns:
             `system/cpu_percent`: of all processors, since the sample before, or the construction.
@@ -52,7 +52,7 @@ class SystemMetrics:
             readings |= _gpu_readings(self._nvml, gpu, f"system/gpu{index}/")
         values: dict[str, float] = {}
         for name, read in readings.items():
-            # A process that ends meanwhile, a disk that is gone, a GPU that cannot tell: what to do is always the same.
+            # A process that ends meanwhile, a disk that is gone, a GPU that cannot tell: that value is left out.
             with suppress(Exception):
                 value = read()
                 if value is not None:

@@ -1,7 +1,7 @@
 """Measurements of a training: learning rates, gradients, throughput, the module's size.
 
-Nothing here waits for a device, takes part in a collective operation, or needs a class of Lightning's: what is handed
-in may come from `lightning.pytorch` or from `pytorch_lightning`.
+No function here waits for a device, takes part in a collective operation, or needs a class of Lightning's: Trainers
+and modules may come from `lightning.pytorch` or from `pytorch_lightning`.
 """
 
 from __future__ import annotations
@@ -64,12 +64,12 @@ def gradient_norm(
 ) -> torch.Tensor:
     """Return the norm of all gradients, taken as one vector, as a tensor of no dimensions on the first one's device.
 
-    It is not waited for. NaN and infinity show in it; without any gradient it is 0. Gradients that are spread over
-    processes (FSDP, tensor parallelism) count with this process's part. With mixed precision in float16, gradients are
-    scaled until Lightning's hook `on_before_optimizer_step`.
+    The norm is not waited for. NaN and infinity show in it; without any gradient, it is 0. Gradients that are spread
+    over processes (FSDP, tensor parallelism) count with this process's part. With mixed precision in float16, gradients
+    are scaled until Lightning's hook `on_before_optimizer_step`.
 
     Args:
-        module_or_parameters: What has the gradients.
+        module_or_parameters: The module, or the parameters, with the gradients.
         norm_type: Which norm: 2, 1, `float("inf")`, ….
     """
     given = module_or_parameters
@@ -96,14 +96,14 @@ def _local(gradient: torch.Tensor) -> torch.Tensor:
 
 
 class Throughput:
-    """Measures how fast batches pass, in time as it passes for the user.
+    """Measures how fast batches pass, in wall-clock time.
 
-    Waiting for data is part of it, since it is what makes a training slow; what comes after `pause`, such as a
-    validation, is not. On a GPU, whose work goes on after the calls return, single steps cannot be told without waiting
-    for it, but many together can.
+    Waiting for data counts, since it can be what makes a training slow; what comes after `pause`, such as a validation,
+    does not. A GPU's work goes on after the calls return, so the time of a single step cannot be told without waiting
+    for the GPU; that of many steps together can.
 
     Args:
-        clock: Tells the time in seconds.
+        clock: Returns the time in seconds.
     """
 
     def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
@@ -119,16 +119,16 @@ class Throughput:
         self._samples: int | None = 0
 
     def batch_started(self) -> None:
-        """Take note that a step begins."""
+        """Note that a step begins."""
         self._started = self._clock()
         if self._since is None:
             self._since = self._started
 
     def batch_ended(self, batch: Any = None) -> None:
-        """Take note that a step is over.
+        """Note that a step is over.
 
         Args:
-            batch: Its batch. The first dimension of the tensors and arrays in it, where all agree, is its size.
+            batch: The batch. Its size is the first dimension of the tensors and arrays in it, where all agree.
         """
         if self._since is None:
             return
@@ -145,11 +145,11 @@ class Throughput:
         self._since = None
 
     def values(self) -> dict[str, float]:
-        """Return what was measured since the last call, which may be nothing.
+        """Return the measurements since the last call; there may be none.
 
         Returns:
             `throughput/samples_per_second` (of this process; left out if a batch does not tell its size) and
-            `throughput/batches_per_second`, with what passes between steps; `throughput/step_seconds`, without.
+            `throughput/batches_per_second`, with the time between steps; `throughput/step_seconds`, without that time.
         """
         values: dict[str, float] = {}
         if self._batches and self._seconds > 0:
@@ -186,10 +186,10 @@ def _sizes(value: Any) -> Iterator[int]:
 
 
 def summarize(pl_module: torch.nn.Module) -> dict[str, Any]:
-    """Return what a run's configuration tells of its module.
+    """Return a module's class, size and layers, for a run's configuration.
 
     Lightning's own ModelSummary runs a module that has an `example_input_array`, which takes random numbers and, with
-    FSDP, waits for the other processes; this one only counts.
+    FSDP, waits for the other processes; this function only counts.
 
     Args:
         pl_module: The module.

@@ -1,4 +1,4 @@
-"""The backend under test: what a conformance test must say of it, and the suites' common tools."""
+"""The backend under test: its description by a tracker's test, and the suites' common tools."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from accel_track.trackers.base import GeneralTracker
 
 @dataclass
 class Readback:
-    """What a backend holds of one run, read without the code under test."""
+    """The content of one run in a backend, read without the code under test."""
 
     metrics: dict[str, list[tuple[int | None, float]]] = field(default_factory=dict)
     """Points `(step, value)` by the name under which the backend stores them, in the order stored."""
@@ -39,11 +39,11 @@ class Readback:
     """The run's name."""
 
     runs: int = 1
-    """How many runs there are in this place, also empty ones."""
+    """How many runs the backend has in this place, also empty ones."""
 
 
 class Backend:
-    """How a tracker's test makes it and reads back what its backend stored."""
+    """How a test makes the tracker, and how it reads back what the backend stored."""
 
     tracker_class: ClassVar[type[GeneralTracker]]
     """The class under test."""

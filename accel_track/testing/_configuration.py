@@ -14,7 +14,7 @@ from accel_track.trackers.base import GeneralTracker
 
 
 class ConfigurationContract(Backend):
-    """What `store_init_configuration` must do."""
+    """The contract of `store_init_configuration` and `store_environment`."""
 
     def test_configuration(self, tmp_path: Path) -> None:
         """Nested, listed, empty and NumPy hyperparameters are stored, in one or several calls."""

@@ -1,4 +1,4 @@
-"""Conformance: what is delivered later than it was logged, through a journal or by another process."""
+"""Conformance: late delivery, through a journal or by another process."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _PAST = 1_600_000_000.25
 
 
 class DeliveryContract(Backend):
-    """What `log_batch`, `identity` and `record_time` must do."""
+    """The contract of `log_batch`, `identity` and `record_time`."""
 
     def test_delivered_through_a_journal(self, tmp_path: Path) -> None:
-        """What a worker thread delivers is all that was logged, in order, and one run."""
+        """A worker thread delivers all that was logged, in order, to one run."""
         name = self.tracker_class.name
         accelerator = Accelerator(log_with=name, project_dir=tmp_path, cpu=True, delivery="thread")
         with warnings.catch_warnings():

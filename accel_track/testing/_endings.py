@@ -1,4 +1,4 @@
-"""Conformance: how runs end, go on, and what becomes of checkpoints."""
+"""Conformance: the ends of runs, their continuation, and checkpoints."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from accel_track.testing._backend import Backend
 
 
 class EndingsContract(Backend):
-    """What `outcome`, `rewind`, `log_checkpoint` and `delete_checkpoint` must do."""
+    """The contract of `outcome`, `rewind`, `log_checkpoint` and `delete_checkpoint`."""
 
     @pytest.mark.filterwarnings("ignore::accel_track.errors.AccelTrackWarning")
     def test_a_run_that_did_not_finish_goes_on_from_an_earlier_step(self, tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ from accel_track.testing._backend import Backend, same
 
 
 class LifecycleContract(Backend):
-    """What starting, running and finishing must do."""
+    """The contract of `start`, `rest`, `finish` and of the front doors' runs."""
 
     def test_constructing_imports_no_sdk(self) -> None:
         """Construction is free of side effects."""

@@ -16,7 +16,7 @@ from accel_track.testing._backend import Backend
 
 
 class MediaContract(Backend):
-    """What `log_images` and `log_table` must do."""
+    """The contract of `log_images` and `log_table`."""
 
     @pytest.mark.parametrize(
         ("shape", "size"),

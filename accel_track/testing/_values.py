@@ -15,7 +15,7 @@ from accel_track.testing._backend import Backend
 
 
 class ValuesContract(Backend):
-    """What `log` must do."""
+    """The contract of `log`."""
 
     def test_metrics_are_stored_with_their_steps(self, tmp_path: Path) -> None:
         """Every value of every step arrives, in order."""
@@ -49,7 +49,7 @@ class ValuesContract(Backend):
             )
 
     def test_nan_and_infinities(self, tmp_path: Path) -> None:
-        """What is not finite is stored, or counted; never turned into another number silently."""
+        """A number that is not finite is stored, or counted; never silently turned into another number."""
         values = {"nan": math.nan, "plus": math.inf, "minus": -math.inf}
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
@@ -64,7 +64,7 @@ class ValuesContract(Backend):
             assert self.close(self.points(stored, name)[0][1], values[name]), name
 
     def test_integers_beyond_64_bits(self, tmp_path: Path) -> None:
-        """They are stored as numbers, or counted; beside them, all arrives."""
+        """Such integers are stored as numbers, or counted; the other values of the call arrive."""
         values = {"big": 2**100, "low": -(2**70), "huge": 10**400}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", AccelTrackWarning)

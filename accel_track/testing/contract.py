@@ -14,7 +14,7 @@ __all__ = ["Readback", "TrackerContract"]
 class TrackerContract(
     ValuesContract, ConfigurationContract, LifecycleContract, DeliveryContract, EndingsContract, MediaContract
 ):
-    """What every tracker must do; inherit it, set the attributes, define `make` and `read`.
+    """The contract of every tracker: inherit this class, set the attributes, define `make` and `read`.
 
     The suite writes through the tracker and looks at `read`'s answer only, so a tracker cannot pass by remembering.
     """

@@ -1,4 +1,4 @@
-"""Two trackers for tests of what calls trackers: one that remembers, one that fails."""
+"""Two doubles of a tracker, for tests of its callers: one remembers its calls, one fails."""
 
 from __future__ import annotations
 

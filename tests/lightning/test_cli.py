@@ -62,8 +62,8 @@ LOGGER: dict[str, Any] = {
     "prefix": "p",
     "config": {"note": "from YAML", "nested": {"a": 1}},
     "init_kwargs": {"mlflow": {"tags": {"team": "vision"}}},
-    **DELIVERY,
     "log_graph": False,
+    **DELIVERY,
 }
 CALLBACK: dict[str, Any] = {
     "log_with": "mlflow",
@@ -73,7 +73,6 @@ CALLBACK: dict[str, Any] = {
     "prefix": "",
     "config": {"more": [1, 2]},
     "init_kwargs": None,
-    **DELIVERY,
     "log_checkpoints": "last",
     "log_learning_rate": True,
     "log_gradient_norm": True,
@@ -82,6 +81,7 @@ CALLBACK: dict[str, Any] = {
     "system_interval": 5,
     "log_summary": False,
     "log_environment": True,
+    **DELIVERY,
 }
 
 

@@ -411,7 +411,7 @@ def test_an_accelerator_that_is_collected_without_an_end_as_sigterm_has_left_it(
 
 def test_a_collected_inline_run() -> None:
     tracker = FaultyTracker("finish")
-    run = Run(select(tracker), project="p", settings=Settings.of("inline", "warn"))
+    run = Run(select(tracker), project="p", settings=Settings.of(delivery="inline", on_error="warn"))
     run.wake()
     run.rest()
     with pytest.warns(AccelTrackWarning, match="faulty on purpose"):

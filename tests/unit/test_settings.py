@@ -2,7 +2,7 @@
 
 import pytest
 
-from accel_track.delivery.settings import Settings
+from accel_track.options import Settings
 
 GIVEN = [
     ("delivery", "none", "none", "thread"),
@@ -42,8 +42,8 @@ def test_an_argument_wins_over_the_environment_and_that_over_the_default(monkeyp
 
 
 def test_errors_are_raised_by_default_where_calls_are_direct(monkeypatch):
-    assert Settings.of("inline").on_error == "raise"
-    assert Settings.of("inline", "warn").on_error == "warn"
+    assert Settings.of(delivery="inline").on_error == "raise"
+    assert Settings.of(delivery="inline", on_error="warn").on_error == "warn"
     monkeypatch.setenv("ACCEL_TRACK_DELIVERY", "inline")
     assert Settings.of().on_error == "raise"
     monkeypatch.setenv("ACCEL_TRACK_ON_ERROR", "warn")

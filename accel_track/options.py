@@ -1,0 +1,219 @@
+"""The options that all front doors take: name, type, text and default of each, and the values of one run."""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import inspect
+import os
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar, get_args, get_type_hints
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+Delivery = Literal["thread", "process", "inline", "none"]
+OnError = Literal["warn", "raise"]
+Durability = Literal["process", "power"]
+Resume = Literal["auto", "never", "must"]
+
+_Door = TypeVar("_Door", bound=Callable[..., Any])
+
+_AGE = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)([mhd])", re.ASCII)
+_UNITS = {"m": 60.0, "h": 3600.0, "d": 86_400.0}
+_AGES = {"all": float("inf"), "pending": 0.0}
+_TRUE, _FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
+_ENTRY = re.compile(r"^    \*\*options: .*(?:\n {8}.*)*$", re.MULTILINE)
+
+
+class Options(TypedDict, total=False):
+    """The options as keyword arguments of a front door.
+
+    An option that is missing or None is taken from the variable `ACCEL_TRACK_<NAME>`, such as `ACCEL_TRACK_DELIVERY`;
+    where that is not set, from the default.
+
+    Attributes:
+        delivery: "thread": values go to a journal on disk and from there to each tracker in the background. "process":
+            from the journal in another process, which shares no interpreter with the training, and lives on until all
+            is delivered. "inline": straight to the trackers, on the calling thread, without a journal. "none": to the
+            journal only, for `accel-track sync`. Default: "thread".
+        on_error: "warn" or "raise" when a tracker fails: with "inline" the call itself raises, else the next one.
+            Default: "warn", with "inline" "raise".
+        strict: Whether a backend that cannot be reached at the start is an error. Default: False.
+        start_timeout: How long to wait for trackers to start, in seconds. Default: 20.
+        finish_timeout: How long to wait at the end for what is not delivered yet, in seconds. Default: 60.
+        durability: What a value survives once the call that logs it has returned: "process", the end of the process;
+            "power", a power cut. Default: "process".
+        redact: Whether credentials in hyperparameters are replaced by "***". Default: True.
+        resume: "auto": continue the run of the checkpoint that is loaded (`fit(ckpt_path=...)`, or `load_state` before
+            `init_trackers`), else one of this name (`version`, `run_name`) or cluster job that did not finish.
+            "must": likewise, or one that finished; else an error. "never": always a new run. Default: "auto".
+        all_ranks: Whether every process logs to a journal of its own, and those trackers that can run everywhere do
+            (wandb, Trackio, SwanLab), as a group. Default: False, the main process (rank zero) only.
+        keep: How long to keep the journals of earlier runs of this folder that are finished and delivered: "all", a
+            time such as "30d", "12h" or "90m", or "pending" for no longer than that. What is deleted can no longer be
+            delivered elsewhere by `accel-track sync --to`. Default: "all".
+    """
+
+    delivery: Delivery | None
+    on_error: OnError | None
+    strict: bool | None
+    start_timeout: float | None
+    finish_timeout: float | None
+    durability: Durability | None
+    redact: bool | None
+    resume: Resume | None
+    all_ranks: bool | None
+    keep: str | None
+
+
+def takes_options(door: _Door) -> _Door:
+    """Have a class or function that takes `**options: Unpack[Options]` show each option at run time as well.
+
+    Type checkers and editors know the options by the annotation. `help`, `inspect.signature` and Lightning's command
+    line look at the signature, where the options stand behind the other arguments, and at the docstring, where their
+    texts take the place of the entry `**options`. An argument of an unknown name is a TypeError that tells near names.
+    """
+    owner: Any = door
+    title, is_class = owner.__qualname__, isinstance(owner, type)
+    call = vars(owner)["__init__"] if is_class else owner
+    signature = inspect.signature(call)
+    own = [one for one in signature.parameters.values() if one.kind is not inspect.Parameter.VAR_KEYWORD]
+    kinds = get_type_hints(Options)
+    options = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind)
+        for name, kind in kinds.items()
+    ]
+    names = {one.name for one in (*own, *options)}
+
+    @functools.wraps(call)
+    def checked(*args: Any, **kwargs: Any) -> Any:
+        for name in kwargs.keys() - names:
+            near = " or ".join(map(repr, difflib.get_close_matches(name, names, n=2)))
+            hint = f"; did you mean {near}?" if near else "."
+            message = f"{title}: there is no argument {name!r}{hint}"
+            raise TypeError(message)
+        return call(*args, **kwargs)
+
+    shown: Any = checked
+    shown.__signature__ = signature.replace(parameters=[*own, *options])
+    shown.__annotations__ = {
+        name: kind for name, kind in call.__annotations__.items() if name in names or name == "return"
+    } | kinds
+    if is_class:
+        owner.__init__ = shown
+    else:
+        owner = shown
+    if door.__doc__ and Options.__doc__:  # python -OO has none
+        texts = inspect.cleandoc(Options.__doc__).partition("Attributes:\n")[2]
+        owner.__doc__ = _ENTRY.sub(lambda _: texts, inspect.cleandoc(door.__doc__))
+    return owner  # type: ignore[no-any-return]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The options of one run, each with its value. The attributes are those of `Options`; here are their defaults."""
+
+    delivery: Delivery = "thread"
+    on_error: OnError = "warn"
+    strict: bool = False
+    start_timeout: float = 20.0
+    finish_timeout: float = 60.0
+    durability: Durability = "process"
+    redact: bool = True
+    resume: Resume = "auto"
+    all_ranks: bool = False
+    keep: str = "all"
+
+    @property
+    def keeps_journal(self) -> bool:
+        """Whether a run has a journal, and can be continued."""
+        return self.delivery != "inline"
+
+    @property
+    def missing(self) -> Literal["keep", "raise"]:
+        """What `registry.select` does with a backend that is not installed, since it may be where `sync` runs."""
+        return "keep" if self.delivery == "none" else "raise"
+
+    @property
+    def runs_apart(self) -> bool:
+        """Whether trackers that can be in another process are there."""
+        return self.delivery == "process"
+
+    @property
+    def kept_seconds(self) -> float:
+        """The seconds that `keep` stands for; infinite for "all"."""
+        match = _AGE.fullmatch(self.keep)
+        return _AGES[self.keep] if match is None else float(match[1]) * _UNITS[match[2]]
+
+    @classmethod
+    @takes_options
+    def of(cls, **options: Unpack[Options]) -> Settings:
+        """Return the settings: of each option the argument, else the variable `ACCEL_TRACK_<NAME>`, else the default.
+
+        The default of `on_error` is "raise" with `delivery="inline"`, as everything is direct there.
+
+        Args:
+            **options: As in `Options`.
+
+        Raises:
+            ValueError: A value is not among the possible ones; the message names the argument or the variable.
+            TypeError: There is no option of that name.
+        """
+        given = {name: _read(name, kind, options.get(name)) for name, kind in get_type_hints(cls).items()}
+        values = {name: value for name, value in given.items() if value is not None}
+        if values.get("delivery") == "inline":
+            values.setdefault("on_error", "raise")
+        return cls(**values)
+
+
+def _read(name: str, kind: Any, value: Any) -> Any:
+    """Return the value of an option, from its variable if the argument is None; None if there is no value.
+
+    Raises:
+        ValueError: The value is not among the possible ones.
+    """
+    where = f"`{name}`"
+    if value is None:
+        where = f"ACCEL_TRACK_{name.upper()}"
+        value = os.environ.get(where, "").strip().lower()
+        if not value:
+            return None
+    read, possible = _KINDS.get(kind, (_choice, f"one of {', '.join(get_args(kind))}"))
+    try:
+        return read(kind, value)
+    except (TypeError, ValueError, OverflowError):
+        message = f"{where} must be {possible}; got {value!r}."
+        raise ValueError(message) from None
+
+
+def _choice(kind: Any, value: Any) -> Any:
+    return get_args(kind)[get_args(kind).index(value)]
+
+
+def _switch(_: Any, value: Any) -> bool:
+    if not isinstance(value, bool) and value not in (*_TRUE, *_FALSE):
+        raise ValueError
+    return value is True or value in _TRUE
+
+
+def _seconds(_: Any, value: Any) -> float:
+    seconds = float(value)
+    if not 0 <= seconds < float("inf"):
+        raise ValueError
+    return seconds
+
+
+def _age(_: Any, value: Any) -> str:
+    if value not in (*_AGES,) and _AGE.fullmatch(value) is None:
+        raise ValueError
+    return str(value)
+
+
+_KINDS: dict[Any, tuple[Callable[[Any, Any], Any], str]] = {
+    bool: (_switch, "0 or 1"),
+    float: (_seconds, "a number of seconds, 0 or more"),
+    str: (_age, "all, pending, or a time such as 30d, 12h or 90m"),
+}
