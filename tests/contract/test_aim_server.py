@@ -17,9 +17,9 @@ from accel_track.errors import AccelTrackWarning
 from accel_track.records import Metrics
 from accel_track.trackers.aim import remote as _aim_remote
 from accel_track.trackers.aim.tracker import AimTracker
-from tests.contract.private_parts import hide, private_parts
-from tests.contract.test_aim import runs
-from tests.contract.test_mlflow_server import free_port
+from tests.support.private_parts import hide, private_parts
+from tests.support.readers.aim import runs
+from tests.support.servers import free_port
 
 
 @pytest.fixture(scope="module")

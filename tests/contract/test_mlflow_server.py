@@ -5,7 +5,6 @@ import json
 import math
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -37,14 +36,8 @@ from accel_track.run import Run
 from accel_track.trackers.mlflow import artifacts as _mlflow_artifacts
 from accel_track.trackers.mlflow.fast import ServerPath
 from accel_track.trackers.mlflow.tracker import MLflowTracker
-from tests.contract.private_parts import hide, private_parts
-
-
-def free_port() -> int:
-    """Return a port on which nobody listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+from tests.support.private_parts import hide, private_parts
+from tests.support.servers import free_port
 
 
 @contextmanager

@@ -30,7 +30,7 @@ from accel_track.run import Run
 from accel_track.trackers.tensorboard import events as written
 from accel_track.trackers.tensorboard.tracker import TensorBoardTracker
 from accel_track.trackers.tensorboard.wire import FOOTER, HEADER
-from tests.contract.test_tensorboard import accumulate, shown, web_page
+from tests.support.readers.tensorboard import accumulate, shown, web_page
 
 TIME = 1_700_000_000.25
 

@@ -18,7 +18,8 @@ from accel_track import Accelerator, AccelTrackLogger
 from accel_track.delivery.process.protocol import CompanionState, companion_states
 from accel_track.errors import AccelTrackWarning, DeliveryError, NotStartedError
 from accel_track.testing.doubles import RecordingTracker
-from tests.faults.conftest import accel_track, journaled, metric_history, only_run, scalars
+from tests.support.processes import accel_track
+from tests.support.runs import journaled, metric_history, only_run, scalars
 
 LOGS = Path("logs")
 Program = Callable[..., "subprocess.Popen[str]"]
@@ -288,7 +289,7 @@ def test_strict_waits_for_the_start_and_says_what_failed() -> None:
 
 
 def test_a_lightning_run_and_the_experiment_that_is_elsewhere() -> None:
-    from tests.lightning.models import Tiny, batches, trainer
+    from tests.support.models import Tiny, batches, trainer
 
     logger = AccelTrackLogger(
         "tensorboard", name="p", version="v", save_dir=str(LOGS), delivery="process", log_graph=True

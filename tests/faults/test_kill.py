@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.contract.test_all import contracts
-from tests.faults.conftest import accel_track, journaled, metric_history, only_run, scalars
+from tests.support.contracts import contracts
+from tests.support.processes import accel_track
+from tests.support.runs import journaled, metric_history, only_run, scalars
 
 KILLS = int(os.environ.get("ACCEL_TRACK_TEST_KILLS", "50"))
 

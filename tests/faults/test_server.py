@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
-from tests.faults.conftest import Server, accel_track, journaled, metric_history, only_run, scalars
+from tests.support.processes import accel_track
+from tests.support.runs import journaled, metric_history, only_run, scalars
+from tests.support.servers import Server
 
 OUTAGE = float(os.environ.get("ACCEL_TRACK_TEST_OUTAGE", "8"))
 SHORT = 0.5  # seconds: a call that waits for the server takes much longer, also where other programs take the CPU

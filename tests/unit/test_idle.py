@@ -32,7 +32,7 @@ from accel_track.registry import select
 from accel_track.run import Run
 from accel_track.testing import FaultyTracker, RecordingTracker
 from accel_track.trackers.tensorboard.tracker import TensorBoardTracker
-from tests.conftest import need
+from tests.support.skips import need
 
 LONG = 60.0
 
