@@ -5,7 +5,6 @@ import os
 import sqlite3
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -18,6 +17,7 @@ from accel_track.trackers.dvclive.files import dvc_alone
 from accel_track.trackers.set_up import alone_at
 from tests.support.runs import scalars
 from tests.support.skips import need
+from tests.support.waiting import until
 
 PROGRAM = """
 import sys, time
@@ -150,8 +150,7 @@ def together(program: str, name: str, number: int) -> None:
         subprocess.run(["git", *command], check=True)
     arguments = [[sys.executable, "-c", program, name, str(one)] for one in range(number)]
     processes = [subprocess.Popen(one, stderr=subprocess.PIPE, text=True) for one in arguments]
-    while len(list(Path.cwd().glob("ready*"))) < number and all(one.poll() is None for one in processes):
-        time.sleep(0.02)
+    until(lambda: len(list(Path.cwd().glob("ready*"))) == number or any(one.poll() is not None for one in processes))
     Path("go").touch()
     for process in processes:
         said = process.communicate(timeout=150)[1]

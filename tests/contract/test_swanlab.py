@@ -24,6 +24,7 @@ from accel_track.errors import HalfStoredError, MadeWayError, NotStartedError
 from accel_track.records import Metrics
 from accel_track.trackers.swanlab.tracker import SwanLabTracker
 from tests.support.readers.swanlab import QUICK, SwanLabContract, records
+from tests.support.waiting import until
 
 
 class TestSwanLab(SwanLabContract):
@@ -179,9 +180,7 @@ class TestSwanLab(SwanLabContract):
 
         store._fp = SimpleNamespace(write=full, flush=file.flush, close=file.close)
         tracker.log({"m": 2.0}, step=1)
-        end = time.monotonic() + 20
-        while tracker._threads.fast.lost is None and time.monotonic() < end:
-            time.sleep(0.01)
+        until(lambda: tracker._threads.fast.lost is not None)
         store._fp = SimpleNamespace(write=write, flush=file.flush, close=file.close)
         for call in (tracker.flush, tracker.finish):
             with pytest.raises(HalfStoredError, match="No space left"):

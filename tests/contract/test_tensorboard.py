@@ -4,9 +4,6 @@ import json
 import signal
 import subprocess
 import sys
-import time
-import urllib.request
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -15,7 +12,8 @@ import yaml
 from accel_track.errors import AccelTrackWarning
 from accel_track.outcome import Outcome
 from accel_track.trackers.tensorboard.tracker import TensorBoardTracker
-from tests.support.readers.tensorboard import TensorBoardContract, shown, web_page
+from tests.support.readers.tensorboard import TensorBoardContract, fetched, shown, web_page
+from tests.support.waiting import until
 
 
 class TestTensorBoard(TensorBoardContract):
@@ -81,14 +79,9 @@ class TestTensorBoard(TensorBoardContract):
         tracker.rewind(3)
         tracker.log({"loss": 13}, step=3)
         tracker.finish()
-        shown: list[tuple[int, float]] = []
-        deadline = time.monotonic() + 60
         with web_page(tmp_path, load_fast) as address:
-            while not shown and time.monotonic() < deadline:
-                with suppress(OSError), urllib.request.urlopen(f"{address}?run=contract&tag=loss", timeout=10) as page:
-                    shown = [(step, value) for _, step, value in json.load(page)]
-                time.sleep(0.1)
-        assert shown == [(0, 0.0), (1, 1.0), (2, 2.0), (3, 13.0)]
+            points = until(lambda: fetched(f"{address}?run=contract&tag=loss"))
+        assert [(step, value) for _, step, value in points] == [(0, 0.0), (1, 1.0), (2, 2.0), (3, 13.0)]
 
     def test_after_a_kill_another_process_continues(self, tmp_path: Path) -> None:
         """What a killed process had flushed, and what comes later, is one run, whatever the event file's end is like."""

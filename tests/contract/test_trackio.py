@@ -6,7 +6,6 @@ import os
 import sqlite3
 import subprocess
 import sys
-import time
 import uuid
 import warnings
 from collections.abc import Callable
@@ -25,6 +24,7 @@ from accel_track.records import Metrics
 from accel_track.trackers.trackio.store import Store
 from accel_track.trackers.trackio.tracker import TrackioTracker
 from tests.support.readers.trackio import TrackioContract, runs, select, store, stored_config, stored_rows
+from tests.support.waiting import until
 
 
 def locked(**_: Any) -> None:
@@ -252,9 +252,7 @@ class TestTrackio(TrackioContract):
             warnings.simplefilter("ignore")
             patch.setattr("trackio.sqlite_storage.SQLiteStorage.bulk_log", locked)
             tracker.tracker.log({"m": 1.0}, step=0)
-            end = time.monotonic() + 20
-            while not tracker.tracker._warned_failures and time.monotonic() < end:
-                time.sleep(0.01)
+            until(lambda: tracker.tracker._warned_failures)
         for call in (tracker.flush, tracker.finish):
             with pytest.raises(HalfStoredError, match="lost rows"):
                 call()

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from accel_track.journal.cursor import load
 from accel_track.journal.directory import RunDirectory, find_runs
 from accel_track.journal.reader import JournalReader
 from accel_track.records import Metrics
@@ -16,6 +17,11 @@ def only_run(folder: Path) -> RunDirectory:
 def journaled(run: RunDirectory) -> list[int | None]:
     """Return the steps in a run's journal, in order."""
     return [record.step for record in JournalReader(run.rank()) if isinstance(record, Metrics)]
+
+
+def acknowledged(run: RunDirectory, tracker: str) -> int:
+    """Return how many records a tracker has, by its cursor."""
+    return load(run.cursor(tracker)).delivered
 
 
 def scalars(folder: Path, name: str = "loss") -> list[tuple[int, float]]:

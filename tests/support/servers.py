@@ -5,12 +5,11 @@ import signal
 import socket
 import subprocess
 import sys
-import time
+from contextlib import suppress
 from pathlib import Path
-from urllib.error import URLError
 from urllib.request import urlopen
 
-import pytest
+from tests.support.waiting import until
 
 
 def free_port() -> int:
@@ -18,6 +17,20 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def listens(port: int) -> bool:
+    """Whether somebody takes connections to a port."""
+    with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+        return True
+    return False
+
+
+def answers(address: str) -> bool:
+    """Whether a server answers a request."""
+    with suppress(OSError), urlopen(address, timeout=5):
+        return True
+    return False
 
 
 class Server:
@@ -40,19 +53,12 @@ class Server:
         self.folder.mkdir(exist_ok=True)
         command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", f"{self.port}"]
         command += ["--workers", "1", "--backend-store-uri", self.database]
-        command += ["--default-artifact-root", str(self.folder / "artifacts")]
+        command += ["--artifacts-destination", str(self.folder / "artifacts")]
         with (self.folder / "server.log").open("ab") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
-        end = time.monotonic() + 120
-        while time.monotonic() < end:
-            try:
-                urlopen(f"{self.uri}/health", timeout=1).close()
-            except (URLError, OSError):  # noqa: PERF203 - until it answers
-                assert self._process.poll() is None, (self.folder / "server.log").read_text()
-                time.sleep(0.2)
-            else:
-                return
-        pytest.fail("the MLflow server does not answer")
+        process = self._process
+        until(lambda: process.poll() is not None or answers(f"{self.uri}/health"))
+        assert process.poll() is None, (self.folder / "server.log").read_text()
 
     def stop(self) -> None:
         """End it at once, with its children."""

@@ -1,10 +1,12 @@
 """TensorBoard's event files, read with TensorBoard's own code."""
 
+import json
 import re
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +58,14 @@ def web_page(folder: Path, load_fast: str, *more: str) -> Iterator[str]:
     finally:
         process.terminate()
         process.communicate()
+
+
+def fetched(address: str) -> list[list[float]]:
+    """Return time, step and value of each point that the web page gets; none while the server has not loaded them."""
+    with suppress(OSError), urllib.request.urlopen(address, timeout=10) as page:
+        points: list[list[float]] = json.load(page)
+        return points
+    return []
 
 
 class TensorBoardContract(TrackerContract):

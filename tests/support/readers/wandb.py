@@ -2,7 +2,6 @@
 
 import json
 import struct
-import time
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from wandb.proto import wandb_internal_pb2
 from accel_track.testing import Readback, TrackerContract
 from accel_track.trackers.wandb.axis import STEP
 from accel_track.trackers.wandb.tracker import WandBTracker
+from tests.support.waiting import until
 
 BLOCK = 32768
 """Records never cross a block of this many bytes without being split."""
@@ -41,10 +41,7 @@ def decoded(path: Path) -> list[Any]:
 
 def records(path: Path) -> list[Any]:
     """Decode the file of a finished run. `Run.finish` returns a moment before wandb's service has written all of it."""
-    end = time.monotonic() + 20
-    while not any(record.HasField("exit") for record in decoded(path)):
-        assert time.monotonic() < end, f"no end of the run in {path}"
-        time.sleep(0.01)
+    until(lambda: any(record.HasField("exit") for record in decoded(path)))
     return decoded(path)
 
 
