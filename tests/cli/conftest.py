@@ -11,7 +11,6 @@ from typer.testing import CliRunner
 
 from accel_track.cli import app
 from accel_track.delivery.settings import Settings
-from accel_track.journal import frames
 from accel_track.journal.directory import RunDirectory, find_runs
 from accel_track.registry import LOGGER_TYPE_TO_CLASS, register_tracker_class, select
 from accel_track.run import Run
@@ -104,17 +103,6 @@ def make(start: Callable[..., Run]) -> Callable[..., RunDirectory]:
         return made
 
     return make
-
-
-def flip_in_first_record(run: RunDirectory) -> int:
-    """Damage the first record of a run's only segment; return where it begins."""
-    (segment,) = run.rank().glob("*.seg")
-    data, at = bytearray(segment.read_bytes()), frames.HEADER.size
-    if data.startswith(frames.KEYS, at):  # the definition of its names, which is repeated later
-        at += 12 + int.from_bytes(data[at + 4 : at + 8], "little")
-    data[at + 20] ^= 0xFF
-    segment.write_bytes(bytes(data))
-    return at
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from pyarrow import parquet
 
 from accel_track.journal import frames
 from accel_track.journal.writer import JournalWriter
-from tests.cli.conftest import flip_in_first_record
+from tests.support.damage import flip_in_first_record
 
 ODD = {"nan": float("nan"), "inf": float("inf"), "minus": float("-inf"), "text": 'a "b"\n', "long": 2**70, "yes": True}
 

@@ -5,8 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +13,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from accel_track.journal import cursor as cursors
 from accel_track.journal.directory import RunDirectory
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -76,13 +75,6 @@ def log(process: Any, count: int) -> None:
     assert process.stdout.readline() == "done\n"
 
 
-def wait_until(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.02)
-
-
 def steps() -> list[int]:
     events = EventAccumulator("runs/proj/one", size_guidance={"scalars": 0})
     events.Reload()
@@ -107,9 +99,9 @@ def test_follow_goes_on_until_the_run_has_ended(training: Any) -> None:
     process, run = training
     command = [sys.executable, "-m", "accel_track", "sync", run.path.name, "--follow"]
     following = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    wait_until(lambda: cursors.load(run.cursor("tensorboard")).delivered == 10)
+    until(lambda: cursors.load(run.cursor("tensorboard")).delivered == 10)
     log(process, 5)
-    wait_until(lambda: cursors.load(run.cursor("tensorboard")).delivered == 15)
+    until(lambda: cursors.load(run.cursor("tensorboard")).delivered == 15)
     assert following.poll() is None
     log(process, 5)
     process.stdin.close()
@@ -134,7 +126,7 @@ def test_ctrl_c_stores_the_cursor(make: Any) -> None:
     run = make([], count=3000)
     command = [sys.executable, "-c", SLOW, "sync", str(run.path), "--to", "slow"]
     stopped = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    wait_until(lambda: Path("slow.txt").exists() and len(Path("slow.txt").read_text().splitlines()) > 100)
+    until(lambda: Path("slow.txt").exists() and len(Path("slow.txt").read_text().splitlines()) > 100)
     stopped.send_signal(signal.SIGINT)
     out, err = stopped.communicate(timeout=60)
     assert stopped.returncode == 1, err

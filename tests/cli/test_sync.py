@@ -14,7 +14,7 @@ from accel_track.journal.directory import RunDirectory
 from accel_track.journal.writer import JournalWriter
 from accel_track.registry import tracker_class
 from accel_track.testing import RecordingTracker
-from tests.cli.conftest import flip_in_first_record
+from tests.support.damage import flip_in_first_record
 
 LOGGED = [["log", step, {"train": {"loss": 1 / (step + 1)}}] for step in range(5)]
 

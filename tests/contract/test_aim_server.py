@@ -2,12 +2,9 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import aim
@@ -17,9 +14,10 @@ from accel_track.errors import AccelTrackWarning
 from accel_track.records import Metrics
 from accel_track.trackers.aim import remote as _aim_remote
 from accel_track.trackers.aim.tracker import AimTracker
-from tests.contract.private_parts import hide, private_parts
-from tests.contract.test_aim import runs
-from tests.contract.test_mlflow_server import free_port
+from tests.support.private_parts import hide, private_parts
+from tests.support.readers.aim import runs
+from tests.support.servers import free_port, listens
+from tests.support.waiting import until
 
 
 @pytest.fixture(scope="module")
@@ -39,11 +37,7 @@ def server(folder: Path) -> Iterator[tuple[str, "subprocess.Popen[bytes]"]]:
     process = subprocess.Popen(
         command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
     )
-    end = time.monotonic() + 60
-    while time.monotonic() < end and process.poll() is None:
-        with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-            break
-        time.sleep(0.1)
+    until(lambda: process.poll() is not None or listens(port))
     yield f"aim://127.0.0.1:{port}", process
     os.killpg(process.pid, signal.SIGKILL)  # it has a process of its own for requests
     process.wait()

@@ -1,6 +1,5 @@
 """All nine backends in one process: everything through one run, and `"all"` with nothing configured."""
 
-import importlib
 import json
 import subprocess
 import sys
@@ -11,24 +10,8 @@ import pytest
 import torch
 
 from accel_track import Accelerator
-from accel_track.registry import LOGGER_TYPE_TO_CLASS
-from accel_track.testing import TrackerContract
-from tests.conftest import need
-from tests.contract.test_trackio import runs as trackio_runs
-
-
-def contracts() -> dict[str, TrackerContract]:
-    """Return each backend's contract test, which knows its local mode and how to read it back."""
-    found = {}
-    for name, cls in LOGGER_TYPE_TO_CLASS.items():
-        if not cls.in_all:
-            continue
-        need(cls.sdk or name)
-        module = importlib.import_module(f"tests.contract.test_{name.removesuffix('_ml')}")
-        for one in vars(module).values():
-            if isinstance(one, type) and issubclass(one, TrackerContract) and one is not TrackerContract:
-                found[name] = one()
-    return found
+from tests.support.contracts import contracts
+from tests.support.readers.trackio import runs as trackio_runs
 
 
 @pytest.mark.timeout(180)

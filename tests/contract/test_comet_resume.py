@@ -11,8 +11,8 @@ import pytest
 from accel_track.errors import AccelTrackWarning
 from accel_track.outcome import Outcome
 from accel_track.trackers.comet.tracker import CometMLTracker
-from tests.contract.lives import live
-from tests.contract.test_comet import archives, messages, metrics, offline, read
+from tests.support.lives import live
+from tests.support.readers.comet import archives, messages, metrics, offline, read
 
 
 def described(archive: Path) -> dict[str, Any]:

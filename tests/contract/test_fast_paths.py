@@ -15,7 +15,9 @@ from accel_track.testing import Readback
 from accel_track.trackers.base import GeneralTracker
 from accel_track.trackers.fast import FastPath, Gate
 from accel_track.trackers.swanlab.fast import Threads
-from tests.contract import test_swanlab, test_trackio, test_wandb
+from tests.support.readers.swanlab import SwanLabContract
+from tests.support.readers.trackio import TrackioContract, runs
+from tests.support.readers.wandb import WandBContract
 
 SIZE = 20
 
@@ -24,8 +26,8 @@ class Backend:
     """A tracker that is started, its gates, and what reads its backend."""
 
     def __init__(self, contract: Any, folder: Path) -> None:
-        if isinstance(contract, test_trackio.TestTrackio):
-            contract.others = test_trackio.runs()
+        if isinstance(contract, TrackioContract):
+            contract.others = runs()
         self._contract, self._folder = contract, folder
         self.tracker: Any = contract.make(folder)
         self.tracker.start()
@@ -48,7 +50,7 @@ class Backend:
         assert not self.tracker.dropped
 
 
-CONTRACTS = {"wandb": test_wandb.TestWandB, "swanlab": test_swanlab.TestSwanLab, "trackio": test_trackio.TestTrackio}
+CONTRACTS = {"wandb": WandBContract, "swanlab": SwanLabContract, "trackio": TrackioContract}
 
 
 @pytest.fixture(params=list(CONTRACTS))

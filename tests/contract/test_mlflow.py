@@ -27,10 +27,10 @@ from PIL import Image
 from accel_track.errors import AccelTrackWarning, NotStartedError
 from accel_track.outcome import FINISHED, Outcome
 from accel_track.records import Metrics
-from accel_track.testing import Readback, TrackerContract
 from accel_track.trackers.mlflow.fast import DatabasePath
 from accel_track.trackers.mlflow.tracker import MLflowTracker
-from tests.contract.private_parts import hide, private_parts
+from tests.support.private_parts import hide, private_parts
+from tests.support.readers.mlflow import MLflowContract, all_runs
 
 
 @pytest.fixture(scope="module")
@@ -51,12 +51,6 @@ def uri(tmp_path: Path, empty_database: Path, monkeypatch: pytest.MonkeyPatch) -
     while mlflow.active_run():
         mlflow.end_run()
     mlflow.set_tracking_uri(None)
-
-
-def all_runs(uri: str) -> list[Run]:
-    """Return every run of every experiment."""
-    client = MlflowClient(uri)
-    return list(client.search_runs([one.experiment_id for one in client.search_experiments()]))
 
 
 def test_the_environment_is_tags(tmp_path: Path, uri: str) -> None:
@@ -82,30 +76,7 @@ def written_in(uri: str, **arguments: Any) -> Run:
     return MlflowClient(uri).get_run(tracker.run_id)
 
 
-class TestMLflow(TrackerContract):
-    tracker_class = MLflowTracker
-
-    def make(self, folder: Path) -> MLflowTracker:
-        return MLflowTracker("contract", folder / "mlartifacts", tracking_uri=f"sqlite:///{folder}/mlflow.db")
-
-    def read(self, folder: Path) -> Readback:
-        client = MlflowClient(f"sqlite:///{folder}/mlflow.db")
-        runs = all_runs(f"sqlite:///{folder}/mlflow.db")
-        run = runs[0]
-        assert run.info.status in {"FINISHED", "FAILED"}
-        experiment = client.get_experiment(run.info.experiment_id)
-        stored = Readback(project=experiment.name, run_name=run.info.run_name, runs=len(runs), config=run.data.params)
-        for key in run.data.metrics:
-            points = client.get_metric_history(run.info.run_id, key)
-            stored.metrics[key] = [(point.step, point.value) for point in points]
-            stored.times[key] = [point.timestamp / 1000 for point in points]
-        assert experiment.artifact_location.removeprefix("file://") == str(folder / "mlartifacts")
-        for path in sorted((folder / "mlartifacts" / run.info.run_id / "artifacts" / "images").glob("*.png")):
-            name = path.name.split("+step+")[0].removesuffix("~0").removesuffix("~1")
-            with Image.open(path) as image:
-                stored.images.setdefault(name, []).append((image.height, image.width))
-        return stored
-
+class TestMLflow(MLflowContract):
     def test_infinities_in_a_row(self, tmp_path: Path) -> None:
         """NaN and the finite values of a series with an infinity are kept, and nothing else is."""
         with pytest.warns(AccelTrackWarning, match="dropped 'x'.*finite number"):

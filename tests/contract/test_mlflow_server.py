@@ -4,17 +4,13 @@ import http.client
 import json
 import math
 import os
-import signal
-import socket
-import subprocess
-import sys
 import threading
 import time
 import urllib.parse
 import urllib.request
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
@@ -37,74 +33,18 @@ from accel_track.run import Run
 from accel_track.trackers.mlflow import artifacts as _mlflow_artifacts
 from accel_track.trackers.mlflow.fast import ServerPath
 from accel_track.trackers.mlflow.tracker import MLflowTracker
-from tests.contract.private_parts import hide, private_parts
-
-
-def free_port() -> int:
-    """Return a port on which nobody listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-@contextmanager
-def serving(folder: Path, port: int) -> Iterator[str]:
-    """Run a server with a database and artifacts in `folder`, and yield its address."""
-    stores = ["--backend-store-uri", f"sqlite:///{folder}/mlflow.db", "--artifacts-destination", f"{folder}/artifacts"]
-    command = [sys.executable, "-m", "mlflow", "server", *stores, "--workers", "1", "--host", "127.0.0.1"]
-    # Without this variable, seven more processes start, for jobs that no test needs.
-    environment = os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(
-            [*command, "--port", str(port)],
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            cwd=folder,
-            env=environment,
-            start_new_session=True,  # a process group, which holds the server's workers too
-        )
-    address = f"http://127.0.0.1:{port}"
-    try:
-        _wait_for(address, process, folder / "log")
-        yield address
-    finally:
-        os.killpg(process.pid, signal.SIGTERM)
-        try:
-            process.wait(timeout=20)
-        finally:
-            if _group_alive(process.pid):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+from tests.support.private_parts import hide, private_parts
+from tests.support.servers import Server
+from tests.support.waiting import until
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the folder of the servers' data, so that the database is made once."""
-    return tmp_path_factory.mktemp("server")
-
-
-@pytest.fixture(scope="module")
-def server(place: Path) -> Iterator[str]:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Run a server, and return its address."""
-    with serving(place, free_port()) as address:
-        yield address
-
-
-def _wait_for(address: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and process.poll() is None:
-        with suppress(OSError), urllib.request.urlopen(f"{address}/health", timeout=5):
-            return
-        time.sleep(0.2)
-    pytest.fail(f"no server at {address}:\n{log.read_text()[-3000:]}")
-
-
-def _group_alive(group: int) -> bool:
-    try:
-        os.killpg(group, 0)
-    except ProcessLookupError:
-        return False
-    return True
+    one = Server(tmp_path_factory.mktemp("server"))
+    one.start()
+    yield one.uri
+    one.stop()
 
 
 def test_a_run_on_a_server(server: str, tmp_path: Path) -> None:
@@ -202,8 +142,8 @@ def test_a_batch_of_many_requests(server: str) -> None:
 @pytest.mark.timeout(240)
 def test_a_server_that_comes_and_goes(tmp_path: Path) -> None:
     """Start, log and finish fail within seconds while it is down, and succeed when they are repeated."""
-    port = free_port()
-    tracker = MLflowTracker("flapping", tracking_uri=f"http://127.0.0.1:{port}")
+    server = Server(tmp_path)
+    tracker = MLflowTracker("flapping", tracking_uri=server.uri)
     records = [Metrics(i, 1.6e9 + i, {"loss": i}, i) for i in range(3)]
     calls = [tracker.start, lambda: tracker.log_batch(records), tracker.finish]
     for call in calls:
@@ -212,9 +152,12 @@ def test_a_server_that_comes_and_goes(tmp_path: Path) -> None:
             call()
         assert time.monotonic() - begun < 25
         assert tracker.is_transient(caught.value)
-        with serving(tmp_path, port):
+        try:
+            server.start()
             call()
-    client = MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
+        finally:
+            server.stop()
+    client = MlflowClient(server.database)
     (run,) = client.search_runs([one.experiment_id for one in client.search_experiments()])
     assert run.info.status == "FINISHED"
     assert [one.step for one in client.get_metric_history(run.info.run_id, "loss")] == [0, 1, 2]
@@ -306,7 +249,7 @@ def test_a_refusal_of_everything_costs_no_record(server: str, status: int) -> No
         with pytest.warns(AccelTrackWarning, match="check credentials, address, and whether the run is still there"):
             for step in range(50, 400):
                 run.log({"loss": step}, step)
-            time.sleep(1.2)
+            until(lambda: proxy.requests > 1)
             run.flush()
         assert 0 < proxy.requests < 20
         proxy.status = 0

@@ -5,7 +5,6 @@ import os
 import sqlite3
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -16,8 +15,9 @@ from filelock import FileLock
 from accel_track.errors import AccelTrackWarning
 from accel_track.trackers.dvclive.files import dvc_alone
 from accel_track.trackers.set_up import alone_at
-from tests.conftest import need
-from tests.faults.conftest import scalars
+from tests.support.runs import scalars
+from tests.support.skips import need
+from tests.support.waiting import until
 
 PROGRAM = """
 import sys, time
@@ -64,7 +64,7 @@ def mlflow_numbers(folder: Path) -> list[float]:
 
 def aim_numbers(folder: Path) -> list[float]:
     """Return the numbers in all runs."""
-    from tests.contract.test_aim import runs
+    from tests.support.readers.aim import runs
 
     with runs(folder) as found:
         return [
@@ -93,7 +93,7 @@ def tensorboard_numbers(folder: Path) -> list[float]:
 
 def wandb_numbers(folder: Path) -> list[float]:
     """Return the numbers in all runs' files."""
-    from tests.contract.test_wandb import items, records
+    from tests.support.readers.wandb import items, records
 
     found = [one for path in folder.rglob("*.wandb") for one in records(path) if one.HasField("history")]
     return [items(one.history.item)["number"] for one in found]
@@ -109,14 +109,14 @@ def trackio_numbers(_: Path) -> list[float]:
 
 def comet_numbers(folder: Path) -> list[float]:
     """Return the numbers in all archives."""
-    from tests.contract.test_comet import archives, metrics
+    from tests.support.readers.comet import archives, metrics
 
     return [value for path in archives(folder) for _, value in metrics(path)["number"]]
 
 
 def clearml_numbers(_: Path) -> list[float]:
     """Return the numbers in all offline sessions."""
-    from tests.contract.test_clearml import events, sessions
+    from tests.support.readers.clearml import events, sessions
 
     found = [event for session in sessions(Path(os.environ["CLEARML_CACHE_DIR"])) for event in events(session)]
     return [event["value"] for event in found if event["metric"] == "number"]
@@ -124,7 +124,7 @@ def clearml_numbers(_: Path) -> list[float]:
 
 def swanlab_numbers(folder: Path) -> list[float]:
     """Return the numbers in all runs' files."""
-    from tests.contract.test_swanlab import records
+    from tests.support.readers.swanlab import records
 
     found = [one for path in folder.rglob("*.swanlab") for one in records(path) if one.HasField("scalar")]
     return [one.scalar.value.number for one in found if one.scalar.key == "number"]
@@ -150,8 +150,7 @@ def together(program: str, name: str, number: int) -> None:
         subprocess.run(["git", *command], check=True)
     arguments = [[sys.executable, "-c", program, name, str(one)] for one in range(number)]
     processes = [subprocess.Popen(one, stderr=subprocess.PIPE, text=True) for one in arguments]
-    while len(list(Path.cwd().glob("ready*"))) < number and all(one.poll() is None for one in processes):
-        time.sleep(0.02)
+    until(lambda: len(list(Path.cwd().glob("ready*"))) == number or any(one.poll() is not None for one in processes))
     Path("go").touch()
     for process in processes:
         said = process.communicate(timeout=150)[1]

@@ -6,7 +6,7 @@ import socket
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,82 +14,20 @@ from typing import Any
 import numpy as np
 import pytest
 import swanlab
-import yaml
 from google.protobuf.timestamp_pb2 import Timestamp
 from PIL import Image
 from swanlab.exceptions import AuthenticationError
-from swanlab.proto.swanlab.record.v1.record_pb2 import Record
-from swanlab.sdk.internal.core_python.store import DataStoreReader
 from swanlab.sdk.internal.probe_python.monitor.builder import build_probe_scalar
 
 from accel_track import Accelerator
 from accel_track.errors import HalfStoredError, MadeWayError, NotStartedError
 from accel_track.records import Metrics
-from accel_track.testing import Readback, TrackerContract
 from accel_track.trackers.swanlab.tracker import SwanLabTracker
-
-# Looking at the machine and its packages takes most of a start.
-_UNUSED = dict.fromkeys(("hardware", "requirements", "conda", "git", "runtime", "monitor"), False)
-QUICK = {"settings": swanlab.Settings(probe=swanlab.Settings.Probe(**_UNUSED))}
+from tests.support.readers.swanlab import QUICK, SwanLabContract, records
+from tests.support.waiting import until
 
 
-def records(path: Path) -> list[Record]:
-    """Decode the file of a run."""
-    reader, found = DataStoreReader(), []
-    reader.open(path)
-    while (content := reader.scan()) is not None:
-        found.append(Record())
-        found[-1].ParseFromString(content)
-    reader.close()
-    return found
-
-
-class TestSwanLab(TrackerContract):
-    tracker_class = SwanLabTracker
-
-    @pytest.fixture(autouse=True)
-    def _no_run_left(self) -> Iterator[None]:
-        """End the run of a test that failed: SwanLab has one at a time."""
-        yield
-        if swanlab.has_run():
-            swanlab.finish()
-
-    def make(self, folder: Path) -> SwanLabTracker:
-        return SwanLabTracker("contract", log_dir=str(folder), **QUICK)
-
-    def init_kwargs(self, folder: Path) -> dict[str, Any]:
-        return dict(QUICK)
-
-    def read(self, folder: Path) -> Readback:
-        paths = sorted(folder.rglob("*.swanlab"))
-        stored, ids = Readback(), set()
-        for path in paths:
-            run = path.parent
-            for record in records(path):
-                if record.HasField("start"):
-                    stored.project, stored.run_name = record.start.project, record.start.name
-                    ids.add(record.start.id)
-                elif record.HasField("scalar"):
-                    scalar = record.scalar
-                    stored.metrics.setdefault(scalar.key, []).append((scalar.step, scalar.value.number))
-                    stored.times.setdefault(scalar.key, []).append(scalar.timestamp.ToNanoseconds() / 1e9)
-                elif record.HasField("media"):
-                    self.add_media(stored, record.media, run / "media")
-            config = run / "files" / "config.yaml"
-            if config.exists():
-                entries = yaml.safe_load(config.read_text()) or {}
-                stored.config |= {key: entry["value"] for key, entry in entries.items()}
-        stored.runs = len(ids)
-        return stored
-
-    def add_media(self, stored: Readback, media: Any, folder: Path) -> None:
-        for item in media.value.items:
-            (path,) = folder.rglob(item.filename)
-            if path.suffix == ".txt":
-                stored.texts.setdefault(media.key, []).append(path.read_text())
-            elif path.suffix == ".png":
-                stored.images.setdefault(media.key, []).append(Image.open(path).size[::-1])
-
+class TestSwanLab(SwanLabContract):
     def test_steps_in_any_order(self, tmp_path: Path) -> None:
         """Values arrive with their steps when evaluation goes back; the second of a step is counted and named."""
         steps = [1, 3, 0, 5, 7, 2]
@@ -242,9 +180,7 @@ class TestSwanLab(TrackerContract):
 
         store._fp = SimpleNamespace(write=full, flush=file.flush, close=file.close)
         tracker.log({"m": 2.0}, step=1)
-        end = time.monotonic() + 20
-        while tracker._threads.fast.lost is None and time.monotonic() < end:
-            time.sleep(0.01)
+        until(lambda: tracker._threads.fast.lost is not None)
         store._fp = SimpleNamespace(write=write, flush=file.flush, close=file.close)
         for call in (tracker.flush, tracker.finish):
             with pytest.raises(HalfStoredError, match="No space left"):

@@ -16,8 +16,8 @@ from swanlab.proto.swanlab.run.v1.run_pb2 import RunState
 from accel_track.errors import AccelTrackWarning
 from accel_track.outcome import Outcome
 from accel_track.trackers.swanlab.tracker import SwanLabTracker
-from tests.contract.lives import killed_in_start, live
-from tests.contract.test_swanlab import QUICK, records
+from tests.support.lives import killed_in_start, live
+from tests.support.readers.swanlab import QUICK, records
 
 
 @pytest.fixture(autouse=True)

@@ -1,101 +1,22 @@
 """TensorBoard, read back with TensorBoard's own event accumulator."""
 
 import json
-import re
 import signal
 import subprocess
 import sys
-import time
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from tensorboard.backend.event_processing.plugin_event_multiplexer import EventMultiplexer
-from tensorboard.plugins.hparams import metadata
-from tensorboard.util import tensor_util
 
 from accel_track.errors import AccelTrackWarning
 from accel_track.outcome import Outcome
-from accel_track.testing import Readback, TrackerContract
 from accel_track.trackers.tensorboard.tracker import TensorBoardTracker
+from tests.support.readers.tensorboard import TensorBoardContract, fetched, shown, web_page
+from tests.support.waiting import until
 
 
-def accumulate(folder: Path) -> EventAccumulator:
-    """Load everything that TensorBoard would show for one run."""
-    everything = dict.fromkeys(("scalars", "images", "tensors"), 0)
-    accumulator = EventAccumulator(str(folder), size_guidance=everything)
-    accumulator.Reload()
-    return accumulator
-
-
-def shown(folder: Path) -> tuple[dict[str, list[tuple[int, float]]], dict[str, Any]]:
-    """Return scalars and hyperparameters as the server of TensorBoard's web page loads them."""
-    multiplexer = EventMultiplexer(tensor_size_guidance={"scalars": 0}).AddRunsFromDirectory(str(folder))
-    multiplexer.Reload()
-    (run,) = multiplexer.Runs()
-    scalars = {
-        tag: [(one.step, tensor_util.make_ndarray(one.tensor_proto).item()) for one in multiplexer.Tensors(run, tag)]
-        for tag in multiplexer.PluginRunToTagToContent("scalars")[run]
-    }
-    contents = multiplexer.PluginRunToTagToContent("hparams").get(run, {})
-    config = {}
-    if content := contents.get("_hparams_/session_start_info"):
-        session = metadata.parse_session_start_info_plugin_data(content)
-        config = {name: getattr(value, value.WhichOneof("kind")) for name, value in session.hparams.items()}
-    return scalars, config
-
-
-@contextmanager
-def web_page(folder: Path, load_fast: str, *more: str) -> Iterator[str]:
-    """Run TensorBoard on a folder, and yield the address of its scalars."""
-    options = ["--logdir", str(folder), "--port", "0", "--host", "127.0.0.1", "--load_fast", load_fast, *more]
-    command = [sys.executable, "-m", "tensorboard.main", *options]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    try:
-        assert process.stderr is not None
-        address = next(match[0] for line in process.stderr if (match := re.search(r"http://[\w.]+:\d+", line)))
-        yield f"{address}/data/plugin/scalars/scalars"
-    finally:
-        process.terminate()
-        process.communicate()
-
-
-class TestTensorBoard(TrackerContract):
-    tracker_class = TensorBoardTracker
-
-    def make(self, folder: Path) -> TensorBoardTracker:
-        return TensorBoardTracker("contract", folder)
-
-    def read(self, folder: Path) -> Readback:
-        file, *more = folder.rglob("events.out.tfevents.*")
-        assert {one.parent for one in more} <= {file.parent}
-        events = accumulate(file.parent)
-        tags = events.Tags()
-        stored = Readback(project=file.parent.relative_to(folder).parts[0], run_name=file.parent.name)
-        for tag in tags["scalars"]:
-            stored.metrics[tag] = [(event.step, event.value) for event in events.Scalars(tag)]
-            stored.times[tag] = [event.wall_time for event in events.Scalars(tag)]
-        for tag in tags["tensors"]:
-            texts = [event.tensor_proto.string_val[0].decode() for event in events.Tensors(tag)]
-            stored.texts[tag.removesuffix("/text_summary")] = texts
-        for tag in tags["images"]:
-            name, _, index = tag.rpartition("/")
-            stored.images.setdefault(name if index.isdigit() else tag, []).extend(
-                (image.height, image.width) for image in events.Images(tag)
-            )
-        if "_hparams_/session_start_info" in events.summary_metadata:
-            content = events.SummaryMetadata("_hparams_/session_start_info").plugin_data.content
-            hparams = metadata.parse_session_start_info_plugin_data(content).hparams
-            stored.config = {name: getattr(v, v.WhichOneof("kind")) for name, v in hparams.items()}
-        if more:  # TensorBoard shows only the first session, the file has what came later
-            stored.config |= yaml.safe_load((file.parent / "hparams.yml").read_text())
-        return stored
-
+class TestTensorBoard(TensorBoardContract):
     def test_hparams_file(self, tmp_path: Path) -> None:
         """`hparams.yml` beside the event file keeps the structure."""
         tracker = self.make(tmp_path)
@@ -158,14 +79,9 @@ class TestTensorBoard(TrackerContract):
         tracker.rewind(3)
         tracker.log({"loss": 13}, step=3)
         tracker.finish()
-        shown: list[tuple[int, float]] = []
-        deadline = time.monotonic() + 60
         with web_page(tmp_path, load_fast) as address:
-            while not shown and time.monotonic() < deadline:
-                with suppress(OSError), urllib.request.urlopen(f"{address}?run=contract&tag=loss", timeout=10) as page:
-                    shown = [(step, value) for _, step, value in json.load(page)]
-                time.sleep(0.1)
-        assert shown == [(0, 0.0), (1, 1.0), (2, 2.0), (3, 13.0)]
+            points = until(lambda: fetched(f"{address}?run=contract&tag=loss"))
+        assert [(step, value) for _, step, value in points] == [(0, 0.0), (1, 1.0), (2, 2.0), (3, 13.0)]
 
     def test_after_a_kill_another_process_continues(self, tmp_path: Path) -> None:
         """What a killed process had flushed, and what comes later, is one run, whatever the event file's end is like."""

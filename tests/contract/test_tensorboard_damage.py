@@ -12,7 +12,7 @@ import pytest
 from accel_track.errors import AccelTrackWarning
 from accel_track.trackers.tensorboard import wire
 from accel_track.trackers.tensorboard.tracker import TensorBoardTracker
-from tests.contract.hparams_tab import hparams_tab
+from tests.support.hparams_tab import hparams_tab
 
 BOMB = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "\n".join(
     f"{name}: &{name} [{', '.join([f'*{before}'] * 10)}]" for before, name in zip("abcdefgh", "bcdefghi", strict=True)

@@ -1,6 +1,5 @@
 """TensorBoard: one event file for the tracker and for SummaryWriter, whole batches, what is delivered again."""
 
-import json
 import math
 import os
 import signal
@@ -8,8 +7,6 @@ import subprocess
 import sys
 import threading
 import time
-import urllib.request
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +19,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from accel_track.delivery.settings import Settings
 from accel_track.errors import AccelTrackWarning, NotStartedError
+from accel_track.journal import cursor
 from accel_track.journal.directory import find_runs
 from accel_track.journal.reader import JournalReader
 from accel_track.records import Metrics
@@ -30,7 +28,8 @@ from accel_track.run import Run
 from accel_track.trackers.tensorboard import events as written
 from accel_track.trackers.tensorboard.tracker import TensorBoardTracker
 from accel_track.trackers.tensorboard.wire import FOOTER, HEADER
-from tests.contract.test_tensorboard import accumulate, shown, web_page
+from tests.support.readers.tensorboard import accumulate, fetched, shown, web_page
+from tests.support.waiting import until
 
 TIME = 1_700_000_000.25
 
@@ -59,6 +58,10 @@ def records(*steps: int, name: str = "loss") -> list[Metrics]:
 def whole(path: Path) -> int:
     """Return where the last whole event of a file ends."""
     return max(end for _, end in written.events(path.read_bytes()))
+
+
+def size(folder: Path) -> int:
+    return sum(path.stat().st_size for path in files(folder))
 
 
 # -- SummaryWriter ----------------------------------------------------------------------------------------------------
@@ -336,8 +339,10 @@ def test_kill_9_after_log_batch_loses_nothing(tmp_path: Path) -> None:
     assert scalars(tmp_path) == [(step, step / 8) for step in range(1000)]
 
 
-@pytest.mark.parametrize("seconds", [0.3, 1.3])
-def test_kill_9_in_the_middle_of_fast_delivery_and_of_a_sync_doubles_nothing(tmp_path: Path, seconds: float) -> None:
+@pytest.mark.parametrize("acknowledged", [False, True])
+def test_kill_9_in_the_middle_of_fast_delivery_and_of_a_sync_doubles_nothing(
+    tmp_path: Path, acknowledged: bool
+) -> None:
     program = """if True:
         import sys
         from accel_track.delivery.settings import Settings
@@ -355,15 +360,15 @@ def test_kill_9_in_the_middle_of_fast_delivery_and_of_a_sync_doubles_nothing(tmp
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         process.stdout.readline()
-        time.sleep(seconds)
+        (run,) = find_runs(tmp_path)
+        until(lambda: size(tmp_path) > 10_000)
+        if acknowledged:
+            until(lambda: cursor.load(run.cursor("tensorboard")).delivered > 0)
         process.kill()
-    (run,) = find_runs(tmp_path)
     sync = [sys.executable, "-m", "accel_track", "sync", str(run.path)]
-    before = len(files(tmp_path))
+    before = size(tmp_path)
     with subprocess.Popen(sync, stdout=subprocess.DEVNULL) as process:
-        while len(files(tmp_path)) == before and process.poll() is None:
-            time.sleep(0.001)
-        time.sleep(0.01)
+        until(lambda: size(tmp_path) > before + 10_000 or process.poll() is not None, every=0.001)
         process.kill()
     subprocess.run(sync, check=True, timeout=120, stdout=subprocess.DEVNULL)
     steps = [record.step for record in JournalReader(run.rank()) if isinstance(record, Metrics)]
@@ -444,17 +449,11 @@ def test_the_web_page_follows_the_file_while_it_is_written(
     tracker: TensorBoardTracker, tmp_path: Path, load_fast: str
 ) -> None:
     tracker.log_batch(records(0))
-    deadline = time.monotonic() + 90
     with web_page(tmp_path, load_fast, "--reload_interval", "1") as address:
         for last in (0, 1, 2):
             if last:
                 tracker.log_batch(records(last))
                 tracker.tracker.add_scalar("mine", 0.5, last)
             expected = [[TIME + step, step, step / 8] for step in range(last + 1)]
-            found: Any = None
-            while found != expected and time.monotonic() < deadline:
-                with suppress(OSError), urllib.request.urlopen(f"{address}?run=run&tag=loss", timeout=10) as page:
-                    found = json.load(page)
-                time.sleep(0.1)
-            assert found == expected
+            until(lambda: fetched(f"{address}?run=run&tag=loss") == expected)  # noqa: B023 - called at once
     tracker.finish()

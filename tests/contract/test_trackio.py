@@ -6,12 +6,10 @@ import os
 import sqlite3
 import subprocess
 import sys
-import time
 import uuid
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,30 +17,14 @@ import numpy as np
 import pytest
 import trackio
 from trackio.context_vars import current_run
-from trackio.utils import TRACKIO_DIR, deserialize_values
 
 from accel_track.accelerator.facade import Accelerator
 from accel_track.errors import AccelTrackWarning, HalfStoredError, NotStartedError
 from accel_track.records import Metrics
-from accel_track.testing import Readback, TrackerContract
 from accel_track.trackers.trackio.store import Store
 from accel_track.trackers.trackio.tracker import TrackioTracker
-
-OWN = ("_Username", "_Created", "_Group")
-"""Hyperparameters that Trackio adds."""
-
-
-def select(query: str) -> Iterator[tuple[str, tuple[Any, ...]]]:
-    """Yield the project and a row for every row that `query` finds in any project."""
-    for path in sorted(TRACKIO_DIR.glob("*.db")):
-        with closing(sqlite3.connect(path)) as connection:
-            for row in connection.execute(query):
-                yield path.stem, row
-
-
-def runs() -> set[str]:
-    """Return the ids of all runs; Trackio has one store for all that a process does."""
-    return {row[0] for _, row in select("select run_id from metrics union select run_id from configs")}
+from tests.support.readers.trackio import TrackioContract, runs, select, store, stored_config, stored_rows
+from tests.support.waiting import until
 
 
 def locked(**_: Any) -> None:
@@ -50,41 +32,7 @@ def locked(**_: Any) -> None:
     raise sqlite3.OperationalError("database is locked")
 
 
-class TestTrackio(TrackerContract):
-    tracker_class = TrackioTracker
-
-    @pytest.fixture(autouse=True)
-    def _runs_of_others(self) -> None:
-        self.others = runs()
-
-    def make(self, folder: Path) -> TrackioTracker:
-        # Watching the CPU puts rows of its own into another table and takes its time to end.
-        return TrackioTracker("contract", auto_log_cpu=False)
-
-    def init_kwargs(self, folder: Path) -> dict[str, Any]:
-        return {"auto_log_cpu": False}
-
-    def read(self, folder: Path) -> Readback:
-        new = runs() - self.others
-        stored = Readback(runs=len(new))
-        found = select("select run_id, run_name, step, metrics, timestamp from metrics order by id")
-        for project, (run, name, step, text, moment) in found:
-            if run in new:
-                stored.project, stored.run_name = project, name
-                for key, value in deserialize_values(json.loads(text)).items():
-                    kind = stored.texts if isinstance(value, str) else stored.metrics
-                    kind.setdefault(key, []).append(value if isinstance(value, str) else (step, value))
-                    stored.times.setdefault(key, []).append(datetime.fromisoformat(moment).timestamp())
-        for _, (run, text) in select("select run_id, config from configs"):
-            if run in new:
-                stored.config |= {key: value for key, value in json.loads(text).items() if key not in OWN}
-        return stored
-
-    def rows(self) -> list[dict[str, Any]]:
-        """Return what was stored for the new runs, row by row."""
-        found = select("select run_id, metrics from metrics order by id")
-        return [json.loads(text) for _, (run, text) in found if run not in self.others]
-
+class TestTrackio(TrackioContract):
     def test_steps_in_any_order(self, tmp_path: Path) -> None:
         """Every value arrives with its step when evaluation goes back, and when a step comes twice."""
         steps = [1, 3, 0, 1, 3, 3, 5, 7, 2, 3, 7]
@@ -304,9 +252,7 @@ class TestTrackio(TrackerContract):
             warnings.simplefilter("ignore")
             patch.setattr("trackio.sqlite_storage.SQLiteStorage.bulk_log", locked)
             tracker.tracker.log({"m": 1.0}, step=0)
-            end = time.monotonic() + 20
-            while not tracker.tracker._warned_failures and time.monotonic() < end:
-                time.sleep(0.01)
+            until(lambda: tracker.tracker._warned_failures)
         for call in (tracker.flush, tracker.finish):
             with pytest.raises(HalfStoredError, match="lost rows"):
                 call()
@@ -493,25 +439,6 @@ def test_a_start_that_fails_leaves_nothing_open() -> None:
     with pytest.raises(ValueError, match="reserved"):
         tracker.start()
     assert not tracker.started
-
-
-def store(folder: Path) -> sqlite3.Connection:
-    """Open the store of the project that the programs below log to."""
-    return sqlite3.connect(folder / "digits.db")
-
-
-def stored_rows(folder: Path) -> list[tuple[str, int, dict[str, Any]]]:
-    """Return name of the run, step and values of each row, in the order stored."""
-    with closing(store(folder)) as connection:
-        found = connection.execute("select run_name, step, metrics from metrics order by id")
-        return [(name, step, json.loads(text)) for name, step, text in found]
-
-
-def stored_config(folder: Path) -> dict[str, Any]:
-    """Return the only run's hyperparameters."""
-    with closing(store(folder)) as connection:
-        ((text,),) = connection.execute("select config from configs")
-        return {key: value for key, value in json.loads(text).items() if key not in OWN}
 
 
 PROGRAM = """

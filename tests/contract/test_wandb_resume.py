@@ -10,8 +10,8 @@ import pytest
 from accel_track.outcome import Outcome
 from accel_track.trackers.wandb.axis import STEP
 from accel_track.trackers.wandb.tracker import WandBTracker
-from tests.contract.lives import killed_in_start, live
-from tests.contract.test_wandb import decoded, items, records
+from tests.support.lives import killed_in_start, live
+from tests.support.readers.wandb import decoded, items, records
 
 
 def logs(folder: Path) -> list[Path]:

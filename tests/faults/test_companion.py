@@ -6,7 +6,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,9 @@ from accel_track import Accelerator, AccelTrackLogger
 from accel_track.delivery.process.protocol import CompanionState, companion_states
 from accel_track.errors import AccelTrackWarning, DeliveryError, NotStartedError
 from accel_track.testing.doubles import RecordingTracker
-from tests.faults.conftest import accel_track, journaled, metric_history, only_run, scalars
+from tests.support.processes import accel_track
+from tests.support.runs import journaled, metric_history, only_run, scalars
+from tests.support.waiting import until
 
 LOGS = Path("logs")
 Program = Callable[..., "subprocess.Popen[str]"]
@@ -49,15 +50,6 @@ def training(
     end: str = "accelerator.end_training()",
 ) -> str:
     return TRAINING.format(trackers=trackers, steps=steps, pause=pause, each=each or "pass", end=end)
-
-
-def until(condition: Callable[[], Any], seconds: float = 90.0) -> Any:
-    """Wait for something and return it."""
-    end = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < end, f"not within {seconds} s"
-        time.sleep(0.05)
-    return found
 
 
 def companion() -> CompanionState:
@@ -288,7 +280,7 @@ def test_strict_waits_for_the_start_and_says_what_failed() -> None:
 
 
 def test_a_lightning_run_and_the_experiment_that_is_elsewhere() -> None:
-    from tests.lightning.models import Tiny, batches, trainer
+    from tests.support.models import Tiny, batches, trainer
 
     logger = AccelTrackLogger(
         "tensorboard", name="p", version="v", save_dir=str(LOGS), delivery="process", log_graph=True
@@ -372,10 +364,10 @@ def test_a_server_that_is_down_is_no_failure_to_raise(monkeypatch: pytest.Monkey
         accelerator = Accelerator(
             log_with="mlflow", project_dir=str(LOGS), cpu=True, delivery="process", on_error="raise", finish_timeout=1
         )
-        accelerator.init_trackers("p", init_kwargs={"mlflow": {"tracking_uri": uri}})
-        with pytest.warns(AccelTrackWarning, match="in the companion process"):
+        with pytest.warns(AccelTrackWarning, match="in the companion process") as told:
+            accelerator.init_trackers("p", init_kwargs={"mlflow": {"tracking_uri": uri}})
             until(lambda: "mlflow" in companion().trackers and companion().trackers["mlflow"].error)
-            time.sleep(1.5)  # a look of the thread that looks after the companion
+            until(lambda: told.list)  # by the thread that looks after the companion
             accelerator.log({"loss": 1.0}, step=0)
             accelerator.end_training()
         until(lambda: gone(companion().pid))

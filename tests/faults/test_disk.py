@@ -22,7 +22,8 @@ from accel_track.records import Metrics
 from accel_track.registry import select
 from accel_track.run import Run
 from accel_track.testing import RecordingTracker
-from tests.faults.conftest import accel_track, only_run
+from tests.support.processes import accel_track
+from tests.support.runs import only_run
 
 
 @pytest.fixture

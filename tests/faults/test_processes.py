@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.faults.conftest import journaled, only_run, scalars
+from tests.support.runs import journaled, only_run, scalars
 
 PROGRAMS = {
     "DataLoader": """

@@ -3,7 +3,6 @@
 import os
 import sys
 import textwrap
-import time
 import warnings
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import pytest
 from accel_track import Accelerator
 from accel_track.journal.directory import find_runs
 from accel_track.registry import LOGGER_TYPE_TO_CLASS
+from tests.support.waiting import until
 
 SECRET = "S3cr3t0aB"
 LEAKY = """
@@ -139,12 +139,8 @@ def test_a_server_that_is_down_at_an_address_with_a_password(delivery, monkeypat
     if delivery == "process":
         from accel_track.delivery.process.protocol import companion_states
 
-        end = time.monotonic() + 60
-        while time.monotonic() < end:
-            state = companion_states(run)[0][2]
-            if any(one.error for one in state.trackers.values()):
-                break
-            time.sleep(0.2)
+        until(lambda: any(one.error for one in companion_states(run)[0][2].trackers.values()))
+        state = companion_states(run)[0][2]
         os.kill(state.pid, 15)
         errors = [str(one.error) for one in state.trackers.values()]
     else:

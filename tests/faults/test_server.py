@@ -9,7 +9,10 @@ from typing import Any
 
 import pytest
 
-from tests.faults.conftest import Server, accel_track, journaled, metric_history, only_run, scalars
+from tests.support.processes import accel_track
+from tests.support.runs import acknowledged, journaled, metric_history, only_run, scalars
+from tests.support.servers import Server
+from tests.support.waiting import until
 
 OUTAGE = float(os.environ.get("ACCEL_TRACK_TEST_OUTAGE", "8"))
 SHORT = 0.5  # seconds: a call that waits for the server takes much longer, also where other programs take the CPU
@@ -53,10 +56,9 @@ def test_an_outage_in_the_middle(server: Server, program: Callable[..., Any]) ->
     server.start()
     steps = 100 * int(OUTAGE + 6)
     process = program(training(server.uri, steps, 0.01, 120))
-    while not Path("started").exists():
-        assert process.poll() is None, process.stderr.read()
-        time.sleep(0.05)
-    time.sleep(1)
+    until(lambda: Path("started").exists() or process.poll() is not None)
+    assert process.poll() is None, process.stderr.read()
+    until(lambda: acknowledged(only_run(Path("logs")), "mlflow") > 10)
     server.stop()
     time.sleep(OUTAGE)
     server.start()

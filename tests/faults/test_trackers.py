@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.faults.conftest import journaled, only_run, scalars
+from tests.support.runs import journaled, only_run, scalars
 
 KINDS = {
     "none": "pass",

@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 
 from accel_track import AccelTrackCallback, AccelTrackLogger
 from accel_track.testing import RecordingTracker
-from tests.lightning.models import Tiny, batches, trainer
+from tests.support.models import Tiny, batches, trainer
 
 callback_of = partial(
     AccelTrackCallback,

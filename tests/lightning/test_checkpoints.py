@@ -20,8 +20,8 @@ from accel_track import AccelTrackCallback, AccelTrackLogger
 from accel_track.errors import AccelTrackWarning
 from accel_track.journal.directory import find_runs
 from accel_track.testing import RecordingTracker
-from tests.conftest import need
-from tests.lightning.models import Tiny, batches, trainer
+from tests.support.models import Tiny, batches, trainer
+from tests.support.skips import need
 
 ONLY = {
     "log_learning_rate": False,
@@ -317,7 +317,7 @@ def test_a_tracker_without_checkpoints_counts_them_and_training_goes_on() -> Non
     assert len([one for one in caught if "dropped" in str(one.message)]) == 1
     assert tracker.dropped == {"checkpoint": 4}
     assert kept() == []
-    from tests.faults.conftest import scalars
+    from tests.support.runs import scalars
 
     assert [step for step, _ in scalars(Path(held.root_dir) / "version_0")] == [7, 15, 23, 31]
 

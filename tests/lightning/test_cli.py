@@ -16,9 +16,9 @@ from accel_track import AccelTrackCallback, AccelTrackLogger
 from accel_track.journal.directory import RunDirectory, find_runs
 from accel_track.journal.reader import JournalReader
 from accel_track.records import Config, Metrics
-from tests.conftest import need
-from tests.lightning.models import Tiny
 from tests.support import warm
+from tests.support.models import Tiny
+from tests.support.skips import need
 
 ROOT = Path(__file__).parents[2]
 DOORS = {"logger": AccelTrackLogger, "callbacks": AccelTrackCallback}
@@ -26,7 +26,7 @@ DOORS = {"logger": AccelTrackLogger, "callbacks": AccelTrackCallback}
 PROGRAM = """
 from lightning.pytorch import LightningDataModule
 from lightning.pytorch.cli import LightningCLI
-from tests.lightning.models import Tiny, batches
+from tests.support.models import Tiny, batches
 
 class Data(LightningDataModule):
     def __init__(self, size: int = 8) -> None:

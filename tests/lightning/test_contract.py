@@ -48,8 +48,8 @@ from accel_track.journal.directory import find_runs
 from accel_track.journal.reader import JournalReader
 from accel_track.records import Metrics
 from accel_track.testing import RecordingTracker
-from tests.conftest import need
-from tests.lightning.models import Tiny, batches, trainer
+from tests.support.models import Tiny, batches, trainer
+from tests.support.skips import need
 
 ROOT = Path(__file__).parents[2]
 ONLY = {

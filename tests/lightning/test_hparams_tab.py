@@ -7,9 +7,9 @@ import pytest
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from accel_track import AccelTrackCallback, AccelTrackLogger
-from tests.conftest import need
-from tests.contract.hparams_tab import hparams_tab
-from tests.lightning.models import Tiny, batches, trainer
+from tests.support.hparams_tab import hparams_tab
+from tests.support.models import Tiny, batches, trainer
+from tests.support.skips import need
 
 QUIET: dict[str, Any] = {"log_throughput": False, "log_system": False}
 

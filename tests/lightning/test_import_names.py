@@ -8,7 +8,7 @@ import torch
 
 from accel_track import AccelTrackCallback, AccelTrackLogger
 from accel_track.testing import RecordingTracker
-from tests.lightning.models import batches
+from tests.support.models import batches
 
 pl = pytest.importorskip("pytorch_lightning")
 

@@ -18,7 +18,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from accel_track import Accelerator, AccelTrackLogger
 from accel_track.errors import AccelTrackWarning
 from accel_track.testing import FaultyTracker, RecordingTracker
-from tests.lightning.models import Tiny, batches, trainer
+from tests.support.models import Tiny, batches, trainer
+from tests.support.processes import PROGRAMS
 
 
 def logged(tracker: RecordingTracker) -> list[tuple[int, set[str]]]:
@@ -291,7 +292,7 @@ def test_an_unwritable_directory_is_named(tmp_path: Path) -> None:
 def test_two_processes_share_a_version_and_rank_zero_logs(
     strategy: str, starts: int, test_step: int, tmp_path: Path
 ) -> None:
-    script = str(Path(__file__).with_name("ddp_script.py"))
+    script = str(PROGRAMS / "ddp.py")
     done = subprocess.run(
         [sys.executable, script, strategy, str(tmp_path)],
         capture_output=True,

@@ -17,7 +17,7 @@ from lightning.pytorch.loggers import CSVLogger
 from torch.nn.utils.rnn import pack_sequence
 
 from accel_track.monitors.training import Throughput, gradient_norm, learning_rates, summarize
-from tests.lightning.models import BATCHES, Tiny, batches, trainer
+from tests.support.models import BATCHES, Tiny, batches, trainer
 
 SGD, Adam = torch.optim.SGD, torch.optim.Adam
 Step, Exponential = torch.optim.lr_scheduler.StepLR, torch.optim.lr_scheduler.ExponentialLR

@@ -16,11 +16,12 @@ from accel_track.journal.directory import RunDirectory
 from accel_track.journal.reader import JournalReader
 from accel_track.outcome import CRASHED
 from accel_track.records import Metrics, Rewind
-from tests.contract.test_wandb import STEP, decoded, items
-from tests.faults.conftest import accel_track, only_run, own_environment, scalars
-from tests.lightning.models import Tiny, batches, trainer
+from tests.support.models import Tiny, batches, trainer
+from tests.support.processes import PROGRAMS, accel_track, own_environment
+from tests.support.readers.wandb import STEP, decoded, items
+from tests.support.runs import only_run, scalars
 
-SCRIPT = str(Path(__file__).with_name("ranks_script.py"))
+SCRIPT = str(PROGRAMS / "ranks.py")
 RUNS = Path("runs")
 
 

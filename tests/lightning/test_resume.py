@@ -22,11 +22,11 @@ from accel_track.errors import AccelTrackWarning, ResumeError
 from accel_track.journal.directory import RunDirectory, find_runs
 from accel_track.resume import MARKS, Mark, find_marks, mark_checkpoint
 from accel_track.testing import FaultyTracker, RecordingTracker
-from tests.faults.conftest import own_environment
-from tests.lightning.models import Tiny, batches, trainer
 from tests.support import warm
+from tests.support.models import Tiny, batches, trainer
+from tests.support.processes import PROGRAMS, own_environment
 
-SCRIPT = str(Path(__file__).with_name("resume_script.py"))
+SCRIPT = str(PROGRAMS / "resume.py")
 STEPS = list(range(24))
 QUIET: dict[str, Any] = {
     "log_system": False,

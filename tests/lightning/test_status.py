@@ -17,9 +17,9 @@ import torch
 from accel_track import AccelTrackCallback, AccelTrackLogger
 from accel_track.journal.directory import RunDirectory, RunInfo, find_runs
 from accel_track.testing import RecordingTracker
-from tests.conftest import need
-from tests.lightning.models import Tiny, batches, trainer
 from tests.support import warm
+from tests.support.models import Tiny, batches, trainer
+from tests.support.skips import need
 
 ROOT = Path(__file__).parents[2]
 FOLLOWING = {"log_throughput": False, "log_system": False, "log_summary": False, "log_environment": False}
@@ -28,7 +28,7 @@ PRELUDE = """
 import os, signal, sys, time
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
 from accel_track import AccelTrackCallback, AccelTrackLogger
-from tests.lightning.models import Tiny, batches, trainer
+from tests.support.models import Tiny, batches, trainer
 """
 
 

@@ -21,9 +21,9 @@ from accel_track.records import Metrics
 from accel_track.registry import LOGGER_TYPE_TO_CLASS, register_tracker_class
 from accel_track.run import Run
 from accel_track.testing import RecordingTracker
-from tests.contract.test_wandb import STEP, decoded, items
-from tests.faults.conftest import own_environment
-from tests.unit.all_ranks_script import Lines
+from tests.support.processes import PROGRAMS, own_environment
+from tests.support.programs.all_ranks import Lines
+from tests.support.readers.wandb import STEP, decoded, items
 
 RUNS = Path("runs")
 
@@ -34,7 +34,7 @@ def _done(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("all_ranks")
     by = ["-m", "torch.distributed.run", "--nproc_per_node=2", "--rdzv_backend=c10d", "--rdzv_endpoint=127.0.0.1:0"]
     done = subprocess.run(
-        [sys.executable, *by, str(Path(__file__).with_name("all_ranks_script.py"))],
+        [sys.executable, *by, str(PROGRAMS / "all_ranks.py")],
         capture_output=True,
         text=True,
         timeout=150,

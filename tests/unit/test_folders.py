@@ -15,11 +15,11 @@ from accel_track.lightning import AccelTrackLogger
 from accel_track.lightning.callback import AccelTrackCallback
 from accel_track.registry import build, filter_trackers, select
 from accel_track.run import Run
-from accel_track.testing import TrackerContract
 from accel_track.testing.doubles import RecordingTracker
 from accel_track.trackers.aim.tracker import AimTracker
 from accel_track.utils import ProjectConfiguration
-from tests.conftest import need
+from tests.support.contracts import contract
+from tests.support.skips import need
 
 ELSEWHERE = ["s3://bucket/logs", "gs://bucket", "memory://x", "http://host/logs", "hdfs://a/b", "aim://host:53800"]
 
@@ -122,23 +122,19 @@ def test_a_run_stays_where_it_began(tmp_path):
 @pytest.mark.parametrize("name", ["mlflow", "aim", "swanlab", "trackio"])
 def test_a_store_stays_where_its_run_began(name: str, tmp_path: Path) -> None:
     need(name)
-    contract = next(
-        one
-        for one in vars(importlib.import_module(f"tests.contract.test_{name}")).values()
-        if isinstance(one, type) and issubclass(one, TrackerContract) and one is not TrackerContract
-    )()
+    suite = contract(name)
     began, other = Path.cwd(), tmp_path / "other"
     other.mkdir()
     if name == "trackio":  # keeps its data in its own folder, beside that of other tests
-        contract.others = importlib.import_module("tests.contract.test_trackio").runs()
+        suite.others = importlib.import_module("tests.support.readers.trackio").runs()
     accelerator = Accelerator(name, "runs", cpu=True)
-    accelerator.init_trackers("p", init_kwargs={name: contract.init_kwargs(began / "runs")})
+    accelerator.init_trackers("p", init_kwargs={name: suite.init_kwargs(began / "runs")})
     accelerator.log({"loss": 0.5}, step=0)
     os.chdir(other)
     accelerator.log({"loss": 0.25}, step=1)
     accelerator.end_training()
     assert not list(other.iterdir())
-    stored = contract.read(began / "runs")
+    stored = suite.read(began / "runs")
     assert stored.metrics["loss"] == [(0, 0.5), (1, 0.25)]
     assert stored.runs == 1
 

@@ -7,9 +7,8 @@ import shutil
 import signal
 import sqlite3
 import threading
-import time
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -32,7 +31,8 @@ from accel_track.registry import select
 from accel_track.run import Run
 from accel_track.testing import FaultyTracker, RecordingTracker
 from accel_track.trackers.tensorboard.tracker import TensorBoardTracker
-from tests.conftest import need
+from tests.support.skips import need
+from tests.support.waiting import until
 
 LONG = 60.0
 
@@ -43,14 +43,6 @@ def descriptors() -> int:
 
 def threads() -> set[threading.Thread]:
     return set(threading.enumerate())
-
-
-def until(condition: Callable[[], bool]) -> None:
-    """Wait until something is so."""
-    end = time.monotonic() + LONG
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.005)
 
 
 def scalars(folder: Path | str, name: str = "loss") -> list[tuple[int, float]]:
@@ -314,12 +306,14 @@ def test_a_run_that_was_continued_elsewhere(goes_on: bool) -> None:
     assert [one.step for one in JournalReader(only_run().rank(0))] == ([0, 2] if goes_on else [0])
 
 
-def test_sync_has_a_cursor_while_the_run_wakes() -> None:
+def test_sync_has_a_cursor_while_the_run_wakes(monkeypatch: pytest.MonkeyPatch) -> None:
     tracker, run = idle()
-    claim = only_run().claim("recording")
+    claim, ask, asked = only_run().claim("recording"), RunDirectory.claim, []
     assert claim is not None
+    monkeypatch.setattr(RunDirectory, "claim", lambda *one: asked.append(ask(*one)) or asked[-1])
     run.log({"loss": 0.25}, 1)
-    time.sleep(0.05)
+    until(lambda: len(asked) > 1)
+    assert asked[:2] == [None, None]
     assert [call[2] for call in tracker.calls if call[0] == "log"] == [0]
     claim.release()
     run.finish()

@@ -15,7 +15,8 @@ from accel_track.journal.directory import RunDirectory, find_runs
 from accel_track.journal.reader import JournalReader
 from accel_track.records import Metrics
 from accel_track.testing import RecordingTracker
-from tests.faults.conftest import own_environment, scalars
+from tests.support.processes import own_environment
+from tests.support.runs import scalars
 
 PROGRAM = """
 import os, sys

@@ -25,7 +25,7 @@ from accel_track.tracking import (
     on_main_process,
 )
 from accel_track.utils import LoggerType, ProjectConfiguration
-from tests.contract.test_wandb import rows
+from tests.support.readers.wandb import rows
 
 
 class MyCustomTracker(GeneralTracker):

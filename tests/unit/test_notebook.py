@@ -13,7 +13,7 @@ import pytest
 from accel_track.endings import after_each_cell, wait_for_collected
 from accel_track.errors import AccelTrackWarning
 from accel_track.journal.directory import RunDirectory, find_runs
-from tests.conftest import need
+from tests.support.skips import need
 
 BEGIN = """
 from accel_track import Accelerator
@@ -108,15 +108,15 @@ for step in range(3):
 def losses(name: str) -> list[list[tuple[int, float]]]:
     """Return what each run of a store in this folder has."""
     if name == "aim":
-        from tests.contract.test_aim import NONE
-        from tests.contract.test_aim import runs as aim_runs
+        from tests.support.readers.aim import NONE
+        from tests.support.readers.aim import runs as aim_runs
 
         with aim_runs(Path.cwd()) as found:
             tables = [run.get_metric("loss", NONE).dataframe() for run in found]
         return [[(int(step), value) for step, value in table[["step", "value"]].to_numpy()] for table in tables]
     from mlflow import MlflowClient
 
-    from tests.contract.test_mlflow import all_runs
+    from tests.support.readers.mlflow import all_runs
 
     address = f"sqlite:///{Path.cwd()}/mlflow.db"
     histories = [MlflowClient(address).get_metric_history(run.info.run_id, "loss") for run in all_runs(address)]

@@ -14,8 +14,8 @@ import pytest
 from accel_track import Accelerator
 from accel_track.journal.directory import RunDirectory, find_runs
 from accel_track.testing import RecordingTracker
-from tests.conftest import need
 from tests.support import warm
+from tests.support.skips import need
 
 ROOT = Path(__file__).parents[2]
 INTERRUPTED = (-signal.SIGINT, 1)

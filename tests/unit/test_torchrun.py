@@ -10,6 +10,8 @@ import pytest
 from mlflow import MlflowClient
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from tests.support.processes import PROGRAMS
+
 
 def torchrun(script: Path, folder: Path) -> "subprocess.CompletedProcess[str]":
     """Run a script in two processes, with a folder as its argument."""
@@ -26,7 +28,7 @@ def torchrun(script: Path, folder: Path) -> "subprocess.CompletedProcess[str]":
 
 @pytest.mark.timeout(300)
 def test_two_processes_log_one_run_and_share_the_data(tmp_path: Path) -> None:
-    done = torchrun(Path(__file__).with_name("torchrun_script.py"), tmp_path)
+    done = torchrun(PROGRAMS / "torchrun.py", tmp_path)
     assert done.returncode == 0, done.stderr
     first, second = (json.loads((tmp_path / f"result_{rank}.json").read_text()) for rank in (0, 1))
 

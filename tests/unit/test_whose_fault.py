@@ -23,6 +23,7 @@ from accel_track.run import Run
 from accel_track.testing import FaultyTracker, RecordingTracker
 from accel_track.trackers.errors import concerns_record, concerns_run, is_ours, is_transient
 from accel_track.trackers.tensorboard.tracker import TensorBoardTracker
+from tests.support.waiting import until
 
 FOLDER = Path("run/rank-00000")
 CURSOR, QUARANTINE = FOLDER / "cursors/t.json", FOLDER / "quarantine/t.jsonl"
@@ -165,10 +166,7 @@ def test_a_record_alone_is_tried_again_now_and_then():
     worker.start(LONG)
     with pytest.warns(AccelTrackWarning, match="odd; it is tried again"):
         journal.metrics({"loss": 0.5}, 0, {})
-        for _ in range(100):
-            if worker.drain(1, 0.2):
-                break
-            time.sleep(0.05)
+        until(lambda: worker.drain(1, 0.2))
     assert (tracker.stored, worker.cursor.quarantined) == ([0], 0)
     worker.close(LONG)
     assert worker.over.wait(LONG)
@@ -214,10 +212,7 @@ def test_a_fault_of_our_own_puts_nothing_into_quarantine(tmp_path):
     native, tracker.native = tracker.native, SimpleNamespace()  # type: ignore[assignment] - a part was renamed
     with pytest.warns(AccelTrackWarning, match="a fault of accel_track, or an SDK that it does not know"):
         worker.close(LONG)
-        for _ in range(200):
-            if worker.stalled is not None:
-                break
-            time.sleep(0.02)
+        until(lambda: worker.stalled is not None)
         tracker.native = native
         assert worker.over.wait(LONG)
     assert (worker.cursor.delivered, quarantined()) == (40, [])

@@ -4,7 +4,6 @@ import json
 import struct
 import threading
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from accel_track.records import Metrics
 from accel_track.testing.doubles import FaultyTracker, RecordingTracker
 from accel_track.trackers.taken import Taken
 from accel_track.values.capture import captured
+from tests.support.waiting import until
 
 FOLDER, CURSOR, QUARANTINE = Path("rank-00000"), Path("cursors/t.json"), Path("quarantine/t.jsonl")
 LONG = 30.0
@@ -111,13 +111,6 @@ def deliver(worker, timeout=LONG):
 
 def steps(tracker):
     return [call[2] for call in tracker.calls if call[0] == "log"]
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + LONG
-    while not condition():
-        assert time.monotonic() < end
-        threading.Event().wait(0.002)
 
 
 def test_records_reach_the_tracker_in_their_order_between_start_and_finish(workers):
@@ -387,7 +380,7 @@ def test_flushes_are_a_second_apart_or_ten_times_as_long_as_one_takes(workers):
 
     def flushed_after(seconds, step):
         journal.metrics({"loss": 0.0}, step, {})
-        wait_until(lambda: len(tracker.stored) > step)
+        until(lambda: len(tracker.stored) > step)
         before = len(tracker.calls)
         clock.now += seconds
         threading.Event().wait(1.2 * worker_module.LONGEST)

@@ -4,10 +4,10 @@ import os
 import sys
 
 # Run as a script, also by the processes that Lightning starts: the repository is not on the path by itself.
-sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))))
 
 from accel_track import AccelTrackLogger
-from tests.lightning.models import Tiny, batches, trainer
+from tests.support.models import Tiny, batches, trainer
 
 if __name__ == "__main__":
     strategy, folder = sys.argv[1:]

@@ -11,14 +11,14 @@ import sys
 import time
 from pathlib import Path
 
-sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))))
 
 from lightning.fabric.loggers.logger import _DummyExperiment
 from lightning.pytorch import Callback
 from lightning.pytorch.callbacks import ModelCheckpoint
 
 from accel_track import AccelTrackLogger
-from tests.lightning.models import Tiny, batches, trainer
+from tests.support.models import Tiny, batches, trainer
 
 
 class Seen(Callback):
