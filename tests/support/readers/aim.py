@@ -47,8 +47,6 @@ class AimContract(TrackerContract):
     """The conformance suite with a tracker that it makes, and the reader of what that stores."""
 
     tracker_class = AimTracker
-    nested_config = True
-    keeps_time = True
 
     def make(self, folder: Path, **kwargs: Any) -> AimTracker:
         prepare(folder)

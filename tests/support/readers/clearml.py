@@ -26,9 +26,6 @@ class ClearMLContract(TrackerContract):
     """The conformance suite with a tracker that it makes, and the reader of what that stores."""
 
     tracker_class = ClearMLTracker
-    takes_text = False
-    takes_nan = False
-    keeps_time = True
 
     def make(self, folder: Path) -> ClearMLTracker:
         return ClearMLTracker("contract", task_name="run")

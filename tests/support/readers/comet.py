@@ -73,7 +73,6 @@ class CometContract(TrackerContract):
     """The conformance suite with a tracker that it makes, and the reader of what that stores."""
 
     tracker_class = CometMLTracker
-    refuses_arguments = True
 
     def make(self, folder: Path) -> CometMLTracker:
         return CometMLTracker("contract", experiment_config=offline(folder, display_summary_level=0))

@@ -30,8 +30,6 @@ class DVCLiveContract(TrackerContract):
     """The conformance suite with a tracker that it makes, and the reader of what that stores."""
 
     tracker_class = DVCLiveTracker
-    refuses_arguments = True
-    nested_config = True
 
     def make(self, folder: Path) -> DVCLiveTracker:
         place = folder / "contract" / "run"

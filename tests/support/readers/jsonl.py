@@ -21,9 +21,6 @@ class JsonlContract(TrackerContract):
     """The conformance suite with a tracker that it makes, and the reader of what that stores."""
 
     tracker_class = JsonlTracker
-    refuses_arguments = True
-    nested_config = True
-    keeps_time = True
 
     def make(self, folder: Path) -> JsonlTracker:
         return JsonlTracker("run", folder)

@@ -20,9 +20,6 @@ class MLflowContract(TrackerContract):
     """The conformance suite with a tracker that it makes, and the reader of what that stores."""
 
     tracker_class = MLflowTracker
-    takes_text = False
-    takes_inf = False
-    keeps_time = True
 
     def make(self, folder: Path) -> MLflowTracker:
         return MLflowTracker("contract", folder / "mlartifacts", tracking_uri=f"sqlite:///{folder}/mlflow.db")

@@ -35,9 +35,6 @@ class SwanLabContract(TrackerContract):
     """The conformance suite with a tracker that it makes, and the reader of what that stores."""
 
     tracker_class = SwanLabTracker
-    refuses_arguments = True
-    keeps_time = True
-    nested_config = True
 
     @pytest.fixture(autouse=True)
     def _no_run_left(self) -> Iterator[None]:

@@ -72,8 +72,6 @@ class TensorBoardContract(TrackerContract):
     """The conformance suite with a tracker that it makes, and the reader of what that stores."""
 
     tracker_class = TensorBoardTracker
-    precision = 1e-6
-    keeps_time = True
 
     def make(self, folder: Path) -> TensorBoardTracker:
         return TensorBoardTracker("contract", folder)

@@ -54,9 +54,6 @@ class TrackioContract(TrackerContract):
     """The conformance suite with a tracker that it makes, and the reader of what that stores."""
 
     tracker_class = TrackioTracker
-    refuses_arguments = True
-    keeps_time = True
-    nested_config = True
 
     @pytest.fixture(autouse=True)
     def _runs_of_others(self) -> None:

@@ -60,9 +60,6 @@ class WandBContract(TrackerContract):
     """The conformance suite with a tracker that it makes, and the reader of what that stores."""
 
     tracker_class = WandBTracker
-    refuses_arguments = True
-    nested_config = True
-    keeps_time = True
 
     def make(self, folder: Path) -> WandBTracker:
         return WandBTracker("contract", dir=str(folder))
