@@ -90,7 +90,7 @@ def takes_options(door: _Door) -> _Door:
 
     @functools.wraps(call)
     def checked(*args: Any, **kwargs: Any) -> Any:
-        for name in kwargs.keys() - names:
+        for name in (one for one in kwargs if one not in names):
             near = " or ".join(map(repr, difflib.get_close_matches(name, names, n=2)))
             hint = f"; did you mean {near}?" if near else "."
             message = f"{title}: there is no argument {name!r}{hint}"
