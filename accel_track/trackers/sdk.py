@@ -201,7 +201,8 @@ class SDKTracker(GeneralTracker):
     def _end(self) -> None:
         native, self.native = self.native, None
         try:
-            self.close(native)
+            if native is not None:  # the flush before may have waited for a thread that has closed the run
+                self.close(native)
         finally:
             for gate in self._gates.values():
                 gate.close()

@@ -23,7 +23,8 @@ from accel_track.errors import AccelTrackWarning, NotConfiguredError, NotStarted
 from accel_track.outcome import Outcome
 from accel_track.records import Metrics
 from accel_track.testing import Readback, TrackerContract
-from accel_track.trackers.comet.tracker import CometMLTracker, CometParts
+from accel_track.trackers.comet.fast import CometParts
+from accel_track.trackers.comet.tracker import CometMLTracker
 from tests.contract.private_parts import lost_at
 
 

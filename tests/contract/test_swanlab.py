@@ -26,6 +26,7 @@ from accel_track import Accelerator
 from accel_track.errors import HalfStoredError, MadeWayError, NotStartedError
 from accel_track.records import Metrics
 from accel_track.testing import Readback, TrackerContract
+from accel_track.trackers.swanlab.fast import Rows, Threads
 from accel_track.trackers.swanlab.tracker import SwanLabTracker
 
 # Looking at the machine and its packages takes most of a start.
@@ -243,7 +244,7 @@ class TestSwanLab(TrackerContract):
         store._fp = SimpleNamespace(write=full, flush=file.flush, close=file.close)
         tracker.log({"m": 2.0}, step=1)
         end = time.monotonic() + 20
-        while tracker._threads.fast.lost is None and time.monotonic() < end:
+        while tracker.fast(Threads).fast.lost is None and time.monotonic() < end:
             time.sleep(0.01)
         store._fp = SimpleNamespace(write=write, flush=file.flush, close=file.close)
         for call in (tracker.flush, tracker.finish):
@@ -351,8 +352,8 @@ class TestSwanLab(TrackerContract):
             tracker.start()
             with warnings.catch_warnings(record=True):
                 warnings.simplefilter("always")
-                if not known:
-                    tracker._rows.close()
+                if place == "alone" or not known:
+                    tracker.fast(Rows).close()
                 if place == "together":
                     tracker.log_batch(batch)
                 else:
