@@ -6,8 +6,7 @@ import re
 
 from accel_track.trackers.names import hashed_name
 
-SUMMARY = "Summary"
-"""The title under which ClearML keeps single values."""
+_SUMMARY = "Summary"  # where ClearML keeps single values
 
 _SPLITS = "train|validation|valid|val|eval|test"
 _LEADING = re.compile(rf"(?P<series>{_SPLITS})[_/](?P<title>.+)")
@@ -22,8 +21,10 @@ class Plots:
         self._owners: dict[tuple[str, str], str] = {}
         self._places: dict[str, tuple[str, str]] = {}
 
-    def place(self, name: str) -> tuple[str, str]:
-        """Return title and series of a name, always the same."""
+    def place(self, name: str, step: int | None) -> tuple[str, str]:
+        """Return title and series of a name, always the same; without a step, it is a single value's."""
+        if step is None:
+            return _SUMMARY, name
         if (found := self._places.get(name)) is not None:
             return found
         for place in (_title_and_series(name), (name, name), (name, hashed_name(name, name, 250))):
@@ -37,4 +38,4 @@ def _title_and_series(name: str) -> tuple[str, str]:
     title, _, series = name.rpartition("/")
     if split := _LEADING.fullmatch(name) or _TRAILING.fullmatch(name):
         title, series = split["title"], split["series"]
-    return (title, series) if title not in ("", SUMMARY) and series else (name, name)
+    return (title, series) if title not in ("", _SUMMARY) and series else (name, name)

@@ -11,7 +11,7 @@ from accel_track.errors import HalfStoredError
 from accel_track.trackers.clearml.failures import Failures
 from accel_track.trackers.clearml.fast import Scalars, Tasks
 from accel_track.trackers.clearml.media import ClearMLMedia
-from accel_track.trackers.clearml.plots import SUMMARY, Plots
+from accel_track.trackers.clearml.plots import Plots
 from accel_track.trackers.clearml.process import Process, has_credentials
 from accel_track.trackers.clearml.task import begin, end
 from accel_track.trackers.rows import Row
@@ -101,16 +101,12 @@ class ClearMLTracker(ClearMLMedia):
 
     def write_row(self, row: Row) -> None:
         """Report scalars, or single values where there is no step; `kwargs` go to `Logger.report_scalar`."""
-        single = row.step is None
-        scalars = [
-            (*((SUMMARY, name) if single else self._plots.place(name)), float(value))
-            for name, value in row.values.items()
-        ]
+        scalars = [(*self._plots.place(name, row.step), float(value)) for name, value in row.values.items()]
         if not row.kwargs and self.fast(Scalars).send(scalars, row.step, row.time):
             return
         logger = self.tracker.get_logger()
         for title, series, value in scalars:
-            if single:
+            if row.step is None:
                 report = partial(logger.report_single_value, series, value)
             else:
                 report = partial(logger.report_scalar, title, series, value, iteration=row.step, **row.kwargs)

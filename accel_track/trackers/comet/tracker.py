@@ -121,11 +121,7 @@ class CometMLTracker(CometMedia):
         self.tracker.log_others(_flat(values))
 
     def write_row(self, row: Row) -> None:
-        """Log a call's numbers together, with `kwargs` for `Experiment.log_metrics` (e.g. `epoch`), and each text.
-
-        Raises:
-            ConnectionError: The experiment is over, or its server refused it: Comet takes values then and keeps none.
-        """
+        """Log a call's numbers together, with `kwargs` for `Experiment.log_metrics` (e.g. `epoch`), and each text."""
         experiment = self.alive()
         numbers = {_fitting(name): value for name, value in row.values.items() if not isinstance(value, str)}
         if numbers:

@@ -20,11 +20,7 @@ class Rows(FastPath):
         "swanlab.sdk.internal.bus.events:Timestamp",
         "swanlab.sdk.internal.run.fmt:validate_key",
     )
-    attributes = (
-        "_api_lock.__enter__",
-        "_ctx.next_step",
-        "_components.emitter.emit",
-    )
+    attributes = ("_api_lock.__enter__", "_ctx.next_step", "_components.emitter.emit")
 
     def __init__(self, native: Any) -> None:
         """Make an event."""
