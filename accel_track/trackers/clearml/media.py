@@ -47,7 +47,7 @@ class ClearMLMedia(SoleTracker):
         return path
 
     def forget_pictures(self) -> None:
-        """Delete the files of images, which ClearML has uploaded or will not."""
+        """Delete the files of images, which ClearML has uploaded, or never will."""
         if self._pictures is not None:
             self._pictures.cleanup()
             self._pictures = None
