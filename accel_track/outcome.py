@@ -26,6 +26,11 @@ class Outcome(NamedTuple):
     reason: str | None = None
 
     @property
+    def text(self) -> str:
+        """Status and reason in one line, as in "failed: ValueError: no"."""
+        return f"{self.status}: {self.reason}" if self.reason else self.status
+
+    @property
     def exit_code(self) -> int:
         """The shell's exit code for such an end: 0, 1, or 128 and the number of the signal."""
         return {"finished": 0, "failed": 1, "interrupted": 130, "preempted": 143}[self.status]

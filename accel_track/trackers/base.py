@@ -170,7 +170,9 @@ class GeneralTracker:
     @property
     def taken(self) -> Taken:
         """What the backend has of batches that raised half-way; for a `log_batch` that stores record by record."""
-        taken: Taken = self.__dict__.setdefault("_taken", Taken())
+        taken: Taken | None = self.__dict__.get("_taken")
+        if taken is None:
+            taken = self.__dict__["_taken"] = Taken()
         return taken
 
     def forget(self) -> None:

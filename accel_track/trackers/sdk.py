@@ -169,11 +169,14 @@ class SDKTracker(GeneralTracker):
             **kwargs: Passed to the SDK's own call.
         """
         more = {self.name: kwargs} if kwargs else {}
-        SDKTracker.log_batch(self, [Metrics(0, self.now(), values, step, more)])
+        self._record([Metrics(0, self.now(), values, step, more)])
 
     @on_main_process
     def log_batch(self, records: Sequence[Metrics]) -> None:
         """Record several calls of `log`, each with the time at which it was made where the backend takes one."""
+        self._record(records)
+
+    def _record(self, records: Sequence[Metrics]) -> None:
         if not self.started:
             _ = self.tracker  # says that it was not started
         rows = [Row(self, record) for record in self.taken.left(records)]
@@ -201,7 +204,8 @@ class SDKTracker(GeneralTracker):
     def _end(self) -> None:
         native, self.native = self.native, None
         try:
-            self.close(native)
+            if native is not None:  # the flush before may have waited for a thread that has closed the run
+                self.close(native)
         finally:
             for gate in self._gates.values():
                 gate.close()

@@ -1,4 +1,4 @@
-"""The place of an SDK that has one run a process: which tracker's run is there, and how it makes way for the next."""
+"""The place of an SDK that has one run a process, and the base of the trackers that share it."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ import contextlib
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, ClassVar
 
 from accel_track.errors import MadeWayError, warn
 from accel_track.trackers.base import GeneralTracker
+from accel_track.trackers.rows import Row
+from accel_track.trackers.sdk import SDKTracker
 
 QUIET = 1.0
 """Seconds without a call after which a run whose values are flushed counts as left; workers look twice as often."""
@@ -36,6 +39,8 @@ class Sole:
         self._lock = threading.RLock()
         self._holder: weakref.ref[GeneralTracker] | None = None
         self._past: weakref.WeakSet[GeneralTracker] = weakref.WeakSet()
+        self.ours: weakref.WeakSet[Any] = weakref.WeakSet()
+        """The SDK's runs that trackers have made, and not the program itself."""
         self._used, self._stored = 0.0, True
 
     def take(self, tracker: GeneralTracker) -> None:
@@ -80,17 +85,69 @@ class Sole:
             MadeWayError: The run was closed for the next one.
         """
         with self._lock:
-            if tracker in self._past:
-                message = (
-                    f"{tracker.name}: the SDK has one run a process, and this one was closed for the next; what is "
-                    "logged to it stays in its journal, for `accel-track sync`. Finish a run before the next begins."
-                )
-                raise MadeWayError(message)
+            self.check(tracker)
             yield
             self._used, self._stored = self._clock(), stores
+
+    def check(self, tracker: GeneralTracker) -> None:
+        """Raise an error if a tracker's run was closed for the next one.
+
+        Raises:
+            MadeWayError: It was.
+        """
+        if tracker in self._past:
+            message = (
+                f"{tracker.name}: the SDK has one run a process, and this one was closed for the next; what is "
+                "logged to it stays in its journal, for `accel-track sync`. Finish a run before the next begins."
+            )
+            raise MadeWayError(message)
 
     def leave(self, tracker: GeneralTracker) -> None:
         """Free the place of a tracker that is finished."""
         with self._lock:
             if self.holder is tracker:
                 self._holder = None
+
+
+class SoleTracker(SDKTracker):
+    """A tracker around an SDK that has one run a process: its run makes way for the next, and says so from then on."""
+
+    place: ClassVar[Sole]
+    """The place that all trackers of the backend share."""
+
+    def clear(self, current: Callable[[], Any], end: Callable[[Any], object]) -> Any:
+        """Take the place, and return the program's own run, which stays there, or None.
+
+        Args:
+            current: Returns the SDK's run of the process, or None.
+            end: Ends such a run, that of a tracker that is gone.
+        """
+        native = current()
+        if native is not None and native not in self.place.ours:
+            return native
+        self.place.take(self)
+        if (left := current()) is not None:
+            end(left)
+        return None
+
+    def write(self, rows: Sequence[Row]) -> None:
+        """Store calls one by one; the run makes way for no other one meanwhile."""
+        with self.place.using(self):
+            super().write(rows)
+
+    def finish(self) -> None:
+        """Close the run and free its place."""
+        try:
+            super().finish()
+        finally:
+            self.place.leave(self)
+
+    @property
+    def tracker(self) -> Any:
+        """The SDK's own object, as that of any tracker.
+
+        Raises:
+            MadeWayError: The run was closed for the next one.
+        """
+        self.place.check(self)
+        return super().tracker

@@ -26,7 +26,8 @@ from PIL import Image
 from accel_track import Accelerator
 from accel_track.errors import AccelTrackWarning, HalfStoredError, NotConfiguredError, NotStartedError
 from accel_track.records import Metrics
-from accel_track.trackers.clearml.fast import Process, Scalars, Tasks
+from accel_track.trackers.clearml.fast import Scalars, Tasks
+from accel_track.trackers.clearml.process import Process
 from accel_track.trackers.clearml.tracker import ClearMLTracker
 from accel_track.trackers.fast import FastPath, Gate
 from accel_track.trackers.tensorboard.tracker import TensorBoardTracker
@@ -68,7 +69,7 @@ class TestClearML(ClearMLContract):
         tracker = self.make(tmp_path)
         tracker.start()
         if public:
-            tracker._scalars.close()
+            tracker.fast(Scalars).close()
             owner: Any = tracker.tracker.get_logger()
             name = "report_scalar"
         else:
@@ -150,7 +151,7 @@ class TestClearML(ClearMLContract):
         with warnings.catch_warnings():
             warnings.filterwarnings("error" if known else "ignore", category=AccelTrackWarning)
             tracker.start()
-        assert (tracker._scalars.fast is not None) is known
+        assert (tracker.fast(Scalars).fast is not None) is known
         records = [Metrics(i, 1.6e9 + i, {"x": i / 4, "bad": math.nan}, i) for i in range(100)]
         records[40] = Metrics(40, 1.6e9 + 40, {"x": 10.0}, 40, {"clearml": {"unknown": 1}})
         refused = []
@@ -286,8 +287,8 @@ class TestClearML(ClearMLContract):
         """What may be stored in part is neither repeated nor refused."""
         tracker = self.make(tmp_path)
         tracker.start()
-        assert tracker._scalars.fast is not None
-        tracker._scalars.fast._touch = {"y": 1}.__getitem__  # takes one argument
+        assert tracker.fast(Scalars).fast is not None
+        tracker.fast(Scalars).fast._touch = {"y": 1}.__getitem__  # takes one argument
         with (
             pytest.warns(AccelTrackWarning, match="public calls"),
             pytest.raises(HalfStoredError, match="stored already"),
@@ -375,7 +376,7 @@ class TestClearML(ClearMLContract):
         (tmp_path / "empty-home" / "clearml.conf").write_text(lines)
         shown = on_terminal(
             "import os, clearml\n"
-            "from accel_track.trackers.clearml.fast import Process\n"
+            "from accel_track.trackers.clearml.process import Process\n"
             "Process(clearml).tune()\n"
             "print('used:', bool(clearml.Task._report_subprocess_enabled))\n"
         )

@@ -148,7 +148,8 @@ def test_batches(server: Server, tmp_path: Path) -> None:
         server,
         tmp_path,
         "from accel_track.records import Metrics\n"
-        "assert tracker._scalars.fast is not None\n"
+        "from accel_track.trackers.clearml.fast import Scalars\n"
+        "assert tracker.fast(Scalars).fast is not None\n"
         "tracker.log_batch([Metrics(i, 1.6e9 + i, {'loss': i / 4}, i) for i in range(1000)])\n"
         "tracker.flush()\ntracker.finish()\n",
     )

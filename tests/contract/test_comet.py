@@ -20,7 +20,8 @@ import pytest
 from accel_track.errors import AccelTrackWarning, NotConfiguredError, NotStartedError
 from accel_track.outcome import Outcome
 from accel_track.records import Metrics
-from accel_track.trackers.comet.tracker import CometMLTracker, CometParts
+from accel_track.trackers.comet.fast import CometParts
+from accel_track.trackers.comet.tracker import CometMLTracker
 from tests.support.private_parts import lost_at
 from tests.support.readers.comet import CometContract, archives, messages, metrics, offline, pictures, read
 

@@ -22,6 +22,7 @@ from swanlab.sdk.internal.probe_python.monitor.builder import build_probe_scalar
 from accel_track import Accelerator
 from accel_track.errors import HalfStoredError, MadeWayError, NotStartedError
 from accel_track.records import Metrics
+from accel_track.trackers.swanlab.fast import Rows, Threads
 from accel_track.trackers.swanlab.tracker import SwanLabTracker
 from tests.support.readers.swanlab import QUICK, SwanLabContract, records
 from tests.support.waiting import until
@@ -180,7 +181,7 @@ class TestSwanLab(SwanLabContract):
 
         store._fp = SimpleNamespace(write=full, flush=file.flush, close=file.close)
         tracker.log({"m": 2.0}, step=1)
-        until(lambda: tracker._threads.fast.lost is not None)
+        until(lambda: tracker.fast(Threads).fast.lost is not None)
         store._fp = SimpleNamespace(write=write, flush=file.flush, close=file.close)
         for call in (tracker.flush, tracker.finish):
             with pytest.raises(HalfStoredError, match="No space left"):
@@ -287,8 +288,8 @@ class TestSwanLab(SwanLabContract):
             tracker.start()
             with warnings.catch_warnings(record=True):
                 warnings.simplefilter("always")
-                if not known:
-                    tracker._rows.close()
+                if place == "alone" or not known:
+                    tracker.fast(Rows).close()
                 if place == "together":
                     tracker.log_batch(batch)
                 else:

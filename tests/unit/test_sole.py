@@ -6,7 +6,7 @@ import pytest
 
 from accel_track.errors import AccelTrackWarning, MadeWayError
 from accel_track.testing.doubles import RecordingTracker
-from accel_track.trackers.sole import PATIENCE, QUIET, Sole
+from accel_track.trackers.sole import PATIENCE, QUIET, Sole, SoleTracker
 
 
 class Clock:
@@ -96,3 +96,52 @@ def test_an_earlier_run_that_cannot_be_finished_is_none_of_the_next_ones_trouble
     with pytest.warns(AccelTrackWarning, match="the run before could not be finished .*stuck"):
         place.take(second)
     assert place.holder is second
+
+
+class ClosingTracker(SoleTracker):
+    """Closes its run once, also where another run begins while `finish` waits for its flush."""
+
+    name = "closing"
+    requires_logging_directory = False
+    sdk = "json"  # any module
+
+    def __init__(self, place: Sole) -> None:
+        super().__init__()
+        self.place = place  # type: ignore[misc]
+        self.closed: list[object] = []
+        self.begins_meanwhile: list[ClosingTracker] = []
+
+    def open(self, sdk: object) -> object:
+        assert self.clear(lambda: None, self.closed.append) is None
+        return object()
+
+    def close(self, native: object) -> None:
+        self.closed.append(native)
+
+    def flush(self) -> None:
+        if self.begins_meanwhile:
+            self.begins_meanwhile.pop().start()
+
+
+def test_a_run_that_makes_way_while_it_finishes_is_closed_once(place: Sole) -> None:
+    first, second = ClosingTracker(place), ClosingTracker(place)
+    first.start()
+    native = first.tracker
+    first.begins_meanwhile.append(second)
+    first.finish()
+    assert (first.closed, second.closed, place.holder) == ([native], [], second)
+    for call in (lambda: first.tracker, lambda: first.log({"m": 1.0}, step=0)):
+        with pytest.raises(MadeWayError, match="one run a process"):
+            call()
+    first.start()
+    assert (second.started, place.holder) == (False, first)
+
+
+def test_a_run_of_the_programs_own_is_returned_and_one_that_is_left_is_ended(place: Sole) -> None:
+    tracker, own, left = ClosingTracker(place), OneRunTracker(), OneRunTracker()
+    place.ours.add(left)
+    ended: list[object] = []
+    assert tracker.clear(lambda: own, ended.append) is own
+    assert (ended, place.holder) == ([], None)
+    assert tracker.clear(lambda: left, ended.append) is None
+    assert (ended, place.holder) == ([left], tracker)

@@ -9,11 +9,8 @@ from typing import Any
 
 from accel_track.trackers.fast import FastPath
 
-Scalar = tuple[str, str, float, int | None, float]
-"""Title, series, value, step or None for a single value, and wall-clock time in seconds."""
-
-# Where `Logger.report_single_value` keeps them, and the iteration that tells them from others.
-SUMMARY, SINGLE = "Summary", -(2**31)
+_SINGLE = -(2**31)
+"""The iteration by which `Logger.report_single_value` tells its values from others."""
 
 
 class Scalars(FastPath):
@@ -35,8 +32,13 @@ class Scalars(FastPath):
 
         self._event, self._touch = ScalarEvent, native.get_logger()._touch_title_series  # noqa: SLF001
 
-    def prepare(self, scalars: Sequence[Scalar]) -> list[tuple[str, str, Any]]:
-        """Return titles, series and events.
+    def prepare(self, scalars: Sequence[tuple[str, str, float]], step: int | None, moment: float) -> list[Any]:
+        """Return the events of one call.
+
+        Args:
+            scalars: Title, series and value of each.
+            step: Training step; None for single values.
+            moment: When the call was made, in seconds since 1970-01-01 UTC.
 
         Raises:
             ConnectionError: The task is closed; ClearML takes values for it in silence.
@@ -45,16 +47,10 @@ class Scalars(FastPath):
         if reporter._report and reporter._report_service is None:  # noqa: SLF001
             message = "clearml: the task is closed, and takes no more values."
             raise ConnectionError(message)
-        return [
-            (
-                title,
-                series,
-                self._event(title, series, value, SINGLE if step is None else step, timestamp=int(moment * 1000)),
-            )
-            for title, series, value, step, moment in scalars
-        ]
+        iteration, milliseconds = _SINGLE if step is None else step, int(moment * 1000)
+        return [(*scalar[:2], self._event(*scalar, iteration, timestamp=milliseconds)) for scalar in scalars]
 
-    def store(self, ready: list[tuple[str, str, Any]]) -> None:
+    def store(self, ready: Sequence[tuple[str, str, Any]]) -> None:
         """Report events."""
         report = self.native._reporter._report  # noqa: SLF001
         for title, series, event in ready:
@@ -67,34 +63,6 @@ class Scalars(FastPath):
         return service is not None and not service.is_alive()
 
 
-class Process(FastPath):
-    """Lets threads report, unless the user's `clearml.conf` says who is to, and leaves out the look for new versions.
-
-    ClearML's default on Linux, a reporting process, makes single calls wait for seconds and the end for ten or more.
-    The look for new versions asks a server, also offline.
-
-    Args:
-        native: The module `clearml`.
-    """
-
-    distribution = "clearml"
-    tested = ">=2.1"  # small enough a part of the SDK for later versions to be tried, too
-    parts = (
-        "clearml.config:config.get",
-        "clearml.utilities.check_updates:CheckPackageUpdates._package_version_checked",
-    )
-    attributes = ("Task._report_subprocess_enabled",)
-
-    def tune(self) -> None:
-        """Set both for the process."""
-        from clearml.config import config
-        from clearml.utilities.check_updates import CheckPackageUpdates
-
-        if config.get("development.report_use_subprocess", None) is None:
-            self.native.Task._report_subprocess_enabled = False  # noqa: SLF001 - no public setting outside the file
-        CheckPackageUpdates._package_version_checked = True  # noqa: SLF001 - no public setting
-
-
 class Tasks(FastPath):
     """What a task does behind its public methods.
 
@@ -104,6 +72,7 @@ class Tasks(FastPath):
 
     distribution = "clearml"
     tested = ">=2.1"  # as above
+    of_module = True
     attributes = ("Task._save_data_to_offline_dir", "Task._offline_filename", "Task._Task__exit_hook")
 
     def save_whole(self) -> None:

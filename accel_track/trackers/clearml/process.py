@@ -1,4 +1,4 @@
-"""The process around ClearML: its credentials, its signals and its child processes."""
+"""The process around ClearML: its credentials, its reporting, its signals and its child processes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,38 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from accel_track.trackers.fast import FastPath
+
 _FALSE = ("", "0", "false", "no", "off", "n", "f")
+
+
+class Process(FastPath):
+    """Lets threads report, unless the user's `clearml.conf` says who is to, and leaves out the look for new versions.
+
+    ClearML's default on Linux, a reporting process, makes single calls wait for seconds and the end for ten or more.
+    The look for new versions asks a server, also offline.
+
+    Args:
+        native: The module `clearml`.
+    """
+
+    distribution = "clearml"
+    of_module = True
+    tested = ">=2.1"  # small enough a part of the SDK for later versions to be tried, too
+    parts = (
+        "clearml.config:config.get",
+        "clearml.utilities.check_updates:CheckPackageUpdates._package_version_checked",
+    )
+    attributes = ("Task._report_subprocess_enabled",)
+
+    def tune(self) -> None:
+        """Set both for the process."""
+        from clearml.config import config
+        from clearml.utilities.check_updates import CheckPackageUpdates
+
+        if config.get("development.report_use_subprocess", None) is None:
+            self.native.Task._report_subprocess_enabled = False  # noqa: SLF001 - no public setting outside the file
+        CheckPackageUpdates._package_version_checked = True  # noqa: SLF001 - no public setting
 
 
 def has_credentials() -> bool:

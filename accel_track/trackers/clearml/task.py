@@ -1,4 +1,4 @@
-"""The life of a ClearML task: its beginning, its status, its end, and its artifacts."""
+"""The life of a ClearML task: its beginning, its status and its end."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from accel_track.errors import NotConfiguredError
 from accel_track.outcome import Outcome
-from accel_track.trackers.clearml.fast import Process, Tasks
+from accel_track.trackers.clearml.fast import Tasks
 from accel_track.trackers.clearml.process import forget_closed_task, signal_handlers_kept, variable
 from accel_track.trackers.fast import Gate
 
@@ -21,9 +21,6 @@ def begin(clearml: Any, parts: Gate[Tasks], project: str | None, init_kwargs: Ma
     """
     from clearml.backend_api.session.defs import MissingConfigError
 
-    process = Gate(parts.tracker, Process)
-    process.open(clearml)
-    process.use(Process.tune)
     parts.use(Tasks.save_whole)
     parts.use(Tasks.forget_exit)
     forget_closed_task()
@@ -44,17 +41,11 @@ def begin(clearml: Any, parts: Gate[Tasks], project: str | None, init_kwargs: Ma
     return task
 
 
-def _say(task: Any, parts: Gate[Tasks], status: str, reason: str) -> None:
-    with parts.use(lambda tasks: tasks.lock(task)) or nullcontext():
-        task.set_user_properties(status=status, status_reason=reason)
-
-
-def close(task: Any, parts: Gate[Tasks], outcome: Outcome) -> None:
+def end(task: Any, parts: Gate[Tasks], outcome: Outcome) -> None:
     """Close a task with a status: completed, failed, or stopped, for a run that was interrupted or preempted.
 
     Offline, ClearML stores no status and would upload each session as completed, so user properties tell it.
     """
-    reason = outcome.status if outcome.reason is None else f"{outcome.status}: {outcome.reason}"
     if task.is_offline():
         _say(task, parts, outcome.status, outcome.reason or "")
     # Else an exception that was caught long ago would make `close` say that the task failed.
@@ -63,14 +54,11 @@ def close(task: Any, parts: Gate[Tasks], outcome: Outcome) -> None:
         task.close()
     forget_closed_task()
     # `close` says that the task is completed, whatever was said before it.
-    if outcome.status == "failed":
-        task.mark_failed(status_reason=reason, status_message=outcome.reason, force=True)
-    elif outcome.status != "finished":
-        task.stopped(status_reason=reason, status_message=outcome.reason, force=True)
+    if outcome.status != "finished":
+        say = task.mark_failed if outcome.status == "failed" else task.stopped
+        say(status_reason=outcome.text, status_message=outcome.reason, force=True)
 
 
-def delete_artifact(task: Any, parts: Gate[Tasks], name: str) -> None:
-    """Delete an artifact, if there is one of that name, and its file."""
-    if name in task.artifacts:
-        task.delete_artifacts([name], raise_on_errors=False, silent_on_errors=True)
-        parts.use(lambda tasks: tasks.forget_artifact(task, name))
+def _say(task: Any, parts: Gate[Tasks], status: str, reason: str) -> None:
+    with parts.use(lambda tasks: tasks.lock(task)) or nullcontext():
+        task.set_user_properties(status=status, status_reason=reason)

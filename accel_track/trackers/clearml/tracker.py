@@ -3,39 +3,26 @@
 from __future__ import annotations
 
 import os
-import re
-import tempfile
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from accel_track.errors import HalfStoredError
-from accel_track.media import rows, without_single_channel
-from accel_track.records import Metrics
-from accel_track.trackers.base import on_main_process
 from accel_track.trackers.clearml.failures import Failures
-from accel_track.trackers.clearml.fast import SUMMARY, Process, Scalar, Scalars, Tasks
-from accel_track.trackers.clearml.process import has_credentials
-from accel_track.trackers.clearml.task import begin, close, delete_artifact
-from accel_track.trackers.fast import Gate
-from accel_track.trackers.files import lasting
-from accel_track.trackers.names import hashed_name
-from accel_track.trackers.sdk import SDKTracker
+from accel_track.trackers.clearml.fast import Scalars, Tasks
+from accel_track.trackers.clearml.media import ClearMLMedia
+from accel_track.trackers.clearml.plots import Plots
+from accel_track.trackers.clearml.process import Process, has_credentials
+from accel_track.trackers.clearml.task import begin, end
+from accel_track.trackers.rows import Row
 from accel_track.trackers.sole import Sole
-from accel_track.values.plain import finite, flat_config, is_number, leaves
+from accel_track.values.plain import flat_config
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-_SPLITS = "train|validation|valid|val|eval|test"
-_LEADING = re.compile(rf"(?P<series>{_SPLITS})[_/](?P<title>.+)")
-_PLACE = Sole()
-_OURS: set[str] = set()
-"""The ids of all tasks that trackers of this process have made."""
-_TRAILING = re.compile(rf"(?P<title>.+)[_/](?P<series>{_SPLITS})")
 
-
-class ClearMLTracker(SDKTracker):
+class ClearMLTracker(ClearMLMedia):
     """One ClearML task. If the program has a task already (`Task.current_task()`), that is used and never closed.
 
     A process has one task at a time. One that a tracker has made, and that nobody has finished when the next run
@@ -64,23 +51,13 @@ class ClearMLTracker(SDKTracker):
     takes_text = False
     takes_nan = False
     takes_inf = False
+    why_finite = "ClearML would store {} as 0"
     keeps_time = True
     batch_size = 100
     fast_paths = (Scalars, Process, Tasks)
     keeps_status = True
     wraps_terminal = True
-
-    def __init__(self, run_name: str | None = None, **kwargs: Any) -> None:
-        """Keep the arguments for `start`."""
-        super().__init__()
-        self.run_name = run_name
-        self.init_kwargs = kwargs
-        self._close_at_end = True
-        self._scalars, self._tasks = Gate(self.name, Scalars), Gate(self.name, Tasks)
-        self._failures = Failures()
-        self._pictures: tempfile.TemporaryDirectory[str] | None = None
-        self._owners: dict[tuple[str, str], str] = {}
-        self._places: dict[str, tuple[str, str]] = {}
+    place = Sole()
 
     @classmethod
     def for_run(
@@ -99,172 +76,55 @@ class ClearMLTracker(SDKTracker):
             "or CLEARML_OFFLINE_MODE=1 to log to local files."
         )
 
-    @on_main_process
-    def start(self) -> None:
-        """Create the task, or use the process's own."""
-        if self.started:
-            return
-        clearml = self.import_sdk()
-        self.check_configured()
-        self._tasks.open(clearml)
-        task = self._task_of_the_program(clearml)
-        self._close_at_end = task is None
+    def open(self, sdk: Any) -> Any:
+        """Create the task, or use the program's own."""
+        self._plots, self._failures = Plots(), Failures()
+        task = self.clear(sdk.Task.current_task, self._end_task)
         if task is None:
-            task = begin(clearml, self._tasks, self.run_name, self.init_kwargs)
-            _OURS.add(task.id)
-        self._owners, self._places = {}, {}
-        self.native = task
-        self._scalars.open(task)
+            self.fast(Process).use(Process.tune)
+            task = begin(sdk, self.fast(Tasks), self.run_name, self.init_kwargs)
+            self.place.ours.add(task)
         self._failures.begin()
+        return task
 
-    def _task_of_the_program(self, clearml: Any) -> Any:
-        """Return the task that the program has made itself, if any; close one of another tracker's."""
-        task = clearml.Task.current_task()
-        if task is not None and task.id not in _OURS:
-            return task
-        _PLACE.take(self)
-        if (left := clearml.Task.current_task()) is not None:  # of a tracker that is gone
-            close(left, self._tasks, self.outcome)
-        return None
+    def _end_task(self, task: Any) -> None:
+        end(task, self.fast(Tasks), self.outcome)
 
-    @on_main_process
     def store_init_configuration(self, values: dict[str, Any]) -> None:
         """Add hyperparameters to the section "General"."""
         self.tracker.connect(flat_config(values), name="General")
 
-    @on_main_process
     def store_environment(self, values: dict[str, Any]) -> None:
         """Add it as a section of its own."""
         for name, value in values.items():
             self.tracker.connect(flat_config(value), name=name)
 
-    @on_main_process
-    def log(self, values: dict[str, Any], step: int | None = None, **kwargs: Any) -> None:
+    def write_row(self, row: Row) -> None:
         """Report scalars, or single values where there is no step; `kwargs` go to `Logger.report_scalar`."""
-        self._report([(values, step, self.now())], kwargs)
-
-    @on_main_process
-    def log_batch(self, records: Sequence[Metrics]) -> None:
-        """Report scalars of several calls."""
-        for record in self.taken.each(records):
-            self._report([(record.values, record.step, record.time)], record.kwargs.get(self.name, {}))
-
-    def _report(self, calls: Sequence[tuple[Mapping[str, Any], int | None, float]], kwargs: Mapping[str, Any]) -> None:
-        with _PLACE.using(self):
-            self._report_to(self.tracker.get_logger(), calls, kwargs)
-
-    def _report_to(
-        self,
-        logger: Any,
-        calls: Sequence[tuple[Mapping[str, Any], int | None, float]],
-        kwargs: Mapping[str, Any],
-    ) -> None:
-        scalars: list[Scalar] = []
-        refused: list[tuple[str, Any, str]] = []
-        for values, step, moment in calls:
-            for key, value in leaves(values):
-                if not finite(value):
-                    refused.append((key, value, f"ClearML would store {value} as 0" if is_number(value) else ""))
-                else:
-                    title, series = (SUMMARY, key) if step is None else self._places.get(key) or self._place(key)
-                    scalars.append((title, series, float(value), step, moment))
-        if kwargs or not self._scalars.send(scalars):
-            for title, series, value, step, _ in scalars:
-                if step is None:
-                    logger.report_single_value(series, value)
-                else:
-                    logger.report_scalar(title, series, value, iteration=step, **kwargs)
-        for one in refused:
-            self.drop(*one)
-
-    def _place(self, key: str) -> tuple[str, str]:
-        """Return title and series, which no other name has: "val_loss" after "val/loss" gets a plot of its own."""
-        for place in (_title_and_series(key), (key, key), (key, hashed_name(key, key, 250))):
-            if self._owners.setdefault(place, key) == key:
-                break
-        self._places[key] = place
-        return place
-
-    @on_main_process
-    def log_images(self, values: dict[str, Any], step: int | None = None, **kwargs: Any) -> None:
-        """Report images to the debug samples, as PNG files: of an array, ClearML would make a JPEG, in its own thread.
-
-        Args:
-            values: Names to an image or a list of images, in any form that `accel_track.media.images` takes. The name
-                is the title, and the series too; of several, the series are `name/0`, `name/1`, ….
-            step: Training step.
-            **kwargs: Passed to `Logger.report_image`. Without `max_image_history`, all images are kept.
-        """
+        scalars = [(*self._plots.place(name, row.step), float(value)) for name, value in row.values.items()]
+        if not row.kwargs and self.fast(Scalars).send(scalars, row.step, row.time):
+            return
         logger = self.tracker.get_logger()
-        for key, pictures in self.images_of(values):
-            for index, picture in enumerate(pictures):
-                series = key if len(pictures) == 1 else f"{key}/{index}"
-                options = {"max_image_history": -1, "delete_after_upload": True, **kwargs}
-                logger.report_image(key, series, step, local_path=self._png(picture), **options)
+        for title, series, value in scalars:
+            if row.step is None:
+                report = partial(logger.report_single_value, series, value)
+            else:
+                report = partial(logger.report_scalar, title, series, value, iteration=row.step, **row.kwargs)
+            self.taken.part((title, series), report)
 
-    def _png(self, picture: Any) -> str:
-        """Return the path of a file that holds an image."""
-        from PIL import Image
-
-        if self._pictures is None:
-            self._pictures = tempfile.TemporaryDirectory(prefix="accel_track-clearml-")
-        number, path = tempfile.mkstemp(".png", dir=self._pictures.name)
-        with open(number, "wb") as file:
-            Image.fromarray(without_single_channel(picture)).save(file, "PNG")
-        return path
-
-    @on_main_process
-    def log_table(
-        self,
-        table_name: str,
-        columns: list[str] | None = None,
-        data: Sequence[Sequence[Any]] | None = None,
-        dataframe: Any = None,
-        step: int | None = None,
-        **kwargs: Any,
-    ) -> None:
-        """Report a table to the plots.
-
-        Args:
-            table_name: Title and series of the table.
-            columns: Names of the columns.
-            data: The rows, if there is no `dataframe`.
-            dataframe: A pandas data frame, whose index is left out, if there is no `data`.
-            step: Training step.
-            **kwargs: Passed to `Logger.report_table`.
-        """
-        names, cells = rows(columns, data, dataframe)
-        self.tracker.get_logger().report_table(table_name, table_name, step or 0, [names, *cells], **kwargs)
-
-    @on_main_process
-    def log_checkpoint(self, name: str, path: str, step: int | None, values: dict[str, Any]) -> None:
-        """Upload a checkpoint as an artifact, and wait for that; step and values are its metadata."""
-        metadata = flat_config({**({} if step is None else {"step": step}), **lasting(values)})
-        # ClearML itself would leave a file of another name in its storage.
-        delete_artifact(self.tracker, self._tasks, name)
-        if not self.tracker.upload_artifact(name, Path(path), metadata=metadata, wait_on_upload=True):
-            message = f"clearml: the checkpoint {name!r} was not uploaded; see ClearML's own message."
-            raise RuntimeError(message)
-
-    @on_main_process
-    def delete_checkpoint(self, name: str) -> None:
-        """Delete a checkpoint, its file too."""
-        delete_artifact(self.tracker, self._tasks, name)
-
-    @on_main_process
     def flush(self) -> None:
         """Wait until everything is sent or, offline, written.
 
         Raises:
             HalfStoredError: ClearML's threads have not stored all of it, and will not try again.
         """
-        with _PLACE.using(self, stores=True):
+        with self.place.using(self, stores=True):
             # The first wait may end with a batch that was on its way before the call; what is left is in the next one.
             for _ in range(2):
                 self.tracker.flush(wait_for_uploads=True)
-        said = self._failures.take() or ("its thread has ended" if self._scalars.use(Scalars.stopped) else None)
+        said = self._failures.take() or ("its thread has ended" if self.fast(Scalars).use(Scalars.stopped) else None)
         if said is not None:
-            message = f"clearml: ClearML has not stored everything and does not try again: {said}"
+            message = f"{self.name}: ClearML has not stored everything and does not try again: {said}"
             raise HalfStoredError(message)
 
     def identity(self) -> dict[str, Any]:
@@ -277,28 +137,11 @@ class ClearMLTracker(SDKTracker):
             return None
         return str(self.native.get_output_log_web_page())
 
-    @on_main_process
-    def finish(self) -> None:
-        """Close the task and say how it ended, unless the process had it before."""
-        if self.native is None:
-            return
+    def close(self, native: Any) -> None:
+        """Close the task and say how it ended, unless it is the program's own."""
+        self._failures.end()
         try:
-            self.flush()  # `close` does not wait for values where `sys.exit` was called, even if that was caught
+            if native in self.place.ours:
+                self._end_task(native)
         finally:
-            task, self.native = self.native, None
-            self._scalars.close()
-            self._failures.end()
-            if self._close_at_end:
-                close(task, self._tasks, self.outcome)
-            _PLACE.leave(self)
-            if self._pictures is not None:
-                self._pictures.cleanup()
-                self._pictures = None
-
-
-def _title_and_series(name: str) -> tuple[str, str]:
-    title, _, series = name.rpartition("/")
-    if split := _LEADING.fullmatch(name) or _TRAILING.fullmatch(name):
-        title, series = split["title"], split["series"]
-    # "Summary" is where ClearML keeps single values.
-    return (title, series) if title not in ("", "Summary") and series else (name, name)
+            self.forget_pictures()

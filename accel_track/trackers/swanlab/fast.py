@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import functools
 import threading
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
-from accel_track.trackers.fast import FastPath, UnfitError
+from accel_track.trackers.fast import FastPath
 
 
 class Rows(FastPath):
@@ -20,22 +20,17 @@ class Rows(FastPath):
         "swanlab.sdk.internal.bus.events:Timestamp",
         "swanlab.sdk.internal.run.fmt:validate_key",
     )
-    attributes = (
-        "_api_lock.__enter__",
-        "_ctx.next_step",
-        "_components.emitter.emit",
-    )
+    attributes = ("_api_lock.__enter__", "_ctx.next_step", "_components.emitter.emit")
 
     def __init__(self, native: Any) -> None:
-        """Make an event, and look at a name."""
+        """Make an event."""
         super().__init__(native)
         from swanlab.sdk.internal.bus import events
+        from swanlab.sdk.internal.run.fmt import validate_key
 
-        self._event, self._time, self._valid = events.MetricLogEvent, events.Timestamp, _validator()
+        self._event, self._time, self._validate = events.MetricLogEvent, events.Timestamp, validate_key
+        self._names: set[str] = set()
         self._made({"a": 1.0}, 0, 0.0)
-        if not self._valid("a"):
-            message = "it does not take the name 'a' as it is"
-            raise UnfitError(message)
 
     @classmethod
     def applies(cls, native: Any) -> bool:
@@ -52,7 +47,7 @@ class Rows(FastPath):
         """
         self.look()
         run = self.native
-        if not (run.alive and all(map(self._valid, values))):
+        if not (run.alive and (self._names.issuperset(values) or self._takes(values.keys() - self._names))):
             return None
         next_step, emit = run._ctx.next_step, run._components.emitter.emit  # noqa: SLF001
         return run._api_lock, next_step, emit, self._made(values, step, moment)  # noqa: SLF001
@@ -63,6 +58,16 @@ class Rows(FastPath):
         with lock:
             event.step = next_step(event.step)
             emit(event)
+
+    def _takes(self, names: Collection[str]) -> bool:
+        """Whether SwanLab takes names as they are; it takes them from then on."""
+        try:
+            fitting = all(self._validate(name) == name for name in names)
+        except ValueError:
+            return False
+        if fitting:
+            self._names.update(names)
+        return fitting
 
     def _made(self, values: Mapping[str, Any], step: int | None, moment: float) -> Any:
         time = self._time(seconds=int(moment), nanos=int(moment % 1 * 1e6) * 1000)
@@ -123,18 +128,3 @@ class Threads(FastPath):
 def in_main_thread() -> bool:
     """Whether this is the thread that may handle signals."""
     return threading.current_thread() is threading.main_thread()
-
-
-@functools.cache
-def _validator() -> Any:
-    """Return a function that says whether SwanLab takes a name as it is."""
-    from swanlab.sdk.internal.run.fmt import validate_key
-
-    @functools.lru_cache(10_000)
-    def valid(name: str) -> bool:
-        try:
-            return bool(validate_key(name) == name)
-        except ValueError:
-            return False
-
-    return valid

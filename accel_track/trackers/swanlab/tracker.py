@@ -2,41 +2,32 @@
 
 from __future__ import annotations
 
-import glob
 import inspect
 import os
 import re
 import sys
-import weakref
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from accel_track.errors import HalfStoredError, warn
-from accel_track.media import without_single_channel
-from accel_track.records import Metrics
-from accel_track.trackers.base import on_main_process
-from accel_track.trackers.fast import Gate
-from accel_track.trackers.files import lasting
 from accel_track.trackers.names import short_id
-from accel_track.trackers.sdk import SDKTracker, unreachable
+from accel_track.trackers.rows import Row
+from accel_track.trackers.sdk import unreachable
 from accel_track.trackers.sole import Sole
 from accel_track.trackers.swanlab.fast import Rows, Threads, in_main_thread
-from accel_track.trackers.swanlab.files import delete_copies, earlier_configuration, own_copies
-from accel_track.trackers.swanlab.values import Accepted, Series
+from accel_track.trackers.swanlab.files import earlier_configuration
+from accel_track.trackers.swanlab.media import SwanLabMedia
+from accel_track.trackers.swanlab.series import AllSeries, kind_of
+from accel_track.trackers.swanlab.settings import chooses_id, find_settings, needs_key
 from accel_track.values.plain import storable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from typing_extensions import Self
 
-_PLACE = Sole()
-_OURS: weakref.WeakSet[Any] = weakref.WeakSet()
-"""The runs that trackers of this process have made."""
 _STATES = {"finished": "success", "failed": "crashed", "interrupted": "aborted", "preempted": "aborted"}
 
 
-class SwanLabTracker(SDKTracker):
+class SwanLabTracker(SwanLabMedia):
     """One `swanlab.Run`.
 
     SwanLab allows one run at a time in a process: `start` finishes the run of an earlier tracker that nobody has
@@ -45,7 +36,7 @@ class SwanLabTracker(SDKTracker):
     name it keeps the first value of a step, and one kind of value (numbers, texts, images, …); others are counted as
     dropped. So are `None` and arrays, which it does not take.
 
-    What a worker delivers has the times of its calls; what `log` is given directly, or with `kwargs`, that of delivery.
+    Values have the times of their calls; what is logged with further arguments has that of its delivery.
 
     The status is "success", "crashed" for failed, or "aborted" for interrupted and preempted, with the reason. A run
     that is continued sends its configuration as a whole, so that of its earlier folders, where they are, is added.
@@ -71,15 +62,9 @@ class SwanLabTracker(SDKTracker):
     wraps_terminal = True
     durable_flush = False  # the SDK keeps rows in memory, and has no flush
     fast_paths = (Rows, Threads)
+    place = Sole()
 
-    def __init__(self, run_name: str, **kwargs: Any) -> None:
-        """Keep the arguments for `start`."""
-        super().__init__()
-        self.run_name = run_name
-        self.init_kwargs = kwargs
-        self._planned: dict[str, Any] = {}
-        self._series: dict[str, Series] = {}
-        self._rows, self._threads = Gate(self.name, Rows), Gate(self.name, Threads)
+    _planned: Mapping[str, Any] = {}
 
     @classmethod
     def for_run(
@@ -97,128 +82,64 @@ class SwanLabTracker(SDKTracker):
     @classmethod
     def not_configured(cls, init_kwargs: Mapping[str, Any]) -> str | None:
         """Ask SwanLab's settings, which come from many files and variables, for a mode and a key."""
-        given = init_kwargs.get("mode")
-        if given in ("offline", "local", "disabled") or not cls.installed():
-            return None
-        settings = _settings(init_kwargs)
-        login = sys.modules.get("swanlab.sdk.internal.core_python.client")
-        if (given or settings.mode) not in ("online", "cloud") or settings.api_key:
-            return None
-        # `swanlab.login(save=False)` in this process; where that cannot be seen, SwanLab has to say it.
-        if getattr(login, "exists", lambda: login is not None)():
+        if not cls.installed() or not needs_key(init_kwargs):
             return None
         return "no credentials; set SWANLAB_API_KEY (or run `swanlab login`), or SWANLAB_MODE=offline to log locally."
 
-    @on_main_process
-    def start(self) -> None:
+    def open(self, sdk: Any) -> Any:
         """Open the run.
 
         Raises:
-            NotConfiguredError: There are neither credentials nor an offline setting.
             RuntimeError: The program has a SwanLab run of its own.
         """
-        if self.started:
-            return
-        swanlab = self.import_sdk()
-        self.check_configured()
-        if not swanlab.has_run() or swanlab.get_run() in _OURS:
-            _PLACE.take(self)
-            if swanlab.has_run():  # of a tracker that is gone
-                swanlab.get_run().finish()
-        self._series = {}
+        self.clear(lambda: sdk.get_run() if sdk.has_run() else None, lambda run: run.finish())
         hook = sys.excepthook
-        run = self.native = swanlab.init(**{"project": self.run_name, **self._planned, **self.init_kwargs})
+        run = sdk.init(**{"project": self.run_name, **self._planned, **self.init_kwargs})
         self._planned = {}
-        _OURS.add(run)
+        self.place.ours.add(run)
         if not in_main_thread():
             # SwanLab's ends the run as soon as the main thread fails, while a worker still has records to deliver.
             sys.excepthook = hook
-        self._rows.open(run)
-        self._threads.open(run)
+        self._text, self._series = sdk.Text, AllSeries()
+        self.fast(Threads).open(run)
         if "id" in self.init_kwargs and (config := earlier_configuration(run)):
             run.config.update(config)
+        return run
 
-    @on_main_process
     def store_init_configuration(self, values: dict[str, Any]) -> None:
         """Add to the run's config, nested as given; SwanLab turns a None at the top into `{}`, so that is "None"."""
-        config = storable(values)
-        with _PLACE.using(self):
-            self.tracker.config.update({key: "None" if value is None else value for key, value in config.items()})
+        config = {key: "None" if value is None else value for key, value in storable(values).items()}
+        with self.place.using(self):
+            self.tracker.config.update(config)
 
-    @on_main_process
-    def log(self, values: dict[str, Any], step: int | None = None, **kwargs: Any) -> None:
-        """Log numbers, texts, and SwanLab's media objects and charts, also lists of these; `kwargs` go to `Run.log`."""
-        self._log(values, step, kwargs)
+    def takes_object(self, value: Any) -> bool:
+        """Take SwanLab's media objects and charts, also lists of these."""
+        return kind_of(value) is not None
 
-    @on_main_process
-    def log_batch(self, records: Sequence[Metrics]) -> None:
-        """Log what several calls logged, in their order and with their times."""
-        for record in records:  # what one can be refused for is found here, before any is logged
-            if kwargs := record.kwargs.get(self.name):
-                inspect.signature(self.tracker.log).bind({}, step=record.step, **kwargs)
-        for record in self.taken.each(records):
-            self._log(record.values, record.step, record.kwargs.get(self.name, {}), record.time)
+    def check_arguments(self, step: int | None, kwargs: Mapping[str, Any]) -> None:
+        """Bind them to `Run.log`."""
+        inspect.signature(self.tracker.log).bind({}, step=step, **kwargs)
 
-    def _log(
-        self, values: dict[str, Any], step: int | None, kwargs: dict[str, Any], moment: float | None = None
-    ) -> None:
-        accepted = Accepted(self._series, values, step)
-        # SwanLab takes a string for the text of a number and drops any other one.
-        texts = {key: self.import_sdk().Text(text) for key, text in accepted.values.items() if isinstance(text, str)}
-        row = {**accepted.values, **texts}
-        with _PLACE.using(self):
-            run = self.tracker
-            if row and (moment is None or kwargs or not self._rows.send(row, step, moment)):
-                run.log(row, step=step, **kwargs)
-        accepted.note()
-        for one in accepted.refused:
+    def write_row(self, row: Row) -> None:
+        """Log what SwanLab will keep of a call; `kwargs` go to `Run.log`."""
+        kept, refused = self._series.kept(row.values, row.step)
+        if kept:
+            # SwanLab takes a string for the text of a number and drops any other one.
+            values = {name: self._text(one) if isinstance(one, str) else one for name, one in kept.items()}
+            if row.kwargs or not self.fast(Rows).send(values, row.step, row.time):
+                self.tracker.log(values, step=row.step, **row.kwargs)
+            self._series.note(kept, row.step)
+        for one in refused:
             self.drop(*one)
 
-    @on_main_process
-    def log_images(self, values: dict[str, Any], step: int | None = None, **kwargs: Any) -> None:
-        """Log images, all of one name together.
-
-        Args:
-            values: Names to an image or a list of images, in any form that `accel_track.media.images` takes, or
-                `swanlab.Image` objects.
-            step: Training step.
-            **kwargs: Passed to `swanlab.Image` (e.g. `caption`, `file_type`).
-        """
-        image = self.import_sdk().Image
-
-        def wrapped(picture: Any) -> Any:
-            return picture if isinstance(picture, image) else image(without_single_channel(picture), **kwargs)
-
-        self.log({key: [wrapped(one) for one in found] for key, found in self.images_of(values, keep=image)}, step=step)
-
-    @on_main_process
     def rewind(self, step: int) -> None:
-        """Warn that SwanLab keeps what it has; the values that this process logs are still counted if it refuses them.
-
-        Args:
-            step: The next step that will be logged.
-        """
+        """Warn that SwanLab keeps what it has; what this process logs is still counted where it is refused."""
         warn(f"{self.name}: it keeps the first value of a step, so what it has from step {step} on is not replaced.")
-
-    @on_main_process
-    def log_checkpoint(self, name: str, path: str, step: int | None, values: dict[str, Any]) -> None:
-        """Copy the files into the run's folder, as `swanlab.save` only links them, and save them."""
-        with _PLACE.using(self):
-            run = self.tracker
-            for file in own_copies(run, name, path, {**lasting(values), "step": step}):
-                if not run.save(glob.escape(file), base_path=run.dir / "files", policy="now"):
-                    self.drop("checkpoint", path, "SwanLab could not save the file, see its error above")
-
-    @on_main_process
-    def delete_checkpoint(self, name: str) -> None:
-        """Delete the copies in the run's folders, unless they may still be waiting for their upload."""
-        if self.tracker.mode != "online":
-            delete_copies(self.tracker, name)
 
     def is_transient(self, error: BaseException) -> bool:
         """Say so also of the error that SwanLab raises for a wrong key and for an unreachable server, if it is that."""
         if type(error).__name__ == "AuthenticationError":
-            return unreachable(_settings(self.init_kwargs).api_host)
+            return unreachable(find_settings(self.init_kwargs).api_host)
         return super().is_transient(error)
 
     def identity(self) -> dict[str, Any]:
@@ -230,10 +151,7 @@ class SwanLabTracker(SDKTracker):
 
     def planned_identity(self) -> dict[str, Any]:
         """Choose the run's id, unless it is chosen elsewhere."""
-        if not {"id", "parallel", "resume"}.isdisjoint(self.init_kwargs) or not self.installed():
-            return {}
-        run = _settings(self.init_kwargs).run
-        if run.id or run.resume != "never":
+        if not self.installed() or chooses_id(self.init_kwargs):
             return {}
         self._planned = {"id": short_id()}
         return {**self._planned, "resume": "allow"}
@@ -250,46 +168,28 @@ class SwanLabTracker(SDKTracker):
         """Put the runs of all ranks into one group."""
         return {"group": group}
 
-    @on_main_process
-    def finish(self) -> None:
-        """End the run with its status and the reason; online, this waits for the upload."""
-        if self.native is not None:
-            run, self.native = self.native, None
-            _PLACE.leave(self)
-            self._threads.use(Threads.leave_signals)
-            if run.alive:
-                status, reason = self.outcome
-                error = f"{status}: {reason}" if reason else status
-                try:
-                    run.finish(state=_STATES[status], error=None if status == "finished" else error)
-                except ValueError:  # raised at the very end, see `Threads.leave_signals`
-                    if run.alive or in_main_thread():
-                        raise
-            self._check_written()
-
-    @on_main_process
     def flush(self) -> None:
         """See whether SwanLab's thread could write what it had; it has no way to make it write.
 
         Raises:
             HalfStoredError: It could not, and does not try again.
         """
-        with _PLACE.using(self, stores=True):
+        with self.place.using(self, stores=True):
             self._check_written()
 
+    def close(self, native: Any) -> None:
+        """End the run with its status and the reason; online, this waits for the upload."""
+        self.fast(Threads).use(Threads.leave_signals)
+        if native.alive:
+            status = self.outcome.status
+            try:
+                native.finish(state=_STATES[status], error=None if status == "finished" else self.outcome.text)
+            except ValueError:  # raised at the very end, see `Threads.leave_signals`
+                if native.alive or in_main_thread():
+                    raise
+        self._check_written()
+
     def _check_written(self) -> None:
-        if self._threads.fast is not None and (error := self._threads.fast.lost) is not None:
+        if (error := self.fast(Threads).use(lambda threads: threads.lost)) is not None:
             message = f"{self.name}: its thread could not write a record ({error}), and does not try again."
             raise HalfStoredError(message) from error
-
-
-def _settings(init_kwargs: Mapping[str, Any]) -> Any:
-    """Return SwanLab's settings from files, variables, `swanlab.merge_settings` and the argument of that name."""
-    from swanlab import Settings
-
-    settings = Settings()
-    merged = sys.modules.get("swanlab.sdk.internal.settings.global_settings")
-    for more in (getattr(merged, "get_global_settings", lambda: None)(), init_kwargs.get("settings")):
-        if more is not None:
-            settings.merge_settings(more)
-    return settings

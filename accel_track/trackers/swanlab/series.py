@@ -1,4 +1,4 @@
-"""Values and names in the form in which SwanLab takes them."""
+"""SwanLab's series: which values a run keeps, and under which names."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from accel_track.trackers.names import hashed_name
-from accel_track.values.plain import is_number, leaves
+from accel_track.values.plain import is_number
 
-_FLOAT = frozenset((float,))
 _NAME_LENGTH = 512
 
 
@@ -21,7 +20,7 @@ class Series:
         kind: Of the first value, as `kind_of` says.
     """
 
-    def __init__(self, kind: str) -> None:
+    def __init__(self, kind: str | None) -> None:
         """Know of no step."""
         from pyroaring import BitMap64  # a requirement of SwanLab's, which keeps the steps that it has seen in one too
 
@@ -29,9 +28,9 @@ class Series:
         self._steps = BitMap64()
         self._newest: tuple[int, Any] | None = None
 
-    def refusal(self, kind: str, value: Any, step: int | None) -> str | None:
+    def refusal(self, value: Any, step: int | None) -> str | None:
         """Return why SwanLab will not keep a value, "" if it has the very value, or None if it will."""
-        if kind != self._kind:
+        if (kind := kind_of(value)) != self._kind:
             return f"SwanLab has this name as {self._kind} already and takes no {kind}"
         if step is None or step not in self._steps:
             return None
@@ -46,47 +45,36 @@ class Series:
             self._newest = step, value
 
 
-class Accepted:
-    """What SwanLab will keep of the values of one call.
+class AllSeries:
+    """What SwanLab has of one run."""
 
-    Attributes:
-        values: By names that SwanLab takes.
-        refused: Name, value and reason of the others.
-    """
+    def __init__(self) -> None:
+        """Know of no series."""
+        self._known: dict[str, Series] = {}
 
-    def __init__(self, known: dict[str, Series], values: Mapping[str, Any], step: int | None) -> None:
-        """Look at the values, and note nothing yet.
+    def kept(self, values: Mapping[str, Any], step: int | None) -> tuple[dict[str, Any], list[tuple[str, Any, str]]]:
+        """Return the values of a call that SwanLab will keep, by its names, and name, value and reason of the others.
 
-        Args:
-            known: What SwanLab has, by name.
-            values: Names to values.
-            step: Training step.
+        SwanLab refuses these later, without telling.
         """
-        self.values: dict[str, Any] = {}
-        self.refused: list[tuple[str, Any, str]] = []
-        self._known, self._step = known, step
-        self._kinds: dict[str, str] = {}
-        for key, value in values.items() if _FLOAT.issuperset(map(type, values.values())) else leaves(values):
-            kind = kind_of(value)
-            if kind is None:
-                self.refused.append((key, value, ""))
-                continue
+        kept: dict[str, Any] = {}
+        refused: list[tuple[str, Any, str]] = []
+        for key, value in values.items():
             name = stored_name(key)
-            # SwanLab refuses it later, without telling.
-            why = known[name].refusal(kind, value, step) if name in known else None
+            why = series.refusal(value, step) if (series := self._known.get(name)) is not None else None
             if why is None:
-                self.values[name] = value
-                self._kinds[name] = kind
+                kept[name] = value
             elif why:
-                self.refused.append((key, value, why))
+                refused.append((key, value, why))
+        return kept, refused
 
-    def note(self) -> None:
-        """Note that SwanLab has these values."""
-        for name, value in self.values.items():
+    def note(self, kept: Mapping[str, Any], step: int | None) -> None:
+        """Note that SwanLab has values."""
+        for name, value in kept.items():
             if (series := self._known.get(name)) is None:
-                series = self._known[name] = Series(self._kinds[name])
-            if self._step is not None:
-                series.take(value, self._step)
+                series = self._known[name] = Series(kind_of(value))
+            if step is not None:
+                series.take(value, step)
 
 
 @functools.lru_cache(10_000)
