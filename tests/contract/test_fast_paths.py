@@ -12,8 +12,8 @@ import pytest
 from accel_track.errors import AccelTrackWarning
 from accel_track.records import Metrics
 from accel_track.testing import Readback
-from accel_track.trackers.base import GeneralTracker
 from accel_track.trackers.fast import FastPath, Gate
+from accel_track.trackers.sdk import SDKTracker
 from accel_track.trackers.swanlab.fast import Threads
 from tests.contract import test_swanlab, test_trackio, test_wandb
 
@@ -82,9 +82,9 @@ def importable_without(part: str) -> Iterator[None]:
         yield
 
 
-def gates(tracker: GeneralTracker) -> list[Gate[Any]]:
+def gates(tracker: SDKTracker) -> list[Gate[Any]]:
     """Return a tracker's gates that are open."""
-    return [one for one in vars(tracker).values() if isinstance(one, Gate) and one.fast is not None]
+    return [gate for gate in map(tracker.fast, tracker.fast_paths) if gate.fast is not None]
 
 
 def test_each_private_part_that_is_gone_leaves_the_rows_to_the_public_call(backend: Backend) -> None:
