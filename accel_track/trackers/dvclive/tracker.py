@@ -24,7 +24,8 @@ class DVCLiveTracker(DVCLiveMetrics, DVCLiveMedia):
     Numbers and texts are stored, NaN and ±inf as texts; hyperparameters keep their nesting. Calls that are delivered
     together are appended together, to each table at once. With steps, `metrics.json` is written after them, while
     `dvc.yaml`, the report and DVC Studio are brought up to date by `flush` and `finish`, since DVCLive reads all
-    earlier values again for that; without a step, each call counts one, and all files are up to date after the last.
+    earlier values again for that; without a step, each call that stores something counts one, and all files are up to
+    date after the last.
 
     In a Git repository, DVCLive runs `dvc init` where that was not done and saves a DVC experiment at the end, as it
     does without this package (`save_dvc_exp=False` turns the latter off).
