@@ -92,7 +92,13 @@ class SDKTracker(GeneralTracker):
         raise NotImplementedError
 
     def begin(self, native: Any) -> None:
-        """Prepare the run that is open, through fast paths for example; called by `start`, which else closes it."""
+        """Prepare the run that is open, through fast paths for example; called by `start`.
+
+        Where it raises, the run is closed.
+
+        Args:
+            native: What `open` has returned.
+        """
 
     def close(self, native: Any) -> None:
         """Close the run, whose `outcome` is known; called by `finish`, once."""

@@ -12,7 +12,7 @@ from accel_track.errors import HalfStoredError
 from accel_track.trackers.fast import FastPath, UnfitError
 from accel_track.trackers.rows import Row
 from accel_track.trackers.trackio import database
-from accel_track.trackers.trackio.values import stored_names, unicode_names
+from accel_track.trackers.trackio.names import stored_names, unicode_names
 
 
 class Store(FastPath):

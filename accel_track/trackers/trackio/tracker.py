@@ -13,12 +13,16 @@ from accel_track.trackers.rows import Row
 from accel_track.trackers.trackio import current
 from accel_track.trackers.trackio.config import TrackioConfig
 from accel_track.trackers.trackio.media import TrackioMedia
+from accel_track.trackers.trackio.names import unicode_names
 from accel_track.trackers.trackio.server import Sending
 from accel_track.trackers.trackio.store import Store
-from accel_track.trackers.trackio.values import is_medium, too_long, unicode_names
 
 if TYPE_CHECKING:
     from typing_extensions import Self
+
+# orjson, which Trackio writes rows with, takes integers of 64 bits.
+_SMALLEST, _GREATEST = -(2**63), 2**64 - 1
+_PACKAGES = frozenset(("trackio", "matplotlib", "plotly"))
 
 
 class TrackioTracker(TrackioConfig, TrackioMedia):
@@ -99,13 +103,15 @@ class TrackioTracker(TrackioConfig, TrackioMedia):
 
     def refusal(self, value: Any) -> str | None:
         """Refuse integers beyond 64 bits, too."""
-        return "" if too_long(value) else super().refusal(value)
+        if isinstance(value, int) and not _SMALLEST <= value <= _GREATEST:
+            return ""
+        return super().refusal(value)
 
     def takes_object(self, value: Any) -> bool:
         """Take its own objects, figures and lists: it leaves out, with a warning at most, what it cannot write."""
         if isinstance(value, (list, tuple)):
             return len(value) > 0 and all(self.refusal(item) is None for item in value)
-        return is_medium(value)
+        return not _PACKAGES.isdisjoint(cls.__module__.partition(".")[0] for cls in type(value).__mro__)
 
     def check_arguments(self, step: int | None, kwargs: Mapping[str, Any]) -> None:
         """Bind them to `Run.log`."""

@@ -1,4 +1,4 @@
-"""The names and values that Trackio takes."""
+"""The names of values, as Trackio takes them."""
 
 from __future__ import annotations
 
@@ -7,20 +7,7 @@ from typing import Any
 
 from accel_track.texts import storable_text
 
-# orjson, which Trackio writes rows with, takes integers of 64 bits.
-_SMALLEST, _GREATEST = -(2**63), 2**64 - 1
 _RESERVED = frozenset(("project", "run", "timestamp", "step", "time", "metrics"))
-_PACKAGES = frozenset(("trackio", "matplotlib", "plotly"))
-
-
-def too_long(value: Any) -> bool:
-    """Whether a value is an integer that Trackio cannot write."""
-    return isinstance(value, int) and not _SMALLEST <= value <= _GREATEST
-
-
-def is_medium(value: Any) -> bool:
-    """Whether a value is one of Trackio's own objects or a figure."""
-    return not _PACKAGES.isdisjoint(cls.__module__.partition(".")[0] for cls in type(value).__mro__)
 
 
 def unicode_names(values: Mapping[str, Any]) -> Mapping[str, Any]:
