@@ -29,7 +29,8 @@ class Record(msgspec.Struct, frozen=True, array_like=True, tag_field="kind"):
     """One logged item.
 
     Attributes:
-        seq: Number of the record in its rank's journal, from 0, without gaps unless records were lost.
+        seq: Number of the record in its rank's journal, from 0, without gaps unless records were lost; -1 for a call of
+            a tracker's own `log`, which is in no journal.
         time: Wall-clock time of the call, in seconds since 1970-01-01 UTC.
         values: What was logged.
     """

@@ -23,6 +23,12 @@ def checkpoint_files(name: str, path: str) -> Iterator[tuple[str, str]]:
         yield path, name if name.endswith(suffix) else name + suffix
 
 
-def lasting(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what stays true of a checkpoint, for a backend whose metadata cannot change: not that it is the best."""
-    return {name: value for name, value in values.items() if name not in ("best", "last")}
+def lasting(values: Mapping[str, Any], step: int | None = None) -> dict[str, Any]:
+    """Return what stays true of a checkpoint, for a backend whose metadata cannot change: not that it is the best.
+
+    Args:
+        values: What is known about it.
+        step: Training step, which is left out where there is none.
+    """
+    kept = {name: value for name, value in values.items() if name not in ("best", "last")}
+    return kept if step is None else {"step": step, **kept}

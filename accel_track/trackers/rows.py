@@ -34,17 +34,20 @@ class Row:
         self.values: Mapping[str, Any] = record.values
         self.plain = True
         self._refused: list[tuple[str, Any, str]] = []
-        if not (_FLOAT.issuperset(map(type, record.values.values())) and tracker.takes_nan and tracker.takes_inf):
-            self._sort(tracker)
+        any_float = tracker.takes_nan and tracker.takes_inf
+        if not (any_float and _FLOAT.issuperset(map(type, record.values.values()))):
+            self._sort(tracker, any_float=any_float)
 
-    def _sort(self, tracker: SDKTracker) -> None:
+    def _sort(self, tracker: SDKTracker, *, any_float: bool) -> None:
         values: dict[str, Any] = {}
         for name, value in leaves(self.record.values):
-            if (why := tracker.refusal(value)) is not None:
+            if any_float and type(value) is float:
+                values[name] = value
+            elif (why := tracker.refusal(value)) is not None:
                 self._refused.append((name, value, why))
-                continue
-            values[name] = int(value) if type(value) is bool else value
-            self.plain = self.plain and (isinstance(value, str) or is_number(value))
+            else:
+                values[name] = int(value) if type(value) is bool else value
+                self.plain = self.plain and (isinstance(value, str) or is_number(value))
         self.values = values
 
     @property

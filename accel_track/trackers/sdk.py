@@ -91,6 +91,15 @@ class SDKTracker(GeneralTracker):
         """
         raise NotImplementedError
 
+    def begin(self, native: Any) -> None:
+        """Prepare the run that is open, through fast paths for example; called by `start`.
+
+        Where it raises, the run is closed.
+
+        Args:
+            native: What `open` has returned.
+        """
+
     def close(self, native: Any) -> None:
         """Close the run, whose `outcome` is known; called by `finish`, once."""
 
@@ -155,9 +164,14 @@ class SDKTracker(GeneralTracker):
             if path.of_module:
                 gate.open(sdk)
         self.native = self.open(sdk)
-        for path, gate in self._gates.items():
-            if not path.of_module and gate.fast is None:
-                gate.open(self.native)
+        try:
+            for path, gate in self._gates.items():
+                if not path.of_module and gate.fast is None:
+                    gate.open(self.native)
+            self.begin(self.native)
+        except BaseException:
+            self._end()
+            raise
 
     @on_main_process
     def log(self, values: dict[str, Any], step: int | None = None, **kwargs: Any) -> None:
@@ -169,7 +183,7 @@ class SDKTracker(GeneralTracker):
             **kwargs: Passed to the SDK's own call.
         """
         more = {self.name: kwargs} if kwargs else {}
-        self._record([Metrics(0, self.now(), values, step, more)])
+        self._record([Metrics(-1, self.now(), values, step, more)])
 
     @on_main_process
     def log_batch(self, records: Sequence[Metrics]) -> None:

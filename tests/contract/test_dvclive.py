@@ -14,8 +14,9 @@ import pytest
 import yaml
 from dvclive import Live
 
-from accel_track.errors import AccelTrackWarning, HalfStoredError, NotStartedError
+from accel_track.errors import AccelTrackWarning, NotStartedError
 from accel_track.records import Metrics
+from accel_track.trackers.dvclive.fast import LivePath, TablesPath
 from accel_track.trackers.dvclive.tracker import DVCLiveTracker
 from tests.support.private_parts import hide, private_parts
 from tests.support.readers.dvclive import QUIET, DVCLiveContract, tables
@@ -153,11 +154,11 @@ class TestDVCLive(DVCLiveContract):
                 assert json.loads((tmp_path / part / "dvclive" / "metrics.json").read_text())["x"] == 1.25
 
     def test_the_public_call_in_a_batch(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        """What fails before the first row is an error as any; after it, the batch must not come again."""
+        """A batch that fails half-way is given again, and each of its rows is stored once."""
         tracker = self.make(tmp_path)
         tracker.start()
-        tracker._tables.close()
-        log_metric, calls = Live.log_metric, iter([0, 1, 1, 0, 0])
+        tracker.fast(TablesPath).close()
+        log_metric, calls = Live.log_metric, iter([0, 0, 0, 1, 1, *[0] * 9])
 
         def fail(live: Live, name: str, value: Any, **kwargs: Any) -> None:
             if kwargs.get("plot", True) and next(calls):
@@ -165,22 +166,24 @@ class TestDVCLive(DVCLiveContract):
             log_metric(live, name, value, **kwargs)
 
         monkeypatch.setattr(Live, "log_metric", fail)
-        records = [Metrics(i, 1.6e9, {"x": i}, i) for i in range(2)]
-        with pytest.raises(HalfStoredError, match="full"):
-            tracker.log_batch(records)
-        with pytest.raises(OSError, match="full"):
-            tracker.log_batch(records[1:])
-        tracker.log_batch(records[1:])
+        records = [Metrics(i, 1.6e9, {"x": i, "y": i}) for i in range(2)]
+        for _ in range(2):
+            with pytest.raises(OSError, match="full"):
+                tracker.log_batch(records)
+        tracker.log_batch(records)
         tracker.log({"t": 1}, step=5, timestamp=True)
+        tracker.log({"x": 2})
         tracker.finish()
-        table = tmp_path / "contract" / "run" / "dvclive" / "plots" / "metrics" / "x.tsv"
-        assert table.read_text().split() == ["step", "x", "0", "0", "1", "1"]
+        folder = tmp_path / "contract" / "run" / "dvclive"
+        stored = {path.stem: path.read_text().split()[2:] for path in folder.rglob("[xy].tsv")}
+        assert stored == {"x": ["0", "0", "1", "1", "5", "2"], "y": ["0", "0", "1", "1"]}
+        assert json.loads((folder / "metrics.json").read_text()) == {"x": 2, "y": 1, "t": 1, "step": 5}
 
     def test_checkpoints_of_another_version(self, tmp_path: Path) -> None:
         """Where DVCLive's artifacts are not as they are known, they are counted as dropped."""
         tracker = self.make(tmp_path)
         tracker.start()
-        tracker._parts.close()
+        tracker.fast(LivePath).close()
         with pytest.warns(AccelTrackWarning, match="not known here"):
             tracker.log_checkpoint("last", str(tmp_path), 1, {})
         tracker.delete_checkpoint("last")

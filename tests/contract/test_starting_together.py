@@ -13,7 +13,7 @@ import pytest
 from filelock import FileLock
 
 from accel_track.errors import AccelTrackWarning
-from accel_track.trackers.dvclive.files import dvc_alone
+from accel_track.trackers.dvclive.folders import dvc_alone
 from accel_track.trackers.set_up import alone_at
 from tests.support.runs import scalars
 from tests.support.skips import need

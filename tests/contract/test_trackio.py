@@ -27,7 +27,7 @@ from tests.support.readers.trackio import TrackioContract, runs, select, store, 
 from tests.support.waiting import until
 
 
-def locked(**_: Any) -> None:
+def locked(*_: Any, **__: Any) -> None:
     """Raise what SQLite does while another process keeps the database."""
     raise sqlite3.OperationalError("database is locked")
 
@@ -150,6 +150,25 @@ class TestTrackio(TrackioContract):
         tracker.finish()
         assert self.read(tmp_path).metrics == {"m": [(i, float(i)) for i in range(3)]}
         assert tracker.dropped == {"thing": 3}
+
+    @pytest.mark.filterwarnings("ignore:trackio.init")
+    def test_a_start_that_fails_while_a_run_is_resumed(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """It leaves the run as it was, and can be repeated."""
+        name = uuid.uuid4().hex
+        tracker = TrackioTracker("contract", name=name, resume="allow", config={"a": 1}, auto_log_cpu=False)
+        tracker.start()
+        tracker.log({"m": 1.0}, step=1)
+        tracker.finish()
+        with monkeypatch.context() as patch:
+            patch.setattr("trackio.sqlite_storage.SQLiteStorage.get_max_step_for_run", locked)
+            with pytest.raises(sqlite3.OperationalError):
+                tracker.start()
+        assert not tracker.started
+        tracker.start()
+        tracker.log({"m": 2.0})
+        tracker.finish()
+        stored = self.read(tmp_path)
+        assert (stored.runs, stored.config, stored.metrics) == (1, {"a": 1}, {"m": [(1, 1.0), (2, 2.0)]})
 
     def test_no_configuration_adds_no_row(self, tmp_path: Path) -> None:
         """A run without hyperparameters has the rows that were logged, and none without values."""

@@ -1,11 +1,14 @@
-"""DVCLive's private parts: tables of metrics, and a run that goes on."""
+"""DVCLive's fast paths: tables of metrics, and what a run that goes on has of checkpoints and of its experiment."""
 
 from __future__ import annotations
 
+import os
+import shutil
 from pathlib import Path
 from typing import Any
 
-from accel_track.trackers.dvclive.files import delete_artifact, store_artifact, stored_artifacts
+import yaml
+
 from accel_track.trackers.fast import FastPath, UnfitError
 
 
@@ -50,7 +53,7 @@ class LivePath(FastPath):
 
     def go_on(self, experiment: str | None) -> None:
         """Take up what an earlier part of the run has left: DVCLive would remove it, and take another name."""
-        self.native._artifacts = stored_artifacts(self.native)  # noqa: SLF001
+        self.native._artifacts = self._stored()  # noqa: SLF001
         if experiment:
             self.native._exp_name = experiment  # noqa: SLF001
 
@@ -60,13 +63,61 @@ class LivePath(FastPath):
         return name
 
     def store_checkpoint(self, name: str, path: Path, about: dict[str, Any]) -> str:
-        """Add a checkpoint to DVC; return what prevents that, or an empty text."""
-        return store_artifact(self.native, name, path, about) or ""
+        """Copy a checkpoint into `artifacts` and add it to DVC as a model; return what prevents that, or nothing.
+
+        Args:
+            name: Name of the artifact.
+            path: The file or folder.
+            about: What DVC is to know of it.
+        """
+        live = self.native
+        root = None if live._dvc_repo is None else Path(live._dvc_repo.root_dir).resolve()  # noqa: SLF001
+        if root is None or not Path(live.dir).resolve().is_relative_to(root):
+            return "DVCLive keeps checkpoints in a DVC repository only; run `git init` and `dvc init` above its folder"
+        self.delete_checkpoint(name)
+        target = Path(live.artifacts_dir).absolute() / f"{name}{path.suffix if path.is_file() else ''}"
+        _delete(target)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        (shutil.copytree if path.is_dir() else shutil.copy2)(path, target)
+        live.log_artifact(str(target), type="model", name=name, meta=about)
+        # DVCLive catches DVC's errors, and in a pipeline leaves to DVC what is the output of a stage.
+        if not _pointer(target).exists() and not live._inside_dvc_pipeline:  # noqa: SLF001
+            self.delete_checkpoint(name)
+            return "DVC did not take it; see DVCLive's own message"
+        return ""
 
     def delete_checkpoint(self, name: str) -> None:
-        """Delete a checkpoint."""
-        delete_artifact(self.native, name)
+        """Delete a checkpoint, if there is one: the copy, DVC's file beside it, the entry in `dvc.yaml`."""
+        entry = self.native._artifacts.pop(name, None)  # noqa: SLF001
+        if entry is not None:
+            target = Path(entry["path"]).absolute()
+            _delete(target)
+            untracked = self.native._include_untracked  # noqa: SLF001 - saving the experiment would miss the file
+            untracked[:] = [file for file in untracked if Path(file).absolute() != _pointer(target)]
+
+    def _stored(self) -> dict[str, dict[str, Any]]:
+        """Return the artifacts of an earlier part of the run, with absolute paths."""
+        file = Path(self.native.dvc_file).absolute()
+        try:
+            listed = (yaml.safe_load(file.read_bytes()) or {}).get("artifacts") or {}
+        except (OSError, yaml.YAMLError):
+            return {}
+        root = os.path.abspath(self.native.artifacts_dir) + os.sep
+        paths = {name: os.path.abspath(file.parent / one["path"]) for name, one in listed.items() if "path" in one}
+        return {name: {**listed[name], "path": path} for name, path in paths.items() if path.startswith(root)}
 
 
 def _nothing() -> None:
     """Post nothing."""
+
+
+def _pointer(target: Path) -> Path:
+    return target.with_name(f"{target.name}.dvc")
+
+
+def _delete(target: Path) -> None:
+    for path in (target, _pointer(target)):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)

@@ -1,18 +1,24 @@
-"""The folder that a DVCLive run has to itself."""
+"""The folder that a DVCLive run has to itself, and the lock of the repository around it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from itertools import count, takewhile
 from pathlib import Path
 
+from accel_track.trackers.set_up import alone_at
 
-def _folders(place: Path, run_name: str | None) -> Iterator[Path]:
-    """Yield the folders that a run may have, in their order."""
-    for number in count():
-        end = f"_{number}" if number else ""
-        yield place / f"dvclive{end}" if run_name is None else place / f"{run_name}{end}" / "dvclive"
+
+def dvc_alone() -> AbstractContextManager[None]:
+    """Return the lock under which DVC is set up in a Git repository and experiments are saved; none outside of one."""
+    for folder in (here := Path.cwd(), *here.parents):
+        git = folder / ".git"
+        if git.is_file() and (text := git.read_text()).startswith("gitdir:"):  # a worktree or a submodule
+            git = folder / text.removeprefix("gitdir:").strip()
+        if git.is_dir():
+            return alone_at(folder / ".dvc", git)
+    return nullcontext()
 
 
 def last_folder(place: Path, run_name: str | None) -> Path:
@@ -35,3 +41,10 @@ def places(folder: Path) -> dict[str, str]:
     """Return the arguments of `Live` for a folder."""
     # `dvc.yaml` is not in the folder itself: there, DVCLive adds its entries again each time that it writes the file.
     return {"dir": str(folder), "dvcyaml": str(folder.parent / "dvc.yaml")}
+
+
+def _folders(place: Path, run_name: str | None) -> Iterator[Path]:
+    """Yield the folders that a run may have, in their order."""
+    for number in count():
+        end = f"_{number}" if number else ""
+        yield place / f"dvclive{end}" if run_name is None else place / f"{run_name}{end}" / "dvclive"
