@@ -18,7 +18,7 @@ from accel_track.delivery.suspects import Part
 from accel_track.errors import JournalError
 from accel_track.files import make_private, replace_file
 from accel_track.journal import cursor as cursors
-from accel_track.journal.reader import Entry
+from accel_track.journal.entries import Entry, ShortEntries, next_seq
 from accel_track.records import AnyRecord, Metrics, names_without_form
 from accel_track.texts import clean, storable_texts
 from accel_track.trackers.base import GeneralTracker
@@ -78,6 +78,11 @@ class Ledger:
             if whole is not entry.record:
                 self._without_form.update(names_without_form(entry.record))
 
+    def give_all(self, entries: Sequence[Entry]) -> None:
+        """Note that the tracker was given records of which nothing is left out."""
+        self._advance(entries)
+        self.counts.delivered += len(entries)
+
     def refuse(self, entry: Entry, error: Exception) -> None:
         """Set a record aside that the backend refused for good."""
         self._advance([entry])
@@ -85,9 +90,9 @@ class Ledger:
         set_aside(self.quarantine, entry.record, error)
 
     def _advance(self, entries: Sequence[Entry]) -> None:
-        self.position = entries[-1].end
+        self.position = entries.end if isinstance(entries, ShortEntries) else entries[-1].end
         # A record made by a signal handler in the middle of another append comes before one with a lower number.
-        self.given = max(self.given, *(entry.record.seq + 1 for entry in entries))
+        self.given = max(self.given, next_seq(entries))
 
     def acknowledge(self, damaged: int) -> None:
         """Store that the tracker has flushed what it was given, so many bytes of the journal being skipped."""

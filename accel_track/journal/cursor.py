@@ -8,7 +8,7 @@ import msgspec
 
 from accel_track.errors import JournalError
 from accel_track.files import replace_file
-from accel_track.journal.reader import Position
+from accel_track.journal.entries import Position
 from accel_track.texts import json_bytes
 
 _LARGEST = 2**63

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import struct
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
 import msgspec
@@ -13,6 +14,10 @@ from accel_track.journal import frames
 from accel_track.journal.checksums import Checksums
 from accel_track.records import Metrics, Name, nested
 from accel_track.values.structures import DEEPEST
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 MARKER = b"\xf6"  # in no UTF-8 text
 HEAD = struct.Struct("<sHIII")
@@ -28,6 +33,8 @@ MOST_NAMES = 100_000
 _CODES = {float: "d", int: "q", bool: "?"}
 _TYPES = {code: kind for kind, code in _CODES.items()}
 _LONGEST_PAUSE = 1024
+_BRIEF = 5120
+"""Bytes for which `crc32` keeps the interpreter: who gives it away in the middle of a batch has to wait for it."""
 
 Key = tuple[tuple[Name, ...], tuple[type, ...]]
 """The names of a call's values and their types, in the call's order."""
@@ -54,7 +61,22 @@ class KeySet:
         names: The names; in place of one, an array of those on the way to a number in dictionaries.
     """
 
-    __slots__ = ("_form", "_values", "definition", "left", "names", "number", "pack", "pause", "size", "time", "types")
+    __slots__ = (
+        "_are_floats",
+        "_begin",
+        "_form",
+        "_heads",
+        "_values",
+        "definition",
+        "left",
+        "names",
+        "number",
+        "pack",
+        "pause",
+        "size",
+        "time",
+        "types",
+    )
 
     def __init__(self, number: int, time: float, codes: str, names: tuple[Name, ...]) -> None:
         """Compile the form of the frames."""
@@ -63,9 +85,12 @@ class KeySet:
         self.types = tuple(_TYPES[code] for code in codes)
         self.pack: Callable[..., bytes] = struct.Struct(f"<sHIII{codes}").pack
         """Returns a frame without its checksum."""
-        self._form = struct.Struct(f"<sHIII{codes}I")
+        self._form = struct.Struct(f"<3xIII{codes}4x")
         self.size = self._form.size
         """Length of each frame in bytes."""
+        self._heads = struct.Struct(f"<3xIII{self.size - 15}x")
+        self._are_floats = set(codes) == {"d"}
+        self._begin = [bytes([byte]) for byte in MARKER + number.to_bytes(2, "little")]
         self.definition = frames.frame(_encode(_Definition(number, time, codes, names)), frames.KEYS)
         self.left = 0
         """How many records follow before the definition is written again."""
@@ -76,21 +101,82 @@ class KeySet:
         self.left, self.pause = self.pause, min(2 * self.pause, _LONGEST_PAUSE)
         return self.definition
 
-    def records(self, data: bytes, at: int, limit: int) -> list[Metrics]:
-        """Return the records of the undamaged frames of this key set that follow each other from a place in `data`."""
-        names, size, number, base, values_of = self.names, self.size, self.number, self.time, self._values
-        found: list[Metrics] = []
-        count = min(limit, (len(data) - at) // size)
-        for fields in self._form.iter_unpack(memoryview(data)[at : at + count * size]):
-            end = at + size
-            if fields[0] != MARKER or fields[1] != number or fields[-1] != crc32(data[at : end - 4]):
-                break
-            step = fields[3]
-            values = values_of(names, fields[5:])
-            time = base + fields[4] / TICKS
-            found.append(Metrics(fields[2], time, values, None if step == NO_STEP else step))
-            at = end
-        return found
+    def begun(self, data: bytes, at: int, most: int) -> int:
+        """Return how many frames that begin as this key set's do follow each other in `data`, damaged ones too.
+
+        Args:
+            data: Bytes of a segment.
+            at: Where a frame of this key set begins.
+            most: How many to look for.
+        """
+        count = min(most, (len(data) - at) // self.size)
+        if count > 1:
+            for place, byte in enumerate(self._begin, at):
+                column = data[place : place + count * self.size : self.size]
+                count = len(column) - len(column.lstrip(byte))
+        return count
+
+    def undamaged(self, data: bytes, at: int, count: int, *, together: bool = True) -> int:
+        """Return how many of so many frames are undamaged before the first that is not.
+
+        Args:
+            data: Bytes of a segment.
+            at: Where the frames begin.
+            count: How many there are.
+            together: Whether to look at all of them at once first, which is quicker where none is damaged.
+        """
+        view, size = memoryview(data), self.size
+        if together:
+            crc, end = 0, at + count * size
+            for start in range(at, end, _BRIEF):
+                crc = crc32(view[start : min(end, start + _BRIEF)], crc)
+            if crc == _checksum(size, count):
+                return count
+        starts = range(at, at + count * size, size)
+        good = _checksum(size, 1)
+        return next((n for n, start in enumerate(starts) if crc32(view[start : start + size]) != good), count)
+
+    def highest(self, data: bytes) -> int:
+        """Return the highest number of a record in undamaged frames of this key set."""
+        return int(max(self._heads.iter_unpack(data))[0])
+
+    def heads(self, data: bytes) -> Iterator[tuple[float, int | None]]:
+        """Yield time and step of each record of undamaged frames of this key set."""
+        base = self.time
+        for _, step, ticks in self._heads.iter_unpack(data):
+            yield base + ticks / TICKS, None if step == NO_STEP else step
+
+    def numbers(self, data: bytes) -> NDArray[np.float64]:
+        """Return the values of undamaged frames of this key set: a row for each record, a column for each name."""
+        import numpy as np
+
+        if self._are_floats:
+            shape = len(data) // self.size, len(self.names)
+            numbers: NDArray[np.float64] = np.ndarray(shape, "<f8", data, HEAD.size, (self.size, 8))
+            return numbers
+        kinds = {float: "<f8", int: "<i8", bool: "?"}
+        values = [(f"v{index}", kinds[kind]) for index, kind in enumerate(self.types)]
+        found = np.frombuffer(data, [("head", f"V{HEAD.size}"), *values, ("checksum", "V4")])
+        return np.stack([found[name].astype("<f8") for name, _ in values], axis=1)
+
+    def records(self, data: bytes) -> list[Metrics]:
+        """Return the records of undamaged frames of this key set."""
+        names, base, values_of = self.names, self.time, self._values
+        return [
+            Metrics(seq, base + ticks / TICKS, values_of(names, values), None if step == NO_STEP else step)
+            for seq, step, ticks, *values in self._form.iter_unpack(data)
+        ]
+
+
+@functools.lru_cache(maxsize=4096)
+def _checksum(size: int, count: int) -> int:
+    """Return the CRC-32 of so many undamaged frames of a size in a row, checksums included: it is the same for all.
+
+    A CRC behind data that ends with its own CRC does not depend on the data, so a frame changes what is before it in
+    one way only.
+    """
+    data = bytes(size - 4)
+    return crc32(count * (data + crc32(data).to_bytes(4, "little")))
 
 
 def key_set(number: int, time: float, key: Key) -> KeySet | None:
@@ -131,4 +217,4 @@ def read(payload: bytes) -> KeySet | None:
 
 
 def _flat(names: tuple[Name, ...], fields: Iterable[Any]) -> dict[str, Any]:
-    return dict(zip(names, fields))  # type: ignore[arg-type]  # noqa: B905 - the checksum is left over
+    return dict(zip(names, fields))  # type: ignore[arg-type]  # noqa: B905 - they are as many

@@ -16,8 +16,9 @@ import pytest
 
 from accel_track.errors import AccelTrackWarning
 from accel_track.journal import frames, keysets
+from accel_track.journal.entries import Position
 from accel_track.journal.keysets import defined_in, read
-from accel_track.journal.reader import Damage, JournalReader, Position, last_seq, segments
+from accel_track.journal.reader import Damage, JournalReader, last_seq, segments
 from accel_track.journal.writer import JournalWriter
 from accel_track.values.capture import captured
 
