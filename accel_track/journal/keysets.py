@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import functools
 import struct
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING, Any, NamedTuple
 from zlib import crc32
 
 import msgspec
@@ -32,6 +32,7 @@ MOST_NAMES = 100_000
 
 _CODES = {float: "d", int: "q", bool: "?"}
 _TYPES = {code: kind for kind, code in _CODES.items()}
+_TEXT = frozenset((str,))
 _LONGEST_PAUSE = 1024
 _BRIEF = 5120
 """Bytes for which `crc32` keeps the interpreter: who gives it away in the middle of a batch has to wait for it."""
@@ -51,6 +52,28 @@ _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(_Definition).decode
 
 
+class _Form(NamedTuple):
+    """The frames of all key sets with values of the same types."""
+
+    types: tuple[type, ...]
+    packed: struct.Struct
+    heads: struct.Struct
+    records: struct.Struct
+
+
+@lru_cache(maxsize=256)
+def _form(codes: str) -> _Form:
+    types = tuple([_TYPES[code] for code in codes])
+    packed = struct.Struct(f"<sHIII{codes}")
+    heads = struct.Struct(f"<3xIII{packed.size - HEAD.size + 4}x")
+    return _Form(types, packed, heads, struct.Struct(f"<3xIII{codes}4x"))
+
+
+@lru_cache(maxsize=256)
+def _codes(types: tuple[type, ...]) -> str:
+    return "".join([_CODES[kind] for kind in types])
+
+
 class KeySet:
     """Names and types of values that are logged together, and the frames of records that have them.
 
@@ -61,37 +84,17 @@ class KeySet:
         names: The names; in place of one, an array of those on the way to a number in dictionaries.
     """
 
-    __slots__ = (
-        "_are_floats",
-        "_begin",
-        "_form",
-        "_heads",
-        "_values",
-        "definition",
-        "left",
-        "names",
-        "number",
-        "pack",
-        "pause",
-        "size",
-        "time",
-        "types",
-    )
-
     def __init__(self, number: int, time: float, codes: str, names: tuple[Name, ...]) -> None:
-        """Compile the form of the frames."""
-        self._values = nested if tuple in map(type, names) else _flat
-        self.number, self.time, self.names = number, time, names
-        self.types = tuple(_TYPES[code] for code in codes)
-        self.pack: Callable[..., bytes] = struct.Struct(f"<sHIII{codes}").pack
+        """Compile what a writer needs; the rest is made when a reader asks for it."""
+        self.number, self.time, self.codes, self.names = number, time, codes, names
+        form = _form(codes)
+        self.types = form.types
+        self.pack: Callable[..., bytes] = form.packed.pack
         """Returns a frame without its checksum."""
-        self._form = struct.Struct(f"<3xIII{codes}4x")
-        self.size = self._form.size
+        self.size = form.packed.size + 4
         """Length of each frame in bytes."""
-        self._heads = struct.Struct(f"<3xIII{self.size - 15}x")
-        self._are_floats = set(codes) == {"d"}
-        self._begin = [bytes([byte]) for byte in MARKER + number.to_bytes(2, "little")]
-        self.definition = frames.frame(_encode(_Definition(number, time, codes, names)), frames.KEYS)
+        self.definition = b""
+        """The frame that defines it, for the writer."""
         self.left = 0
         """How many records follow before the definition is written again."""
         self.pause = 1
@@ -100,6 +103,11 @@ class KeySet:
         """Return the definition for the writer, which is to repeat it after twice as many records as the last time."""
         self.left, self.pause = self.pause, min(2 * self.pause, _LONGEST_PAUSE)
         return self.definition
+
+    @cached_property
+    def _begin(self) -> list[bytes]:
+        """The bytes that are the same in all of its frames."""
+        return [bytes([byte]) for byte in MARKER + self.number.to_bytes(2, "little")]
 
     def begun(self, data: bytes, at: int, most: int) -> int:
         """Return how many frames that begin as this key set's do follow each other in `data`, damaged ones too.
@@ -138,19 +146,19 @@ class KeySet:
 
     def highest(self, data: bytes) -> int:
         """Return the highest number of a record in undamaged frames of this key set."""
-        return int(max(self._heads.iter_unpack(data))[0])
+        return int(max(_form(self.codes).heads.iter_unpack(data))[0])
 
     def heads(self, data: bytes) -> Iterator[tuple[float, int | None]]:
         """Yield time and step of each record of undamaged frames of this key set."""
         base = self.time
-        for _, step, ticks in self._heads.iter_unpack(data):
+        for _, step, ticks in _form(self.codes).heads.iter_unpack(data):
             yield base + ticks / TICKS, None if step == NO_STEP else step
 
     def numbers(self, data: bytes) -> NDArray[np.float64]:
         """Return the values of undamaged frames of this key set: a row for each record, a column for each name."""
         import numpy as np
 
-        if self._are_floats:
+        if set(self.codes) == {"d"}:
             shape = len(data) // self.size, len(self.names)
             numbers: NDArray[np.float64] = np.ndarray(shape, "<f8", data, HEAD.size, (self.size, 8))
             return numbers
@@ -161,14 +169,15 @@ class KeySet:
 
     def records(self, data: bytes) -> list[Metrics]:
         """Return the records of undamaged frames of this key set."""
-        names, base, values_of = self.names, self.time, self._values
+        names, base = self.names, self.time
+        values_of = nested if tuple in map(type, names) else _flat
         return [
             Metrics(seq, base + ticks / TICKS, values_of(names, values), None if step == NO_STEP else step)
-            for seq, step, ticks, *values in self._form.iter_unpack(data)
+            for seq, step, ticks, *values in _form(self.codes).records.iter_unpack(data)
         ]
 
 
-@functools.lru_cache(maxsize=4096)
+@lru_cache(maxsize=4096)
 def _checksum(size: int, count: int) -> int:
     """Return the CRC-32 of so many undamaged frames of a size in a row, checksums included: it is the same for all.
 
@@ -183,13 +192,16 @@ def key_set(number: int, time: float, key: Key) -> KeySet | None:
     """Return a new key set, or None if values of these types have none or the names no portable form."""
     names, types = key
     try:
-        codes = "".join([_CODES[kind] for kind in types])
-        if not all(type(part) is str for name in names for part in (name if type(name) is tuple else (name,))):
+        codes = _codes(types)
+        if not _TEXT.issuperset(map(type, names)) and not all(
+            type(part) is str for name in names for part in (name if type(name) is tuple else (name,))
+        ):
             return None
         new = KeySet(number, time, codes, names)
+        new.definition = frames.frame(_encode(_Definition(number, time, codes, names)), frames.KEYS)
+        return new if len(new.definition) <= frames.LONGEST else None
     except (KeyError, UnicodeEncodeError, struct.error):
         return None
-    return new if len(new.definition) <= frames.LONGEST else None
 
 
 def defined_in(data: bytes) -> dict[int, KeySet]:
