@@ -45,9 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--short", action="store_true", help="a few calls of a few cases, to see that all of it works")
     parser.add_argument("--only", action="append", default=[], metavar="SCRIPT[:WORDS]", help=", ".join(SCRIPTS))
     parser.add_argument("--rounds", type=int, default=None, metavar="N", help="default: 3, with --short 1")
-    parser.add_argument(
-        "--output", type=Path, metavar="FOLDER", help="default: benchmarks and docs, of all cases"
-    )
+    parser.add_argument("--output", type=Path, metavar="FOLDER", help="default: benchmarks and docs, of all cases")
     parser.add_argument(
         "--page", action="store_true", help="only write the page and the chart again, from the JSON file"
     )

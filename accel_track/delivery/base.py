@@ -75,7 +75,7 @@ class Delivery(Protocol):
 
     @property
     def logged(self) -> int:
-        """Changes with what is logged."""
+        """A number that changes with everything that is logged."""
 
     def add(self, plans: Sequence[Plan]) -> None:
         """Let trackers take part.
@@ -118,7 +118,7 @@ class Delivery(Protocol):
         """Give back threads and files as soon as all is delivered."""
 
     def wake(self) -> None:
-        """Take them again."""
+        """Take the threads and files of the run again."""
 
     def conclude(self, outcome: Outcome | None) -> None:
         """Note how the run has ended if nothing else follows; None: it goes on."""

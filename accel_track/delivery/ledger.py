@@ -39,9 +39,9 @@ class Ledger:
     def __init__(self, tracker: GeneralTracker, path: Path, quarantine: Path) -> None:
         """Read the cursor."""
         self.cursor = cursors.load(path)
-        """What is acknowledged."""
+        """How far the tracker has acknowledged."""
         self.counts = copy.copy(self.cursor)
-        """The counts of what the tracker was given, ahead of that."""
+        """The counts of the records that the tracker was given, ahead of the acknowledged ones."""
         self.given = self.cursor.seq
         """Number of the next record that the tracker was not given."""
         self.position = self.cursor.position
@@ -114,7 +114,7 @@ class Ledger:
 
     @property
     def durable(self) -> cursors.Cursor:
-        """What is acknowledged and stays so, whatever happens to the process now."""
+        """How far the acknowledged records stay with the backend, whatever happens to the process now."""
         return self.cursor if self._concluded or self._tracker.durable_flush else self._at_start
 
     def conclude(self, status: str) -> None:
@@ -123,7 +123,7 @@ class Ledger:
         self._save(self.cursor)
 
     def give_up(self) -> None:
-        """Take back what was only flushed, where that does not make it durable."""
+        """Take back the acknowledgement of records that were only flushed, where a flush makes nothing durable."""
         self.cursor = self.durable
 
     def store_again(self) -> None:

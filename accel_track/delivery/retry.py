@@ -18,7 +18,7 @@ class DeadlineReachedError(Exception):
 
 
 class Deadline:
-    """A point of time that may be set later, and ends a wait when it is.
+    """A point of time that ends a wait; setting the point, which may happen later, ends the wait too.
 
     Args:
         clock: Returns monotonic seconds.
@@ -31,13 +31,13 @@ class Deadline:
         self._changed = Event()
 
     def set(self, seconds: float) -> None:
-        """Let it be that many seconds from now."""
+        """Set the deadline to so many seconds from now."""
         self._at = self._clock() + seconds
         self._changed.set()
 
     @property
     def left(self) -> float:
-        """Seconds until then; infinite while none is set, 0 or less once it has passed."""
+        """Seconds until the deadline; infinite while none is set, 0 or less once the deadline has passed."""
         return self._at - self._clock()
 
     def wake(self) -> None:

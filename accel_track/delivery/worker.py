@@ -81,11 +81,11 @@ class Worker:
         self.source = source
         self.ledger = Ledger(tracker, cursor, quarantine)
         self.failure: BaseException | None = None
-        """What ended the tracker's start or the worker itself, or the first record's refusal."""
+        """The error that ended the tracker's start or the worker itself, or the first record's refusal."""
         self.stalled: BaseException | None = None
         """The error that is being waited for."""
         self.trouble: BaseException | None = None
-        """That one, where it will hardly pass by itself."""
+        """The error that is being waited for, where it will hardly pass by itself."""
         self.waits_to_start = False
         """Whether the start, too, waits for what will hardly pass: where nobody is told any more."""
         self.unfinished = False
@@ -125,12 +125,12 @@ class Worker:
 
     @property
     def cursor(self) -> Cursor:
-        """What the tracker has acknowledged."""
+        """How far the tracker has acknowledged."""
         return self.ledger.cursor
 
     @property
     def durable(self) -> Cursor:
-        """What of that stays so, whatever happens to the process now."""
+        """How far the tracker's acknowledged records stay with the backend, whatever happens to the process now."""
         return self.ledger.durable
 
     @property

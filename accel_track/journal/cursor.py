@@ -15,7 +15,7 @@ _LARGEST = 2**63
 
 
 class Cursor(msgspec.Struct):
-    """What a tracker has acknowledged.
+    """How far a tracker has acknowledged.
 
     Attributes:
         segment: Number of the segment where delivery goes on.

@@ -1,4 +1,4 @@
-"""The reader of one rank's records, past damage, also while they are being written; and which of them still count."""
+"""The reader of one rank's records, past damage and while the writer appends; and the history of what still counts."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ class JournalReader:
         self._sets: dict[int, KeySet] = {}  # of the segment in the buffer
         self._searched = (-1, 0)  # number and size of the segment that was searched for others
         self._headed = -1  # number of the segment whose header was looked at
-        self._repeats = False  # what it says
+        self._repeats = False  # what the header says
         self._together = True  # whether many frames are checked at once
 
     def read(self, limit: int) -> Sequence[Entry]:
@@ -357,7 +357,7 @@ def last_seq(folder: Path) -> int:
 
 
 def read_last(folder: Path) -> tuple[int, JournalReader]:
-    """Return what `last_seq` does, and a reader of what is written later.
+    """Return the number that `last_seq` returns, and a reader of what is written later.
 
     Raises:
         JournalError: The last segment is of a later version of the format.
@@ -379,7 +379,7 @@ _TAG = b"\xa6rewind"
 
 
 class History:
-    """The rewinds of one rank's journal, as they are when this is made.
+    """The rewinds of one rank's journal, as they are when the history is made.
 
     Args:
         folder: The rank's folder.

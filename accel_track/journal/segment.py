@@ -1,4 +1,4 @@
-"""A segment as its writer knows it."""
+"""The segment that is being written: its open file, and the key sets that are defined in the file."""
 
 from __future__ import annotations
 
@@ -76,9 +76,9 @@ class Segment:
         self.sets: dict[Key, KeySet] = {}
         """The key sets that are defined in the file."""
         self.shapes: dict[Any, KeySet] = {}
-        """Those of calls with dictionaries among their values, by the names and types of both."""
+        """The key sets of calls with dictionaries among their values, by the names and types of both."""
         self.last: KeySet | None = None
-        """The one that was used last."""
+        """The key set that was used last."""
         self._numbers = itertools.count()
         self._names = 0
         self._once: set[int] = set()
@@ -171,7 +171,7 @@ class Segment:
         self.file = -1
 
     def reopen(self) -> bool:
-        """Open the file again; False if it is gone, cannot be opened, or is not as it was left."""
+        """Open the file again; False if the file is gone, cannot be opened, or is not as it was left."""
         with contextlib.suppress(OSError):
             file = os.open(self.path, os.O_RDWR | os.O_APPEND)
             status = os.fstat(file)
@@ -183,11 +183,11 @@ class Segment:
 
     @property
     def is_empty(self) -> bool:
-        """Whether there is no record in it."""
+        """Whether there is no record in the segment."""
         return self.size <= frames.HEADER.size
 
     def has_no_room(self, data: bytes, limit: int) -> bool:
-        """Whether it would be too large with further bytes; a segment of a single record may be."""
+        """Whether the segment would be too large with further bytes; a segment of a single record may be."""
         return not self.is_empty and self.size + len(data) > limit
 
     def append(self, data: bytes, packed: Packed | None = None) -> None:

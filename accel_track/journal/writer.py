@@ -1,4 +1,4 @@
-"""The writer: it appends one rank's records to segment files, one `os.write` each."""
+"""The writer: the one who appends a rank's records to segment files, with one `os.write` each."""
 
 from __future__ import annotations
 
@@ -98,7 +98,10 @@ class JournalWriter:
 
     @property
     def written(self) -> tuple[int, int, int, int]:
-        """A version that changes with every append; `next_seq` may not, where a signal handler's record is higher."""
+        """A version that changes with every append.
+
+        `next_seq` alone does not, when a signal handler's record has a higher number.
+        """
         segment = self._segment
         place = (-1, 0) if segment is None else (segment.number, segment.size)
         return self.next_seq, self.moves, *place
@@ -498,7 +501,7 @@ def _encoded(record: AnyRecord) -> tuple[Mapping[Name, Any] | None, bytes, bool]
 
 
 def _patiently(call: Callable[[Path], int], folder: Path) -> int:
-    """Return what a function does, tried again for a second where it cannot read."""
+    """Return a function's result; the call is repeated for a second where the function cannot read."""
     for _ in range(5):
         with contextlib.suppress(OSError):
             return call(folder)

@@ -1,4 +1,4 @@
-"""Encode TensorBoard's events: protobuf's wire format for numbers by hand, TFRecord's frames around all of them.
+"""The encoding of TensorBoard's events: numbers in protobuf's wire format by hand, TFRecord's frames around all events.
 
 Sources: https://protobuf.dev/programming-guides/encoding, and `event.proto` and `summary.proto` of TensorBoard.
 """
