@@ -117,10 +117,13 @@ class KeySet:
             at: Where a frame of this key set begins.
             most: How many to look for.
         """
-        count = min(most, (len(data) - at) // self.size)
+        size = self.size
+        count = min(most, (len(data) - at) // size)
         if count > 1:
+            if data[at + size : at + size + 3] != data[at : at + 3]:  # calls of other names in turns
+                return 1
             for place, byte in enumerate(self._begin, at):
-                column = data[place : place + count * self.size : self.size]
+                column = data[place : place + count * size : size]
                 count = len(column) - len(column.lstrip(byte))
         return count
 
@@ -134,6 +137,8 @@ class KeySet:
             together: Whether to look at all of them at once first, which is quicker where none is damaged.
         """
         view, size = memoryview(data), self.size
+        if count == 1:
+            return int(crc32(view[at : at + size]) == _checksum(size, 1))
         if together:
             crc, end = 0, at + count * size
             for start in range(at, end, _BRIEF):
