@@ -12,7 +12,7 @@ from benchmarks._case import ROOT, SCRIPTS, Case, cases
 from benchmarks._report import as_json, from_json, goals_table, table, write
 from benchmarks._runner import run_all
 
-DOCS = ROOT / "docs"
+DATA, DOCS = ROOT / "benchmarks", ROOT / "docs"
 
 
 def selected(only: Sequence[str], *, short: bool) -> list[Case]:
@@ -45,15 +45,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--short", action="store_true", help="a few calls of a few cases, to see that all of it works")
     parser.add_argument("--only", action="append", default=[], metavar="SCRIPT[:WORDS]", help=", ".join(SCRIPTS))
     parser.add_argument("--rounds", type=int, default=None, metavar="N", help="default: 3, with --short 1")
-    parser.add_argument("--output", type=Path, metavar="FOLDER", help="default: docs, of all cases in the long form")
+    parser.add_argument("--output", type=Path, metavar="FOLDER", help="default: benchmarks and docs, of all cases")
     parser.add_argument(
         "--page", action="store_true", help="only write the page and the chart again, from the JSON file"
     )
     given = parser.parse_args(arguments)
-    output = given.output or (None if given.short or given.only else DOCS)
+    folders = (given.output, given.output) if given.output else (DATA, DOCS)
     if given.page:
-        folder = given.output or DOCS
-        write(folder, *from_json(folder / "performance.json"))
+        write(*folders, *from_json(folders[0] / "performance.json"))
         return 0
     try:
         chosen = selected(given.only, short=given.short)
@@ -68,8 +67,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     if not given.short:
         print(f"## Goals\n\n{goals_table(results)}")
-    if output is not None:
-        write(output, as_json(results, rounds), results)
+    if given.output or not (given.short or given.only):
+        write(*folders, as_json(results, rounds), results)
     failed = [(name, case, one.error) for name, found in results.items() for case, one in found.items() if one.error]
     for name, case, error in failed:
         print(f"{name}: {case}: {error}", file=sys.stderr)

@@ -82,6 +82,10 @@ def _cheaper(key: str, what: str, ours: str, peer: str, column: str, least: floa
     return Goal(f"call-{key}-{column}", f"{what}, {column}: times cheaper than {peer}", value, per, least)
 
 
+def _ours(column: str, what: str, most: float) -> Goal:
+    return Goal(f"call-{column}", what, ("call_cost", "logger tensorboard", column), most=most, unit="µs")
+
+
 def _rate(key: str, backend: str, peer: str, least: float) -> Goal:
     value, per = ("throughput", f"facade {backend}", "rate"), ("throughput", f"{peer} {backend}", "rate")
     return Goal(f"rate-{key}", f"calls/s end to end, {backend}: times {peer}", value, per, least)
@@ -110,6 +114,11 @@ _FITS = "logger tensorboard"
 GOALS = (
     _cheaper("logger-tensorboard", "call, Logger, TensorBoard", "logger tensorboard", "PL tensorboard", "hot", 100),
     _cheaper("logger-tensorboard", "call, Logger, TensorBoard", "logger tensorboard", "PL tensorboard", "cold", 30),
+    _cheaper("logger-tensorboard", "call, Logger, TensorBoard", "logger tensorboard", "PL tensorboard", "busy", 30),
+    _ours("hot", "call, Logger, TensorBoard, hot", 2),
+    _ours("busy", "call, Logger, TensorBoard, busy", 5),
+    _ours("busy_most", "call, Logger, TensorBoard, busy: the slowest of 10,000", 200),
+    _ours("background", "CPU time of TensorBoard's worker, a record", 5),
     *[
         _cheaper("queue-tensorboard", "call, Logger, TensorBoard", "logger tensorboard", QUEUE, column, least)
         for column, least in (("hot", 100), ("cold", 30))
@@ -150,7 +159,8 @@ GOALS = (
     ),
     _growth("records", "records", "cost per call, 10 million records: end to beginning"),
     _growth("memory", "records", "memory, 10 million records: growth", "memory", 16, "MiB"),
-    _growth("names", "names", "cost per call, 10,000 names: to 20 names"),
+    _growth("names", "names", "cost per call, 10,000 names: to 20 names", most=1.1),
+    _growth("other-names", "other names", "cost per call, always others of 10,000 names: to 20 names", most=1.1),
     _growth("wide", "metrics per call", "cost per metric, 1,000 per call: to 10 per call"),
     Goal("start-import", "import accel_track", ("startup", "import accel_track", "ms"), most=50, unit="ms"),
     Goal("start-construct", "AccelTrackLogger(...)", ("startup", "AccelTrackLogger(...)", "ms"), most=5, unit="ms"),

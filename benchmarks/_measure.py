@@ -36,6 +36,7 @@ class Latency(NamedTuple):
     median: float
     p99: float
     calls: int
+    most: float
 
 
 def percentile(values: Sequence[float], part: float) -> float:
@@ -44,7 +45,15 @@ def percentile(values: Sequence[float], part: float) -> float:
     return ordered[min(int(len(ordered) * part), len(ordered) - 1)]
 
 
-def latency(log: Log, first_step: int, calls: int, seconds: float, pause: float = 0.0, warm_up: int = 20) -> Latency:
+def latency(
+    log: Log,
+    first_step: int,
+    calls: int,
+    seconds: float,
+    pause: float = 0.0,
+    warm_up: int = 20,
+    wait: Callable[[float], object] = time.sleep,
+) -> Latency:
     """Time single calls, for so many calls or seconds; the first ones are made, but not counted in.
 
     Args:
@@ -52,8 +61,9 @@ def latency(log: Log, first_step: int, calls: int, seconds: float, pause: float 
         first_step: The first call's step; the others count on.
         calls: How many at most.
         seconds: How long at most.
-        pause: Seconds to sleep between two calls.
+        pause: Seconds to wait between two calls.
         warm_up: How many calls are left out of the times.
+        wait: Waits for so many seconds.
     """
     times: list[int] = []
     now, end = time.perf_counter_ns, time.perf_counter() + seconds
@@ -65,9 +75,16 @@ def latency(log: Log, first_step: int, calls: int, seconds: float, pause: float 
         times.append(now() - begin)
         step += 1
         if pause:
-            time.sleep(pause)
+            wait(pause)
     timed = times[warm_up:] or times
-    return Latency(statistics.median(timed) / 1000, percentile(timed, 0.99) / 1000, len(times))
+    return Latency(statistics.median(timed) / 1000, percentile(timed, 0.99) / 1000, len(times), max(timed) / 1000)
+
+
+def compute(seconds: float) -> None:
+    """Keep the interpreter busy."""
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        pass
 
 
 class Background:

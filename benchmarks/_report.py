@@ -29,7 +29,7 @@ _CHARACTERS = 160
 HEAD = """\
 # Performance
 
-<!-- Made by `python -m benchmarks` from performance.json; do not edit. Reasons are in benchmarks/reasons.yaml. -->
+<!-- Made by `python -m benchmarks` from benchmarks/performance.json; do not edit. Reasons: benchmarks/reasons.yaml. -->
 
 accel_track's `AccelTrackLogger` (logger) and `Accelerator` (facade), Hugging Face Accelerate (HF), Lightning's own
 loggers (PL) and the SDKs called directly (raw), measured side by side in one run on one machine. Every row is the
@@ -41,7 +41,7 @@ Nothing asks for a network; MLflow's server is on the same machine. All have the
 documented as cheap (`benchmarks/_settings.py`). Lightning's CometLogger is patched, because with `online=False`
 version 2.6.6 writes nothing. Absolute numbers are this machine's, ratios carry further.
 
-![What logging costs](performance.svg)
+![What logging costs]({chart})
 
 """
 
@@ -149,9 +149,9 @@ def goals_table(results: Results) -> str:
     return text + (f"\nWhy goals are missed, or not judged:\n\n{because}\n" if why else "")
 
 
-def page(data: dict[str, Any], results: Results) -> str:
-    """Return `performance.md`."""
-    parts = [HEAD.format(rounds=data["rounds"]), "## Goals\n\n", goals_table(results), "\n"]
+def page(data: dict[str, Any], results: Results, chart: str) -> str:
+    """Return `performance.md`, which shows the chart at that place."""
+    parts = [HEAD.format(rounds=data["rounds"], chart=chart), "## Goals\n\n", goals_table(results), "\n"]
     for name, found in results.items():
         module = script(name)
         parts += [f"## {module.TITLE}\n\n", module.ABOUT, "\n\n", table(name, found), "\n"]
@@ -161,14 +161,15 @@ def page(data: dict[str, Any], results: Results) -> str:
     return "".join(parts)
 
 
-def write(folder: Path, data: dict[str, Any], results: Results) -> None:
-    """Write the JSON file, the page and the chart."""
+def write(folder: Path, pages: Path, data: dict[str, Any], results: Results) -> None:
+    """Write the JSON file and the chart into a folder, and the page into another one or the same."""
     from benchmarks._chart import chart
 
     folder.mkdir(parents=True, exist_ok=True)
+    place = folder / "performance.svg"
     (folder / "performance.json").write_text(json.dumps(data, indent=1) + "\n")
-    (folder / "performance.md").write_text(page(data, results))
-    chart(results, folder / "performance.svg")
+    (pages / "performance.md").write_text(page(data, results, Path(os.path.relpath(place, pages)).as_posix()))
+    chart(results, place)
 
 
 def _machine() -> dict[str, str]:

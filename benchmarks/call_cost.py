@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
+import time
 from functools import partial
 from pathlib import Path
 
 from benchmarks._case import Case, Measured
 from benchmarks._clients import open_client
 from benchmarks._counts import count, expected
-from benchmarks._measure import SCALARS, Latency, Log, latency
+from benchmarks._measure import SCALARS, Latency, Log, compute, latency
 
 TITLE = "What a call costs"
 ABOUT = """\
-Latency of one call with 10 scalars, in µs; *hot*: back to back, *cold*: with a pause of 2 ms before each. *os.write*
-appends as many bytes as a record has, and does nothing else; *journal alone* is a call without a front door."""
-COLUMNS = {"hot": "hot", "hot_p99": "hot p99", "cold": "cold", "cold_p99": "cold p99"}
+Latency of one call with 10 scalars, in µs; *hot*: back to back, *cold*: with a pause of 2 ms before each, *busy*: with
+0.5 ms of Python code before each, which delivery in the background wants to interrupt. *Background* is the CPU time
+that the process's other threads use meanwhile, for each of these calls. *os.write* appends as many bytes as a record
+has, and does nothing else; *journal alone* is a call without a front door."""
+COLUMNS = {
+    "hot": "hot",
+    "hot_p99": "hot p99",
+    "cold": "cold",
+    "cold_p99": "cold p99",
+    "busy": "busy",
+    "busy_p99": "busy p99",
+    "busy_most": "busy, slowest",
+    "background": "background",
+}
 MAIN = "hot"
 
 _case = partial(Case, "call_cost")
@@ -45,7 +57,8 @@ CASES = [
 # Calls at most. The nine trackers' and MLflow's are few, because all of them are delivered and counted.
 _HOT = {"logger": 5000, "facade": 5000, "floor": 5000, "journal": 5000}
 _FEW = {"nine": 500, "mlflow": 1500, "comet_ml": 2000}
-_COLD, _SECONDS, _PAUSE = 300, 1.2, 0.002
+_COLD, _SECONDS, _PAUSE, _REST = 300, 1.2, 0.002, 1.5
+_BUSY, _WORK = {"": 10_000, "journal": 10_000, "tensorboard": 10_000}, 0.0005
 
 
 def run(case: Case, folder: Path, short: bool) -> Measured:
@@ -54,17 +67,21 @@ def run(case: Case, folder: Path, short: bool) -> Measured:
     hot = min(_HOT.get(case.system, 3000), _FEW.get(case.backend, 5000))
     cold_calls = _calls(client.log, 0, _COLD, _PAUSE, short)
     hot_calls = _calls(client.log, cold_calls.calls, hot, 0.0, short)
+    calls = cold_calls.calls + hot_calls.calls
+    values = {"hot": hot_calls.median, "hot_p99": hot_calls.p99, "cold": cold_calls.median, "cold_p99": cold_calls.p99}
+    if busy := _BUSY.get(case.backend):
+        time.sleep(0 if short else _REST)  # for what is still to be delivered
+        background = time.process_time() - time.thread_time()
+        busy_calls = latency(client.log, calls, 25 if short else busy, 60.0, _WORK, wait=compute)
+        background = time.process_time() - time.thread_time() - background
+        calls += busy_calls.calls
+        values |= {"busy": busy_calls.median, "busy_p99": busy_calls.p99, "busy_most": busy_calls.most}
+        values["background"] = background / busy_calls.calls * 1e6
     client.finish()
     if case.system == "floor":
-        return _measured(hot_calls, cold_calls)
-    logged = expected(case.backend, SCALARS * (hot_calls.calls + cold_calls.calls))
-    return _measured(hot_calls, cold_calls, logged, *count(case.backend, folder))
+        return Measured(values)
+    return Measured(values, expected(case.backend, SCALARS * calls), *count(case.backend, folder))
 
 
 def _calls(log: Log, first: int, calls: int, pause: float, short: bool) -> Latency:
     return latency(log, first, 25 if short else calls, _SECONDS, pause)
-
-
-def _measured(hot: Latency, cold: Latency, logged: int = 0, counted: int = 0, doubled: int = 0) -> Measured:
-    values = {"hot": hot.median, "hot_p99": hot.p99, "cold": cold.median, "cold_p99": cold.p99}
-    return Measured(values, logged, counted, doubled)

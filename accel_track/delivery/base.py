@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 
+from accel_track.journal.entries import ShortRecords
 from accel_track.records import AnyRecord, Checkpoint, Config, Metrics, Rewind
 from accel_track.trackers.base import GeneralTracker
 
@@ -74,7 +75,7 @@ class Delivery(Protocol):
 
     @property
     def logged(self) -> int:
-        """Changes with what is logged."""
+        """A number that changes with everything that is logged."""
 
     def add(self, plans: Sequence[Plan]) -> None:
         """Let trackers take part.
@@ -117,7 +118,7 @@ class Delivery(Protocol):
         """Give back threads and files as soon as all is delivered."""
 
     def wake(self) -> None:
-        """Take them again."""
+        """Take the threads and files of the run again."""
 
     def conclude(self, outcome: Outcome | None) -> None:
         """Note how the run has ended if nothing else follows; None: it goes on."""
@@ -146,6 +147,9 @@ def hand_over(tracker: GeneralTracker, records: Sequence[AnyRecord], folder: Pat
         records: All of one kind.
         folder: The rank's folder, to which paths of checkpoints are relative.
     """
+    if isinstance(records, ShortRecords):
+        tracker.log_batch(records)
+        return
     first = records[0]
     if isinstance(first, Metrics):
         calls = cast("Sequence[Metrics]", records)

@@ -20,10 +20,10 @@ class Copy(Protocol):
     """A copy to the host that has been started."""
 
     def done(self) -> bool:
-        """Whether it is complete."""
+        """Whether the copy is complete."""
 
     def values(self) -> list[Any]:
-        """Wait for its end, and return a number for each tensor of one element, an array for each other one."""
+        """Wait for the copy's end, and return a number for each tensor of one element, an array for each other one."""
 
 
 class CudaCopy:
@@ -50,11 +50,11 @@ class CudaCopy:
             self._event.record()
 
     def done(self) -> bool:
-        """Whether it is complete."""
+        """Whether the copy is complete."""
         return bool(self._event.query())  # type: ignore[no-untyped-call]
 
     def values(self) -> list[Any]:
-        """Wait for its end, and return a number for each tensor of one element, an array for each other one."""
+        """Wait for the copy's end, and return a number for each tensor of one element, an array for each other one."""
         self._event.synchronize()
         sizes = [shape.numel() for shape in self._shapes]
         if max(sizes) == 1 == min(sizes):

@@ -59,7 +59,7 @@ class InlineDelivery:
             self._each(lambda tracker: tracker.store_init_configuration(own_values(values)))
 
     def again(self, values: Any, step: Any) -> bool:
-        """Leave it to `log`."""
+        """Leave the call to `log`."""
         return False
 
     def captured(self, values: Any, kwargs: Any) -> Captured:
@@ -111,7 +111,7 @@ class InlineDelivery:
         """Do nothing: trackers wake by themselves."""
 
     def conclude(self, outcome: Outcome | None) -> None:
-        """Do nothing: trackers hear of it in `finish`."""
+        """Do nothing: trackers hear of the outcome in `finish`."""
 
     def finish(self, outcome: Outcome) -> None:
         """Finish each tracker that no other front door still uses."""

@@ -289,7 +289,7 @@ class JournaledDelivery:
                 self.raise_failure()
 
     def end_alone(self, outcome: Outcome, then: Callable[[], None]) -> None:
-        """Do the same without anybody who waits for it.
+        """End the run like `finish`, without anybody who waits for the end.
 
         Args:
             outcome: How the run ended.
@@ -416,7 +416,7 @@ class JournalOnly(JournaledDelivery):
         super().add([])
 
     def no_tracker(self, name: str) -> Exception:
-        """Return the error that says so."""
+        """Return the error that says why there is no tracker of that name."""
         why = " With delivery='none' trackers run in `accel-track sync` only."
         return unknown_tracker(name, self.trackers, why)
 

@@ -44,7 +44,7 @@ class Keeper:
         self._live()
 
     def remove(self, look: Callable[[], None]) -> None:
-        """Call it no more; the thread ends where that was the last one."""
+        """Call the function no more; the thread ends where no other function is left."""
         with self._lock:
             self._looks = tuple(one for one in self._looks if one != look)
         self._jobs.put(None)

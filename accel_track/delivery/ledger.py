@@ -18,7 +18,7 @@ from accel_track.delivery.suspects import Part
 from accel_track.errors import JournalError
 from accel_track.files import make_private, replace_file
 from accel_track.journal import cursor as cursors
-from accel_track.journal.reader import Entry
+from accel_track.journal.entries import Entry, ShortEntries, next_seq
 from accel_track.records import AnyRecord, Metrics, names_without_form
 from accel_track.texts import clean, storable_texts
 from accel_track.trackers.base import GeneralTracker
@@ -39,9 +39,9 @@ class Ledger:
     def __init__(self, tracker: GeneralTracker, path: Path, quarantine: Path) -> None:
         """Read the cursor."""
         self.cursor = cursors.load(path)
-        """What is acknowledged."""
+        """How far the tracker has acknowledged."""
         self.counts = copy.copy(self.cursor)
-        """The counts of what the tracker was given, ahead of that."""
+        """The counts of the records that the tracker was given, ahead of the acknowledged ones."""
         self.given = self.cursor.seq
         """Number of the next record that the tracker was not given."""
         self.position = self.cursor.position
@@ -78,6 +78,11 @@ class Ledger:
             if whole is not entry.record:
                 self._without_form.update(names_without_form(entry.record))
 
+    def give_all(self, entries: Sequence[Entry]) -> None:
+        """Note that the tracker was given records of which nothing is left out."""
+        self._advance(entries)
+        self.counts.delivered += len(entries)
+
     def refuse(self, entry: Entry, error: Exception) -> None:
         """Set a record aside that the backend refused for good."""
         self._advance([entry])
@@ -85,9 +90,9 @@ class Ledger:
         set_aside(self.quarantine, entry.record, error)
 
     def _advance(self, entries: Sequence[Entry]) -> None:
-        self.position = entries[-1].end
+        self.position = entries.end if isinstance(entries, ShortEntries) else entries[-1].end
         # A record made by a signal handler in the middle of another append comes before one with a lower number.
-        self.given = max(self.given, *(entry.record.seq + 1 for entry in entries))
+        self.given = max(self.given, next_seq(entries))
 
     def acknowledge(self, damaged: int) -> None:
         """Store that the tracker has flushed what it was given, so many bytes of the journal being skipped."""
@@ -109,7 +114,7 @@ class Ledger:
 
     @property
     def durable(self) -> cursors.Cursor:
-        """What is acknowledged and stays so, whatever happens to the process now."""
+        """How far the acknowledged records stay with the backend, whatever happens to the process now."""
         return self.cursor if self._concluded or self._tracker.durable_flush else self._at_start
 
     def conclude(self, status: str) -> None:
@@ -118,7 +123,7 @@ class Ledger:
         self._save(self.cursor)
 
     def give_up(self) -> None:
-        """Take back what was only flushed, where that does not make it durable."""
+        """Take back the acknowledgement of records that were only flushed, where a flush makes nothing durable."""
         self.cursor = self.durable
 
     def store_again(self) -> None:

@@ -35,19 +35,19 @@ class Delivering(Protocol):
 
     @property
     def cursor(self) -> Cursor:
-        """How far it has got."""
+        """How far the tracker has got."""
 
     @property
     def durable(self) -> Cursor:
-        """What of that stays so, whatever happens to the process now."""
+        """How far the tracker's records stay with the backend, whatever happens to the process now."""
 
     @property
     def last_error(self) -> str | None:
-        """What keeps it."""
+        """The error that keeps the tracker from the next record."""
 
     @property
     def missing(self) -> int:
-        """How many records it cannot get any more."""
+        """How many records the tracker cannot get any more."""
 
     @property
     def unfinished(self) -> bool:

@@ -18,7 +18,7 @@ class DeadlineReachedError(Exception):
 
 
 class Deadline:
-    """A point of time that may be set later, and ends a wait when it is.
+    """A point of time that ends a wait; setting the point, which may happen later, ends the wait too.
 
     Args:
         clock: Returns monotonic seconds.
@@ -31,13 +31,13 @@ class Deadline:
         self._changed = Event()
 
     def set(self, seconds: float) -> None:
-        """Let it be that many seconds from now."""
+        """Set the deadline to so many seconds from now."""
         self._at = self._clock() + seconds
         self._changed.set()
 
     @property
     def left(self) -> float:
-        """Seconds until then; infinite while none is set, 0 or less once it has passed."""
+        """Seconds until the deadline; infinite while none is set, 0 or less once the deadline has passed."""
         return self._at - self._clock()
 
     def wake(self) -> None:
@@ -52,7 +52,7 @@ class Deadline:
 
 def retrying(
     *, transient: Callable[[BaseException], bool], deadline: Deadline, before_retry: Callable[[BaseException], None]
-) -> Retrying:
+) -> Callable[..., Any]:
     """Return what calls a function and repeats that, with growing, random pauses, after each error that is transient.
 
     It raises what the function raises, and `DeadlineReachedError` where the deadline passed before it succeeded.
@@ -66,7 +66,7 @@ def retrying(
         error = None if state.outcome is None else state.outcome.exception()
         raise DeadlineReachedError from error
 
-    return Retrying(
+    policy = Retrying(
         sleep=deadline.wait,
         stop=lambda _: deadline.left <= 0,
         wait=wait_random_exponential(multiplier=0.25, max=LONGEST_WAIT, min=0.05),
@@ -74,3 +74,21 @@ def retrying(
         before_sleep=note,
         retry_error_callback=give_up,
     )
+
+    def call(function: Callable[..., Any], *arguments: Any) -> Any:
+        failed: list[Exception] = []
+
+        def once(*arguments: Any) -> Any:
+            if failed:
+                raise failed.pop()
+            return function(*arguments)
+
+        try:  # without what a repetition needs, which takes longer than most batches
+            return function(*arguments)
+        except Exception as error:
+            if not transient(error):
+                raise
+            failed.append(error)
+        return policy(once, *arguments)
+
+    return call

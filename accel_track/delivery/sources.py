@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
 from accel_track.journal.cursor import Cursor
+from accel_track.journal.entries import Entry, Position, next_seq
 from accel_track.journal.memory import Kept
-from accel_track.journal.reader import Entry, History, JournalReader, Position, SegmentFiles
+from accel_track.journal.reader import History, JournalReader, SegmentFiles
 from accel_track.journal.writer import JournalWriter
 from accel_track.records import own_copy
 
@@ -25,7 +26,7 @@ class Source(Protocol):
     def missing(self) -> int:
         """How many records that should be there are nowhere."""
 
-    def read(self, limit: int) -> list[Entry]:
+    def read(self, limit: int) -> Sequence[Entry]:
         """Return the next records; an empty list where there are none yet.
 
         Raises:
@@ -67,7 +68,7 @@ class StoredSource:
         """Return how many bytes were skipped."""
         return self._reader.damaged()
 
-    def read(self, limit: int) -> list[Entry]:
+    def read(self, limit: int) -> Sequence[Entry]:
         """Return the next records that still count, at most `limit`; none any more once stopped.
 
         Raises:
@@ -76,7 +77,7 @@ class StoredSource:
         with _readable(self._folder):
             history = self._history = self._history or History(self._folder)
             while not self.stopped and (entries := self._reader.read(limit)):
-                if counting := [entry for entry in entries if history.counts(entry.record)]:
+                if counting := history.counting(entries):
                     return counting
         return []
 
@@ -141,7 +142,7 @@ class LiveSource:
         """Return how many bytes were skipped."""
         return self._reader.damaged()
 
-    def read(self, limit: int) -> list[Entry]:
+    def read(self, limit: int) -> Sequence[Entry]:
         """Return the next records that still count, at most `limit` of those on disk.
 
         Raises:
@@ -150,31 +151,32 @@ class LiveSource:
         with _readable(self._writer.folder):
             history = self._history = self._history or History(self._writer.folder)
             while entries := self._read(limit):
-                if counting := [entry for entry in entries if history.counts(entry.record)]:
+                if counting := history.counting(entries):
                     return counting
         return []
 
-    def _read(self, limit: int) -> list[Entry]:
+    def _read(self, limit: int) -> Sequence[Entry]:
         written, before = self._writer.written, self.position
         if written == self._read_all_of:
             return []
         settled = self._writer.next_seq  # what is older is on disk or in memory by now
         limit = min(limit, max(1, settled - self._next))  # without a look for more, which costs as much as to read it
         self._reader.had = self._next
-        entries: list[Entry] = []
-        moves = -1
-        while moves != self._writer.moves:  # else what was in memory may be on disk by now
+        moves = self._writer.moves
+        entries = self._reader.read(limit)
+        kept = self._writer.kept_since(self._next)
+        while moves != self._writer.moves:  # what was in memory may be on disk by now
             moves = self._writer.moves
-            entries += self._reader.read(limit - len(entries))
+            entries = [*entries, *self._reader.read(limit - len(entries))]
             # After the disk was read: what is older than its last record is in memory by now, if it is there at all.
             kept = self._writer.kept_since(self._next)
         if len(entries) < limit:
             self._read_all_of = written
         if kept:
-            end = max((entry.record.seq + 1 for entry in entries), default=0)
+            end = next_seq(entries)
             end = end if len(entries) == limit else max(end, settled)
             entries = _merged(entries, [one for one in kept if one.record.seq < end], before)
-        self._next = max([self._next, *(entry.record.seq + 1 for entry in entries)])
+        self._next = max(self._next, next_seq(entries))
         self._expected += len(entries)
         return entries
 
@@ -189,7 +191,7 @@ def _readable(folder: Path) -> Iterator[None]:
         raise UnreadableError(message) from error
 
 
-def _merged(entries: list[Entry], kept: list[Kept], before: Position) -> list[Entry]:
+def _merged(entries: Sequence[Entry], kept: list[Kept], before: Position) -> list[Entry]:
     """Return records from disk and memory in their order; one that is in both is whole in memory only."""
     records = {one.record.seq: own_copy(one.record) for one in kept}
     merged = [entry._replace(record=records.pop(entry.record.seq, entry.record)) for entry in entries]

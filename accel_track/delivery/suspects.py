@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from accel_track.journal.reader import Entry
+from accel_track.journal.entries import Entry
 from accel_track.records import AnyRecord
 from accel_track.trackers.errors import concerns_record
 

@@ -12,8 +12,6 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, TypeVar
 
-from tenacity import Retrying
-
 from accel_track.delivery.base import hand_over
 from accel_track.delivery.ledger import Ledger, shown
 from accel_track.delivery.retry import Deadline, DeadlineReachedError, retrying
@@ -22,7 +20,8 @@ from accel_track.delivery.staging import kept_file
 from accel_track.delivery.suspects import Part, Suspects
 from accel_track.errors import WORKER_NAME, HalfStoredError, NotStartedError, warn
 from accel_track.journal.cursor import Cursor
-from accel_track.journal.reader import BATCH, Entry
+from accel_track.journal.entries import Entry, ShortEntries, next_seq
+from accel_track.journal.reader import BATCH
 from accel_track.outcome import FINISHED
 from accel_track.records import AnyRecord, Checkpoint, Metrics, replayable
 from accel_track.trackers.base import GeneralTracker
@@ -36,8 +35,8 @@ SHORTEST, LONGEST = 0.005, 0.5
 _LONGEST_REST = 3600.0
 """Seconds for which a thread that stays sleeps at once."""
 
-WANTED = 100
-"""How many records a look should find."""
+WANTED = 300
+"""How many records a look should find: what a look costs is theirs together, and its code is no more in the caches."""
 
 ACKNOWLEDGE = 1.0
 """Seconds between two flushes of a tracker, or ten times as long as the last one took."""
@@ -82,11 +81,11 @@ class Worker:
         self.source = source
         self.ledger = Ledger(tracker, cursor, quarantine)
         self.failure: BaseException | None = None
-        """What ended the tracker's start or the worker itself, or the first record's refusal."""
+        """The error that ended the tracker's start or the worker itself, or the first record's refusal."""
         self.stalled: BaseException | None = None
         """The error that is being waited for."""
         self.trouble: BaseException | None = None
-        """That one, where it will hardly pass by itself."""
+        """The error that is being waited for, where it will hardly pass by itself."""
         self.waits_to_start = False
         """Whether the start, too, waits for what will hardly pass: where nobody is told any more."""
         self.unfinished = False
@@ -126,12 +125,12 @@ class Worker:
 
     @property
     def cursor(self) -> Cursor:
-        """What the tracker has acknowledged."""
+        """How far the tracker has acknowledged."""
         return self.ledger.cursor
 
     @property
     def durable(self) -> Cursor:
-        """What of that stays so, whatever happens to the process now."""
+        """How far the tracker's acknowledged records stay with the backend, whatever happens to the process now."""
         return self.ledger.durable
 
     @property
@@ -250,7 +249,7 @@ class Worker:
         finally:
             if os.getpid() == self._pid and not rests:
                 self._end()
-            self.__dict__.pop("_retrying", None)  # it holds this worker, which could be freed in a full collection only
+            self.__dict__.pop("_repeat", None)  # it holds this worker, which could be freed in a full collection only
 
     def _begin(self) -> bool:
         if not self._joined:
@@ -282,13 +281,16 @@ class Worker:
 
     def _deliver(self) -> bool:
         """Deliver until the run ends; False: until it rests."""
-        chunk = max(BATCH, self.tracker.batch_size)
+        chunk, found = max(BATCH, self.tracker.batch_size), 0
         while True:
             closing = self._closing
             entries = self._read(chunk)
-            for kind, group in groupby(entries, lambda entry: type(entry.record)):
-                self._hand_over(list(group), self.tracker.batch_size if kind is Metrics else 1)
-            self._seen = max([self._seen, *(entry.record.seq + 1 for entry in entries)])
+            if isinstance(entries, ShortEntries):
+                self._hand_over(entries, self.tracker.batch_size)
+            else:
+                for kind, group in groupby(entries, lambda entry: type(entry.record)):
+                    self._hand_over(list(group), self.tracker.batch_size if kind is Metrics else 1)
+            self._seen = max(self._seen, next_seq(entries))
             if not entries:
                 self._settle(closing=closing)
             if not self._suspects.held:
@@ -300,11 +302,13 @@ class Worker:
                 return True
             if self._resting and not entries and self._rests():
                 return False
+            found += len(entries)
             if len(entries) < chunk and not closing:
-                self._pause = min(LONGEST, max(SHORTEST, self._pause * WANTED / max(len(entries), WANTED / 2)))
+                self._pause = min(LONGEST, max(SHORTEST, self._pause * WANTED / max(found, WANTED / 2)))
                 self.deadline.wait(self._pause)
+                found = 0
 
-    def _read(self, most: int) -> list[Entry]:
+    def _read(self, most: int) -> Sequence[Entry]:
         try:
             return self.source.read(most)
         except UnreadableError:
@@ -331,7 +335,10 @@ class Worker:
 
     def _hand_over(self, entries: Sequence[Entry], size: int) -> None:
         for begin in range(0, len(entries), size):
-            self._send(entries[begin : begin + size])
+            if size >= len(entries) > 1 and isinstance(entries, ShortEntries) and not self._suspects.held:
+                self._send_short(entries)
+            else:
+                self._send(entries[begin : begin + size])
             if self.deadline.left <= 0:
                 self._acknowledge()
                 raise DeadlineReachedError
@@ -346,8 +353,17 @@ class Worker:
         # Repetitions are of the very same objects: trackers know by them what of a batch they have taken.
         self._send_parts([Part(entry, self._whole(entry.record)) for entry in entries])
 
-    def _send_parts(self, parts: list[Part]) -> None:
-        groups = [parts]
+    def _send_short(self, entries: ShortEntries) -> None:
+        """Hand over a batch of records in short, as such; in halves as others where it fails."""
+        if self._refusal(entries.records) is None:
+            self.stalled = None
+            self.ledger.give_all(entries)
+        else:
+            parts, middle = [Part(entry, entry.record) for entry in entries], len(entries) // 2
+            self._send_parts(parts[:middle], parts[middle:])
+
+    def _send_parts(self, *parts: list[Part]) -> None:
+        groups = [*reversed(parts)]
         while groups:
             if not (group := groups.pop()):
                 continue
@@ -433,12 +449,12 @@ class Worker:
         return replayable(record)
 
     @cached_property
-    def _retrying(self) -> Retrying:
+    def _repeat(self) -> Callable[..., Any]:
         return retrying(transient=self._is_waited_for, deadline=self.deadline, before_retry=self._stall)
 
     def _call(self, function: Callable[..., ResultT], *arguments: Any) -> ResultT:
         try:
-            result: ResultT = self._retrying(self._in_this_process, function, *arguments)
+            result: ResultT = self._repeat(self._in_this_process, function, *arguments)
         finally:
             self.stalled = next(iter(self._suspects.errors), None)
         self._waiting = self._waiting and self.stalled is not None

@@ -14,7 +14,7 @@ _OFTEN = 1000
 _BITS = 32  # of a size
 
 _Tables = tuple[list[int], ...]
-"""What becomes of the lowest to the highest byte of a CRC-32."""
+"""The effect of zero bytes on a CRC-32: a table for each of its bytes, the lowest first."""
 
 
 class Checksums:

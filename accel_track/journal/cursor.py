@@ -8,14 +8,14 @@ import msgspec
 
 from accel_track.errors import JournalError
 from accel_track.files import replace_file
-from accel_track.journal.reader import Position
+from accel_track.journal.entries import Position
 from accel_track.texts import json_bytes
 
 _LARGEST = 2**63
 
 
 class Cursor(msgspec.Struct):
-    """What a tracker has acknowledged.
+    """How far a tracker has acknowledged.
 
     Attributes:
         segment: Number of the segment where delivery goes on.

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING, Any, NamedTuple
 from zlib import crc32
 
 import msgspec
@@ -13,6 +14,10 @@ from accel_track.journal import frames
 from accel_track.journal.checksums import Checksums
 from accel_track.records import Metrics, Name, nested
 from accel_track.values.structures import DEEPEST
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 MARKER = b"\xf6"  # in no UTF-8 text
 HEAD = struct.Struct("<sHIII")
@@ -27,7 +32,10 @@ MOST_NAMES = 100_000
 
 _CODES = {float: "d", int: "q", bool: "?"}
 _TYPES = {code: kind for kind, code in _CODES.items()}
+_TEXT = frozenset((str,))
 _LONGEST_PAUSE = 1024
+_BRIEF = 5120
+"""Bytes for which `crc32` keeps the interpreter: who gives it away in the middle of a batch has to wait for it."""
 
 Key = tuple[tuple[Name, ...], tuple[type, ...]]
 """The names of a call's values and their types, in the call's order."""
@@ -44,6 +52,28 @@ _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(_Definition).decode
 
 
+class _Form(NamedTuple):
+    """The frames of all key sets with values of the same types."""
+
+    types: tuple[type, ...]
+    packed: struct.Struct
+    heads: struct.Struct
+    records: struct.Struct
+
+
+@lru_cache(maxsize=256)
+def _form(codes: str) -> _Form:
+    types = tuple([_TYPES[code] for code in codes])
+    packed = struct.Struct(f"<sHIII{codes}")
+    heads = struct.Struct(f"<3xIII{packed.size - HEAD.size + 4}x")
+    return _Form(types, packed, heads, struct.Struct(f"<3xIII{codes}4x"))
+
+
+@lru_cache(maxsize=256)
+def _codes(types: tuple[type, ...]) -> str:
+    return "".join([_CODES[kind] for kind in types])
+
+
 class KeySet:
     """Names and types of values that are logged together, and the frames of records that have them.
 
@@ -54,19 +84,17 @@ class KeySet:
         names: The names; in place of one, an array of those on the way to a number in dictionaries.
     """
 
-    __slots__ = ("_form", "_values", "definition", "left", "names", "number", "pack", "pause", "size", "time", "types")
-
     def __init__(self, number: int, time: float, codes: str, names: tuple[Name, ...]) -> None:
-        """Compile the form of the frames."""
-        self._values = nested if tuple in map(type, names) else _flat
-        self.number, self.time, self.names = number, time, names
-        self.types = tuple(_TYPES[code] for code in codes)
-        self.pack: Callable[..., bytes] = struct.Struct(f"<sHIII{codes}").pack
+        """Compile what a writer needs; the rest is made when a reader asks for it."""
+        self.number, self.time, self.codes, self.names = number, time, codes, names
+        form = _form(codes)
+        self.types = form.types
+        self.pack: Callable[..., bytes] = form.packed.pack
         """Returns a frame without its checksum."""
-        self._form = struct.Struct(f"<sHIII{codes}I")
-        self.size = self._form.size
+        self.size = form.packed.size + 4
         """Length of each frame in bytes."""
-        self.definition = frames.frame(_encode(_Definition(number, time, codes, names)), frames.KEYS)
+        self.definition = b""
+        """The frame that defines it, for the writer."""
         self.left = 0
         """How many records follow before the definition is written again."""
         self.pause = 1
@@ -76,34 +104,109 @@ class KeySet:
         self.left, self.pause = self.pause, min(2 * self.pause, _LONGEST_PAUSE)
         return self.definition
 
-    def records(self, data: bytes, at: int, limit: int) -> list[Metrics]:
-        """Return the records of the undamaged frames of this key set that follow each other from a place in `data`."""
-        names, size, number, base, values_of = self.names, self.size, self.number, self.time, self._values
-        found: list[Metrics] = []
-        count = min(limit, (len(data) - at) // size)
-        for fields in self._form.iter_unpack(memoryview(data)[at : at + count * size]):
-            end = at + size
-            if fields[0] != MARKER or fields[1] != number or fields[-1] != crc32(data[at : end - 4]):
-                break
-            step = fields[3]
-            values = values_of(names, fields[5:])
-            time = base + fields[4] / TICKS
-            found.append(Metrics(fields[2], time, values, None if step == NO_STEP else step))
-            at = end
-        return found
+    @cached_property
+    def _begin(self) -> list[bytes]:
+        """The bytes that are the same in all of its frames."""
+        return [bytes([byte]) for byte in MARKER + self.number.to_bytes(2, "little")]
+
+    def begun(self, data: bytes, at: int, most: int) -> int:
+        """Return how many frames that begin as this key set's do follow each other in `data`, damaged ones too.
+
+        Args:
+            data: Bytes of a segment.
+            at: Where a frame of this key set begins.
+            most: How many to look for.
+        """
+        size = self.size
+        count = min(most, (len(data) - at) // size)
+        if count > 1:
+            if data[at + size : at + size + 3] != data[at : at + 3]:  # calls of other names in turns
+                return 1
+            for place, byte in enumerate(self._begin, at):
+                column = data[place : place + count * size : size]
+                count = len(column) - len(column.lstrip(byte))
+        return count
+
+    def undamaged(self, data: bytes, at: int, count: int, *, together: bool = True) -> int:
+        """Return how many of so many frames are undamaged before the first that is not.
+
+        Args:
+            data: Bytes of a segment.
+            at: Where the frames begin.
+            count: How many there are.
+            together: Whether to look at all of them at once first, which is quicker where none is damaged.
+        """
+        view, size = memoryview(data), self.size
+        if count == 1:
+            return int(crc32(view[at : at + size]) == _checksum(size, 1))
+        if together:
+            crc, end = 0, at + count * size
+            for start in range(at, end, _BRIEF):
+                crc = crc32(view[start : min(end, start + _BRIEF)], crc)
+            if crc == _checksum(size, count):
+                return count
+        starts = range(at, at + count * size, size)
+        good = _checksum(size, 1)
+        return next((n for n, start in enumerate(starts) if crc32(view[start : start + size]) != good), count)
+
+    def highest(self, data: bytes) -> int:
+        """Return the highest number of a record in undamaged frames of this key set."""
+        return int(max(_form(self.codes).heads.iter_unpack(data))[0])
+
+    def heads(self, data: bytes) -> Iterator[tuple[float, int | None]]:
+        """Yield time and step of each record of undamaged frames of this key set."""
+        base = self.time
+        for _, step, ticks in _form(self.codes).heads.iter_unpack(data):
+            yield base + ticks / TICKS, None if step == NO_STEP else step
+
+    def numbers(self, data: bytes) -> NDArray[np.float64]:
+        """Return the values of undamaged frames of this key set: a row for each record, a column for each name."""
+        import numpy as np
+
+        if set(self.codes) == {"d"}:
+            shape = len(data) // self.size, len(self.names)
+            numbers: NDArray[np.float64] = np.ndarray(shape, "<f8", data, HEAD.size, (self.size, 8))
+            return numbers
+        kinds = {float: "<f8", int: "<i8", bool: "?"}
+        values = [(f"v{index}", kinds[kind]) for index, kind in enumerate(self.types)]
+        found = np.frombuffer(data, [("head", f"V{HEAD.size}"), *values, ("checksum", "V4")])
+        return np.stack([found[name].astype("<f8") for name, _ in values], axis=1)
+
+    def records(self, data: bytes) -> list[Metrics]:
+        """Return the records of undamaged frames of this key set."""
+        names, base = self.names, self.time
+        values_of = nested if tuple in map(type, names) else _flat
+        return [
+            Metrics(seq, base + ticks / TICKS, values_of(names, values), None if step == NO_STEP else step)
+            for seq, step, ticks, *values in _form(self.codes).records.iter_unpack(data)
+        ]
+
+
+@lru_cache(maxsize=4096)
+def _checksum(size: int, count: int) -> int:
+    """Return the CRC-32 of so many undamaged frames of a size in a row, checksums included: it is the same for all.
+
+    A CRC behind data that ends with its own CRC does not depend on the data, so a frame changes what is before it in
+    one way only.
+    """
+    data = bytes(size - 4)
+    return crc32(count * (data + crc32(data).to_bytes(4, "little")))
 
 
 def key_set(number: int, time: float, key: Key) -> KeySet | None:
     """Return a new key set, or None if values of these types have none or the names no portable form."""
     names, types = key
     try:
-        codes = "".join([_CODES[kind] for kind in types])
-        if not all(type(part) is str for name in names for part in (name if type(name) is tuple else (name,))):
+        codes = _codes(types)
+        if not _TEXT.issuperset(map(type, names)) and not all(
+            type(part) is str for name in names for part in (name if type(name) is tuple else (name,))
+        ):
             return None
         new = KeySet(number, time, codes, names)
+        new.definition = frames.frame(_encode(_Definition(number, time, codes, names)), frames.KEYS)
+        return new if len(new.definition) <= frames.LONGEST else None
     except (KeyError, UnicodeEncodeError, struct.error):
         return None
-    return new if len(new.definition) <= frames.LONGEST else None
 
 
 def defined_in(data: bytes) -> dict[int, KeySet]:
@@ -131,4 +234,4 @@ def read(payload: bytes) -> KeySet | None:
 
 
 def _flat(names: tuple[Name, ...], fields: Iterable[Any]) -> dict[str, Any]:
-    return dict(zip(names, fields))  # type: ignore[arg-type]  # noqa: B905 - the checksum is left over
+    return dict(zip(names, fields))  # type: ignore[arg-type]  # noqa: B905 - they are as many

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from accel_track.records import AnyRecord
 
 MOST_BYTES = 256 * 1024 * 1024
-"""How many bytes the arrays of all of them have, at most: a worker that comes later gets the rest of their records."""
+"""How many bytes the arrays of all records in memory have, at most: a later worker gets the rest of their records."""
 
 
 class Kept(NamedTuple):
@@ -30,7 +30,7 @@ class Kept(NamedTuple):
 
 
 class Memory:
-    """The latest of such records, for workers of this process. Its users hold the journal's lock.
+    """The latest records that are not in full on disk, for workers of this process. Callers hold the journal's lock.
 
     Args:
         limit: How many are kept.
@@ -40,7 +40,7 @@ class Memory:
         """Begin without any."""
         self.kept: deque[Kept] = deque()
         self.lost = 0
-        """How many were given up that are nowhere else, and that not every worker had had."""
+        """How many records were given up that are nowhere else, and that not every worker had had."""
         self._limit = limit
         self._handled = 0
 
@@ -94,14 +94,14 @@ LONGEST_PAUSE = 30.0
 
 
 class Outage:
-    """Says whether it lasts, and when to try again: after a pause that grows.
+    """The time in which the disk takes no records: whether it lasts, and when to try again, after growing pauses.
 
     Args:
         clock: Returns monotonic seconds.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        """There is none yet."""
+        """Begin without an outage."""
         self.lasts = False
         self._clock = clock
         self._pause = self._again_at = 0.0
@@ -112,7 +112,7 @@ class Outage:
         self._pause, self._again_at = 1.0, 0.0
 
     def due(self, *, at_once: bool = False) -> bool:
-        """Whether it lasts, and it is time to try again, or that is to be at once; the next time is later."""
+        """Whether the outage lasts and it is time to try again, or `at_once` asks for it; the next time is later."""
         now = self._clock()
         if not self.lasts or (now < self._again_at and not at_once):
             return False

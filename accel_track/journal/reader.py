@@ -1,4 +1,4 @@
-"""The reader of one rank's records, past damage, also while they are being written; and which of them still count."""
+"""The reader of one rank's records, past damage and while the writer appends; and the history of what still counts."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import re
 import struct
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from pathlib import Path
 from typing import NamedTuple
@@ -15,6 +15,7 @@ from typing import NamedTuple
 from accel_track.errors import JournalError
 from accel_track.journal import frames, keysets
 from accel_track.journal.checksums import Checksums
+from accel_track.journal.entries import Entry, Position, ShortEntries, Stretch
 from accel_track.journal.frames import segment_name
 from accel_track.journal.keysets import KeySet
 from accel_track.records import AnyRecord, Metrics, Rewind, decode
@@ -27,22 +28,6 @@ _CHUNK = 1024 * 1024
 _LARGE = 2 * (frames.LONGEST + frames.FRAME.size)
 _MANY = 100
 _CHECKSUM = struct.Struct("<I")
-
-_new = tuple.__new__  # a named tuple's own takes three times as long
-
-
-class Position(NamedTuple):
-    """A place in a rank's journal: number of the segment, and byte in it."""
-
-    segment: int = 0
-    offset: int = 0
-
-
-class Entry(NamedTuple):
-    """A record and the place behind it."""
-
-    record: AnyRecord
-    end: Position
 
 
 class Damage(NamedTuple):
@@ -119,26 +104,28 @@ class JournalReader:
         self._sets: dict[int, KeySet] = {}  # of the segment in the buffer
         self._searched = (-1, 0)  # number and size of the segment that was searched for others
         self._headed = -1  # number of the segment whose header was looked at
-        self._repeats = False  # what it says
+        self._repeats = False  # what the header says
+        self._together = True  # whether many frames are checked at once
 
-    def read(self, limit: int) -> list[Entry]:
+    def read(self, limit: int) -> Sequence[Entry]:
         """Return the next records, at most `limit`; an empty list where there are none yet.
 
         Raises:
             JournalError: A segment is of a later version of the format.
             OSError: A segment cannot be read.
         """
-        entries: list[Entry] = []
-        while len(entries) < limit:
+        found: list[Stretch | Entry] = []
+        left = limit
+        while left:
             try:
-                entries += self._parse(limit - len(entries))
-                if len(entries) < limit and not self._refill():
+                left -= self._parse(left, found)
+                if left and not self._refill():
                     break
             except (JournalError, OSError):
-                if entries:  # the next call meets the error again
+                if found:  # the next call meets the error again
                     break
                 raise
-        return entries
+        return _entries(found)
 
     def damaged(self) -> int:
         """Return how many bytes were skipped."""
@@ -150,39 +137,47 @@ class JournalReader:
             for entry in entries:
                 yield entry.record
 
-    def _parse(self, limit: int) -> list[Entry]:
-        """Return the records of the undamaged frames in the buffer from `position` on, at most `limit`."""
-        entries: list[Entry] = []
+    def _parse(self, limit: int, found: list[Stretch | Entry]) -> int:
+        """Add what undamaged frames in the buffer have from `position` on, `limit` records at most; return how many."""
         data, (segment, begin) = self._buffer, self._start
         if (at := self._place()) is None:
-            return entries
-        while len(entries) < limit:
-            if (keys := self._short_at(at)) is not None:
-                found = keys.records(data, at, limit - len(entries))
-                ends = range(begin + at + keys.size, begin + len(data) + 1, keys.size)
-                entries += [
-                    _new(Entry, (record, _new(Position, (segment, end))))
-                    for record, end in zip(found, ends)  # noqa: B905
-                ]
-                at += keys.size * len(found)
+            return 0
+        left, new = limit, len(found)
+        while left:
+            keys = self._key_set(at) if data.startswith(keysets.MARKER, at) else None
+            if keys is not None and (count := self._undamaged(keys, at, left)):
+                end = at + keys.size * count
+                found.append(Stretch(keys, data[at:end], Position(segment, begin + end)))
+                at, left = end, left - count
             elif (payload := self._payload_at(at, frames.MARKER)) is not None:
                 at += frames.FRAME.size + len(payload)
                 try:
-                    entries.append(Entry(decode(payload), Position(segment, begin + at)))
+                    found.append(Entry(decode(payload), Position(segment, begin + at)))
+                    left -= 1
                 except JournalError:
                     self._damaged_before(segment, begin + at, payload)
             elif (payload := self._payload_at(at, frames.KEYS)) is not None:
                 at += frames.FRAME.size + len(payload)
-                if (new := keysets.read(payload)) is not None:
-                    self._sets[new.number] = new
+                if (defined := keysets.read(payload)) is not None:
+                    self._sets[defined.number] = defined
                 else:
                     self._damaged_before(segment, begin + at, payload)
             else:
                 break
         self.position = Position(segment, begin + at)
-        if self._repeats and entries:
-            entries = [entry for entry in entries if entry.record.seq >= self.had]
-        return entries
+        if self._repeats:
+            entries = [entry for entry in _entries(found[new:]) if entry.record.seq >= self.had]
+            found[new:] = entries
+            return len(entries)
+        return limit - left
+
+    def _undamaged(self, keys: KeySet, at: int, most: int) -> int:
+        """Return how many undamaged frames of a key set follow each other in the buffer, at most `most`."""
+        begun = keys.begun(self._buffer, at, most)
+        count = keys.undamaged(self._buffer, at, begun, together=self._together)
+        # In the rest of a buffer with damage, one by one: else each damage would cost a look at as many frames.
+        self._together = self._together and count == begun
+        return count
 
     def _place(self) -> int | None:
         """Return where `position` is in the buffer."""
@@ -300,7 +295,7 @@ class JournalReader:
             if frames.is_segment(head):
                 self._repeats, self._headed = frames.repeats(head, segment_name(number)), number
         self._buffer, self._size = self._files.read(number, offset, size)
-        self._checks = Checksums(self._buffer)
+        self._checks, self._together = Checksums(self._buffer), True
         return self._buffer != b""
 
     def _skip(self, size: int) -> None:
@@ -324,6 +319,15 @@ class JournalReader:
             return False
         self.position = Position(segment)
         return True
+
+
+def _entries(found: Sequence[Stretch | Entry]) -> Sequence[Entry]:
+    """Return entries; those of records that are all in short without a look at them."""
+    stretches = [one for one in found if isinstance(one, Stretch)]
+    if found and len(stretches) == len(found):
+        return ShortEntries(stretches)
+    groups = (ShortEntries([one]) if isinstance(one, Stretch) else [one] for one in found)
+    return [entry for group in groups for entry in group]
 
 
 @functools.lru_cache(maxsize=10)
@@ -353,7 +357,7 @@ def last_seq(folder: Path) -> int:
 
 
 def read_last(folder: Path) -> tuple[int, JournalReader]:
-    """Return what `last_seq` does, and a reader of what is written later.
+    """Return the number that `last_seq` returns, and a reader of what is written later.
 
     Raises:
         JournalError: The last segment is of a later version of the format.
@@ -375,7 +379,7 @@ _TAG = b"\xa6rewind"
 
 
 class History:
-    """The rewinds of one rank's journal, as they are when this is made.
+    """The rewinds of one rank's journal, as they are when the history is made.
 
     Args:
         folder: The rank's folder.
@@ -396,6 +400,10 @@ class History:
         self._seqs = [one.seq for one in self.rewinds]
         self._lowest = list(accumulate((one.step for one in reversed(self.rewinds)), min))[::-1]
         """For each rewind, the lowest step that it or a later one goes back to."""
+
+    def counting(self, entries: Sequence[Entry]) -> Sequence[Entry]:
+        """Return those of some entries whose records still count."""
+        return [entry for entry in entries if self.counts(entry.record)] if self.rewinds else entries
 
     def counts(self, record: AnyRecord) -> bool:
         """Whether a record still counts: no later rewind goes back to its step or to an earlier one."""

@@ -1,4 +1,4 @@
-"""A segment as its writer knows it."""
+"""The segment that is being written: its open file, and the key sets that are defined in the file."""
 
 from __future__ import annotations
 
@@ -22,7 +22,9 @@ from accel_track.values.arrays import number_type, without_tensors
 
 _COPY = 1024 * 1024
 _MOST_SETS = 10_000
-"""How many kinds of calls with NumPy's scalars are known, at most."""
+"""How many kinds of calls with NumPy's scalars are known, and of calls that came once, at most."""
+_MANY_SETS = 1000
+"""How many key sets are defined with their first record; others with their second one."""
 _LASTS = 2**32 / TICKS - 1
 """How many seconds after a key set's definition its records can be, at most."""
 
@@ -56,6 +58,7 @@ class Segment:
         "_identity",
         "_names",
         "_numbers",
+        "_once",
         "file",
         "first_seq",
         "last",
@@ -73,11 +76,12 @@ class Segment:
         self.sets: dict[Key, KeySet] = {}
         """The key sets that are defined in the file."""
         self.shapes: dict[Any, KeySet] = {}
-        """Those of calls with dictionaries among their values, by the names and types of both."""
+        """The key sets of calls with dictionaries among their values, by the names and types of both."""
         self.last: KeySet | None = None
-        """The one that was used last."""
+        """The key set that was used last."""
         self._numbers = itertools.count()
         self._names = 0
+        self._once: set[int] = set()
 
     @classmethod
     def begin(cls, folder: Path, number: int, rank: int, first_seq: int, kind: int) -> Segment:
@@ -167,7 +171,7 @@ class Segment:
         self.file = -1
 
     def reopen(self) -> bool:
-        """Open the file again; False if it is gone, cannot be opened, or is not as it was left."""
+        """Open the file again; False if the file is gone, cannot be opened, or is not as it was left."""
         with contextlib.suppress(OSError):
             file = os.open(self.path, os.O_RDWR | os.O_APPEND)
             status = os.fstat(file)
@@ -179,11 +183,11 @@ class Segment:
 
     @property
     def is_empty(self) -> bool:
-        """Whether there is no record in it."""
+        """Whether there is no record in the segment."""
         return self.size <= frames.HEADER.size
 
     def has_no_room(self, data: bytes, limit: int) -> bool:
-        """Whether it would be too large with further bytes; a segment of a single record may be."""
+        """Whether the segment would be too large with further bytes; a segment of a single record may be."""
         return not self.is_empty and self.size + len(data) > limit
 
     def append(self, data: bytes, packed: Packed | None = None) -> None:
@@ -219,14 +223,15 @@ class Segment:
         packed = self.packed(record, values) if values is not None and type(record) is Metrics else None
         return (frames.frame(payload or encode(record)[0]), None) if packed is None else (packed.data, packed)
 
-    def packed(self, record: Metrics, values: Mapping[Name, float]) -> Packed | None:
+    def packed(self, record: Metrics, values: Mapping[Name, float], key: Key | None = None) -> Packed | None:
         """Return a record in short, or None if it has no such form.
 
         Args:
             record: The record.
             values: Its values, as Python numbers.
+            key: Their names and types, if known.
         """
-        key = tuple(values), tuple(map(type, values.values()))
+        key = key or (tuple(values), tuple(map(type, values.values())))
         keys = self._key_set(key, record.time)
         if keys is None or record.step == NO_STEP:
             return None
@@ -245,7 +250,19 @@ class Segment:
             return known
         if self._names + len(key[0]) > MOST_NAMES:
             return None
+        if len(self.sets) > _MANY_SETS and known is None and not self._came_before(key):
+            return None
         return key_set(next(self._numbers), now, key)
+
+    def _came_before(self, key: Key) -> bool:
+        """Whether a record with these names and types has come before: in a run of ever new names, none does."""
+        known = hash(key)
+        if known in self._once:
+            return True
+        if len(self._once) > _MOST_SETS:
+            self._once.clear()
+        self._once.add(known)
+        return False
 
     def alike(self, names: tuple[Name, ...], types: tuple[type, ...]) -> KeySet | None:
         """Return the key set of a call that has NumPy's scalars where an earlier one had such numbers, or None."""

@@ -1,4 +1,4 @@
-"""The writer: it appends one rank's records to segment files, one `os.write` each."""
+"""The writer: the one who appends a rank's records to segment files, with one `os.write` each."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from zlib import crc32
 from accel_track.errors import warn
 from accel_track.files import make_private
 from accel_track.journal import frames
-from accel_track.journal.keysets import MARKER, NO_STEP, TICKS
+from accel_track.journal.keysets import MARKER, NO_STEP, TICKS, Key
 from accel_track.journal.memory import Kept, Memory, Outage
 from accel_track.journal.reader import last_seq, segments
 from accel_track.journal.segment import Segment, fdatasync
@@ -32,6 +32,7 @@ _AT_ONCE = 256
 """How many records are written, at first, from memory to a disk that takes them again before others may log."""
 
 _NOTHING: dict[str, str] = {}
+_NUMBERS, _TEXT = frozenset((float, int, bool)), frozenset((str,))
 
 
 class JournalWriter:
@@ -97,7 +98,10 @@ class JournalWriter:
 
     @property
     def written(self) -> tuple[int, int, int, int]:
-        """A version that changes with every append; `next_seq` may not, where a signal handler's record is higher."""
+        """A version that changes with every append.
+
+        `next_seq` alone does not, when a signal handler's record has a higher number.
+        """
         segment = self._segment
         place = (-1, 0) if segment is None else (segment.number, segment.size)
         return self.next_seq, self.moves, *place
@@ -127,7 +131,8 @@ class JournalWriter:
     def again(self, values: Any, step: Any) -> bool:  # noqa: C901, PLR0911, PLR0912 - in one frame, for a call costs a tenth of it
         """Append the values of one call if the segment knows their names and types; say whether that is done.
 
-        Everything that is not known is left to `metrics`, so nothing has to be checked before.
+        Names of numbers that the segment does not know are defined if they are plain texts. Everything else is left to
+        `metrics`, so nothing has to be checked before.
         """
         if type(values) is not dict or (step is not None and (type(step) is not int or not 0 <= step < NO_STEP)):
             return False
@@ -143,14 +148,14 @@ class JournalWriter:
                         keys, numbers = segment.shaped(names, types, values)
                     elif (keys := segment.sets.get((names, types))) is not None:
                         segment.last = keys
-                    else:
+                    elif not _NUMBERS.issuperset(types):
                         keys, numbers = segment.unlike(names, types, values)
             except Exception:  # noqa: BLE001 - a class that cannot be hashed, a tensor that cannot be read: the long way names it
                 return False
             if keys is None:
-                return False
+                return _NUMBERS.issuperset(types) and self._unknown(segment, values, (names, types), step)
             size = segment.size
-            if not keys.left or size + keys.size > self._limit:
+            if size + keys.size + (0 if keys.left else len(keys.definition)) > self._limit:
                 return False
             seq, now = next(self._numbers), time.time()
             ticks = int((now - keys.time) * TICKS)
@@ -158,10 +163,13 @@ class JournalWriter:
                 data = keys.pack(MARKER, keys.number, seq, NO_STEP if step is None else step, ticks, *numbers)
                 data += crc32(data).to_bytes(4, "little")
                 if segment is self._segment:  # else a signal handler has begun another
-                    written = os.write(segment.file, data)
-                    if written == keys.size:
-                        segment.size += written
+                    if keys.left:
                         keys.left -= 1
+                    else:
+                        data = keys.defined() + data
+                    written = os.write(segment.file, data)
+                    if written == len(data):
+                        segment.size += written
                         self._dirty = True
                         if self.next_seq <= seq:
                             self.next_seq = seq + 1
@@ -174,6 +182,26 @@ class JournalWriter:
                     segment.unlearn()  # the next such call goes the long way
             self._append(Metrics(seq, now, _plain(values), step))
             return True
+
+    def _unknown(self, segment: Segment, values: dict[Any, Any], key: Key, step: int | None) -> bool:
+        """Append a call of numbers whose names the segment does not know, if these are plain texts; say whether."""
+        names = key[0]
+        if not (_TEXT.issuperset(map(type, names)) and "".join(names).isascii()):  # type: ignore[arg-type]  # as shown
+            return False
+        record = Metrics(next(self._numbers), time.time(), values, step)
+        packed = segment.packed(record, values, key)
+        data = frames.frame(encode(record)[0]) if packed is None else packed.data
+        with contextlib.suppress(OSError):
+            if segment is self._segment and segment.size + len(data) <= self._limit and len(data) <= frames.LONGEST:
+                segment.append(data, packed)
+                self._dirty = True
+                if self.next_seq <= record.seq:
+                    self.next_seq = record.seq + 1
+                if self._power:
+                    self.sync()
+                return True
+        self._append(Metrics(record.seq, record.time, dict(values), step))
+        return True
 
     def metrics(
         self,
@@ -473,7 +501,7 @@ def _encoded(record: AnyRecord) -> tuple[Mapping[Name, Any] | None, bytes, bool]
 
 
 def _patiently(call: Callable[[Path], int], folder: Path) -> int:
-    """Return what a function does, tried again for a second where it cannot read."""
+    """Return a function's result; the call is repeated for a second where the function cannot read."""
     for _ in range(5):
         with contextlib.suppress(OSError):
             return call(folder)

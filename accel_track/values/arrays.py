@@ -116,7 +116,7 @@ def array_bytes(array: NDArray[Any]) -> bytes | None:
 
 
 def array_from(data: bytes | memoryview) -> NDArray[Any]:
-    """Return the array of which `array_bytes` made that.
+    """Return the array of which `array_bytes` made these bytes.
 
     Raises:
         ValueError: It is none.

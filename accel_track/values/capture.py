@@ -43,7 +43,7 @@ class Captured(NamedTuple):
     """Why a value could not be read, by its name; it is left out."""
 
     on_gpu: list[OnGpu]
-    """What is still on a GPU; None is in its place."""
+    """The tensors that are still on a GPU; None is in the place of each."""
 
     changing: dict[str, str]
     """The classes of objects that may change before they are delivered, by the name of the first of each."""
@@ -53,7 +53,7 @@ class Captured(NamedTuple):
 
 
 def captured(values: Any, kwargs: Any = None, *, copies: bool = True, waits_for_gpu: bool = False) -> Captured:
-    """Return what a call was given.
+    """Return the values and arguments of a call as they are now.
 
     Args:
         values: Names to values, possibly nested.
@@ -136,7 +136,7 @@ class _Capture:
         return own
 
     def _put(self, place: Any, key: Any, value: Any, name: str) -> bool:
-        """Put what a value is into a dictionary or list; say whether it could be read."""
+        """Put a value, as it is captured, into a dictionary or list; say whether the value could be read."""
         kind = type(value)
         try:
             if kind in PLAIN:

@@ -1,4 +1,4 @@
-"""Values that users log, as plain Python ones; what they passed in is not changed."""
+"""Plain values: what users log as Python's own types, in copies; the passed objects stay as they are."""
 
 from __future__ import annotations
 

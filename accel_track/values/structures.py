@@ -46,7 +46,7 @@ class TooMuchError(UnreadableError):
 
 
 class Nesting:
-    """Which dictionaries and lists one is in while going through a value: how many, and none of them twice."""
+    """The dictionaries and lists around a part of a value: how many there are, and none of them twice."""
 
     __slots__ = ("_count", "_inside")
 
@@ -57,7 +57,7 @@ class Nesting:
 
     @property
     def depth(self) -> int:
-        """How many one is in."""
+        """How many dictionaries and lists there are around the part."""
         return len(self._inside)
 
     def enter(self, container: Any) -> None:
@@ -76,7 +76,7 @@ class Nesting:
         self._inside.add(id(container))
 
     def leave(self, container: Any) -> None:
-        """Go out again of the one that was entered last."""
+        """Leave the dictionary or list that was entered last."""
         self._inside.discard(id(container))
 
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,9 @@ from accel_track.delivery.settings import Settings
 from accel_track.errors import AccelTrackWarning, NotStartedError
 from accel_track.journal import cursor
 from accel_track.journal.directory import find_runs
+from accel_track.journal.entries import ShortEntries, ShortRecords
 from accel_track.journal.reader import JournalReader
+from accel_track.journal.writer import JournalWriter
 from accel_track.records import Metrics
 from accel_track.registry import select
 from accel_track.run import Run
@@ -287,6 +290,38 @@ def test_a_batch_that_the_disk_refuses_can_be_repeated(
     assert tracker.dropped == {"thing": 50}
     assert scalars(tmp_path) == [(step, step / 8) for step in range(50)]
     assert shown(tmp_path)[1] == {"lr": 0.5}
+
+
+def in_short(folder: Path, steps: Iterable[int]) -> ShortRecords:
+    """Return records of two key sets in turns as a worker reads them."""
+    journal = JournalWriter(folder / "journal")
+    for step in steps:
+        journal.metrics({"loss": step / 8} if step % 3 else {"loss": step / 8, "more": {"n": step}}, step, {})
+    journal.close()
+    entries = JournalReader(folder / "journal").read(1000)
+    assert isinstance(entries, ShortEntries)
+    return entries.records
+
+
+def test_records_in_short_are_written_once(tmp_path: Path) -> None:
+    calls = in_short(tmp_path, range(60))
+    for part in (calls[:20], calls, calls):  # a killed process has written some, and then all of them
+        tracker = TensorBoardTracker("run", tmp_path, resume=True)
+        tracker.start()
+        tracker.log_batch(part)
+        tracker.finish()
+    assert scalars(tmp_path) == [(step, step / 8) for step in range(60)]
+    assert len(scalars(tmp_path, "more/n")) == 20
+
+
+def test_records_in_short_need_no_numpy(
+    tracker: TensorBoardTracker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = in_short(tmp_path, range(60))
+    with monkeypatch.context() as patched:
+        patched.delitem(sys.modules, "numpy")
+        tracker.log_batch(calls)
+    assert scalars(tmp_path) == [(step, step / 8) for step in range(60)]
 
 
 def test_a_full_disk_is_waited_for(tmp_path: Path) -> None:

@@ -10,8 +10,12 @@ from hypothesis import strategies as st
 from tensorboard.backend.event_processing.event_file_loader import LegacyEventFileLoader
 from tensorboard.compat.tensorflow_stub.pywrap_tensorflow import crc32c
 
+from accel_track.journal.entries import ShortEntries
+from accel_track.journal.reader import JournalReader
+from accel_track.journal.writer import JournalWriter
 from accel_track.records import Metrics
 from accel_track.trackers.tensorboard import checksums as crc
+from accel_track.trackers.tensorboard.events import events as framed
 from accel_track.trackers.tensorboard.tracker import TensorBoardTracker
 
 NAMES = st.text(max_size=20) | st.sampled_from(["", "loss", "train/accuracy", "größe", "x" * 300])
@@ -70,3 +74,38 @@ def test_what_is_logged_is_found(batches):
 @given(st.binary(max_size=5000))
 def test_both_checksums_are_tensorboards(data):
     assert crc.crc32c(data) == crc.with_numpy(data) == crc32c(data)
+
+
+NUMBER = {float: st.floats() | st.floats(width=32), int: st.integers(-(2**63), 2**63 - 1), bool: st.booleans()}
+TREES = st.recursive(
+    st.sampled_from([float, float, int, bool]),
+    lambda children: st.dictionaries(NAMES, children, min_size=1, max_size=4),
+)
+SHAPES = st.dictionaries(NAMES, TREES, max_size=6)
+
+
+def filled(shape, draw):
+    return {name: filled(kind, draw) if isinstance(kind, dict) else draw(NUMBER[kind]) for name, kind in shape.items()}
+
+
+@given(st.data(), st.lists(SHAPES, min_size=1, max_size=3), st.lists(st.integers(0, 2), min_size=2, max_size=60))
+def test_records_in_short_have_the_same_events_as_others(data, shapes, turns):
+    steps = st.none() | st.integers(0, 300) | st.integers(0, 2**32 - 2)
+    values = [filled(shapes[turn % len(shapes)], data.draw) for turn in turns]
+    with tempfile.TemporaryDirectory() as folder:
+        journal = JournalWriter(Path(folder, "rank"))
+        for one in values:
+            journal.metrics(one, data.draw(steps), {})
+        journal.close()
+        entries = JournalReader(Path(folder, "rank")).read(100)
+        assert isinstance(entries, ShortEntries)
+        found = []
+        for name, records in (("short", entries.records), ("whole", list(entries.records))):
+            tracker = TensorBoardTracker(name, folder)
+            tracker.start()
+            tracker.log_batch(records)
+            tracker.finish()
+            (path,) = Path(folder, name).glob("events*")
+            found.append([path.read_bytes()[begin:end] for begin, end in framed(path.read_bytes())][1:])
+    assert found[0] == found[1]
+    assert len(found[0]) == sum(map(bool, values))

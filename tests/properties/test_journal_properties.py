@@ -131,9 +131,24 @@ def test_what_was_packed_comes_back_bit_for_bit_and_garbage_behind_it_does_not(n
     assert isinstance(keys, KeySet)
     body = keys.pack(keysets.MARKER, 5, 1, 2, 3, *numbers)
     data = body + zlib.crc32(body).to_bytes(4, "little") + garbage
-    (record, *more) = keys.records(data, 0, 1000)
-    assert more == []
+    assert keys.undamaged(data, 0, keys.begun(data, 0, 1000)) == 1
+    (record,) = keys.records(data[: keys.size])
     assert [struct.pack("<d", one) if isinstance(one, float) else one for one in record.values.values()] == [
         struct.pack("<d", one) if isinstance(one, float) else one for one in numbers
     ]
     assert (record.seq, record.step, record.time) == (1, 2, 1.8e9 + 3 / 65536)
+
+
+@given(st.lists(st.integers(0, 999), max_size=5), st.integers(1, 6))
+def test_the_first_damaged_of_many_frames_is_found(flips, count):
+    keys = key_set(5, 1.8e9, (("a", "b"), (float, bool)))
+    assert isinstance(keys, KeySet)
+    bodies = [keys.pack(keysets.MARKER, 5, seq, seq, seq, seq / 3, True) for seq in range(count)]
+    whole = data = b"".join(body + zlib.crc32(body).to_bytes(4, "little") for body in bodies)
+    for flip in flips:
+        place = flip % len(data)
+        data = data[:place] + bytes([data[place] ^ 1 << flip % 8]) + data[place + 1 :]
+    sizes = range(0, len(data), keys.size)
+    intact = [data[at : at + keys.size] == whole[at : at + keys.size] for at in sizes]
+    expected = intact.index(False) if False in intact else count
+    assert keys.undamaged(data, 0, count) == keys.undamaged(data, 0, count, together=False) == expected

@@ -8,7 +8,7 @@ import pytest
 
 from accel_track.errors import JournalError
 from accel_track.journal.cursor import Cursor, load, save
-from accel_track.journal.reader import Position
+from accel_track.journal.entries import Position
 
 PATH = Path("t.json")
 

@@ -24,7 +24,8 @@ import pytest
 from accel_track.errors import AccelTrackWarning, JournalError
 from accel_track.journal import frames
 from accel_track.journal import writer as writer_module
-from accel_track.journal.reader import BATCH, Damage, JournalReader, Position, last_seq, read_last, segments
+from accel_track.journal.entries import Position
+from accel_track.journal.reader import BATCH, Damage, JournalReader, last_seq, read_last, segments
 from accel_track.journal.writer import JournalWriter
 from accel_track.records import Config, Metrics, WithoutForm
 

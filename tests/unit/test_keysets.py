@@ -16,8 +16,9 @@ import pytest
 
 from accel_track.errors import AccelTrackWarning
 from accel_track.journal import frames, keysets
+from accel_track.journal.entries import Position
 from accel_track.journal.keysets import defined_in, read
-from accel_track.journal.reader import Damage, JournalReader, Position, last_seq, segments
+from accel_track.journal.reader import Damage, JournalReader, last_seq, segments
 from accel_track.journal.writer import JournalWriter
 from accel_track.values.capture import captured
 
@@ -234,7 +235,7 @@ class TestWriting:
             else:
                 journal.metrics(captured(values).values, step, {})
         journal.close()
-        assert short == (0 if kind == "complex64" else 3)  # the key set is written again in between
+        assert short == (0 if kind == "complex64" else 5)  # all but the first
         found = [record.values for record in JournalReader(FOLDER)]
         assert kind == "complex64" or repr(found) == repr([captured(values).values for values in given])
 
@@ -311,6 +312,35 @@ class TestWriting:
         journal.close()
         assert [record.time for record in JournalReader(FOLDER)] == moments
         assert segment().read_bytes().count(frames.MARKER) == 0
+
+    def test_behind_many_key_sets_only_names_that_come_again_are_defined(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("accel_track.journal.segment._MANY_SETS", 3)
+        journal, given = JournalWriter(FOLDER), []
+        for number in [*range(10), *range(8, 12), *range(8, 12)]:
+            given.append({f"a{number}": number / 8, f"b{number}": number})
+            assert journal.again(given[-1], number)
+        journal.close()
+        assert [record.values for record in JournalReader(FOLDER)] == given
+        data = segment().read_bytes()
+        assert data.count(frames.MARKER) == 8  # the first records of 4 to 11
+        assert len(defined_in(data)) == 8  # 0 to 3 and 8 to 11
+
+    @pytest.mark.parametrize("values", [{"größe": 1.0}, {"\ud800": 1.0}, {5: 1.0}, {"a": "b"}, {"a": None}])
+    def test_names_and_values_that_have_to_be_checked_are_left_alone(self, values: dict[Any, Any]) -> None:
+        journal = JournalWriter(FOLDER)
+        assert not journal.again(values, 0)
+        journal.close()
+        assert seqs(JournalReader(FOLDER)) == []
+
+    def test_unknown_names_and_a_disk_that_is_full(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        journal = JournalWriter(FOLDER)
+        with monkeypatch.context() as patch, pytest.warns(AccelTrackWarning, match="cannot write"):
+            patch.setattr(os, "write", lambda *_: 0)
+            assert journal.again({"a": 1.0}, 0)
+        assert [one.record.values for one in journal.kept] == [{"a": 1.0}]
+        journal.recover(at_once=True)
+        journal.close()
+        assert seqs(JournalReader(FOLDER)) == [0]
 
     def test_names_without_end_take_no_memory_without_end(self) -> None:
         journal = JournalWriter(FOLDER)

@@ -31,7 +31,7 @@ _LONGEST_EXIT = 20
 
 
 def _read(size: int) -> bytes:
-    """Read from the pipe no more than that: what is behind it is for `select` to see."""
+    """Read so many bytes from the pipe and no more: `select` has to see what is behind them."""
     data = b""
     while len(data) < size and (more := os.read(0, size - len(data))):
         data += more
@@ -164,7 +164,7 @@ class CleanLog(io.TextIOBase):
         return self._file.fileno()
 
     def writable(self) -> bool:
-        """Say that it is."""
+        """Say that the stream is writable."""
         return True
 
 

@@ -61,7 +61,7 @@ class Remote:
         self.name = name
         self.last_error: str | None = None
         self.failed = False
-        """Whether that is more than something it waits for."""
+        """Whether the tracker has failed, and does not only wait for something."""
         self.unfinished = False
         """Whether the backend could not be told of the end."""
         self.over = companion
@@ -70,7 +70,7 @@ class Remote:
 
     @property
     def cursor(self) -> cursors.Cursor:
-        """How far it has got."""
+        """How far the tracker has got."""
         with contextlib.suppress(JournalError):
             found = cursors.load(self._file)
             self._known = found if found.time else self._known  # else there is no file: not yet, or it is gone
@@ -206,7 +206,7 @@ class Companion:
         return f"the trackers have not started within {timeout:g} s; see {self.log}"
 
     def end(self, outcome: Outcome) -> None:
-        """Have it deliver what is left, tell the backends how the run ended, and end."""
+        """Have the process deliver what is left, tell the backends how the run ended, and end."""
         with self._lock:
             self._outcome = outcome
             if self._crashed():  # since the last look
@@ -216,7 +216,7 @@ class Companion:
                 self._hang_up()
 
     def stop(self) -> None:
-        """End it now; it gets five seconds to store its cursors."""
+        """End the process now; it gets five seconds to store its cursors."""
         if self._process is not None:
             self._process.terminate()
             try:
@@ -228,7 +228,7 @@ class Companion:
             self._process = None
 
     def wait(self, timeout: float) -> bool:
-        """Wait until it has done its work, also where it has to be started again; say whether it has."""
+        """Wait until the process has done its work, also where it has to be started again; say whether it has."""
         end = time.monotonic() + timeout
         while self._process is not None and not self._done():
             left = end - time.monotonic()
@@ -240,7 +240,7 @@ class Companion:
         return True
 
     def _done(self) -> bool:
-        """Whether it has nothing more to do; it may still be at its exit."""
+        """Whether the process has nothing more to do; it may still be at its exit."""
         return self._process is not None and (self._process.poll() == 0 or self._state().over)
 
     def _crashed(self) -> bool:
@@ -248,7 +248,7 @@ class Companion:
 
     @property
     def going_on(self) -> str | None:
-        """A sentence if it is still at work, or None."""
+        """A sentence if the process is still at work, or None."""
         if self._process is None or self._process.poll() is not None:
             return None
         return f"The companion process {self._process.pid} goes on delivering; see {self.log}"
@@ -276,7 +276,7 @@ class Companions:
 
     @property
     def remotes(self) -> list[Remote]:
-        """The trackers in them."""
+        """The trackers in the companions."""
         return [remote for companion in self._all for remote in companion.remotes]
 
     def take(self, plans: Sequence[Plan], describe: Callable[[str, Mapping[str, Any]], None]) -> Sequence[Plan]:
@@ -326,7 +326,7 @@ class Companions:
             companion.look()
 
     def end(self, outcome: Outcome) -> None:
-        """Have them deliver what is left, and end."""
+        """Have the companions deliver what is left, and end."""
         for companion in self._all:
             companion.end(outcome)
 

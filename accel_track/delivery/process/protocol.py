@@ -18,7 +18,7 @@ from accel_track.journal.directory import RunDirectory
 
 @dataclass
 class Brief:
-    """What a companion is told at its start, through a pipe: it may hold credentials.
+    """The brief of a companion, sent through a pipe at its start, since a brief may hold credentials.
 
     Attributes:
         run: The run directory.
@@ -58,7 +58,7 @@ class WorkerState(msgspec.Struct):
 
 
 class CompanionState(msgspec.Struct):
-    """What a companion says of itself, in `rank-…/<stem>.json`.
+    """The report of a companion about itself, in `rank-…/<stem>.json`.
 
     Attributes:
         pid: Number of the process; 0 before the first one.

@@ -47,7 +47,9 @@ class Delivered:
 
         self.has_session = False
         """Whether a file has a session for the HParams tab."""
-        self._until, self._before = -math.inf, math.inf
+        self.until = -math.inf
+        """The time of the latest event."""
+        self._before = math.inf
         every = array("Q")
         for path in sorted(folder.glob(_PATTERN), reverse=True):
             if len(every) < _MOST or not self.has_session:
@@ -67,7 +69,7 @@ class Delivered:
         keys = array("Q")
         for begin, end in events(data):
             keys.append(_key(data[begin:end]))
-            self._until = max(self._until, _time(data, begin, end))
+            self.until = max(self.until, _time(data, begin, end))
             if len(keys) == 2 * _MOST:
                 del keys[:_MOST]
         return keys[-_MOST:]
@@ -80,7 +82,7 @@ class Delivered:
         """Whether a framed event is among them."""
         import numpy as np
 
-        if time > self._until or (step or 0) >= self._before:
+        if time > self.until or (step or 0) >= self._before:
             return False
         key = np.uint64(_key(event))
         place = int(np.searchsorted(self._keys, key))

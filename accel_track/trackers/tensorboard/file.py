@@ -60,13 +60,12 @@ class EventFile:
                 self._file = self._open()
             if self._whole is not None:
                 self._cut()
-            begin = os.fstat(self._file).st_size
             left = memoryview(events)
             try:
                 while left:
                     left = left[os.write(self._file, left) :]
             except OSError:
-                self._whole = begin
+                self._whole = os.fstat(self._file).st_size - (len(events) - len(left))
                 self._cut()
                 raise
 

@@ -15,7 +15,7 @@ from accel_track.trackers.tensorboard.file import EventFile
 
 
 class _EventWriter:
-    """What TensorBoard's `EventFileWriter` does, on a file of ours."""
+    """The methods of TensorBoard's `EventFileWriter`, on a file of ours."""
 
     def __init__(self, file: EventFile) -> None:
         self._file = file

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import yaml
 
 from accel_track.files import replace_file
+from accel_track.journal.entries import ShortRecords
 from accel_track.outcome import FINISHED
 from accel_track.records import Metrics
 from accel_track.trackers.base import on_main_process
 from accel_track.trackers.sdk import SDKTracker
-from accel_track.trackers.tensorboard import wire
+from accel_track.trackers.tensorboard import batches, wire
 from accel_track.trackers.tensorboard.events import HPARAMS, Delivered, outlast, stored_hparams
 from accel_track.trackers.tensorboard.file import EventFile
 from accel_track.trackers.tensorboard.summaries import (
@@ -167,10 +168,18 @@ class TensorBoardTracker(SDKTracker):
         What is delivered again after a process was killed, and is among the folder's last million events, is left out.
         """
         dropped: list[tuple[str, Any]] = []
-        events = [event for record in records if (event := self._event(record, dropped))]
-        self._append_values(b"".join(events))
+        if isinstance(records, ShortRecords) and self._are_new(records):
+            events = batches.events(records, lambda record: self._event(record, dropped))
+        else:
+            events = b"".join([event for record in records if (event := self._event(record, dropped))])
+        self._append_values(events)
         for name, value in dropped:  # now that it will not be repeated
             self.drop(name, value)
+
+    def _are_new(self, records: ShortRecords) -> bool:
+        """Whether none of the records can have been delivered before."""
+        delivered = self._delivered
+        return delivered is None or all(stretch.keys.time > delivered.until for stretch in records.stretches)
 
     def _event(self, record: Metrics, dropped: list[tuple[str, Any]]) -> bytes | None:
         """Return a call's framed event; None if it has no values or was delivered before."""

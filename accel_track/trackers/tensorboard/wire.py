@@ -1,4 +1,4 @@
-"""Encode TensorBoard's events: protobuf's wire format for numbers by hand, TFRecord's frames around all of them.
+"""The encoding of TensorBoard's events: numbers in protobuf's wire format by hand, TFRecord's frames around all events.
 
 Sources: https://protobuf.dev/programming-guides/encoding, and `event.proto` and `summary.proto` of TensorBoard.
 """
@@ -15,7 +15,7 @@ from accel_track.trackers.tensorboard.checksums import crc32c, masked
 
 # Keys of fields, each its number times 8 plus its type on the wire.
 WALL_TIME = 0x09
-_STEP, _FILE_VERSION, _SUMMARY = b"\x10", b"\x1a", b"\x2a"
+_STEP, _SUMMARY, _FILE_VERSION = b"\x10", b"\x2a", b"\x1a"
 _VALUE, _TAG, _SIMPLE_VALUE = b"\x0a", b"\x0a", b"\x15"
 
 _NUMBERS = frozenset((float, int, bool))
@@ -28,6 +28,12 @@ HEADER, FOOTER = 12, 4
 
 def varint(number: int) -> bytes:
     """Return an integer as protobuf's wire format has it; a negative one takes ten bytes."""
+    if 0 <= number < 1 << 7:  # most are steps, of one to three bytes
+        return bytes((number,))
+    if 0 < number < 1 << 14:
+        return bytes((number & 127 | 128, number >> 7))
+    if 0 < number < 1 << 21:
+        return bytes((number & 127 | 128, number >> 7 & 127 | 128, number >> 14))
     number &= 2**64 - 1
     out = bytearray()
     while number > 0x7F:  # noqa: PLR2004 - seven bits a byte
@@ -80,18 +86,26 @@ def numbers_event(values: Mapping[str, Any], step: int | None, time: float) -> b
     arguments = arguments.copy()
     arguments[1::2] = values.values()
     try:
-        summary = pack(*arguments)
+        return framed(time, step, before + pack(*arguments))
     except (OverflowError, struct.error):  # the latter for integers
         return None
-    steps = _STEP + varint(step) if step else b""
-    return frame(_TIME.pack(WALL_TIME, time) + steps + before + summary)
 
 
 def event(values: Sequence[bytes], step: int | None, time: float) -> bytes:
     """Return the framed event of a summary's values."""
-    summary = b"".join(values)
+    return framed(time, step, summary(values))
+
+
+def summary(values: Sequence[bytes]) -> bytes:
+    """Return the field of an event with a summary's values."""
+    content = b"".join(values)
+    return _SUMMARY + varint(len(content)) + content
+
+
+def framed(time: float, step: int | None, summary: bytes | bytearray) -> bytes:
+    """Return the framed event with the field of a summary."""
     steps = _STEP + varint(step) if step else b""
-    return frame(_TIME.pack(WALL_TIME, time) + steps + _SUMMARY + varint(len(summary)) + summary)
+    return frame(_TIME.pack(WALL_TIME, time) + steps + summary)
 
 
 def first_event(time: float) -> bytes:
