@@ -120,9 +120,12 @@ class Gate(Generic[FastT]):
         self.fast: FastT | None = None
         """The path, while it is open."""
 
+        self.tried = False
+        """Whether it was to be opened for the native object that there is."""
+
     def open(self, native: Any) -> None:
         """Open for a new native object, if the SDK's version was tested, all parts are there and the path applies."""
-        self.fast = None
+        self.fast, self.tried = None, True
         try:
             if self._path.untested() or not self._path.applies(native):
                 return
@@ -134,7 +137,7 @@ class Gate(Generic[FastT]):
 
     def close(self) -> None:
         """Forget the native object, which is over."""
-        self.fast = None
+        self.fast, self.tried = None, False
 
     def send(self, *batch: Any) -> bool:
         """Store a batch, and say whether that is done; if not, nothing of it is stored: the public call is to do it.

@@ -67,7 +67,7 @@ class SDKTracker(GeneralTracker):
     """Why a number that is not finite is dropped, where the backend does not take it; `{}` stands for the number."""
 
     finish_again: ClassVar[bool] = False
-    """Whether `finish` can be called again where the last flush raised an error that may pass."""
+    """Whether `finish` can be called again where `flush` or `store_outcome` raised an error that may pass."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Have the public methods of a backend run on the main process only."""
@@ -90,6 +90,9 @@ class SDKTracker(GeneralTracker):
             sdk: The SDK's module.
         """
         raise NotImplementedError
+
+    def store_outcome(self) -> None:
+        """Tell the backend how the run ended, of which `outcome` knows; called by `finish`, before `close`."""
 
     def close(self, native: Any) -> None:
         """Close the run, whose `outcome` is known; called by `finish`, once."""
@@ -156,7 +159,7 @@ class SDKTracker(GeneralTracker):
                 gate.open(sdk)
         self.native = self.open(sdk)
         for path, gate in self._gates.items():
-            if not path.of_module and gate.fast is None:
+            if not (path.of_module or gate.tried):  # by `open`, which may have another object for it
                 gate.open(self.native)
 
     @on_main_process
@@ -192,6 +195,7 @@ class SDKTracker(GeneralTracker):
             return
         try:
             self.flush()
+            self.store_outcome()
         except Exception as error:
             if not (self.finish_again and (self.is_transient(error) or self.concerns_run(error))):
                 self._end()
