@@ -139,11 +139,15 @@ class Gate(Generic[FastT]):
         """Forget the native object, which is over."""
         self.fast, self.tried = None, False
 
-    def send(self, *batch: Any) -> bool:
-        """Store a batch, and say whether that is done; if not, nothing of it is stored: the public call is to do it.
+    def send(self, *batch: Any, repeatable: bool = False) -> bool:
+        """Store a batch, and say whether that is done; if not, the public call is to do it.
+
+        Args:
+            *batch: What `prepare` takes.
+            repeatable: Whether storing again what is stored already changes nothing.
 
         Raises:
-            HalfStoredError: The SDK surprised where a part of the batch may be stored already.
+            HalfStoredError: The SDK surprised where a part of a batch that is not repeatable may be stored already.
             Exception: The backend's own error.
         """
         ready = self.use(lambda fast: fast.prepare(*batch))
@@ -153,6 +157,8 @@ class Gate(Generic[FastT]):
             self.fast.store(ready)
         except self._path.surprises as error:
             self._shut(error)
+            if repeatable:
+                return False
             message = (
                 f"{self.tracker}: {self._path.distribution} is not as accel_track knows it "
                 f"({type(error).__name__}: {error}), and a part of what was being stored may be stored already; "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -34,7 +35,10 @@ class Row:
         self.values: Mapping[str, Any] = record.values
         self.plain = True
         self._refused: list[tuple[str, Any, str]] = []
-        if not (_FLOAT.issuperset(map(type, record.values.values())) and tracker.takes_nan and tracker.takes_inf):
+        numbers = record.values.values()
+        if not _FLOAT.issuperset(map(type, numbers)) or not (
+            (tracker.takes_nan and tracker.takes_inf) or math.isfinite(sum(numbers))
+        ):
             self._sort(tracker)
 
     def _sort(self, tracker: SDKTracker) -> None:

@@ -14,8 +14,7 @@ from accel_track.trackers.files import files_of
 from accel_track.trackers.sdk import SDKTracker
 
 _FOLDER = "checkpoints"
-_ABOUT = "checkpoints"
-"""Where a run has what is known about its checkpoints."""
+"""The folder of the artifacts, and the name under which a run has what is known about them."""
 
 
 class ArtifactsPath(FastPath):
@@ -74,7 +73,7 @@ class AimMedia(SDKTracker):
 
     def describe_checkpoint(self, name: str, step: int | None, values: dict[str, Any]) -> None:
         """Change what `run["checkpoints"]` says of a checkpoint, if it is there."""
-        if name in self.tracker.get(_ABOUT, {}):
+        if name in self.tracker.get(_FOLDER, {}):
             self._tell(name, {"step": step, **values})
 
     def delete_checkpoint(self, name: str) -> None:
@@ -83,8 +82,8 @@ class AimMedia(SDKTracker):
             self._tell(name, None)
 
     def _tell(self, name: str, about: Mapping[str, Any] | None) -> None:
-        known = {key: value for key, value in self.tracker.get(_ABOUT, {}).items() if key != name}
-        self.tracker[_ABOUT] = known if about is None else {**known, name: encodable(about)}
+        known = {key: value for key, value in self.tracker.get(_FOLDER, {}).items() if key != name}
+        self.tracker[_FOLDER] = known if about is None else {**known, name: encodable(about)}
 
     def _delete_files(self, name: str, kept: Collection[str]) -> bool:
         """Delete a checkpoint's files but those to be kept; say whether that could be done."""
@@ -94,7 +93,7 @@ class AimMedia(SDKTracker):
         for key in [one for one in self.tracker.artifacts if PurePosixPath(one).is_relative_to(f"{_FOLDER}/{name}")]:
             if key in kept:
                 continue
-            if not self.fast(ArtifactsPath).use(lambda path, key=key: path.strike(key)):  # type: ignore[misc]
+            if not self.fast(ArtifactsPath).use(lambda path: path.strike(key)):  # noqa: B023 - called at once
                 return False
             # Aim's own way to delete an artifact takes the file for a folder, and fails.
             Path(place.path, key).unlink(missing_ok=True)

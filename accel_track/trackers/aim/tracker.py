@@ -10,7 +10,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from accel_track.errors import HalfStoredError
 from accel_track.folders import is_address
 from accel_track.trackers.aim.fast import Number, NumbersPath
 from accel_track.trackers.aim.media import AimMedia, ArtifactsPath
@@ -127,9 +126,10 @@ class AimTracker(AimMedia):
             self._store(waiting)
 
     def _alone(self, row: Row) -> Collection[str]:
-        """Return the names of the values that are tracked by themselves."""
-        slowly = row.kwargs or self.taken.begun(row.record)
-        names = None if slowly else self.fast(NumbersPath).use(lambda path: path.others(row.values))
+        """Return the names of the values to be tracked alone: all, where there are arguments or some are tracked."""
+        if row.kwargs or self.taken.begun(row.record):
+            return row.values.keys()
+        names = self.fast(NumbersPath).use(lambda path: path.others(row.values))
         return row.values.keys() if names is None else names
 
     def _store(self, waiting: dict[Row, list[Number]]) -> None:
@@ -137,15 +137,11 @@ class AimTracker(AimMedia):
         rows = dict(waiting)
         waiting.clear()
         numbers = [number for some in rows.values() for number in some]
-        try:
-            done = not numbers or self.fast(NumbersPath).send(numbers)
-        except HalfStoredError:
-            if any(step is None for _, _, step, _ in numbers):  # Aim would count on; else it replaces a step's value
-                raise
-            done = False
-        for row, some in rows.items() if not done else ():
-            for name, value, *_ in some:
-                self._track(name, value, row)
+        steps = all(step is not None for _, _, step, _ in numbers)  # Aim replaces a step's value, else it counts on
+        if numbers and not self.fast(NumbersPath).send(numbers, repeatable=steps):
+            for row, some in rows.items():
+                for name, value, *_ in some:
+                    self._track(name, value, row)
         self.stored(*rows)
 
     def _track(self, name: str, value: Any, row: Row) -> None:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 TIMEOUT = "MLFLOW_HTTP_REQUEST_TIMEOUT"
-SECONDS, UPLOAD_SECONDS = "10", "600"
+SECONDS, _UPLOAD_SECONDS = "10", "600"
 
 _DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
 
@@ -47,7 +47,7 @@ def patience() -> Iterator[None]:
     """Wait longer than `wait_less` has it inside: a server answers an upload when it has stored the whole file."""
     shortened = os.environ.get(TIMEOUT) == SECONDS
     if shortened:
-        os.environ[TIMEOUT] = UPLOAD_SECONDS
+        os.environ[TIMEOUT] = _UPLOAD_SECONDS
     try:
         yield
     finally:

@@ -23,8 +23,7 @@ class MLflowParams(SDKTracker):
     clipped: Counter[str]
     """How many texts of each name were cut to MLflow's limit."""
 
-    params: dict[str, str]
-    """What is stored."""
+    _params: dict[str, str]
 
     def store_init_configuration(self, values: dict[str, Any]) -> None:
         """Store params; MLflow never changes one, so another value for a stored name is dropped."""
@@ -32,11 +31,11 @@ class MLflowParams(SDKTracker):
 
         run_id = self.tracker.info.run_id
         texts = dict(self._texts(values, MAX_PARAM_VAL_LENGTH))
-        news = {mlflow_name(key): text for key, text in texts.items() if mlflow_name(key) not in self.params}
+        news = {mlflow_name(key): text for key, text in texts.items() if mlflow_name(key) not in self._params}
         store_texts(self.client, run_id, params=news)
-        self.params.update(news)
+        self._params.update(news)
         for key, text in texts.items():
-            if (stored := self.params[mlflow_name(key)]) != text:
+            if (stored := self._params[mlflow_name(key)]) != text:
                 self.drop(key, text, f"it is stored as {stored!r}, and MLflow's params cannot change")
 
     def store_environment(self, values: dict[str, Any]) -> None:

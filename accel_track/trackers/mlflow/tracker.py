@@ -5,25 +5,23 @@ from __future__ import annotations
 import os
 import uuid
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from itertools import groupby
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from accel_track.redaction import scrubbed
 from accel_track.trackers.mlflow.answers import is_refusal, may_pass, wait_less
 from accel_track.trackers.mlflow.fast import DatabasePath, ServerPath
 from accel_track.trackers.mlflow.media import MLflowMedia
-from accel_track.trackers.mlflow.metrics import MetricWriter, values_of
+from accel_track.trackers.mlflow.metrics import MLflowMetrics
 from accel_track.trackers.mlflow.params import MLflowParams, parse_tags
 from accel_track.trackers.mlflow.run import active_run_id, continued_run, created_run, end_run
 from accel_track.trackers.mlflow.store import client_of, close_connections, experiment_id, local_database
-from accel_track.trackers.rows import Row
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
 
-class MLflowTracker(MLflowMedia, MLflowParams):
+class MLflowTracker(MLflowMetrics, MLflowParams, MLflowMedia):
     """One MLflow run, written with an `MlflowClient` and never as the thread's active run.
 
     Numbers become metrics, NaN too; ±inf is dropped, since MLflow's databases turn it into ±1.8e308. Texts are dropped.
@@ -66,8 +64,6 @@ class MLflowTracker(MLflowMedia, MLflowParams):
     keeps_status = True
     finish_again = True
     fast_paths = (DatabasePath, ServerPath)
-
-    _writer: MetricWriter
 
     def __init__(
         self,
@@ -125,23 +121,10 @@ class MLflowTracker(MLflowMedia, MLflowParams):
             run = created_run(client, experiment, self.run_name, tags, self._attempt, repeated=repeated)
         self._attempt = None
         self.client, self.run_id = client, run.info.run_id
-        self.clipped, self.params = Counter(), dict(run.data.params)
-        self._writer = MetricWriter(client, run.info.run_id, [self.fast(path) for path in self.fast_paths])
+        self.clipped, self._params, self._unproved = Counter(), dict(run.data.params), []
+        for path in self.fast_paths:
+            self.fast(path).open(client)
         return run
-
-    def write(self, rows: Sequence[Row]) -> None:
-        """Write metrics of several calls, at step 0 where there is none: to a SQLite database all at once.
-
-        To a server up to 1000 go in a request, which MLflow takes as a whole or not at all. Of several requests, the
-        first may be stored when a later one fails; repeating them is harmless, since MLflow ignores what it has.
-        """
-        for kwargs, group in groupby(rows, lambda row: row.kwargs):
-            self._writer.write([value for row in group for value in values_of(row)], kwargs)
-
-    def flush(self) -> None:
-        """Read back the newest values from a server, and send again what it lacks."""
-        if self.native is not None:
-            self._writer.prove()
 
     def rest(self) -> None:
         """Close connections to a database; those to a server are MLflow's, of the whole process."""
