@@ -120,9 +120,12 @@ class Gate(Generic[FastT]):
         self.fast: FastT | None = None
         """The path, while it is open."""
 
+        self.tried = False
+        """Whether it was to be opened for the native object that there is."""
+
     def open(self, native: Any) -> None:
         """Open for a new native object, if the SDK's version was tested, all parts are there and the path applies."""
-        self.fast = None
+        self.fast, self.tried = None, True
         try:
             if self._path.untested() or not self._path.applies(native):
                 return
@@ -134,13 +137,17 @@ class Gate(Generic[FastT]):
 
     def close(self) -> None:
         """Forget the native object, which is over."""
-        self.fast = None
+        self.fast, self.tried = None, False
 
-    def send(self, *batch: Any) -> bool:
-        """Store a batch, and say whether that is done; if not, nothing of it is stored: the public call is to do it.
+    def send(self, *batch: Any, repeatable: bool = False) -> bool:
+        """Store a batch, and say whether that is done; if not, the public call is to do it.
+
+        Args:
+            *batch: What `prepare` takes.
+            repeatable: Whether storing again what is stored already changes nothing.
 
         Raises:
-            HalfStoredError: The SDK surprised where a part of the batch may be stored already.
+            HalfStoredError: The SDK surprised where a part of a batch that is not repeatable may be stored already.
             Exception: The backend's own error.
         """
         ready = self.use(lambda fast: fast.prepare(*batch))
@@ -150,6 +157,8 @@ class Gate(Generic[FastT]):
             self.fast.store(ready)
         except self._path.surprises as error:
             self._shut(error)
+            if repeatable:
+                return False
             message = (
                 f"{self.tracker}: {self._path.distribution} is not as accel_track knows it "
                 f"({type(error).__name__}: {error}), and a part of what was being stored may be stored already; "

@@ -7,6 +7,20 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 
+def files_of(path: str) -> Iterator[tuple[str, str]]:
+    """Yield each file of a checkpoint, and its name: its own, or in a folder its path from there, with "/".
+
+    Args:
+        path: The file or folder.
+    """
+    if not os.path.isdir(path):
+        yield path, os.path.basename(path)
+        return
+    found = (os.path.join(folder, file) for folder, _, files in os.walk(path) for file in files)
+    for file in sorted(found):
+        yield file, os.path.relpath(file, path).replace(os.sep, "/")
+
+
 def checkpoint_files(name: str, path: str) -> Iterator[tuple[str, str]]:
     """Yield each file's path and its name: `name` with the file's suffix, or in a sharded one `name/part`.
 
@@ -14,13 +28,10 @@ def checkpoint_files(name: str, path: str) -> Iterator[tuple[str, str]]:
         name: Name of the checkpoint.
         path: The file or folder.
     """
-    if os.path.isdir(path):
-        found = (os.path.join(folder, file) for folder, _, files in os.walk(path) for file in files)
-        for file in sorted(found):
-            yield file, f"{name}/{os.path.relpath(file, path)}".replace(os.sep, "/")
-    else:
-        suffix = os.path.splitext(path)[1]
-        yield path, name if name.endswith(suffix) else name + suffix
+    suffix = os.path.splitext(path)[1]
+    alone = name if name.endswith(suffix) else name + suffix
+    for file, part in files_of(path):
+        yield file, f"{name}/{part}" if os.path.isdir(path) else alone
 
 
 def lasting(values: Mapping[str, Any], step: int | None = None) -> dict[str, Any]:

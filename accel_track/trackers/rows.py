@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +36,8 @@ class Row:
         self.plain = True
         self._refused: list[tuple[str, Any, str]] = []
         any_float = tracker.takes_nan and tracker.takes_inf
-        if not (any_float and _FLOAT.issuperset(map(type, record.values.values()))):
+        numbers = record.values.values()
+        if not _FLOAT.issuperset(map(type, numbers)) or not (any_float or math.isfinite(sum(numbers))):
             self._sort(tracker, any_float=any_float)
 
     def _sort(self, tracker: SDKTracker, *, any_float: bool) -> None:

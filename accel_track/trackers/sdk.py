@@ -67,7 +67,7 @@ class SDKTracker(GeneralTracker):
     """Why a number that is not finite is dropped, where the backend does not take it; `{}` stands for the number."""
 
     finish_again: ClassVar[bool] = False
-    """Whether `finish` can be called again where the last flush raised an error that may pass."""
+    """Whether `finish` can be called again where `flush` or `store_outcome` raised an error that may pass."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Have the public methods of a backend run on the main process only."""
@@ -99,6 +99,9 @@ class SDKTracker(GeneralTracker):
         Args:
             native: What `open` has returned.
         """
+
+    def store_outcome(self) -> None:
+        """Tell the backend how the run ended, of which `outcome` knows; called by `finish`, before `close`."""
 
     def close(self, native: Any) -> None:
         """Close the run, whose `outcome` is known; called by `finish`, once."""
@@ -166,7 +169,7 @@ class SDKTracker(GeneralTracker):
         self.native = self.open(sdk)
         try:
             for path, gate in self._gates.items():
-                if not path.of_module and gate.fast is None:
+                if not (path.of_module or gate.tried):  # by `open`, which may have another object for it
                     gate.open(self.native)
             self.begin(self.native)
         except BaseException:
@@ -209,6 +212,7 @@ class SDKTracker(GeneralTracker):
             return
         try:
             self.flush()
+            self.store_outcome()
         except Exception as error:
             if not (self.finish_again and (self.is_transient(error) or self.concerns_run(error))):
                 self._end()

@@ -46,6 +46,10 @@ class Taken:
             self.add(record)
         self.settle(records)
 
+    def begun(self, record: Metrics) -> bool:
+        """Whether an earlier try has made a part of the calls for a record."""
+        return id(record) in self._parts
+
     @contextmanager
     def within(self, record: Metrics) -> Iterator[None]:
         """Surround the calls that one record takes, of which `part` makes none again for that record."""

@@ -23,6 +23,7 @@ from accel_track.errors import AccelTrackWarning, HalfStoredError, NotStartedErr
 from accel_track.outcome import FINISHED, Outcome
 from accel_track.records import Metrics
 from accel_track.trackers.aim.fast import NumbersPath
+from accel_track.trackers.aim.media import ArtifactsPath
 from accel_track.trackers.aim.tracker import AimTracker
 from tests.support.private_parts import hide, lost_at, private_parts
 from tests.support.readers.aim import NONE, AimContract, prepare, runs
@@ -116,7 +117,7 @@ class TestAim(AimContract):
             prepare(tmp_path / name)
             tracker = AimTracker("run", tmp_path / name, system_tracking_interval=None)
             tracker.start()
-            assert tracker._numbers.fast is not None
+            assert tracker.fast(NumbersPath).fast is not None
             if name == "batch":
                 records = [Metrics(i, 1.6e9 + i, values, step) for i, (values, step) in enumerate(calls)]
                 for begin in range(0, len(records), 20):
@@ -162,7 +163,7 @@ class TestAim(AimContract):
         """The batch is given again through Aim's public call, and each of its values is stored once."""
         tracker = self.make(tmp_path)
         tracker.start()
-        tracker._numbers.close()
+        tracker.fast(NumbersPath).close()
         records: list[Metrics] = []
         for place in range(0, 50, 7):  # each of the five calls of two records
             numbers = range(len(records), len(records) + 20)
@@ -184,7 +185,7 @@ class TestAim(AimContract):
         """Aim would count another step for a value that came again, so what it has is left out."""
         tracker = self.make(tmp_path)
         tracker.start()
-        tracker._numbers.close()
+        tracker.fast(NumbersPath).close()
         for place in range(20):
             numbers = range(20 * place, 20 * place + 20)
             batch = [Metrics(i, 1.6e9 + i, {"x": i / 4, "y": i, "text": f"t{i}"}, None) for i in numbers]
@@ -199,6 +200,30 @@ class TestAim(AimContract):
         assert stored.metrics["x"] == [(i, i / 4) for i in range(400)]
         assert stored.metrics["y"] == [(i, i) for i in range(400)]
         assert stored.texts["text"] == [f"t{i}" for i in range(400)]
+
+    def test_a_first_value_of_a_name_in_a_call_that_fails(self, tmp_path: Path) -> None:
+        """It is not stored again as one of many numbers, of which the name has a sequence now."""
+        tracker = self.make(tmp_path)
+        tracker.start()
+        fast = tracker.fast(NumbersPath).fast
+        assert fast is not None
+        for place in range(5):  # the first call's three values, and the texts of two more
+            numbers = range(3)
+            batch = [
+                Metrics(i, 1.6e9, {f"x{place}": i / 4, f"t{place}": f"t{i}", f"y{place}": i}, None) for i in numbers
+            ]
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(fast, "_track", lost_at(place, fast._track))
+                with pytest.raises(ConnectionError, match="lost"):
+                    tracker.log_batch(batch)
+            tracker.log_batch(batch)
+        tracker.finish()
+        stored = self.read(tmp_path)
+        assert stored.metrics == {
+            **{f"x{place}": [(i, i / 4) for i in range(3)] for place in range(5)},
+            **{f"y{place}": [(i, i) for i in range(3)] for place in range(5)},
+        }
+        assert stored.texts == {f"t{place}": ["t0", "t1", "t2"] for place in range(5)}
 
     @pytest.mark.parametrize("when", ["before", "during"])
     def test_a_private_part_that_is_gone(self, when: str, tmp_path: Path) -> None:
@@ -243,7 +268,7 @@ class TestAim(AimContract):
             def fail(*_: object) -> None:
                 raise TypeError("another signature")
 
-            fast = tracker._numbers.fast
+            fast = tracker.fast(NumbersPath).fast
             assert fast is not None
             monkeypatch.setattr(fast, "store", fail)
             stops = pytest.raises(HalfStoredError) if step is None else nullcontext()
@@ -262,7 +287,7 @@ class TestAim(AimContract):
         file = tmp_path / "one.ckpt"
         file.write_text("x")
         tracker.log_checkpoint("one", str(file), 1, {})
-        tracker._artifacts.close()
+        tracker.fast(ArtifactsPath).close()
         tracker.delete_checkpoint("one")
         assert list(tracker.tracker["checkpoints"]) == ["one"]
         assert len(list((tmp_path / "aim_artifacts").rglob("one.ckpt"))) == 1

@@ -61,14 +61,14 @@ def test_what_a_server_has_not_taken_is_not_delivered(
         with pytest.warns(AccelTrackWarning, match="public calls"):
             tracker.flush()
         assert not tracker.durable_flush
-    tracker._remote.open(tracker.tracker)
+    tracker.fast(_aim_remote.QueuePath).open(tracker.tracker)
     os.killpg(process.pid, signal.SIGSTOP)
     monkeypatch.setattr(_aim_remote, "SECONDS", 0.2)
     tracker.log_batch(records[:5])
     with pytest.raises(ConnectionError, match="not answered") as caught:
         tracker.flush()
     assert tracker.is_transient(caught.value)
-    fast = tracker._remote.fast
+    fast = tracker.fast(_aim_remote.QueuePath).fast
     assert fast is not None
     with monkeypatch.context() as patch:
         patch.setattr(fast.native.repo._client._queue, "_thread", _Ended)

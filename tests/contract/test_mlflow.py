@@ -348,9 +348,9 @@ class TestMLflow(MLflowContract):
         for fast in (True, False):
             tracker = self.make(tmp_path)
             tracker.start()
-            assert tracker._writer.gate.fast is not None
+            assert tracker.fast(DatabasePath).fast is not None
             if not fast:
-                tracker._writer.gate.close()
+                tracker.fast(DatabasePath).close()
             for begin in (0, 40, 80, 30):
                 tracker.log_batch(records[begin : begin + 40])
             tracker.finish()
@@ -402,7 +402,7 @@ class TestMLflow(MLflowContract):
         tracker = self.make(tmp_path)
         tracker.start()
         monkeypatch.setattr(mlflow, "get_active_model_id", lambda: "m-1")
-        monkeypatch.setattr(tracker._writer.gate, "send", lambda *_: pytest.fail("past the model"))
+        monkeypatch.setattr(tracker.fast(DatabasePath), "send", lambda *_: pytest.fail("past the model"))
         tracker.log({"x": 1.0}, step=0)
         monkeypatch.undo()
         tracker.finish()

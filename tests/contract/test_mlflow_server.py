@@ -30,7 +30,7 @@ from accel_track.outcome import Outcome
 from accel_track.records import Metrics
 from accel_track.registry import select
 from accel_track.run import Run
-from accel_track.trackers.mlflow import artifacts as _mlflow_artifacts
+from accel_track.trackers.mlflow import answers as _mlflow_answers
 from accel_track.trackers.mlflow.fast import ServerPath
 from accel_track.trackers.mlflow.tracker import MLflowTracker
 from tests.support.private_parts import hide, private_parts
@@ -119,7 +119,7 @@ def test_a_batch_of_many_requests(server: str) -> None:
     """One connection carries them; where one in the middle is refused, repeating parts of it doubles nothing."""
     tracker = MLflowTracker("requests", tracking_uri=server)
     tracker.start()
-    assert tracker._writer.gate.fast is not None
+    assert tracker.fast(ServerPath).fast is not None
     records = [Metrics(i, 1.6e9 + i, {f"m{j}": i / 8 for j in range(10)} | {"n": math.nan}, i) for i in range(300)]
     odd = Metrics(150, 1.6e9, {"odd": 1.0}, 0, {"mlflow": {"nonsense": 1}})
     with pytest.raises(TypeError, match="nonsense"):
@@ -325,8 +325,8 @@ def test_a_server_that_takes_long_to_store_a_checkpoint(
     server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An upload waits longer for its answer than other calls do."""
-    monkeypatch.setenv(_mlflow_artifacts.TIMEOUT, "1")
-    monkeypatch.setattr(_mlflow_artifacts, "SECONDS", "1")
+    monkeypatch.setenv(_mlflow_answers.TIMEOUT, "1")
+    monkeypatch.setattr(_mlflow_answers, "SECONDS", "1")
 
     class Slow(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -357,7 +357,7 @@ def test_a_server_that_takes_long_to_store_a_checkpoint(
         tracker.log_checkpoint("last", str(file), 1, {})
         tracker.finish()
         proxy.shutdown()
-    assert os.environ[_mlflow_artifacts.TIMEOUT] == "1"
+    assert os.environ[_mlflow_answers.TIMEOUT] == "1"
     fetched = MlflowClient(server).download_artifacts(tracker.run_id, "checkpoints/last/last.ckpt")
     assert Path(fetched).read_text() == "weights"
 

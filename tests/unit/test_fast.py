@@ -141,6 +141,14 @@ def test_a_surprise_in_the_middle_stops(sdk: Any, monkeypatch: pytest.MonkeyPatc
     assert gate.fast is None
 
 
+def test_a_surprise_in_the_middle_of_what_may_be_repeated(sdk: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    gate = opened(Native())
+    monkeypatch.delattr(sdk.Writer, "write")
+    with pytest.warns(AccelTrackWarning, match="goes on with its public calls"):
+        assert not gate.send({"value": 1}, repeatable=True)
+    assert gate.fast is None
+
+
 def test_an_error_of_the_backend_passes_and_closes_nothing(sdk: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     def lost(*_: Any) -> None:
         raise ConnectionError

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any
 
+from accel_track.trackers.aim.values import trackable
 from accel_track.trackers.fast import FastPath, UnfitError
 
 Number = tuple[str, int | float, int | None, float]
@@ -14,15 +15,8 @@ Number = tuple[str, int | float, int | None, float]
 # What Aim calls the types of numbers; a sequence that holds both is one of "number".
 _TYPES: dict[type, str] = {int: "int", float: "float"}
 _MIXED = "number"
-
 _VERSION = 2
 """How Aim keeps sequences of numbers since its version 3.19."""
-
-
-class _Ready(NamedTuple):
-    commit: Callable[[Any], None]
-    batch: Any
-    sequences: list[tuple[Any, _Sequence]]
 
 
 class NumbersPath(FastPath):
@@ -63,21 +57,24 @@ class NumbersPath(FastPath):
         """Whether Aim writes to a disk, and not from a thread of its own."""
         return not native.repo.is_remote_repo and not native._tracker._non_blocking  # noqa: SLF001
 
-    def track(self, value: Any, name: str, step: int | None, moment: float, **kwargs: Any) -> bool:
+    def track(self, moment: float, **arguments: Any) -> bool:
         """Do what `Run.track` does, which knows no other time than the present."""
-        self._track(value, moment, name, step, **kwargs)
+        self._track(track_time=moment, **arguments)
         return True
 
-    def fits(self, name: str, value: Any) -> bool:
-        """Whether `store` can add a value to the sequence of that name: one that holds numbers of its type already."""
+    def others(self, values: Mapping[str, Any]) -> list[str]:
+        """Return the names of the values that `store` cannot add to a sequence that holds numbers of their type."""
+        return [name for name, value in values.items() if not self._fits(name, value)]
+
+    def _fits(self, name: str, value: Any) -> bool:
         sequence = self._infos.get((self._context, name))
         if sequence is None or not sequence.initialized or sequence.version != _VERSION:
             return False
-        return type(value) in _TYPES and sequence.dtype in (_TYPES[type(value)], _MIXED)
+        kind = type(value)
+        return kind in _TYPES and sequence.dtype in (_TYPES[kind], _MIXED) and trackable(value) is value
 
-    def prepare(self, *batch: Any) -> _Ready:
+    def prepare(self, numbers: Sequence[Number]) -> Any:
         """Return a batch of what numbers that fit become in Aim's files."""
-        (numbers,) = batch
         known: dict[str, _Sequence] = {}
         common: dict[tuple[int, float], tuple[bytes, bytes, bytes]] = {}
         no_epoch = self._encode(None)
@@ -94,12 +91,13 @@ class NumbersPath(FastPath):
             for view, item in zip(sequence.views, (self._encode(value), no_epoch, time, at), strict=True):
                 view.set(key, item, store_batch=writes)
         traces = [(self._meta.subtree(("traces", self._context, name)), sequence) for name, sequence in known.items()]
-        return _Ready(self._container.commit, writes, traces)
+        return self._container.commit, writes, traces
 
-    def store(self, ready: _Ready) -> None:
+    def store(self, ready: Any) -> None:
         """Store them, all of them or, when it raises, none that Aim would read."""
-        ready.commit(ready.batch)
-        for traces, sequence in ready.sequences:
+        commit, writes, sequences = ready
+        commit(writes)
+        for traces, sequence in sequences:
             for what, value in sequence.changes():
                 traces[what] = value
 
@@ -130,8 +128,3 @@ class _Sequence:
         news += [("min", self._least)] if self._least < self.info.min else []
         self.info.count, self.info.max, self.info.min = self._count, self._greatest, self._least
         return news
-
-
-def all_have_steps(numbers: Sequence[Number]) -> bool:
-    """Whether storing numbers again changes nothing: Aim replaces a step's value."""
-    return all(step is not None for _, _, step, _ in numbers)

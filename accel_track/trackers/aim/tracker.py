@@ -2,40 +2,28 @@
 
 from __future__ import annotations
 
+import inspect
 import os
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from accel_track.errors import HalfStoredError
 from accel_track.folders import is_address
-from accel_track.trackers.aim.artifacts import ArtifactsPath, delete_checkpoint, store_checkpoint, without_artifacts
-from accel_track.trackers.aim.fast import Number, NumbersPath, all_have_steps
+from accel_track.trackers.aim.fast import Number, NumbersPath
+from accel_track.trackers.aim.media import AimMedia, ArtifactsPath
 from accel_track.trackers.aim.remote import QueuePath
-from accel_track.trackers.aim.values import EMPTY, INT64, encodable, has_caption, is_native
-from accel_track.trackers.base import on_main_process
-from accel_track.trackers.fast import Gate
-from accel_track.trackers.sdk import SDKTracker
+from accel_track.trackers.aim.values import EMPTY, encodable, is_native, trackable
+from accel_track.trackers.rows import Row
 from accel_track.trackers.set_up import alone_at
-from accel_track.values.plain import is_number, leaves, storable
+from accel_track.values.plain import is_number
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     from typing_extensions import Self
 
-    from accel_track.outcome import Outcome
-    from accel_track.records import Metrics
 
-_KNOWN = {"context", "epoch"}
-"""The further arguments of `Run.track`."""
-
-_Refused = tuple[str, Any, str]
-"""Name, value, and why Aim does not take it."""
-
-
-class AimTracker(SDKTracker):
+class AimTracker(AimMedia):
     """One `aim.Run` in the repository `<logging_dir>/.aim`, which is created when missing.
 
     Numbers become metrics, strings `aim.Text`; Aim's own objects (`aim.Distribution`, `aim.Figure`, `aim.Audio`, …) can
@@ -68,23 +56,18 @@ class AimTracker(SDKTracker):
     takes_address = True
     sdk = "aim"
     install = "aim>=3.29"
+    batch_size = 1000
     keeps_nesting = True
     keeps_time = True
-    batch_size = 1000
     keeps_status = True
+    checks_arguments = True
+    finish_again = True
     fast_paths = (NumbersPath, ArtifactsPath, QueuePath)
 
     def __init__(self, run_name: str | None, logging_dir: str | os.PathLike[str] = ".", **kwargs: Any) -> None:
         """Keep the arguments for `start`."""
-        super().__init__()
-        self.run_name = run_name
+        super().__init__(run_name, **kwargs)
         self.logging_dir = logging_dir
-        self.init_kwargs = kwargs
-        self._numbers = Gate(self.name, NumbersPath)
-        self._artifacts = Gate(self.name, ArtifactsPath)
-        self._remote = Gate(self.name, QueuePath)
-        self._waiting: list[Number] = []
-        self._stored: set[tuple[int, float]] = set()
 
     @classmethod
     def for_run(
@@ -93,219 +76,102 @@ class AimTracker(SDKTracker):
         """Use the project as Aim's experiment and the directory as its repository."""
         return cls(**{"run_name": run_name, "logging_dir": directory, "experiment": project, **init_kwargs})
 
-    @on_main_process
-    def start(self) -> None:
-        """Open the run."""
-        if self.started:
-            return
-        defaults = {"repo": os.fspath(self.logging_dir), "capture_terminal_logs": False}
-        arguments = {**defaults, **self.init_kwargs}
-        run_class = self.import_sdk().Run
-        with _opening(arguments["repo"]):
-            run = run_class(**arguments)
+    def open(self, sdk: Any) -> Any:
+        """Open the run; processes open a repository on a disk one after the other."""
+        arguments = {"repo": os.fspath(self.logging_dir), "capture_terminal_logs": False, **self.init_kwargs}
+        repo = arguments["repo"]
+        on_disk = isinstance(repo, (str, os.PathLike)) and "://" not in str(os.fspath(repo))
+        with alone_at(Path(repo).absolute() / ".aim") if on_disk else nullcontext():
+            run = sdk.Run(**arguments)
         try:
             if self.run_name is not None:
                 run.name = self.run_name
         except BaseException:
             run.close()
             raise
-        self._stored.clear()
-        self.native = run
-        self._numbers.open(run)
-        self._artifacts.open(run)
-        self._remote.open(run)
-        self.durable_flush = self._remote.fast is not None or not run.repo.is_remote_repo
+        return run
 
-    @on_main_process
     def store_init_configuration(self, values: dict[str, Any]) -> None:
         """Store hyperparameters; later calls, and those of a resumed run, add to earlier ones."""
         run = self.tracker
-        run["hparams"] = {**run.get("hparams", {}), **encodable(storable(values))}
+        run["hparams"] = {**run.get("hparams", {}), **encodable(values)}
 
-    @on_main_process
     def store_environment(self, values: dict[str, Any]) -> None:
         """Store it beside the hyperparameters."""
-        for name, value in encodable(storable(values)).items():
+        for name, value in encodable(values).items():
             self.tracker[name] = value
 
-    @on_main_process
-    def log(self, values: dict[str, Any], step: int | None = None, **kwargs: Any) -> None:
-        """Track metrics, texts and Aim's own objects; `kwargs` go to `Run.track` (`context`, `epoch`)."""
-        numbers, refused = self._log(values, step, self.now(), kwargs)
-        self._waiting.extend(numbers)
-        self._write(refused)
+    def takes_object(self, value: Any) -> bool:
+        """Take Aim's own objects, and lists of them."""
+        return is_native(value)
 
-    @on_main_process
-    def log_batch(self, records: Sequence[Metrics]) -> None:
-        """Track what several calls logged, their numbers in one step.
+    def check_arguments(self, step: int | None, kwargs: Mapping[str, Any]) -> None:
+        """Bind them to `Run.track`."""
+        inspect.signature(self.tracker.track).bind(None, name="", step=step, **kwargs)
 
-        Where a call fails, those before it are stored, and left out when they come again together with later ones.
-        """
-        done: list[tuple[int, float]] = []
-        refused: list[_Refused] = []
+    def write(self, rows: Sequence[Row]) -> None:
+        """Track values, numbers of several calls in one step; where a call fails, those before it are stored."""
+        waiting: dict[Row, list[Number]] = {}
         try:
-            for record in records:
-                which = (record.seq, record.time)
-                if which not in self._stored:
-                    kwargs = record.kwargs.get(self.name, {})
-                    with self.taken.within(record):
-                        numbers, bad = self._log(record.values, record.step, record.time, kwargs)
-                    self._waiting.extend(numbers)
-                    refused.extend(bad)
-                done.append(which)
-        except Exception:
-            self._write(refused)
-            self._stored.update(done)
-            raise
-        self._write(refused)
-        self._stored.difference_update(done)
+            for row in rows:
+                alone = self._alone(row)
+                if any(is_number(row.values[name]) for name in alone):
+                    self._store(waiting)  # which may hold earlier numbers of these names
+                with self.taken.within(row.record):
+                    for name in alone:
+                        self.taken.part(name, partial(self._track, name, row.values[name], row))
+                numbers = row.values.items() if len(alone) < len(row.values) else ()
+                waiting[row] = [(name, value, row.step, row.time) for name, value in numbers if name not in alone]
+        finally:
+            self._store(waiting)
 
-    def _log(
-        self, values: Mapping[str, Any], step: int | None, moment: float, kwargs: Mapping[str, Any]
-    ) -> tuple[list[Number], list[_Refused]]:
-        """Track what one call logged; return the numbers that `_write` is to store, and what Aim refused."""
-        numbers: list[Number] = []
-        refused: list[_Refused] = []
-        for key, value in leaves(values):
-            name = key or EMPTY
-            if is_number(value):
-                if isinstance(value, int) and not -INT64 <= value < INT64:
-                    value = float(value)  # noqa: PLW2901
-                if not kwargs and self._fits(name, value):
-                    numbers.append((name, value, step, moment))
-                    continue
-                self._write(())  # numbers of this name that came before
-            elif not isinstance(value, str) and not is_native(value):
-                refused.append((key, value, ""))
-                continue
-            if reason := self.taken.part(name, partial(self._track, name, value, step, moment, kwargs), ""):
-                refused.append((key, value, reason))
-        return numbers, refused
+    def _alone(self, row: Row) -> Collection[str]:
+        """Return the names of the values to be tracked alone: all, where there are arguments or some are tracked."""
+        if row.kwargs or self.taken.begun(row.record):
+            return row.values.keys()
+        names = self.fast(NumbersPath).use(lambda path: path.others(row.values))
+        return row.values.keys() if names is None else names
 
-    def _write(self, refused: Sequence[_Refused]) -> None:
-        """Store the numbers that wait; if that fails, their calls come again. Then count what Aim refused."""
-        waiting, self._waiting = self._waiting, []
-        if waiting and not self._send(waiting):
-            for name, value, step, moment in waiting:
-                self._track(name, value, step, moment, {})
-        for one in refused:
-            self.drop(*one)
+    def _store(self, waiting: dict[Row, list[Number]]) -> None:
+        """Store the numbers of several calls in one step, and forget them: if that fails, the calls come again."""
+        rows = dict(waiting)
+        waiting.clear()
+        numbers = [number for some in rows.values() for number in some]
+        steps = all(step is not None for _, _, step, _ in numbers)  # Aim replaces a step's value, else it counts on
+        if numbers and not self.fast(NumbersPath).send(numbers, repeatable=steps):
+            for row, some in rows.items():
+                for name, value, *_ in some:
+                    self._track(name, value, row)
+        self.stored(*rows)
 
-    def _fits(self, name: str, value: float) -> bool:
-        return bool(self._numbers.use(lambda fast: fast.fits(name, value)))
-
-    def _send(self, numbers: list[Number]) -> bool:
+    def _track(self, name: str, value: Any, row: Row) -> None:
+        """Track one value; count what Aim refuses, such as a text under a name that holds numbers."""
+        arguments: dict[str, Any] = {"value": trackable(value), "name": name or EMPTY, "step": row.step, **row.kwargs}
         try:
-            return self._numbers.send(numbers)
-        except HalfStoredError:
-            if not all_have_steps(numbers):
-                raise
-            return False
-
-    def _track(self, name: str, value: Any, step: int | None, moment: float, kwargs: Mapping[str, Any]) -> str:
-        """Track one value, and return why Aim refuses it, such as a text under a name that holds numbers."""
-        value = self.import_sdk().Text(value) if isinstance(value, str) else value
-        try:
-            if kwargs.keys() - _KNOWN or not self._numbers.use(
-                lambda fast: fast.track(value, name, step, moment, **kwargs)
-            ):
-                self.tracker.track(value, name=name, step=step, **kwargs)
+            if not self.fast(NumbersPath).use(lambda path: path.track(row.time, **arguments)):
+                self.tracker.track(**arguments)
         except (ValueError, OverflowError) as error:
-            return str(error) or type(error).__name__
-        return ""
+            self.drop(name, value, str(error) or type(error).__name__)
 
-    @on_main_process
-    def log_checkpoint(self, name: str, path: str, step: int | None, values: dict[str, Any]) -> None:
-        """Store a checkpoint's files as artifacts, and its step and values in `run["checkpoints"]`."""
-        if reason := without_artifacts(self.tracker):
-            self.drop("checkpoint", path, reason)
-            return
-        store_checkpoint(self.tracker, name, path, self._artifacts)
-        self._describe({name: encodable({"step": step, **storable(values)})})
-
-    @on_main_process
-    def describe_checkpoint(self, name: str, step: int | None, values: dict[str, Any]) -> None:
-        """Change what `run["checkpoints"]` says of it."""
-        if name in self.tracker.get("checkpoints", {}):
-            self._describe({name: encodable({"step": step, **storable(values)})})
-
-    @on_main_process
-    def delete_checkpoint(self, name: str) -> None:
-        """Delete the artifacts of a checkpoint, unless they are on S3."""
-        if delete_checkpoint(self.tracker, name, self._artifacts):
-            self._describe({name: None})
-
-    def _describe(self, news: Mapping[str, Any]) -> None:
-        known = {**self.tracker.get("checkpoints", {}), **news}
-        self.tracker["checkpoints"] = {name: about for name, about in known.items() if about is not None}
-
-    @on_main_process
-    def log_images(
-        self,
-        values: dict[str, Any],
-        step: int | None = None,
-        kwargs: Mapping[str, Mapping[str, Any]] | None = None,
-        **more: Any,
-    ) -> None:
-        """Track images.
-
-        Args:
-            values: Names to an image or a list of images, in any form that `accel_track.media.images` takes, or to a
-                tuple of that and a caption.
-            step: Training step.
-            kwargs: `{"aim_image": …}` for `aim.Image` (e.g. `format`, `quality`), `{"track": …}` for `Run.track`.
-            **more: Also for `Run.track` (`context`, `epoch`).
-        """
-        aim = self.import_sdk()
-        given = kwargs or {}
-        captions = {key: value[1] for key, value in values.items() if has_caption(value)}
-        uncaptioned = {key: value[0] if key in captions else value for key, value in values.items()}
-        for key, found in self.images_of(uncaptioned):
-            options = {"caption": captions.get(key, ""), **given.get("aim_image", {})}
-            # Always a list: Aim refuses a list under a name that holds single images, and the other way round.
-            if sequence := [aim.Image(one, **options) for one in found]:
-                reason = self._track(key or EMPTY, sequence, step, self.now(), {**given.get("track", {}), **more})
-                if reason:
-                    self.drop(key, sequence, reason)
-
-    @on_main_process
     def flush(self) -> None:
         """Wait until a server has taken everything; what is on a disk is there already."""
-        if not self._remote.use(QueuePath.wait) and self.native is not None and self.native.repo.is_remote_repo:
-            self.durable_flush = False
+        if self.native is not None:
+            at_server = self.native.repo.is_remote_repo
+            self.durable_flush = not at_server or bool(self.fast(QueuePath).use(QueuePath.wait))
 
     def identity(self) -> dict[str, Any]:
         """Return the run's hash, and the server that it is on if that was given in place of a folder."""
         place = {"repo": str(self.logging_dir)} if is_address(self.logging_dir) else {}
         return {} if self.native is None else {"run_hash": self.native.hash, **place}
 
-    @on_main_process
-    def finish(self) -> None:
-        """Say how the run ended, close it, and release its files."""
-        if self.native is not None:
-            self.flush()
-            run, self.native = self.native, None
-            self._numbers.close()  # it holds the run's files open
-            self._artifacts.close()
-            self._remote.close()
-            try:
-                _report(run, self.outcome)
-            finally:
-                run.close()
+    def store_outcome(self) -> None:
+        """Report a good end to `aim-watcher`; any other is a message of the run."""
+        run, message = self.native, ": ".join(filter(None, self.outcome))
+        if self.outcome.status == "finished":
+            run.report_successful_finish()
+        else:
+            (run.log_error if self.outcome.status == "failed" else run.log_warning)(message)
 
-
-def _opening(repo: Any) -> AbstractContextManager[None]:
-    """Return the lock under which a repository on a disk is opened."""
-    if isinstance(repo, (str, os.PathLike)) and "://" not in (place := str(os.fspath(repo))):
-        return alone_at(Path(place).absolute() / ".aim")
-    return nullcontext()
-
-
-def _report(run: Any, outcome: Outcome) -> None:
-    message = f"{outcome.status}: {outcome.reason}" if outcome.reason else outcome.status
-    if outcome.status == "finished":
-        run.report_successful_finish()
-    elif outcome.status == "failed":
-        run.log_error(message)
-    else:
-        run.log_warning(message)
+    def close(self, native: Any) -> None:
+        """Close the run."""
+        native.close()

@@ -7,16 +7,23 @@ import os
 from typing import Any
 
 from accel_track.trackers.names import hashed_name
-from accel_track.values.structures import digits
+from accel_track.values.plain import long_integers_as_text, storable
 
 # Aim encodes integers in 64 bits, and reads an empty name back as a number, which makes the run unreadable.
-INT64 = 2**63
+_INT64 = 2**63
 EMPTY = hashed_name("_", "", 64)
+
+
+def trackable(value: Any) -> Any:
+    """Return a number, a text or an object of Aim's as `Run.track` takes it."""
+    if isinstance(value, str):
+        return _aim().Text(value)
+    return float(value) if isinstance(value, int) and not -_INT64 <= value < _INT64 else value
 
 
 def is_native(value: Any) -> bool:
     """Whether `value` is one of Aim's objects or a list of them."""
-    aim: Any = importlib.import_module("aim")
+    aim = _aim()
     kinds = (aim.Audio, aim.Distribution, aim.Figure, aim.Image, aim.Text)
     several = value if isinstance(value, (list, tuple)) else [value]
     return bool(several) and all(isinstance(one, kinds) for one in several)
@@ -31,10 +38,17 @@ def has_caption(value: Any) -> bool:
             return False
 
 
-def encodable(value: Any) -> Any:
-    """Return hyperparameters as Aim can hold them."""
+def encodable(values: Any) -> dict[str, Any]:
+    """Return hyperparameters as Aim can hold them: long integers are texts, and no name is empty."""
+    named: dict[str, Any] = _named(long_integers_as_text(storable(values), signed=True))
+    return named
+
+
+def _named(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key or EMPTY: encodable(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [encodable(item) for item in value]
-    return digits(value) if isinstance(value, int) and not -INT64 <= value < INT64 else value
+        return {key or EMPTY: _named(item) for key, item in value.items()}
+    return [_named(item) for item in value] if isinstance(value, list) else value
+
+
+def _aim() -> Any:
+    return importlib.import_module("aim")

@@ -1,12 +1,28 @@
-"""An MLflow server's answers, and what they prove."""
+"""An MLflow server's answers: how long to wait for them, what they prove, and which errors may pass."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
+TIMEOUT = "MLFLOW_HTTP_REQUEST_TIMEOUT"
+SECONDS, _UPLOAD_SECONDS = "10", "600"
+
 _DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
+
+# Error codes of MLflow's (`mlflow.protos.databricks_pb2`).
+_PASSING = ("TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED", "RESOURCE_EXHAUSTED", "DEADLINE_EXCEEDED", "ABORTED")
+_FAILED = "INTERNAL_ERROR"
+_REFUSED = (
+    *("UNAUTHENTICATED", "PERMISSION_DENIED", "CUSTOMER_UNAUTHORIZED"),
+    *("RESOURCE_DOES_NOT_EXIST", "NOT_FOUND", "ENDPOINT_NOT_FOUND"),
+)
+_UNREADABLE = ("JSONDecodeError", "ParseError")
+_AT_ONCE = ("database is locked", "already exists", "duplicate column name", "alembic_version")
+"""What SQLite says where another process, such as `mlflow ui`, is setting up the same database."""
 
 
 class ForeignAnswerError(ConnectionError):
@@ -20,6 +36,25 @@ class ForeignAnswerError(ConnectionError):
         )
 
 
+def wait_less() -> None:
+    """Make MLflow give up on a server after seconds, unless the environment says otherwise; its default is minutes."""
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    os.environ.setdefault(TIMEOUT, SECONDS)
+
+
+@contextmanager
+def patience() -> Iterator[None]:
+    """Wait longer than `wait_less` has it inside: a server answers an upload when it has stored the whole file."""
+    shortened = os.environ.get(TIMEOUT) == SECONDS
+    if shortened:
+        os.environ[TIMEOUT] = _UPLOAD_SECONDS
+    try:
+        yield
+    finally:
+        if shortened:
+            os.environ[TIMEOUT] = SECONDS
+
+
 def served(client: Any) -> bool:
     """Whether an `MlflowClient` sends requests, and does not write a database itself."""
     return not str(client.tracking_uri).startswith(_DATABASES)
@@ -31,7 +66,7 @@ def checked_run(run: Any, experiment: str | None = None, run_id: str | None = No
     MLflow's client takes an empty answer, and JSON of another server's, for a run without an id.
 
     Raises:
-        ForeignAnswerError: It is none, or not the one asked for.
+        ForeignAnswerError: The answer holds no run, or not the one asked for.
     """
     info = run.info
     if not info.run_id or run_id not in (None, info.run_id) or experiment not in (None, str(info.experiment_id)):
@@ -40,26 +75,13 @@ def checked_run(run: Any, experiment: str | None = None, run_id: str | None = No
     return run
 
 
-def check_stored(client: Any, run_id: str, *, params: Collection[str] = (), tags: Collection[str] = ()) -> None:
-    """Read a run's params and tags back, if a server keeps them.
-
-    Raises:
-        ForeignAnswerError: One of these names is not there.
-    """
-    if served(client) and (params or tags):
-        data = checked_run(client.get_run(run_id), run_id=run_id).data
-        if missing := (set(params) - set(data.params)) | (set(tags) - set(data.tags)):
-            what = f"{min(missing)!r}, which was sent, is not there"
-            raise ForeignAnswerError(what)
-
-
 def check_log_batch(answer: Any) -> bool:
     """Say whether an answer to `log-batch` with the status 200 is what MLflow's is, an empty JSON object.
 
-    False stands for one of a later version's, or of another server's: only reading back tells.
+    False stands for an answer of a later version's, or of another server's: only reading back tells.
 
     Raises:
-        ForeignAnswerError: It is no JSON object.
+        ForeignAnswerError: The answer is no JSON object.
     """
     kind = answer.headers.get("Content-Type", "")
     try:
@@ -70,3 +92,19 @@ def check_log_batch(answer: Any) -> bool:
         what = f"{len(answer.content)} bytes of {kind or 'no type'} for an answer"
         raise ForeignAnswerError(what)
     return not content and kind.partition(";")[0].strip() == "application/json"
+
+
+def may_pass(error: BaseException) -> bool:
+    """Whether an error of MLflow's comes from a database that others use, an overloaded server, or one that failed."""
+    if type(error).__name__ in _UNREADABLE:
+        return True  # JSON that is cut off, or another server's
+    code = getattr(error, "error_code", None)
+    if code == _FAILED:
+        # MLflow's code also for what has no other; what a request or its answer brought is the server's.
+        return type(error).__name__ == "RestException" or str(error).startswith("API request to")
+    return code in _PASSING or ("sqlite3." in (text := str(error)) and any(part in text for part in _AT_ONCE))
+
+
+def is_refusal(error: BaseException) -> bool:
+    """Whether an error of MLflow's is about the credentials or the run, not about what is stored."""
+    return getattr(error, "error_code", None) in _REFUSED

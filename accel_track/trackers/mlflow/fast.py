@@ -1,32 +1,45 @@
-"""MLflow's fast path: many metrics at once, past the objects that its client makes for each."""
+"""MLflow's fast paths: many values at once, past the objects that its client makes for each."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
 
 from accel_track.trackers.fast import FastPath, UnfitError
 from accel_track.trackers.mlflow.answers import check_log_batch
 
+Value = tuple[str, float, int, int]
+"""What MLflow keeps of one value: the metric's name, the number, time in milliseconds, and step."""
+
 _COLUMNS = {"key", "value", "timestamp", "step", "is_nan", "run_uuid"}
-_REQUEST = 1000
+_REQUEST, _OK = 1000, 200
 _ENDPOINT = "/api/2.0/mlflow/runs/log-batch"
 _SQLITE = "mlflow.store.tracking.sqlalchemy_store:SqlAlchemyStore"
 _OTHER_SCHEMA = ("no such", "no column", "has no", "constraint failed", "datatype mismatch", "values for")
 
 
-class _Ready(NamedTuple):
-    run_id: str
-    rows: list[dict[str, Any]]
-    newest: list[Any]
-
-
-class DatabasePath(FastPath):
-    """All metrics of a batch in one transaction on a SQLite file, and an object of MLflow's for each name only."""
+class _StorePath(FastPath):
+    """A way past one of the stores to which MLflow's client hands over."""
 
     distribution = "mlflow"
     tested = "==3.17.*"
+    schemes: ClassVar[tuple[str, ...]]
+    store_class: ClassVar[str]
+
+    @classmethod
+    def applies(cls, native: Any) -> bool:
+        """Whether an address leads to MLflow's own store, and not to a plugin's."""
+        if not str(native.tracking_uri).startswith(cls.schemes):
+            return False
+        kind = type(native._tracking_client.store)  # noqa: SLF001
+        return f"{kind.__module__}:{kind.__name__}" == cls.store_class
+
+
+class DatabasePath(_StorePath):
+    """All values of a batch in one transaction on a SQLite file, and an object of MLflow's for each name only."""
+
+    schemes = ("sqlite",)
+    store_class = _SQLITE
     parts = (
         f"{_SQLITE}._get_run",
         f"{_SQLITE}._check_run_is_active",
@@ -50,109 +63,79 @@ class DatabasePath(FastPath):
         self._row = SqlMetric
         self._insert = insert(table).on_conflict_do_nothing()  # what MLflow has already, it ignores as well
 
-    @classmethod
-    def applies(cls, native: Any) -> bool:
-        """Whether MLflow's own store opens a SQLite file."""
-        if not str(native.tracking_uri).startswith("sqlite"):
-            return False
-        from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
-
-        return type(native._tracking_client.store) is SqlAlchemyStore  # noqa: SLF001
-
-    def prepare(self, *batch: Any) -> _Ready:
+    def prepare(self, run_id: str, values: Sequence[Value]) -> Any:
         """Return rows of the table, and the newest of each name."""
-        run_id, rows = batch
-        newest: dict[str, dict[str, Any]] = {}
-        parameters: list[dict[str, Any]] = []
-        for key, value, milliseconds, step in rows:
-            is_nan = value != value  # noqa: PLR0124 - faster than `math.isnan`
-            row = {"run_uuid": run_id, "key": key, "value": 0.0 if is_nan else value, "timestamp": milliseconds}
-            row |= {"step": step, "is_nan": is_nan}
-            parameters.append(row)
-            known = newest.setdefault(key, row)
-            if (step, milliseconds, row["value"]) > (known["step"], known["timestamp"], known["value"]):
-                newest[key] = row
-        return _Ready(run_id, parameters, [self._row(**row) for row in newest.values()])
+        rows: list[dict[str, Any]] = []
+        newest: dict[str, tuple[tuple[int, int, float], dict[str, Any]]] = {}
+        for key, number, at, step in values:
+            is_nan = number != number  # noqa: PLR0124 - faster than `math.isnan`
+            value = 0.0 if is_nan else number
+            row = {"run_uuid": run_id, "key": key, "value": value, "timestamp": at, "step": step, "is_nan": is_nan}
+            rows.append(row)
+            order = step, at, value
+            if key not in newest or order > newest[key][0]:
+                newest[key] = order, row
+        return run_id, rows, [self._row(**row) for _, row in newest.values()]
 
-    def store(self, ready: _Ready) -> None:
+    def store(self, ready: Any) -> None:
         """Write them in one transaction: all or, when it raises, none."""
+        from mlflow.exceptions import MlflowException
+
+        run_id, rows, newest = ready
         store = self._store
-        with _surprises(), store.ManagedSessionMaker(read_only=False) as session:
-            store._check_run_is_active(store._get_run(run_uuid=ready.run_id, session=session))  # noqa: SLF001
-            session.execute(self._insert, ready.rows)
-            store._update_latest_metrics_if_necessary(ready.newest, session)  # noqa: SLF001
+        try:
+            with store.ManagedSessionMaker(read_only=False) as session:
+                store._check_run_is_active(store._get_run(run_uuid=run_id, session=session))  # noqa: SLF001
+                session.execute(self._insert, rows)
+                store._update_latest_metrics_if_necessary(newest, session)  # noqa: SLF001
+        except MlflowException as error:
+            if _is_surprise(error.__cause__):
+                message = f"{type(error.__cause__).__name__}: {error.__cause__}"
+                raise UnfitError(message) from error
+            raise
 
 
-@contextmanager
-def _surprises() -> Iterator[None]:
-    """Bring to light which of MLflow's errors wrap one of its code or of the schema, and no failure of the database."""
-    from mlflow.exceptions import MlflowException
+def _is_surprise(cause: BaseException | None) -> bool:
+    """Whether what MLflow's error wraps is of MLflow's code or of the schema, and no failure of the database."""
     from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-    try:
-        yield
-    except MlflowException as error:
-        cause = error.__cause__
-        schema = any(part in str(cause) for part in _OTHER_SCHEMA)
-        if isinstance(cause, FastPath.surprises) or (
-            isinstance(cause, SQLAlchemyError) and (schema or not isinstance(cause, DBAPIError))
-        ):
-            message = f"{type(cause).__name__}: {cause}"
-            raise UnfitError(message) from error
-        raise
+    if isinstance(cause, SQLAlchemyError):
+        return not isinstance(cause, DBAPIError) or any(part in str(cause) for part in _OTHER_SCHEMA)
+    return isinstance(cause, FastPath.surprises)
 
 
-class ServerPath(FastPath):
+class ServerPath(_StorePath):
     """Requests as MLflow's REST API documents them, without a message of Protocol Buffers on the way."""
 
-    distribution = "mlflow"
-    tested = "==3.17.*"
-    parts = (
-        "mlflow.utils.rest_utils:http_request",
-        "mlflow.utils.rest_utils:verify_rest_response",
-        "mlflow.store.tracking.rest_store:RestStore",
-    )
+    schemes = ("http://", "https://")
+    store_class = "mlflow.store.tracking.rest_store:RestStore"
+    parts = ("mlflow.utils.rest_utils:http_request", "mlflow.utils.rest_utils:verify_rest_response")
     attributes = ("_tracking_client.store.get_host_creds",)
 
     certain = True
     """Whether all answers so far were what MLflow's are."""
 
-    @classmethod
-    def applies(cls, native: Any) -> bool:
-        """Whether MLflow's own store sends requests to a server."""
-        if not str(native.tracking_uri).startswith(("http://", "https://")):
-            return False
-        from mlflow.store.tracking.rest_store import RestStore
-
-        return type(native._tracking_client.store) is RestStore  # noqa: SLF001
-
-    def prepare(self, *batch: Any) -> tuple[Any, list[dict[str, Any]]]:
-        """Return the server's address and credentials, and the bodies of the requests."""
-        run_id, rows = batch
-        credentials = self.native._tracking_client.store.get_host_creds()  # noqa: SLF001
-        bodies = [
-            {"run_id": run_id, "metrics": [_metric(*row) for row in rows[begin : begin + _REQUEST]]}
-            for begin in range(0, len(rows), _REQUEST)
+    def prepare(self, run_id: str, values: Sequence[Value]) -> Any:
+        """Return the values as the API has them, and the server's address and credentials."""
+        metrics = [
+            {"key": key, "value": value if value == value else "NaN", "timestamp": at, "step": step}  # noqa: PLR0124
+            for key, value, at, step in values
         ]
-        return credentials, bodies
+        return run_id, metrics, self.native._tracking_client.store.get_host_creds()  # noqa: SLF001
 
-    def store(self, ready: tuple[Any, Sequence[dict[str, Any]]]) -> None:
-        """Post them one after the other.
+    def store(self, ready: Any) -> None:
+        """Post them, as many in a request as MLflow takes.
 
         Raises:
             ForeignAnswerError: What answers is no MLflow server.
         """
         from mlflow.utils import rest_utils
 
-        credentials, bodies = ready
+        run_id, metrics, credentials = ready
         post: Callable[..., Any] = rest_utils.http_request
-        for body in bodies:
+        for begin in range(0, len(metrics), _REQUEST):
+            body = {"run_id": run_id, "metrics": metrics[begin : begin + _REQUEST]}
             answer = post(credentials, _ENDPOINT, "POST", json=body)
-            exact = check_log_batch(answer) if answer.status_code == 200 else False  # noqa: PLR2004
+            exact = check_log_batch(answer) if answer.status_code == _OK else False
             rest_utils.verify_rest_response(answer, _ENDPOINT)
             self.certain = self.certain and exact
-
-
-def _metric(key: str, value: float, milliseconds: int, step: int) -> dict[str, Any]:
-    number = value if value == value else "NaN"  # noqa: PLR0124 - faster than `math.isnan`
-    return {"key": key, "value": number, "timestamp": milliseconds, "step": step}

@@ -15,27 +15,6 @@ from accel_track.trackers.set_up import alone_at
 _SQLITE = "sqlite:///"
 
 
-def address_of(path: Path) -> str:
-    """Return the address of a SQLite file.
-
-    SQLAlchemy ends a path at "?". Since its version 2.1 it takes percent escapes, which before it took literally.
-
-    Raises:
-        ValueError: The installed SQLAlchemy knows no address for it.
-    """
-    from sqlalchemy.engine import make_url
-
-    plain = path.as_posix()
-    for text in (plain, plain.replace("%", "%25").replace("?", "%3F")):
-        if make_url(_SQLITE + text).database == plain:
-            return _SQLITE + text
-    message = (
-        f"mlflow: the installed SQLAlchemy cannot open a SQLite file whose path holds '?': {plain!r}; use another "
-        "folder, or `tracking_uri`, or upgrade sqlalchemy to 2.1."
-    )
-    raise ValueError(message)
-
-
 def local_database(directory: str | os.PathLike[str] | None) -> tuple[str, str | None]:
     """Return the URIs of `mlflow.db` and, if a directory is given, of the artifacts in it; create the folder.
 
@@ -45,7 +24,7 @@ def local_database(directory: str | os.PathLike[str] | None) -> tuple[str, str |
     folder = Path(directory or "").absolute()
     folder.mkdir(parents=True, exist_ok=True)
     artifacts = None if directory is None else (folder / "mlartifacts").as_uri()
-    return address_of(folder / "mlflow.db"), artifacts
+    return _address_of(folder / "mlflow.db"), artifacts
 
 
 def client_of(sdk: Any, address: str | None) -> Any:
@@ -54,12 +33,22 @@ def client_of(sdk: Any, address: str | None) -> Any:
     Args:
         sdk: The package.
         address: Server or database; None for the one that is set in MLflow.
+
+    Raises:
+        ValueError: The installed SQLAlchemy knows no address for the file.
     """
     text = address or str(sdk.get_tracking_uri())
     if (file := _file_of(text)) is None:
         return sdk.MlflowClient(address)
-    with alone_at(file), _without_other_folder(file, text):
-        return sdk.MlflowClient(text if _is_absolute(text) else address_of(file))
+    with alone_at(file.absolute()), _without_other_folder(file.absolute(), text):
+        return sdk.MlflowClient(text if file.is_absolute() else _address_of(file.absolute()))
+
+
+def close_connections(client: Any) -> None:
+    """Close the connections to a database, which are opened again when they are needed; MLflow has no call for it."""
+    store = getattr(getattr(client, "_tracking_client", None), "store", None)
+    if (engine := getattr(store, "engine", None)) is not None:
+        engine.dispose()
 
 
 def experiment_id(client: Any, name: str, artifacts: str | None) -> str:
@@ -82,35 +71,42 @@ def experiment_id(client: Any, name: str, artifacts: str | None) -> str:
                 raise  # else another process restored it in between
         message = f"mlflow: the experiment {name!r} was deleted; it is restored, with its runs, for this run."
         warn(message, stacklevel=4)
-    if experiment.name != name:
-        what = f"the answer holds the experiment {experiment.name!r}"
-        raise ForeignAnswerError(what)
-    return _given(experiment.experiment_id)
+    return _given(experiment.experiment_id if experiment.name == name else "")
 
 
 def _given(identifier: str) -> str:
     if not identifier:
-        what = "the answer holds no experiment"
+        what = "the answer does not hold the experiment"
         raise ForeignAnswerError(what)
     return str(identifier)
 
 
+def _address_of(path: Path) -> str:
+    """Return the address of a SQLite file.
+
+    SQLAlchemy ends a path at "?". Since its version 2.1 it takes percent escapes, which before it took literally.
+    """
+    from sqlalchemy.engine import make_url
+
+    plain = path.as_posix()
+    for text in (plain, plain.replace("%", "%25").replace("?", "%3F")):
+        if make_url(_SQLITE + text).database == plain:
+            return _SQLITE + text
+    message = (
+        f"mlflow: the installed SQLAlchemy cannot open a SQLite file whose path holds '?': {plain!r}; use another "
+        "folder, or `tracking_uri`, or upgrade sqlalchemy to 2.1."
+    )
+    raise ValueError(message)
+
+
 def _file_of(address: str) -> Path | None:
-    """Return the absolute path of the SQLite file at an address; None where there is none."""
+    """Return the path of the SQLite file at an address; None where there is none."""
     if not address.startswith("sqlite"):
         return None
     from sqlalchemy.engine import make_url
 
-    url = make_url(address)
-    if not url.database or url.database.startswith((":memory:", "file:")):
-        return None
-    return Path(url.database).absolute()
-
-
-def _is_absolute(address: str) -> bool:
-    from sqlalchemy.engine import make_url
-
-    return Path(str(make_url(address).database)).is_absolute()
+    database = make_url(address).database
+    return None if not database or database.startswith((":memory:", "file:")) else Path(database)
 
 
 @contextmanager
