@@ -9,22 +9,15 @@ import struct
 import time
 from array import array
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from accel_track.errors import warn
-from accel_track.files import open_regular, read_file
+from accel_track.files import open_regular
 from accel_track.trackers.tensorboard.wire import FOOTER, HEADER, WALL_TIME, header
-from accel_track.values.plain import storable
-
-HPARAMS = "hparams.yml"
-"""Name of the file of hyperparameters."""
 
 _MOST = 1_000_000
-_LARGEST_HPARAMS = 2**20
 _SEARCHED = 2**28
 _PATTERN = "events.out.tfevents.*"
 _SESSION = b"\x0a\x1c_hparams_/session_start_info"  # as a tag, with its field's key and length
@@ -99,37 +92,6 @@ def events(data: Any) -> Iterator[tuple[int, int]]:
             return
         yield begin, end
         begin = end
-
-
-class _WithoutAliases(yaml.SafeLoader):
-    """Refuses what a short text makes a huge dictionary with, and what accel_track never writes."""
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.AliasEvent):
-            message = "it holds an alias"
-            raise yaml.YAMLError(message)
-        return super().compose_node(parent, index)
-
-
-def stored_hparams(folder: Path) -> dict[str, Any]:
-    """Return the content of `hparams.yml`; one that cannot be used costs a warning, and is put aside."""
-    file = folder / HPARAMS
-    if not os.path.lexists(file):
-        return {}
-    try:
-        loader = _WithoutAliases(read_file(file, _LARGEST_HPARAMS).decode())
-        config = storable(loader.get_single_data())
-        if isinstance(config, dict):
-            return config
-        why = f"it holds no dictionary but a {type(config).__name__}" if config is not None else ""
-    except Exception as error:  # noqa: BLE001 - anything may be in a file that somebody else wrote
-        why = " ".join(f"{type(error).__name__}: {error}".split())
-    if why:
-        aside = file.with_name(f"{HPARAMS}.unreadable")
-        with suppress(OSError):
-            file.rename(aside)
-        warn(f"tensorboard: {file} cannot be read ({why}); it is kept as {aside.name}, and a new one begins.")
-    return {}
 
 
 def outlast(folder: Path) -> None:
