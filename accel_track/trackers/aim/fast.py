@@ -15,8 +15,7 @@ Number = tuple[str, int | float, int | None, float]
 # What Aim calls the types of numbers; a sequence that holds both is one of "number".
 _TYPES: dict[type, str] = {int: "int", float: "float"}
 _MIXED = "number"
-_VERSION = 2
-"""How Aim keeps sequences of numbers since its version 3.19."""
+_VERSION = 2  # of how Aim keeps sequences of numbers, since its release 3.19
 
 
 class NumbersPath(FastPath):
@@ -71,7 +70,8 @@ class NumbersPath(FastPath):
         if sequence is None or not sequence.initialized or sequence.version != _VERSION:
             return False
         kind = type(value)
-        return kind in _TYPES and sequence.dtype in (_TYPES[kind], _MIXED) and trackable(value) is value
+        fits = kind is float or (kind is int and trackable(value) is value)
+        return fits and sequence.dtype in (_TYPES[kind], _MIXED)
 
     def prepare(self, numbers: Sequence[Number]) -> Any:
         """Return a batch of what numbers that fit become in Aim's files."""

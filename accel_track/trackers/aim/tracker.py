@@ -117,9 +117,10 @@ class AimTracker(AimMedia):
                 alone = self._alone(row)
                 if any(is_number(row.values[name]) for name in alone):
                     self._store(waiting)  # which may hold earlier numbers of these names
-                with self.taken.within(row.record):
-                    for name in alone:
-                        self.taken.part(name, partial(self._track, name, row.values[name], row))
+                if alone:
+                    with self.taken.within(row.record):
+                        for name in alone:
+                            self.taken.part(name, partial(self._track, name, row.values[name], row))
                 numbers = row.values.items() if len(alone) < len(row.values) else ()
                 waiting[row] = [(name, value, row.step, row.time) for name, value in numbers if name not in alone]
         finally:
