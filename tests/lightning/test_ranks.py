@@ -41,8 +41,6 @@ def _database(_own_directory: None, _empty_database: bytes) -> None:
 def started(*arguments: str, by: tuple[str, ...] = (), **variables: str) -> "subprocess.Popen[str]":
     """Start the script, or what starts it."""
     environment = own_environment(OMP_NUM_THREADS=1, **variables)
-    if "ddp_notebook" in arguments:  # coverage's tracer takes a lock, with which a child that is forked meanwhile hangs
-        environment |= {"COVERAGE_PROCESS_START": "", "COVERAGE_PROCESS_CONFIG": ""}
     pipe = subprocess.PIPE
     command = [sys.executable, *by, SCRIPT, *arguments]
     return subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=environment)
