@@ -24,10 +24,10 @@ def server(tmp_path: Path) -> Iterator[Server]:
 def program(tmp_path: Path) -> Callable[..., "subprocess.Popen[str]"]:
     """Start Python code as a program that can import what the tests can."""
 
-    def start(code: str, *, cold: bool = False, **environment: Any) -> "subprocess.Popen[str]":
+    def start(code: str, *, cold: bool = False, forks: bool = False, **environment: Any) -> "subprocess.Popen[str]":
         path = tmp_path / "program.py"
         path.write_text(code)
-        variables = own_environment(**environment)
+        variables = own_environment(**environment, **(warm.NOT_MEASURED if forks else warm.coverage))
         kind = subprocess.Popen if cold else warm.Popen
         return kind([PYTHON, str(path)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=variables)
 

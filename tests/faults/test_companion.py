@@ -122,7 +122,7 @@ CHILDREN = {
 @pytest.mark.parametrize("child", CHILDREN.values(), ids=CHILDREN)
 def test_a_killed_trainer_leaves_complete_backends_and_the_status_failed(child: str, program: Program) -> None:
     """Also while a forked child, such as a data loader's worker, lives on with everything it has inherited."""
-    process = program(training(end=f"{child}\nos.kill(os.getpid(), signal.SIGKILL)"), cold=True)
+    process = program(training(end=f"{child}\nos.kill(os.getpid(), signal.SIGKILL)"), forks=True)
     process.wait(60)
     pid = until(lambda: companion().pid)
     until(lambda: companion().over)

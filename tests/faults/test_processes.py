@@ -69,7 +69,7 @@ if __name__ == "__main__":
 @pytest.mark.parametrize("context", ["fork", "spawn"])
 @pytest.mark.parametrize("kind", PROGRAMS)
 def test_children(kind: str, context: str, program: Callable[..., Any]) -> None:
-    process = program(PROGRAMS[kind].replace("CONTEXT", repr(context)), cold=True)
+    process = program(PROGRAMS[kind].replace("CONTEXT", repr(context)), forks=True)
     _, errors = process.communicate(timeout=150)
     assert process.returncode == 0, errors
     expected = list(range(30))

@@ -51,7 +51,7 @@ steps = [call[2] for call in good.calls if call[0] == "log"]
 print(json.dumps({{"median": statistics.median(times), "ending": ending, "steps": steps,
                   "last": good.calls[-1][0], "returned": time.time()}}))
 """,
-        cold=True,
+        forks=True,
     )
     out, errors = process.communicate(timeout=90)
     assert process.returncode == 0, errors

@@ -26,16 +26,19 @@ from typing import Any
 
 ROOT = Path(__file__).parents[2]
 _LONGEST = 100_000
-_PREFIXES = ("SLURM_", "TORCH", "PL_", "CUDA_", "PYTHON", "LD_", "OMP_")
+_PREFIXES = ("SLURM_", "TORCH_", "PL_", "CUDA_", "PYTHON", "LD_", "OMP_")
 """Begins of variables that something reads while it is imported."""
 _PASSED = ("PYTHONPATH", "PYTHONUNBUFFERED")
-_coverage: dict[str, str] = {}
+NOT_MEASURED = {"COVERAGE_PROCESS_CONFIG": ""}
+"""Environment of a program that forks: coverage's tracer takes a lock, with which a child that is forked meanwhile hangs."""
+coverage: dict[str, str] = {}
+"""Environment of a program whose own programs are measured, too."""
 
 
 def keep_coverage() -> None:
-    """Take what starts coverage in every program out of the environment, and give it to warm programs only."""
+    """Take what starts coverage in every program out of the environment, for warm programs only."""
     found = {name: os.environ.pop(name, "") for name in ("COVERAGE_PROCESS_CONFIG", "COVERAGE_PROCESS_START")}
-    _coverage.update((name, value) for name, value in found.items() if value)
+    coverage.update((name, value) for name, value in found.items() if value)
 
 
 class Popen(subprocess.Popen[str]):
@@ -55,8 +58,8 @@ class Popen(subprocess.Popen[str]):
         p2cread, _, _, c2pwrite, _, errwrite = arguments[10:16]
         null = os.open(os.devnull, os.O_RDWR)
         files = [null if file == -1 else file for file in (p2cread, c2pwrite, errwrite)]
-        request = {"command": command[1:], "cwd": os.fspath(cwd or os.getcwd()), "env": variables | _coverage}
-        request |= {"session": session, "coverage": bool(_coverage)}
+        request = {"command": command[1:], "cwd": os.fspath(cwd or os.getcwd()), "env": variables, "session": session}
+        request["coverage"] = {} if NOT_MEASURED.items() <= variables.items() else coverage
         self._status = _connected(_server())
         socket.send_fds(self._status, [json.dumps(request).encode()], files)
         self.pid = int(self._status.recv(_LONGEST))
@@ -200,9 +203,12 @@ def become(request: dict[str, Any]) -> None:
     random.seed()
     rank_zero_only.rank = _get_rank() or 0
     if request["coverage"]:
-        import coverage
+        from coverage import process_startup
 
-        coverage.process_startup()
+        os.environ.update(request["coverage"])
+        process_startup()
+        for name in request["coverage"].keys() - request["env"].keys():
+            del os.environ[name]
     warnings.resetwarnings()
     command = list(request["command"])
     if command[0] == "-W":
