@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import warm
+
 _TESTS = Path(__file__).parent
-pytest.register_assert_rewrite("tests.support")
+pytest.register_assert_rewrite("tests.support.readers", "tests.support.waiting")
 _HOME = Path(tempfile.mkdtemp(prefix="accel_track-tests-"))
 
 # Sources: each SDK's own documentation of its variables; all of them are read at import or at start.
@@ -66,6 +68,12 @@ def _missing(path: Path) -> bool:
         elif importlib.util.find_spec(name.partition(".")[0]) is None:
             return True
     return False
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _coverage_of_warm_programs() -> None:
+    """Start other programs without it: it doubles the price of what they import, and tells little that is new."""
+    warm.keep_coverage()
 
 
 @pytest.fixture(autouse=True)

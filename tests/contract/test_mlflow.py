@@ -6,7 +6,6 @@ import os
 import shutil
 import signal
 import sqlite3
-import subprocess
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -29,6 +28,7 @@ from accel_track.outcome import FINISHED, Outcome
 from accel_track.records import Metrics
 from accel_track.trackers.mlflow.fast import DatabasePath
 from accel_track.trackers.mlflow.tracker import MLflowTracker
+from tests.support import warm
 from tests.support.private_parts import hide, private_parts
 from tests.support.readers.mlflow import MLflowContract, all_runs
 
@@ -609,7 +609,7 @@ class TestMLflow(MLflowContract):
         kwargs = {"tracking_uri": uri}
         for first, code_of_exit, status in ((0, -signal.SIGKILL, "RUNNING"), (5, 0, "FAILED")):
             command = [sys.executable, "-c", code, str(first), json.dumps(kwargs)]
-            done = subprocess.run(command, capture_output=True, text=True, timeout=90, check=False)
+            done = warm.run(command, timeout=90)
             assert done.returncode == code_of_exit, done.stderr
             kwargs |= json.loads(done.stdout.splitlines()[0])
             assert all_runs(uri)[0].info.status == status

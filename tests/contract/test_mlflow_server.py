@@ -34,7 +34,7 @@ from accel_track.trackers.mlflow import answers as _mlflow_answers
 from accel_track.trackers.mlflow.fast import ServerPath
 from accel_track.trackers.mlflow.tracker import MLflowTracker
 from tests.support.private_parts import hide, private_parts
-from tests.support.servers import Server
+from tests.support.servers import Server, free_port
 from tests.support.waiting import until
 
 
@@ -140,10 +140,10 @@ def test_a_batch_of_many_requests(server: str) -> None:
 
 
 @pytest.mark.timeout(240)
-def test_a_server_that_comes_and_goes(tmp_path: Path) -> None:
-    """Start, log and finish fail within seconds while it is down, and succeed when they are repeated."""
-    server = Server(tmp_path)
-    tracker = MLflowTracker("flapping", tracking_uri=server.uri)
+def test_a_server_that_comes_and_goes(server: str) -> None:
+    """Start, log and finish fail within seconds while nobody listens, and succeed when they are repeated."""
+    port = free_port()
+    tracker = MLflowTracker("flapping", tracking_uri=f"http://127.0.0.1:{port}")
     records = [Metrics(i, 1.6e9 + i, {"loss": i}, i) for i in range(3)]
     calls = [tracker.start, lambda: tracker.log_batch(records), tracker.finish]
     for call in calls:
@@ -152,13 +152,10 @@ def test_a_server_that_comes_and_goes(tmp_path: Path) -> None:
             call()
         assert time.monotonic() - begun < 25
         assert tracker.is_transient(caught.value)
-        try:
-            server.start()
+        with listening(Proxy(server, port)):
             call()
-        finally:
-            server.stop()
-    client = MlflowClient(server.database)
-    (run,) = client.search_runs([one.experiment_id for one in client.search_experiments()])
+    client = MlflowClient(server)
+    (run,) = client.search_runs([client.get_experiment_by_name("flapping").experiment_id])
     assert run.info.status == "FINISHED"
     assert [one.step for one in client.get_metric_history(run.info.run_id, "loss")] == [0, 1, 2]
 
@@ -374,8 +371,8 @@ class Proxy(ThreadingHTTPServer):
     remaining = 10**9
     """How many more requests it answers itself."""
 
-    def __init__(self, server: str) -> None:
-        super().__init__(("127.0.0.1", 0), ProxyHandler)
+    def __init__(self, server: str, port: int = 0) -> None:
+        super().__init__(("127.0.0.1", port), ProxyHandler)
         self.server = server.removeprefix("http://")
         self.address = f"http://127.0.0.1:{self.server_port}"
 
@@ -412,13 +409,20 @@ class ProxyHandler(BaseHTTPRequestHandler):
         pass
 
 
-@pytest.fixture
-def proxy(server: str) -> Iterator[Proxy]:
-    """Return a proxy that passes everything on."""
-    with Proxy(server) as proxy:
+@contextmanager
+def listening(proxy: Proxy) -> Iterator[Proxy]:
+    """Let a proxy answer."""
+    with proxy:
         threading.Thread(target=proxy.serve_forever, daemon=True).start()
         yield proxy
         proxy.shutdown()
+
+
+@pytest.fixture
+def proxy(server: str) -> Iterator[Proxy]:
+    """Return a proxy that passes everything on."""
+    with listening(Proxy(server)) as proxy:
+        yield proxy
 
 
 FOREIGN = {

@@ -15,6 +15,7 @@ from filelock import FileLock
 from accel_track.errors import AccelTrackWarning
 from accel_track.trackers.dvclive.folders import dvc_alone
 from accel_track.trackers.set_up import alone_at
+from tests.support import warm
 from tests.support.runs import scalars
 from tests.support.skips import need
 from tests.support.waiting import until
@@ -149,7 +150,7 @@ def together(program: str, name: str, number: int) -> None:
     for command in (["init", "-q"], ["commit", "-q", "--allow-empty", "-m", "start"]):  # DVCLive sets up DVC in it
         subprocess.run(["git", *command], check=True)
     arguments = [[sys.executable, "-c", program, name, str(one)] for one in range(number)]
-    processes = [subprocess.Popen(one, stderr=subprocess.PIPE, text=True) for one in arguments]
+    processes = [warm.Popen(one, stderr=subprocess.PIPE, text=True) for one in arguments]
     until(lambda: len(list(Path.cwd().glob("ready*"))) == number or any(one.poll() is not None for one in processes))
     Path("go").touch()
     for process in processes:

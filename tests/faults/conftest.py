@@ -27,10 +27,8 @@ def program(tmp_path: Path) -> Callable[..., "subprocess.Popen[str]"]:
     def start(code: str, *, cold: bool = False, forks: bool = False, **environment: Any) -> "subprocess.Popen[str]":
         path = tmp_path / "program.py"
         path.write_text(code)
-        if forks:  # coverage's tracer takes a lock, with which a child that is forked meanwhile hangs
-            environment |= {"COVERAGE_PROCESS_START": "", "COVERAGE_PROCESS_CONFIG": ""}
-        variables = own_environment(**environment)
-        kind = subprocess.Popen if cold or forks else warm.Popen
+        variables = own_environment(**environment, **(warm.NOT_MEASURED if forks else warm.coverage))
+        kind = subprocess.Popen if cold else warm.Popen
         return kind([PYTHON, str(path)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=variables)
 
     return start

@@ -18,7 +18,6 @@ One section for each touch point. Those that are tested elsewhere:
 
 import itertools
 import os
-import subprocess
 import sys
 import threading
 import time
@@ -48,6 +47,7 @@ from accel_track.journal.directory import find_runs
 from accel_track.journal.reader import JournalReader
 from accel_track.records import Metrics
 from accel_track.testing import RecordingTracker
+from tests.support import warm
 from tests.support.models import Tiny, batches, trainer
 from tests.support.skips import need
 
@@ -551,9 +551,7 @@ def test_with_fabric_the_interpreters_exit_ends_the_run(tmp_path: Path) -> None:
         "    fabric.log('loss', step / 2, step)\n"
     )
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(
-        [sys.executable, str(program)], env=environment, capture_output=True, text=True, timeout=60, check=False
-    )
+    done = warm.run([sys.executable, str(program)], env=environment, timeout=60)
     assert done.returncode == 0, done.stderr
     assert [run.load().status for run in find_runs(".")] == ["finished"]
     assert scalars(Path("lightning_logs/version_0"), "loss") == [(step, step / 2) for step in range(5)]

@@ -2,7 +2,6 @@
 
 import os
 import pickle
-import subprocess
 import sys
 from argparse import Namespace
 from pathlib import Path
@@ -18,6 +17,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from accel_track import Accelerator, AccelTrackLogger
 from accel_track.errors import AccelTrackWarning
 from accel_track.testing import FaultyTracker, RecordingTracker
+from tests.support import warm
 from tests.support.models import Tiny, batches, trainer
 from tests.support.processes import PROGRAMS
 
@@ -293,13 +293,8 @@ def test_two_processes_share_a_version_and_rank_zero_logs(
     strategy: str, starts: int, test_step: int, tmp_path: Path
 ) -> None:
     script = str(PROGRAMS / "ddp.py")
-    done = subprocess.run(
-        [sys.executable, script, strategy, str(tmp_path)],
-        capture_output=True,
-        text=True,
-        timeout=200,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        check=False,
+    done = warm.run(
+        [sys.executable, script, strategy, str(tmp_path)], timeout=200, env={**os.environ, "OMP_NUM_THREADS": "1"}
     )
     assert done.returncode == 0, done.stderr
     assert [path.name for path in (tmp_path / "digits").iterdir()] == ["version_0"]

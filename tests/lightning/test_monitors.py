@@ -2,7 +2,6 @@
 
 import dataclasses
 import importlib
-import subprocess
 import sys
 from collections import UserDict
 from types import SimpleNamespace
@@ -17,6 +16,7 @@ from lightning.pytorch.loggers import CSVLogger
 from torch.nn.utils.rnn import pack_sequence
 
 from accel_track.monitors.training import Throughput, gradient_norm, learning_rates, summarize
+from tests.support import warm
 from tests.support.models import BATCHES, Tiny, batches, trainer
 
 SGD, Adam = torch.optim.SGD, torch.optim.Adam
@@ -292,7 +292,7 @@ norm = gradient_norm(module)
 print(type(norm).__name__, norm.item(), summarize(module)["parameters"])
 dist.destroy_process_group()
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
+    done = warm.run([sys.executable, "-c", code], timeout=120)
     assert done.stdout.split() == ["Tensor", "5.0", "2"], done.stderr
 
 

@@ -16,6 +16,7 @@ from accel_track.journal.directory import RunDirectory
 from accel_track.journal.reader import JournalReader
 from accel_track.outcome import CRASHED
 from accel_track.records import Metrics, Rewind
+from tests.support import warm
 from tests.support.models import Tiny, batches, trainer
 from tests.support.processes import PROGRAMS, accel_track, own_environment
 from tests.support.readers.wandb import STEP, decoded, items
@@ -41,11 +42,11 @@ def _database(_own_directory: None, _empty_database: bytes) -> None:
 def started(*arguments: str, by: tuple[str, ...] = (), **variables: str) -> "subprocess.Popen[str]":
     """Start the script, or what starts it."""
     environment = own_environment(OMP_NUM_THREADS=1, **variables)
-    if "ddp_notebook" in arguments:  # coverage's tracer takes a lock, with which a child that is forked meanwhile hangs
-        environment |= {"COVERAGE_PROCESS_START": "", "COVERAGE_PROCESS_CONFIG": ""}
+    if by or "ddp_notebook" in arguments:
+        environment |= warm.NOT_MEASURED
     pipe = subprocess.PIPE
     command = [sys.executable, *by, SCRIPT, *arguments]
-    return subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=environment)
+    return warm.Popen(command, stdout=pipe, stderr=pipe, text=True, env=environment)
 
 
 def ran(*arguments: str, by: tuple[str, ...] = (), fails: bool = False, **variables: str) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 from accel_track.delivery.sync import Sync
 from accel_track.journal.directory import find_runs
+from tests.support import warm
 
 _LIFE = """
 import json, sys
@@ -60,7 +61,7 @@ def live(
     variables = {key: value for key, value in os.environ.items() if key != "WANDB_SERVICE"}
     command = [sys.executable, "-W", "ignore", "-c", _LIFE, json.dumps(life)]
     pipe = subprocess.PIPE
-    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True, env=variables) as process:
+    with warm.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True, env=variables) as process:
         assert process.stdout is not None
         told = next((line for line in process.stdout if line.startswith("IDENTITY ")), None)
         if status is None:
@@ -75,6 +76,7 @@ def live(
 _KILLED_IN_START = """
 import importlib, os, sys
 from accel_track import Accelerator
+from tests.support import warm
 
 sdk = importlib.import_module(sys.argv[1])
 init = sdk.init
@@ -98,7 +100,7 @@ def killed_in_start(name: str, folder: Path) -> str:
     """
     command = [sys.executable, "-W", "ignore", "-c", _KILLED_IN_START, name, str(folder)]
     environment = {key: value for key, value in os.environ.items() if key != "WANDB_SERVICE"}
-    assert subprocess.run(command, env=environment, check=False, timeout=120).returncode == -9
+    assert warm.run(command, env=environment, timeout=120).returncode == -9
     (run,) = find_runs(folder)
     (result,) = Sync(run).deliver(follow=False, timeout=60)
     assert (result.obstacle, result.error) == (None, None)

@@ -1,10 +1,12 @@
-"""Warm starts: Python programs that find torch and Lightning imported, forked from a process that has nothing else to do.
+"""Warm starts: Python programs that find heavy packages imported, forked from a process that has nothing else to do.
 
-Importing them takes seconds of a processor, and many tests start programs of their own. What is started here
-is a process like any other: with its own environment, folder, arguments, signals and exit, and it can be killed.
+Importing torch, Lightning and MLflow takes seconds of a processor, and many tests start programs of their own. What is
+started here is a process like any other: with its own environment, folder, arguments, signals and exit, and it can be
+killed. Where coverage is measured, it begins behind the imports, which it makes twice as long.
 """
 
 import atexit
+import contextlib
 import functools
 import gc
 import json
@@ -24,18 +26,19 @@ from typing import Any
 
 ROOT = Path(__file__).parents[2]
 _LONGEST = 100_000
-_AT_IMPORT = (
-    "RANK",
-    "LOCAL_RANK",
-    "NODE_RANK",
-    "GROUP_RANK",
-    "WORLD_SIZE",
-    "OMP_NUM_THREADS",
-    "COVERAGE_PROCESS_START",
-)
-"""Variables, besides those that begin with `_PREFIXES`, that something reads while it is imported."""
-_PREFIXES = ("SLURM_", "TORCH", "PL_", "CUDA_", "PYTHON", "LD_")
+_PREFIXES = ("SLURM_", "TORCH_", "PL_", "CUDA_", "PYTHON", "LD_", "OMP_")
+"""Begins of variables that something reads while it is imported."""
 _PASSED = ("PYTHONPATH", "PYTHONUNBUFFERED")
+NOT_MEASURED = {"COVERAGE_PROCESS_CONFIG": ""}
+"""Environment of a program that forks: coverage's tracer takes a lock, with which a child that is forked meanwhile hangs."""
+coverage: dict[str, str] = {}
+"""Environment of a program whose own programs are measured, too."""
+
+
+def keep_coverage() -> None:
+    """Take what starts coverage in every program out of the environment, for warm programs only."""
+    found = {name: os.environ.pop(name, "") for name in ("COVERAGE_PROCESS_CONFIG", "COVERAGE_PROCESS_START")}
+    coverage.update((name, value) for name, value in found.items() if value)
 
 
 class Popen(subprocess.Popen[str]):
@@ -56,6 +59,7 @@ class Popen(subprocess.Popen[str]):
         null = os.open(os.devnull, os.O_RDWR)
         files = [null if file == -1 else file for file in (p2cread, c2pwrite, errwrite)]
         request = {"command": command[1:], "cwd": os.fspath(cwd or os.getcwd()), "env": variables, "session": session}
+        request["coverage"] = {} if NOT_MEASURED.items() <= variables.items() else coverage
         self._status = _connected(_server())
         socket.send_fds(self._status, [json.dumps(request).encode()], files)
         self.pid = int(self._status.recv(_LONGEST))
@@ -106,11 +110,7 @@ def run(
 
 
 def _read_at_import(variables: Any) -> dict[str, str]:
-    return {
-        name: value
-        for name, value in variables.items()
-        if (name in _AT_IMPORT or name.startswith(_PREFIXES)) and name not in _PASSED
-    }
+    return {name: value for name, value in variables.items() if name.startswith(_PREFIXES) and name not in _PASSED}
 
 
 def _connected(path: str) -> socket.socket:
@@ -201,6 +201,14 @@ def become(request: dict[str, Any]) -> None:
     os.environ.clear()
     os.environ.update(request["env"])
     random.seed()
+    rank_zero_only.rank = _get_rank() or 0
+    if request["coverage"]:
+        from coverage import process_startup
+
+        os.environ.update(request["coverage"])
+        process_startup()
+        for name in request["coverage"].keys() - request["env"].keys():
+            del os.environ[name]
     warnings.resetwarnings()
     command = list(request["command"])
     if command[0] == "-W":
@@ -227,9 +235,15 @@ def become(request: dict[str, Any]) -> None:
 if __name__ == "__main__":
     sys.path[0] = str(ROOT)
 
+    from lightning.fabric.utilities.rank_zero import _get_rank, rank_zero_only
+
     import accel_track.lightning
 
     assert accel_track.lightning
+    with contextlib.suppress(ImportError):
+        import mlflow
+
+        assert mlflow
     gc.freeze()
     asked = serve(sys.argv[1], *map(int, sys.argv[2:]))
     if asked is not None:

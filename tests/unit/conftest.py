@@ -37,6 +37,7 @@ def interrupted(point: int, handler: Callable[[], object]) -> Iterator[list[obje
         return each
 
     before = sys.gettrace()
+    sys._getframe().f_trace_opcodes = True  # Python 3.12 looks at `settrace` whether any frame has it
     sys.settrace(trace)
     try:
         yield results

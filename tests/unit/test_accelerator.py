@@ -1,6 +1,5 @@
 """The facade in one process: tracking calls, prepared objects, accumulation, checkpoints."""
 
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from accel_track import Accelerator, ProjectConfiguration
 from accel_track.accelerator.prepared import PreparedDataLoader, PreparedOptimizer, PreparedScheduler
 from accel_track.errors import AccelTrackWarning
 from accel_track.testing import FaultyTracker, RecordingTracker
+from tests.support import warm
 
 
 def numbers(count: int = 10, batch_size: int = 2) -> DataLoader[Any]:
@@ -82,7 +82,7 @@ def test_a_forgotten_end_happens_at_exit() -> None:
         "accelerator = Accelerator(log_with=Loud(), cpu=True)\n"
         "accelerator.init_trackers('p')\naccelerator.log({'loss': 1.0})\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
+    done = warm.run([sys.executable, "-c", code], check=True, timeout=120)
     assert done.stdout == "finished {'loss': 1.0}\n"
 
 

@@ -1,7 +1,6 @@
-"""The facade on all ranks: two real processes on the CPU, started by torchrun."""
+"""The facade on all ranks: two real processes on the CPU, with torchrun's environment."""
 
 import json
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +22,7 @@ from accel_track.run import Run
 from accel_track.testing import RecordingTracker
 from tests.support.processes import PROGRAMS, own_environment
 from tests.support.programs.all_ranks import Lines
+from tests.support.ranks import ranks
 from tests.support.readers.wandb import STEP, decoded, items
 
 RUNS = Path("runs")
@@ -32,17 +32,9 @@ RUNS = Path("runs")
 def _done(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Run the script once, and return its folder."""
     folder = tmp_path_factory.mktemp("all_ranks")
-    by = ["-m", "torch.distributed.run", "--nproc_per_node=2", "--rdzv_backend=c10d", "--rdzv_endpoint=127.0.0.1:0"]
-    done = subprocess.run(
-        [sys.executable, *by, str(PROGRAMS / "all_ranks.py")],
-        capture_output=True,
-        text=True,
-        timeout=150,
-        cwd=folder,
-        env=own_environment(OMP_NUM_THREADS=1),
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+    command = [sys.executable, str(PROGRAMS / "all_ranks.py")]
+    for done in ranks(command, timeout=150, cwd=folder, env=own_environment(OMP_NUM_THREADS=1)):
+        assert done.returncode == 0, done.stderr
     return folder
 
 

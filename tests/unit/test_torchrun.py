@@ -10,19 +10,17 @@ import pytest
 from mlflow import MlflowClient
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from tests.support import warm
 from tests.support.processes import PROGRAMS
 
 
 def torchrun(script: Path, folder: Path) -> "subprocess.CompletedProcess[str]":
     """Run a script in two processes, with a folder as its argument."""
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--master_port=0"]
-    return subprocess.run(
+    return warm.run(
         [*command, "--rdzv_backend=c10d", "--rdzv_endpoint=127.0.0.1:0", str(script), str(folder)],
-        capture_output=True,
-        text=True,
         timeout=240,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        check=False,
+        env={**os.environ, **warm.NOT_MEASURED, "OMP_NUM_THREADS": "1"},
     )
 
 

@@ -1,4 +1,4 @@
-"""Run by test_all_ranks.py with torchrun in two processes: each writes what it sees to `seen-<rank>.json`."""
+"""Run by test_all_ranks.py in two processes: each writes what it sees to `seen-<rank>.json`."""
 
 import json
 import os
