@@ -19,7 +19,7 @@ from accel_track.state import process_index
 from accel_track.trackers.base import GeneralTracker, on_main_process
 from accel_track.trackers.fast import FastPath, Gate
 from accel_track.trackers.rows import Row
-from accel_track.values.plain import is_number
+from accel_track.values.plain import check_step, is_number
 
 FastT = TypeVar("FastT", bound=FastPath)
 
@@ -184,9 +184,13 @@ class SDKTracker(GeneralTracker):
             values: Names to values.
             step: Training step.
             **kwargs: Passed to the SDK's own call.
+
+        Raises:
+            TypeError: The step is no integer.
+            ValueError: The step is negative.
         """
         more = {self.name: kwargs} if kwargs else {}
-        self._record([Metrics(-1, self.now(), values, step, more)])
+        self._record([Metrics(-1, self.now(), values, check_step(step), more)])
 
     @on_main_process
     def log_batch(self, records: Sequence[Metrics]) -> None:
