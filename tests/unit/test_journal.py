@@ -377,7 +377,7 @@ class TestWriter:
             reader = JournalReader(folder)
             assert sorted(seqs(reader)) == sorted(numbers + handled) == list(range(7))
             assert reader.damages == []
-        assert point > 15
+        assert point > (15 if sys.version_info < (3, 13) else 5)  # whose tracing tells of fewer places
 
     def test_a_handler_that_begins_a_segment_during_the_beginning_of_one_wins(self, monkeypatch):
         journal = JournalWriter(FOLDER, segment_size=150)

@@ -6,6 +6,7 @@ import math
 import os
 import random
 import struct
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -381,7 +382,7 @@ class TestWriting:
             assert sorted(found) == [-1.0, 0.0, 0.5, 1.0, 2.0, 3.0]
             assert sorted(seqs(JournalReader(folder))) == list(range(6))
             assert (reader.damages, reader.torn) == ([], 0)
-        assert point > 50
+        assert point > (50 if sys.version_info < (3, 13) else 40)  # whose tracing tells of fewer places
 
     def test_a_full_disk_leaves_no_part_and_defines_again(self, monkeypatch: pytest.MonkeyPatch) -> None:
         journal = JournalWriter(FOLDER)
