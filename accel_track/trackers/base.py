@@ -219,7 +219,8 @@ class GeneralTracker:
         that can store many at once overrides this and `batch_size`, and records all of them or, when it raises, none.
 
         Args:
-            records: Calls in their order, each with `values`, `step`, `time` and `kwargs` by tracker name.
+            records: Calls in their order, each with `values`, `step`, `time` and `kwargs` by tracker name. The
+                sequence may make them when they are looked at.
         """
         for record in self.taken.each(records):
             self.record_time = record.time

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import math
 import os
 import socket
@@ -65,6 +66,9 @@ class SDKTracker(GeneralTracker):
 
     why_finite: ClassVar[str] = "the backend takes no {}"
     """Why a number that is not finite is dropped, where the backend does not take it; `{}` stands for the number."""
+
+    log_call: ClassVar[str] = ""
+    """Name of the native object's method that gets `step` and the further arguments of `log`."""
 
     finish_again: ClassVar[bool] = False
     """Whether `finish` can be called again where `flush` or `store_outcome` raised an error that may pass."""
@@ -144,8 +148,13 @@ class SDKTracker(GeneralTracker):
     def check_arguments(self, step: int | None, kwargs: Mapping[str, Any]) -> None:
         """Raise what the SDK would raise for more arguments of `log`, before any call of a batch is stored.
 
-        Where this is not overridden, the SDK's own call finds out.
+        The default binds them to the method that `log_call` names; without a name, the SDK's own call finds out.
+
+        Raises:
+            TypeError: The SDK takes no such argument.
         """
+        if self.log_call:
+            inspect.signature(getattr(self.native, self.log_call)).bind_partial(step=step, **kwargs)
 
     def fast(self, path: type[FastT]) -> Gate[FastT]:
         """Return the gate to one of `fast_paths`."""

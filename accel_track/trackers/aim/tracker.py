@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-import inspect
 import os
-from collections.abc import Collection, Mapping, Sequence
 from contextlib import nullcontext
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from accel_track.folders import is_address
-from accel_track.trackers.aim.fast import Number, NumbersPath
+from accel_track.trackers.aim.fast import NumbersPath
 from accel_track.trackers.aim.media import AimMedia, ArtifactsPath
+from accel_track.trackers.aim.metrics import AimMetrics
 from accel_track.trackers.aim.remote import QueuePath
-from accel_track.trackers.aim.values import EMPTY, encodable, is_native, trackable
-from accel_track.trackers.rows import Row
+from accel_track.trackers.aim.values import encodable
 from accel_track.trackers.set_up import alone_at
-from accel_track.values.plain import is_number
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
 
-class AimTracker(AimMedia):
+class AimTracker(AimMetrics, AimMedia):
     """One `aim.Run` in the repository `<logging_dir>/.aim`, which is created when missing.
 
     Numbers become metrics, strings `aim.Text`; Aim's own objects (`aim.Distribution`, `aim.Figure`, `aim.Audio`, …) can
@@ -61,6 +57,7 @@ class AimTracker(AimMedia):
     keeps_time = True
     keeps_status = True
     checks_arguments = True
+    log_call = "track"
     finish_again = True
     fast_paths = (NumbersPath, ArtifactsPath, QueuePath)
 
@@ -101,59 +98,6 @@ class AimTracker(AimMedia):
         for name, value in encodable(values).items():
             self.tracker[name] = value
 
-    def takes_object(self, value: Any) -> bool:
-        """Take Aim's own objects, and lists of them."""
-        return is_native(value)
-
-    def check_arguments(self, step: int | None, kwargs: Mapping[str, Any]) -> None:
-        """Bind them to `Run.track`."""
-        inspect.signature(self.tracker.track).bind(None, name="", step=step, **kwargs)
-
-    def write(self, rows: Sequence[Row]) -> None:
-        """Track values, numbers of several calls in one step; where a call fails, those before it are stored."""
-        waiting: dict[Row, list[Number]] = {}
-        try:
-            for row in rows:
-                alone = self._alone(row)
-                if any(is_number(row.values[name]) for name in alone):
-                    self._store(waiting)  # which may hold earlier numbers of these names
-                if alone:
-                    with self.taken.within(row.record):
-                        for name in alone:
-                            self.taken.part(name, partial(self._track, name, row.values[name], row))
-                numbers = row.values.items() if len(alone) < len(row.values) else ()
-                waiting[row] = [(name, value, row.step, row.time) for name, value in numbers if name not in alone]
-        finally:
-            self._store(waiting)
-
-    def _alone(self, row: Row) -> Collection[str]:
-        """Return the names of the values to be tracked alone: all, where there are arguments or some are tracked."""
-        if row.kwargs or self.taken.begun(row.record):
-            return row.values.keys()
-        names = self.fast(NumbersPath).use(lambda path: path.others(row.values))
-        return row.values.keys() if names is None else names
-
-    def _store(self, waiting: dict[Row, list[Number]]) -> None:
-        """Store the numbers of several calls in one step, and forget them: if that fails, the calls come again."""
-        rows = dict(waiting)
-        waiting.clear()
-        numbers = [number for some in rows.values() for number in some]
-        steps = all(step is not None for _, _, step, _ in numbers)  # Aim replaces a step's value, else it counts on
-        if numbers and not self.fast(NumbersPath).send(numbers, repeatable=steps):
-            for row, some in rows.items():
-                for name, value, *_ in some:
-                    self._track(name, value, row)
-        self.stored(*rows)
-
-    def _track(self, name: str, value: Any, row: Row) -> None:
-        """Track one value; count what Aim refuses, such as a text under a name that holds numbers."""
-        arguments: dict[str, Any] = {"value": trackable(value), "name": name or EMPTY, "step": row.step, **row.kwargs}
-        try:
-            if not self.fast(NumbersPath).use(lambda path: path.track(row.time, **arguments)):
-                self.tracker.track(**arguments)
-        except (ValueError, OverflowError) as error:
-            self.drop(name, value, str(error) or type(error).__name__)
-
     def flush(self) -> None:
         """Wait until a server has taken everything; what is on a disk is there already."""
         if self.native is not None:
@@ -167,7 +111,7 @@ class AimTracker(AimMedia):
 
     def store_outcome(self) -> None:
         """Report a good end to `aim-watcher`; any other is a message of the run."""
-        run, message = self.native, ": ".join(filter(None, self.outcome))
+        run, message = self.native, self.outcome.text
         if self.outcome.status == "finished":
             run.report_successful_finish()
         else:

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from accel_track.errors import HalfStoredError
 from accel_track.trackers.clearml.failures import Failures
 from accel_track.trackers.clearml.fast import Scalars, Tasks
 from accel_track.trackers.clearml.media import ClearMLMedia
+from accel_track.trackers.clearml.metrics import ClearMLMetrics
 from accel_track.trackers.clearml.plots import Plots
 from accel_track.trackers.clearml.process import Process, has_credentials
 from accel_track.trackers.clearml.task import begin, end
-from accel_track.trackers.rows import Row
 from accel_track.trackers.sole import Sole
 from accel_track.values.plain import flat_config
 
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 
-class ClearMLTracker(ClearMLMedia):
+class ClearMLTracker(ClearMLMetrics, ClearMLMedia):
     """One ClearML task. If the program has a task already (`Task.current_task()`), that is used and never closed.
 
     A process has one task at a time. One that a tracker has made, and that nobody has finished when the next run
@@ -78,7 +77,7 @@ class ClearMLTracker(ClearMLMedia):
 
     def open(self, sdk: Any) -> Any:
         """Create the task, or use the program's own."""
-        self._plots, self._failures = Plots(), Failures()
+        self.plots, self._failures = Plots(), Failures()
         task = self.clear(sdk.Task.current_task, self._end_task)
         if task is None:
             self.fast(Process).use(Process.tune)
@@ -98,19 +97,6 @@ class ClearMLTracker(ClearMLMedia):
         """Add it as a section of its own."""
         for name, value in values.items():
             self.tracker.connect(flat_config(value), name=name)
-
-    def write_row(self, row: Row) -> None:
-        """Report scalars, or single values where there is no step; `kwargs` go to `Logger.report_scalar`."""
-        scalars = [(*self._plots.place(name, row.step), float(value)) for name, value in row.values.items()]
-        if not row.kwargs and self.fast(Scalars).send(scalars, row.step, row.time):
-            return
-        logger = self.tracker.get_logger()
-        for title, series, value in scalars:
-            if row.step is None:
-                report = partial(logger.report_single_value, series, value)
-            else:
-                report = partial(logger.report_scalar, title, series, value, iteration=row.step, **row.kwargs)
-            self.taken.part((title, series), report)
 
     def flush(self) -> None:
         """Wait until everything is sent or, offline, written.

@@ -5,24 +5,19 @@ from __future__ import annotations
 import copy
 import os
 from collections.abc import Mapping
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from accel_track.trackers.comet.fast import CometParts, is_configured
-from accel_track.trackers.comet.media import CometMedia
-from accel_track.trackers.names import hashed_name
-from accel_track.trackers.rows import Row
+from accel_track.trackers.comet.metrics import CometMetrics
 from accel_track.trackers.sdk import unreachable
-from accel_track.values.plain import flat_config
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-_NAME_LENGTH = 100
 _STATUS = "status"
 
 
-class CometMLTracker(CometMedia):
+class CometMLTracker(CometMetrics):
     """One Comet experiment, from `comet_ml.start`.
 
     Numbers become metrics; NaN and infinities are stored as the texts "NaN", "Infinity" and "-Infinity". Strings go to
@@ -112,27 +107,6 @@ class CometMLTracker(CometMedia):
             options.offline_directory = self.offline_directory
         return options
 
-    def store_init_configuration(self, values: dict[str, Any]) -> None:
-        """Log hyperparameters."""
-        self.tracker.log_parameters(_flat(values))
-
-    def store_environment(self, values: dict[str, Any]) -> None:
-        """Log it among the "other" values."""
-        self.tracker.log_others(_flat(values))
-
-    def write_row(self, row: Row) -> None:
-        """Log a call's numbers together, with `kwargs` for `Experiment.log_metrics` (e.g. `epoch`), and each text."""
-        experiment = self.alive()
-        numbers = {_fitting(name): value for name, value in row.values.items() if not isinstance(value, str)}
-        if numbers:
-            self.taken.part(None, partial(experiment.log_metrics, numbers, step=row.step, **row.kwargs))
-        for name, text in row.values.items():
-            if isinstance(text, str):
-                # Not `log_other`, which keeps only the last text of a name.
-                call = partial(experiment.log_text, text, step=row.step, metadata={"name": name})
-                if self.taken.part(name, call, otherwise=name) is None and experiment.alive:
-                    self.drop(name, text)
-
     def flush(self) -> None:
         """Wait until what was logged is sent, or on disk when offline.
 
@@ -171,12 +145,3 @@ class CometMLTracker(CometMedia):
         if self.outcome.status != "finished":
             self.fast(CometParts).use(lambda parts: parts.report_crash(native, message))
         native.end()
-
-
-def _flat(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {_fitting(key): value for key, value in flat_config(values).items()}
-
-
-def _fitting(name: str) -> str:
-    """Return `name`, or when it is too long for Comet its beginning and a hash of all of it."""
-    return name if len(name) <= _NAME_LENGTH else hashed_name(name, name, _NAME_LENGTH)

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from accel_track.trackers.fast import FastPath
+
 TIMEOUT = "MLFLOW_HTTP_REQUEST_TIMEOUT"
 SECONDS, _UPLOAD_SECONDS = "10", "600"
 
@@ -21,6 +23,7 @@ _REFUSED = (
     *("RESOURCE_DOES_NOT_EXIST", "NOT_FOUND", "ENDPOINT_NOT_FOUND"),
 )
 _UNREADABLE = ("JSONDecodeError", "ParseError")
+_OTHER_SCHEMA = ("no such", "no column", "has no", "constraint failed", "datatype mismatch", "values for")
 _AT_ONCE = ("database is locked", "already exists", "duplicate column name", "alembic_version")
 """What SQLite says where another process, such as `mlflow ui`, is setting up the same database."""
 
@@ -108,3 +111,12 @@ def may_pass(error: BaseException) -> bool:
 def is_refusal(error: BaseException) -> bool:
     """Whether an error of MLflow's is about the credentials or the run, not about what is stored."""
     return getattr(error, "error_code", None) in _REFUSED
+
+
+def is_surprise(cause: BaseException | None) -> bool:
+    """Whether what MLflow's error wraps is of MLflow's code or of the schema, and no failure of the database."""
+    from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+    if isinstance(cause, SQLAlchemyError):
+        return not isinstance(cause, DBAPIError) or any(part in str(cause) for part in _OTHER_SCHEMA)
+    return isinstance(cause, FastPath.surprises)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 from accel_track.trackers.fast import FastPath, UnfitError
-from accel_track.trackers.mlflow.answers import check_log_batch
+from accel_track.trackers.mlflow.answers import check_log_batch, is_surprise
 
 Value = tuple[str, float, int, int]
 """What MLflow keeps of one value: the metric's name, the number, time in milliseconds, and step."""
@@ -15,7 +15,6 @@ _COLUMNS = {"key", "value", "timestamp", "step", "is_nan", "run_uuid"}
 _REQUEST, _OK = 1000, 200
 _ENDPOINT = "/api/2.0/mlflow/runs/log-batch"
 _SQLITE = "mlflow.store.tracking.sqlalchemy_store:SqlAlchemyStore"
-_OTHER_SCHEMA = ("no such", "no column", "has no", "constraint failed", "datatype mismatch", "values for")
 
 
 class _StorePath(FastPath):
@@ -89,19 +88,10 @@ class DatabasePath(_StorePath):
                 session.execute(self._insert, rows)
                 store._update_latest_metrics_if_necessary(newest, session)  # noqa: SLF001
         except MlflowException as error:
-            if _is_surprise(error.__cause__):
+            if is_surprise(error.__cause__):
                 message = f"{type(error.__cause__).__name__}: {error.__cause__}"
                 raise UnfitError(message) from error
             raise
-
-
-def _is_surprise(cause: BaseException | None) -> bool:
-    """Whether what MLflow's error wraps is of MLflow's code or of the schema, and no failure of the database."""
-    from sqlalchemy.exc import DBAPIError, SQLAlchemyError
-
-    if isinstance(cause, SQLAlchemyError):
-        return not isinstance(cause, DBAPIError) or any(part in str(cause) for part in _OTHER_SCHEMA)
-    return isinstance(cause, FastPath.surprises)
 
 
 class ServerPath(_StorePath):

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import inspect
 import os
 import re
 import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from accel_track.errors import HalfStoredError, warn
 from accel_track.trackers.names import short_id
-from accel_track.trackers.rows import Row
 from accel_track.trackers.sdk import unreachable
 from accel_track.trackers.sole import Sole
 from accel_track.trackers.swanlab.fast import Rows, Threads, in_main_thread
 from accel_track.trackers.swanlab.files import earlier_configuration
 from accel_track.trackers.swanlab.media import SwanLabMedia
-from accel_track.trackers.swanlab.series import AllSeries, kind_of
+from accel_track.trackers.swanlab.metrics import SwanLabMetrics
+from accel_track.trackers.swanlab.series import AllSeries
 from accel_track.trackers.swanlab.settings import chooses_id, find_settings, needs_key
 from accel_track.values.plain import storable
 
@@ -27,7 +25,7 @@ if TYPE_CHECKING:
 _STATES = {"finished": "success", "failed": "crashed", "interrupted": "aborted", "preempted": "aborted"}
 
 
-class SwanLabTracker(SwanLabMedia):
+class SwanLabTracker(SwanLabMetrics, SwanLabMedia):
     """One `swanlab.Run`.
 
     SwanLab allows one run at a time in a process: `start` finishes the run of an earlier tracker that nobody has
@@ -57,6 +55,7 @@ class SwanLabTracker(SwanLabMedia):
     keeps_nesting = True
     keeps_time = True
     checks_arguments = True
+    log_call = "log"
     keeps_status = True
     batch_size = 1000
     wraps_terminal = True
@@ -100,7 +99,7 @@ class SwanLabTracker(SwanLabMedia):
         if not in_main_thread():
             # SwanLab's ends the run as soon as the main thread fails, while a worker still has records to deliver.
             sys.excepthook = hook
-        self._text, self._series = sdk.Text, AllSeries()
+        self.series = AllSeries()
         self.fast(Threads).open(run)
         if "id" in self.init_kwargs and (config := earlier_configuration(run)):
             run.config.update(config)
@@ -111,30 +110,6 @@ class SwanLabTracker(SwanLabMedia):
         config = {key: "None" if value is None else value for key, value in storable(values).items()}
         with self.place.using(self):
             self.tracker.config.update(config)
-
-    def takes_object(self, value: Any) -> bool:
-        """Take SwanLab's media objects and charts, also lists of these."""
-        return kind_of(value) is not None
-
-    def check_arguments(self, step: int | None, kwargs: Mapping[str, Any]) -> None:
-        """Bind them to `Run.log`."""
-        inspect.signature(self.tracker.log).bind({}, step=step, **kwargs)
-
-    def write_row(self, row: Row) -> None:
-        """Log what SwanLab will keep of a call; `kwargs` go to `Run.log`."""
-        kept, refused = self._series.kept(row.values, row.step)
-        if kept:
-            # SwanLab takes a string for the text of a number and drops any other one.
-            values = {name: self._text(one) if isinstance(one, str) else one for name, one in kept.items()}
-            if row.kwargs or not self.fast(Rows).send(values, row.step, row.time):
-                self.tracker.log(values, step=row.step, **row.kwargs)
-            self._series.note(kept, row.step)
-        for one in refused:
-            self.drop(*one)
-
-    def rewind(self, step: int) -> None:
-        """Warn that SwanLab keeps what it has; what this process logs is still counted where it is refused."""
-        warn(f"{self.name}: it keeps the first value of a step, so what it has from step {step} on is not replaced.")
 
     def is_transient(self, error: BaseException) -> bool:
         """Say so also of the error that SwanLab raises for a wrong key and for an unreachable server, if it is that."""
@@ -168,15 +143,6 @@ class SwanLabTracker(SwanLabMedia):
         """Put the runs of all ranks into one group."""
         return {"group": group}
 
-    def flush(self) -> None:
-        """See whether SwanLab's thread could write what it had; it has no way to make it write.
-
-        Raises:
-            HalfStoredError: It could not, and does not try again.
-        """
-        with self.place.using(self, stores=True):
-            self._check_written()
-
     def close(self, native: Any) -> None:
         """End the run with its status and the reason; online, this waits for the upload."""
         self.fast(Threads).use(Threads.leave_signals)
@@ -187,9 +153,4 @@ class SwanLabTracker(SwanLabMedia):
             except ValueError:  # raised at the very end, see `Threads.leave_signals`
                 if native.alive or in_main_thread():
                     raise
-        self._check_written()
-
-    def _check_written(self) -> None:
-        if (error := self.fast(Threads).use(lambda threads: threads.lost)) is not None:
-            message = f"{self.name}: its thread could not write a record ({error}), and does not try again."
-            raise HalfStoredError(message) from error
+        self.check_written()

@@ -5,19 +5,15 @@ from __future__ import annotations
 import errno
 import os
 import threading
-from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from accel_track.journal.entries import ShortRecords
-from accel_track.records import Metrics
-from accel_track.trackers.rows import Row
-from accel_track.trackers.tensorboard import batches, wire
 from accel_track.trackers.tensorboard.events import Delivered, outlast
 from accel_track.trackers.tensorboard.file import EventFile
 from accel_track.trackers.tensorboard.hparams import stored_hparams
 from accel_track.trackers.tensorboard.media import TensorBoardMedia
-from accel_track.trackers.tensorboard.summaries import rewind_event, text_value
+from accel_track.trackers.tensorboard.metrics import TensorBoardMetrics
+from accel_track.trackers.tensorboard.summaries import rewind_event
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -27,7 +23,7 @@ _PASSING = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ESTALE)
 _making = threading.RLock()
 
 
-class TensorBoardTracker(TensorBoardMedia):
+class TensorBoardTracker(TensorBoardMetrics, TensorBoardMedia):
     """One event-file directory, `<logging_dir>/<run_name>`, with one event file per start.
 
     TensorBoard follows the file live without flags. Numbers become scalars and strings text; the names of nested
@@ -114,43 +110,6 @@ class TensorBoardTracker(TensorBoardMedia):
                 more = {name: value for name, value in self.init_kwargs.items() if name != "purge_step"}
                 self._writer = SummaryWriter(self.native, **more)
             return self._writer
-
-    def log_batch(self, records: Sequence[Metrics]) -> None:
-        """Write several calls of `log` at once; `kwargs` are `walltime` and others of `SummaryWriter.add_scalar`.
-
-        What is delivered again after a process was killed, and is among the folder's last million events, is left out.
-        """
-        if self.started and isinstance(records, ShortRecords) and self._are_new(records):
-            self.append_values(batches.events(records, lambda record: self._event(Row(self, record))))
-        else:
-            super().log_batch(records)
-
-    def write(self, rows: Sequence[Row]) -> None:
-        """Write an event for each call."""
-        self.append_values(b"".join([event for row in rows if (event := self._event(row))]))
-
-    def _are_new(self, records: ShortRecords) -> bool:
-        """Whether none of the records can have been delivered before."""
-        delivered = self.delivered
-        return delivered is None or all(stretch.keys.time > delivered.until for stretch in records.stretches)
-
-    def _event(self, row: Row) -> bytes | None:
-        """Return a call's framed event; None if it has no values or was delivered before."""
-        kwargs = dict(row.kwargs)
-        walltime = kwargs.pop("walltime", None)
-        time = row.time if walltime is None else walltime
-        event = None if kwargs or not row.values else wire.numbers_event(row.values, row.step, time)
-        if event is None:
-            encode: Callable[..., bytes] = wire.number
-            if kwargs:
-                from accel_track.trackers.tensorboard.native import number_value as encode
-            values = [
-                text_value(name, value) if isinstance(value, str) else encode(name, value, **kwargs)
-                for name, value in row.values.items()
-            ]
-            event = wire.event(values, row.step, time) if values else None
-        known = event is not None and self.delivered is not None and self.delivered.has(event, row.step, time)
-        return None if known else event
 
     def rewind(self, step: int) -> None:
         """Write the events by which TensorBoard forgets values of this step and later ones."""

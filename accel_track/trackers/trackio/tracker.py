@@ -2,30 +2,22 @@
 
 from __future__ import annotations
 
-import inspect
 import os
 import sqlite3
-from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from accel_track.errors import HalfStoredError, warn
-from accel_track.trackers.rows import Row
+from accel_track.errors import HalfStoredError
 from accel_track.trackers.trackio import current
-from accel_track.trackers.trackio.config import TrackioConfig
 from accel_track.trackers.trackio.media import TrackioMedia
-from accel_track.trackers.trackio.names import unicode_names
+from accel_track.trackers.trackio.metrics import TrackioMetrics
 from accel_track.trackers.trackio.server import Sending
 from accel_track.trackers.trackio.store import Store
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-# orjson, which Trackio writes rows with, takes integers of 64 bits.
-_SMALLEST, _GREATEST = -(2**63), 2**64 - 1
-_PACKAGES = frozenset(("trackio", "matplotlib", "plotly"))
 
-
-class TrackioTracker(TrackioConfig, TrackioMedia):
+class TrackioTracker(TrackioMetrics, TrackioMedia):
     """One `trackio.Run`.
 
     Local data is in Trackio's own folder, `TRACKIO_DIR` if set: Trackio settles it when it is imported, so the logging
@@ -59,6 +51,7 @@ class TrackioTracker(TrackioConfig, TrackioMedia):
     keeps_nesting = True
     keeps_time = True
     checks_arguments = True
+    log_call = "log"
     batch_size = 1000
     fast_paths = (Store, Sending)
 
@@ -101,41 +94,6 @@ class TrackioTracker(TrackioConfig, TrackioMedia):
             current.offer(run)
         return run
 
-    def refusal(self, value: Any) -> str | None:
-        """Refuse integers beyond 64 bits, too."""
-        if isinstance(value, int) and not _SMALLEST <= value <= _GREATEST:
-            return ""
-        return super().refusal(value)
-
-    def takes_object(self, value: Any) -> bool:
-        """Take its own objects, figures and lists: it leaves out, with a warning at most, what it cannot write."""
-        if isinstance(value, (list, tuple)):
-            return len(value) > 0 and all(self.refusal(item) is None for item in value)
-        return not _PACKAGES.isdisjoint(cls.__module__.partition(".")[0] for cls in type(value).__mro__)
-
-    def check_arguments(self, step: int | None, kwargs: Mapping[str, Any]) -> None:
-        """Bind them to `Run.log`."""
-        inspect.signature(self.tracker.log).bind({}, step=step, **kwargs)
-
-    def write(self, rows: Sequence[Row]) -> None:
-        """Write a local run's rows together, each with the time of its call; others go into the run's queue."""
-        lost: list[tuple[str, Any]] = []
-        # A direct call of `log` is one row, for which a transaction of its own would take milliseconds.
-        direct = any(row.record.seq < 0 for row in rows)
-        if direct or not self.fast(Store).send(rows, lost):
-            super().write(rows)
-        elif len(lost) < sum(len(row.values) for row in rows):
-            self._empty = False
-        for key, value in lost:
-            self.drop(key, value, "Trackio could not convert it, see its warning")
-
-    def write_row(self, row: Row) -> None:
-        """Put a row into the run's queue."""
-        if self._pending:
-            self.fast(Sending).use(Sending.renew_config)
-        self._pending = self._empty = False
-        self.tracker.log(unicode_names(row.values), step=row.step, **row.kwargs)
-
     def flush(self) -> None:
         """Write local rows now instead of within half a second; a server gets its from a thread that nobody can hurry.
 
@@ -144,12 +102,6 @@ class TrackioTracker(TrackioConfig, TrackioMedia):
         """
         self.fast(Store).use(Store.write_queue)
         self.durable_flush = self.fast(Store).fast is not None
-
-    def rewind(self, step: int) -> None:
-        """Delete a local run's rows from a step on, so that each step has one value."""
-        self.fast(Sending).use(lambda fast: fast.count_from(step))
-        if self.tracker.url is None and not self.fast(Store).use(lambda fast: fast.delete_rows(step)):
-            warn(f"{self.name}: its rows of step {step} and later ones stay beside those that are logged again.")
 
     def is_transient(self, error: BaseException) -> bool:
         """Say so also of a database that is locked, or on a full disk."""

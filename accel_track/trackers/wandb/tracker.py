@@ -2,34 +2,28 @@
 
 from __future__ import annotations
 
-import inspect
-import operator
 import os
 import re
 import sys
-from collections.abc import Mapping, Sequence
-from itertools import groupby
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from accel_track.trackers.names import hashed_name, short_id
-from accel_track.trackers.rows import Row
+from accel_track.trackers.names import short_id
 from accel_track.trackers.wandb import global_run as _wandb_global
 from accel_track.trackers.wandb.axis import Axis
 from accel_track.trackers.wandb.fast import Rows
 from accel_track.trackers.wandb.media import WandBMedia
+from accel_track.trackers.wandb.metrics import WandBMetrics
 from accel_track.trackers.wandb.settings import chooses_id, find_settings, netrc_key
 from accel_track.values.plain import storable
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-# Names that wandb sets itself or leaves out silently.
-_TAKEN = frozenset(("", "_step", "_runtime"))
-
 _REFUSED = re.compile(r"returned error 4(?!08|29)\d\d")
 
 
-class WandBTracker(WandBMedia):
+class WandBTracker(WandBMetrics, WandBMedia):
     """One `wandb.Run` of its own (`reinit="create_new"`).
 
     It is wandb's global run, which `wandb.run`, `wandb.log`, `wandb.watch`, … refer to, unless the program, or an
@@ -102,52 +96,13 @@ class WandBTracker(WandBMedia):
         derived = {"project": self.run_name, "reinit": "create_new", "mode": mode, **self._planned}
         run = sdk.init(**{**derived, **self.init_kwargs})
         self._planned = {}
-        self._axis = Axis(run)
+        self.axis = Axis(run)
         _wandb_global.opened(sdk, run)
         return run
 
     def store_init_configuration(self, values: dict[str, Any]) -> None:
         """Add to the run's config; in offline mode too it is in the run's file at once."""
         self.tracker.config.update(storable(values), allow_val_change=True)
-
-    def takes_object(self, value: Any) -> bool:
-        """Leave to `Run.log` what it may convert."""
-        # wandb leaves an empty dictionary out silently, and stores an integer that no float can hold as infinite
-        return value is not None and not isinstance(value, (Mapping, int))
-
-    def check_arguments(self, step: int | None, kwargs: Mapping[str, Any]) -> None:
-        """Bind them to `Run.log`, and see that `commit` is a truth value."""
-        inspect.signature(self.tracker.log).bind({}, **kwargs)
-        operator.index(kwargs.get("commit") or 0)
-
-    def write(self, rows: Sequence[Row]) -> None:
-        """Add a row for each call; those of numbers and texts that follow each other reach wandb's service together."""
-        for together, group in groupby(rows, lambda row: row.plain and not row.kwargs):
-            some = [(row, _named(row.values)) for row in group]
-            for row, named in some:
-                self._axis.learn(row.step, named)
-            fields = [(row, {**self._axis.fields(row.step, row.time), **named}) for row, named in some]
-            if not (together and self.fast(Rows).send(fields, self.stored)):
-                super().write([row for row, _ in some])
-
-    def write_row(self, row: Row) -> None:
-        """Add one row or, if wandb cannot convert a value, the good ones in rows of their own."""
-        log, axis, named = self.tracker.log, self._axis.fields(row.step, row.time), _named(row.values)
-        try:
-            log({**axis, **named}, **row.kwargs)
-        except Exception as problem:  # converting an object may raise anything; no part of the row is kept then
-            if row.plain or self.is_transient(problem):
-                raise
-            plain = {key: value for key, value in named.items() if isinstance(value, (float, int, str))}
-            if plain:
-                log({**axis, **plain}, **row.kwargs)
-            for key in named.keys() - plain.keys():
-                try:
-                    log({**axis, key: named[key]}, **row.kwargs)
-                except Exception as error:  # noqa: PERF203 - one bad value must not lose the next
-                    if self.is_transient(error):
-                        raise
-                    self.drop(key, named[key], str(error))
 
     def is_transient(self, error: BaseException) -> bool:
         """Say so also of wandb's `CommError`, unless it is about the key or holds another answer of the server's."""
@@ -186,9 +141,3 @@ class WandBTracker(WandBMedia):
             native.finish(exit_code=self.outcome.exit_code)
         finally:
             _wandb_global.finished(self.import_sdk(), native)
-
-
-def _named(values: Mapping[str, Any]) -> Mapping[str, Any]:
-    if _TAKEN.isdisjoint(values):
-        return values
-    return {hashed_name(f"user{key}", key, 100) if key in _TAKEN else key: value for key, value in values.items()}

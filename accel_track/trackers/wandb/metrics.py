@@ -1,0 +1,71 @@
+"""The rows of a wandb run: the values of calls, with their step as a field."""
+
+from __future__ import annotations
+
+import inspect
+import operator
+from collections.abc import Mapping, Sequence
+from functools import partial
+from itertools import groupby
+from typing import Any
+
+from accel_track.trackers.names import hashed_name
+from accel_track.trackers.rows import Row
+from accel_track.trackers.sdk import SDKTracker
+from accel_track.trackers.wandb.axis import Axis
+from accel_track.trackers.wandb.fast import Rows
+
+# Names that wandb sets itself or leaves out silently.
+_TAKEN = frozenset(("", "_step", "_runtime"))
+
+
+class WandBMetrics(SDKTracker):
+    """The part of the tracker that adds rows to the run."""
+
+    axis: Axis
+    """The x-axis of the run's charts; made when the run is opened."""
+
+    def takes_object(self, value: Any) -> bool:
+        """Leave to `Run.log` what it may convert."""
+        # wandb leaves an empty dictionary out silently, and stores an integer that no float can hold as infinite
+        return value is not None and not isinstance(value, (Mapping, int))
+
+    def check_arguments(self, step: int | None, kwargs: Mapping[str, Any]) -> None:
+        """Bind them to `Run.log`, and see that `commit` is a truth value."""
+        inspect.signature(self.tracker.log).bind({}, **kwargs)
+        operator.index(kwargs.get("commit") or 0)
+
+    def write(self, rows: Sequence[Row]) -> None:
+        """Add a row for each call; those of numbers and texts that follow each other reach wandb's service together."""
+        for together, group in groupby(rows, lambda row: row.plain and not row.kwargs):
+            some = [(row, _named(row.values)) for row in group]
+            for row, named in some:
+                self.axis.learn(row.step, named)
+            fields = [(row, {**self.axis.fields(row.step, row.time), **named}) for row, named in some]
+            if not (together and self.fast(Rows).send(fields, self.stored)):
+                super().write([row for row, _ in some])
+
+    def write_row(self, row: Row) -> None:
+        """Add one row or, if wandb cannot convert a value, the good ones in rows of their own."""
+        log, axis, named = self.tracker.log, self.axis.fields(row.step, row.time), _named(row.values)
+        try:
+            log({**axis, **named}, **row.kwargs)
+        except Exception as problem:  # converting an object may raise anything; no part of the row is kept then
+            if row.plain or self.is_transient(problem):
+                raise
+            plain = {key: value for key, value in named.items() if isinstance(value, (float, int, str))}
+            if plain:
+                self.taken.part("plain", partial(log, {**axis, **plain}, **row.kwargs))
+            for key in [key for key in named if key not in plain]:
+                try:
+                    self.taken.part((key,), partial(log, {**axis, key: named[key]}, **row.kwargs))
+                except Exception as error:  # noqa: PERF203 - one bad value must not lose the next
+                    if self.is_transient(error):
+                        raise
+                    self.drop(key, named[key], str(error))
+
+
+def _named(values: Mapping[str, Any]) -> Mapping[str, Any]:
+    if _TAKEN.isdisjoint(values):
+        return values
+    return {hashed_name(f"user{key}", key, 100) if key in _TAKEN else key: value for key, value in values.items()}
