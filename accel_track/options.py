@@ -9,7 +9,7 @@ import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar, get_args, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypedDict, TypeVar, get_args, get_type_hints
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -112,6 +112,23 @@ def takes_options(door: _Door) -> _Door:
     return owner  # type: ignore[no-any-return]
 
 
+class _Mode(NamedTuple):
+    """The facts of a mode of delivery that others ask for."""
+
+    on_error: OnError = "warn"
+    keeps_journal: bool = True
+    missing: Literal["keep", "raise"] = "raise"
+    runs_apart: bool = False
+
+
+_MODES: dict[Delivery, _Mode] = {
+    "thread": _Mode(),
+    "process": _Mode(runs_apart=True),
+    "inline": _Mode(on_error="raise", keeps_journal=False),
+    "none": _Mode(missing="keep"),
+}
+
+
 @dataclass(frozen=True)
 class Settings:
     """The options of one run, each with its value. The attributes are those of `Options`; here are their defaults."""
@@ -130,17 +147,17 @@ class Settings:
     @property
     def keeps_journal(self) -> bool:
         """Whether a run has a journal, and can be continued."""
-        return self.delivery != "inline"
+        return _MODES[self.delivery].keeps_journal
 
     @property
     def missing(self) -> Literal["keep", "raise"]:
-        """What `registry.select` does with a backend that is not installed, since it may be where `sync` runs."""
-        return "keep" if self.delivery == "none" else "raise"
+        """What `registry.select` does with a backend that is not installed: it may be where `sync` runs."""
+        return _MODES[self.delivery].missing
 
     @property
     def runs_apart(self) -> bool:
-        """Whether trackers that can be in another process are there."""
-        return self.delivery == "process"
+        """Whether trackers are in another process where they can."""
+        return _MODES[self.delivery].runs_apart
 
     @property
     def kept_seconds(self) -> float:
@@ -164,8 +181,7 @@ class Settings:
         """
         given = {name: _read(name, kind, options.get(name)) for name, kind in get_type_hints(cls).items()}
         values = {name: value for name, value in given.items() if value is not None}
-        if values.get("delivery") == "inline":
-            values.setdefault("on_error", "raise")
+        values.setdefault("on_error", _MODES[values.get("delivery", cls.delivery)].on_error)
         return cls(**values)
 
 

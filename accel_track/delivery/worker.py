@@ -51,7 +51,7 @@ class Worker:
 
     Errors that are not a record's fault are waited for, as long as the deadline allows, with the cursor in place: those
     that may pass, those of the connection or the run, those of this package, and what is the same for record after
-    record. A record that fails alone, while its neighbours pass, is set aside in a file. Nothing here runs on the
+    record. A record that fails alone, while its neighbours pass, is quarantined: kept in a file. Nothing here runs on the
     caller's thread but `start`, `drain` and `close`.
 
     Args:
@@ -501,7 +501,7 @@ class Worker:
             self.failure = error
             self.last_error = shown(error)
             warn(
-                f"{self.name}: refused a record ({self.last_error}); it and further ones are set aside in "
+                f"{self.name}: refused a record ({self.last_error}); it and further ones are quarantined in "
                 f"{self.ledger.quarantine}, and delivery goes on."
             )
         self.ledger.refuse(entry, error)

@@ -83,7 +83,7 @@ class DeliveryContract(Backend):
         name = self.tracker_class.name
         accelerator = Accelerator(log_with=name, project_dir=tmp_path, cpu=True, delivery="thread")
         accelerator.init_trackers("digits", init_kwargs={name: self.init_kwargs(tmp_path)})
-        with pytest.warns(AccelTrackWarning, match="set aside"):
+        with pytest.warns(AccelTrackWarning, match="quarantined"):
             for step in range(300):
                 accelerator.log({"m": step / 4}, step=step, log_kwargs={name: {"no_such": 1}} if step == 77 else {})
             accelerator.end_training()

@@ -73,7 +73,7 @@ class Taken:
         if (record := self._current) is None:
             return call()
         _, made = self._parts.setdefault(id(record), (record, set()))
-        if len(self._parts) > _MOST:  # the oldest was set aside
+        if len(self._parts) > _MOST:  # the oldest was quarantined
             del self._parts[next(iter(self._parts))]
         if which in made:
             return otherwise

@@ -135,7 +135,7 @@ class TestAim(AimContract):
         assert all(found[0])
 
     def test_a_refused_call_among_many(self, tmp_path: Path) -> None:
-        """Only that one is set aside; nothing is doubled, also without steps, and the order is kept."""
+        """Only that one is quarantined; nothing is doubled, also without steps, and the order is kept."""
         tracker = self.make(tmp_path)
         tracker.start()
         records = [Metrics(i, 1.6e9 + i, {"x": i / 4, "text": f"t{i}"}, None) for i in range(100)]

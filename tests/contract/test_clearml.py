@@ -143,7 +143,7 @@ class TestClearML(ClearMLContract):
 
     @pytest.mark.parametrize("known", [True, False], ids=["known", "other version"])
     def test_a_refused_call_among_many(self, tmp_path: Path, known: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Only that one is set aside; nothing is doubled and the order is kept, also where ClearML is not as known."""
+        """Only that one is quarantined; nothing is doubled and the order is kept, also where ClearML is not as known."""
         if not known:
             monkeypatch.delattr(Reporter, "_report")
             monkeypatch.setattr(Reporter, "report_scalar", report_scalar)

@@ -1,4 +1,4 @@
-"""What is set aside, and errors as one line."""
+"""The quarantine of refused records, and errors as one line."""
 
 import json
 from pathlib import Path

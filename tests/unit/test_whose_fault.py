@@ -1,4 +1,4 @@
-"""Whose fault an error is: the record's (set aside), the connection's or the run's (waited for), or ours (never refused)."""
+"""Whose fault an error is: the record's (quarantined), the connection's or the run's (waited for), or ours (never refused)."""
 
 import json
 import random

@@ -1,4 +1,4 @@
-"""What an Aim run holds beside values of `log`: images, and checkpoints as artifacts."""
+"""The media of an Aim run: images, and checkpoints as artifacts."""
 
 from __future__ import annotations
 

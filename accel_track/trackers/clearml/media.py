@@ -1,4 +1,4 @@
-"""What a ClearML task holds beside scalars: images, tables and checkpoints."""
+"""The media of a ClearML task: images, tables and checkpoints."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a Comet experiment holds beside metrics and texts: images and models."""
+"""The media of a Comet experiment: images and models."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a DVCLive run holds beside metrics: checkpoints, as artifacts in DVC."""
+"""The checkpoints of a DVCLive run, as artifacts in DVC."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an MLflow run holds as artifacts: images, figures, files and checkpoints."""
+"""The artifacts of an MLflow run: images, figures, files and checkpoints."""
 
 from __future__ import annotations
 

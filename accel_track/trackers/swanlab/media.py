@@ -1,4 +1,4 @@
-"""What a SwanLab run holds beside series: images, and copies of checkpoints in its folder."""
+"""The media of a SwanLab run: images, and copies of checkpoints in its folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an event file holds beside numbers and texts: images and graphs."""
+"""The media of an event file: images and graphs."""
 
 from __future__ import annotations
 

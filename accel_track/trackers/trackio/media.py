@@ -1,4 +1,4 @@
-"""What a Trackio run holds beside rows: checkpoints."""
+"""The checkpoints of a Trackio run, as artifacts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a wandb run holds beside rows: images, tables and checkpoints."""
+"""The media of a wandb run: images, tables and checkpoints."""
 
 from __future__ import annotations
 
