@@ -51,7 +51,7 @@ class Worker:
 
     Errors that are not a record's fault are waited for, as long as the deadline allows, with the cursor in place: those
     that may pass, those of the connection or the run, those of this package, and what is the same for record after
-    record. A record that fails alone, while its neighbours pass, is quarantined: kept in a file. Nothing here runs on the
+    record. A record that fails alone, while its neighbours pass, is quarantined, in a file. Nothing here runs on the
     caller's thread but `start`, `drain` and `close`.
 
     Args:
