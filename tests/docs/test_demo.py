@@ -11,19 +11,14 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from typer.testing import CliRunner
 
 from accel_track.cli import app
+from tests.support import warm
 
 
 @pytest.mark.timeout(300)
 def test_tensorboard_and_mlflow_hold_the_same_numbers(tmp_path: Path) -> None:
     folder = tmp_path / "out"
-    done = subprocess.run(
-        [sys.executable, "-m", "accel_track", "demo", "--dir", str(folder), "--epochs", "3"],
-        capture_output=True,
-        text=True,
-        timeout=240,
-        env={**os.environ, "COLUMNS": "120"},
-        check=False,
-    )
+    command = [sys.executable, "-m", "accel_track", "demo", "--dir", str(folder), "--epochs", "3"]
+    done = warm.run(command, timeout=240, env={**os.environ, "COLUMNS": "120"})
     assert done.returncode == 0, done.stderr
     for told in ("train/loss", "loss by training step", "tensorboard --logdir", "mlflow ui --backend-store-uri"):
         assert told in done.stdout

@@ -1,7 +1,6 @@
 """Every example runs as a user would run it."""
 
 import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -10,19 +9,14 @@ from mlflow import MlflowClient
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from accel_track.journal.directory import find_runs
+from tests.support import warm
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
 def run(name: str, *arguments: str) -> str:
-    done = subprocess.run(
-        [sys.executable, str(EXAMPLES / name), *arguments],
-        capture_output=True,
-        text=True,
-        timeout=240,
-        env={**os.environ, "COLUMNS": "200"},
-        check=False,
-    )
+    command = [sys.executable, str(EXAMPLES / name), *arguments]
+    done = warm.run(command, timeout=240, env={**os.environ, "COLUMNS": "200"})
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -82,7 +76,7 @@ def test_mixed(tmp_path: Path) -> None:
 
 def test_preemption(tmp_path: Path) -> None:
     killed = [sys.executable, str(EXAMPLES / "preemption.py"), "--dir", str(tmp_path), "--kill-at", "130"]
-    assert subprocess.run(killed, capture_output=True, timeout=240, check=False).returncode == -9
+    assert warm.run(killed, timeout=240).returncode == -9
     assert "trained to step 400" in run("preemption.py", "--dir", str(tmp_path))
     assert steps(tmp_path / "preemption/version_0", "train/loss")[-1] == 399
     (found,) = find_runs(tmp_path)

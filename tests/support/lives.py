@@ -76,7 +76,6 @@ def live(
 _KILLED_IN_START = """
 import importlib, os, sys
 from accel_track import Accelerator
-from tests.support import warm
 
 sdk = importlib.import_module(sys.argv[1])
 init = sdk.init
