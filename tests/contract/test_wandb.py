@@ -301,6 +301,39 @@ class TestWandB(WandBContract):
             json.dumps(row, sort_keys=True) for row in alone
         ]
 
+    def test_an_object_that_cannot_be_converted_in_a_row_that_comes_again(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The row's other values are stored once, though the connection is lost between two of its calls."""
+        tracker = self.make(tmp_path)
+        tracker.start()
+        run = tracker.tracker
+        stored: list[set[str]] = []
+        log = type(run).log
+
+        def failing(self: Any, row: dict[str, Any], **kwargs: Any) -> None:
+            names = row.keys() & {"loss", "bad", "good"}
+            if "bad" in names:
+                message = "no way to convert it"
+                raise ValueError(message)
+            if names == {"good"} and len(stored) == 1:
+                stored.append({"lost"})
+                raise ConnectionError
+            stored.append(names)
+            log(self, row, **kwargs)
+
+        monkeypatch.setattr(type(run), "log", failing)
+        record = Metrics(0, 1.7e9, {"loss": 0.5, "bad": wandb.Html("b"), "good": wandb.Html("g")}, 0)
+        with pytest.warns(AccelTrackWarning, match="dropped 'bad': no way to convert it"):
+            with pytest.raises(ConnectionError):
+                tracker.log_batch([record])
+            tracker.log_batch([record])
+        monkeypatch.undo()
+        tracker.finish()
+        assert stored == [{"loss"}, {"lost"}, {"good"}]
+        assert tracker.dropped == {"bad": 1}
+        assert [row["loss"] for row in rows(tmp_path) if "loss" in row] == [0.5]
+
 
 def spied(method: Callable[..., None], calls: list[Any]) -> Callable[..., None]:
     """Return a method that notes each call."""

@@ -57,12 +57,16 @@ class WandBMetrics(SDKTracker):
             if plain:
                 self.taken.part("plain", partial(log, {**axis, **plain}, **row.kwargs))
             for key in [key for key in named if key not in plain]:
-                try:
-                    self.taken.part((key,), partial(log, {**axis, key: named[key]}, **row.kwargs))
-                except Exception as error:  # noqa: PERF203 - one bad value must not lose the next
-                    if self.is_transient(error):
-                        raise
-                    self.drop(key, named[key], str(error))
+                self.taken.part((key,), partial(self._log_object, key, {**axis, key: named[key]}, row.kwargs))
+
+    def _log_object(self, key: str, fields: Mapping[str, Any], kwargs: Mapping[str, Any]) -> None:
+        """Add a row for one object, and count it as dropped where wandb cannot convert it."""
+        try:
+            self.tracker.log(fields, **kwargs)
+        except Exception as error:
+            if self.is_transient(error):
+                raise
+            self.drop(key, fields[key], str(error))
 
 
 def _named(values: Mapping[str, Any]) -> Mapping[str, Any]:
