@@ -18,6 +18,7 @@ from accel_track.errors import AccelTrackWarning, NotStartedError
 from accel_track.records import Metrics
 from accel_track.trackers.dvclive.fast import LivePath, TablesPath
 from accel_track.trackers.dvclive.tracker import DVCLiveTracker
+from tests.support import warm
 from tests.support.private_parts import hide, private_parts
 from tests.support.readers.dvclive import QUIET, DVCLiveContract, tables
 
@@ -346,13 +347,7 @@ class TestContinuing:
     @staticmethod
     def run(code: str, **kwargs: Any) -> dict[str, Any]:
         """Run a program after `PROGRAM`, and return what `identity` was."""
-        done = subprocess.run(
-            [sys.executable, "-c", PROGRAM + code, json.dumps(kwargs)],
-            capture_output=True,
-            text=True,
-            timeout=90,
-            check=False,
-        )
+        done = warm.run([sys.executable, "-c", PROGRAM + code, json.dumps(kwargs)], timeout=90)
         assert done.returncode in (0, -9), done.stderr
         lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
         identity: dict[str, Any] = json.loads(lines[-1]) if lines else {}

@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.support import warm
+
 PYTHON = sys.executable
 PROGRAMS = Path(__file__).parent / "programs"
 
@@ -12,7 +14,7 @@ PROGRAMS = Path(__file__).parent / "programs"
 def accel_track(*arguments: object, check: int | None = 0) -> "subprocess.CompletedProcess[str]":
     """Run the command line in a process of its own."""
     command = [PYTHON, "-m", "accel_track", *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=150, check=False, env=own_environment())
+    done = warm.run(command, timeout=150, env=own_environment())
     if check is not None:
         assert done.returncode == check, f"{done.stdout}\n{done.stderr}"
     return done
