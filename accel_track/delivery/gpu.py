@@ -26,7 +26,7 @@ class Copy(Protocol):
         """Wait for the copy's end, and return a number for each tensor of one element, an array for each other one."""
 
 
-class CudaCopy:
+class CudaCopy:  # pragma: no cover - takes a GPU
     """One copy of several tensors of one GPU and one type, behind everything that is queued on the current stream.
 
     What is done to the tensors afterwards on that stream does not change the copy. The host's memory is pinned, so the
