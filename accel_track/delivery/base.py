@@ -12,8 +12,8 @@ from accel_track.records import AnyRecord, Checkpoint, Config, Metrics, Rewind
 from accel_track.trackers.base import GeneralTracker
 
 if TYPE_CHECKING:
-    from accel_track.delivery.settings import Settings
     from accel_track.journal.directory import RunDirectory
+    from accel_track.options import Settings
     from accel_track.outcome import Outcome
     from accel_track.values.capture import Captured
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from accel_track.delivery.base import Place, Plan, hand_over, unknown_tracker
-from accel_track.delivery.settings import Settings
 from accel_track.errors import log_error, warn
+from accel_track.options import Settings
 from accel_track.outcome import Outcome
 from accel_track.records import Metrics, own_copy, own_values
 from accel_track.trackers.base import GeneralTracker

@@ -22,7 +22,6 @@ from accel_track.delivery.noted import Noted, owned, running_again
 from accel_track.delivery.process.parent import Companions
 from accel_track.delivery.pruning import prune_in_background
 from accel_track.delivery.report import Delivering, closing_report, show, wait_for
-from accel_track.delivery.settings import Settings
 from accel_track.delivery.sources import LiveSource
 from accel_track.delivery.staging import Media
 from accel_track.delivery.upkeep import Upkeep
@@ -33,6 +32,7 @@ from accel_track.journal.cursor import load
 from accel_track.journal.directory import RunDirectory
 from accel_track.journal.forked import EndedJournal, ForkedJournal
 from accel_track.journal.writer import JournalWriter
+from accel_track.options import Settings
 from accel_track.outcome import Outcome
 from accel_track.redaction import redacted_command
 from accel_track.registry import known_names

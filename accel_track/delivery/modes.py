@@ -5,7 +5,7 @@ from __future__ import annotations
 from accel_track.delivery.base import Delivery
 from accel_track.delivery.inline import InlineDelivery
 from accel_track.delivery.journaled import JournaledDelivery, JournalOnly
-from accel_track.delivery.settings import Settings
+from accel_track.options import Settings
 
 _MODES: dict[str, type[Delivery]] = {
     "inline": InlineDelivery,

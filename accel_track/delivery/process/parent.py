@@ -22,11 +22,11 @@ from accel_track.delivery.process.protocol import (
     portable,
     state_file,
 )
-from accel_track.delivery.settings import Settings
 from accel_track.errors import DeliveryError, JournalError, warn
 from accel_track.files import make_private
 from accel_track.journal import cursor as cursors
 from accel_track.journal.directory import RunDirectory
+from accel_track.options import Settings
 from accel_track.outcome import Outcome
 from accel_track.state import LOCAL_RANK_VARIABLES, RANK_VARIABLES
 
