@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import FunctionType
 from typing import Any
 
@@ -20,7 +20,12 @@ LARGEST_ARRAY = 1024 * 1024
 """Bytes of an array that has a portable form."""
 
 _ALL_ARRAYS = 8 * LARGEST_ARRAY  # of one record, which a frame has to hold
-_WITHOUT_FORM, _LONG_INTEGER, _ARRAY = 1, 2, 3  # types of MessagePack extensions, see docs/journal-format.md
+_WITHOUT_FORM, _LONG_INTEGER, _ARRAY, _MEDIUM = (
+    1,
+    2,
+    3,
+    4,
+)  # types of MessagePack extensions, see docs/journal-format.md
 _INT64, _UINT64 = -(2**63), 2**64
 _NUMBERS = frozenset((bool, int, float))
 
@@ -90,7 +95,40 @@ class Checkpoint(Record, frozen=True, array_like=True, tag="checkpoint"):
     step: int | None = None
 
 
-AnyRecord = Config | Metrics | Rewind | Checkpoint
+class Artifact(Record, frozen=True, array_like=True, tag="artifact"):
+    """A file, or a folder with its files. `values` is what is known about it.
+
+    Attributes:
+        name: Name of the artifact.
+        path: The file or folder: relative to the rank's folder where it is kept there, else absolute.
+        type: What it is, such as "dataset".
+        step: Training step, or None.
+        files: Size in bytes and time of the last change, in nanoseconds, of each file of the folder by its path in
+            there, or of the file, by "".
+    """
+
+    name: str = ""
+    path: str = ""
+    type: str = "artifact"
+    step: int | None = None
+    files: dict[str, tuple[int, int]] = {}
+
+
+AnyRecord = Config | Metrics | Rewind | Checkpoint | Artifact
+
+
+class Stored(msgspec.Struct, frozen=True, array_like=True):
+    """Stands in a record for a medium.
+
+    Attributes:
+        kind: Its kind, such as "image".
+        file: Name of its file in the rank's folder of media; empty where it has none.
+        info: What there is beside the file.
+    """
+
+    kind: str
+    file: str
+    info: dict[str, Any]
 
 
 class WithoutForm(msgspec.Struct, frozen=True):
@@ -110,10 +148,13 @@ def _extension(code: int, data: memoryview) -> Any:
         return int.from_bytes(data, "big", signed=True)
     if code == _ARRAY:
         return array_from(data)
+    if code == _MEDIUM:
+        return _stored(data)
     return msgspec.msgpack.Ext(code, bytes(data))
 
 
 _encoder = msgspec.msgpack.Encoder()
+_stored = msgspec.msgpack.Decoder(Stored).decode
 _decoder = msgspec.msgpack.Decoder(AnyRecord, ext_hook=_extension)
 
 
@@ -205,6 +246,41 @@ def replayable(record: AnyRecord) -> AnyRecord | None:
     return msgspec.structs.replace(record, values=values)
 
 
+def restored(record: AnyRecord, restore: Callable[[Stored], Any]) -> AnyRecord:
+    """Return a record with what is restored in place of what stands for media; the record itself without any."""
+    if type(record) is not Metrics or PLAIN.issuperset(map(type, record.values.values())):
+        return record
+    values = _restored(record.values, restore)
+    return record if values is record.values else msgspec.structs.replace(record, values=values)
+
+
+def _restored(value: Any, restore: Callable[[Stored], Any]) -> Any:
+    """Return a value with its media restored; the value itself where there are none."""
+    kind = type(value)
+    if kind is Stored:
+        return restore(value)
+    if kind is dict:
+        new = {key: _restored(item, restore) for key, item in value.items()}
+        return new if any(new[key] is not item for key, item in value.items()) else value
+    if kind is list or kind is tuple:
+        items = [_restored(item, restore) for item in value]
+        return items if any(new is not old for new, old in zip(items, value, strict=True)) else value
+    return value
+
+
+def media_in(value: Any) -> Iterable[Stored]:
+    """Yield what stands for media in a record's values."""
+    kind = type(value)
+    if kind is Stored:
+        yield value
+    elif kind is dict:
+        for item in value.values():
+            yield from media_in(item)
+    elif kind is list or kind is tuple:
+        for item in value:
+            yield from media_in(item)
+
+
 def names_without_form(record: AnyRecord) -> list[str]:
     """Return the names of a record's values that have no portable form, or hold something that has none."""
     return [name for name, value in record.values.items() if _holds_stand_in(value)]
@@ -267,6 +343,9 @@ class _Form:
             return self.dictionary(value)
         if kind is list or kind is tuple:
             return list(map(self._of, value))
+        if kind is Stored:
+            info = self.dictionary(value.info)
+            return msgspec.msgpack.Ext(_MEDIUM, _encoder.encode(Stored(value.kind, value.file, info)))
         return self._array(value) or self._stand_in(value)
 
     def _array(self, value: Any) -> msgspec.msgpack.Ext | None:

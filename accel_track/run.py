@@ -15,11 +15,13 @@ from accel_track.errors import NotStartedError, UnwritableDirectoryError, behind
 from accel_track.folders import expanded, is_address, located
 from accel_track.journal.directory import RunDirectory
 from accel_track.journal.info import new_run_id
+from accel_track.media.calls import MediaCalls
 from accel_track.noop import NoOp
 from accel_track.options import Settings
 from accel_track.outcome import Outcome, outcome_of
 from accel_track.redaction import redacted
 from accel_track.registry import Selected, build, check_init_kwargs, tracker_class
+from accel_track.texts import storable_text
 from accel_track.trackers.base import GeneralTracker, NoOpTracker
 from accel_track.values.plain import check_config, check_name, check_step, storable, warn_of_same_names
 
@@ -31,7 +33,7 @@ _PATIENCE = 2.0
 """How long a run waits for the ends of those that were collected before it, in seconds."""
 
 
-class Run:
+class Run(MediaCalls):
     """A started set of trackers and, unless delivery is inline, the journal from which they are fed.
 
     Args:
@@ -246,6 +248,41 @@ class Run:
             self.rewind(step)
         self._delivery.log(call, step)
 
+    def _log_media(self, values: dict[str, Any], step: int | None, **kwargs: Any) -> None:
+        no_arguments(kwargs)
+        self.log(values, step)
+
+    def log_artifact(
+        self,
+        path: str | os.PathLike[str],
+        name: str | None = None,
+        *,
+        type: str | None = None,  # noqa: A002 - the word of all SDKs
+        metadata: Mapping[str, Any] | None = None,
+        copy: bool | None = None,
+        step: int | None = None,
+    ) -> None:
+        """Log a file or a folder, as [`MediaCalls`][accel_track.media.calls.MediaCalls.log_artifact] says.
+
+        What cannot be read is counted as dropped by its name, and warned about.
+
+        Raises:
+            TypeError: `name`, `metadata` or `step` is of another form.
+            ValueError: `step` is negative.
+        """
+        if not (name is None or isinstance(name, str)) or not (metadata is None or isinstance(metadata, Mapping)):
+            message = "`log_artifact` takes a text for `name` and a dictionary for `metadata`."
+            raise TypeError(message)
+        step, where = check_step(step), os.fspath(path)
+        shown = storable_text(name or os.path.basename(os.path.normpath(where)) or "artifact")
+        values = dict(metadata or {})
+        try:
+            place = os.path.abspath(expanded(where, "path"))
+            kind = storable_text(type or "artifact")
+            self._delivery.artifact(place, storable_text(name or ""), kind, step, values, copy)
+        except (OSError, ValueError) as error:  # no such file, no room, a name with NUL
+            self._delivery.lost(shown, error)
+
     def rewind(self, step: int | None) -> None:
         """Note that the run goes on from an earlier step: values of that step and later ones no longer count.
 
@@ -366,6 +403,17 @@ class Run:
             outcome: How the run ended. Default: what `conclude` noted, else the outcome of the exception being handled.
         """
         self._ending.finish(outcome)
+
+
+def no_arguments(kwargs: Mapping[str, Any]) -> None:
+    """Refuse further arguments of a call for media, which only a tracker passes to its SDK.
+
+    Raises:
+        TypeError: There are some.
+    """
+    if kwargs:
+        message = f"unknown argument {next(iter(kwargs))!r}; what one SDK alone knows goes to `get_tracker(name)`."
+        raise TypeError(message)
 
 
 def no_tracker(unwrap: bool) -> NoOp:

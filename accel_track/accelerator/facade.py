@@ -14,11 +14,12 @@ from accel_track.configuration import ProjectConfiguration
 from accel_track.errors import behind, warn
 from accel_track.journal.directory import RunDirectory
 from accel_track.journal.info import new_run_id
+from accel_track.media.calls import MediaCalls
 from accel_track.options import Options, Settings, takes_options
 from accel_track.outcome import Outcome, Status, outcome_of
 from accel_track.registry import LogWith, select
 from accel_track.resume import Mark, find_marks, is_free, mark_checkpoint
-from accel_track.run import Run, no_tracker
+from accel_track.run import Run, no_arguments, no_tracker
 from accel_track.trackers.base import GeneralTracker
 from accel_track.values.plain import check_name
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 
 @takes_options
-class Accelerator(Training):
+class Accelerator(Training, MediaCalls):
     """Trackers and training helpers for a plain training loop.
 
     One process by default; started by `torchrun` it joins the process group. Trackers run on the main process only;
@@ -232,7 +233,31 @@ class Accelerator(Training):
             values = reduced(self.fabric if self.num_processes > 1 else None, values, reduce)
         if self._run is not None:  # on the main process only
             self._run.log(values, step, log_kwargs)
-        elif self._selected and not self._warned and self.is_main_process:
+        else:
+            self._warn_of_nothing()
+
+    def _log_media(self, values: dict[str, Any], step: int | None, **kwargs: Any) -> None:
+        no_arguments(kwargs)
+        self.log(values, step)
+
+    def log_artifact(
+        self,
+        path: str | os.PathLike[str],
+        name: str | None = None,
+        *,
+        type: str | None = None,  # noqa: A002 - the word of all SDKs
+        metadata: Mapping[str, Any] | None = None,
+        copy: bool | None = None,
+        step: int | None = None,
+    ) -> None:
+        """Log a file or a folder, as [`MediaCalls`][accel_track.media.calls.MediaCalls.log_artifact] says."""
+        if self._run is not None:
+            self._run.log_artifact(path, name, type=type, metadata=metadata, copy=copy, step=step)
+        else:
+            self._warn_of_nothing()
+
+    def _warn_of_nothing(self) -> None:
+        if self._selected and not self._warned and self.is_main_process:
             self._warned = True
             message = "nothing is logged: call `init_trackers` before `log`, and `end_training` after the last one."
             warn(message)

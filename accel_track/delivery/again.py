@@ -7,6 +7,7 @@ from typing import Any
 
 from accel_track.delivery.base import hand_over
 from accel_track.delivery.ledger import keep_aside, refused, shown
+from accel_track.delivery.media import KeptMedia
 from accel_track.journal import cursor as cursors
 from accel_track.journal.directory import RunDirectory
 from accel_track.journal.reader import History, JournalReader
@@ -76,7 +77,8 @@ def _refused_records(run: RunDirectory, name: str, rank: int) -> list[AnyRecord]
         return []
     counts = History(run.rank(rank)).counts
     found = (one for one in JournalReader(run.rank(rank)) if one.seq in aside and one.seq < end and counts(one))
-    return [whole for one in found if (whole := replayable(one)) is not None]
+    media = KeptMedia(run.rank(rank))
+    return [whole for one in found if (whole := replayable(media.whole(one))) is not None]
 
 
 def _taken(run: RunDirectory, name: str, rank: int, taken: list[int]) -> None:

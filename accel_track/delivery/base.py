@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 
 from accel_track.journal.entries import ShortRecords
-from accel_track.records import AnyRecord, Checkpoint, Config, Metrics, Rewind
+from accel_track.records import AnyRecord, Artifact, Checkpoint, Config, Metrics, Rewind
 from accel_track.trackers.base import GeneralTracker
 
 if TYPE_CHECKING:
@@ -102,6 +102,19 @@ class Delivery(Protocol):
     def checkpoint(self, name: str, path: str, step: int | None, values: dict[str, Any]) -> None:
         """Give a checkpoint to every tracker; without a path, what is known of one now, or without that, its end."""
 
+    def artifact(
+        self, path: str, name: str, kind: str, step: int | None, values: dict[str, Any], copy: bool | None
+    ) -> None:
+        """Give an artifact to every tracker.
+
+        Raises:
+            OSError: Its files cannot be read, or there is no room.
+            ValueError: There are too many, or none.
+        """
+
+    def lost(self, name: str, error: Exception) -> None:
+        """Have every tracker count something that could not be read."""
+
     def raise_failure(self) -> None:
         """Raise the first failure of a tracker that was not raised yet."""
 
@@ -167,6 +180,13 @@ def hand_over(tracker: GeneralTracker, records: Sequence[AnyRecord], folder: Pat
             tracker.record_time = None
     elif isinstance(first, Rewind):
         tracker.rewind(first.step)
+    elif isinstance(first, Artifact):
+        path = os.fspath(folder / first.path)
+        tracker.record_time = first.time
+        try:
+            tracker.log_artifact(path, first.name or None, type=first.type, metadata=first.values, step=first.step)
+        finally:
+            tracker.record_time = None
     elif isinstance(first, Checkpoint) and first.path:
         tracker.log_checkpoint(first.name, os.fspath(folder / first.path), first.step, first.values)
     elif first.values:

@@ -8,13 +8,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from accel_track.delivery.artifacts import described
 from accel_track.delivery.base import Place, Plan, hand_over, unknown_tracker
 from accel_track.errors import log_error, warn
 from accel_track.options import Settings
 from accel_track.outcome import Outcome
-from accel_track.records import Metrics, own_copy, own_values
+from accel_track.records import Artifact, Metrics, own_copy, own_values
 from accel_track.trackers.base import GeneralTracker
 from accel_track.values.capture import Captured, captured
+from accel_track.values.passing import PassingMedia
+from accel_track.values.structures import reason
 
 
 class InlineDelivery:
@@ -34,6 +37,7 @@ class InlineDelivery:
         self._config: dict[str, Any] | None = None
         self._raises = settings.on_error == "raise"
         self._calls = 0
+        self._media = PassingMedia()
 
     def add(self, plans: Sequence[Plan]) -> None:
         """Start trackers, or join those that somebody started already, and give them the configuration so far."""
@@ -68,6 +72,7 @@ class InlineDelivery:
 
     def log(self, call: Captured, step: int | None) -> None:
         """Give values to every tracker."""
+        self._media.keep(call)
         record = Metrics(self._calls, time.time(), call.values, step, call.kwargs, call.unread)
         self._each(lambda tracker: hand_over(tracker, [own_copy(record)], Path()))
 
@@ -83,6 +88,23 @@ class InlineDelivery:
             self._each(lambda tracker: tracker.describe_checkpoint(name, step, dict(values)))
         else:
             self._each(lambda tracker: tracker.delete_checkpoint(name))
+
+    def artifact(
+        self, path: str, name: str, kind: str, step: int | None, values: dict[str, Any], copy: bool | None
+    ) -> None:
+        """Give an artifact to every tracker.
+
+        Raises:
+            OSError: Its files cannot be read.
+            ValueError: There are too many, or none.
+        """
+        record = Artifact(self._calls, time.time(), values, name, path, kind, step, described(path))
+        self._each(lambda tracker: hand_over(tracker, [own_copy(record)], Path()))
+
+    def lost(self, name: str, error: Exception) -> None:
+        """Tell every tracker that something could not be read."""
+        record = Metrics(self._calls, time.time(), {}, None, {}, {name: reason(error)})
+        self._each(lambda tracker: hand_over(tracker, [record], Path()))
 
     def raise_failure(self) -> None:
         """Do nothing: each call has raised its own."""
@@ -118,7 +140,10 @@ class InlineDelivery:
         # Last started, first finished: SDKs that capture the terminal each put back what they found there, and in
         # another order Comet's and SwanLab's captures end up calling each other.
         self.trackers.reverse()
-        self._each(partial(_release, outcome))
+        try:
+            self._each(partial(_release, outcome))
+        finally:
+            self._media.forget()
 
     def end_alone(self, outcome: Outcome, then: Callable[[], None]) -> None:
         """Do the same, then call a function."""

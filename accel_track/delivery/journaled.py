@@ -13,17 +13,19 @@ from typing import Any
 
 from filelock import BaseFileLock
 
+from accel_track.delivery.artifacts import logged
 from accel_track.delivery.base import Place, Plan, unknown_tracker
 from accel_track.delivery.gpu import Arriving
 from accel_track.delivery.inline import say_who
 from accel_track.delivery.keeper import keeper
 from accel_track.delivery.locks import Locks
+from accel_track.delivery.media import Encoding, KeptMedia
 from accel_track.delivery.noted import Noted, owned, running_again
 from accel_track.delivery.process.parent import Companions
 from accel_track.delivery.pruning import prune_in_background
 from accel_track.delivery.report import Delivering, closing_report, show, wait_for
 from accel_track.delivery.sources import LiveSource
-from accel_track.delivery.staging import Media
+from accel_track.delivery.staging import Staging
 from accel_track.delivery.upkeep import Upkeep
 from accel_track.delivery.worker import Worker
 from accel_track.delivery.workers import Workers
@@ -40,6 +42,7 @@ from accel_track.sigterm import sigterm_held_back
 from accel_track.trackers.base import GeneralTracker
 from accel_track.values.capture import Captured, captured
 from accel_track.values.plain import storable
+from accel_track.values.structures import reason
 
 _SETTLE = 5.0
 """How long `flush` and `settle` wait, in seconds: what is not delivered by then is safe in the journal."""
@@ -102,7 +105,9 @@ class JournaledDelivery:
         )
         self.again = self.journal.again
         self._arriving = Arriving(self.journal.metrics)
-        self._media = Media(self.directory.rank(rank))
+        self._staging = Staging(self.directory.rank(rank))
+        self._media = KeptMedia(self.directory.rank(rank))
+        self._encoding = Encoding(self._media.files)
         self._companions = Companions(self.directory, rank, settings)
         self._locks = Locks(self.directory, rank, alive)
         self._workers = Workers(self._locks)
@@ -186,6 +191,9 @@ class JournaledDelivery:
             if kind not in self._changing:
                 self._changing.add(kind)
                 warn(_CHANGING.format(name, kind), 4)
+        if call.media and isinstance(self.journal, JournalWriter):
+            self._media.keep(call)
+            self._encoding.begin()
         if not self._arriving.take(call, step):
             self.journal.metrics(call.values, step, call.kwargs, unread=call.unread)
         if self._settings.on_error == "raise":
@@ -198,10 +206,29 @@ class JournaledDelivery:
     def checkpoint(self, name: str, path: str, step: int | None, values: dict[str, Any]) -> None:
         """Append a checkpoint, whose files are linked or copied into the run directory, or the end of one."""
         if isinstance(self.journal, JournalWriter):
-            kept = self._media.keep(path) if path else ""
-            self._media.waiting(self.journal.checkpoint(name, kept, step, storable(values)), kept)
+            kept = self._staging.keep(path) if path else ""
+            self._staging.waiting(self.journal.checkpoint(name, kept, step, storable(values)), kept)
         else:
             self.journal.metrics(values, step, {})
+
+    def artifact(
+        self, path: str, name: str, kind: str, step: int | None, values: dict[str, Any], copy: bool | None
+    ) -> None:
+        """Append an artifact, whose files are copied or linked into the run directory where `copy` says so.
+
+        Raises:
+            OSError: They cannot be read, or there is no room.
+            ValueError: There are too many, or none.
+        """
+        if isinstance(self.journal, JournalWriter):
+            kept, files = logged(path, self._staging, copy)
+            self.journal.artifact(name, kept, kind, step, storable(values), files)
+        else:
+            self.journal.metrics(values, step, {})
+
+    def lost(self, name: str, error: Exception) -> None:
+        """Append that something could not be read."""
+        self.journal.metrics({}, None, {}, unread={name: reason(error)})
 
     def conclude(self, outcome: Outcome | None) -> None:
         """Store how the run has ended if nothing else follows; None: it is running again."""
@@ -257,7 +284,7 @@ class JournaledDelivery:
         seq = journal.next_seq
         journal.forget(self._workers.acknowledged)
         return (
-            not (journal.kept or self._arriving.is_waiting or self._media.is_waiting)
+            not (journal.kept or self._arriving.is_waiting or self._staging.is_waiting)
             and self._workers.may_rest(seq)
             and all(remote.cursor.taken >= seq for remote in self._companions.remotes)
         )
@@ -340,7 +367,7 @@ class JournaledDelivery:
             self._companions.look()
             self._upkeep.look(self._workers, self._companions.remotes)
             journal.close()
-            self._release_media()
+            self._release_staged()
             self._locks.release_run()
             self._workers.release()
             going_on = self._companions.going_on()
@@ -382,7 +409,7 @@ class JournaledDelivery:
             return
         self._arriving.arrive(wait=False)
         self._upkeep.look(self._workers, self._companions.remotes)
-        self._release_media()
+        self._release_staged()
         self._companions.look()
         self._workers.wake()
         seq, now = journal.next_seq, time.monotonic()
@@ -394,14 +421,14 @@ class JournaledDelivery:
         elif self._rest_is_wanted or now - self._last_look[1] >= IDLE:
             self._try_to_rest()
 
-    def _release_media(self) -> None:
+    def _release_staged(self) -> None:
         """Delete the copies of checkpoints that every tracker of this process has."""
-        if not self._media.is_waiting:
+        if not self._staging.is_waiting:
             return
         handled = [worker.ledger.given for worker in self._workers]
         handled += [remote.cursor.taken for remote in self._companions.remotes]
         if handled:
-            self._media.release(min(handled))
+            self._staging.release(min(handled))
 
 
 class JournalOnly(JournaledDelivery):

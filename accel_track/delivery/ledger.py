@@ -19,7 +19,7 @@ from accel_track.errors import JournalError
 from accel_track.files import make_private, replace_file
 from accel_track.journal import cursor as cursors
 from accel_track.journal.entries import Entry, ShortEntries, next_seq
-from accel_track.records import AnyRecord, Metrics, names_without_form
+from accel_track.records import AnyRecord, Metrics
 from accel_track.texts import clean, storable_texts
 from accel_track.trackers.base import GeneralTracker
 from accel_track.values.plain import storable
@@ -70,13 +70,12 @@ class Ledger:
     def give(self, parts: Sequence[Part]) -> None:
         """Note what the tracker was given: less than the records where something has no portable form any more."""
         self._advance([part.entry for part in parts])
-        for entry, whole in parts:
-            if whole is None:
+        for part in parts:
+            if part.whole is None:
                 self.counts.not_replayable += 1
                 continue
             self.counts.delivered += 1
-            if whole is not entry.record:
-                self._without_form.update(names_without_form(entry.record))
+            self._without_form.update(part.lacking)
 
     def give_all(self, entries: Sequence[Entry]) -> None:
         """Note that the tracker was given records of which nothing is left out."""

@@ -6,6 +6,7 @@ import contextlib
 import os
 import secrets
 import shutil
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from accel_track.files import make_private
@@ -26,8 +27,8 @@ def kept_file(folder: Path, path: str) -> Path | None:
     return kept if inside and not links and kept.exists() else None
 
 
-class Media:
-    """The files of one rank's journal.
+class Staging:
+    """The files of one rank's checkpoints and artifacts.
 
     Args:
         folder: The rank's folder.
@@ -35,11 +36,18 @@ class Media:
 
     def __init__(self, folder: Path) -> None:
         """Touch nothing yet."""
-        self._folder = folder
+        self.folder = folder
         self._waiting: list[tuple[int, str]] = []
 
-    def keep(self, path: str) -> str:
+    def keep(
+        self, path: str, copy: Callable[[str, str], object] | None = None, only: Collection[str] | None = None
+    ) -> str:
         """Link a file, or the files of a folder, or copy them to another file system; return the path below the folder.
+
+        Args:
+            path: The file or folder.
+            copy: Copies a file, where it is not to be linked.
+            only: The files of the folder, by their paths in there; default: all.
 
         Raises:
             OSError: They cannot be read, or there is no room.
@@ -47,12 +55,20 @@ class Media:
         source = Path(os.path.realpath(path))
         source.stat()  # before a folder is made for it
         kept = Path(FOLDER, secrets.token_hex(4), Path(path).name)
-        target = self._folder / kept
+        target = self.folder / kept
         make_private(target.parent)
-        if source.is_dir():
-            shutil.copytree(source, target, copy_function=_link)
-        else:
-            _link(os.fspath(source), os.fspath(target))
+        place = copy or _link
+        try:
+            if not source.is_dir():
+                place(os.fspath(source), os.fspath(target))
+            elif only is None:
+                shutil.copytree(source, target, copy_function=place)
+            for name in only or ():
+                (target / name).parent.mkdir(parents=True, exist_ok=True)
+                place(os.path.realpath(source / name), os.fspath(target / name))
+        except BaseException:
+            shutil.rmtree(target.parent, ignore_errors=True)
+            raise
         return kept.as_posix()
 
     def waiting(self, seq: int, kept: str) -> None:
@@ -69,7 +85,7 @@ class Media:
         """Delete what only records before a number need."""
         while self._waiting and self._waiting[0][0] < handled:
             _, kept = self._waiting.pop(0)
-            shutil.rmtree(self._folder / Path(kept).parent, ignore_errors=True)
+            shutil.rmtree(self.folder / Path(kept).parent, ignore_errors=True)
 
 
 def _link(source: str, target: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from accel_track.journal.entries import Entry
@@ -19,10 +20,11 @@ _SHORTEST, _LONGEST = 0.5, 30.0
 
 
 class Part(NamedTuple):
-    """A record of a batch, and what of it can be delivered."""
+    """A record of a batch, what of it can be delivered, and the names of what cannot."""
 
     entry: Entry
     whole: AnyRecord | None
+    lacking: Sequence[str] = ()
 
 
 class Suspect(NamedTuple):

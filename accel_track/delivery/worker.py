@@ -12,8 +12,10 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, TypeVar
 
+from accel_track.delivery.artifacts import deliverable
 from accel_track.delivery.base import hand_over
 from accel_track.delivery.ledger import Ledger, shown
+from accel_track.delivery.media import KeptMedia
 from accel_track.delivery.retry import Deadline, DeadlineReachedError, retrying
 from accel_track.delivery.sources import Source, UnreadableError
 from accel_track.delivery.staging import kept_file
@@ -23,9 +25,10 @@ from accel_track.journal.cursor import Cursor
 from accel_track.journal.entries import Entry, ShortEntries, next_seq
 from accel_track.journal.reader import BATCH
 from accel_track.outcome import FINISHED
-from accel_track.records import AnyRecord, Checkpoint, Metrics, replayable
+from accel_track.records import AnyRecord, Artifact, Checkpoint, Metrics, names_without_form, replayable
 from accel_track.trackers.base import GeneralTracker
 from accel_track.trackers.errors import is_ours
+from accel_track.values.arrays import PLAIN
 
 ResultT = TypeVar("ResultT")
 
@@ -107,6 +110,7 @@ class Worker:
         self.outcome = FINISHED
         """How the run ended, for the tracker; set before `close`."""
         self._folder = cursor.parents[1]
+        self._media = KeptMedia(self._folder)
         self._note = note
         self._clock = clock
         self._closing = False
@@ -351,7 +355,7 @@ class Worker:
     def _send(self, entries: Sequence[Entry]) -> None:
         """Hand over a batch, in halves where it fails; in the end, single ones are suspects."""
         # Repetitions are of the very same objects: trackers know by them what of a batch they have taken.
-        self._send_parts([Part(entry, self._whole(entry.record)) for entry in entries])
+        self._send_parts([self._part(entry) for entry in entries])
 
     def _send_short(self, entries: ShortEntries) -> None:
         """Hand over a batch of records in short, as such; in halves as others where it fails."""
@@ -442,11 +446,25 @@ class Worker:
             self._stall(self._suspects.errors[0])
             self._send_parts(self._try_suspects())
 
-    def _whole(self, record: AnyRecord) -> AnyRecord | None:
-        """Return what of a record can be delivered."""
+    def _part(self, entry: Entry) -> Part:
+        """Return a record, and what of it can be delivered."""
+        record = entry.record
         if isinstance(record, Checkpoint) and record.path and kept_file(self._folder, record.path) is None:
-            return None  # its copy was deleted when the trackers of that time had it
-        return replayable(record)
+            return Part(entry, None)  # its copy was deleted when the trackers of that time had it
+        if isinstance(record, Artifact) and deliverable(self._folder, record) is None:
+            self._warn_of_artifact(record)
+            return Part(entry, None)
+        if type(record) is Metrics and not PLAIN.issuperset(map(type, record.values.values())):
+            record = self._call(self._media.whole, record)
+        whole = replayable(record)
+        return Part(entry, whole, () if whole is record else names_without_form(record))
+
+    def _warn_of_artifact(self, record: Artifact) -> None:
+        what = record.name or os.path.basename(record.path)
+        warn(
+            f"{self.name}: the artifact {what!r} is gone or has changed since it was logged, and is left out; give "
+            "`copy=True` for files that do not stay as they are."
+        )
 
     @cached_property
     def _repeat(self) -> Callable[..., Any]:

@@ -22,7 +22,18 @@ from accel_track.journal.keysets import MARKER, NO_STEP, TICKS, Key
 from accel_track.journal.memory import Kept, Memory, Outage
 from accel_track.journal.reader import last_seq, segments
 from accel_track.journal.segment import Segment, fdatasync
-from accel_track.records import AnyRecord, Checkpoint, Config, Metrics, Name, Rewind, encode, numbers, size_in_memory
+from accel_track.records import (
+    AnyRecord,
+    Artifact,
+    Checkpoint,
+    Config,
+    Metrics,
+    Name,
+    Rewind,
+    encode,
+    numbers,
+    size_in_memory,
+)
 from accel_track.values.arrays import scalar
 
 TAIL = 10_000
@@ -227,6 +238,13 @@ class JournalWriter:
         """Append a checkpoint, or with an empty path the end of one; return the record's number."""
         with self._lock:
             return self._append(Checkpoint(next(self._numbers), time.time(), values, name, path, step))
+
+    def artifact(
+        self, name: str, path: str, kind: str, step: int | None, values: dict[str, Any], files: dict[str, Any]
+    ) -> int:
+        """Append an artifact; return the record's number."""
+        with self._lock:
+            return self._append(Artifact(next(self._numbers), time.time(), values, name, path, kind, step, files))
 
     def _append(self, record: AnyRecord) -> int:
         if self.resting:

@@ -5,14 +5,14 @@ from typing import TYPE_CHECKING, Any
 from accel_track.testing.doubles import FaultyTracker, RecordingTracker
 
 if TYPE_CHECKING:
-    from accel_track.testing.contract import Readback, TrackerContract
+    from accel_track.testing.contract import Bins, Columns, Readback, Seen, TrackerContract
 
-__all__ = ["FaultyTracker", "Readback", "RecordingTracker", "TrackerContract"]
+__all__ = ["Bins", "Columns", "FaultyTracker", "Readback", "RecordingTracker", "Seen", "TrackerContract"]
 
 
 def __getattr__(name: str) -> Any:
     """Import the suite, with assertions that pytest explains."""
-    if name not in ("Readback", "TrackerContract"):
+    if name not in ("Bins", "Columns", "Readback", "Seen", "TrackerContract"):
         message = f"module {__name__!r} has no attribute {name!r}"
         raise AttributeError(message)
     import pytest

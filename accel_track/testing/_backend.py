@@ -5,9 +5,39 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from accel_track.trackers.base import GeneralTracker
+
+
+class Seen(NamedTuple):
+    """One medium as the backend's own reader gives it.
+
+    Attributes:
+        what: An array of shape (height, width, channels), uint8, of an image, or with one dimension more of a video's
+            frames; an array of floats of points; a text; the bytes of a file, or a dictionary of them by their paths in
+            a folder; the columns and rows of a table; or the counts and edges of a histogram.
+        step: The step that the backend has with it, or None.
+        caption: The caption that the backend has with it, or "".
+    """
+
+    what: Any
+    step: int | None = None
+    caption: str = ""
+
+
+class Columns(NamedTuple):
+    """A table that was read back: cells as text where the backend stores text."""
+
+    columns: list[str]
+    rows: list[list[Any]]
+
+
+class Bins(NamedTuple):
+    """A histogram that was read back; edges are None where the backend does not have them."""
+
+    counts: list[float]
+    edges: list[float] | None = None
 
 
 @dataclass
@@ -31,6 +61,9 @@ class Readback:
 
     tables: dict[str, list[list[Any]]] = field(default_factory=dict)
     """Rows by name; cells as text where the backend stores text."""
+
+    media: dict[str, list[Seen]] = field(default_factory=dict)
+    """Media by the name that the user logged them under, in the order logged; artifacts and models too."""
 
     project: str | None = None
     """The project (or experiment) that the run belongs to."""

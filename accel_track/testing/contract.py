@@ -1,6 +1,6 @@
 """The conformance suite that a tracker's tests inherit. Needs pytest; the tables' test needs pandas."""
 
-from accel_track.testing._backend import Readback
+from accel_track.testing._backend import Bins, Columns, Readback, Seen
 from accel_track.testing._configuration import ConfigurationContract
 from accel_track.testing._delivery import DeliveryContract
 from accel_track.testing._endings import EndingsContract
@@ -8,7 +8,7 @@ from accel_track.testing._lifecycle import LifecycleContract
 from accel_track.testing._media import MediaContract
 from accel_track.testing._values import ValuesContract
 
-__all__ = ["Readback", "TrackerContract"]
+__all__ = ["Bins", "Columns", "Readback", "Seen", "TrackerContract"]
 
 
 class TrackerContract(

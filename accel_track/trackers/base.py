@@ -11,6 +11,8 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
 from accel_track.errors import warn
+from accel_track.media.calls import MediaCalls
+from accel_track.media.ways import ALL, Way
 from accel_track.noop import NoOp
 from accel_track.outcome import FINISHED, Outcome
 from accel_track.records import Metrics
@@ -18,6 +20,8 @@ from accel_track.state import process_index
 from accel_track.trackers.errors import concerns_run, is_transient
 from accel_track.trackers.fast import FastPath
 from accel_track.trackers.taken import Taken
+from accel_track.values.capture import captured
+from accel_track.values.passing import PassingMedia
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -42,7 +46,7 @@ def on_main_process(function: MethodT) -> MethodT:
     return cast("MethodT", gated)
 
 
-class GeneralTracker:
+class GeneralTracker(MediaCalls):
     """Delivers a run to one tracking backend.
 
     A subclass defines the class attributes `name` (unique, e.g. `"wandb"`) and `requires_logging_directory`, a property
@@ -88,6 +92,10 @@ class GeneralTracker:
 
     takes_text: ClassVar[bool] = True
     """Whether the backend stores texts among the values of `log`; if not, each is counted as dropped."""
+
+    media: ClassVar[Mapping[str, Way]] = ALL
+    """What becomes of each kind of medium, by the kind's name, such as "image"; and of an "artifact" and a "model". A
+    tracker without one of its own gets media among the values of `log`, as they are."""
 
     takes_nan: ClassVar[bool] = True
     """Whether the backend stores NaN, as itself or as a text; if not, each is counted as dropped."""
@@ -178,6 +186,7 @@ class GeneralTracker:
     def forget(self) -> None:
         """Forget what an earlier run of this object has left; called before `start`."""
         self.dropped.clear()
+        self.passing.forget()
         self.__dict__.pop("_taken", None)
         self.outcome = FINISHED
 
@@ -229,6 +238,43 @@ class GeneralTracker:
                     self.log(record.values, step=record.step, **record.kwargs.get(self.name, {}))
             finally:
                 self.record_time = None
+
+    @property
+    def passing(self) -> PassingMedia:
+        """The media of calls of this tracker's own methods, and files that are made of media."""
+        passing: PassingMedia = self.__dict__.setdefault("_passing", PassingMedia())
+        return passing
+
+    def _log_media(self, values: dict[str, Any], step: int | None, **kwargs: Any) -> None:
+        """Log media at once; called by `log_images` and the others."""
+        call = captured(values, copies=False, waits_for_gpu=True)
+        self.passing.keep(call)
+        if call.values:
+            self.log(call.values, step=step, **kwargs)
+        for name, why in call.unread.items():
+            self.drop(name, None, why)
+
+    def log_artifact(
+        self,
+        path: str | os.PathLike[str],
+        name: str | None = None,
+        *,
+        type: str | None = None,  # noqa: A002 - the word of all SDKs
+        metadata: Mapping[str, Any] | None = None,
+        copy: bool | None = None,
+        step: int | None = None,
+    ) -> None:
+        """Store a file, or a folder with all its files; the default counts it as dropped.
+
+        Args:
+            path: The file or folder. It may be deleted once this returns.
+            name: Name of the artifact; None: that of the file or folder.
+            type: What it is; "model" for models.
+            metadata: What is known about it, as JSON values.
+            copy: Of no account here.
+            step: Training step.
+        """
+        self.drop(name or os.path.basename(path), path, "it keeps no artifacts")
 
     def rewind(self, step: int) -> None:
         """Make values of a step and later ones, of which the run logs others now, step back; the default does nothing.
@@ -376,3 +422,15 @@ class GeneralTracker:
 
 class NoOpTracker(NoOp, GeneralTracker):
     """What `get_tracker` returns off the main process: every method, also one that few trackers have, does nothing."""
+
+    def _log_media(self, values: dict[str, Any], step: int | None, **kwargs: Any) -> None:
+        """Do nothing."""
+
+    def log_artifact(self, path: Any, name: str | None = None, **kwargs: Any) -> None:
+        """Do nothing."""
+
+    def log_artifacts(self, folder: Any, name: str | None = None, **kwargs: Any) -> None:
+        """Do nothing."""
+
+    def log_model(self, model: Any, name: str = "model", **kwargs: Any) -> None:
+        """Do nothing."""

@@ -7,9 +7,11 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from accel_track.records import Metrics
+from accel_track.trackers.media import media_of
 from accel_track.values.plain import is_number, leaves
 
 if TYPE_CHECKING:
+    from accel_track.media import Medium
     from accel_track.trackers.sdk import SDKTracker
 
 _FLOAT = frozenset((float,))
@@ -23,10 +25,11 @@ class Row:
         values: Numbers, texts, and the SDK's own objects by name; names of nested values are joined with "/". Only to
             be read: it may be the record's own.
         plain: Whether all of them are numbers or texts.
+        media: The media among the call's values by name, each one or a list of several of one kind.
         kwargs: More keyword arguments for the SDK's call.
     """
 
-    __slots__ = ("_refused", "kwargs", "plain", "record", "values")
+    __slots__ = ("_refused", "kwargs", "media", "plain", "record", "values")
 
     def __init__(self, tracker: SDKTracker, record: Metrics) -> None:
         """Sort the values of a call."""
@@ -34,6 +37,7 @@ class Row:
         self.kwargs: Mapping[str, Any] = record.kwargs.get(tracker.name, {}) if record.kwargs else {}
         self.values: Mapping[str, Any] = record.values
         self.plain = True
+        self.media: Mapping[str, Medium | list[Medium]] = {}
         self._refused: list[tuple[str, Any, str]] = []
         any_float = tracker.takes_nan and tracker.takes_inf
         numbers = record.values.values()
@@ -42,15 +46,22 @@ class Row:
 
     def _sort(self, tracker: SDKTracker, *, any_float: bool) -> None:
         values: dict[str, Any] = {}
+        media: dict[str, Medium | list[Medium]] = {}
         for name, value in leaves(self.record.values):
             if any_float and type(value) is float:
                 values[name] = value
+            elif (found := media_of(value) or tracker.histogram_of(name, value)) is not None:
+                media[name] = found
             elif (why := tracker.refusal(value)) is not None:
                 self._refused.append((name, value, why))
             else:
                 values[name] = int(value) if type(value) is bool else value
                 self.plain = self.plain and (isinstance(value, str) or is_number(value))
-        self.values = values
+        self.values, self.media = values, media
+
+    def refuse(self, name: str, value: Any, why: str) -> None:
+        """Note that the backend does not take a value; it is counted once the call is not repeated any more."""
+        self._refused.append((name, value, why))
 
     @property
     def step(self) -> int | None:

@@ -9,6 +9,7 @@ import os
 import socket
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
 from typing import Any, ClassVar, TypeVar, cast
 from urllib.parse import urlsplit
 
@@ -17,8 +18,9 @@ from accel_track.media import images
 from accel_track.noop import NoOp
 from accel_track.records import Metrics
 from accel_track.state import process_index
-from accel_track.trackers.base import GeneralTracker, on_main_process
+from accel_track.trackers.base import on_main_process
 from accel_track.trackers.fast import FastPath, Gate
+from accel_track.trackers.media import StoresMedia
 from accel_track.trackers.rows import Row
 from accel_track.values.plain import check_step, is_number
 
@@ -35,6 +37,7 @@ _GATED = (
     "log_figure",
     "log_artifact",
     "log_artifacts",
+    "log_model",
     "log_checkpoint",
     "describe_checkpoint",
     "delete_checkpoint",
@@ -47,7 +50,7 @@ _GATED = (
 """Methods that run on the main process only."""
 
 
-class SDKTracker(GeneralTracker):
+class SDKTracker(StoresMedia):
     """A tracker around one native object, `self.native`, which exists between `start` and `finish`.
 
     A backend fills in `open` and `close`, and either `write`, which stores many calls of `log`, or `write_row`, which
@@ -213,10 +216,24 @@ class SDKTracker(GeneralTracker):
         for row in rows:
             if row.kwargs:
                 self.check_arguments(row.step, row.kwargs)
-        self.write([row for row in rows if row.values])
+        for with_media, group in groupby(rows, lambda row: bool(row.media)):
+            if with_media:
+                for row in group:
+                    self._write_with_media(row)
+            else:
+                self.write([row for row in group if row.values])
         for row in rows:
             row.settle(self)
         self.taken.settle(records)
+
+    def _write_with_media(self, row: Row) -> None:
+        """Store a call that has media: those that go among its values with these, behind the others."""
+        apart = list(self.place(row))
+        with self.taken.within(row.record):
+            self.store_media(row, apart)
+            if row.values:
+                self.write([row])
+        self.stored(row)
 
     @on_main_process
     def finish(self) -> None:
@@ -240,6 +257,7 @@ class SDKTracker(GeneralTracker):
         finally:
             for gate in self._gates.values():
                 gate.close()
+            self.passing.forget()
 
     @property
     def started(self) -> bool:

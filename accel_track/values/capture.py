@@ -6,8 +6,11 @@ import functools
 import sys
 from collections.abc import Callable, KeysView, Mapping, MutableSequence, ValuesView
 from collections.abc import Set as AbstractSet
+from types import ModuleType
 from typing import Any, NamedTuple
 
+from accel_track.media.content import Content
+from accel_track.media.kinds import Medium, medium_of
 from accel_track.texts import storable_text
 from accel_track.values.arrays import PLAIN, array_of, scalar
 from accel_track.values.copies import ChangingError, copied
@@ -17,6 +20,8 @@ from accel_track.values.structures import Nesting, TooMuchError, UnreadableError
 _NUMBERS = frozenset((float, int, bool))
 _TEXT = frozenset((str,))
 _INT64, _UINT64 = -(2**63), 2**64
+_PACKAGES = frozenset(("PIL", "matplotlib", "plotly", "pandas", "polars", "pyarrow"))
+"""Packages whose objects may be media."""
 
 
 class OnGpu(NamedTuple):
@@ -26,6 +31,16 @@ class OnGpu(NamedTuple):
     place: Any
     key: Any
     tensor: Any
+
+
+class Found(NamedTuple):
+    """A medium among the values, and where what is stored of it goes: `place[key]`."""
+
+    name: str
+    place: Any
+    key: Any
+    kind: type[Medium]
+    content: Content
 
 
 class Captured(NamedTuple):
@@ -51,6 +66,9 @@ class Captured(NamedTuple):
     nested: bool
     """Whether there are dictionaries in `values`."""
 
+    media: list[Found]
+    """The media; None is in the place of each."""
+
 
 def captured(values: Any, kwargs: Any = None, *, copies: bool = True, waits_for_gpu: bool = False) -> Captured:
     """Return the values and arguments of a call as they are now.
@@ -70,22 +88,24 @@ def captured(values: Any, kwargs: Any = None, *, copies: bool = True, waits_for_
     more: dict[str, dict[str, Any]] = {}
     if kwargs:
         check_log_kwargs(kwargs)
+        capture.takes_media = False  # what is for one SDK stays as it is
         for name, arguments in kwargs.items():
             more[_key(name)] = capture.dictionary(arguments, f"{name}: ")
-    return Captured(own, more, capture.unread, capture.on_gpu, capture.changing, capture.nested)
+    return Captured(own, more, capture.unread, capture.on_gpu, capture.changing, capture.nested, capture.media)
 
 
 class _Capture:
     """Goes through the values of one call."""
 
-    __slots__ = ("_copies", "_nesting", "_waits", "changing", "nested", "on_gpu", "unread")
+    __slots__ = ("_copies", "_nesting", "_waits", "changing", "media", "nested", "on_gpu", "takes_media", "unread")
 
     def __init__(self, copies: bool, waits: bool) -> None:
         self._copies, self._waits = copies, waits
         self._nesting = Nesting()
-        self.nested = False
+        self.nested, self.takes_media = False, True
         self.unread: dict[str, str] = {}
         self.on_gpu: list[OnGpu] = []
+        self.media: list[Found] = []
         self.changing: dict[str, str] = {}
 
     def dictionary(self, value: Any, prefix: str) -> dict[Any, Any]:
@@ -144,6 +164,9 @@ class _Capture:
             elif not self._waits and _is_on_gpu(kind, value):
                 place[key] = None
                 self.on_gpu.append(OnGpu(name, place, key, value))
+            elif self.takes_media and (medium := _medium_of(kind, value)) is not None:
+                place[key] = None
+                self.media.append(Found(name, place, key, type(medium), medium.content()))
             else:
                 place[key] = _how(kind)(self, value, name)  # type: ignore[arg-type] # a class is hashable
         except (KeyboardInterrupt, SystemExit):
@@ -162,9 +185,10 @@ class _Capture:
         return self.dictionary(value, f"{name}/")
 
     def _tuple(self, value: Any, name: str) -> Any:
-        before = len(self.on_gpu)
+        before = len(self.on_gpu) + len(self.media)
         own = self.sequence(value, name)
-        return tuple(own) if len(self.on_gpu) == before else own  # what arrives later has to find its place
+        # What arrives later has to find its place.
+        return tuple(own) if len(self.on_gpu) + len(self.media) == before else own
 
     def _scalar_or_array(self, value: Any, name: str) -> Any:
         number = scalar(value)
@@ -191,6 +215,19 @@ class _Capture:
         except ChangingError:
             self.changing.setdefault(class_name(value), name)
             return value
+
+
+def _medium_of(kind: type, value: Any) -> Medium | None:
+    """Return the medium that a value is without doubt, or None."""
+    if issubclass(kind, Medium):
+        return None if value.path is not None else value  # what a tracker was given
+    return medium_of(value) if _may_be_medium(kind) else None
+
+
+@functools.lru_cache(1024)
+def _may_be_medium(kind: type) -> bool:
+    """Whether objects of a class may be images, figures or tables: by the packages that it and its bases are from."""
+    return not _PACKAGES.isdisjoint(cls.__module__.partition(".")[0] for cls in kind.__mro__) or kind is ModuleType
 
 
 def _is_on_gpu(kind: type, value: Any) -> bool:

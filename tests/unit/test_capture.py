@@ -25,11 +25,13 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from PIL import Image
 
+from accel_track import media
+from accel_track.delivery.media import KeptMedia
 from accel_track.delivery.settings import Settings
 from accel_track.errors import AccelTrackWarning
 from accel_track.journal.directory import find_runs
 from accel_track.journal.reader import JournalReader
-from accel_track.records import Metrics
+from accel_track.records import Metrics, Stored
 from accel_track.registry import select
 from accel_track.run import Run
 from accel_track.testing import RecordingTracker
@@ -56,6 +58,8 @@ class Kept(UserList):
     """A list of a class of its own."""
 
 
+PIXELS, NUMBERS = np.zeros((4, 4), np.uint8), np.linspace(-1, 1, 12)
+
 CHANGES: dict[str, tuple[Any, Callable[[Any], object], Callable[[Any], Any]]] = {
     "tensor": (torch.zeros(3), lambda t: t.fill_(3), np.ndarray.tolist),
     "0-d tensor": (torch.tensor(0.5), lambda t: t.fill_(3), float),
@@ -81,10 +85,6 @@ CHANGES: dict[str, tuple[Any, Callable[[Any], object], Callable[[Any], Any]]] = 
     "bytearray": (bytearray(b"ab"), lambda a: a.extend(b"c"), bytes),
     "memoryview": (memoryview(bytearray(b"ab")), lambda a: a.obj.__setitem__(0, 0), bytes),
     "series": (pd.Series([1.0, 2.0]), lambda s: s.__setitem__(0, 9.0), lambda s: s.tolist()),
-    "frame": (pd.DataFrame({"a": [1, 2]}), lambda f: f.__setitem__("a", 9), lambda f: f["a"].tolist()),
-    "PIL image": (Image.new("RGB", (2, 2)), lambda i: i.paste((255, 0, 0), (0, 0, 2, 2)), lambda i: i.getpixel((0, 0))),
-    "figure": (_figure(), lambda f: f.axes[0].lines[0].set_color("blue"), _colour),
-    "axes": (_figure().axes[0], lambda a: a.lines[0].set_color("blue"), lambda f: _colour(getattr(f, "figure", f))),
     "wandb table": (
         wandb.Table(columns=["a"], data=[[1]]),
         lambda t: t.add_data(2),
@@ -116,16 +116,48 @@ def test_what_changes_after_the_call_was_captured_before(case: str) -> None:
     assert seen(captured({"a": value}).values["a"]) != before[0]
 
 
+MEDIA: dict[str, tuple[Any, Callable[[Any], Any]]] = {
+    "frame": (pd.DataFrame({"a": [1, 2]}), lambda f: f.__setitem__("a", 9)),
+    "PIL image": (Image.new("RGB", (2, 2)), lambda i: i.paste((255, 0, 0), (0, 0, 2, 2))),
+    "figure": (_figure(), lambda f: f.axes[0].lines[0].set_color("blue")),
+    "axes": (_figure().axes[0], lambda a: a.lines[0].set_color("blue")),
+    "image": (media.Image(PIXELS), lambda _: PIXELS.fill(1)),
+    "histogram": (media.Histogram(NUMBERS), lambda _: NUMBERS.fill(1)),
+    "sound": (media.Audio(NUMBERS, 8000), lambda _: NUMBERS.fill(0.5)),
+    "points": (media.Points3D(NUMBERS.reshape(-1, 3)), lambda _: NUMBERS.fill(0.25)),
+}
+
+
+@pytest.mark.parametrize("case", MEDIA)
+def test_a_medium_is_what_it_was_in_the_call(case: str, tmp_path: Path) -> None:
+    """Alone, deep in a dictionary and in a list: kept in the call, and another one after it has changed."""
+    value, change = MEDIA[case]
+
+    def kept() -> list[Any]:
+        call = captured({"alone": value, "deep": {"in": value}, "list": [value, 1]})
+        KeptMedia(tmp_path).keep(call)
+        assert call.unread == {}
+        return [call.values["alone"], call.values["deep"]["in"], call.values["list"][0]]
+
+    before = kept()
+    assert all(type(one) is Stored and one == before[0] for one in before)
+    change(value)
+    assert kept()[0] != before[0]
+
+
 def test_pyplot_is_its_figure_and_no_further_figure_is_open() -> None:
     """`log({"chart": plt})`, as wandb takes it, and a figure of pyplot's."""
     figure = plt.figure()
     plt.plot([1, 2], color="red")
-    call = captured({"chart": plt, "figure": figure})
+    call = captured({"chart": plt, "figure": figure}, {"wandb": {"chart": plt}})
     assert plt.get_fignums() == [figure.number]
     plt.close("all")
-    for one in call.values.values():
-        assert isinstance(one, Figure)
-        assert _colour(one) == "red"
+    for one in call.media:
+        assert one.kind is media.Figure
+        assert (one.content.pixels[..., :3] == (255, 0, 0)).all(axis=-1).any()
+    own = call.kwargs["wandb"]["chart"]
+    assert isinstance(own, Figure)
+    assert _colour(own) == "red"
 
 
 def test_a_figure_that_cannot_be_copied_is_a_figure_with_its_picture() -> None:
@@ -135,7 +167,7 @@ def test_a_figure_that_cannot_be_copied_is_a_figure_with_its_picture() -> None:
     axes.set_axis_off()
     axes.fill_between([0, 1], [2, 2], [1, 1], color=(1, 0, 0))
     canvas = figure.canvas
-    own = captured({"a": figure}).values["a"]
+    own = captured({}, {"t": {"a": figure}}).kwargs["t"]["a"]
     assert figure.canvas is canvas
     (image,) = own.axes[0].images
     pixels = image.get_array()
@@ -170,7 +202,7 @@ def test_what_may_change_and_cannot_be_copied_is_named() -> None:
 
 def test_what_is_delivered_at_once_is_not_copied() -> None:
     figure, image = _figure(), Image.new("L", (1, 1))
-    values = captured({"f": figure, "i": image}, copies=False).values
+    values = captured({}, {"t": {"f": figure, "i": image}}, copies=False).kwargs["t"]
     assert values == {"f": figure, "i": image}
     assert values["f"] is figure
 

@@ -87,7 +87,7 @@ def test_bfloat16_and_gradients() -> None:
 
 
 @pytest.mark.parametrize(
-    ("mode", "channels"), [("L", 1), ("RGB", 3), ("RGBA", 4), ("1", 3), ("P", 3), ("CMYK", 3), ("LA", 3), ("HSV", 3)]
+    ("mode", "channels"), [("L", 1), ("RGB", 3), ("RGBA", 4), ("1", 1), ("P", 3), ("CMYK", 3), ("LA", 4), ("HSV", 3)]
 )
 def test_pil_modes(mode: str, channels: int) -> None:
     (image,) = images(Image.new(mode, (WIDTH, HEIGHT)))

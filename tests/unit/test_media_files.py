@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from accel_track.delivery.settings import Settings
-from accel_track.delivery.staging import Media, kept_file
+from accel_track.delivery.staging import Staging, kept_file
 from accel_track.errors import AccelTrackWarning
 from accel_track.journal.directory import find_runs
 from accel_track.registry import select
@@ -60,7 +60,7 @@ def test_a_file_of_another_file_system_is_copied(monkeypatch):
 
     monkeypatch.setattr(os, "link", link)
     Path("a.ckpt").write_text("one")
-    kept = Media(Path("rank-00000")).keep("a.ckpt")
+    kept = Staging(Path("rank-00000")).keep("a.ckpt")
     Path("a.ckpt").write_text("two")
     assert Path("rank-00000", kept).read_text() == "one"
 
@@ -98,7 +98,7 @@ def test_a_tracker_that_keeps_none_counts_them():
 
 def test_no_record_leads_to_a_file_outside(tmp_path):
     folder = Path("rank-00000")
-    kept = Media(folder).keep(str(write("a.ckpt")))
+    kept = Staging(folder).keep(str(write("a.ckpt")))
     assert kept_file(folder, kept) == folder / kept
     Path("secret").write_text("secret")
     (folder / "media/link").symlink_to(tmp_path.parent)

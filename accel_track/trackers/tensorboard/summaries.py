@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import io
+import wave
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from accel_track.media import without_single_channel
 from accel_track.trackers.tensorboard import wire
 from accel_track.values.plain import finite
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 def text_value(name: str, text: str) -> bytes:
@@ -26,16 +29,86 @@ def text_value(name: str, text: str) -> bytes:
     return wire.value(Summary.Value(tag=tag, metadata=metadata, tensor=tensor).SerializeToString())
 
 
-def image_value(name: str, image: Any) -> bytes:
-    """Return an image of shape (height, width, channels), uint8, as a PNG."""
+def image_value(name: str, data: bytes) -> bytes:
+    """Return an image that is a file in PNG, JPEG or GIF."""
     from PIL import Image
     from tensorboard.compat.proto.summary_pb2 import Summary
 
-    png = io.BytesIO()
-    Image.fromarray(without_single_channel(image)).save(png, format="PNG")
-    height, width, channels = image.shape
-    stored = Summary.Image(height=height, width=width, colorspace=channels, encoded_image_string=png.getvalue())
+    with Image.open(io.BytesIO(data)) as image:
+        width, height, channels = *image.size, len(image.getbands())
+    stored = Summary.Image(height=height, width=width, colorspace=channels, encoded_image_string=data)
     return wire.value(Summary.Value(tag=wire.text(name).decode(), image=stored).SerializeToString())
+
+
+def histogram_value(name: str, info: Mapping[str, Any]) -> bytes:
+    """Return a histogram, as `SummaryWriter.add_histogram_raw` stores it."""
+    from tensorboard.compat.proto.summary_pb2 import HistogramProto, Summary
+
+    stored = HistogramProto(
+        min=info["min"],
+        max=info["max"],
+        num=sum(info["counts"]),
+        sum=info["sum"],
+        sum_squares=info["sum_squares"],
+        bucket_limit=info["edges"][1:],
+        bucket=info["counts"],
+    )
+    return wire.value(Summary.Value(tag=wire.text(name).decode(), histo=stored).SerializeToString())
+
+
+def audio_value(name: str, data: bytes) -> bytes:
+    """Return sound that is a WAV file.
+
+    Raises:
+        wave.Error: It is none.
+    """
+    from tensorboard.compat.proto.summary_pb2 import Summary
+
+    with wave.open(io.BytesIO(data)) as file:
+        stored = Summary.Audio(
+            sample_rate=file.getframerate(),
+            num_channels=file.getnchannels(),
+            length_frames=file.getnframes(),
+            encoded_audio_string=data,
+            content_type="audio/wav",
+        )
+    return wire.value(Summary.Value(tag=wire.text(name).decode(), audio=stored).SerializeToString())
+
+
+def points_values(name: str, points: NDArray[Any]) -> list[bytes]:
+    """Return points of shape (N, 3), (N, 4) or (N, 6), as `SummaryWriter.add_mesh` stores them, with their colours."""
+    from tensorboard.compat.proto.summary_pb2 import Summary
+    from tensorboard.compat.proto.tensor_pb2 import TensorProto
+    from tensorboard.compat.proto.tensor_shape_pb2 import TensorShapeProto
+    from tensorboard.plugins.mesh import metadata
+    from tensorboard.plugins.mesh.plugin_data_pb2 import MeshPluginData
+
+    parts = {MeshPluginData.VERTEX: points[:, :3]}
+    if (colours := _colours(points)) is not None:
+        parts[MeshPluginData.COLOR] = colours
+    components, tag = metadata.get_components_bitmask(list(parts)), wire.text(name).decode()
+    values = []
+    for kind, part in parts.items():
+        shape = (1, *part.shape)
+        dimensions = TensorShapeProto(dim=[TensorShapeProto.Dim(size=length) for length in shape])
+        tensor = TensorProto(dtype="DT_FLOAT", float_val=part.reshape(-1).tolist(), tensor_shape=dimensions)
+        about = metadata.create_summary_metadata(tag, None, kind, components, shape, None, json_config="{}")
+        value = Summary.Value(tag=metadata.get_instance_name(tag, kind), tensor=tensor, metadata=about)
+        values.append(wire.value(value.SerializeToString()))
+    return values
+
+
+def _colours(points: NDArray[Any]) -> NDArray[Any] | None:
+    """Return red, green and blue of each point, 0 to 255: those given, or one for each category; None without any."""
+    import numpy as np
+
+    width = points.shape[1]
+    if width == 6:  # noqa: PLR2004 - place and colour
+        return points[:, 3:]
+    if width == 3:  # noqa: PLR2004 - place alone
+        return None
+    hues = points[:, 3:] * 37 % 256  # neighbouring categories differ
+    return np.concatenate([hues, 255 - hues, (hues * 3) % 256], axis=1)
 
 
 def session_start(config: Mapping[str, float | str | None]) -> bytes:

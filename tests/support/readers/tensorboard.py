@@ -16,13 +16,14 @@ from tensorboard.backend.event_processing.plugin_event_multiplexer import EventM
 from tensorboard.plugins.hparams import metadata
 from tensorboard.util import tensor_util
 
-from accel_track.testing import Readback, TrackerContract
+from accel_track.testing import Bins, Readback, Seen, TrackerContract
 from accel_track.trackers.tensorboard.tracker import TensorBoardTracker
+from tests.support.pictures import pixels
 
 
 def accumulate(folder: Path) -> EventAccumulator:
     """Load everything that TensorBoard would show for one run."""
-    everything = dict.fromkeys(("scalars", "images", "tensors"), 0)
+    everything = dict.fromkeys(("scalars", "images", "tensors", "histograms", "audio"), 0)
     accumulator = EventAccumulator(str(folder), size_guidance=everything)
     accumulator.Reload()
     return accumulator
@@ -86,13 +87,24 @@ class TensorBoardContract(TrackerContract):
             stored.metrics[tag] = [(event.step, event.value) for event in events.Scalars(tag)]
             stored.times[tag] = [event.wall_time for event in events.Scalars(tag)]
         for tag in tags["tensors"]:
-            texts = [event.tensor_proto.string_val[0].decode() for event in events.Tensors(tag)]
-            stored.texts[tag.removesuffix("/text_summary")] = texts
+            if tag.endswith("_VERTEX"):
+                points = [(tensor_util.make_ndarray(one.tensor_proto)[0], one.step) for one in events.Tensors(tag)]
+                stored.media[tag.removesuffix("_VERTEX")] = [Seen(*one) for one in points]
+            if not tag.endswith("/text_summary"):
+                continue
+            texts = [(event.tensor_proto.string_val[0].decode(), event.step) for event in events.Tensors(tag)]
+            stored.texts[tag.removesuffix("/text_summary")] = [text for text, _ in texts]
+            stored.media[tag.removesuffix("/text_summary")] = [Seen(*one) for one in texts]
         for tag in tags["images"]:
-            name, _, index = tag.rpartition("/")
-            stored.images.setdefault(name if index.isdigit() else tag, []).extend(
-                (image.height, image.width) for image in events.Images(tag)
-            )
+            for image in events.Images(tag):
+                stored.media.setdefault(tag, []).append(Seen(pixels(image.encoded_image_string), image.step))
+        for tag in tags["histograms"]:
+            for one in events.Histograms(tag):
+                histogram = one.histogram_value
+                edges = [histogram.min, *histogram.bucket_limit]
+                stored.media.setdefault(tag, []).append(Seen(Bins(list(histogram.bucket), edges), one.step))
+        for tag in tags["audio"]:
+            stored.media[tag] = [Seen(one.encoded_audio_string, one.step) for one in events.Audio(tag)]
         if "_hparams_/session_start_info" in events.summary_metadata:
             content = events.SummaryMetadata("_hparams_/session_start_info").plugin_data.content
             hparams = metadata.parse_session_start_info_plugin_data(content).hparams

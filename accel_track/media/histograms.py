@@ -1,0 +1,125 @@
+"""Histograms: the counts of numbers in bins of equal width, made in the call."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from accel_track.media.pixels import number_array
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+MOST_BINS = 512
+"""The most bins that a histogram has: as many as wandb and Trackio take."""
+
+_BLOCK = 65_536
+
+
+def histogram(values: Any, bins: int) -> dict[str, Any]:
+    """Return the histogram of numbers: counts, edges, and what else backends keep of one.
+
+    Args:
+        values: An array, tensor or list of any shape. NaN and infinities are counted apart.
+        bins: How many bins there are.
+
+    Raises:
+        ValueError: There is no finite number, or `bins` is none of 1 to 512.
+        TypeError: They are no numbers.
+    """
+    import numpy as np
+
+    check_bins(bins)
+    array = number_array(values, "a histogram is made of numbers").reshape(-1)
+    if array.dtype.kind != "f":
+        array = array.astype(np.float64)
+    elif array.dtype.itemsize == 2:  # noqa: PLR2004 - a float16's sum overflows, and its bins are too narrow
+        array = array.astype(np.float32)
+    given = array.size
+    if given and not math.isfinite(float(array.sum(dtype=np.float64))):
+        array = array[np.isfinite(array)]
+    if not array.size:
+        message = "a histogram needs a finite number." if given else "a histogram needs numbers; got none."
+        raise ValueError(message)
+    low, high = float(array.min()), float(array.max())
+    counts, edges = np.histogram(array, bins, (low, high) if low < high else None)
+    total, squares = _sums(array)
+    return {
+        "counts": counts.tolist(),
+        "edges": edges.tolist(),
+        "min": low,
+        "max": high,
+        "sum": total,
+        "sum_squares": squares,
+        "not_finite": given - array.size,
+    }
+
+
+def _sums(array: NDArray[Any]) -> tuple[float, float]:
+    """Return the sum of numbers and of their squares, in double precision, without a copy of all of them."""
+    import numpy as np
+
+    total = squares = 0.0
+    for begin in range(0, len(array), _BLOCK):
+        block = array[begin : begin + _BLOCK].astype(np.float64)
+        total += float(block.sum())
+        squares += float(block @ block)
+    return total, squares
+
+
+def counted(counts: Any, edges: Any) -> dict[str, Any]:
+    """Return the histogram of numbers that somebody has counted.
+
+    Args:
+        counts: How many numbers are in each bin.
+        edges: The bins' edges, one more than there are counts, growing.
+
+    Raises:
+        ValueError: There is not one edge more than there are counts, they do not grow, or a count is negative.
+        TypeError: They are no numbers.
+    """
+    import numpy as np
+
+    heights = number_array(counts, "counts are numbers").reshape(-1).astype(np.float64)
+    limits = number_array(edges, "edges are numbers").reshape(-1).astype(np.float64)
+    check_bins(len(heights))
+    if len(limits) != len(heights) + 1 or not (np.diff(limits) > 0).all() or not np.isfinite(limits).all():
+        message = f"a histogram of {len(heights)} counts needs {len(heights) + 1} growing edges; got {len(limits)}."
+        raise ValueError(message)
+    if not (heights >= 0).all() or not np.isfinite(heights).all():
+        message = "the counts of a histogram are finite numbers, 0 or more."
+        raise ValueError(message)
+    middles = (limits[1:] + limits[:-1]) / 2
+    return {
+        "counts": [int(height) if height.is_integer() else height for height in heights.tolist()],
+        "edges": limits.tolist(),
+        "min": float(limits[0]),
+        "max": float(limits[-1]),
+        "sum": float(np.dot(heights, middles)),
+        "sum_squares": float(np.dot(heights, middles**2)),
+        "not_finite": 0,
+    }
+
+
+def check_bins(bins: Any) -> int:
+    """Return a number of bins that can be.
+
+    Raises:
+        ValueError: It is none of 1 to 512.
+    """
+    if type(bins) is not int or not 1 <= bins <= MOST_BINS:
+        message = f"`bins` is a number from 1 to {MOST_BINS}; got {bins!r}."
+        raise ValueError(message)
+    return bins
+
+
+def quantile(counts: Sequence[float], edges: Sequence[float], share: float) -> float:
+    """Return the number below which a share of a histogram lies, as if the numbers of a bin lay evenly in it."""
+    wanted, below = share * sum(counts), 0.0
+    for count, low, high in zip(counts, edges, edges[1:], strict=False):
+        if count and below + count >= wanted:
+            return low + (high - low) * (wanted - below) / count
+        below += count
+    return edges[-1]

@@ -1,0 +1,170 @@
+"""Pixels: images and videos, from the forms that users have them in to arrays of uint8."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+_CHANNELS = (1, 3, 4)
+_IMAGE, _IMAGES, _VIDEOS = 3, 4, 5
+"""Dimensions of an image with its channels, of several, and of several videos."""
+
+_BYTE, _WORD = 255, 65535
+_SINGLE = 4
+"""Bytes of a float32."""
+
+
+def images(value: Any, keep: type | tuple[()] = ()) -> list[Any]:
+    """Return one or several images as a list of arrays of shape (height, width, channels), uint8.
+
+    Args:
+        value: A NumPy array or tensor of shape (H, W), (H, W, C), (C, H, W), (N, H, W, C) or (N, C, H, W) with C in 1,
+            3, 4; a PIL image; the path of an image file; or a list or tuple of these. Where both ends of a shape could
+            be the channels, the last is. Floating-point pixels are 0 to 1, or 0 to 255 if any exceeds 1; those of 16
+            bits are 0 to 255, or 0 to 65535 if any exceeds 255. Values outside are clipped, and NaN is 0.
+        keep: Objects of this class are passed through.
+
+    Raises:
+        ValueError: The shape is none of those, or there are no pixels.
+        TypeError: The value is no image at all.
+    """
+    if isinstance(value, keep):
+        return [value]
+    return [one if isinstance(one, keep) else one.copy() for one in images_of(value, keep)]
+
+
+def images_of(value: Any, keep: type | tuple[()] = ()) -> list[Any]:
+    """Return the same; an array of uint8 may share its memory with what was given."""
+    if isinstance(value, (list, tuple)) and not is_nested_numbers(value):
+        return [image for item in value for image in ([item] if isinstance(item, keep) else images_of(item, keep))]
+    array = _pixels(value)
+    return list(_image(array)) if array.ndim == _IMAGES else [_image(array)]
+
+
+def frames(value: Any) -> NDArray[np.uint8]:
+    """Return a video as one array of shape (frames, height, width, channels), uint8.
+
+    Args:
+        value: An array or tensor of shape (T, H, W), (T, H, W, C) or (T, C, H, W), or a list of images.
+
+    Raises:
+        ValueError: The shape is none of those, the images differ in size, or there are none.
+        TypeError: The value is no video.
+    """
+    import numpy as np
+
+    found = images_of(value) if isinstance(value, (list, tuple)) else None
+    if found is None:
+        array = _pixels(value)
+        if array.ndim not in (_IMAGE, _IMAGES):
+            message = f"a video has the shape (T, H, W), (T, H, W, C) or (T, C, H, W); got {array.shape}."
+            raise ValueError(message)
+        found = list(_image(array if array.ndim == _IMAGES else array[:, :, :, None]))
+    if not found or any(one.shape != found[0].shape for one in found):
+        message = "a video needs one or more frames of one size."
+        raise ValueError(message)
+    return np.stack(found)
+
+
+def without_single_channel(image: NDArray[Any]) -> NDArray[Any]:
+    """Return an image of shape (H, W, 1) as (H, W), the form in which PIL and some SDKs take grey images."""
+    return image[:, :, 0] if image.shape[-1] == 1 else image
+
+
+def is_nested_numbers(value: Sequence[Any]) -> bool:
+    """Whether a nested list is one array written as numbers rather than a list of arrays."""
+    first = value
+    while isinstance(first, (list, tuple)) and first:
+        first = first[0]
+    return isinstance(first, (bool, int, float))
+
+
+def is_pil(value: Any) -> bool:
+    """Whether a value is an image of PIL's, of any class."""
+    return any(cls.__module__ == "PIL.Image" and cls.__name__ == "Image" for cls in type(value).__mro__)
+
+
+def number_array(value: Any, what: str) -> NDArray[Any]:
+    """Return an array, tensor or nested list as a NumPy array of numbers; NumPy has no bfloat16, it becomes float32.
+
+    Raises:
+        TypeError: It does not hold numbers.
+    """
+    import numpy as np
+
+    if hasattr(value, "detach"):
+        value = value.detach().cpu()
+        value = value.float() if value.is_floating_point() else value
+    array = np.asarray(value)
+    if array.dtype.kind not in "biuf":
+        message = f"{what}; got {type(value).__name__}."
+        raise TypeError(message)
+    return array
+
+
+def pil_pixels(image: Any) -> NDArray[Any]:
+    """Return the pixels of a PIL image: grey, RGB or RGBA; palettes and other colours are converted."""
+    import numpy as np
+
+    if image.mode in ("I;16", "I;16L", "I;16B", "I", "F"):
+        return np.asarray(image)
+    if image.mode not in ("L", "RGB", "RGBA"):
+        transparent = image.mode in ("LA", "PA", "La", "RGBa") or "transparency" in image.info
+        image = image.convert("L" if image.mode == "1" else "RGBA" if transparent else "RGB")
+    return np.asarray(image)
+
+
+def _pixels(value: Any) -> NDArray[Any]:
+    if isinstance(value, (str, os.PathLike)):
+        from PIL import Image
+
+        with Image.open(value) as image:
+            return pil_pixels(image)
+    if is_pil(value):
+        return pil_pixels(value)
+    return number_array(value, "an image must be a numeric array, a PIL image or a file")
+
+
+def _image(array: NDArray[Any]) -> NDArray[np.uint8]:
+    """Return an image, or several in one array, with the channels last."""
+    import numpy as np
+
+    given = array.shape
+    if array.ndim not in (_IMAGE - 1, _IMAGE, _IMAGES):
+        message = f"an image has 2 or 3 dimensions (4 for a batch); got the shape {given}."
+        raise ValueError(message)
+    if array.ndim == _IMAGE - 1:
+        array = array[:, :, None]
+    elif array.shape[-1] not in _CHANNELS and array.shape[-3] in _CHANNELS:
+        array = np.moveaxis(array, -3, -1)
+    if array.shape[-1] not in _CHANNELS:
+        message = f"an image has 1, 3 or 4 channels, first or last; got the shape {given}."
+        raise ValueError(message)
+    if not array.size and (array.ndim < _IMAGES or array.shape[0]):
+        message = f"an image has pixels; got the shape {given}."
+        raise ValueError(message)
+    if array.dtype.kind == "f":
+        array = _of_floats(array)
+    elif array.dtype.kind == "b":
+        array = array.astype(np.uint8) * _BYTE
+    elif array.dtype != np.uint8 and array.size:
+        array = array // (_WORD // _BYTE) if _BYTE < array.max() <= _WORD and array.dtype.itemsize > 1 else array
+        array = array.clip(0, _BYTE).astype(np.uint8)
+    return np.ascontiguousarray(array)
+
+
+def _of_floats(array: NDArray[Any]) -> NDArray[np.uint8]:
+    import numpy as np
+
+    wide = array.astype(np.float32) if array.dtype.itemsize < _SINGLE else array
+    with np.errstate(all="ignore"):
+        finite = bool(np.isfinite(wide.sum()))
+    own = wide if finite else np.nan_to_num(wide, nan=0.0, posinf=np.inf, neginf=0.0)
+    above = own if finite else own[np.isfinite(own)]
+    scaled = own * (1 if above.size and above.max() > 1 else _BYTE)
+    return np.rint(scaled, out=scaled).clip(0, _BYTE, out=scaled).astype(np.uint8)

@@ -1,0 +1,114 @@
+"""Tables: columns and rows, from the forms that users have them in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date, time, timedelta
+from typing import Any
+
+_CELLS = frozenset((bool, int, float, str, type(None)))
+
+
+def rows(columns: Sequence[str] | None, data: Any, dataframe: Any = None) -> tuple[list[str], list[list[Any]]]:
+    """Return the column names and the rows of a table given as `columns` and `data` or as a `dataframe`.
+
+    Args:
+        columns: Names of the columns; default: 0, 1, ….
+        data: Rows, each as long as the columns; a dictionary of columns; or a data frame.
+        dataframe: A table of pandas, polars or pyarrow; an index is left out.
+
+    Raises:
+        ValueError: Both forms are given, or none, or a row's length differs from the number of columns.
+    """
+    if (data is None) == (dataframe is None):
+        message = "`log_table` takes either `columns` and `data` or `dataframe`."
+        raise ValueError(message)
+    frame = data if dataframe is None else dataframe
+    if is_frame(frame):
+        return _of_frame(frame)
+    if isinstance(frame, Mapping):
+        frame, columns = list(zip(*frame.values(), strict=True)), list(frame)
+    table = [list(row) for row in frame]
+    width = len(table[0]) if table else 0
+    names = [str(name) for name in columns] if columns is not None else [str(index) for index in range(width)]
+    for index, row in enumerate(table):
+        if len(row) != len(names):
+            message = f"`log_table` got {len(names)} columns and a row {index} of {len(row)} values; make them equal."
+            raise ValueError(message)
+    return names, table
+
+
+def plain_cells(table: Sequence[Sequence[Any]]) -> list[list[Any]]:
+    """Return rows whose cells are numbers, texts, booleans or None; other objects become texts."""
+    return [
+        list(row) if _CELLS.issuperset(map(type, row)) else [_cell(value) for value in row]  # most rows are plain
+        for row in table
+    ]
+
+
+def markdown(columns: Sequence[str], table: Sequence[Sequence[Any]]) -> str:
+    """Return a table in Markdown, in which no cell ends its own cell or line."""
+    lines = [columns, ["---"] * len(columns), *table]
+    return "\n".join(f"| {' | '.join(map(_markdown_cell, line))} |" for line in lines)
+
+
+def csv_text(columns: Sequence[str], table: Sequence[Sequence[Any]]) -> str:
+    """Return a table as CSV, as RFC 4180 has it, with a line of column names."""
+    import csv
+    import io
+
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(table)
+    return text.getvalue()
+
+
+def is_frame(value: Any) -> bool:
+    """Whether a value is a table of pandas, polars or pyarrow."""
+    for cls in type(value).__mro__:
+        package = cls.__module__.partition(".")[0]
+        if package in ("pandas", "polars", "pyarrow") and cls.__name__ in ("DataFrame", "Series", "Table"):
+            return True
+    return False
+
+
+def _of_frame(frame: Any) -> tuple[list[str], list[list[Any]]]:
+    if hasattr(frame, "to_frame") and not hasattr(frame, "columns"):  # a series
+        frame = frame.to_frame()
+    if hasattr(frame, "itertuples"):
+        columns = [frame.iloc[:, place].tolist() for place in range(frame.shape[1])]
+        return [str(name) for name in frame.columns], [list(row) for row in zip(*columns, strict=True)]
+    names = getattr(frame, "column_names", None) or frame.columns
+    columns = [(column.to_pylist if hasattr(column, "to_pylist") else column.to_list)() for column in _columns(frame)]
+    return [str(name) for name in names], [list(row) for row in zip(*columns, strict=True)]
+
+
+def _columns(frame: Any) -> Sequence[Any]:
+    return list(frame.columns) if hasattr(frame, "column_names") else list(frame.get_columns())
+
+
+def _cell(value: Any) -> Any:
+    if type(value) in _CELLS:
+        return value
+    if hasattr(value, "item") and getattr(value, "shape", None) in ((), (1,)):
+        value = value.item()
+        if type(value) in _CELLS:
+            return value
+    for kind in (bool, int, float, str):
+        if isinstance(value, kind):
+            return kind(value)
+    if isinstance(value, (date, time)):
+        return value.isoformat()
+    if isinstance(value, timedelta):
+        return str(value)
+    if type(value).__name__ in ("NAType", "NaTType"):
+        return None
+    if isinstance(value, (bytes, bytearray)):
+        return bytes(value).decode(errors="replace")
+    return str(value)
+
+
+def _markdown_cell(value: Any) -> str:
+    text = "" if value is None else str(value)
+    return text.replace("\\", "\\\\").replace("|", "\\|").replace("\r\n", "<br>").replace("\n", "<br>")

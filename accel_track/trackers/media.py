@@ -1,0 +1,113 @@
+"""The media of calls: what a tracker around an SDK makes of them, as its table of ways says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from accel_track.errors import warn
+from accel_track.media import Histogram, Medium
+from accel_track.media.fallbacks import QUANTILES, converted, stored
+from accel_track.trackers.base import GeneralTracker
+from accel_track.values.arrays import is_array
+
+if TYPE_CHECKING:
+    from accel_track.trackers.rows import Row
+
+
+class StoresMedia(GeneralTracker):
+    """The part of a tracker around an SDK that sorts media by their kinds.
+
+    For each kind that `media` calls native, and for "file" where others are stored as files, a backend has one of two
+    methods:
+
+    * `make_<kind>(medium, row)` returns what the SDK takes among the values of a call. Where `lists` names the kind, several
+      media of a name stay a list; else each has a name of its own, `name/0`, `name/1`, ….
+    * `store_<kind>(name, medium, row)` stores it, by a call of its own, before the row's values.
+    """
+
+    lists: frozenset[str] = frozenset()
+    """The kinds of which the SDK takes several under one name."""
+
+    def place(self, row: Row) -> Iterator[tuple[str, Medium]]:
+        """Put what the SDK takes among values into a row's; yield the names and media that are to be stored apart."""
+        for name, media in row.media.items():
+            try:
+                yield from self._placed(row, name, media)
+            except (OSError, ValueError, TypeError) as error:
+                row.refuse(name, media, str(error))
+
+    def store_media(self, row: Row, media: Sequence[tuple[str, Medium]]) -> None:
+        """Store media that are not among a row's values; within `taken.within`."""
+        for name, medium in media:
+            self.taken.part(("medium", name), partial(getattr(self, f"store_{medium.kind}"), name, medium, row))
+
+    def _placed(self, row: Row, name: str, media: Medium | Sequence[Medium]) -> Iterator[tuple[str, Medium]]:
+        several = not isinstance(media, Medium)
+        kind, found = self._converted(row, name, [media] if isinstance(media, Medium) else list(media))
+        if not found:
+            return
+        make = getattr(self, f"make_{kind}", None)
+        named = [(name if not several else f"{name}/{place}", one) for place, one in enumerate(found)]
+        if make is None:
+            yield from named
+        elif kind in self.lists:
+            made = [make(one, row) for one in found]
+            row.values = {**row.values, name: made if several else made[0]}
+            row.plain = False
+        else:
+            for one_name, one in named:
+                row.values = {**row.values, one_name: make(one, row)}
+                row.plain = False
+
+    def _converted(self, row: Row, name: str, media: list[Medium]) -> tuple[str, list[Medium]]:
+        """Return media as a kind that the backend takes; none where it takes none, or they have become numbers."""
+        kind, folder = media[0].kind, self.passing.folder
+        while kind != "file":
+            way = self.way(media[0]) if kind == media[0].kind else self.media.get(kind)
+            if way is None or way.how == "none":
+                row.refuse(name, media, "" if way is None else way.note)
+                return kind, []
+            if way.by == "quantiles":
+                for place, one in enumerate(media):
+                    self._quantiles(row, name if len(media) == 1 else f"{name}/{place}", one)
+                return kind, []
+            if not way.by:
+                break
+            media = [converted(one, way.by, folder) for one in media]
+            kind = way.by
+        return kind, media
+
+    def way(self, medium: Medium) -> Any:
+        """Return what becomes of a medium; a backend that makes differences within a kind overrides this."""
+        return self.media.get(medium.kind)
+
+    def _quantiles(self, row: Row, name: str, medium: Medium) -> None:
+        assert isinstance(medium, Histogram)  # noqa: S101 - only its way leads here
+        numbers = {f"{name}/p{round(100 * share):02d}": medium.quantile(share) for share in QUANTILES}
+        row.values = {**row.values, **numbers, f"{name}/min": medium.info["min"], f"{name}/max": medium.info["max"]}
+
+    def histogram_of(self, name: str, value: Any) -> Medium | None:
+        """Return the histogram that stands for an array of many numbers, warning once a name; None for others."""
+        if not is_array(value) or value.dtype.kind not in "biuf" or not value.size:
+            return None
+        told: set[str] = self.__dict__.setdefault("_told_of_arrays", set())
+        if name not in told:
+            told.add(name)
+            warn(f"{self.name}: {name!r} is an array of {value.size} numbers, and is stored as a histogram.")
+        try:
+            return stored(Histogram(value), self.passing.folder)
+        except ValueError:  # none of them is finite
+            return None
+
+
+def media_of(value: Any) -> Medium | list[Medium] | None:
+    """Return a value that is a medium, or a list of media of one kind, without what could not be read; else None."""
+    if isinstance(value, Medium):
+        return value
+    if type(value) is list and any(isinstance(one, Medium) for one in value):
+        media = [one for one in value if one is not None]
+        if all(isinstance(one, Medium) and one.kind == media[0].kind for one in media):
+            return media
+    return None
