@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from accel_track.delivery.artifacts import name_of
 from accel_track.delivery.base import Place, Plan
 from accel_track.delivery.modes import mode_of
 from accel_track.endings import Ending, wait_for_collected
@@ -274,14 +275,16 @@ class Run(MediaCalls):
             message = "`log_artifact` takes a text for `name` and a dictionary for `metadata`."
             raise TypeError(message)
         step, where = check_step(step), os.fspath(path)
-        shown = storable_text(name or os.path.basename(os.path.normpath(where)) or "artifact")
-        values = dict(metadata or {})
         try:
+            if not where:
+                message = "the path is empty"
+                raise ValueError(message)  # noqa: TRY301 - not the working directory
             place = os.path.abspath(expanded(where, "path"))
-            kind = storable_text(type or "artifact")
-            self._delivery.artifact(place, storable_text(name or ""), kind, step, values, copy)
-        except (OSError, ValueError) as error:  # no such file, no room, a name with NUL
-            self._delivery.lost(shown, error)
+        except ValueError as error:  # also a variable that is not set
+            self._delivery.lost(name_of(storable_text(name or ""), where), error)
+            return
+        kind, values = storable_text(type or "artifact"), dict(metadata or {})
+        self._delivery.artifact(place, storable_text(name or ""), kind, step, values, copy)
 
     def rewind(self, step: int | None) -> None:
         """Note that the run goes on from an earlier step: values of that step and later ones no longer count.

@@ -24,6 +24,7 @@ from accel_track.cli._common import (
     print_json,
     say,
     shown,
+    size,
     table,
     when,
 )
@@ -49,6 +50,8 @@ class _Content:
     last: dict[str, dict[str, Any]] = field(default_factory=dict)
     points: list[tuple[int, float]] = field(default_factory=list)
     checkpoints: dict[str, dict[str, Any]] = field(default_factory=dict)
+    media: dict[str, dict[str, Any]] = field(default_factory=dict)
+    artifacts: list[dict[str, Any]] = field(default_factory=list)
     rewinds: list[int] = field(default_factory=list)
     damaged: int = 0
 
@@ -85,7 +88,7 @@ def show(
 
 def _read(run: RunDirectory, metric: str | None) -> _Content:
     from accel_track.journal.reader import History, JournalReader
-    from accel_track.records import Checkpoint, Config, Metrics
+    from accel_track.records import Artifact, Checkpoint, Config, Metrics, media_in
     from accel_track.values.plain import leaves
 
     content = _Content()
@@ -99,9 +102,18 @@ def _read(run: RunDirectory, metric: str | None) -> _Content:
                 content.checkpoints[record.name] = {"step": record.step, "about": record.values}
                 if not (record.path or record.values):
                     del content.checkpoints[record.name]
+            elif isinstance(record, Artifact):
+                about = {"name": record.name, "type": record.type, "step": record.step, "path": record.path}
+                total = sum(count for count, _ in record.files.values())
+                content.artifacts.append({**about, "files": len(record.files), "bytes": total, "about": record.values})
             if not isinstance(record, Metrics):
                 continue
             for name, value in leaves(record.values):
+                if found := list(media_in(value)):
+                    one = content.media.setdefault(name, {"kind": found[0].kind, "count": 0})
+                    one["count"] += len(found)
+                    one |= {"step": record.step, "time": record.time, "rank": rank, "last": value}
+                    continue
                 content.last[name] = {"value": value, "step": record.step, "time": record.time, "rank": rank}
                 if name == metric and isinstance(value, (int, float)):
                     content.points.append((record.seq if record.step is None else record.step, value))
@@ -137,7 +149,9 @@ def _document(
         "config": content.config,
         "environment": content.environment,
         "metrics": content.last,
+        "media": content.media,
         "checkpoints": content.checkpoints,
+        "artifacts": content.artifacts,
         "trackers": trackers,
         "companions": [
             {"rank": rank, "log": str(run.rank(rank) / f"{stem}.log"), "state": one.state, **msgspec.to_builtins(one)}
@@ -182,6 +196,12 @@ def _print(  # noqa: C901 - one table after the other
     if content.last:
         values = ((name, shown(last["value"]), _text(last["step"])) for name, last in sorted(content.last.items()))
         out.print(table("last values", ("name", ">value", ">step"), values))
+    if content.media:
+        kinds = ((name, one["kind"], one["count"], _text(one["step"])) for name, one in sorted(content.media.items()))
+        out.print(table("media", ("name", "kind", ">logged", ">last step"), kinds))
+    if content.artifacts:
+        columns = ("name", "type", ">files", ">size", ">step", "path")
+        out.print(table("artifacts", columns, map(_artifact, content.artifacts)))
     if content.checkpoints:
         kept = content.checkpoints.items()
         saved = ((name, _text(one["step"]), _short(one["about"])) for name, one in kept)
@@ -223,6 +243,10 @@ def _row(name: str, one: TrackerStatus, url: str) -> tuple[object, ...]:
     dropped = ", ".join(filter(None, [dropped, f"{one.unkept} checkpoints not kept there" * bool(one.unkept)])) or "0"
     waiting = "" if one.lag is None else f"{one.lag:.0f} s"
     return name, one.delivered, one.pending, one.quarantined, dropped, one.retried, f"{one.damaged} B", waiting, url
+
+
+def _artifact(one: dict[str, Any]) -> tuple[object, ...]:
+    return one["name"], one["type"], one["files"], size(one["bytes"]), _text(one["step"]), one["path"]
 
 
 def _short(value: Any) -> str:

@@ -105,12 +105,7 @@ class Delivery(Protocol):
     def artifact(
         self, path: str, name: str, kind: str, step: int | None, values: dict[str, Any], copy: bool | None
     ) -> None:
-        """Give an artifact to every tracker.
-
-        Raises:
-            OSError: Its files cannot be read, or there is no room.
-            ValueError: There are too many, or none.
-        """
+        """Give an artifact to every tracker, or have every tracker count one that cannot be read."""
 
     def lost(self, name: str, error: Exception) -> None:
         """Have every tracker count something that could not be read."""

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from accel_track.delivery.artifacts import described
+from accel_track.delivery.artifacts import described, name_of
 from accel_track.delivery.base import Place, Plan, hand_over, unknown_tracker
+from accel_track.delivery.staging import Staging
 from accel_track.errors import log_error, warn
 from accel_track.options import Settings
 from accel_track.outcome import Outcome
@@ -92,13 +94,15 @@ class InlineDelivery:
     def artifact(
         self, path: str, name: str, kind: str, step: int | None, values: dict[str, Any], copy: bool | None
     ) -> None:
-        """Give an artifact to every tracker.
-
-        Raises:
-            OSError: Its files cannot be read.
-            ValueError: There are too many, or none.
-        """
-        record = Artifact(self._calls, time.time(), values, name, path, kind, step, described(path))
+        """Give an artifact to every tracker."""
+        try:
+            files, whole = described(path)
+            if not whole:
+                path = os.fspath(self._media.folder / Staging(self._media.folder).keep(path, only=files))
+        except (OSError, ValueError) as error:
+            self.lost(name_of(name, path), error)
+            return
+        record = Artifact(self._calls, time.time(), values, name, path, kind, step, files)
         self._each(lambda tracker: hand_over(tracker, [own_copy(record)], Path()))
 
     def lost(self, name: str, error: Exception) -> None:

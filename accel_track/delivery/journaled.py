@@ -13,13 +13,13 @@ from typing import Any
 
 from filelock import BaseFileLock
 
-from accel_track.delivery.artifacts import logged
+from accel_track.delivery.artifacts import checksums, logged, name_of
 from accel_track.delivery.base import Place, Plan, unknown_tracker
 from accel_track.delivery.gpu import Arriving
 from accel_track.delivery.inline import say_who
 from accel_track.delivery.keeper import keeper
 from accel_track.delivery.locks import Locks
-from accel_track.delivery.media import Encoding, KeptMedia
+from accel_track.delivery.media import Encoding, KeptMedia, media_notes
 from accel_track.delivery.noted import Noted, owned, running_again
 from accel_track.delivery.process.parent import Companions
 from accel_track.delivery.pruning import prune_in_background
@@ -106,8 +106,10 @@ class JournaledDelivery:
         self.again = self.journal.again
         self._arriving = Arriving(self.journal.metrics)
         self._staging = Staging(self.directory.rank(rank))
-        self._media = KeptMedia(self.directory.rank(rank))
+        self._media = KeptMedia(self.directory.rank(rank), durable=settings.durability == "power")
         self._encoding = Encoding(self._media.files)
+        if not own:
+            self._media.files.find_waiting()
         self._companions = Companions(self.directory, rank, settings)
         self._locks = Locks(self.directory, rank, alive)
         self._workers = Workers(self._locks)
@@ -214,17 +216,17 @@ class JournaledDelivery:
     def artifact(
         self, path: str, name: str, kind: str, step: int | None, values: dict[str, Any], copy: bool | None
     ) -> None:
-        """Append an artifact, whose files are copied or linked into the run directory where `copy` says so.
-
-        Raises:
-            OSError: They cannot be read, or there is no room.
-            ValueError: There are too many, or none.
-        """
-        if isinstance(self.journal, JournalWriter):
-            kept, files = logged(path, self._staging, copy)
-            self.journal.artifact(name, kept, kind, step, storable(values), files)
-        else:
+        """Append an artifact, whose files are copied or linked into the run directory where `copy` says so."""
+        if not isinstance(self.journal, JournalWriter):
             self.journal.metrics(values, step, {})
+            return
+        try:
+            found = logged(path, self._staging, copy)
+        except (OSError, ValueError) as error:
+            self.lost(name_of(name, path), error)
+            return
+        self.journal.artifact(name, found.path, kind, step, storable(values), found.files)
+        self._encoding.begin(checksums(self._staging.folder, found))
 
     def lost(self, name: str, error: Exception) -> None:
         """Append that something could not be read."""
@@ -284,7 +286,7 @@ class JournaledDelivery:
         seq = journal.next_seq
         journal.forget(self._workers.acknowledged)
         return (
-            not (journal.kept or self._arriving.is_waiting or self._staging.is_waiting)
+            not (journal.kept or self._arriving.is_waiting or self._staging.is_waiting or self._encoding.is_busy)
             and self._workers.may_rest(seq)
             and all(remote.cursor.taken >= seq for remote in self._companions.remotes)
         )
@@ -359,6 +361,7 @@ class JournaledDelivery:
         if self._deadline is None or not isinstance(journal, JournalWriter):
             return
         wait_for(self._everyone, journal.next_seq, self._deadline - time.monotonic())
+        self._encoding.end(self._deadline - time.monotonic())
         with self._completing:
             if self not in _open_runs:
                 return
@@ -371,7 +374,8 @@ class JournaledDelivery:
             self._locks.release_run()
             self._workers.release()
             going_on = self._companions.going_on()
-            show(closing_report(self.directory.path, self._everyone, journal, going_on, self._objects))
+            notes = media_notes(self._media.files)
+            show(closing_report(self.directory.path, self._everyone, journal, going_on, self._objects, notes))
             self.write_no_more(EndedJournal())
             then, self._then = self._then, _nothing
             then()
@@ -414,7 +418,8 @@ class JournaledDelivery:
         self._workers.wake()
         seq, now = journal.next_seq, time.monotonic()
         if self._deadline is not None:
-            if self._is_alone and (now >= self._deadline or all(one.over.wait(0) for one in self._everyone)):
+            over = all(one.over.wait(0) for one in self._everyone) and not self._encoding.is_busy
+            if self._is_alone and (over or now >= self._deadline):
                 self.complete()
         elif seq != self._last_look[0]:
             self._last_look = (seq, now)

@@ -53,7 +53,7 @@ class MediaCalls:
             captions: By name, a caption for each image; a text or a list alone is for all names.
             **kwargs: Passed by a tracker to its SDK's own call.
         """
-        media = {name: several(Image, value, _of(captions, name)) for name, value in values.items()}
+        media = {name: several(Image, value, _of(captions, name)) for name, value in _named(values).items()}
         self._log_media(media, step, **kwargs)
 
     def log_image(self, key: str, images: Any, step: int | None = None, **kwargs: Any) -> None:
@@ -119,7 +119,7 @@ class MediaCalls:
             bins: How many bins of equal width there are, 1 to 512.
             **kwargs: Passed by a tracker to its SDK's own call.
         """
-        self._log_media({name: Histogram(value, bins) for name, value in values.items()}, step, **kwargs)
+        self._log_media({name: Histogram(value, bins) for name, value in _named(values).items()}, step, **kwargs)
 
     def log_text(
         self,
@@ -225,7 +225,7 @@ class MediaCalls:
             step: Training step.
             **kwargs: Passed by a tracker to its SDK's own call.
         """
-        self._log_media({name: several(Html, value, None) for name, value in values.items()}, step, **kwargs)
+        self._log_media({name: several(Html, value, None) for name, value in _named(values).items()}, step, **kwargs)
 
     def log_points(self, values: Mapping[str, Any], step: int | None = None, **kwargs: Any) -> None:
         """Log points in space.
@@ -236,7 +236,9 @@ class MediaCalls:
             step: Training step.
             **kwargs: Passed by a tracker to its SDK's own call.
         """
-        self._log_media({name: several(Points3D, value, None) for name, value in values.items()}, step, **kwargs)
+        self._log_media(
+            {name: several(Points3D, value, None) for name, value in _named(values).items()}, step, **kwargs
+        )
 
     def log_confusion_matrix(
         self,
@@ -275,14 +277,17 @@ class MediaCalls:
     ) -> None:
         """Log a file, or a folder with all its files.
 
+        What is no regular file is left out of a folder, with a warning: links to folders, sockets, devices; and so are
+        folders `.accel_track`.
+
         Args:
             path: The file or folder.
             name: Name of the artifact; default: that of the file or folder.
             type: What it is, such as "dataset"; default: "artifact".
             metadata: What is known about it, as JSON values.
-            copy: Whether the files are linked, or copied to another file system, at once. If not, they have to stay as
-                they are until they are delivered. Default: up to 16 MiB are copied, larger files in the temporary
-                folder are linked, and others stay where they are.
+            copy: Whether the files are copied at once. If not, they have to stay as they are until they are delivered.
+                Default: up to 16 MiB are copied; of larger artifacts, those in the temporary folder are linked, so that
+                they may be deleted, and others stay where they are.
             step: Training step.
 
         Raises:
@@ -341,7 +346,7 @@ class MediaCalls:
         with tempfile.TemporaryDirectory(prefix="accel_track-model-") as folder:
             path = os.path.join(folder, "model.pt")
             torch.save(model.state_dict(), path)
-            self.log_artifact(path, name, type="model", metadata=metadata, copy=True, step=step)
+            self.log_artifact(path, name, type="model", metadata=metadata, step=step)  # linked where it is large
 
 
 def several(kind: type[Medium], value: Any, captions: Any, **arguments: Any) -> Any:
@@ -391,6 +396,13 @@ def _at(given: Any, place: int) -> Any:
 
 def _of(captions: Any, name: str) -> Any:
     return captions.get(name) if isinstance(captions, Mapping) else captions
+
+
+def _named(values: Any) -> Mapping[str, Any]:
+    if isinstance(values, Mapping):
+        return values
+    message = f"give a dictionary of names to media; got {type(values).__name__}."
+    raise TypeError(message)
 
 
 def _by_name(values: Any, items: Any) -> Mapping[str, Any]:

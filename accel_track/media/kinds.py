@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import numbers
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
 
 MOST_PIXELS = 64_000_000
 """Pixels of the largest image that is taken without `max_pixels`."""
+
+_WIDEST_GIF = 65_535
+
+_MOST_CLASSES = 1000
 
 _SHORT = 64 * 1024
 """Characters of the longest text that is kept without a file of its own."""
@@ -120,10 +125,7 @@ class Image(Medium):
             raise ValueError(message)
 
     def _of_file(self, given: Any) -> Content:
-        from PIL import Image as Pil
-
-        source: Any = io.BytesIO(given) if isinstance(given, (bytes, bytearray)) else given
-        with Pil.open(source) as image:
+        with pixels.opened(io.BytesIO(given) if isinstance(given, (bytes, bytearray)) else given) as image:
             self._check(image.width * image.height)
             suffix = {"PNG": ".png", "JPEG": ".jpg", "GIF": ".gif"}.get(image.format or "", "")
             if not suffix or (suffix == ".png" and image.mode.startswith("I")):
@@ -340,12 +342,13 @@ class Audio(Medium):
         """Return the sound as a WAV file, or its file."""
         if isinstance(self._given, (str, os.PathLike)):
             suffix = _suffix(self._given, (".wav", ".mp3", ".flac", ".ogg", ".opus", ".m4a", ".aac"), "a sound file")
-            rate = {} if self._rate is None else {"sample_rate": self._rate}
+            rate = {} if self._rate is None else {"sample_rate": sound.checked_rate(self._rate)}
             return Content({**self.info, **rate}, suffix, path=self._given)
         if self._rate is None:
             message = "`Audio` of an array needs `sample_rate`, the number of samples a second."
             raise ValueError(message)
-        return Content({**self.info, "sample_rate": self._rate}, ".wav", data=sound.wav(self._given, self._rate))
+        rate = sound.checked_rate(self._rate)
+        return Content({**self.info, "sample_rate": rate}, ".wav", data=sound.wav(self._given, rate))
 
     @property
     def sample_rate(self) -> int | None:
@@ -384,10 +387,14 @@ class Video(Medium):
         if isinstance(self._given, (str, os.PathLike)):
             suffixes = (".gif", ".mp4", ".webm", ".ogg", ".mov", ".mkv", ".avi", ".wmv")
             return Content(self.info, _suffix(self._given, suffixes, "a video file"), path=self._given)
-        if isinstance(self._fps, bool) or not isinstance(self._fps, (int, float)) or not 0 < self._fps <= 100:  # noqa: PLR2004
+        if isinstance(self._fps, bool) or not isinstance(self._fps, numbers.Real) or not 0 < self._fps <= 100:  # noqa: PLR2004
             message = f"`fps` is a number of frames a second, above 0 and 100 at most; got {self._fps!r}."
             raise ValueError(message)
-        return Content({**self.info, "fps": self._fps}, ".gif", pixels=pixels.frames(self._given))
+        frames = pixels.frames(self._given)
+        if max(frames.shape[1:3]) > _WIDEST_GIF:
+            message = f"a GIF has {_WIDEST_GIF:,} rows and columns at most; got the shape {frames.shape}."
+            raise ValueError(message)
+        return Content({**self.info, "fps": float(self._fps)}, ".gif", pixels=frames)
 
 
 class Html(Medium):
@@ -501,8 +508,8 @@ class ConfusionMatrix(Medium):
                 raise ValueError(message)
             most = max(int(true.max()), int(guessed.max())) + 1
             count = most if labels is None else len(labels)
-            if min(int(true.min()), int(guessed.min())) < 0 or most > count or count > 1000:  # noqa: PLR2004
-                message = f"classes are numbers from 0 to {count - 1}, one for each label, and 1,000 at most."
+            if min(int(true.min()), int(guessed.min())) < 0 or most > count or count > _MOST_CLASSES:
+                message = f"classes are numbers from 0 to {count - 1}, one for each label, and {_MOST_CLASSES} at most."
                 raise ValueError(message)
             counts = np.zeros((count, count), np.int64)
             np.add.at(counts, (true.astype(np.int64), guessed.astype(np.int64)), 1)
@@ -510,6 +517,9 @@ class ConfusionMatrix(Medium):
             counts = pixels.number_array(matrix, "a confusion matrix holds numbers")
             if counts.ndim != 2 or counts.shape[0] != counts.shape[1] or not counts.size:  # noqa: PLR2004
                 message = f"a confusion matrix is square; got the shape {counts.shape}."
+                raise ValueError(message)
+            if len(counts) > _MOST_CLASSES:
+                message = f"a confusion matrix has {_MOST_CLASSES} classes at most; got {len(counts)}."
                 raise ValueError(message)
         names = [str(label) for label in (range(len(counts)) if labels is None else labels)]
         if len(names) != len(counts):

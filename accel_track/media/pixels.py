@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
+
+from accel_track.files import open_regular
 
 if TYPE_CHECKING:
     import numpy as np
@@ -107,6 +111,33 @@ def number_array(value: Any, what: str) -> NDArray[Any]:
     return array
 
 
+@contextlib.contextmanager
+def opened(source: Any) -> Iterator[Any]:
+    """Open an image file with PIL, however many pixels it has: `Image` has a limit of its own.
+
+    Args:
+        source: The path of a regular file, or a stream.
+
+    Raises:
+        OSError: It cannot be read, or is no image.
+    """
+    from PIL import Image
+
+    with contextlib.ExitStack() as stack:
+        if isinstance(source, (str, os.PathLike)):
+            source = stack.enter_context(open(open_regular(source), "rb"))
+        with _opening:  # PIL knows one limit for all, and asks for it here only
+            most, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+            try:
+                image = Image.open(source)
+            finally:
+                Image.MAX_IMAGE_PIXELS = most
+        yield stack.enter_context(image)
+
+
+_opening = threading.RLock()
+
+
 def pil_pixels(image: Any) -> NDArray[Any]:
     """Return the pixels of a PIL image: grey, RGB or RGBA; palettes and other colours are converted."""
     import numpy as np
@@ -121,9 +152,7 @@ def pil_pixels(image: Any) -> NDArray[Any]:
 
 def _pixels(value: Any) -> NDArray[Any]:
     if isinstance(value, (str, os.PathLike)):
-        from PIL import Image
-
-        with Image.open(value) as image:
+        with opened(value) as image:
             return pil_pixels(image)
     if is_pil(value):
         return pil_pixels(value)

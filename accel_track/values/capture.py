@@ -153,6 +153,8 @@ class _Capture:
                     own.pop()
         finally:
             self._nesting.leave(value)
+        if not own:
+            raise UnreadableError(self.unread[name])
         return own
 
     def _put(self, place: Any, key: Any, value: Any, name: str) -> bool:
@@ -220,7 +222,7 @@ class _Capture:
 def _medium_of(kind: type, value: Any) -> Medium | None:
     """Return the medium that a value is without doubt, or None."""
     if issubclass(kind, Medium):
-        return None if value.path is not None else value  # what a tracker was given
+        return value if "_given" in vars(value) else None  # None for what a tracker was given
     return medium_of(value) if _may_be_medium(kind) else None
 
 
