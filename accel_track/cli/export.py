@@ -15,6 +15,7 @@ import msgspec
 import typer
 
 from accel_track.cli._common import (
+    INCOMPLETE,
     Json,
     RunArgument,
     fail,
@@ -137,14 +138,7 @@ def export(
 
     Example: accel-track export 20260131 --format csv --output run.csv --media run.media
     """
-    if output is None and format_ is Format.PARQUET:
-        fail("--format parquet is binary; give a file with --output.")
-    if output is None and as_json:
-        fail("--json describes the file that --output names; give one.")
-    if format_ is Format.PARQUET:
-        module_missing("export", ["pyarrow"], "pyarrow")
-    if media is not None and media.exists() and (not media.is_dir() or any(media.iterdir())):
-        fail(f"{media} is there already; give a new or empty folder with --media.")
+    _check(format_, output, media, as_json=as_json)
     write = {Format.CSV: _csv, Format.JSONL: _jsonl}.get(format_)
     with one_line_errors():
         found = find_run(run)
@@ -158,14 +152,35 @@ def export(
             counts = {"records": records.count, "damaged_bytes": records.damaged}
             written = {} if files is None else {"media": files.count, "media_lacking": files.lacking}
             print_json({"output": str(output), "format": format_.value, **counts, **written})
-    if records.without_files and format_ is not Format.JSONL:
+    _tell_of(records)
+
+
+def _check(format_: Format, output: Path | None, media: Path | None, *, as_json: bool) -> None:
+    if output is None and format_ is Format.PARQUET:
+        fail("--format parquet is binary; give a file with --output.")
+    if output is None and as_json:
+        fail("--json describes the file that --output names; give one.")
+    if format_ is Format.PARQUET:
+        module_missing("export", ["pyarrow"], "pyarrow")
+    if media is not None and media.exists() and (not media.is_dir() or any(media.iterdir())):
+        fail(f"{media} is there already; give a new or empty folder with --media.")
+
+
+def _tell_of(records: _Records) -> None:
+    """Say what is left out.
+
+    Raises:
+        typer.Exit: Something is damaged.
+    """
+    lacking = 0 if records.files is None else records.files.lacking
+    if records.without_files:
         say(f"{records.without_files} media are left out; --media FOLDER writes them", err=True)
     if records.damaged:
         say(f"warning: {records.damaged} bytes of the journal are damaged and left out", err=True)
-    if files is not None and files.lacking:
-        say(f"warning: {files.lacking} media are missing or damaged; see `accel-track verify`", err=True)
-    if records.damaged or (files is not None and files.lacking):
-        raise typer.Exit(code=1)
+    if lacking:
+        say(f"warning: {lacking} media are missing or damaged; see `accel-track verify`", err=True)
+    if records.damaged or lacking:
+        raise typer.Exit(code=INCOMPLETE)
 
 
 def _to_file(

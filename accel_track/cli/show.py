@@ -35,6 +35,7 @@ from accel_track.texts import printable
 
 if TYPE_CHECKING:
     from accel_track.delivery.status import TrackerStatus
+    from accel_track.records import Artifact
 
 
 _LONGEST = 200
@@ -86,7 +87,7 @@ def show(
             _print(found, info, ending(found, info), sum(logged.values()), states, content)
 
 
-def _read(run: RunDirectory, metric: str | None) -> _Content:
+def _read(run: RunDirectory, metric: str | None) -> _Content:  # noqa: C901 - one kind of record after the other
     from accel_track.journal.reader import History, JournalReader
     from accel_track.records import Artifact, Checkpoint, Config, Metrics, media_in
     from accel_track.values.plain import leaves
@@ -103,22 +104,27 @@ def _read(run: RunDirectory, metric: str | None) -> _Content:
                 if not (record.path or record.values):
                     del content.checkpoints[record.name]
             elif isinstance(record, Artifact):
-                about = {"name": record.name, "type": record.type, "step": record.step, "path": record.path}
-                total = sum(count for count, _ in record.files.values())
-                content.artifacts.append({**about, "files": len(record.files), "bytes": total, "about": record.values})
+                content.artifacts.append(_about(record))
             if not isinstance(record, Metrics):
                 continue
             for name, value in leaves(record.values):
+                where = {"step": record.step, "time": record.time, "rank": rank}
                 if found := list(media_in(value)):
-                    one = content.media.setdefault(name, {"kind": found[0].kind, "count": 0})
-                    one["count"] += len(found)
-                    one |= {"step": record.step, "time": record.time, "rank": rank, "last": value}
+                    before = content.media.get(name, {"count": 0})["count"]
+                    about = {"kind": found[0].kind, "count": before + len(found)}
+                    content.media[name] = {**about, "last": value, **where}
                     continue
-                content.last[name] = {"value": value, "step": record.step, "time": record.time, "rank": rank}
+                content.last[name] = {"value": value, **where}
                 if name == metric and isinstance(value, (int, float)):
                     content.points.append((record.seq if record.step is None else record.step, value))
         content.damaged += reader.damaged()
     return content
+
+
+def _about(record: Artifact) -> dict[str, Any]:
+    about = {"name": record.name, "type": record.type, "step": record.step, "path": record.path}
+    total = sum(count for count, _ in record.files.values())
+    return {**about, "files": len(record.files), "bytes": total, "about": record.values}
 
 
 def _document(
@@ -200,8 +206,8 @@ def _print(  # noqa: C901 - one table after the other
         kinds = ((name, one["kind"], one["count"], _text(one["step"])) for name, one in sorted(content.media.items()))
         out.print(table("media", ("name", "kind", ">logged", ">last step"), kinds))
     if content.artifacts:
-        columns = ("name", "type", ">files", ">size", ">step", "path")
-        out.print(table("artifacts", columns, map(_artifact, content.artifacts)))
+        titles = ("name", "type", ">files", ">size", ">step", "path")
+        out.print(table("artifacts", titles, map(_artifact, content.artifacts)))
     if content.checkpoints:
         kept = content.checkpoints.items()
         saved = ((name, _text(one["step"]), _short(one["about"])) for name, one in kept)

@@ -160,12 +160,7 @@ def hand_over(tracker: GeneralTracker, records: Sequence[AnyRecord], folder: Pat
         return
     first = records[0]
     if isinstance(first, Metrics):
-        calls = cast("Sequence[Metrics]", records)
-        if some := [call for call in calls if call.values or not call.unread]:
-            tracker.log_batch(some)
-        for call in calls:
-            if call.unread:
-                _drop_unread(tracker, call.unread)
+        _hand_over_calls(tracker, cast("Sequence[Metrics]", records))
     elif isinstance(first, Config):
         store = tracker.store_environment if first.environment else tracker.store_init_configuration
         tracker.record_time = first.time
@@ -176,18 +171,30 @@ def hand_over(tracker: GeneralTracker, records: Sequence[AnyRecord], folder: Pat
     elif isinstance(first, Rewind):
         tracker.rewind(first.step)
     elif isinstance(first, Artifact):
-        path = os.fspath(folder / first.path)
-        tracker.record_time = first.time
-        try:
-            tracker.log_artifact(path, first.name or None, type=first.type, metadata=first.values, step=first.step)
-        finally:
-            tracker.record_time = None
+        _hand_over_artifact(tracker, first, folder)
     elif isinstance(first, Checkpoint) and first.path:
         tracker.log_checkpoint(first.name, os.fspath(folder / first.path), first.step, first.values)
     elif first.values:
         tracker.describe_checkpoint(first.name, first.step, first.values)
     else:
         tracker.delete_checkpoint(first.name)
+
+
+def _hand_over_calls(tracker: GeneralTracker, calls: Sequence[Metrics]) -> None:
+    if some := [call for call in calls if call.values or not call.unread]:
+        tracker.log_batch(some)
+    for call in calls:
+        if call.unread:
+            _drop_unread(tracker, call.unread)
+
+
+def _hand_over_artifact(tracker: GeneralTracker, record: Artifact, folder: Path) -> None:
+    path = os.fspath(folder / record.path)
+    tracker.record_time = record.time
+    try:
+        tracker.log_artifact(path, record.name or None, type=record.type, metadata=record.values, step=record.step)
+    finally:
+        tracker.record_time = None
 
 
 def _drop_unread(tracker: GeneralTracker, unread: Mapping[str, str]) -> None:

@@ -18,7 +18,7 @@ from accel_track.media.folder import MediaFolder
 from accel_track.media.kinds import KINDS
 from accel_track.records import AnyRecord, Stored, WithoutForm, restored
 from accel_track.values.capture import Captured
-from accel_track.values.passing import leave_out
+from accel_track.values.passing import PassingMedia, leave_out
 
 _PAUSE = 5.0
 """Seconds until pixels that the disk did not take, encoded, are tried again."""
@@ -38,6 +38,7 @@ class KeptMedia:
     def __init__(self, folder: Path, *, durable: bool = False) -> None:
         """Touch nothing yet."""
         self.files = MediaFolder(folder / FOLDER, durable=durable)
+        self._elsewhere = PassingMedia()
 
     def keep(self, call: Captured) -> None:
         """Store the media of a call; what cannot be stored is left out, and noted as unread."""
@@ -68,12 +69,18 @@ class KeptMedia:
         if kind is None:
             return WithoutForm(f"{stored.kind}, which this version does not know")
         try:
-            path = self.files.file(stored.file) if stored.file else None
+            path = self._file(stored.file) if stored.file else None
         except ValueError as error:
             return WithoutForm(f"{stored.kind} whose file is damaged: {error}")
         if stored.file and path is None:
             return WithoutForm(f"{stored.kind} whose file is missing")
         return kind.of_stored(stored.info, path)
+
+    def _file(self, name: str) -> Path | None:
+        try:
+            return self.files.file(name)
+        except OSError:  # a full disk, which numbers do not wait for either
+            return self.files.file_elsewhere(name, self._elsewhere.folder)
 
 
 def media_notes(files: MediaFolder) -> list[str]:

@@ -53,7 +53,7 @@ class MediaCalls:
             captions: By name, a caption for each image; a text or a list alone is for all names.
             **kwargs: Passed by a tracker to its SDK's own call.
         """
-        media = {name: several(Image, value, _of(captions, name)) for name, value in _named(values).items()}
+        media = {name: several(Image, one, _of(captions, name)) for name, one in _named(values).items()}
         self._log_media(media, step, **kwargs)
 
     def log_image(self, key: str, images: Any, step: int | None = None, **kwargs: Any) -> None:
@@ -153,13 +153,7 @@ class MediaCalls:
             name = values if isinstance(values, str) else None
             self.log_table(name, names, data, dataframe, step, key=key, **kwargs)
             return
-        if isinstance(values, Mapping):
-            texts: Mapping[str, Any] = values
-        elif values is None or text is None:
-            message = "`log_text` takes a dictionary of texts, or a name and a text."
-            raise TypeError(message)
-        else:
-            texts = {values: text}
+        texts, step = _by_name(values, text, step)
         self._log_media({name: Text(one) for name, one in texts.items()}, step, **kwargs)
 
     def log_audio(
@@ -183,7 +177,7 @@ class MediaCalls:
             captions: As for `log_images`; `caption` is another word for it.
             **kwargs: Passed by a tracker to its SDK's own call.
         """
-        captions, given = kwargs.pop("caption", captions), _by_name(values, audios)
+        captions, (given, step) = kwargs.pop("caption", captions), _by_name(values, audios, step)
         rates = sample_rate if isinstance(sample_rate, (list, tuple)) else None
         media = {
             name: several(Audio, value, _of(captions, name), sample_rate=rates or sample_rate)
@@ -213,7 +207,7 @@ class MediaCalls:
             **kwargs: Passed by a tracker to its SDK's own call.
         """
         kwargs.pop("format", None)  # WandbLogger's: a file's name tells it
-        captions, given = kwargs.pop("caption", captions), _by_name(values, videos)
+        captions, (given, step) = kwargs.pop("caption", captions), _by_name(values, videos, step)
         media = {name: several(Video, value, _of(captions, name), fps=fps) for name, value in given.items()}
         self._log_media(media, step, **kwargs)
 
@@ -405,13 +399,14 @@ def _named(values: Any) -> Mapping[str, Any]:
     raise TypeError(message)
 
 
-def _by_name(values: Any, items: Any) -> Mapping[str, Any]:
-    if isinstance(values, Mapping):
-        return values
+def _by_name(values: Any, items: Any, step: Any) -> tuple[Mapping[str, Any], Any]:
+    """Return media by name, and the step, which may be where the media of one name would be."""
+    if isinstance(values, Mapping) and (items is None or step is None):
+        return values, step if items is None else items
     if not isinstance(values, str) or items is None:
-        message = "give a dictionary of names to media, or a name and a list of media."
+        message = "give a dictionary of names to media, or a name and its media."
         raise TypeError(message)
-    return {values: items}
+    return {values: items}, step
 
 
 def _name(*names: str | None) -> str:

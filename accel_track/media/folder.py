@@ -94,6 +94,17 @@ class MediaFolder:
             return None
         return path if path.is_file() else None
 
+    def file_elsewhere(self, name: str, folder: Path) -> Path:
+        """Return a name's file in another folder, encoded there: while this one takes nothing.
+
+        Raises:
+            OSError: It cannot be stored there, or does not wait to be encoded.
+            ValueError: The pixels are damaged, or cannot be encoded.
+        """
+        if not (folder / name).exists():
+            MediaFolder(folder).store_encoded(name, *read_plain(self.path / (name + RAW), name))
+        return folder / name
+
     @property
     def waiting(self) -> int:
         """How many bytes of pixels wait to be encoded, of those that were kept here."""
@@ -137,7 +148,7 @@ class MediaFolder:
             if self.encoded_in_calls == 1:
                 limit = f"{MOST_WAITING // 1024**2} MiB"
                 warn(f"media: over {limit} of pixels wait to be encoded; calls encode their own until it is less.")
-            self._store_encoded(name, pixels, fps)
+            self.store_encoded(name, pixels, fps)
             return name
         with self._new_file(raw.name) as file:
             file.write(line)
@@ -170,7 +181,7 @@ class MediaFolder:
         with _turns.of(self.path / name):
             try:
                 if not (self.path / name).exists():
-                    self._store_encoded(name, *read_plain(raw, name))
+                    self.store_encoded(name, *read_plain(raw, name))
                 raw.unlink(missing_ok=True)
             except FileNotFoundError:  # another process may have been faster
                 self._waiting.pop(name, None)
@@ -178,8 +189,13 @@ class MediaFolder:
             self._waiting.pop(name, None)
         return True
 
-    def _store_encoded(self, name: str, pixels: NDArray[Any], fps: float | None) -> None:
-        """Encode pixels; no file is without its checksum, whenever the process is killed."""
+    def store_encoded(self, name: str, pixels: NDArray[Any], fps: float | None) -> None:
+        """Encode pixels; no file is without its checksum, whenever the process is killed.
+
+        Raises:
+            OSError: They cannot be stored.
+            ValueError: They cannot be encoded.
+        """
         data = encoded(pixels, fps)
         sums.note(self.path, name, hashlib.sha256(data).hexdigest())
         with self._new_file(name) as file:
