@@ -36,6 +36,10 @@ class JournalError(AccelTrackError, ValueError):
     """A file of a run directory is damaged, was written by a later version, or is something else."""
 
 
+class DamagedMediumError(AccelTrackError, ValueError):
+    """The file of a medium is damaged, or is not what its name says."""
+
+
 class DeliveryError(AccelTrackError, RuntimeError):
     """A tracker failed, and `on_error` is "raise"."""
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import numbers
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from accel_track.errors import DamagedMediumError
 from accel_track.media import drawing, histograms, pixels, sound, tables
 from accel_track.media.content import Content
 
@@ -83,6 +85,17 @@ class Medium:
     def _is_stored(self) -> bool:
         return "_given" not in self.__dict__
 
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[None]:
+        """Tell a damaged file from one that cannot be read at the moment."""
+        try:
+            yield
+        except Exception as error:
+            if not self._is_stored() or (isinstance(error, OSError) and error.errno is not None):
+                raise
+            message = f"the file of the {self.kind} is damaged ({type(error).__name__}: {error})"
+            raise DamagedMediumError(message) from error
+
 
 class Image(Medium):
     """An image.
@@ -139,6 +152,7 @@ class Image(Medium):
 
         Raises:
             OSError: The file cannot be read.
+            DamagedMediumError: It is damaged.
         """
         from PIL import Image as Pil
 
@@ -149,8 +163,10 @@ class Image(Medium):
 
         Raises:
             OSError: The file cannot be read.
+            DamagedMediumError: It is damaged.
         """
-        found: NDArray[np.uint8] = pixels.images(self.path if self._is_stored() else self._given)[0]
+        with self._reading():
+            found: NDArray[np.uint8] = pixels.images(self.path if self._is_stored() else self._given)[0]
         return found
 
 
@@ -185,8 +201,10 @@ class Figure(Image):
 
         Raises:
             OSError: The file cannot be read.
+            DamagedMediumError: It is damaged.
         """
-        figure: dict[str, Any] = json.loads(self.data())
+        with self._reading():
+            figure: dict[str, Any] = json.loads(self.data())
         return figure
 
 
@@ -222,8 +240,9 @@ class Table(Medium):
             return columns, tables.plain_cells(table)
         found = self.__dict__.get("_read")
         if found is None:
-            whole = json.loads(self.data())
-            found = self.__dict__["_read"] = (whole["columns"], whole["data"])
+            with self._reading():
+                whole = json.loads(self.data())
+                found = self.__dict__["_read"] = (whole["columns"], whole["data"])
         return found  # type: ignore[no-any-return] # as `content` has written them
 
     @property
@@ -359,10 +378,11 @@ class Audio(Medium):
         """Return the samples of a 16-bit WAV file, of shape (n, channels).
 
         Raises:
-            wave.Error: It is another file.
             OSError: The file cannot be read.
+            DamagedMediumError: It is damaged, or another file.
         """
-        return sound.samples(self.data())[0]
+        with self._reading():
+            return sound.samples(self.data())[0]
 
 
 class Video(Medium):
@@ -464,10 +484,12 @@ class Points3D(Medium):
 
         Raises:
             OSError: The file cannot be read.
+            DamagedMediumError: It is damaged.
         """
         import numpy as np
 
-        array: NDArray[np.float32] = np.load(io.BytesIO(self.data()), allow_pickle=False)
+        with self._reading():
+            array: NDArray[np.float32] = np.load(io.BytesIO(self.data()), allow_pickle=False)
         return array
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from accel_track.errors import warn
+from accel_track.errors import DamagedMediumError, warn
 from accel_track.media import Histogram, Medium
 from accel_track.media.fallbacks import QUANTILES, converted, stored
 from accel_track.trackers.base import GeneralTracker
@@ -41,7 +41,10 @@ class StoresMedia(GeneralTracker):
     def store_media(self, row: Row, media: Sequence[tuple[str, Medium]]) -> None:
         """Store media that are not among a row's values; within `taken.within`."""
         for name, medium in media:
-            self.taken.part(("medium", name), partial(getattr(self, f"store_{medium.kind}"), name, medium, row))
+            try:
+                self.taken.part(("medium", name), partial(getattr(self, f"store_{medium.kind}"), name, medium, row))
+            except DamagedMediumError as error:  # noqa: PERF203 - of each
+                row.refuse(name, medium, str(error))
 
     def _placed(self, row: Row, name: str, media: Medium | Sequence[Medium]) -> Iterator[tuple[str, Medium]]:
         several = not isinstance(media, Medium)

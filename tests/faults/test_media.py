@@ -306,3 +306,32 @@ def test_the_report_says_how_many_were_encoded_in_their_calls(
         run.log({"noise": media.Image(noise(1))}, 1)
     run.finish()
     assert "1 media were encoded in the calls that logged them" in capsys.readouterr().err
+
+
+@pytest.mark.filterwarnings("ignore:tensorboard")
+def test_a_file_that_is_damaged_costs_nothing_else_of_its_call() -> None:
+    run = Run(select("tensorboard", LOGS), project="p", directory=LOGS, settings=Settings.of(delivery="none"))
+    run.log({"points": media.Points3D(np.zeros((5, 3))), "loss": 0.5, "image": media.Image(noise(0))}, 1)
+    run.log({"table": media.Table([[1]]), "loss": 1.0}, 2)
+    run.finish()
+    found = only_run(LOGS)
+    for suffix in (".npy", ".json"):
+        (file,) = found.path.rglob(f"media/*{suffix}")
+        file.write_bytes(file.read_bytes()[:-1])
+    (status,) = Sync(found).deliver(follow=False, timeout=30)
+    assert (status.delivered, status.quarantined) == (2, 0)
+    assert status.dropped == {"points": 1, "table": 1}
+    assert read().metrics["loss"] == [(1, 0.5), (2, 1.0)]
+    assert np.array_equal(read().media["image"][0].what, noise(0))
+
+
+def test_what_was_not_encoded_in_time_is_by_whoever_delivers_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = Settings.of(delivery="none", finish_timeout=0.0)
+    monkeypatch.setattr("accel_track.media.folder.MediaFolder.encode_next", lambda _: time.sleep(0.01) or True)
+    run = Run(select("tensorboard", LOGS), project="p", directory=LOGS, settings=settings)
+    run.log({"image": media.Image(noise(0))}, 1)
+    run.finish()
+    found = only_run(LOGS)
+    assert list(found.path.rglob(f"media/*{RAW}"))
+    Sync(found).deliver(follow=False, timeout=30)
+    assert np.array_equal(read().media["image"][0].what, noise(0))

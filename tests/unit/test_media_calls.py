@@ -18,7 +18,7 @@ from PIL import Image as Pil
 from accel_track import media
 from accel_track.delivery.settings import Settings
 from accel_track.delivery.sync import Sync
-from accel_track.errors import AccelTrackWarning
+from accel_track.errors import AccelTrackWarning, DamagedMediumError
 from accel_track.journal.directory import find_runs
 from accel_track.journal.reader import JournalReader
 from accel_track.media import folder as folder_module
@@ -309,3 +309,31 @@ def test_texts_that_are_none_of_utf_8_stay_readable() -> None:
     assert len(list(JournalReader(found.rank()))) == 2
     (status,) = Sync(found).deliver(follow=False, timeout=30)
     assert (status.delivered, status.dropped) == (2, {})
+
+
+@pytest.mark.parametrize("delivery", MODES)
+def test_the_step_may_be_the_second_argument_of_all_calls(delivery: str) -> None:
+    def call(run: Run) -> None:
+        run.log_text({"a": "x"}, 1)
+        run.log_audio({"b": np.zeros(8)}, 2, sample_rate=8000)
+        run.log_video({"c": PIXELS[None]}, 3)
+        run.log_text("d", "x", 4)
+        run.log_audio("e", [np.zeros(8)], 5, sample_rate=8000)
+        for wrong in (lambda: run.log_text({"a": "x"}, "y", 1), lambda: run.log_text("a"), lambda: run.log_audio("a")):
+            with pytest.raises(TypeError, match="give a dictionary"):
+                wrong()
+
+    assert logged(delivery, call).steps == [1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".gif"])
+def test_a_damaged_file_is_told_from_one_that_cannot_be_read(suffix: str) -> None:
+    path = Path(f"a{suffix}")
+    Pil.fromarray(np.random.default_rng(0).integers(0, 256, (99, 99, 3), np.uint8)).save(path)
+    path.write_bytes(path.read_bytes()[:2000])
+    stored = media.Image.of_stored({}, path)
+    with pytest.raises(DamagedMediumError, match="the file of the image is damaged"):
+        stored.array()
+    path.unlink()
+    with pytest.raises(FileNotFoundError):
+        stored.array()
