@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from accel_track import media
+from accel_track import Accelerator, media
 from accel_track.delivery.settings import Settings
 from accel_track.delivery.sync import Sync
 from accel_track.errors import AccelTrackWarning
@@ -21,7 +21,9 @@ from accel_track.media.sums import SUMS
 from accel_track.registry import select
 from accel_track.run import Run
 from accel_track.testing import RecordingTracker
-from tests.support.processes import accel_track
+from tests.support.pictures import pixels
+from tests.support.processes import PYTHON, accel_track, own_environment
+from tests.support.ranks import ranks
 from tests.support.readers.tensorboard import TensorBoardContract
 from tests.support.runs import only_run
 from tests.support.waiting import until
@@ -203,17 +205,17 @@ def test_a_refused_record_is_delivered_again_with_its_media(monkeypatch: pytest.
 
     monkeypatch.setitem(LOGGER_TYPE_TO_CLASS, "refusing", Refusing)
     monkeypatch.setattr(Refusing, "name", "refusing")
-    pixels = np.full((4, 4, 3), 7, np.uint8)
+    seven = np.full((4, 4, 3), 7, np.uint8)
     run = Run(select("refusing", LOGS), project="p", directory=LOGS, settings=Settings.of())
     with pytest.warns(AccelTrackWarning, match="refused a record"):
-        run.log({"image": media.Image(pixels), "loss": 1.0}, 1)
+        run.log({"image": media.Image(seven), "loss": 1.0}, 1)
         run.log({"loss": 0.5}, 2)
         run.finish()
     monkeypatch.setattr(Refusing, "refuses", False)
     (status,) = Sync(only_run(LOGS), again=True).deliver(follow=False, timeout=30)
     assert (status.delivered, status.quarantined, status.error) == (2, 0, None)
     assert [step for step, _ in kept] == [2, 1]
-    assert np.array_equal(kept[1][1]["image"], pixels)
+    assert np.array_equal(kept[1][1]["image"], seven)
     (status,) = Sync(only_run(LOGS), again=True).deliver(follow=False, timeout=30)
     assert len(kept) == 2
 
@@ -335,3 +337,54 @@ def test_what_was_not_encoded_in_time_is_by_whoever_delivers_it(monkeypatch: pyt
     assert list(found.path.rglob(f"media/*{RAW}"))
     Sync(found).deliver(follow=False, timeout=30)
     assert np.array_equal(read().media["image"][0].what, noise(0))
+
+
+def test_a_run_that_goes_on_encodes_what_the_killed_process_left(program: Program) -> None:
+    end = 'accelerator.save_state("state"); os.kill(os.getpid(), 9)'
+    process = program(KILLED.format(delivery="none", steps=6, end=end))
+    _, errors = process.communicate(timeout=100)
+    assert process.returncode == -signal.SIGKILL, errors
+    assert list(LOGS.rglob(f"media/*{RAW}"))
+    second = Accelerator(log_with="tensorboard", project_dir="logs", cpu=True, delivery="none")
+    second.load_state("state")
+    second.init_trackers("p", config={"lr": 0.1})
+    second.log_images({"noise": noise(9)}, 2)
+    second.end_training()
+    assert not list(LOGS.rglob(f"media/*{RAW}"))
+    run = only_run(LOGS)
+    Sync(run).deliver(follow=False, timeout=60)
+    found = {one.step: one.what for one in read().media["noise"]}
+    assert list(found) == [0, 1, 2]  # the run went back: what had been logged from step 2 on does not count
+    assert np.array_equal(found[1], noise(1))
+    assert np.array_equal(found[2], noise(9))
+    assert "undamaged" in accel_track("verify", run.path).stdout
+
+
+RANKS = """
+import os
+import numpy as np
+from accel_track import Accelerator
+
+accelerator = Accelerator("tensorboard", project_dir="logs", cpu=True, delivery="none", all_ranks=True)
+accelerator.init_trackers("p")
+rank = int(os.environ["RANK"])
+accelerator.log_images({"image": np.full((4, 4, 3), rank, np.uint8)}, rank)
+with open(f"{rank}.txt", "w") as file:
+    file.write(str(rank))
+accelerator.log_artifact(f"{rank}.txt")
+accelerator.end_training()
+"""
+
+
+def test_each_rank_keeps_its_own() -> None:
+    Path("ranks.py").write_text(RANKS)
+    for done in ranks([PYTHON, "ranks.py"], timeout=100, env=own_environment(OMP_NUM_THREADS=1)):
+        assert done.returncode == 0, done.stderr
+    run = only_run(LOGS)
+    for rank in (0, 1):
+        (image,) = run.rank(rank).glob("media/*.png")
+        assert int(pixels(image)[0, 0, 0]) == rank
+        (kept,) = run.rank(rank).glob("media/*/*.txt")
+        assert kept.read_text() == str(rank)
+    told = json.loads(accel_track("verify", run.path, "--json").stdout)
+    assert [(one["media_files"], one["artifacts"], one["notes"]) for one in told["ranks"]] == [(1, 1, [])] * 2
