@@ -64,7 +64,9 @@ def _rank(run: RunDirectory, rank: int) -> dict[str, Any]:
     reader = JournalReader(run.rank(rank))
     records, expected, error = 0, 0, None
     gaps: list[tuple[int, int]] = []
-    repeated, files, artifacts = 0, set(), []
+    repeated = 0
+    files: set[str] = set()
+    artifacts: list[Artifact] = []
     try:
         for record in reader:
             records += 1
@@ -100,7 +102,8 @@ def _rank(run: RunDirectory, rank: int) -> dict[str, Any]:
 
 def _stored(folder: Path, files: set[str], artifacts: list[Artifact]) -> tuple[list[str], list[str]]:
     """Return what is wrong with the media and artifacts of a rank: with those kept there, and with those elsewhere."""
-    known, notes = sums.known(folder / FOLDER), []
+    notes: list[str] = []
+    known = sums.known(folder / FOLDER)
     found = ((name, folders.problem(folder / FOLDER, name, known)) for name in sorted(files))
     damaged = [f"{FOLDER}/{name}: {why}" for name, why in found if why is not None]
     for one in artifacts:

@@ -243,7 +243,7 @@ class Table(Medium):
             with self._reading():
                 whole = json.loads(self.data())
                 found = self.__dict__["_read"] = (whole["columns"], whole["data"])
-        return found  # type: ignore[no-any-return] # as `content` has written them
+        return found
 
     @property
     def columns(self) -> list[str]:
@@ -366,8 +366,8 @@ class Audio(Medium):
         if self._rate is None:
             message = "`Audio` of an array needs `sample_rate`, the number of samples a second."
             raise ValueError(message)
-        rate = sound.checked_rate(self._rate)
-        return Content({**self.info, "sample_rate": rate}, ".wav", data=sound.wav(self._given, rate))
+        checked = sound.checked_rate(self._rate)
+        return Content({**self.info, "sample_rate": checked}, ".wav", data=sound.wav(self._given, checked))
 
     @property
     def sample_rate(self) -> int | None:
@@ -606,7 +606,7 @@ def _channels(shape: Sequence[int]) -> int:
 
 
 def _suffix(path: Any, known: Sequence[str], what: str) -> str:
-    suffix = os.path.splitext(os.fspath(path))[1].lower()
+    suffix: str = os.path.splitext(os.fspath(path))[1].lower()
     if suffix not in known:
         message = f"{what} ends in {', '.join(known)}; got {os.fspath(path)!r}."
         raise ValueError(message)

@@ -19,6 +19,9 @@ _IMAGE, _IMAGES, _VIDEOS = 3, 4, 5
 """Dimensions of an image with its channels, of several, and of several videos."""
 
 _BYTE, _WORD = 255, 65535
+_OVERSHOOT = 2
+"""What floats of 0 to 1 may reach, as interpolation and denoising have them: up to it they are not taken for bytes."""
+
 _SINGLE = 4
 """Bytes of a float32."""
 
@@ -29,7 +32,7 @@ def images(value: Any, keep: type | tuple[()] = ()) -> list[Any]:
     Args:
         value: A NumPy array or tensor of shape (H, W), (H, W, C), (C, H, W), (N, H, W, C) or (N, C, H, W) with C in 1,
             3, 4; a PIL image; the path of an image file; or a list or tuple of these. Where both ends of a shape could
-            be the channels, the last is. Floating-point pixels are 0 to 1, or 0 to 255 if any exceeds 1; those of 16
+            be the channels, the last is. Floating-point pixels are 0 to 1, or 0 to 255 if any exceeds 2; those of 16
             bits are 0 to 255, or 0 to 65535 if any exceeds 255. Values outside are clipped, and NaN is 0.
         keep: Objects of this class are passed through.
 
@@ -195,5 +198,6 @@ def _of_floats(array: NDArray[Any]) -> NDArray[np.uint8]:
         finite = bool(np.isfinite(wide.sum()))
     own = wide if finite else np.nan_to_num(wide, nan=0.0, posinf=np.inf, neginf=0.0)
     above = own if finite else own[np.isfinite(own)]
-    scaled = own * (1 if above.size and above.max() > 1 else _BYTE)
-    return np.rint(scaled, out=scaled).clip(0, _BYTE, out=scaled).astype(np.uint8)
+    scaled = own * (1 if above.size and above.max() > _OVERSHOOT else _BYTE)
+    found: NDArray[np.uint8] = np.rint(scaled, out=scaled).clip(0, _BYTE, out=scaled).astype(np.uint8)
+    return found
