@@ -204,8 +204,8 @@ class MediaCalls:
         """Log videos: `log_video({"rollout": x}, step=1, fps=30)`, or `log_video("rollout", [x, y], 1)`.
 
         Args:
-            values: Names to videos: an array or tensor of shape (T, H, W), (T, H, W, C) or (T, C, H, W), with N in front
-                for several; the path of a video file; or a list of these. Or one name.
+            values: Names to videos: an array or tensor of shape (T, H, W), (T, H, W, C) or (T, C, H, W), with N in
+                front for several; the path of a video file; or a list of these. Or one name.
             videos: The videos of one name, as `WandbLogger.log_video` has it.
             step: Training step.
             fps: Frames a second of arrays, one for all or one for each.

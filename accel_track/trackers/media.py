@@ -22,8 +22,8 @@ class StoresMedia(GeneralTracker):
     For each kind that `media` calls native, and for "file" where others are stored as files, a backend has one of two
     methods:
 
-    * `make_<kind>(medium, row)` returns what the SDK takes among the values of a call. Where `lists` names the kind, several
-      media of a name stay a list; else each has a name of its own, `name/0`, `name/1`, ….
+    * `make_<kind>(medium, row)` returns what the SDK takes among the values of a call. Where `lists` names the kind,
+      several media of a name stay a list; else each has a name of its own, `name/0`, `name/1`, ….
     * `store_<kind>(name, medium, row)` stores it, by a call of its own, before the row's values.
     """
 
@@ -35,7 +35,7 @@ class StoresMedia(GeneralTracker):
         for name, media in row.media.items():
             try:
                 yield from self._placed(row, name, media)
-            except (OSError, ValueError, TypeError) as error:
+            except (OSError, ValueError, TypeError) as error:  # noqa: PERF203 - the others must get through
                 row.refuse(name, media, str(error))
 
     def store_media(self, row: Row, media: Sequence[tuple[str, Medium]]) -> None:
