@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import json
 import os
@@ -150,6 +151,47 @@ class Image(Medium):
         """
         found: NDArray[np.uint8] = pixels.images(self.path if self._is_stored() else self._given)[0]
         return found
+
+
+class ImageOf(Image):
+    """One of the images in an array of several, which are made ready together when the first is logged.
+
+    Args:
+        batch: The images.
+        place: Which of them.
+        caption: What is written below the image.
+    """
+
+    def __init__(self, batch: Batch, place: int, caption: str | None = None) -> None:
+        """Know which one."""
+        self._given, self._place = batch, place
+        self.info = _captioned(caption)
+
+    def content(self) -> Content:
+        """Return the image's pixels."""
+        return Content(self.info, ".png", pixels=self._given.images[self._place])
+
+    @classmethod
+    def of_stored(cls, info: Mapping[str, Any], path: Path | None) -> Any:
+        """Return an `Image`."""
+        return Image.of_stored(info, path)
+
+
+class Batch:
+    """Several images in one array.
+
+    Args:
+        value: An array or tensor of shape (N, H, W, C) or (N, C, H, W).
+    """
+
+    def __init__(self, value: Any) -> None:
+        """Touch nothing."""
+        self._value = value
+
+    @functools.cached_property
+    def images(self) -> list[Any]:
+        """The images, on one scale."""
+        return pixels.images_of(self._value)
 
 
 class Figure(Image):
