@@ -128,7 +128,7 @@ class Stored(msgspec.Struct, frozen=True, array_like=True):
 
     kind: str
     file: str
-    info: dict[str, Any]
+    info: Mapping[str, Any]
 
 
 class WithoutForm(msgspec.Struct, frozen=True):
@@ -348,7 +348,7 @@ class _Form:
     def _medium(self, value: Any) -> msgspec.msgpack.Ext | None:
         if type(value) is not Stored:
             return None
-        info = self.dictionary(value.info)
+        info = self.dictionary(dict(value.info))
         return msgspec.msgpack.Ext(_MEDIUM, _encoder.encode(Stored(value.kind, value.file, info)))
 
     def _array(self, value: Any) -> msgspec.msgpack.Ext | None:

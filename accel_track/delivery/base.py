@@ -184,8 +184,8 @@ def _hand_over_other(tracker: GeneralTracker, record: AnyRecord, folder: Path) -
         elif isinstance(record, Rewind):
             tracker.rewind(record.step)
         elif isinstance(record, Artifact):
-            about = {"type": record.type, "metadata": record.values, "step": record.step}
-            tracker.log_artifact(os.fspath(folder / record.path), record.name or None, **about)
+            path, name = os.fspath(folder / record.path), record.name or None
+            tracker.log_artifact(path, name, type=record.type, metadata=record.values, step=record.step)
         elif isinstance(record, Checkpoint) and record.path:
             tracker.log_checkpoint(record.name, os.fspath(folder / record.path), record.step, record.values)
         elif isinstance(record, Checkpoint) and record.values:

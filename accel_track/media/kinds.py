@@ -264,7 +264,7 @@ class Table(Medium):
         if found is None:
             whole = json.loads(self.data())
             found = self.__dict__["_read"] = (whole["columns"], whole["data"])
-        return found  # type: ignore[no-any-return] # as `content` has written them
+        return found
 
     @property
     def columns(self) -> list[str]:
@@ -392,7 +392,8 @@ class Audio(Medium):
     @property
     def sample_rate(self) -> int | None:
         """Samples a second; None for a file of which that was not given."""
-        return self.info.get("sample_rate")
+        rate: int | None = self.info.get("sample_rate")
+        return rate
 
     def samples(self) -> NDArray[np.int16]:
         """Return the samples of a 16-bit WAV file, of shape (n, channels).

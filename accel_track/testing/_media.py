@@ -216,7 +216,9 @@ def _is(given: media.Medium, what: Any, scratch: Path) -> bool:
             table = converted(given, "table", scratch)  # type: ignore[assignment]
         return table is not None and _plain(what) == _plain(Columns(table.columns, table.rows))
     if isinstance(what, Bins):
-        same = isinstance(given, media.Histogram) and np.allclose(what.counts, given.counts)
+        if not isinstance(given, media.Histogram):
+            return False
+        same = np.allclose(what.counts, given.counts)
         return same and (what.edges is None or np.allclose(what.edges, given.edges, atol=1e-6))
     text = given.text if isinstance(given, (media.Text, media.Html)) else None
     if isinstance(given, media.Table):

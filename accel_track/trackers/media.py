@@ -13,6 +13,7 @@ from accel_track.trackers.base import GeneralTracker
 from accel_track.values.arrays import is_array
 
 if TYPE_CHECKING:
+    from accel_track.media.ways import Way
     from accel_track.trackers.rows import Row
 
 
@@ -30,7 +31,7 @@ class StoresMedia(GeneralTracker):
     lists: frozenset[str] = frozenset()
     """The kinds of which the SDK takes several under one name."""
 
-    def place(self, row: Row) -> Iterator[tuple[str, Medium]]:
+    def sort_media(self, row: Row) -> Iterator[tuple[str, Medium]]:
         """Put what the SDK takes among values into a row's; yield the names and media that are to be stored apart."""
         for name, media in row.media.items():
             try:
@@ -79,7 +80,7 @@ class StoresMedia(GeneralTracker):
             kind = way.by
         return kind, media
 
-    def way(self, medium: Medium) -> Any:
+    def way(self, medium: Medium) -> Way | None:
         """Return what becomes of a medium; a backend that makes differences within a kind overrides this."""
         return self.media.get(medium.kind)
 

@@ -32,7 +32,7 @@ class TensorBoardMedia(TensorBoardHParams):
         "model": none("event files hold no files"),
     }
 
-    def log_images(
+    def log_images(  # type: ignore[override] # with the arguments of SummaryWriter's own
         self,
         values: Mapping[str, Any],
         step: int | None = None,
