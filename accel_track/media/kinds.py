@@ -616,7 +616,7 @@ def _channels(shape: Sequence[int]) -> int:
     return int(shape[-1] if shape[-1] in (1, 3, 4) else shape[0] if shape[0] in (1, 3, 4) else 1) or 1
 
 
-def _suffix(path: Any, known: Sequence[str], what: str) -> str:
+def _suffix(path: str | os.PathLike[str], known: Sequence[str], what: str) -> str:
     suffix = os.path.splitext(os.fspath(path))[1].lower()
     if suffix not in known:
         message = f"{what} ends in {', '.join(known)}; got {os.fspath(path)!r}."

@@ -66,7 +66,8 @@ def _words(array: NDArray[Any]) -> NDArray[Any]:
         raise ValueError(message)
     if array.dtype.kind == "f":
         wide: NDArray[Any] = np.nan_to_num(array.astype(np.float64), nan=0.0, posinf=1.0, neginf=-1.0)
-        return (wide.clip(-1, 1) * _FULL).round()
+        np.rint(wide.clip(-1, 1) * _FULL, out=wide)
+        return wide
     if array.dtype == np.int16:
         return array
     if array.dtype == np.int32:
