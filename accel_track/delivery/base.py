@@ -160,39 +160,33 @@ def hand_over(tracker: GeneralTracker, records: Sequence[AnyRecord], folder: Pat
         return
     first = records[0]
     if isinstance(first, Metrics):
-        _hand_over_calls(tracker, cast("Sequence[Metrics]", records))
-    elif isinstance(first, Config):
-        store = tracker.store_environment if first.environment else tracker.store_init_configuration
-        tracker.record_time = first.time
-        try:
-            store(first.values)
-        finally:
-            tracker.record_time = None
-    elif isinstance(first, Rewind):
-        tracker.rewind(first.step)
-    elif isinstance(first, Artifact):
-        _hand_over_artifact(tracker, first, folder)
-    elif isinstance(first, Checkpoint) and first.path:
-        tracker.log_checkpoint(first.name, os.fspath(folder / first.path), first.step, first.values)
-    elif first.values:
-        tracker.describe_checkpoint(first.name, first.step, first.values)
+        calls = cast("Sequence[Metrics]", records)
+        if some := [call for call in calls if call.values or not call.unread]:
+            tracker.log_batch(some)
+        for call in calls:
+            if call.unread:
+                _drop_unread(tracker, call.unread)
     else:
-        tracker.delete_checkpoint(first.name)
+        _hand_over_other(tracker, first, folder)
 
 
-def _hand_over_calls(tracker: GeneralTracker, calls: Sequence[Metrics]) -> None:
-    if some := [call for call in calls if call.values or not call.unread]:
-        tracker.log_batch(some)
-    for call in calls:
-        if call.unread:
-            _drop_unread(tracker, call.unread)
-
-
-def _hand_over_artifact(tracker: GeneralTracker, record: Artifact, folder: Path) -> None:
-    path = os.fspath(folder / record.path)
+def _hand_over_other(tracker: GeneralTracker, record: AnyRecord, folder: Path) -> None:
+    """Hand a record over that is no call of `log`."""
     tracker.record_time = record.time
     try:
-        tracker.log_artifact(path, record.name or None, type=record.type, metadata=record.values, step=record.step)
+        if isinstance(record, Config):
+            (tracker.store_environment if record.environment else tracker.store_init_configuration)(record.values)
+        elif isinstance(record, Rewind):
+            tracker.rewind(record.step)
+        elif isinstance(record, Artifact):
+            path, name = os.fspath(folder / record.path), record.name or None
+            tracker.log_artifact(path, name, type=record.type, metadata=record.values, step=record.step)
+        elif isinstance(record, Checkpoint) and record.path:
+            tracker.log_checkpoint(record.name, os.fspath(folder / record.path), record.step, record.values)
+        elif isinstance(record, Checkpoint) and record.values:
+            tracker.describe_checkpoint(record.name, record.step, record.values)
+        elif isinstance(record, Checkpoint):
+            tracker.delete_checkpoint(record.name)
     finally:
         tracker.record_time = None
 

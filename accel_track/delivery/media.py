@@ -44,8 +44,7 @@ class KeptMedia:
         """Store the media of a call; what cannot be stored is left out, and noted as unread."""
         for found in call.media:
             try:
-                file, info = self.files.keep(found.content), dict(found.content.info)
-                found.place[found.key] = Stored(found.kind.kind, file, info)
+                found.place[found.key] = Stored(found.kind.kind, self.files.keep(found.content), found.content.info)
             except Exception as error:  # noqa: BLE001, PERF203 - whatever is wrong with one costs the others nothing
                 leave_out(found, error, call)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import json
 import numbers
@@ -168,6 +169,49 @@ class Image(Medium):
         with self._reading():
             found: NDArray[np.uint8] = pixels.images(self.path if self._is_stored() else self._given)[0]
         return found
+
+
+class ImageOf(Image):
+    """One of the images in an array of several, which are made ready together when the first is logged.
+
+    Args:
+        batch: The images.
+        place: Which of them.
+        caption: What is written below the image.
+    """
+
+    def __init__(self, batch: Batch, place: int, caption: str | None = None) -> None:
+        """Know which one."""
+        self._given, self._place, self._most = batch, place, MOST_PIXELS
+        self.info = _captioned(caption)
+
+    def content(self) -> Content:
+        """Return the image's pixels."""
+        found = self._given.images[self._place]
+        self._check(found.shape[0] * found.shape[1])
+        return Content(self.info, ".png", pixels=found)
+
+    @classmethod
+    def of_stored(cls, info: Mapping[str, Any], path: Path | None) -> Any:
+        """Return an `Image`."""
+        return Image.of_stored(info, path)
+
+
+class Batch:
+    """Several images in one array.
+
+    Args:
+        value: An array or tensor of shape (N, H, W, C) or (N, C, H, W).
+    """
+
+    def __init__(self, value: Any) -> None:
+        """Touch nothing."""
+        self._value = value
+
+    @functools.cached_property
+    def images(self) -> list[Any]:
+        """The images, on one scale."""
+        return pixels.images_of(self._value)
 
 
 class Figure(Image):
@@ -372,7 +416,8 @@ class Audio(Medium):
     @property
     def sample_rate(self) -> int | None:
         """Samples a second; None for a file of which that was not given."""
-        return self.info.get("sample_rate")
+        rate: int | None = self.info.get("sample_rate")
+        return rate
 
     def samples(self) -> NDArray[np.int16]:
         """Return the samples of a 16-bit WAV file, of shape (n, channels).
@@ -605,8 +650,8 @@ def _channels(shape: Sequence[int]) -> int:
     return int(shape[-1] if shape[-1] in (1, 3, 4) else shape[0] if shape[0] in (1, 3, 4) else 1) or 1
 
 
-def _suffix(path: Any, known: Sequence[str], what: str) -> str:
-    suffix: str = os.path.splitext(os.fspath(path))[1].lower()
+def _suffix(path: str | os.PathLike[str], known: Sequence[str], what: str) -> str:
+    suffix = os.path.splitext(os.fspath(path))[1].lower()
     if suffix not in known:
         message = f"{what} ends in {', '.join(known)}; got {os.fspath(path)!r}."
         raise ValueError(message)
