@@ -196,7 +196,7 @@ def _sum_name(path: str, name: str) -> str:
 
 
 def _readable(path: str) -> tuple[int, int]:
-    if not os.access(path, os.R_OK):
+    if not os.access(path, os.R_OK, effective_ids=os.access in os.supports_effective_ids):
         raise PermissionError(13, os.strerror(13), path)
     return _state(os.stat(path))
 

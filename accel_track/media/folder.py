@@ -70,7 +70,7 @@ class MediaFolder:
             return self._keep_file(content.path, content.suffix)
         data = content.data or b""
         name = hashlib.sha256(data).hexdigest() + content.suffix
-        if not (self.path / name).exists():
+        if not self._holds(name, len(data)):
             with self._new_file(name) as file:
                 file.write(data)
         return name
@@ -90,7 +90,7 @@ class MediaFolder:
         path = self.path / name
         if path.is_symlink():
             return None
-        if not path.exists() and not self._encode(name):
+        if not self._holds(name) and not self._encode(name):
             return None
         return path if path.is_file() else None
 
@@ -141,7 +141,7 @@ class MediaFolder:
         digest.update(pixels.data)
         name = digest.hexdigest() + suffix
         raw = self.path / (name + RAW)
-        if (self.path / name).exists() or raw.exists():
+        if self._holds(name) or self._holds(raw.name, len(line) + pixels.nbytes):
             return name
         if self._waiting and self.waiting + pixels.nbytes > MOST_WAITING:
             self.encoded_in_calls += 1
@@ -155,6 +155,14 @@ class MediaFolder:
             file.write(pixels.data)
         self._waiting[name] = pixels.nbytes
         return name
+
+    def _holds(self, name: str, size: int | None = None) -> bool:
+        """Whether there is a file of that size; a power cut may leave one that is shorter."""
+        try:
+            found = os.stat(self.path / name).st_size
+        except FileNotFoundError:
+            return False
+        return found == size if size is not None else found > 0
 
     def _keep_file(self, path: str | os.PathLike[str], suffix: str) -> str:
         """Copy a file as it is now: what is added to it meanwhile is left out."""
@@ -180,7 +188,7 @@ class MediaFolder:
         raw = self.path / (name + RAW)
         with _turns.of(self.path / name):
             try:
-                if not (self.path / name).exists():
+                if not self._holds(name):
                     self.store_encoded(name, *read_plain(raw, name))
                 raw.unlink(missing_ok=True)
             except FileNotFoundError:  # another process may have been faster

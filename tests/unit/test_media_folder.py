@@ -62,6 +62,20 @@ def test_pixels_wait_and_are_encoded_once_with_their_checksum() -> None:
     assert subprocess.run(["sha256sum", "--check", "--quiet", sums.SUMS], cwd=FOLDER, check=False).returncode == 0
 
 
+def test_a_file_that_a_power_cut_left_empty_is_written_again() -> None:
+    folder = MediaFolder(FOLDER)
+    html = Content({}, ".html", data=b"<b>")
+    page, picture, raw = folder.keep(html), folder.keep(image()), folder.keep(image(1)) + RAW
+    folder.encode_next()
+    for name in (page, picture, raw):
+        os.truncate(FOLDER / name, 0)
+    assert (folder.keep(html), folder.keep(image()), folder.keep(image(1)) + RAW) == (page, picture, raw)
+    while folder.encode_next():
+        pass
+    known = sums.known(FOLDER)
+    assert [problem(FOLDER, name, known) for name in (page, picture, raw.removesuffix(RAW))] == [None] * 3
+
+
 def test_what_an_earlier_process_left_is_found() -> None:
     name = MediaFolder(FOLDER).keep(image())
     later = MediaFolder(FOLDER)
