@@ -228,7 +228,7 @@ class SDKTracker(StoresMedia):
 
     def _write_with_media(self, row: Row) -> None:
         """Store a call that has media: those that go among its values with these, behind the others."""
-        apart = list(self.place(row))
+        apart = list(self.sort_media(row))
         with self.taken.within(row.record):
             self.store_media(row, apart)
             if row.values:

@@ -41,14 +41,22 @@ class Scalars(FastPath):
             moment: When the call was made, in seconds since 1970-01-01 UTC.
 
         Raises:
-            ConnectionError: The task is closed; ClearML takes values for it in silence.
+            ConnectionError: The task is closed.
+        """
+        self.check()
+        iteration, milliseconds = _SINGLE if step is None else step, int(moment * 1000)
+        return [(*scalar[:2], self._event(*scalar, iteration, timestamp=milliseconds)) for scalar in scalars]
+
+    def check(self) -> None:
+        """Raise an error if the task is closed: ClearML takes values for it in silence.
+
+        Raises:
+            ConnectionError: It is.
         """
         reporter = self.native._reporter  # noqa: SLF001
         if reporter._report and reporter._report_service is None:  # noqa: SLF001
             message = "clearml: the task is closed, and takes no more values."
             raise ConnectionError(message)
-        iteration, milliseconds = _SINGLE if step is None else step, int(moment * 1000)
-        return [(*scalar[:2], self._event(*scalar, iteration, timestamp=milliseconds)) for scalar in scalars]
 
     def store(self, ready: Sequence[tuple[str, str, Any]]) -> None:
         """Report events."""
