@@ -11,7 +11,7 @@ from typing import Any
 
 def shown_images(plots: str) -> dict[str, Any]:
     """Return the images below a folder of plots by their names."""
-    from dvclive.plots import Image
+    from dvclive.plots.image import Image
 
     folder = Path(plots, Image.subfolder)
     names = [path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*")) if path.suffix in Image.suffixes]
@@ -26,7 +26,8 @@ def shown_plots(plots: str, base: Path, listed: Mapping[str, Any]) -> dict[str, 
         base: The folder of `dvc.yaml`, to which its paths are relative.
         listed: What `dvc.yaml` holds.
     """
-    from dvclive.plots import SKLEARN_PLOTS, CustomPlot
+    from dvclive.plots import SKLEARN_PLOTS
+    from dvclive.plots.custom import CustomPlot
 
     found: dict[str, Any] = {}
     configs = _configs(base, listed)
