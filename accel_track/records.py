@@ -128,7 +128,7 @@ class Stored(msgspec.Struct, frozen=True, array_like=True):
 
     kind: str
     file: str
-    info: dict[str, Any]
+    info: Mapping[str, Any]
 
 
 class WithoutForm(msgspec.Struct, frozen=True):
@@ -343,10 +343,13 @@ class _Form:
             return self.dictionary(value)
         if kind is list or kind is tuple:
             return list(map(self._of, value))
-        if kind is Stored:
-            info = self.dictionary(value.info)
-            return msgspec.msgpack.Ext(_MEDIUM, _encoder.encode(Stored(value.kind, value.file, info)))
-        return self._array(value) or self._stand_in(value)
+        return self._medium(value) or self._array(value) or self._stand_in(value)
+
+    def _medium(self, value: Any) -> msgspec.msgpack.Ext | None:
+        if type(value) is not Stored:
+            return None
+        info = self.dictionary(dict(value.info))
+        return msgspec.msgpack.Ext(_MEDIUM, _encoder.encode(Stored(value.kind, value.file, info)))
 
     def _array(self, value: Any) -> msgspec.msgpack.Ext | None:
         if not is_array(value) or value.nbytes > min(LARGEST_ARRAY, self._left):

@@ -9,7 +9,7 @@ from types import ModuleType
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-SCRIPTS = ("call_cost", "step_tax", "throughput", "lightning_fit", "journal", "startup", "many_fits")
+SCRIPTS = ("call_cost", "step_tax", "throughput", "lightning_fit", "journal", "startup", "many_fits", "media")
 BACKENDS = ("tensorboard", "wandb", "comet_ml", "mlflow", "aim", "clearml", "dvclive", "swanlab", "trackio")
 
 

@@ -70,7 +70,14 @@ def csv_file(folder: Path) -> Iterator[Point]:
 
 
 def wandb(folder: Path) -> Iterator[Point]:
-    """Read transaction logs, whose last record comes a moment after `Run.finish` has returned."""
+    """Read transaction logs."""
+    for row in wandb_rows(folder):
+        step = int(row.get("trainer/global_step", row["_step"]))
+        yield from ((name, step) for name in row)
+
+
+def wandb_rows(folder: Path) -> Iterator[dict[str, str]]:
+    """Yield the rows of transaction logs, whose last record comes a moment after `Run.finish` has returned."""
     for path in folder.rglob("*.wandb"):
         end = time.monotonic() + _PATIENCE
         while True:
@@ -82,8 +89,7 @@ def wandb(folder: Path) -> Iterator[Point]:
             if record.HasField("history"):
                 items = record.history.item
                 row = {item.key or "/".join(item.nested_key): item.value_json for item in items}
-                step = int(row.get("trainer/global_step", row.get("_step", record.history.step.num)))
-                yield from ((name, step) for name in row)
+                yield {"_step": str(record.history.step.num), **row}
 
 
 def _wandb_records(content: bytes) -> list[Any]:

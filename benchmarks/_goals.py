@@ -96,6 +96,11 @@ def _tax(key: str, case: str) -> Goal:
     return Goal(key, f"step tax, {case}: of PL tensorboard's", ("step_tax", case, "extra"), per, most=5, unit="%")
 
 
+def _medium(column: str, what: str, backend: str, least: float) -> Goal:
+    value, per = ("media", f"raw {backend}", column), ("media", f"facade {backend}", column)
+    return Goal(f"media-{column}-{backend}", f"{what}: times cheaper than the SDK's, {backend}", value, per, least)
+
+
 def _nine(key: str, mode: str, column: str) -> Goal:
     value, per = (("call_cost", f"logger {which}{mode}", column) for which in ("nine trackers", "tensorboard"))
     what = f"call, nine trackers{mode}, {column}: times one tracker"
@@ -166,5 +171,16 @@ GOALS = (
     Goal("start-construct", "AccelTrackLogger(...)", ("startup", "AccelTrackLogger(...)", "ms"), most=5, unit="ms"),
     Goal("fits-memory", "1,000 fits, memory of each", ("many_fits", _FITS, "kB"), most=20, unit="kB"),
     Goal("fits-descriptors", "1,000 fits, descriptors more", ("many_fits", _FITS, "files"), most=8, unit=""),
+    *[
+        _medium(column, what, backend, 10)
+        for column, what, backends in (
+            ("image", "call, image of 512 x 512", ("tensorboard", "wandb", "mlflow")),
+            ("images", "call, 16 images of 64 x 64", ("tensorboard", "wandb", "mlflow")),
+            ("table", "call, table of 1,000 x 10", ("wandb", "mlflow")),
+            ("histogram", "call, histogram of a million", ("tensorboard", "wandb")),
+        )
+        for backend in backends
+    ],
+    Goal("media-bytes", "image on the disk, of its PNG", ("media", "facade tensorboard", "bytes"), most=1),
     Goal("fits-threads", "1,000 fits, threads more", ("many_fits", _FITS, "threads"), most=2, unit=""),
 )

@@ -171,28 +171,29 @@ def hand_over(tracker: GeneralTracker, records: Sequence[AnyRecord], folder: Pat
         for call in calls:
             if call.unread:
                 _drop_unread(tracker, call.unread)
-    elif isinstance(first, Config):
-        store = tracker.store_environment if first.environment else tracker.store_init_configuration
-        tracker.record_time = first.time
-        try:
-            store(first.values)
-        finally:
-            tracker.record_time = None
-    elif isinstance(first, Rewind):
-        tracker.rewind(first.step)
-    elif isinstance(first, Artifact):
-        path = os.fspath(folder / first.path)
-        tracker.record_time = first.time
-        try:
-            tracker.log_artifact(path, first.name or None, type=first.type, metadata=first.values, step=first.step)
-        finally:
-            tracker.record_time = None
-    elif isinstance(first, Checkpoint) and first.path:
-        tracker.log_checkpoint(first.name, os.fspath(folder / first.path), first.step, first.values)
-    elif first.values:
-        tracker.describe_checkpoint(first.name, first.step, first.values)
     else:
-        tracker.delete_checkpoint(first.name)
+        _hand_over_other(tracker, first, folder)
+
+
+def _hand_over_other(tracker: GeneralTracker, record: AnyRecord, folder: Path) -> None:
+    """Hand a record over that is no call of `log`."""
+    tracker.record_time = record.time
+    try:
+        if isinstance(record, Config):
+            (tracker.store_environment if record.environment else tracker.store_init_configuration)(record.values)
+        elif isinstance(record, Rewind):
+            tracker.rewind(record.step)
+        elif isinstance(record, Artifact):
+            path, name = os.fspath(folder / record.path), record.name or None
+            tracker.log_artifact(path, name, type=record.type, metadata=record.values, step=record.step)
+        elif isinstance(record, Checkpoint) and record.path:
+            tracker.log_checkpoint(record.name, os.fspath(folder / record.path), record.step, record.values)
+        elif isinstance(record, Checkpoint) and record.values:
+            tracker.describe_checkpoint(record.name, record.step, record.values)
+        elif isinstance(record, Checkpoint):
+            tracker.delete_checkpoint(record.name)
+    finally:
+        tracker.record_time = None
 
 
 def _drop_unread(tracker: GeneralTracker, unread: Mapping[str, str]) -> None:

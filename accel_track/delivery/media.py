@@ -36,7 +36,7 @@ class KeptMedia:
         for found in call.media:
             try:
                 found.place[found.key] = Stored(found.kind.kind, self.files.keep(found.content), found.content.info)
-            except (OSError, ValueError) as error:
+            except (OSError, ValueError) as error:  # noqa: PERF203 - the others are kept
                 leave_out(found, error, call)
 
     def whole(self, record: AnyRecord) -> AnyRecord:

@@ -9,18 +9,20 @@ from typing import Any
 
 from accel_track.media.kinds import (
     Audio,
+    Batch,
     ConfusionMatrix,
     Figure,
     Histogram,
     Html,
     Image,
+    ImageOf,
     Medium,
     Points3D,
     Table,
     Text,
     Video,
 )
-from accel_track.media.pixels import images_of, is_nested_numbers, is_pil
+from accel_track.media.pixels import is_nested_numbers
 
 _BATCH, _VIDEOS = 4, 5
 """Dimensions of several images, and of several videos, in one array."""
@@ -204,8 +206,8 @@ class MediaCalls:
         """Log videos: `log_video({"rollout": x}, step=1, fps=30)`, or `log_video("rollout", [x, y], 1)`.
 
         Args:
-            values: Names to videos: an array or tensor of shape (T, H, W), (T, H, W, C) or (T, C, H, W), with N in front
-                for several; the path of a video file; or a list of these. Or one name.
+            values: Names to videos: an array or tensor of shape (T, H, W), (T, H, W, C) or (T, C, H, W), with N in
+                front for several; the path of a video file; or a list of these. Or one name.
             videos: The videos of one name, as `WandbLogger.log_video` has it.
             step: Training step.
             fps: Frames a second of arrays, one for all or one for each.
@@ -353,6 +355,9 @@ def several(kind: type[Medium], value: Any, captions: Any, **arguments: Any) -> 
         captions: A text for all, a list with one for each, or None.
         arguments: More for each; a list with one for each.
     """
+    if kind is Image and len(getattr(value, "shape", ())) == _BATCH:
+        batch = Batch(value)
+        return [ImageOf(batch, place, _at(captions, place)) for place in range(len(value))]
     many = _items(kind, value)
     if many is None:
         captions = captions[0] if isinstance(captions, (list, tuple)) and captions else captions
@@ -374,11 +379,6 @@ def _items(kind: type[Medium], value: Any) -> Sequence[Any] | None:
     if isinstance(value, (list, tuple)):
         return None if kind is not Html and is_nested_numbers(value) and value else value
     shape = getattr(value, "shape", ())
-    if kind is Image and len(shape) == _BATCH and not is_pil(value):
-        try:
-            return images_of(value)  # at once, and on one scale
-        except (TypeError, ValueError):
-            return None  # `Image` says why
     return [value[place] for place in range(len(value))] if kind is Video and len(shape) == _VIDEOS else None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ class Content(NamedTuple):
         path: A file to be copied.
     """
 
-    info: dict[str, Any]
+    info: Mapping[str, Any]
     suffix: str = ""
     data: bytes | None = None
     pixels: NDArray[Any] | None = None

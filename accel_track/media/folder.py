@@ -266,9 +266,7 @@ def problem(folder: Path, name: str, sums: dict[str, str]) -> str | None:
             _pixels(raw, name)
             return None
         with open(open_regular(path), "rb") as file:
-            found = (
-                hashlib.file_digest(file, "sha256").hexdigest() if hasattr(hashlib, "file_digest") else _sha256(file)
-            )
+            found = _sha256(file)
     except (OSError, ValueError) as error:
         return str(error)
     return None if found in (sums.get(name), name.partition(".")[0]) else "its bytes are not what was stored"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import json
 import os
@@ -152,6 +153,47 @@ class Image(Medium):
         return found
 
 
+class ImageOf(Image):
+    """One of the images in an array of several, which are made ready together when the first is logged.
+
+    Args:
+        batch: The images.
+        place: Which of them.
+        caption: What is written below the image.
+    """
+
+    def __init__(self, batch: Batch, place: int, caption: str | None = None) -> None:
+        """Know which one."""
+        self._given, self._place = batch, place
+        self.info = _captioned(caption)
+
+    def content(self) -> Content:
+        """Return the image's pixels."""
+        return Content(self.info, ".png", pixels=self._given.images[self._place])
+
+    @classmethod
+    def of_stored(cls, info: Mapping[str, Any], path: Path | None) -> Any:
+        """Return an `Image`."""
+        return Image.of_stored(info, path)
+
+
+class Batch:
+    """Several images in one array.
+
+    Args:
+        value: An array or tensor of shape (N, H, W, C) or (N, C, H, W).
+    """
+
+    def __init__(self, value: Any) -> None:
+        """Touch nothing."""
+        self._value = value
+
+    @functools.cached_property
+    def images(self) -> list[Any]:
+        """The images, on one scale."""
+        return pixels.images_of(self._value)
+
+
 class Figure(Image):
     """A figure.
 
@@ -222,7 +264,7 @@ class Table(Medium):
         if found is None:
             whole = json.loads(self.data())
             found = self.__dict__["_read"] = (whole["columns"], whole["data"])
-        return found  # type: ignore[no-any-return] # as `content` has written them
+        return found
 
     @property
     def columns(self) -> list[str]:
@@ -350,7 +392,8 @@ class Audio(Medium):
     @property
     def sample_rate(self) -> int | None:
         """Samples a second; None for a file of which that was not given."""
-        return self.info.get("sample_rate")
+        rate: int | None = self.info.get("sample_rate")
+        return rate
 
     def samples(self) -> NDArray[np.int16]:
         """Return the samples of a 16-bit WAV file, of shape (n, channels).
@@ -573,7 +616,7 @@ def _channels(shape: Sequence[int]) -> int:
     return int(shape[-1] if shape[-1] in (1, 3, 4) else shape[0] if shape[0] in (1, 3, 4) else 1) or 1
 
 
-def _suffix(path: Any, known: Sequence[str], what: str) -> str:
+def _suffix(path: str | os.PathLike[str], known: Sequence[str], what: str) -> str:
     suffix = os.path.splitext(os.fspath(path))[1].lower()
     if suffix not in known:
         message = f"{what} ends in {', '.join(known)}; got {os.fspath(path)!r}."

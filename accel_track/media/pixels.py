@@ -167,4 +167,5 @@ def _of_floats(array: NDArray[Any]) -> NDArray[np.uint8]:
     own = wide if finite else np.nan_to_num(wide, nan=0.0, posinf=np.inf, neginf=0.0)
     above = own if finite else own[np.isfinite(own)]
     scaled = own * (1 if above.size and above.max() > 1 else _BYTE)
-    return np.rint(scaled, out=scaled).clip(0, _BYTE, out=scaled).astype(np.uint8)
+    np.rint(scaled, out=scaled).clip(0, _BYTE, out=scaled)
+    return scaled.astype(np.uint8)

@@ -65,7 +65,9 @@ def _words(array: NDArray[Any]) -> NDArray[Any]:
         message = f"sound has the shape (n,), (n, channels) or (channels, n), 8 channels at most; got {array.shape}."
         raise ValueError(message)
     if array.dtype.kind == "f":
-        return (np.nan_to_num(array.astype(np.float64), nan=0.0, posinf=1.0, neginf=-1.0).clip(-1, 1) * _FULL).round()
+        wide: NDArray[Any] = np.nan_to_num(array.astype(np.float64), nan=0.0, posinf=1.0, neginf=-1.0)
+        np.rint(wide.clip(-1, 1) * _FULL, out=wide)
+        return wide
     if array.dtype == np.int16:
         return array
     if array.dtype == np.int32:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import date, time, timedelta
+from datetime import date, time
 from typing import Any
 
 _CELLS = frozenset((bool, int, float, str, type(None)))
@@ -101,24 +101,17 @@ def _columns(frame: Any) -> Sequence[Any]:
 
 
 def _cell(value: Any) -> Any:
-    if type(value) in _CELLS:
-        return value
     if hasattr(value, "item") and getattr(value, "shape", None) in ((), (1,)):
         value = value.item()
-        if type(value) in _CELLS:
-            return value
-    for kind in (bool, int, float, str):
-        if isinstance(value, kind):
-            return kind(value)
+    if type(value) in _CELLS:
+        return value
+    if type(value).__name__ in ("NAType", "NaTType"):  # pandas'
+        return None
     if isinstance(value, (date, time)):
         return value.isoformat()
-    if isinstance(value, timedelta):
-        return str(value)
-    if type(value).__name__ in ("NAType", "NaTType"):
-        return None
     if isinstance(value, (bytes, bytearray)):
         return bytes(value).decode(errors="replace")
-    return str(value)
+    return next((kind(value) for kind in (bool, int, float) if isinstance(value, kind)), str(value))
 
 
 def _markdown_cell(value: Any) -> str:

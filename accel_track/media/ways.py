@@ -1,4 +1,4 @@
-"""Ways: what becomes of a medium in a backend, as each tracker declares it; the table in the documents is made of it."""
+"""Ways: what becomes of a medium in a backend, as each tracker declares it and docs/media.md shows."""
 
 from __future__ import annotations
 
@@ -57,7 +57,5 @@ def none(why: str) -> Way:
     return Way("none", why)
 
 
-ALL: Mapping[str, Way] = {
-    kind: native("among the values of `log`") for kind in KINDS if kind not in ("artifact", "model")
-}
+ALL: Mapping[str, Way] = {kind: native("among the values of `log`") for kind in KINDS[:-2]}
 """The ways of a tracker that is given all media as they are."""

@@ -203,7 +203,7 @@ def _difference(kind: str, way: Way, seen: Seen, scratch: Path) -> str | None:
     return f"was not read back as one of {forms}, but as {str(seen.what)[:300]}"
 
 
-def _is(given: media.Medium, what: Any, scratch: Path) -> bool:  # noqa: PLR0911 - one line per form
+def _is(given: media.Medium, what: Any, scratch: Path) -> bool:
     if isinstance(what, np.ndarray) and what.dtype == np.uint8:
         return _same_pixels(what, _array(given))
     if isinstance(what, np.ndarray):
@@ -216,7 +216,9 @@ def _is(given: media.Medium, what: Any, scratch: Path) -> bool:  # noqa: PLR0911
             table = converted(given, "table", scratch)  # type: ignore[assignment]
         return table is not None and _plain(what) == _plain(Columns(table.columns, table.rows))
     if isinstance(what, Bins):
-        same = isinstance(given, media.Histogram) and np.allclose(what.counts, given.counts)
+        if not isinstance(given, media.Histogram):
+            return False
+        same = np.allclose(what.counts, given.counts)
         return same and (what.edges is None or np.allclose(what.edges, given.edges, atol=1e-6))
     text = given.text if isinstance(given, (media.Text, media.Html)) else None
     if isinstance(given, media.Table):
@@ -248,11 +250,11 @@ def _same_pixels(one: Any, other: Any) -> bool:
 
     def rgba(pixels: Any) -> Any:
         array = np.asarray(pixels)
-        array = array[..., None] if array.ndim == 2 else array  # noqa: PLR2004 - without channels
+        array = array[..., None] if array.ndim == 2 else array
         if array.shape[-1] == 1:
             array = np.repeat(array, 3, axis=-1)
         opaque = np.full((*array.shape[:-1], 1), 255, np.uint8)
-        return array if array.shape[-1] == 4 else np.concatenate([array, opaque], axis=-1)  # noqa: PLR2004
+        return array if array.shape[-1] == 4 else np.concatenate([array, opaque], axis=-1)
 
     return np.array_equal(rgba(one), rgba(other))
 

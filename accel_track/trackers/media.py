@@ -13,6 +13,7 @@ from accel_track.trackers.base import GeneralTracker
 from accel_track.values.arrays import is_array
 
 if TYPE_CHECKING:
+    from accel_track.media.ways import Way
     from accel_track.trackers.rows import Row
 
 
@@ -22,8 +23,8 @@ class StoresMedia(GeneralTracker):
     For each kind that `media` calls native, and for "file" where others are stored as files, a backend has one of two
     methods:
 
-    * `make_<kind>(medium, row)` returns what the SDK takes among the values of a call. Where `lists` names the kind, several
-      media of a name stay a list; else each has a name of its own, `name/0`, `name/1`, ….
+    * `make_<kind>(medium, row)` returns what the SDK takes among the values of a call. Where `lists` names the kind,
+      several media of a name stay a list; else each has a name of its own, `name/0`, `name/1`, ….
     * `store_<kind>(name, medium, row)` stores it, by a call of its own, before the row's values.
     """
 
@@ -35,7 +36,7 @@ class StoresMedia(GeneralTracker):
         for name, media in self._groups(row):
             try:
                 yield from self._placed(row, name, media)
-            except (OSError, ValueError, TypeError) as error:
+            except (OSError, ValueError, TypeError) as error:  # noqa: PERF203 - the others must get through
                 row.refuse(name, media, str(error))
 
     def store_media(self, row: Row, media: Sequence[tuple[str, Medium]]) -> None:
@@ -99,7 +100,7 @@ class StoresMedia(GeneralTracker):
             kind = way.by
         return kind, media
 
-    def way(self, medium: Medium) -> Any:
+    def way(self, medium: Medium) -> Way | None:
         """Return what becomes of a medium; a backend that makes differences within a kind overrides this."""
         return self.media.get(medium.kind)
 

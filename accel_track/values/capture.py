@@ -221,7 +221,7 @@ def _medium_of(kind: type, value: Any) -> Medium | None:
     """Return the medium that a value is without doubt, or None."""
     if issubclass(kind, Medium):
         return None if value.path is not None else value  # what a tracker was given
-    return medium_of(value) if _may_be_medium(kind) else None
+    return medium_of(value) if _may_be_medium(kind) else None  # type: ignore[arg-type] # a class is hashable
 
 
 @functools.lru_cache(1024)

@@ -24,7 +24,7 @@ class PassingMedia:
                 files = MediaFolder(self.folder) if found.content.suffix else None
                 path = None if files is None else files.file(files.keep(found.content))
                 found.place[found.key] = found.kind.of_stored(found.content.info, path)
-            except (OSError, ValueError) as error:
+            except (OSError, ValueError) as error:  # noqa: PERF203 - the others are kept
                 leave_out(found, error, call)
 
     @property

@@ -32,7 +32,7 @@ class TensorBoardMedia(TensorBoardHParams):
         "model": none("event files hold no files"),
     }
 
-    def log_images(
+    def log_images(  # type: ignore[override] # with the arguments of SummaryWriter's own
         self,
         values: Mapping[str, Any],
         step: int | None = None,
@@ -83,9 +83,9 @@ class TensorBoardMedia(TensorBoardHParams):
 
     def way(self, medium: Medium) -> Way | None:
         """Return what becomes of a medium: a figure or video of which there is no picture is left out."""
-        if medium.kind in ("figure", "video") and medium.path is not None:
-            if medium.path.suffix not in (".png", ".gif"):
-                return none(f"TensorBoard shows no {medium.path.suffix.removeprefix('.')} files")
+        suffix = medium.path.suffix if medium.kind in ("figure", "video") and medium.path is not None else ""
+        if suffix not in ("", ".png", ".gif"):
+            return none(f"TensorBoard shows no {suffix.removeprefix('.')} files")
         return super().way(medium)
 
     def log_graph(self, model: Any, inputs: Any) -> None:

@@ -69,6 +69,30 @@ def fetched(address: str) -> list[list[float]]:
     return []
 
 
+def read_media(events: EventAccumulator, stored: Readback) -> None:
+    """Read what TensorBoard has beside numbers."""
+    tags = events.Tags()
+    for tag in tags["tensors"]:
+        if tag.endswith("_VERTEX"):
+            points = [(tensor_util.make_ndarray(one.tensor_proto)[0], one.step) for one in events.Tensors(tag)]
+            stored.media[tag.removesuffix("_VERTEX")] = [Seen(*one) for one in points]
+        if not tag.endswith("/text_summary"):
+            continue
+        texts = [(event.tensor_proto.string_val[0].decode(), event.step) for event in events.Tensors(tag)]
+        stored.texts[tag.removesuffix("/text_summary")] = [text for text, _ in texts]
+        stored.media[tag.removesuffix("/text_summary")] = [Seen(*one) for one in texts]
+    for tag in tags["images"]:
+        for image in events.Images(tag):
+            stored.media.setdefault(tag, []).append(Seen(pixels(image.encoded_image_string), image.step))
+    for tag in tags["histograms"]:
+        for one in events.Histograms(tag):
+            histogram = one.histogram_value
+            edges = [histogram.min, *histogram.bucket_limit]
+            stored.media.setdefault(tag, []).append(Seen(Bins(list(histogram.bucket), edges), one.step))
+    for tag in tags["audio"]:
+        stored.media[tag] = [Seen(one.encoded_audio_string, one.step) for one in events.Audio(tag)]
+
+
 class TensorBoardContract(TrackerContract):
     """The conformance suite with a tracker that it makes, and the reader of what that stores."""
 
@@ -86,25 +110,7 @@ class TensorBoardContract(TrackerContract):
         for tag in tags["scalars"]:
             stored.metrics[tag] = [(event.step, event.value) for event in events.Scalars(tag)]
             stored.times[tag] = [event.wall_time for event in events.Scalars(tag)]
-        for tag in tags["tensors"]:
-            if tag.endswith("_VERTEX"):
-                points = [(tensor_util.make_ndarray(one.tensor_proto)[0], one.step) for one in events.Tensors(tag)]
-                stored.media[tag.removesuffix("_VERTEX")] = [Seen(*one) for one in points]
-            if not tag.endswith("/text_summary"):
-                continue
-            texts = [(event.tensor_proto.string_val[0].decode(), event.step) for event in events.Tensors(tag)]
-            stored.texts[tag.removesuffix("/text_summary")] = [text for text, _ in texts]
-            stored.media[tag.removesuffix("/text_summary")] = [Seen(*one) for one in texts]
-        for tag in tags["images"]:
-            for image in events.Images(tag):
-                stored.media.setdefault(tag, []).append(Seen(pixels(image.encoded_image_string), image.step))
-        for tag in tags["histograms"]:
-            for one in events.Histograms(tag):
-                histogram = one.histogram_value
-                edges = [histogram.min, *histogram.bucket_limit]
-                stored.media.setdefault(tag, []).append(Seen(Bins(list(histogram.bucket), edges), one.step))
-        for tag in tags["audio"]:
-            stored.media[tag] = [Seen(one.encoded_audio_string, one.step) for one in events.Audio(tag)]
+        read_media(events, stored)
         if "_hparams_/session_start_info" in events.summary_metadata:
             content = events.SummaryMetadata("_hparams_/session_start_info").plugin_data.content
             hparams = metadata.parse_session_start_info_plugin_data(content).hparams

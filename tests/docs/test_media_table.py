@@ -1,0 +1,22 @@
+"""The matrix in docs/media.md says what the trackers declare, of all kinds."""
+
+import pytest
+
+from accel_track.media.ways import KINDS
+from accel_track.registry import LOGGER_TYPE_TO_CLASS
+from tests.support.media_table import NAMES, PAGE, page
+
+
+def test_the_page_is_up_to_date() -> None:
+    """Else: python -m tests.support.media_table."""
+    text = PAGE.read_text(encoding="utf-8")
+    assert page(text) == text
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_tracker_says_what_becomes_of_each_kind(name: str) -> None:
+    ways = LOGGER_TYPE_TO_CLASS[name].media
+    assert set(ways) == set(KINDS)
+    for way in ways.values():
+        assert way.how in ("native", "fallback", "none")
+        assert way.note
