@@ -72,6 +72,18 @@ class TestClearMLMedia:
         (session,) = sessions(tmp_path)
         assert [(seen.step, int(seen.what.max())) for seen in stored_media(session)["x"]] == [(1, 1), (2, 2)]
 
+    def test_times(self, tmp_path: Path) -> None:
+        """Media have the time of the call that logged them, however late they are delivered."""
+        tracker = self.started()
+        kinds = {"i": Image(PIXELS), "t": media.Table([[1]], ["a"]), "x": media.Text("t")}
+        tracker.log_batch([Metrics(0, 1.6e9, given(kinds, tmp_path), 0)])
+        tracker.tracker.get_logger().report_table("own", "own", 0, [["a"], [1]])
+        tracker.finish()
+        (session,) = sessions(tmp_path)
+        times = {event["variant"]: event["timestamp"] for event in events(session)}
+        assert [times.pop(name) for name in kinds] == [1_600_000_000_000] * 3
+        assert times["own"] > 1_700_000_000_000
+
     def test_a_limited_history(self, tmp_path: Path) -> None:
         """With `max_image_history`, later images take the place of earlier ones, as in ClearML itself."""
         tracker = self.started()

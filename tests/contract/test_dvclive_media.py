@@ -14,6 +14,7 @@ from accel_track import media
 from accel_track.media import Image
 from accel_track.records import Metrics
 from accel_track.testing import Bins, Columns
+from accel_track.trackers.dvclive.fast import LivePath
 from accel_track.trackers.dvclive.tracker import DVCLiveTracker
 from tests.support.figures import PLOT, figure
 from tests.support.media import files, given
@@ -221,8 +222,10 @@ class TestDVCLiveMedia:
     @pytest.mark.parametrize("method", ["log_image", "log_plot", "log_sklearn_plot", "make_summary"])
     @pytest.mark.parametrize("place", [0, 1, 2])
     def test_a_failure_at_any_call(self, tmp_path: Path, method: str, place: int) -> None:
-        """The batch is given again, and each medium is stored once."""
+        """The batch is given again, and each medium is stored once; also without the parts that are not public."""
         tracker = self.started(tmp_path)
+        if method == "log_image":
+            tracker.fast(LivePath).close()
         kinds: dict[str, media.Medium] = {
             "i": Image(PIXELS),
             "t": media.Table([[1, 2]], ["a", "b"]),

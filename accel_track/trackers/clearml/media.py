@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, ClassVar
@@ -47,8 +48,10 @@ class ClearMLMedia(SoleTracker):
     def store_media(self, row: Row, media: Sequence[tuple[str, Medium]]) -> None:
         """Report media; the run makes way for no other one meanwhile."""
         with self.place.using(self):
-            self.fast(Scalars).use(Scalars.check)
-            super().store_media(row, media)
+            scalars = self.fast(Scalars)
+            scalars.use(Scalars.check)
+            with scalars.use(lambda parts: parts.at(row.time)) or nullcontext():
+                super().store_media(row, media)
 
     def way(self, medium: Medium) -> Way | None:
         """Return what becomes of a medium: of very many points, a file."""

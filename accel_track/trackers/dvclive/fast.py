@@ -111,6 +111,15 @@ class LivePath(FastPath):
             untracked = self.native._include_untracked  # noqa: SLF001 - saving the experiment would miss the file
             untracked[:] = [file for file in untracked if Path(file).absolute() != _pointer(target)]
 
+    def show_image(self, name: str) -> bool:
+        """List an image that is in its place."""
+        from dvclive.plots.image import Image
+
+        live = self.native
+        live._images[name] = image = Image(name, live.plots_dir)  # noqa: SLF001
+        image.step = live.step
+        return True
+
     def forget_plots(self, names: Iterable[str]) -> None:
         """Delete what is shown of media, and forget images whose files are gone."""
         live = self.native

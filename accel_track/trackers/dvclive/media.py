@@ -64,15 +64,19 @@ class DVCLiveMedia(SDKTracker):
         self.tracker.step += 1
 
     def store_image(self, name: str, image: Image, row: Row) -> None:
-        """Store the file of an image, after DVCLive has made one of its first frame, and listed it."""
-        from PIL import Image as Pil
-
+        """Store the file of an image as it is, where `Live.log_image` would make one of its first frame."""
         assert image.path is not None  # noqa: S101 - images are files
         live, own = self.tracker, fitting(name)
         stored = kept(image.path, Path(live.plots_dir, IMAGES, own), live.step, image.path.suffix)
-        with Pil.open(image.path) as picture:
-            live.log_image(f"{own}/{stored.name}", picture)
-        replaced(image.path, stored)
+        if not self.fast(LivePath).use(lambda fast: fast.show_image(f"{own}/{stored.name}")):
+            self._show_publicly(f"{own}/{stored.name}", stored, image.path)
+
+    def _show_publicly(self, name: str, stored: Path, source: Path) -> None:
+        from PIL import Image as Pil
+
+        with Pil.open(source) as picture:
+            self.tracker.log_image(name, picture)
+        replaced(source, stored)
 
     def make_text(self, text: Text, row: Row) -> str:
         """Return a text, which goes into a table as other texts do."""
