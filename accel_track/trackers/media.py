@@ -33,7 +33,7 @@ class StoresMedia(GeneralTracker):
 
     def sort_media(self, row: Row) -> Iterator[tuple[str, Medium]]:
         """Put what the SDK takes among values into a row's; yield the names and media that are to be stored apart."""
-        for name, media in row.media.items():
+        for name, media in self._groups(row):
             try:
                 yield from self._placed(row, name, media)
             except (OSError, ValueError, TypeError) as error:  # noqa: PERF203 - the others must get through
@@ -46,6 +46,26 @@ class StoresMedia(GeneralTracker):
                 self.taken.part(("medium", name), partial(getattr(self, f"store_{medium.kind}"), name, medium, row))
             except DamagedMediumError as error:  # noqa: PERF203 - of each
                 row.refuse(name, medium, str(error))
+
+    def whole(self, media: Medium | list[Medium]) -> Medium | list[Medium]:
+        """Return media with their files.
+
+        Raises:
+            TypeError: As `Medium.content`.
+            ValueError: As `Medium.content`.
+            OSError: As `Medium.content`; or a file cannot be stored.
+        """
+        if isinstance(media, Medium):
+            return stored(media, self.passing.folder)
+        return [stored(one, self.passing.folder) for one in media]
+
+    def _groups(self, row: Row) -> Iterator[tuple[str, Medium | Sequence[Medium]]]:
+        """Yield the media of each name; those of a list that do not go the same way one by one."""
+        for name, media in row.media.items():
+            if isinstance(media, Medium) or len({self.way(one) for one in media}) <= 1:
+                yield name, media
+            else:
+                yield from ((f"{name}/{place}", one) for place, one in enumerate(media))
 
     def _placed(self, row: Row, name: str, media: Medium | Sequence[Medium]) -> Iterator[tuple[str, Medium]]:
         several = not isinstance(media, Medium)

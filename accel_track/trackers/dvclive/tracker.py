@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ from accel_track.trackers.dvclive.fast import LivePath, TablesPath
 from accel_track.trackers.dvclive.folders import claimed_folder, dvc_alone, last_folder, places
 from accel_track.trackers.dvclive.media import DVCLiveMedia
 from accel_track.trackers.dvclive.metrics import DVCLiveMetrics
+from accel_track.trackers.dvclive.steps import OTHERS
 from accel_track.trackers.dvclive.tables import mend_summary
 from accel_track.values.plain import long_integers_as_text, storable
 
@@ -96,6 +98,8 @@ class DVCLiveTracker(DVCLiveMetrics, DVCLiveMedia):
         if self.live is None and _resumes(self.init_kwargs):
             native.step = native.summary.get("step", -1) + 1  # DVCLive counts on from 0 as if nothing were there
             self.fast(LivePath).use(lambda fast: fast.go_on(self.init_kwargs.get("exp_name")))
+        elif self.live is None:  # as DVCLive does with its own
+            shutil.rmtree(Path(native.plots_dir, OTHERS), ignore_errors=True)
 
     def store_init_configuration(self, values: dict[str, Any]) -> None:
         """Write `params.yaml`; later calls add to earlier ones."""
