@@ -14,7 +14,7 @@ from typing import Any, ClassVar, TypeVar, cast
 from urllib.parse import urlsplit
 
 from accel_track.errors import MissingPackageError, NotConfiguredError, NotStartedError
-from accel_track.media import images
+from accel_track.media import Medium, images
 from accel_track.noop import NoOp
 from accel_track.records import Metrics
 from accel_track.state import process_index
@@ -142,6 +142,8 @@ class SDKTracker(StoresMedia):
             return self.why_finite.format(value) if refused else None
         if isinstance(value, str):
             return None if self.takes_text else ""
+        if isinstance(value, list) and any(isinstance(one, Medium) for one in value):
+            return "media of several kinds, or beside other values, are no list"
         return None if self.takes_object(value) else ""
 
     def takes_object(self, value: Any) -> bool:
@@ -228,7 +230,7 @@ class SDKTracker(StoresMedia):
 
     def _write_with_media(self, row: Row) -> None:
         """Store a call that has media: those that go among its values with these, behind the others."""
-        apart = list(self.place(row))
+        apart = list(self.sort_media(row))
         with self.taken.within(row.record):
             self.store_media(row, apart)
             if row.values:
