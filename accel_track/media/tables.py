@@ -65,7 +65,7 @@ def csv_text(columns: Sequence[str], table: Sequence[Sequence[Any]]) -> str:
 
 
 def distinct(names: Sequence[str]) -> list[str]:
-    """Return names that all differ, for a backend that tells columns or classes apart by them: a second "a" is "a (2)"."""
+    """Return names that all differ, for a backend that tells columns apart by them: a second "a" is "a (2)"."""
     found: dict[str, None] = {}
     for name in names:
         one, number = name, 1

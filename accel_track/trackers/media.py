@@ -15,6 +15,7 @@ from accel_track.trackers.base import GeneralTracker
 from accel_track.values.arrays import is_array
 
 if TYPE_CHECKING:
+    from accel_track.media.ways import Way
     from accel_track.trackers.rows import Row
 
 
@@ -38,8 +39,8 @@ class StoresMedia(GeneralTracker):
     For each kind that `media` calls native, and for "file" where others are stored as files, a backend has one of two
     methods:
 
-    * `make_<kind>(medium, row)` returns what the SDK takes among the values of a call. Where `lists` names the kind, several
-      media of a name stay a list; else each has a name of its own, `name/0`, `name/1`, ….
+    * `make_<kind>(medium, row)` returns what the SDK takes among the values of a call. Where `lists` names the kind,
+      several media of a name stay a list; else each has a name of its own, `name/0`, `name/1`, ….
     * `store_<kind>(name, medium, row)` stores it, by a call of its own, before the row's values.
     """
 
@@ -79,7 +80,7 @@ class StoresMedia(GeneralTracker):
         for name, media in self._groups(row):
             try:
                 yield from self._placed(row, name, media)
-            except (OSError, ValueError, TypeError) as error:
+            except (OSError, ValueError, TypeError) as error:  # noqa: PERF203 - a bad one must not lose the next
                 row.refuse(name, media, str(error))
 
     def store_media(self, row: Row, media: Sequence[tuple[str, Medium]]) -> None:
@@ -116,11 +117,11 @@ class StoresMedia(GeneralTracker):
         if kind in self.lists and (several or self.always_lists):
             size = self.most or len(values)
             parts = {begin: values[begin : begin + size] for begin in range(0, len(values), size)}
-            self._put(row, {f"{name}/{begin}" if begin else name: part for begin, part in parts.items()})
+            self.put(row, {f"{name}/{begin}" if begin else name: part for begin, part in parts.items()})
         else:
-            self._put(row, {one: value for (one, _), value in zip(named, values, strict=True)})
+            self.put(row, {one: value for (one, _), value in zip(named, values, strict=True)})
 
-    def _put(self, row: Row, values: Mapping[str, Any]) -> None:
+    def put(self, row: Row, values: Mapping[str, Any]) -> None:
         """Add to a row's values; of two with one name, as that of the second of several media, the first stays."""
         for name in values.keys() & row.values.keys():
             row.refuse(name, values[name], "the call has another value of this name")
@@ -144,7 +145,7 @@ class StoresMedia(GeneralTracker):
             kind = way.by
         return kind, media
 
-    def way(self, medium: Medium) -> Any:
+    def way(self, medium: Medium) -> Way | None:
         """Return what becomes of a medium; a backend that makes differences within a kind overrides this."""
         return self.media.get(medium.kind)
 

@@ -92,13 +92,13 @@ class TestTrackioMedia(TrackioBackend):
             for number, name in enumerate(_ODD):
                 tracker.log_images({name: np.full((2, 2), number, np.uint8)}, step=number)
                 tracker.log_artifact(tmp_path / "f", name)
-        before = {path for path in tmp_path.rglob("*")}
+        before = set(tmp_path.rglob("*"))
         found = [one.what for seen in self.found(tracker, tmp_path).values() for one in seen]
         shades = [int(what[0, 0, 0]) for what in found if isinstance(what, np.ndarray)]
         assert sorted(shades) == list(range(len(_ODD)))
         assert sum(isinstance(what, dict) for what in found) == len(_ODD)
         assert not tracker.dropped
-        assert before == {path for path in tmp_path.rglob("*")}
+        assert before == set(tmp_path.rglob("*"))
 
     def test_what_is_stored_of_a_batch_that_fails(
         self, tracker: TrackioTracker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -159,7 +159,9 @@ class TestTrackioMedia(TrackioBackend):
         assert [one.what for one in found[ours[0]]] == [{"ü.bin": b"1"}, {"ü.bin": b"2"}]
         assert [one.what for one in found["data_x"]] == [{"inner/ü.bin": b"2", "inner/link": b"2"}]
         assert [one.what for one in found["model"]] == [{"ü.bin": b"2"}]
-        kept = select("select type, metadata, producer_run_id from artifact_versions v join artifacts a on a.id = artifact_id")
+        kept = select(
+            "select type, metadata, producer_run_id from artifact_versions v join artifacts a on a.id = artifact_id"
+        )
         ours = [(kind, json.loads(known or "{}")) for _, (kind, known, producer) in kept if producer == run]
         assert sorted(ours, key=str)[1:] == [
             ("dataset", {"big": str(2**70), "step": 3}),
@@ -177,11 +179,11 @@ class TestTrackioMedia(TrackioBackend):
 def test_the_place_of_media(tmp_path: Path) -> None:
     """A run's name leads out of no folder."""
     assert os.path.realpath(MEDIA_DIR).startswith(os.path.realpath(TRACKIO_DIR))
-    before = {path for path in TRACKIO_DIR.parent.glob("*")}
+    before = set(TRACKIO_DIR.parent.glob("*"))
     for name in ("../../../up", "/tmp/../up", "a/../../../../b"):
         tracker = TrackioTracker.for_run("contract", name, tmp_path, {"auto_log_cpu": False})
         tracker.start()
         tracker.log_images({"i": _PIXELS}, step=1)
         tracker.finish()
         assert not tracker.dropped
-    assert before == {path for path in TRACKIO_DIR.parent.glob("*")}
+    assert before == set(TRACKIO_DIR.parent.glob("*"))

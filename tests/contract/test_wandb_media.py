@@ -16,7 +16,7 @@ from accel_track.records import Metrics
 from accel_track.testing import Columns
 from accel_track.trackers.wandb import media as wandb_media
 from accel_track.trackers.wandb.tracker import WandBTracker
-from tests.support.readers.wandb import WandBBackend, artifacts, records, rows
+from tests.support.readers.wandb import WandBBackend, artifacts, contents, records, rows
 
 _PIXELS = np.random.default_rng(0).integers(0, 256, (4, 3, 3), np.uint8)
 _ODD = ["../up", "/etc/up", "a//b", "n\0l", "n_l", "x" * 300, "x" * 301, "ü" * 200, "", "_step", "a/b", "plain"]
@@ -38,8 +38,10 @@ class TestWandBMedia(WandBBackend):
         """wandb keeps 108 of a list; the others have names of their own."""
         pictures = [np.full((2, 2), shade, np.uint8) for shade in range(230)]
         tracker.log_images({"many": pictures}, step=1)
+        tracker.log({"own": [wandb.Image(one) for one in pictures[:110]]}, step=1)
         found = self.found(tracker, tmp_path)
-        assert {name: len(seen) for name, seen in found.items()} == {"many": 108, "many/108": 108, "many/216": 14}
+        assert {name: len(found[name]) for name in ("own", "own/108")} == {"own": 108, "own/108": 2}
+        assert [len(found[name]) for name in ("many", "many/108", "many/216")] == [108, 108, 14]
         shades = [int(seen.what[0, 0, 0]) for name in ("many", "many/108", "many/216") for seen in found[name]]
         assert shades == list(range(230))
         assert not tracker.dropped
@@ -87,11 +89,30 @@ class TestWandBMedia(WandBBackend):
         monkeypatch.setattr(wandb_media, "_ROWS", 2)
         tracker.log_table("long/one", ["n"], [[1], [2], [3]], step=4)
         tracker.finish()
-        ((artifact, files),) = artifacts(tmp_path)
+        ((artifact, files),) = artifacts(tmp_path)  # those of tables are left out
         assert artifact.type == "media"
         assert json.loads(artifact.metadata) == {"name": "long/one", "step": 4}
-        assert [one for one in files.values()] == [b"n\n1\n2\n3\n"]
+        assert list(files.values()) == [b"n\n1\n2\n3\n"]
         assert not tracker.dropped
+
+    def test_a_table_of_which_the_run_has_a_part(self, tracker: WandBTracker, tmp_path: Path) -> None:
+        """wandb's artifact of the table has all rows, of which the run's own file has 10,000."""
+        tracker.log_table("t", ["n"], [[number] for number in range(10_001)], step=4)
+        tracker.finish()
+        (path,) = tmp_path.rglob("*.wandb")
+        (artifact,) = [one.artifact for one in records(path) if one.HasField("artifact")]
+        ((name, data),) = contents(artifact)[1].items()
+        assert name == "t.table.json"
+        assert len(json.loads(data)["data"]) == 10_001
+
+    def test_names_of_one_call(self, tracker: WandBTracker, tmp_path: Path) -> None:
+        """A medium of a list whose own name another value has is counted, and changes nothing of that."""
+        with pytest.warns(AccelTrackWarning, match="'a/0'.*another value of this name"):
+            tracker.log({"a": [media.Text("x"), media.Text("y")], "a/0": 1.0}, step=1)
+        tracker.finish()
+        back = self.read(tmp_path)
+        assert (back.metrics["a/0"], back.texts) == ([(1, 1.0)], {"a/1": ["y"]})
+        assert tracker.dropped == {"a/0": 1}
 
     def test_many_classes(self, tracker: WandBTracker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """A chart has a row for each cell; a matrix of too many is a table."""
@@ -99,7 +120,9 @@ class TestWandBMedia(WandBBackend):
         tracker.log_confusion_matrix("few", matrix=[[1, 2], [3, 4]], step=1, labels=["a", "a"])
         tracker.log_confusion_matrix("many", matrix=np.eye(3, dtype=int), step=1)
         found = self.found(tracker, tmp_path)
-        assert found["few"][0].what == Columns(["target", "predicted a", "predicted a (2)"], [["a", 1, 2], ["a (2)", 3, 4]])
+        assert found["few"][0].what == Columns(
+            ["target", "predicted a", "predicted a (2)"], [["a", 1, 2], ["a (2)", 3, 4]]
+        )
         assert found["many"][0].what.rows == [["0", 1, 0, 0], ["1", 0, 1, 0], ["2", 0, 0, 1]]
 
     def test_a_chart_beside_the_name_of_its_table(self, tracker: WandBTracker, tmp_path: Path) -> None:
@@ -153,7 +176,9 @@ class TestWandBMedia(WandBBackend):
         broken = wandb.Html("x")
         broken._path = None
         with pytest.warns(AccelTrackWarning, match="'broken'"):
-            tracker.log({"list": [media.Image(_PIXELS, "a"), media.Image(_PIXELS[::-1], "b")], "broken": broken}, step=1)
+            tracker.log(
+                {"list": [media.Image(_PIXELS, "a"), media.Image(_PIXELS[::-1], "b")], "broken": broken}, step=1
+            )
         found = self.found(tracker, tmp_path)
         assert tracker.dropped == {"broken": 1}
         assert [one.caption for one in found["list"]] == ["a", "b"]
@@ -207,7 +232,12 @@ class TestWandBMedia(WandBBackend):
         tracker.finish()
         found = artifacts(tmp_path)
         assert [one.type for one, _ in found] == ["user-job", "artifact", found[2][0].type, "model"]
-        assert [files for _, files in found] == [{"ü.bin": b"1"}, {"ü.bin": b"1"}, {"inner/ü.bin": b"1"}, {"ü.bin": b"1"}]
+        assert [files for _, files in found] == [
+            {"ü.bin": b"1"},
+            {"ü.bin": b"1"},
+            {"inner/ü.bin": b"1"},
+            {"ü.bin": b"1"},
+        ]
         assert [json.loads(one.metadata or "{}") for one, _ in found] == [
             {"metadata": many},
             {"step": 3, "rows": 1},

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 from accel_track.media.tables import distinct
-
 
 
 def table(swanlab: Any, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> Any:
@@ -23,13 +23,13 @@ def table(swanlab: Any, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -
 
 def histogram(swanlab: Any, counts: Sequence[float], edges: Sequence[float]) -> Any:
     """Return a bar for each bin, named by its edges."""
-    labels = [f"{low:.6g} – {high:.6g}" for low, high in zip(edges, edges[1:], strict=False)]
+    labels = [f"{low:.6g} to {high:.6g}" for low, high in pairwise(edges)]
     bars = swanlab.echarts.Bar().add_xaxis(labels).add_yaxis("count", list(counts), category_gap="5%")
     return swanlab.ECharts(bars)
 
 
 def confusion_matrix(swanlab: Any, labels: Sequence[str], matrix: Sequence[Sequence[float]]) -> Any:
-    """Return a heat map of the counts, predictions to the right and targets upwards, as SwanLab's own chart has them."""
+    """Return a heat map of the counts, predictions to the right and targets upwards, as in SwanLab's own."""
     options = swanlab.echarts.options
     cells = [[column, row, count] for row, counts in enumerate(matrix) for column, count in enumerate(counts)]
     named = {"type_": "category", "splitarea_opts": options.SplitAreaOpts(is_show=True)}

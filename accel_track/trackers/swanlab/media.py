@@ -13,6 +13,7 @@ from accel_track.media.fallbacks import converted
 from accel_track.media.kinds import Text, Video
 from accel_track.media.pages import plotly_page
 from accel_track.media.ways import Way, by, native, otherwise
+from accel_track.trackers.media import Own
 from accel_track.trackers.rows import Row
 from accel_track.trackers.swanlab import charts
 from accel_track.trackers.swanlab.saved import SwanLabFiles
@@ -73,7 +74,10 @@ class SwanLabMedia(SwanLabFiles):
         except _TooLargeError:
             for place, one in enumerate([media] if isinstance(media, Medium) else media):
                 own = name if isinstance(media, Medium) else f"{name}/{place}"
-                yield own, converted(one, "file", self.passing.folder)
+                if isinstance(one, Own):
+                    self.put(row, {own: one.native})
+                else:
+                    yield own, converted(one, "file", self.passing.folder)
 
     def make_image(self, image: Image, row: Row) -> Any:
         """Return a `swanlab.Image` of the pixels, or a `swanlab.Video` of a GIF, which SwanLab takes for no image."""

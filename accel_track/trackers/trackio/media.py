@@ -31,7 +31,9 @@ class TrackioMedia(SDKTracker):
     """The part of the tracker that stores media and files."""
 
     media: ClassVar[Mapping[str, Way]] = {
-        "image": native("image of the row, PNG, JPEG and GIF as they are, with caption; several: `name/0`, `name/1`, …"),
+        "image": native(
+            "image of the row, PNG, JPEG and GIF as they are, with caption; several: `name/0`, `name/1`, …"
+        ),
         "figure": native("image of the row, as PNG; Plotly's: a page that fetches Plotly's code"),
         "table": native("table of the row"),
         "histogram": native("histogram over the steps"),

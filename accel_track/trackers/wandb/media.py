@@ -14,7 +14,7 @@ from accel_track.media.ways import Way, by, native
 from accel_track.trackers.files import artifact_files, checkpoint_files, lasting
 from accel_track.trackers.rows import Row
 from accel_track.trackers.sdk import SDKTracker
-from accel_track.trackers.wandb.names import artifact_name, artifact_type
+from accel_track.trackers.wandb.names import MOST, artifact_name, artifact_type
 
 _ROWS = 200_000
 """The most rows of a table that wandb keeps."""
@@ -29,7 +29,7 @@ class WandBMedia(SDKTracker):
     """The part of the tracker that stores media and files."""
 
     lists = frozenset(("image", "video", "html", "points"))
-    most = 108
+    most = MOST
     media: ClassVar[Mapping[str, Way]] = {
         "image": native("Media panel, PNG, JPEG and GIF as they are, with captions; several in one panel, 108 at most"),
         "figure": native("Media panel, as PNG; Plotly's: interactive"),

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from accel_track.trackers.names import flat_name, hashed_name, safe_name
 
 # Names that wandb sets itself or leaves out silently.
 _TAKEN = frozenset(("", "_step", "_runtime"))
+
+MOST = 108
+"""How many images of a list wandb keeps."""
 
 _CONTROL = r"[\x00-\x1f\x7f]"
 _PATH, _ARTIFACT = 160, 128
@@ -32,7 +35,7 @@ def file_names(values: Mapping[str, Any], wandb: Any, run_id: str) -> Mapping[st
         run_id: Part of the artifacts' names.
     """
     named = {}
-    for name, value in values.items():
+    for name, value in _parts(values, wandb):
         one = value[0] if isinstance(value, (list, tuple)) and value else value
         if isinstance(one, (wandb.Table, wandb.plot.CustomChart)):
             named[safe_name(name, _CONTROL, max(_ARTIFACT - _TABLE - len(run_id), 16))] = value
@@ -44,6 +47,16 @@ def file_names(values: Mapping[str, Any], wandb: Any, run_id: str) -> Mapping[st
         if f"{name}_table" in named:  # which is where wandb puts the chart's table
             named[hashed_name(name, name, len(name) + 9)] = named.pop(name)
     return named
+
+
+def _parts(values: Mapping[str, Any], wandb: Any) -> Iterator[tuple[str, Any]]:
+    """Yield a row's values; of lists of more images than wandb keeps, the further parts have names of their own."""
+    for name, value in values.items():
+        if isinstance(value, (list, tuple)) and len(value) > MOST and isinstance(value[0], wandb.Image):
+            yield name, value[:MOST]
+            yield from ((f"{name}/{at}", value[at : at + MOST]) for at in range(MOST, len(value), MOST))
+        else:
+            yield name, value
 
 
 def artifact_name(name: str, prefix: str = "") -> str:

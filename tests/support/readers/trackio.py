@@ -61,7 +61,7 @@ def stored_config(folder: Path) -> dict[str, Any]:
         return {key: value for key, value in json.loads(text).items() if key not in OWN}
 
 
-def seen(value: dict[str, Any], step: int) -> Seen:
+def seen(value: dict[str, Any], step: int) -> Seen:  # noqa: PLR0911 - one line per kind
     """Return a medium of a row."""
     kind = value["_type"].removeprefix("trackio.")
     if kind == "table":
@@ -75,7 +75,9 @@ def seen(value: dict[str, Any], step: int) -> Seen:
     if kind == "image" or path.suffix == ".gif":
         return Seen(pixels(path), step, caption)
     if kind == "html":
-        body = re.fullmatch(r"<!doctype html>.*<style>.*</style></head><body>(.*)</body></html>", path.read_text(), re.S)
+        body = re.fullmatch(
+            r"<!doctype html>.*<style>.*</style></head><body>(.*)</body></html>", path.read_text(), re.DOTALL
+        )
         return Seen(body[1] if body else path.read_text(), step, caption)
     if kind == "object3d":
         _, _, data = path.read_bytes().partition(b"end_header\n")
@@ -119,7 +121,9 @@ class TrackioBackend(Backend):
                 stored.config |= {key: value for key, value in json.loads(text).items() if key not in OWN}
         for project, (run, name, manifest) in select(ARTIFACTS):
             if run in new:
-                files = {one["path"]: cas.blob_path(project, one["digest"]).read_bytes() for one in json.loads(manifest)}
+                files = {
+                    one["path"]: cas.blob_path(project, one["digest"]).read_bytes() for one in json.loads(manifest)
+                }
                 stored.media.setdefault(name, []).append(Seen(files))
         return stored
 

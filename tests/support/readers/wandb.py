@@ -123,7 +123,9 @@ class WandBBackend(Backend):
         """Yield the media of one name in a row."""
         kind = fields["_type"]
         if kind == "images/separated":
-            for path, caption in zip(fields["filenames"], fields.get("captions") or [""] * fields["count"], strict=True):
+            for path, caption in zip(
+                fields["filenames"], fields.get("captions") or [""] * fields["count"], strict=True
+            ):
                 yield Seen(pixels(files / path), step, caption)
         elif kind in ("videos", "html", "object3D"):
             for one in fields[{"videos": "videos", "html": "html", "object3D": "objects"}[kind]]:
