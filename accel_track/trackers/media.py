@@ -75,6 +75,11 @@ class StoresMedia(GeneralTracker):
             known[medium] = make()
         return known[medium]
 
+    def forget_media(self) -> None:
+        """Forget what was made of media, and delete its files: the run is over."""
+        self.__dict__.pop("_made", None)
+        self.passing.forget()
+
     def sort_media(self, row: Row) -> Iterator[tuple[str, Medium]]:
         """Put what the SDK takes among values into a row's; yield the names and media that are to be stored apart."""
         for name, media in self._groups(row):
@@ -93,12 +98,13 @@ class StoresMedia(GeneralTracker):
         for name, given in row.media.items():
             try:
                 found = [stored(one, self.passing.folder) for one in ([given] if isinstance(given, Medium) else given)]
+                alike = len({self.way(one) for one in found}) == 1
             except (OSError, ValueError, TypeError) as error:
                 row.refuse(name, given, str(error))
                 continue
             if isinstance(given, Medium):
                 yield name, found[0]
-            elif len({self.way(one) for one in found}) <= 1:
+            elif alike:
                 yield name, found
             else:
                 yield from ((f"{name}/{place}", one) for place, one in enumerate(found))
@@ -141,7 +147,7 @@ class StoresMedia(GeneralTracker):
                 return kind, []
             if not way.by:
                 break
-            media = [converted(one, way.by, folder) for one in media]
+            media = [self.made(one, partial(converted, one, way.by, folder)) for one in media]
             kind = way.by
         return kind, media
 

@@ -259,7 +259,7 @@ class SDKTracker(StoresMedia):
         finally:
             for gate in self._gates.values():
                 gate.close()
-            self.passing.forget()
+            self.forget_media()
 
     @property
     def started(self) -> bool:

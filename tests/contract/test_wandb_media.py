@@ -171,15 +171,18 @@ class TestWandBMedia(WandBBackend):
         names = [one.artifact.name for one in records(path) if one.HasField("artifact")]
         assert len(set(names)) == len(names) == 2 * len(_ODD)
 
-    def test_a_list_beside_what_cannot_be_converted(self, tracker: WandBTracker, tmp_path: Path) -> None:
-        """wandb has copied the list's files when it fails; it takes them in another row."""
+    def test_what_is_beside_what_cannot_be_converted(self, tracker: WandBTracker, tmp_path: Path) -> None:
+        """wandb has copied a list's files, and logged a table, when it fails: it takes them in other rows, and once."""
         broken = wandb.Html("x")
         broken._path = None
         with pytest.warns(AccelTrackWarning, match="'broken'"):
-            tracker.log(
-                {"list": [media.Image(_PIXELS, "a"), media.Image(_PIXELS[::-1], "b")], "broken": broken}, step=1
-            )
+            several = [media.Image(_PIXELS, "a"), media.Image(_PIXELS[::-1], "b")]
+            others = {"t": media.Table([[1]], ["n"]), "c": media.ConfusionMatrix(matrix=[[1]])}
+            tracker.log({"list": several, "broken": broken, **others}, step=1)
         found = self.found(tracker, tmp_path)
+        (path,) = tmp_path.rglob("*.wandb")
+        assert sum(one.HasField("artifact") for one in records(path)) == 2
+        assert [len(found[name]) for name in ("list", "t", "c")] == [2, 1, 1]
         assert tracker.dropped == {"broken": 1}
         assert [one.caption for one in found["list"]] == ["a", "b"]
         assert np.array_equal(found["list"][1].what, _PIXELS[::-1])
@@ -200,9 +203,11 @@ class TestWandBMedia(WandBBackend):
         values = {
             "t": media.Table([[1]], ["n"]),
             "c": media.ConfusionMatrix(matrix=[[1]]),
+            "b": media.ConfusionMatrix(matrix=np.eye(3, dtype=int)),
             "i": media.Image(_PIXELS),
             "l": media.Image(_PIXELS),
         }
+        monkeypatch.setattr(wandb_media, "_CLASSES", 2)
         whole = {name: stored(one, tracker.passing.folder) for name, one in values.items()}
         batch = [Metrics(0, 1.7e9, {"m": 1.0}, 0), Metrics(1, 1.7e9, {**whole, "l": [whole["l"]], "m": 2.0}, 1)]
         interface = type(tracker.tracker._interface)
@@ -212,11 +217,22 @@ class TestWandBMedia(WandBBackend):
                 tracker.log_batch(batch)
         tracker.log_batch(batch)
         found = self.found(tracker, tmp_path)
-        assert {name: len(seen) for name, seen in found.items()} == dict.fromkeys("tcil", 1)
+        assert {name: len(seen) for name, seen in found.items()} == dict.fromkeys("tcbil", 1)
         assert [row["m"] for row in rows(tmp_path)] == [1.0, 2.0]
         (path,) = tmp_path.rglob("*.wandb")
-        assert sum(one.HasField("artifact") for one in records(path)) == 2
+        assert sum(one.HasField("artifact") for one in records(path)) == 3
         assert not tracker.dropped
+
+    def test_one_medium_in_two_runs(self, tracker: WandBTracker, tmp_path: Path) -> None:
+        """A tracker that is started again makes an object of its own for the second."""
+        table = stored(media.Table([[1]], ["n"]), tmp_path / "kept")
+        tracker.log({"t": table}, step=1)
+        tracker.finish()
+        tracker.start()
+        tracker.log({"t": table}, step=1)
+        tracker.finish()
+        assert not tracker.dropped
+        assert len(list(tmp_path.rglob("*.table.json"))) == 2
 
     def test_artifacts(self, tracker: WandBTracker, tmp_path: Path) -> None:
         """Names, types and metadata of any kind; what a folder holds beside files is left out."""

@@ -31,7 +31,7 @@ class SwanLabTracker(SwanLabMetrics):
     finished, once its values are stored, and what is logged to that one afterwards waits for `accel-track sync`. A run
     of the program's own is left alone: `start` raises SwanLab's RuntimeError, unless `reinit=True` is given. For each
     name it keeps the first value of a step, and one kind of value (numbers, texts, images, …); others are counted as
-    dropped. So are `None` and arrays, which it does not take.
+    dropped. So is `None`, which it does not take.
 
     Values have the times of their calls; what is logged with further arguments has that of its delivery.
 
