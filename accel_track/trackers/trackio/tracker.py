@@ -10,6 +10,7 @@ from accel_track.errors import HalfStoredError
 from accel_track.trackers.trackio import current
 from accel_track.trackers.trackio.media import TrackioMedia
 from accel_track.trackers.trackio.metrics import TrackioMetrics
+from accel_track.trackers.trackio.names import run_name
 from accel_track.trackers.trackio.server import Sending
 from accel_track.trackers.trackio.store import Store
 
@@ -75,7 +76,8 @@ class TrackioTracker(TrackioMetrics, TrackioMedia):
 
     def open(self, sdk: Any) -> Any:
         """Open the run, finishing no other."""
-        return current.apart(sdk.init, **{"project": self.run_name, "embed": False, **self.init_kwargs})
+        given = {name: run_name(one) if name == "name" else one for name, one in self.init_kwargs.items()}
+        return current.apart(sdk.init, **{"project": self.run_name, "embed": False, **given})
 
     def begin(self, native: Any) -> None:
         """Go on where a resumed run was, and let the run be this thread's current one."""
