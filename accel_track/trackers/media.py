@@ -30,6 +30,9 @@ class StoresMedia(GeneralTracker):
     lists: frozenset[str] = frozenset()
     """The kinds of which the SDK takes several under one name."""
 
+    always_lists: bool = False
+    """Whether one medium of these kinds is a list, too: where the SDK keeps lists and single ones apart."""
+
     def place(self, row: Row) -> Iterator[tuple[str, Medium]]:
         """Put what the SDK takes among values into a row's; yield the names and media that are to be stored apart."""
         for name, media in row.media.items():
@@ -54,7 +57,7 @@ class StoresMedia(GeneralTracker):
             yield from named
         elif kind in self.lists:
             made = [make(one, row) for one in found]
-            row.values = {**row.values, name: made if several else made[0]}
+            row.values = {**row.values, name: made if several or self.always_lists else made[0]}
             row.plain = False
         else:
             for one_name, one in named:
