@@ -57,8 +57,9 @@ class ConsoleTracker(GeneralTracker):
     """A table on the standard error output, at most every few seconds and at the end; it scrolls like other lines.
 
     It shows the metrics that were logged last: the last value and its step, the least and the greatest value since the
-    program began, and the last 12 values as bars. Texts are shown in one line. What else was logged, a line below the table
-    tells, such as "3 images, 1 table"; it is counted as dropped, without a warning for each name. It stays in the program's process, also with `delivery="process"`.
+    program began, and the last 12 values as bars. Texts are shown in one line. A line below the table tells which media
+    and artifacts there were, such as "not shown: 3 images, 1 table"; they are counted as dropped without a warning,
+    other objects with one. It stays in the program's process, also with `delivery="process"`.
 
     Args:
         run_name: Title of the table.

@@ -18,7 +18,6 @@ from accel_track.media.fallbacks import stored
 from accel_track.media.kinds import Figure, Medium
 from accel_track.records import Metrics
 from accel_track.testing import Bins, Readback
-from accel_track.testing._media import SAMPLES
 from accel_track.trackers.aim.tracker import AimTracker
 from tests.support.readers.aim import NONE, AimContract, artifacts, runs
 
@@ -95,7 +94,8 @@ def test_a_batch_that_fails_behind_its_media(
     assert not tracker.dropped
     stored_run = found(tracker, tmp_path)
     count = 1 if step is not None else 2
-    assert {name: len(stored_run.media[name]) for name in ("x", "page", "text")} == {"x": count, "page": 2, "text": count}
+    counts = {name: len(stored_run.media[name]) for name in ("x", "page", "text")}
+    assert counts == {"x": count, "page": 2, "text": count}
     assert len(stored_run.metrics["loss"]) == 1 + count
 
 
@@ -134,7 +134,7 @@ def test_sound_of_other_formats_is_an_artifact(tracker: AimTracker, tmp_path: Pa
 def test_delivered_again(tracker: AimTracker, tmp_path: Path) -> None:
     """A medium of a step, and an artifact, replace themselves."""
     (tmp_path / "a.txt").write_text("a")
-    call = record(tmp_path, {kind: make() for kind, make in SAMPLES.items()}, 4)
+    call = record(tmp_path, {kind: make() for kind, make in AimContract.samples.items()}, 4)
     tracker.log_batch([call])
     tracker.log_artifact(tmp_path / "a.txt", "data", type="dataset", metadata={"rows": 3}, step=2)
     identity = tracker.identity()
@@ -205,6 +205,7 @@ def test_where_there_is_no_place_for_files(tmp_path: Path) -> None:
 
 def test_aims_safe_mode_hides_no_loss(tracker: AimTracker, tmp_path: Path) -> None:
     """In it, Aim raises nothing; a file that is not there is an error all the same."""
+    assert tracker.without_artifacts() == ""
     enable_safe_mode()
     try:
         with pytest.raises(OSError, match="its log says why"):

@@ -19,13 +19,13 @@ from PIL import Image as Pil
 
 import accel_track
 from accel_track import media
+from accel_track.delivery.base import hand_over
 from accel_track.delivery.sync import Sync
 from accel_track.errors import AccelTrackWarning
 from accel_track.journal.directory import find_runs
 from accel_track.media.fallbacks import stored
 from accel_track.media.kinds import Figure
 from accel_track.records import Artifact, Metrics
-from accel_track.testing._media import SAMPLES
 from accel_track.trackers.mlflow.images import ImagesPath
 from accel_track.trackers.mlflow.tables import with_table
 from accel_track.trackers.mlflow.tracker import MLflowTracker
@@ -49,6 +49,7 @@ def tracker(tmp_path: Path, empty_database: Path) -> Iterator[MLflowTracker]:
     shutil.copy(empty_database, tmp_path)
     tracker = MLflowContract().make(tmp_path)
     tracker.start()
+    mlflow.set_tracking_uri(tracker.client.tracking_uri)  # MLflow's reader looks for models of an artifact's name there
     yield tracker
     tracker.finish()
     mlflow.set_tracking_uri(None)
@@ -86,7 +87,6 @@ def test_a_table_of_each_of_150_steps(tracker: MLflowTracker) -> None:
     assert 60 < len(listed) < 150
     assert "step-149-" in listed[-1]
     assert set(listed) <= files.keys()
-    mlflow.set_tracking_uri(tracker.client.tracking_uri)
     frame = client.load_table(run.info.experiment_id, listed[-1], run_ids=[run_id])
     assert frame.to_numpy().tolist() == [[149, "ü"], [150, "x"]]
     client.log_table(run_id, {"a": [1]}, "mine.json")
@@ -97,8 +97,8 @@ def test_a_table_of_each_of_150_steps(tracker: MLflowTracker) -> None:
 
 def test_a_list_of_tables_that_was_cut() -> None:
     """It is begun anew; where others' tables fill it, it stays as it is."""
-    assert json.loads(with_table('[{"path": "a', "media/b.json", "media/")) == [{"path": "media/b.json", "type": "table"}]
-    assert json.loads(with_table("7", "media/b.json", "media/")) == [{"path": "media/b.json", "type": "table"}]
+    for odd in ('[{"path": "a', "7", "[7]"):
+        assert json.loads(with_table(odd, "media/b.json", "media/")) == [{"path": "media/b.json", "type": "table"}]
     full = json.dumps([{"path": f"{number:040}.json", "type": "table"} for number in range(110)])
     assert with_table(full, "media/b.json", "media/") == full
 
@@ -153,7 +153,7 @@ def test_narrow_images_and_columns_of_one_pixel(tracker: MLflowTracker) -> None:
 
 def test_delivered_again_by_another_process(tracker: MLflowTracker, tmp_path: Path) -> None:
     """A medium replaces itself, of every kind; an artifact and a model are there once, too."""
-    calls = records(tmp_path, {kind: make() for kind, make in SAMPLES.items()}, step=4)
+    calls = records(tmp_path, {kind: make() for kind, make in MLflowContract.samples.items()}, step=4)
     file = tmp_path / "weights.bin"
     file.write_bytes(b"weights")
     before = {}
@@ -304,7 +304,7 @@ def test_a_figure_of_plotlys(tracker: MLflowTracker, tmp_path: Path) -> None:
 
 def test_files_are_as_readable_as_others(tracker: MLflowTracker, tmp_path: Path) -> None:
     """A journal's files are their owner's only; MLflow's server may be another user."""
-    tracker.log_batch(records(tmp_path, {kind: make() for kind, make in SAMPLES.items()}))
+    tracker.log_batch(records(tmp_path, {kind: make() for kind, make in MLflowContract.samples.items()}))
     (tmp_path / "new").touch()
     wanted = stat.S_IMODE((tmp_path / "new").stat().st_mode)
     files = [one for one in (tmp_path / "mlartifacts").rglob("*") if one.is_file()]
@@ -319,7 +319,8 @@ def test_sync_of_a_journal_gives_the_same_bytes(tmp_path: Path, empty_database: 
     (tmp_path / "noise.bin").write_bytes(bytes(range(256)) * 100)
     Pil.fromarray(PIXELS).save(tmp_path / "given.png", compress_level=0)
     with accel_track.init("p", "tensorboard", project_dir=tmp_path / "runs", delivery="none") as run:
-        run.log({kind: make() for kind, make in SAMPLES.items()} | {"file": media.Image(tmp_path / "given.png")}, step=3)
+        samples = {kind: make() for kind, make in MLflowContract.samples.items()}
+        run.log({**samples, "file": media.Image(tmp_path / "given.png")}, step=3)
         run.log_artifact(tmp_path / "noise.bin", "noise", metadata={"a": 1})
         run.log_model(tmp_path / "noise.bin")
     (left,) = find_runs(tmp_path / "runs")
@@ -335,9 +336,7 @@ def test_sync_of_a_journal_gives_the_same_bytes(tmp_path: Path, empty_database: 
     assert (result.error, result.obstacle, result.pending) == (None, None, 0)
     (stored_run,) = all_runs(address)
     client = MlflowClient(address)
-    there = {
-        path: hashlib.sha256(content).hexdigest() for path, content in artifacts(client, stored_run.info.run_id)
-    }
+    there = {path: hashlib.sha256(content).hexdigest() for path, content in artifacts(client, stored_run.info.run_id)}
     assert len(sums) >= 8
     assert sums <= set(there.values())
     assert there["noise/noise.bin"] == hashlib.sha256((tmp_path / "noise.bin").read_bytes()).hexdigest()
@@ -348,9 +347,6 @@ def test_sync_of_a_journal_gives_the_same_bytes(tmp_path: Path, empty_database: 
 def test_artifacts_of_a_journal_are_delivered_once(tracker: MLflowTracker, tmp_path: Path) -> None:
     """The time of the call, which a delivery repeats, tells a model from another of its name."""
     (tmp_path / "net.pt").write_bytes(b"weights")
-    record = Artifact(0, MOMENT, {}, "net", str(tmp_path / "net.pt"), "model", 1)
-    from accel_track.delivery.base import hand_over
-
     for moment in (MOMENT, MOMENT, MOMENT + 1):
-        hand_over(tracker, [Artifact(0, moment, {}, record.name, record.path, record.type, 1)], tmp_path)
+        hand_over(tracker, [Artifact(0, moment, {}, "net", str(tmp_path / "net.pt"), "model", 1)], tmp_path)
     assert len(tracker.client.search_logged_models([tracker.tracker.info.experiment_id])) == 2

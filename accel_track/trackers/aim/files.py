@@ -124,16 +124,17 @@ class AimFiles(SDKTracker):
         place = urlsplit(self.tracker.artifacts_uri or "")
         if place.scheme != "file":
             return False
-        for key in [one for one in self.tracker.artifacts if PurePosixPath(one).is_relative_to(f"{_CHECKPOINTS}/{name}")]:
+        folder = f"{_CHECKPOINTS}/{name}"
+        for key in [one for one in self.tracker.artifacts if PurePosixPath(one).is_relative_to(folder)]:
             if key in kept:
                 continue
             if not self.fast(ArtifactsPath).use(lambda path: path.strike(key)):  # noqa: B023 - called at once
                 return False
             # Aim's own way to delete an artifact takes the file for a folder, and fails.
             Path(place.path, key).unlink(missing_ok=True)
-            for folder in PurePosixPath(key).parents[:-2]:
+            for parent in PurePosixPath(key).parents[:-2]:
                 with suppress(OSError):  # it holds something
-                    Path(place.path, folder).rmdir()
+                    Path(place.path, parent).rmdir()
         return True
 
 

@@ -18,8 +18,8 @@ from accel_track.trackers.sdk import SDKTracker
 ABOUT = "accel_track.json"
 """File, or what a file's name ends in, that tells what is known about a checkpoint, an artifact or a model."""
 
-# A server loses a file whose path holds "?", puts one with "%" elsewhere, and refuses "#".
-_NOT_IN_PATHS = r"[%?#\\\x00-\x1f\x7f]"
+# A server loses a file whose path holds "?", puts one with "%" elsewhere, and refuses "#"; spaces at an end get lost.
+_NOT_IN_PATHS = r"[%?#\\\x00-\x1f\x7f]|^\s|\s$"
 _PATH_LENGTH = 500
 _NAME_LENGTH = 200
 
@@ -38,7 +38,7 @@ class MLflowFiles(SDKTracker):
     """The files that a server has acknowledged since the last `flush`, by their paths there."""
 
     def put(self, file: Path, target: str) -> None:
-        """Store a medium's file, readable as new files are, under a path of the run's artifacts; replace what is there."""
+        """Store a medium's file, readable as new files are, under a path of the run; one of that path is replaced."""
         self._copied(file, target)
         if served(self.client):
             self._sent[target] = file

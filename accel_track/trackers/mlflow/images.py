@@ -18,8 +18,8 @@ _SMALL = 256
 class ImagesPath(FastPath):
     """The files and the tag of an image, as MLflow's page looks for them.
 
-    `MlflowClient.log_image` makes up another name each time, so what is delivered again would be there twice; it encodes
-    a file's pixels anew, and fails where an image is more than 256 times as high as wide.
+    `MlflowClient.log_image` makes up another name each time, so what is delivered again would be there twice; it
+    encodes a file's pixels anew, and fails where an image is more than 256 times as high as wide.
     """
 
     distribution = "mlflow"

@@ -34,16 +34,18 @@ _OF_NO_ACCOUNT = "synchronous"
 class MLflowMedia(MLflowArtifacts, MLflowCheckpoints):
     """The part of the tracker that stores media.
 
-    A medium's file is `media/<name>/step-<step>-<milliseconds>-<hash of its bytes>`, so what is delivered again replaces
-    itself. A histogram is numbers, too: MLflow's page draws metrics over the steps and compares them between runs, and
-    has nothing of that kind for pictures.
+    A medium's file is `media/<name>/step-<step>-<milliseconds>-<hash of its bytes>`, so what is delivered again
+    replaces itself. A histogram is numbers, too: MLflow's page draws metrics over the steps and compares them between
+    runs, and has nothing of that kind for pictures.
     """
 
     media: ClassVar[Mapping[str, Way]] = {
         "image": native("image grid, PNG; several: `name/0`, `name/1`, …; captions are left out; GIF: a file"),
         "figure": by("image", "image grid, PNG; Plotly's: a page in HTML, `media/<name>/….html`"),
         "table": native("table view of `media/<name>/….json`; the newest hundred or so"),
-        "histogram": otherwise("metrics `name/p05` … `name/p95`, `name/min`, `name/max`; counts in `media/<name>/….json`"),
+        "histogram": otherwise(
+            "metrics `name/p05` … `name/p95`, `name/min`, `name/max`; counts: `media/<name>/….json`"
+        ),
         "text": native("`media/<name>/….md`"),
         "audio": by("file", "player of `media/<name>/….wav`; captions are left out"),
         "video": by("file", "player or picture of `media/<name>/….gif`; captions are left out"),

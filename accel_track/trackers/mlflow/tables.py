@@ -11,8 +11,8 @@ TABLES = "mlflow.loggedArtifacts"
 def with_table(tag: str | None, path: str, ours: str) -> str:
     """Return the tag with one table more.
 
-    MLflow cuts a longer tag, which it cannot read then, and after which its own `log_table` fails. So of our own tables,
-    the oldest are left out; their files stay.
+    MLflow cuts a longer tag, which it cannot read then, and after which its own `log_table` fails. So of our own
+    tables, the oldest are left out; their files stay.
 
     Args:
         tag: What the tag is, or None.

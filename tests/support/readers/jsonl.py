@@ -63,7 +63,8 @@ class JsonlContract(TrackerContract):
                 else:
                     stored.metrics.setdefault(name, []).append((step, number(value)))
                     stored.times.setdefault(name, []).append(time)
-        for place, about in (json.loads(index.read_text()) if (index := files[0].with_name(INDEX)).exists() else {}).items():
+        index = files[0].with_name(INDEX)
+        for place, about in (json.loads(index.read_text()) if index.exists() else {}).items():
             folder = files[0].parent / ARTIFACTS / place
             parts = {one.relative_to(folder).as_posix(): one.read_bytes() for one in folder.rglob("*") if one.is_file()}
             assert {name: hashlib.sha256(data).hexdigest() for name, data in parts.items()} == about["sha256"]
