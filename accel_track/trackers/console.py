@@ -32,7 +32,7 @@ _BARS = "▁▂▃▄▅▆▇█"
 _POINTS = 12
 """How many of a metric's last values its trend shows."""
 
-_SHOWN = 200
+_SHOWN = 24
 """How many characters of a text that was logged as a medium are shown."""
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from accel_track.errors import warn
 from accel_track.media import Histogram, Medium
 from accel_track.media.fallbacks import QUANTILES, converted, stored
+from accel_track.media.ways import Way
 from accel_track.trackers.base import GeneralTracker
 from accel_track.values.arrays import is_array
 
@@ -82,7 +83,7 @@ class StoresMedia(GeneralTracker):
             kind = way.by
         return kind, media
 
-    def way(self, medium: Medium) -> Any:
+    def way(self, medium: Medium) -> Way | None:
         """Return what becomes of a medium; a backend that makes differences within a kind overrides this."""
         return self.media.get(medium.kind)
 

@@ -6,7 +6,8 @@ import hashlib
 import inspect
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar
@@ -63,10 +64,7 @@ class AimMedia(AimFiles):
             **more: Also for `Run.track` (`context`, `epoch`).
         """
         given = kwargs or {}
-        media = {
-            name: several(Image, *value) if has_caption(value) else value  # type: ignore[misc] # a pair
-            for name, value in values.items()
-        }
+        media = {name: several(Image, *value) if has_caption(value) else value for name, value in values.items()}
         image = {IMAGE_ARGUMENTS: given[IMAGE_ARGUMENTS]} if IMAGE_ARGUMENTS in given else {}
         super().log_images(media, step, captions=captions, **image, **{**given.get("track", {}), **more})
 
@@ -95,8 +93,7 @@ class AimMedia(AimFiles):
 
     def make_figure(self, figure: Figure, row: Row) -> Any:
         """Return a figure of Plotly's as Aim has it."""
-        from plotly.io import from_json
-
+        from_json: Callable[..., Any] = import_module("plotly.io").from_json
         return self.import_sdk().Figure(from_json(figure.data().decode(), skip_invalid=True))
 
     def make_histogram(self, histogram: Histogram, row: Row) -> Any:

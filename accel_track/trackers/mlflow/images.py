@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 from accel_track.trackers.fast import FastPath
 from accel_track.trackers.names import safe_name
 
-# The alphabet of `MlflowClient.log_image`, whose keys become part of a file's name.
-_NOT_IN_KEYS = r"[^a-zA-Z0-9_\-. ]"
+# The alphabet of `MlflowClient.log_image`, whose keys become part of a file's name: one with a space first gets lost.
+_NOT_IN_KEYS = r"[^a-zA-Z0-9_\-. ]|^\s"
 _KEY_LENGTH = 140
 _SMALL = 256
 

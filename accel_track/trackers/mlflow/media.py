@@ -59,7 +59,7 @@ class MLflowMedia(MLflowArtifacts, MLflowCheckpoints):
     _has_images: bool
     """Whether the run has the tag by which the page knows that there are images."""
 
-    def log_figure(  # type: ignore[override] # two forms
+    def log_figure(
         self,
         name: Any = None,
         figure: Any = None,
