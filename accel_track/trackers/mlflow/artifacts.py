@@ -11,7 +11,7 @@ from typing import Any
 
 from accel_track.texts import storable_text
 from accel_track.trackers.files import files_of
-from accel_track.trackers.mlflow.answers import patience
+from accel_track.trackers.mlflow.answers import ForeignAnswerError, checked_run, patience
 from accel_track.trackers.mlflow.files import ABOUT, MLflowFiles, check_stored, safe_part, safe_path, tell, upload
 from accel_track.trackers.names import hashed_name
 
@@ -134,16 +134,24 @@ class MLflowArtifacts(MLflowFiles):
         model = next(iter(found), None) or self.client.create_logged_model(
             run.experiment_id, name=_model_name(name), source_run_id=run.run_id, tags={_TAG: tag}
         )
+        _check_model(model, run.run_id)
+        if model.status == LoggedModelStatus.READY:  # an earlier delivery has done all this
+            return True
         repository = get_artifact_repository(model.artifact_location, tracking_uri=self.client.tracking_uri)
         self._store_files({safe_part(part): file for file, part in files_of(source)}, repository)
         if metadata := about.get("metadata"):
             tell(repository, metadata, ABOUT)
-        if model.status != LoggedModelStatus.READY:
-            outputs = self.client.get_run(run.run_id).outputs
-            if model.model_id not in [one.model_id for one in (outputs and outputs.model_outputs) or ()]:
-                self.client.log_outputs(run.run_id, [LoggedModelOutput(model.model_id, step or 0)])
-            self.client.finalize_logged_model(model.model_id, LoggedModelStatus.READY)
+        outputs = checked_run(self.client.get_run(run.run_id), run_id=run.run_id).outputs
+        if model.model_id not in [one.model_id for one in (outputs and outputs.model_outputs) or ()]:
+            self.client.log_outputs(run.run_id, [LoggedModelOutput(model.model_id, step or 0)])
+        _check_model(self.client.finalize_logged_model(model.model_id, LoggedModelStatus.READY), run.run_id)
         return True
+
+
+def _check_model(model: Any, run_id: str) -> None:
+    if not model.model_id or not model.artifact_location or model.source_run_id != run_id:
+        what = f"the answer holds the model {model.model_id!r}"
+        raise ForeignAnswerError(what)
 
 
 def _source(path: _Path | None, local: _Path | None) -> str:
