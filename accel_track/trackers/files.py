@@ -1,14 +1,30 @@
-"""The files of a checkpoint and the names under which a backend keeps them."""
+"""The files of checkpoints, artifacts and media, and the names under which a backend keeps them."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+_CHUNK = 1024 * 1024
+
+
+def sha256(path: str | os.PathLike[str]) -> str:
+    """Return the SHA-256 of a file's bytes, in hexadecimal digits.
+
+    Raises:
+        OSError: The file cannot be read.
+    """
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
 
 def files_of(path: str) -> Iterator[tuple[str, str]]:
-    """Yield each file of a checkpoint, and its name: its own, or in a folder its path from there, with "/".
+    """Yield each file of a checkpoint or an artifact, and its name: its own, or in a folder its path from there, with "/".
 
     Args:
         path: The file or folder.

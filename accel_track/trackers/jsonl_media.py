@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import itertools
 import os
 import re
@@ -18,14 +17,13 @@ import msgspec
 from accel_track.files import replace_file
 from accel_track.media import Medium
 from accel_track.texts import json_bytes
-from accel_track.trackers.files import files_of
+from accel_track.trackers.files import files_of, sha256
 from accel_track.trackers.names import hashed_name
 from accel_track.values.plain import long_integers_as_text, storable
 
 MEDIA, ARTIFACTS, INDEX = "media", "artifacts", "artifacts.json"
 _NOT_IN_NAMES = r"[/\\:*?\"<>|\x00-\x1f\x7f\ud800-\udfff]|^\.+"
 _NAME_LENGTH = 120
-_CHUNK = 1024 * 1024
 
 
 def described(medium: Medium, folder: Path, mode: int) -> dict[str, Any]:
@@ -41,7 +39,7 @@ def described(medium: Medium, folder: Path, mode: int) -> dict[str, Any]:
     """
     about: dict[str, Any] = {"_type": medium.kind}
     if medium.path is not None:
-        digest = _digest(medium.path)
+        digest = sha256(medium.path)
         name = digest + "".join(medium.path.suffixes)
         _keep(medium.path, folder / MEDIA / name, mode)
         about |= {"file": f"{MEDIA}/{name}", "sha256": digest}
@@ -64,7 +62,7 @@ def keep_artifact(folder: Path, source: str, name: str, about: Mapping[str, Any]
         OSError: The files cannot be read, or there is no room.
     """
     known = index(folder)
-    sums = {part: _digest(Path(file)) for file, part in files_of(source)}
+    sums = {part: sha256(file) for file, part in files_of(source)}
     entry: dict[str, Any] = {**storable({"name": name, **about}), "sha256": storable(sums)}
     entry = msgspec.json.decode(json_bytes(long_integers_as_text(entry)))
     place = _folder_name(name)
@@ -115,11 +113,3 @@ def _keep(source: Path, target: Path, mode: int) -> None:
         os.replace(new, target)
     finally:
         new.unlink(missing_ok=True)
-
-
-def _digest(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import inspect
 import shutil
 import tempfile
@@ -17,6 +16,7 @@ from accel_track.media.kinds import Audio, Figure, File, Histogram, Image, Mediu
 from accel_track.media.ways import Way, by, native
 from accel_track.trackers.aim.files import AimFiles, safe_path
 from accel_track.trackers.aim.values import IMAGE_ARGUMENTS, for_track, has_caption
+from accel_track.trackers.files import sha256
 from accel_track.trackers.rows import Row
 
 _SOUNDS = (".wav", ".mp3", ".flac")
@@ -119,7 +119,7 @@ class AimMedia(AimFiles):
             row.refuse(name, file, reason)
             return
         assert file.path is not None  # noqa: S101 - a file has one
-        digest = hashlib.sha256(file.path.read_bytes()).hexdigest()[:8]
+        digest = sha256(file.path)[:8]
         step = "" if row.step is None else f"step-{row.step}-"
         with tempfile.TemporaryDirectory() as place:
             copy = Path(place, "file")

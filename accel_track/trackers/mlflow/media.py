@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 from collections.abc import Iterator, Mapping
@@ -14,6 +13,7 @@ from accel_track.media.fallbacks import converted
 from accel_track.media.folder import MediaFolder
 from accel_track.media.kinds import Figure, File, Histogram, Image, Medium, Table
 from accel_track.media.ways import Way, by, native, otherwise
+from accel_track.trackers.files import sha256
 from accel_track.trackers.mlflow.answers import checked_run, served
 from accel_track.trackers.mlflow.artifacts import MLflowArtifacts
 from accel_track.trackers.mlflow.checkpoints import MLflowCheckpoints
@@ -114,7 +114,7 @@ class MLflowMedia(MLflowArtifacts, MLflowCheckpoints):
         file = image.path
         if file is None or file.suffix != ".png":
             file = self._kept(Content({}, ".png", pixels=image.array()))
-        place = stem(key, row.step or 0, milliseconds, _digest(file))
+        place = stem(key, row.step or 0, milliseconds, sha256(file))
         self.put(file, f"{place}.png")
         self.put(self._kept(Content({}, ".webp", data=small(image.pil()))), f"{place}+compressed.webp")
         if not self._has_images:
@@ -162,7 +162,7 @@ class MLflowMedia(MLflowArtifacts, MLflowCheckpoints):
         if more := sorted(row.kwargs.keys() - {_OF_NO_ACCOUNT}):
             message = f"mlflow: there is no argument {more[0]!r} for {name!r}; only images take some."
             raise TypeError(message)
-        moment = f"step-{row.step or 0}-{int(row.time * 1000)}-{_digest(file)[:8]}"
+        moment = f"step-{row.step or 0}-{int(row.time * 1000)}-{sha256(file)[:8]}"
         target = f"{_FOLDER}/{safe_path(name)}/{moment}{suffix}"
         self.put(file, target)
         return target
@@ -176,10 +176,6 @@ class MLflowMedia(MLflowArtifacts, MLflowCheckpoints):
 
     def _tag(self, tags: Mapping[str, str]) -> None:
         store_texts(self.client, self.tracker.info.run_id, tags=tags)
-
-
-def _digest(file: Path) -> str:
-    return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 def _json(table: Table) -> bytes:
