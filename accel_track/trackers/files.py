@@ -24,7 +24,7 @@ def sha256(path: str | os.PathLike[str]) -> str:
 
 
 def files_of(path: str) -> Iterator[tuple[str, str]]:
-    """Yield each file of a checkpoint or an artifact, and its name: its own, or in a folder its path from there, with "/".
+    """Yield each file of a checkpoint or artifact, and its name: its own, or in a folder its path from there, with "/".
 
     Args:
         path: The file or folder.
@@ -35,6 +35,13 @@ def files_of(path: str) -> Iterator[tuple[str, str]]:
     found = (os.path.join(folder, file) for folder, _, files in os.walk(path) for file in files)
     for file in sorted(found):
         yield file, os.path.relpath(file, path).replace(os.sep, "/")
+
+
+def artifact_files(path: str) -> Iterator[tuple[str, str]]:
+    """Yield each regular file of an artifact, and its name, as `files_of` does; of others, the call has warned."""
+    for file, part in files_of(path):
+        if file == path or os.path.isfile(file):
+            yield file, part
 
 
 def checkpoint_files(name: str, path: str) -> Iterator[tuple[str, str]]:

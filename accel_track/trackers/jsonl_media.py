@@ -17,7 +17,7 @@ import msgspec
 from accel_track.files import replace_file
 from accel_track.media import Medium
 from accel_track.texts import json_bytes
-from accel_track.trackers.files import files_of, sha256
+from accel_track.trackers.files import artifact_files, sha256
 from accel_track.trackers.names import hashed_name
 from accel_track.values.plain import long_integers_as_text, storable
 
@@ -62,7 +62,7 @@ def keep_artifact(folder: Path, source: str, name: str, about: Mapping[str, Any]
         OSError: The files cannot be read, or there is no room.
     """
     known = index(folder)
-    sums = {part: sha256(file) for file, part in files_of(source)}
+    sums = {part: sha256(file) for file, part in artifact_files(source)}
     entry: dict[str, Any] = {**storable({"name": name, **about}), "sha256": storable(sums)}
     entry = msgspec.json.decode(json_bytes(long_integers_as_text(entry)))
     place = _folder_name(name)
@@ -74,7 +74,7 @@ def keep_artifact(folder: Path, source: str, name: str, about: Mapping[str, Any]
         place = f"{_folder_name(name)}-{number}"
     target, new = folder / ARTIFACTS / place, folder / ARTIFACTS / f".{secrets.token_hex(8)}.new"
     try:
-        for file, part in files_of(source):
+        for file, part in artifact_files(source):
             copy = new / part
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(file, copy)

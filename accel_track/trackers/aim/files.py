@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from accel_track.texts import storable_text
 from accel_track.trackers.aim.values import EMPTY, encodable
 from accel_track.trackers.fast import FastPath
-from accel_track.trackers.files import files_of
+from accel_track.trackers.files import artifact_files, files_of
 from accel_track.trackers.names import safe_name
 from accel_track.trackers.sdk import SDKTracker
 
@@ -67,7 +67,7 @@ class AimFiles(SDKTracker):
         if reason := self.without_artifacts():
             self.drop(shown, source, reason)
             return
-        for file, part in files_of(source):
+        for file, part in artifact_files(source):
             self.put(file, f"{safe_path(shown)}/{_safe_part(part)}")
         self._tell(_ARTIFACTS, shown, {"type": type or "artifact", "step": step, **(metadata or {})})
 

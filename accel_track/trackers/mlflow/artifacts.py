@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from accel_track.texts import storable_text
-from accel_track.trackers.files import files_of
+from accel_track.trackers.files import artifact_files
 from accel_track.trackers.mlflow.answers import ForeignAnswerError, checked_run, patience
 from accel_track.trackers.mlflow.files import ABOUT, MLflowFiles, check_stored, safe_part, safe_path, tell, upload
 from accel_track.trackers.names import hashed_name
@@ -61,7 +61,7 @@ class MLflowArtifacts(MLflowFiles):
             return
         place = safe_path(folder or own)
         if folder or os.path.isdir(source):
-            self._store_files({posixpath.join(place, safe_part(part)): file for file, part in files_of(source)})
+            self._store_files({posixpath.join(place, safe_part(part)): file for file, part in artifact_files(source)})
         else:
             self._store_files({place: source})
         self._tell(place, about)
@@ -99,7 +99,7 @@ class MLflowArtifacts(MLflowFiles):
         if where or not os.path.isdir(source):
             super().log_artifacts(source, where, type=type, metadata=metadata, step=step)
             return
-        self._store_files({safe_part(part): file for file, part in files_of(source)})
+        self._store_files({safe_part(part): file for file, part in artifact_files(source)})
         self._tell(safe_path(os.path.basename(os.path.normpath(source))), _about(type, step, metadata))
 
     def _store_files(self, sources: Mapping[str, str], repository: Any = None) -> None:
@@ -138,7 +138,7 @@ class MLflowArtifacts(MLflowFiles):
         if model.status == LoggedModelStatus.READY:  # an earlier delivery has done all this
             return True
         repository = get_artifact_repository(model.artifact_location, tracking_uri=self.client.tracking_uri)
-        self._store_files({safe_part(part): file for file, part in files_of(source)}, repository)
+        self._store_files({safe_part(part): file for file, part in artifact_files(source)}, repository)
         if metadata := about.get("metadata"):
             tell(repository, metadata, ABOUT)
         outputs = checked_run(self.client.get_run(run.run_id), run_id=run.run_id).outputs

@@ -34,14 +34,14 @@ class MLflowFiles(SDKTracker):
     client: Any
     """The `MlflowClient`, once the tracker was started."""
 
-    _sent: dict[str, Path]
-    """The files that a server has acknowledged since the last `flush`, by their paths there."""
+    _sent: dict[str, tuple[Path, int]]
+    """The files, and their sizes, that a server has acknowledged since the last `flush`, by their paths there."""
 
     def put(self, file: Path, target: str) -> None:
         """Store a medium's file, readable as new files are, under a path of the run; one of that path is replaced."""
         self._copied(file, target)
         if served(self.client):
-            self._sent[target] = file
+            self._sent[target] = file, file.stat().st_size
 
     def prove_files(self) -> None:
         """Look for the media that a server has acknowledged, and send again those that are not there.
@@ -51,9 +51,11 @@ class MLflowFiles(SDKTracker):
         """
         if self.native is None or not self._sent:
             return
-        for target in lacking(self.repository(), _sizes(self._sent)):
-            self._copied(self._sent[target], target)
-        check_stored(self.repository(), _sizes(self._sent))
+        sizes = {target: size for target, (_, size) in self._sent.items()}
+        if missing := lacking(self.repository(), sizes):
+            for target in missing:
+                self._copied(self._sent[target][0], target)
+            check_stored(self.repository(), {target: sizes[target] for target in missing})
         self._sent.clear()
 
     def repository(self) -> Any:
@@ -156,7 +158,3 @@ def delete_others(repository: Any, folder: str, kept: Collection[str]) -> None:
     """Delete a folder's files but those to be kept."""
     for path in [path for path, _ in files(repository, folder) if path not in kept]:
         repository.delete_artifacts(path)
-
-
-def _sizes(sent: Mapping[str, Path]) -> dict[str, int | None]:
-    return {target: file.stat().st_size for target, file in sent.items()}
