@@ -1,7 +1,8 @@
-"""The files of a checkpoint and the names under which a backend keeps them."""
+"""The files of checkpoints, artifacts and media, and the names under which a backend keeps them."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -10,7 +11,7 @@ from accel_track.texts import storable_text
 
 
 def files_of(path: str) -> Iterator[tuple[str, str]]:
-    """Yield each file of a checkpoint, and its name: its own, or in a folder its path from there, with "/".
+    """Yield each file of a checkpoint or artifact, and its name: its own, or in a folder its path from there, with "/".
 
     Args:
         path: The file or folder.

@@ -11,6 +11,7 @@ from weakref import WeakKeyDictionary
 from accel_track.errors import DamagedMediumError, warn
 from accel_track.media import Histogram, Image, Medium
 from accel_track.media.fallbacks import QUANTILES, converted, stored
+from accel_track.media.ways import Way
 from accel_track.trackers.base import GeneralTracker
 from accel_track.values.arrays import is_array
 
@@ -165,7 +166,8 @@ class StoresMedia(GeneralTracker):
     def _quantiles(self, row: Row, name: str, medium: Medium) -> None:
         assert isinstance(medium, Histogram)  # noqa: S101 - only its way leads here
         numbers = {f"{name}/p{round(100 * share):02d}": medium.quantile(share) for share in QUANTILES}
-        row.values = {**row.values, **numbers, f"{name}/min": medium.info["min"], f"{name}/max": medium.info["max"]}
+        numbers |= {f"{name}/min": medium.info["min"], f"{name}/max": medium.info["max"]}
+        row.values = {**numbers, **row.values}  # a number of that name, which the user has logged, stays
 
     def histogram_of(self, name: str, value: Any) -> Medium | None:
         """Return the histogram that stands for an array of many numbers, warning once a name; None for others."""

@@ -37,6 +37,13 @@ def test_a_bad_name_is_replaced(name: str, beginning: str) -> None:
     assert safe == safe_name(name, r"[^\w.\- ]", 50)
 
 
+def test_half_of_a_surrogate_pair() -> None:
+    """UTF-8 has none, also where a backend says nothing of it."""
+    safe = safe_name("a/\udce9", r"[#]", 50)
+    assert safe.startswith("a/_-")
+    assert safe != safe_name("a/\udcea", r"[#]", 50)
+
+
 def test_no_two_names_become_one() -> None:
     names = ["acc@1", "acc#1", "acc_1", "../a", "./a", "/a", "_/a", "x" * 60, "x" * 61]
     assert len({safe_name(name, r"[^\w.\- ]", 50) for name in names}) == len(names)

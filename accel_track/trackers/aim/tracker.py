@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from accel_track.folders import is_address
 from accel_track.trackers.aim.fast import NumbersPath
-from accel_track.trackers.aim.media import AimMedia, ArtifactsPath
+from accel_track.trackers.aim.files import ArtifactsPath
+from accel_track.trackers.aim.media import AimMedia
 from accel_track.trackers.aim.metrics import AimMetrics
 from accel_track.trackers.aim.remote import QueuePath
 from accel_track.trackers.aim.values import encodable

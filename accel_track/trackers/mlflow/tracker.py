@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from accel_track.redaction import scrubbed
 from accel_track.trackers.mlflow.answers import is_refusal, may_pass, wait_less
 from accel_track.trackers.mlflow.fast import DatabasePath, ServerPath
+from accel_track.trackers.mlflow.images import ImagesPath
 from accel_track.trackers.mlflow.media import MLflowMedia
 from accel_track.trackers.mlflow.metrics import MLflowMetrics
 from accel_track.trackers.mlflow.params import MLflowParams, parse_tags
@@ -63,7 +64,7 @@ class MLflowTracker(MLflowMetrics, MLflowParams, MLflowMedia):
     keeps_time = True
     keeps_status = True
     finish_again = True
-    fast_paths = (DatabasePath, ServerPath)
+    fast_paths = (DatabasePath, ServerPath, ImagesPath)
 
     def __init__(
         self,
@@ -121,10 +122,20 @@ class MLflowTracker(MLflowMetrics, MLflowParams, MLflowMedia):
             run = created_run(client, experiment, self.run_name, tags, self._attempt, repeated=repeated)
         self._attempt = None
         self.client, self.run_id = client, run.info.run_id
-        self.clipped, self._params, self._unproved = Counter(), dict(run.data.params), []
+        self.clipped, self._params, self._unproved, self._sent = Counter(), dict(run.data.params), [], {}
+        self._has_images = ImagesPath.tag in run.data.tags
         for path in self.fast_paths:
             self.fast(path).open(client)
         return run
+
+    def flush(self) -> None:
+        """Read back from a server the newest values and the files of media, and send again what it lacks.
+
+        Raises:
+            ForeignAnswerError: Something is still not there, or what answers is no MLflow server.
+        """
+        super().flush()
+        self.prove_files()
 
     def rest(self) -> None:
         """Close connections to a database; those to a server are MLflow's, of the whole process."""
