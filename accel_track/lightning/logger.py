@@ -130,8 +130,14 @@ class AccelTrackLogger(Logger, MediaCalls):
         self._names = Names.of(*named(name, version, project, experiment_name, run_name), sub_dir)
         directory = self._shown_dir = os.fspath(expanded(save_dir or os.curdir, "save_dir"))
         selected = select(log_with, directory, missing=settings.missing)
-        native = {"tracking_uri": tracking_uri, "artifact_location": artifact_location, "run_id": run_id}
-        native |= {"offline": offline, "group": group, "tags": tags}
+        native = {
+            "tracking_uri": tracking_uri,
+            "artifact_location": artifact_location,
+            "run_id": run_id,
+            "offline": offline,
+            "group": group,
+            "tags": tags,
+        }
         self._session = Session(
             settings,
             selected,
@@ -311,7 +317,7 @@ class AccelTrackLogger(Logger, MediaCalls):
         name = TRACKERS.get(kind.__name__)
         run = self._session.run
         names = {*self._session.tracker_names, *(() if run is None else (one.name for one in run.trackers))}
-        return Likeness(self, kind, name) if name in names else None
+        return Likeness(self, kind, name) if name is not None and name in names else None
 
     def _logs_here(self) -> bool:
         return process_index() == 0 or self._session.settings.all_ranks

@@ -80,7 +80,7 @@ def decide(
             return continued(Mark(own, None))._replace(rewinds=False) if again is None else continued(again)
         if settings.resume != "never":
             if mark is None:
-                name = None if version in (None, "") else run_name(version)  # type: ignore[arg-type]
+                name = None if version in (None, "") else run_name(version)
                 earlier = find_earlier(directory, project, name, trackers, finished=settings.resume == "must")
                 mark = None if earlier is None else Mark(earlier, None)
             if mark is not None and is_free(mark.run, must=settings.resume == "must"):

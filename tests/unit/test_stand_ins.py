@@ -87,10 +87,11 @@ def test_values_for_one_tracker_of_this_process(delivery: str) -> None:
     run.log({"a": 1.0}, 0, only="other")
     run.log({"a": 1.0}, 0)
     Path("file.txt").write_text("x")
-    run.log_artifact("file.txt", only="other")
-    run.log_artifact("missing.txt", only="other")
-    run.store_configuration({"b": 2}, only="other")
-    accelerator.end_training()
+    with pytest.warns(AccelTrackWarning, match=r"other: dropped '(file|missing).txt'"):
+        run.log_artifact("file.txt", only="other")
+        run.log_artifact("missing.txt", only="other")
+        run.store_configuration({"b": 2}, only="other")
+        accelerator.end_training()
     assert [sum(call[0] == "log" for call in tracker.calls) for tracker in (one, other)] == [2, 3]
     assert [("config", {"b": 2}) in tracker.calls for tracker in (one, other)] == [False, True]
     assert [dict(tracker.dropped) for tracker in (one, other)] == [{}, {"file.txt": 1, "missing.txt": 1}]
