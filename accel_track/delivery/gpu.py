@@ -74,14 +74,15 @@ class Arriving:
     """Calls of `log` with tensors of a GPU, which are in the journal as soon as these have been copied.
 
     Args:
-        append: Appends values, their step, more arguments, when they were logged, and what could not be read.
+        append: Appends values, their step, more arguments, when they were logged, what could not be read, and for which
+            tracker they are.
         copy: Starts copying tensors of one device and type.
     """
 
     def __init__(
         self,
         append: Callable[
-            [Mapping[str, Any], int | None, Mapping[str, Mapping[str, Any]], float, Mapping[str, str]], object
+            [Mapping[str, Any], int | None, Mapping[str, Mapping[str, Any]], float, Mapping[str, str], str], object
         ],
         copy: Callable[[Sequence[Any]], Copy] = CudaCopy,
     ) -> None:
@@ -125,7 +126,7 @@ class Arriving:
                             one.place[one.key] = value
                     except Exception as error:  # noqa: BLE001, PERF203 - the GPU's, of what was queued before
                         _leave_out(group, error, call.unread)
-                self._append(call.values, step, call.kwargs, moment, call.unread)
+                self._append(call.values, step, call.kwargs, moment, call.unread, call.only)
 
 
 def _over(copy: Copy) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,10 @@ from accel_track.errors import warn
 from accel_track.lightning.checkpoints import CheckpointUploads, LogCheckpoints
 from accel_track.lightning.interception import follow, hyperparameters, unfollow
 from accel_track.lightning.logger import AccelTrackLogger
+from accel_track.lightning.media import only_where_logged
+from accel_track.lightning.names import DEFAULT
 from accel_track.lightning.run_choice import INSIDE, marks_in
+from accel_track.media.calls import MediaCalls
 from accel_track.monitors.environment import describe_environment
 from accel_track.monitors.machine import SystemMetrics
 from accel_track.monitors.training import Throughput, gradient_norm, learning_rates, summarize
@@ -27,7 +31,8 @@ if TYPE_CHECKING:
 
 
 @takes_options
-class AccelTrackCallback(Callback):
+@only_where_logged
+class AccelTrackCallback(Callback, MediaCalls):
     """Logs a Trainer's metrics, hyperparameters, checkpoints and the load of its machine, with any set of trackers.
 
     The Trainer's `logger` stays what it is. Where it is (or has) an `AccelTrackLogger`, the callback's trackers join
@@ -65,7 +70,7 @@ class AccelTrackCallback(Callback):
     def __init__(
         self,
         log_with: LogWith = None,
-        name: str = "lightning_logs",
+        name: str | None = DEFAULT,
         version: int | str | None = None,
         save_dir: str | os.PathLike[str] | None = None,
         prefix: str = "",
@@ -115,6 +120,7 @@ class AccelTrackCallback(Callback):
         self._system_interval = system_interval if log_system else None
         self._summary = log_summary
         self._environment = log_environment
+        self._is_tracked = True
         self._restored: list[str] = []
         self._described: str | None = None
         self._others: list[AccelTrackCallback] = []
@@ -130,7 +136,8 @@ class AccelTrackCallback(Callback):
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Join the Trainer's AccelTrackLogger, or begin (or continue) a run and follow the Trainer's metrics."""
         self.logger = None
-        if trainer.fast_dev_run:  # type: ignore[attr-defined]  # Lightning sets it outside the class
+        self._is_tracked = not trainer.fast_dev_run  # type: ignore[attr-defined]  # Lightning sets it outside the class
+        if not self._is_tracked:
             return
         self.logger = next((one for one in trainer.loggers if isinstance(one, AccelTrackLogger)), None)
         self._others = []
@@ -244,6 +251,31 @@ class AccelTrackCallback(Callback):
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Remember which runs the checkpoint belongs to."""
         self._restored = [one.run.path.name for one in marks_in(checkpoint)]
+
+    # -- media --------------------------------------------------------------------------------------------------------
+
+    def _logs_here(self) -> bool:
+        if self.logger is None and self._is_tracked:
+            warn("AccelTrackCallback: nothing is logged before a Trainer's call has begun.", stacklevel=3)
+        return self.logger is not None and self.logger._logs_here()  # noqa: SLF001 - of one mechanism
+
+    def _log_media(self, values: dict[str, Any], step: int | None, **kwargs: Any) -> None:
+        if self.logger is not None:
+            self.logger._log_media(values, step, **kwargs)  # noqa: SLF001 - as above
+
+    def log_artifact(
+        self,
+        path: str | os.PathLike[str],
+        name: str | None = None,
+        *,
+        type: str | None = None,  # noqa: A002 - the word of all SDKs
+        metadata: Mapping[str, Any] | None = None,
+        copy: bool | None = None,
+        step: int | None = None,
+    ) -> None:
+        """Log a file or a folder, as [`MediaCalls`][accel_track.media.calls.MediaCalls.log_artifact] says."""
+        if self.logger is not None:
+            self.logger.log_artifact(path, name, type=type, metadata=metadata, copy=copy, step=step)
 
     # -- measurements -------------------------------------------------------------------------------------------------
 

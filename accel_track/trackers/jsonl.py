@@ -96,6 +96,11 @@ class JsonlTracker(GeneralTracker):
         """Use `<directory>/<project>/<run_name>`."""
         return cls(**{"run_name": os.path.join(project, run_name or ""), "logging_dir": directory, **init_kwargs})
 
+    @classmethod
+    def in_folder(cls, folder: str, directory: str | os.PathLike[str]) -> dict[str, Any]:
+        """Return the folder as the run's name."""
+        return {"run_name": folder}
+
     @property
     def started(self) -> bool:
         """Whether there is a file."""

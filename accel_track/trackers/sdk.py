@@ -26,6 +26,9 @@ from accel_track.values.plain import check_step, is_number
 
 FastT = TypeVar("FastT", bound=FastPath)
 
+native_object = property(lambda self: self.tracker, doc="The SDK's own object: another name of `tracker`.")
+"""For a backend's class: the name that scripts for Hugging Face Accelerate know its `tracker` by, such as `writer`."""
+
 _GATED = (
     "start",
     "store_init_configuration",

@@ -69,6 +69,9 @@ class Captured(NamedTuple):
     media: list[Found]
     """The media; None is in the place of each."""
 
+    only: str = ""
+    """Name of the one tracker that the call is for; empty: all."""
+
 
 def captured(values: Any, kwargs: Any = None, *, copies: bool = True, waits_for_gpu: bool = False) -> Captured:
     """Return the values and arguments of a call as they are now.

@@ -69,9 +69,10 @@ def test_a_call_is_appended_when_its_numbers_are_here_and_with_its_own_time(arri
     for copy in made:
         copy.complete.set()
     arriving.arrive(wait=False)
-    ((values, step, kwargs, moment, unread),) = appended
+    ((values, step, kwargs, moment, unread, only),) = appended
     assert values == {"loss": 0.5, "lr": 0.1, "count": 3, "acc": 0.25}
     assert list(values) == ["loss", "lr", "count", "acc"]
+    assert only == ""
     assert type(values["count"]) is int
     assert (step, kwargs, unread) == (7, {}, {})
     assert before <= moment <= after

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from accel_track.redaction import scrubbed
 from accel_track.trackers.mlflow.answers import is_refusal, may_pass, wait_less
+from accel_track.trackers.mlflow.both import RunAndClient
 from accel_track.trackers.mlflow.fast import DatabasePath, ServerPath
 from accel_track.trackers.mlflow.images import ImagesPath
 from accel_track.trackers.mlflow.media import MLflowMedia
@@ -17,6 +18,7 @@ from accel_track.trackers.mlflow.metrics import MLflowMetrics
 from accel_track.trackers.mlflow.params import MLflowParams, parse_tags
 from accel_track.trackers.mlflow.run import active_run_id, continued_run, created_run, end_run
 from accel_track.trackers.mlflow.store import client_of, close_connections, experiment_id, local_database
+from accel_track.trackers.sdk import native_object
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -65,6 +67,7 @@ class MLflowTracker(MLflowMetrics, MLflowParams, MLflowMedia):
     keeps_status = True
     finish_again = True
     fast_paths = (DatabasePath, ServerPath, ImagesPath)
+    active_run = native_object
 
     def __init__(
         self,
@@ -148,6 +151,10 @@ class MLflowTracker(MLflowMetrics, MLflowParams, MLflowMedia):
     def concerns_run(self, error: BaseException) -> bool:
         """Say so also of MLflow's own codes for refused credentials and for a run that is gone."""
         return super().concerns_run(error) or is_refusal(error)
+
+    def as_experiment(self) -> Any:
+        """Return an object that answers as the `Run` and as an `MlflowClient`, which is Lightning's `experiment`."""
+        return RunAndClient(self.tracker, self.client) if self.native is not None else self.tracker
 
     def identity(self) -> dict[str, Any]:
         """Return the run's id, and the server or database unless its URI holds a password."""

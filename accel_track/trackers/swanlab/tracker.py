@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from accel_track.trackers.names import short_id
-from accel_track.trackers.sdk import unreachable
+from accel_track.trackers.sdk import native_object, unreachable
 from accel_track.trackers.sole import Sole
 from accel_track.trackers.swanlab.fast import Rows, Threads, in_main_thread
 from accel_track.trackers.swanlab.files import earlier_configuration
@@ -61,6 +61,7 @@ class SwanLabTracker(SwanLabMetrics):
     durable_flush = False  # the SDK keeps rows in memory, and has no flush
     fast_paths = (Rows, Threads)
     place = Sole()
+    run = native_object
 
     _planned: Mapping[str, Any] = {}
 

@@ -7,6 +7,7 @@ import sqlite3
 from typing import TYPE_CHECKING, Any
 
 from accel_track.errors import HalfStoredError
+from accel_track.trackers.sdk import native_object
 from accel_track.trackers.trackio import current
 from accel_track.trackers.trackio.media import TrackioMedia
 from accel_track.trackers.trackio.metrics import TrackioMetrics
@@ -55,6 +56,7 @@ class TrackioTracker(TrackioMetrics, TrackioMedia):
     log_call = "log"
     batch_size = 1000
     fast_paths = (Store, Sending)
+    run = native_object
 
     def __init__(self, run_name: str, run_id: str | None = None, **kwargs: Any) -> None:
         """Keep the arguments for `start`."""
