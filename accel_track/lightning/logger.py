@@ -311,8 +311,8 @@ class AccelTrackLogger(Logger):
         from accel_track.monitors.watch import Watch, interval
 
         session, prefix = weakref.ref(self._session), f"{self._prefix}-" if self._prefix else ""
-        places = {"step": partial(_step, session), "whole": partial(_is_whole, session)}
-        self.open().add_watch(Watch(model, log, interval(every, log_freq), prefix=prefix, **places))
+        step, whole = partial(_step, session), partial(_is_whole, session)
+        self.open().add_watch(Watch(model, log, interval(every, log_freq), prefix=prefix, step=step, whole=whole))
 
     def unwatch(self, model: torch.nn.Module | None = None) -> None:
         """Take histograms of a module no longer, or of none."""

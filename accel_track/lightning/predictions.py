@@ -12,6 +12,7 @@ _INPUTS = ("image", "images", "pixel_values", "img", "x", "input", "inputs", "da
 _TARGETS = ("label", "labels", "target", "targets", "y", "class", "classes")
 _LOGITS = ("logits", "y_hat", "outputs", "output")
 _PREDICTIONS = ("preds", "predictions", "prediction", "pred", "probs", "probabilities", "scores")
+_DIGITS = 4
 _BATCH = 2
 """Dimensions of one row of scores for each sample."""
 
@@ -21,11 +22,11 @@ class Predicted(NamedTuple):
 
     Attributes:
         classes: The predicted classes, integers of shape (n,).
-        count: How many classes there are; None where the predictions do not say.
+        size: How many classes there are; None where the predictions do not say.
     """
 
     classes: Tensor
-    count: int | None
+    size: int | None
 
 
 def inputs_and_targets(batch: Any) -> tuple[Any, Tensor] | None:
@@ -114,7 +115,7 @@ class Counts:
             found: The predicted ones.
             named: How many classes have names.
         """
-        size = max(named, found.count or 0)
+        size = max(named, found.size or 0)
         if not size:  # neither names nor scores tell it
             size = int(torch.stack((targets.max(), found.classes.max())).max()) + 1
         self.grow(size, targets.device)
@@ -138,7 +139,7 @@ class Counts:
 
 
 def per_class(matrix: Sequence[Sequence[int]], names: Sequence[str]) -> list[list[Any]]:
-    """Return a row for each class: its name, precision, recall, F1 and count; None for what is not defined.
+    """Return a row for each class: its name, precision, recall and F1 to four digits, count; None for what is undefined.
 
     Args:
         matrix: How often each class (a row) was taken for each (a column).
@@ -153,4 +154,4 @@ def per_class(matrix: Sequence[Sequence[int]], names: Sequence[str]) -> list[lis
 
 
 def _share(part: int, whole: int) -> float | None:
-    return part / whole if whole else None
+    return round(part / whole, _DIGITS) if whole else None

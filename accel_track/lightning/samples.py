@@ -154,9 +154,8 @@ class _Loader:
         right = [target == guess for target, guess in zip(self.targets, self.predictions, strict=True)]
         inputs = torch.cat(self.inputs) if self.inputs and isinstance(self.inputs[0], Tensor) else None
         if inputs is not None and _are_images(inputs):
-            captions = [f"{target} → {guess}" for target, guess in zip(known, guessed, strict=True)]
             summary = f"target → prediction; {sum(right)} of {len(right)} right"
-            return Image(grid(inputs, captions, right), caption=summary)
+            return Image(grid(inputs, known, guessed), caption=summary)
         texts = [text for part in self.inputs for text in part] if inputs is None else []
         if len(texts) == len(known) and all(isinstance(text, str) for text in texts):
             return Table(

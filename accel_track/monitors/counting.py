@@ -37,7 +37,7 @@ def counted(values: torch.Tensor) -> torch.Tensor:
     """
     if values.device.type not in ("cpu", "cuda"):
         values = values.cpu()
-    parts = values.detach().reshape(-1).split(_AT_ONCE)
+    parts = torch.split(values.detach().reshape(-1), _AT_ONCE)
     low, high = (torch.stack(ends) for ends in zip(*map(_ends, parts), strict=True))
     least, most = low.amin(), high.amax()
     # Of one number alone, NumPy's histogram has bins from half below to half above it.

@@ -81,7 +81,7 @@ class Watch:
         trainable = (one for one in model.parameters() if one.requires_grad and not is_lazy(one))
         for number, parameter in enumerate(trainable):
             ring = _bell(weakref.ref(self), number)
-            self._bells[number] = parameter.register_post_accumulate_grad_hook(ring)
+            self._bells[number] = parameter.register_post_accumulate_grad_hook(ring)  # type: ignore[no-untyped-call]
         if not self._bells:
             warn("watch: the module has no parameter with a shape that is trained, so there is nothing to look at.")
         self._unheard = set(self._bells)
@@ -234,7 +234,7 @@ def _remove(bells: dict[int, Any]) -> None:
 
 def _at_end_of_pass(call: Callable[[], None]) -> None:
     """Have autograd's engine call a function behind the present pass, as FSDP does."""
-    torch.autograd.Variable._execution_engine.queue_callback(call)  # type: ignore[attr-defined]  # noqa: SLF001
+    torch.autograd.Variable._execution_engine.queue_callback(call)  # noqa: SLF001
 
 
 def _parameters(model: torch.nn.Module) -> Iterator[tuple[str, torch.nn.Parameter]]:

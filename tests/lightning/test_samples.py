@@ -97,7 +97,7 @@ def test_samples_matrix_and_table(returns: str) -> None:
     table = found["validation/classes"]
     assert isinstance(table, Table)
     assert table.columns == ["class", "precision", "recall", "f1", "count"]
-    assert table.rows == [["cat", 1.0, 1.0, 1.0, 7], ["dog", 7 / 13, 1.0, 0.7, 7], ["cow", None, 0.0, 0.0, 6]]
+    assert table.rows == [["cat", 1.0, 1.0, 1.0, 7], ["dog", 0.5385, 1.0, 0.7, 7], ["cow", None, 0.0, 0.0, 6]]
     image = found["validation/samples"]
     assert isinstance(image, Image)
     assert image.caption == "target → prediction; 4 of 5 right"
@@ -226,7 +226,7 @@ def test_per_class_agrees_with_scikit_learn() -> None:
     targets, guesses = rng.integers(0, 5, 300), rng.integers(0, 5, 300)
     rows = per_class(metrics.confusion_matrix(targets, guesses).tolist(), list("abcde"))
     expected = metrics.precision_recall_fscore_support(targets, guesses)
-    np.testing.assert_allclose(np.array([row[1:] for row in rows]).T, np.array(expected))
+    np.testing.assert_allclose(np.array([row[1:] for row in rows]).T, np.array(expected), atol=5e-5)
 
 
 def test_a_grid_of_small_large_and_normalised_images() -> None:
@@ -235,7 +235,7 @@ def test_a_grid_of_small_large_and_normalised_images() -> None:
         torch.randn(5, 3, 40, 30) * 3,
         torch.randint(0, 255, (5, 300, 500, 3)).byte(),
     ):
-        picture = grid(images, ["3 → 8", "a", "ü → 猫", "", "x"], [True, False, True, True, False])
+        picture = grid(images, ["3", "a", "ü", "", "x" * 99], ["8", "a", "猫", "", "x"])
         assert picture.ndim == 3
         assert picture.shape[2] == 3
         assert picture.min() < 60
