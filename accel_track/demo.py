@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,9 @@ from torch.utils.data import DataLoader, TensorDataset, random_split
 
 from accel_track import media
 from accel_track.lightning import AccelTrackCallback, AccelTrackLogger
+
+_TEXT = "/text_summary"
+"""What TensorBoard puts behind the name of a text."""
 
 Stored = dict[str, list[tuple[int, float]]]
 """Points `(step, value)` by metric name."""
@@ -142,9 +146,9 @@ def _pictures() -> AccelTrackCallback:
 
 
 def _events(run: DemoRun) -> Any:
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+    from tensorboard.backend.event_processing import event_accumulator
 
-    events = EventAccumulator(run.log_dir, size_guidance={"scalars": 0})
+    events = event_accumulator.EventAccumulator(run.log_dir, event_accumulator.STORE_EVERYTHING_SIZE_GUIDANCE)
     events.Reload()
     return events
 
@@ -156,12 +160,42 @@ def read_tensorboard(run: DemoRun) -> Stored:
 
 
 def read_mlflow(run: DemoRun) -> Stored:
-    """Return every metric of the run in the MLflow database."""
+    """Return every metric of the run in the MLflow database, but for those that its tracker makes of histograms."""
     from mlflow import MlflowClient
 
     client = MlflowClient(run.mlflow_uri)
-    names = client.get_run(run.mlflow_run_id).data.metrics
+    names = [name for name in client.get_run(run.mlflow_run_id).data.metrics if not name.startswith("gradients/")]
     return {
         name: [(metric.step, metric.value) for metric in client.get_metric_history(run.mlflow_run_id, name)]
         for name in names
     }
+
+
+def media_of_tensorboard(run: DemoRun) -> Counter[str]:
+    """Return how many pictures, histograms and texts of each name the event file has."""
+    events = _events(run)
+    tags = events.Tags()
+    found = Counter({name: len(events.Images(name)) for name in tags["images"]})
+    found.update({name: len(events.Histograms(name)) for name in tags["histograms"]})
+    texts = [name for name in tags["tensors"] if name.endswith(_TEXT)]
+    found.update({name.removesuffix(_TEXT): len(events.Tensors(name)) for name in texts})
+    return found
+
+
+def media_of_mlflow(run: DemoRun) -> Counter[str]:
+    """Return how many files of each name there are among the run's artifacts in MLflow."""
+    from mlflow import MlflowClient
+
+    client = MlflowClient(run.mlflow_uri)
+    found: Counter[str] = Counter()
+    folders = ["images", "media"]
+    while folders:
+        for one in client.list_artifacts(run.mlflow_run_id, folders.pop()):
+            folder, _, file = one.path.partition("/")[2].rpartition("/")
+            if one.is_dir:
+                folders.append(one.path)
+            elif folder:
+                found[folder] += 1
+            elif file.endswith(".png"):  # MLflow's own form of a name with a slash, and of a step
+                found[file.partition("+")[0].replace("~", "/")] += 1
+    return found
