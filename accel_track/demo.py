@@ -111,9 +111,8 @@ def train(folder: Path, epochs: int) -> DemoRun:
     warnings.filterwarnings("ignore", message=".*LeafSpec.*")  # Lightning 2.6 with torch 2.13
     folder = folder.resolve()
     uri = f"sqlite:///{(folder / 'mlflow.db').as_posix()}"
-    logger = AccelTrackLogger(
-        ["tensorboard", "mlflow"], name="digits", save_dir=folder, init_kwargs={"mlflow": {"tracking_uri": uri}}
-    )
+    mlflow = {"tracking_uri": uri, "logging_dir": (folder / "mlartifacts").as_uri()}
+    logger = AccelTrackLogger(["tensorboard", "mlflow"], name="digits", save_dir=folder, init_kwargs={"mlflow": mlflow})
     training, validation, test = loaders()
     model = Digits()
     logger.watch(model, every=40)

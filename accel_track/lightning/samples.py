@@ -14,7 +14,7 @@ from accel_track.lightning.grid import grid
 from accel_track.lightning.predictions import Counts, inputs_and_targets, per_class, predicted
 from accel_track.media.kinds import ConfusionMatrix, Image, Table
 
-SampleMedia = Callable[[Trainer, LightningModule, Any, Any], Mapping[str, Any] | None]
+SampleMedia = Callable[[Trainer, LightningModule, object, object], Mapping[str, object] | None]
 """Returns values to log, by name, for the first batch of a validation: from the Trainer, the module, the batch and what
 `validation_step` returned for it."""
 
