@@ -26,7 +26,7 @@ _AT_ONCE = 4_194_304
 def counted(values: torch.Tensor) -> torch.Tensor:
     """Return what a histogram is made of, as one tensor of float64 on the device of the numbers.
 
-    On the CPU and with CUDA, nothing here waits for the device.
+    Nothing here waits for a GPU.
 
     Args:
         values: Real numbers, one or more, in a tensor of any shape.
@@ -35,8 +35,6 @@ def counted(values: torch.Tensor) -> torch.Tensor:
         The counts of `BINS` bins between the smallest and the largest finite number; these two; the sum of the finite
         numbers and of their squares; how many are not finite.
     """
-    if values.device.type not in ("cpu", "cuda"):
-        values = values.cpu()
     parts = torch.split(values.detach().reshape(-1), _AT_ONCE)
     low, high = (torch.stack(ends) for ends in zip(*map(_ends, parts), strict=True))
     least, most = low.amin(), high.amax()

@@ -10,8 +10,9 @@ import torch
 from torch.nn.parameter import is_lazy
 
 from accel_track.errors import warn
+from accel_track.media.histograms import histogram
 from accel_track.media.kinds import Histogram
-from accel_track.monitors.counting import Uncounted, counted, histogram_of
+from accel_track.monitors.counting import BINS, Uncounted, counted, histogram_of
 from accel_track.monitors.training import local_values
 from accel_track.values.gpu import Copy, CudaCopy
 
@@ -23,17 +24,17 @@ _WRAPPERS = ("_orig_mod", "_forward_module", "_original_module", "_fsdp_wrapped_
 
 
 class _Taken(NamedTuple):
-    """The histograms of one backward pass: of each device, the names and what was counted; why others were not."""
+    """The histograms of one backward pass: those that are here and, of each GPU, the names and what it counts."""
 
     step: int | None
+    here: dict[str, Histogram]
     copies: list[tuple[list[str], Copy]]
-    failed: dict[str, str]
 
 
 class Watch:
     """Takes histograms of a module's gradients and parameters at the end of backward passes; the first is one of them.
 
-    They are counted on the parameters' device, and only numbers for the bins are copied from there, without waiting.
+    A GPU counts them itself, and only the numbers of the bins are copied from there, without waiting.
     Gradients are as they are then: summed over the batches of an accumulation, averaged over processes by DDP, scaled
     with mixed precision in float16. Of what is spread over processes (FSDP), this process's part counts. A parameter
     without a gradient is looked at again in the next passes, so that modules that are trained in turn are all seen.
@@ -145,24 +146,26 @@ class Watch:
 
     def _counted(self, found: Mapping[str, torch.Tensor]) -> _Taken:
         alike: dict[torch.device, dict[str, torch.Tensor]] = {}
-        failed: dict[str, str] = {}
+        here: dict[str, Histogram] = {}
         for name, tensor in found.items():
             try:
-                values = local_values(tensor)
-                if values.numel():
-                    row = counted(values)
-                    alike.setdefault(row.device, {})[name] = row
-            except Exception as error:  # noqa: BLE001, PERF203 - no memory, complex numbers; a training goes on
-                failed[name] = f"{type(error).__name__}: {error}"
+                values = local_values(tensor.detach())
+                if not values.numel():
+                    continue
+                if _is_counted_there(values):
+                    alike.setdefault(values.device, {})[name] = counted(values)
+                else:
+                    here[name] = Histogram.of_stored(histogram(values, BINS), None)
+            except Exception as error:  # noqa: BLE001 - no memory, no finite number; a training goes on
+                here[name] = Uncounted(str(error))
         copies: list[tuple[list[str], Copy]] = []
-        for device, rows in alike.items():
+        for rows in alike.values():
             names = list(rows)
             try:
-                together = torch.stack(list(rows.values()))
-                copies.append((names, _Here(together) if _is_here(device) else self._copy([together])))
+                copies.append((names, self._copy([torch.stack(list(rows.values()))])))
             except Exception as error:  # noqa: BLE001 - as above
-                failed |= dict.fromkeys(names, f"{type(error).__name__}: {error}")
-        return _Taken(self._step(), copies, failed)
+                here |= {name: Uncounted(str(error)) for name in names}
+        return _Taken(self._step(), here, copies)
 
     # -- what was taken -----------------------------------------------------------------------------------------------
 
@@ -180,12 +183,12 @@ class Watch:
         """
         while self._taken and (wait or all(_is_done(copy) for _, copy in self._taken[0].copies)):
             one = self._taken.pop(0)
-            values: dict[str, Histogram] = {name: Uncounted(why) for name, why in one.failed.items()}
+            values = one.here
             for names, copy in one.copies:
                 try:
                     values |= zip(names, map(histogram_of, copy.values()[0]), strict=True)
                 except Exception as error:  # noqa: BLE001, PERF203 - the GPU's, of what was queued before
-                    values |= {name: Uncounted(f"{type(error).__name__}: {error}") for name in names}
+                    values |= {name: Uncounted(str(error)) for name in names}
             yield one.step, values
 
     def end(self) -> None:
@@ -193,8 +196,9 @@ class Watch:
         self._end()
 
 
-def _is_here(device: torch.device) -> bool:
-    return device.type == "cpu"
+def _is_counted_there(values: torch.Tensor) -> bool:
+    """Whether numbers are counted where they are; on the CPU, NumPy is faster."""
+    return values.is_cuda
 
 
 def _is_done(copy: Copy) -> bool:
@@ -203,19 +207,6 @@ def _is_done(copy: Copy) -> bool:
         return copy.done()
     except Exception:  # noqa: BLE001 - the GPU's, of what was queued before
         return True
-
-
-class _Here:
-    """The copy of a tensor that is on the host."""
-
-    def __init__(self, tensor: torch.Tensor) -> None:
-        self._tensor = tensor
-
-    def done(self) -> bool:
-        return True
-
-    def values(self) -> list[Any]:
-        return [self._tensor.numpy()]
 
 
 def _bell(watch: weakref.ref[Watch], number: int) -> Callable[[torch.Tensor], None]:

@@ -1,6 +1,9 @@
 """Samples of a validation under a real Trainer, and the watch of a module that a Trainer fits."""
 
+import os
+import sys
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,11 +15,16 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from accel_track import AccelTrackCallback, AccelTrackLogger
 from accel_track.errors import AccelTrackWarning
+from accel_track.journal.directory import find_runs
+from accel_track.journal.reader import JournalReader
 from accel_track.lightning.grid import grid
 from accel_track.lightning.predictions import Counts, Predicted, inputs_and_targets, per_class, predicted
 from accel_track.media import ConfusionMatrix, Histogram, Image, Table, Text
+from accel_track.records import Metrics, Stored
 from accel_track.testing import RecordingTracker
+from tests.support import warm
 from tests.support.models import Tiny, batches, trainer
+from tests.support.ranks import ranks
 
 callback_of = partial(
     AccelTrackCallback,
@@ -27,6 +35,7 @@ callback_of = partial(
     log_environment=False,
 )
 N = 20
+PROGRAMS = Path(__file__).parents[1] / "support" / "programs"
 
 
 def data(n: int = N, batch: int = 8) -> DataLoader[Any]:
@@ -273,3 +282,33 @@ def test_watch_refuses_other_arguments_and_none_is_nothing() -> None:
         with pytest.raises(TypeError, match="Module"):
             one.watch("model")
     logger.finish()
+
+
+# -- several processes ------------------------------------------------------------------------------------------------
+
+
+def journaled() -> dict[str, Any]:
+    """Return what the only run's journal has of each name of a medium: as it is stored."""
+    (run,) = find_runs(Path())
+    found: dict[str, Any] = {}
+    for record in JournalReader(run.rank(0)):
+        for name, value in record.values.items() if isinstance(record, Metrics) else ():
+            if isinstance(value, Stored):
+                found[name] = value.info
+    return found
+
+
+@pytest.mark.timeout(200)
+@pytest.mark.parametrize("strategy", ["ddp", pytest.param("ddp_spawn", marks=pytest.mark.long)])
+def test_several_processes_count_together_and_gradients_are_averaged(strategy: str) -> None:
+    command = [sys.executable, str(PROGRAMS / "samples.py"), strategy]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = ranks(command, timeout=150) if strategy == "ddp" else [warm.run(command, timeout=150, env=environment)]
+    for one in done:
+        assert one.returncode == 0, one.stderr
+    found = journaled()
+    matrix = np.array(found["validation/confusion_matrix"]["matrix"])
+    assert matrix.sum(axis=1).tolist() == [4, 4, 4]
+    assert matrix[2].tolist() == [0, 2, 2]
+    assert found["validation/samples"]["caption"].startswith("target")
+    assert found["gradients/layer.weight"]["sum"] == 1.5
