@@ -31,6 +31,8 @@ from accel_track.values.plain import check_config, check_name, check_step, stora
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+    from accel_track.monitors.watch import Watch, Watched
+
 _BEGINS_ANEW = "{}: its backend run cannot be continued; a new one begins in the continued run."
 _PATIENCE = 2.0
 """How long a run waits for the ends of those that were collected before it, in seconds."""
@@ -118,6 +120,8 @@ class Run(MediaCalls):
         self._ending = Ending(self._delivery)
         self._rewinds = resumed is not None and step is None
         self._told: set[str] = set()
+        self._watches: list[Watch] = []
+        self._watched_step: int | None = None
         self._raises = self.settings.on_error == "raise"
         self._elsewhere: dict[str, TrackerElsewhere] = {}
         self._order = [plan.name for plan in plans]
@@ -271,6 +275,8 @@ class Run(MediaCalls):
             ValueError: `step` is negative.
             Exception: A tracker's error, with `on_error="raise"`.
         """
+        if self._watches:
+            self._log_watched(step)
         if not self._rewinds and not kwargs and not only and self._delivery.again(values, step):
             if self._raises:
                 self._delivery.raise_failure()
@@ -282,6 +288,60 @@ class Run(MediaCalls):
         if self._rewinds and step is not None:
             self.rewind(step)
         self._delivery.log(call._replace(only=only) if only else call, step)
+
+    def watch(
+        self, model: Any, log: Watched | None = "gradients", every: int = 100, *, log_freq: int | None = None
+    ) -> None:
+        """Log histograms of a module's gradients and parameters, as `gradients/<name>` and `parameters/<name>`.
+
+        They are taken in the first backward pass and then in every so-many-th, without waiting for a GPU, and logged
+        with the step of the next call that logs values; see [`Watch`][accel_track.monitors.watch.Watch]. This ends with
+        the run, or with `unwatch`. A module that is watched already is watched anew.
+
+        Args:
+            model: The `torch.nn.Module`; it is not kept alive.
+            log: "gradients", "parameters" or "all"; None: nothing.
+            every: How many backward passes there are from one to the next that is looked at.
+            log_freq: Another word for `every`, as in Lightning's `WandbLogger`.
+
+        Raises:
+            TypeError: `model` is no module.
+            ValueError: `log` or `every` is something else.
+        """
+        if log is not None:
+            from accel_track.monitors.watch import Watch, interval
+
+            self.add_watch(Watch(model, log, interval(every, log_freq)))
+
+    def add_watch(self, watch: Watch) -> None:
+        """Log what a watch takes, in place of another of the same module."""
+        self.unwatch(watch.model)
+        self._watches.append(watch)
+
+    def unwatch(self, model: Any = None) -> None:
+        """Take histograms of a module no longer, or of none; what was taken is logged first."""
+        ending = [one for one in self._watches if model is None or one.model is model]
+        if not ending:
+            return
+        for one in ending:
+            one.end()
+        try:
+            self._log_watched(self._watched_step, wait=True)
+        finally:
+            self._watches = [one for one in self._watches if one not in ending]
+
+    def _log_watched(self, step: Any, *, wait: bool = False) -> None:
+        """Log the histograms that are there; those whose step is not known, with this one."""
+        step = check_step(step)
+        self._watched_step = self._watched_step if step is None else step
+        for watch in self._watches:
+            watch.stamp(step)
+        self._log_histograms(wait=wait)
+
+    def _log_histograms(self, *, wait: bool = False) -> None:
+        found = [one for watch in self._watches for one in watch.histograms(wait=wait)]
+        for step, values in found:
+            self.log(values, step)
 
     def _log_media(self, values: dict[str, Any], step: int | None, **kwargs: Any) -> None:
         no_arguments(kwargs)
@@ -412,6 +472,7 @@ class Run(MediaCalls):
 
     def flush(self) -> None:
         """Have every tracker store what was logged, waiting a few seconds at most where there is a journal."""
+        self._log_histograms()
         self._delivery.flush()
 
     def rest(self) -> None:
@@ -468,7 +529,11 @@ class Run(MediaCalls):
         Args:
             outcome: How the run ended. Default: what `conclude` noted, else the outcome of the exception being handled.
         """
-        self._ending.finish(outcome)
+        try:
+            if not self._ending.finished:
+                self.unwatch()
+        finally:
+            self._ending.finish(outcome)
 
 
 def no_arguments(kwargs: Mapping[str, Any]) -> None:

@@ -26,6 +26,8 @@ from accel_track.values.plain import check_name
 if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
 
+    from accel_track.monitors.watch import Watched
+
 
 _PROJECT = "accel_track"
 """Name of a project that has neither a name nor a folder."""
@@ -273,10 +275,40 @@ class Accelerator(Training, MediaCalls):
         else:
             self._warn_of_nothing()
 
-    def _warn_of_nothing(self) -> None:
+    def watch(
+        self, model: Any, log: Watched | None = "gradients", every: int = 100, *, log_freq: int | None = None
+    ) -> None:
+        """Log histograms of a module's gradients and parameters, as [`Run.watch`][accel_track.run.Run.watch] does.
+
+        Within `accumulate`, gradients are looked at where a window ends. On processes without a run, nothing is done.
+
+        Args:
+            model: The module, prepared or not; it is not kept alive.
+            log: "gradients", "parameters" or "all"; None: nothing.
+            every: How many backward passes there are from one to the next that is looked at.
+            log_freq: Another word for `every`.
+
+        Raises:
+            TypeError: `model` is no module.
+            ValueError: `log` or `every` is something else.
+        """
+        if self._run is None:
+            self._warn_of_nothing("watch")
+        elif log is not None:
+            from accel_track.monitors.watch import Watch, interval
+
+            accumulation = self._accumulation
+            self._run.add_watch(Watch(model, log, interval(every, log_freq), whole=lambda: accumulation.sync))
+
+    def unwatch(self, model: Any = None) -> None:
+        """Take histograms of a module no longer, or of none."""
+        if self._run is not None:
+            self._run.unwatch(model)
+
+    def _warn_of_nothing(self, call: str = "log") -> None:
         if self._selected and not self._warned and self.is_main_process:
             self._warned = True
-            message = "nothing is logged: call `init_trackers` before `log`, and `end_training` after the last one."
+            message = f"nothing is logged: call `init_trackers` before `{call}`, and `end_training` after the last one."
             warn(message)
 
     def get_tracker(self, name: str, unwrap: bool = False) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+import weakref
 from argparse import Namespace
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -34,7 +35,10 @@ from accel_track.trackers.base import GeneralTracker
 from accel_track.values.plain import check_config
 
 if TYPE_CHECKING:
+    import torch
     from typing_extensions import Self, Unpack
+
+    from accel_track.monitors.watch import Watched
 
 
 _SECONDS_BETWEEN_SAVES = 30.0
@@ -422,6 +426,45 @@ class AccelTrackLogger(Logger, MediaCalls):
         for tracker in local:
             self.get_tracker(tracker.name).log_graph(model, inputs)
 
+    def watch(
+        self,
+        model: torch.nn.Module,
+        log: Watched | None = "gradients",
+        every: int = 100,
+        log_graph: bool = True,
+        *,
+        log_freq: int | None = None,
+    ) -> None:
+        """Log histograms of a module's gradients and parameters, as [`Run.watch`][accel_track.run.Run.watch] does.
+
+        In a Trainer's `fit`, their step is that of the batch, and gradients are looked at where an accumulation ends.
+        Off rank zero, nothing is done. A Trainer that spawns its processes does not take a watch along: for these there
+        is `AccelTrackCallback.watch`.
+
+        Args:
+            model: The module; it is not kept alive.
+            log: "gradients", "parameters" or "all"; None: nothing.
+            every: How many backward passes there are from one to the next that is looked at.
+            log_graph: Taken for the sake of `WandbLogger`: a graph is logged with `AccelTrackLogger(log_graph=True)`.
+            log_freq: Another word for `every`, that of `WandbLogger`.
+
+        Raises:
+            TypeError: `model` is no module.
+            ValueError: `log` or `every` is something else.
+        """
+        if log is None or not self._runs_here():
+            return
+        from accel_track.monitors.watch import Watch, interval
+
+        session, prefix = weakref.ref(self._session), f"{self._prefix}-" if self._prefix else ""
+        step, whole = partial(_step, session), partial(_is_whole, session)
+        self.open().add_watch(Watch(model, log, interval(every, log_freq), prefix=prefix, step=step, whole=whole))
+
+    def unwatch(self, model: torch.nn.Module | None = None) -> None:
+        """Take histograms of a module no longer, or of none."""
+        if self._session.run is not None:
+            self._session.run.unwatch(model)
+
     def marks(self) -> list[Mark]:
         """Return the marks of a checkpoint that is saved now: the runs that it belongs to, and the step to go on with.
 
@@ -495,3 +538,22 @@ class AccelTrackLogger(Logger, MediaCalls):
         """Take over a state; Lightning in this process may not know the class yet."""
         vars(self).update(state)
         _be_recognised()
+
+
+def _fitting(session: weakref.ref[Session]) -> Any:
+    """Return the Trainer that fits with a session's logger, or None."""
+    one = session()
+    trainer = None if one is None else one.trainer
+    return trainer if trainer is not None and trainer.training else None
+
+
+def _step(session: weakref.ref[Session]) -> int | None:
+    """Return the step with which the metrics of the present batch are logged; None outside of a `fit`."""
+    trainer = _fitting(session)
+    return None if trainer is None else trainer.fit_loop.epoch_loop._batches_that_stepped  # noqa: SLF001 - as Lightning
+
+
+def _is_whole(session: weakref.ref[Session]) -> bool:
+    """Whether the present batch ends an accumulation of gradients."""
+    trainer = _fitting(session)
+    return trainer is None or not trainer.fit_loop._should_accumulate()  # noqa: SLF001 - as Lightning

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from accel_track.delivery import journaled
-from accel_track.delivery.gpu import Arriving, CudaCopy
+from accel_track.delivery.gpu import Arriving
 from accel_track.delivery.journaled import JournaledDelivery
 from accel_track.delivery.settings import Settings
 from accel_track.journal.directory import find_runs
@@ -20,6 +20,7 @@ from accel_track.journal.reader import JournalReader
 from accel_track.records import Metrics
 from accel_track.run import Run
 from accel_track.values.capture import captured
+from accel_track.values.gpu import CudaCopy
 
 
 class Slow:
