@@ -16,8 +16,8 @@ import msgspec
 
 from accel_track.files import replace_file
 from accel_track.media import Medium
-from accel_track.texts import json_bytes
 from accel_track.media.sums import sha256
+from accel_track.texts import json_bytes
 from accel_track.trackers.files import artifact_files
 from accel_track.trackers.names import hashed_name
 from accel_track.values.plain import long_integers_as_text, storable

@@ -123,9 +123,7 @@ def test_damaged_pixels_are_told(text: bytes, what: str) -> None:
     assert folder.waiting == 0
 
 
-@pytest.mark.parametrize(
-    "text", [b"8x6x3@0\n", b"-1x6\n", b"x\n", b"9999999999x9999999999x3\n", b"1\n\x00"]
-)
+@pytest.mark.parametrize("text", [b"8x6x3@0\n", b"-1x6\n", b"x\n", b"9999999999x9999999999x3\n", b"1\n\x00"])
 def test_pixels_that_somebody_made_up_are_told(text: bytes) -> None:
     FOLDER.mkdir(parents=True)
     data = text + bytes(PIXELS.tobytes() if text.startswith(b"8") else b"")

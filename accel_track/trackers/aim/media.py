@@ -13,10 +13,10 @@ from typing import Any, ClassVar
 
 from accel_track.media.calls import several
 from accel_track.media.kinds import Audio, Figure, File, Histogram, Image, Medium, Text
+from accel_track.media.sums import sha256
 from accel_track.media.ways import Way, by, native
 from accel_track.trackers.aim.files import AimFiles, safe_path
 from accel_track.trackers.aim.values import IMAGE_ARGUMENTS, for_track, has_caption
-from accel_track.media.sums import sha256
 from accel_track.trackers.rows import Row
 
 _SOUNDS = (".wav", ".mp3", ".flac")

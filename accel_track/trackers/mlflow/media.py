@@ -12,8 +12,8 @@ from accel_track.media.content import Content
 from accel_track.media.fallbacks import converted
 from accel_track.media.folder import MediaFolder
 from accel_track.media.kinds import Figure, File, Histogram, Image, Medium, Table
-from accel_track.media.ways import Way, by, native, otherwise
 from accel_track.media.sums import sha256
+from accel_track.media.ways import Way, by, native, otherwise
 from accel_track.trackers.mlflow.answers import checked_run, served
 from accel_track.trackers.mlflow.artifacts import MLflowArtifacts
 from accel_track.trackers.mlflow.checkpoints import MLflowCheckpoints
