@@ -51,8 +51,9 @@ class WandBMetrics(SDKTracker):
             if row.plain or self.is_transient(problem):
                 raise
             plain = {key: value for key, value in named.items() if isinstance(value, (float, int, str))}
-            # A row even of none: wandb does not copy a file of a list a second time to one row.
-            self.taken.part("plain", partial(log, {**axis, **plain}, **row.kwargs))
+            # With a list, a row even of none: wandb copies no file of a list a second time for one row.
+            if plain or any(isinstance(one, (list, tuple)) for one in named.values()):
+                self.taken.part("plain", partial(log, {**axis, **plain}, **row.kwargs))
             for key in [key for key in named if key not in plain]:
                 self.taken.part((key,), partial(self._log_object, key, {**axis, key: named[key]}, row.kwargs))
 
