@@ -452,7 +452,7 @@ class AccelTrackLogger(Logger, MediaCalls):
             TypeError: `model` is no module.
             ValueError: `log` or `every` is something else.
         """
-        if log is None or not self._runs_here():
+        if log is None or not self._logs_here():
             return
         from accel_track.monitors.watch import Watch, interval
 

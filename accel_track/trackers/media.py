@@ -131,11 +131,11 @@ class StoresMedia(GeneralTracker):
         if kind in self.lists and (several or self.always_lists):
             size = self.most or len(values)
             parts = {begin: values[begin : begin + size] for begin in range(0, len(values), size)}
-            self.put(row, {f"{name}/{begin}" if begin else name: part for begin, part in parts.items()})
+            self.add_values(row, {f"{name}/{begin}" if begin else name: part for begin, part in parts.items()})
         else:
-            self.put(row, {one: value for (one, _), value in zip(named, values, strict=True)})
+            self.add_values(row, {one: value for (one, _), value in zip(named, values, strict=True)})
 
-    def put(self, row: Row, values: Mapping[str, Any]) -> None:
+    def add_values(self, row: Row, values: Mapping[str, Any]) -> None:
         """Add to a row's values; of two with one name, as that of the second of several media, the first stays."""
         for name in values.keys() & row.values.keys():
             row.refuse(name, values[name], "the call has another value of this name")

@@ -75,7 +75,7 @@ class SwanLabMedia(SwanLabFiles):
             for place, one in enumerate([media] if isinstance(media, Medium) else media):
                 own = name if isinstance(media, Medium) else f"{name}/{place}"
                 if isinstance(one, Own):
-                    self.put(row, {own: one.native})
+                    self.add_values(row, {own: one.native})
                 else:
                     yield own, converted(one, "file", self.passing.folder)
 
