@@ -19,7 +19,7 @@ import typer
 from accel_track.errors import AccelTrackError, AccelTrackWarning
 from accel_track.folders import expanded
 from accel_track.journal.directory import RunDirectory, find_runs
-from accel_track.records import WithoutForm
+from accel_track.records import Stored, WithoutForm
 from accel_track.texts import printable
 from accel_track.values.arrays import is_array
 
@@ -175,6 +175,8 @@ def jsonable(value: Any) -> Any:  # noqa: PLR0911 - one line per kind of value
         return jsonable(value.tolist())
     if isinstance(value, WithoutForm):
         return {"without_form": value.what}
+    if isinstance(value, Stored):
+        return {"medium": value.kind, "file": value.file, "info": jsonable(value.info)}
     if isinstance(value, int) and value.bit_length() > _LONG:
         return hex(value)
     if isinstance(value, bytes):

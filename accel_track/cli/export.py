@@ -15,6 +15,7 @@ import msgspec
 import typer
 
 from accel_track.cli._common import (
+    INCOMPLETE,
     Json,
     RunArgument,
     fail,
@@ -26,10 +27,11 @@ from accel_track.cli._common import (
     print_json,
     say,
 )
+from accel_track.cli._media import MediaFiles
 from accel_track.journal.directory import RunDirectory
 from accel_track.journal.reader import History, JournalReader
 from accel_track.progress import progress_bar
-from accel_track.records import AnyRecord, Metrics
+from accel_track.records import AnyRecord, Metrics, Stored, media_in
 from accel_track.texts import printable
 from accel_track.values.plain import leaves
 
@@ -57,9 +59,11 @@ class _Row(NamedTuple):
 class _Records:
     """The records of all ranks, counted and checked for damage while they are read."""
 
-    def __init__(self, run: RunDirectory, tell: Callable[[int], None]) -> None:
+    def __init__(self, run: RunDirectory, tell: Callable[[int], None], files: MediaFiles | None) -> None:
         self.count = 0
         self.damaged = 0
+        self.without_files = 0
+        self.files = files
         self._run = run
         self._tell = tell
 
@@ -74,12 +78,40 @@ class _Records:
             self.damaged += reader.damaged()
 
     def rows(self) -> Iterator[_Row]:
-        """Yield every number and text of metrics."""
+        """Yield every number and text of metrics, and the paths of media where they are written."""
         for rank, record in self:
             if isinstance(record, Metrics):
                 for name, value in leaves(record.values):
                     if isinstance(value, (bool, int, float, str)):
                         yield _Row(rank, record.seq, record.time, record.step, name, value)
+                    else:
+                        for path in self._media(rank, record, name, value):
+                            yield _Row(rank, record.seq, record.time, record.step, name, path)
+
+    def _media(self, rank: int, record: Metrics, name: str, value: Any) -> Iterator[str]:
+        several = not isinstance(value, Stored)
+        for place, one in enumerate(media_in(value)):
+            if self.files is None:
+                self.without_files += 1
+            elif (path := self.files.write(rank, record, name, one, place if several else None)) is not None:
+                yield path
+
+    def with_paths(self, rank: int, record: AnyRecord) -> Any:
+        """Return a record's values, the path of each medium beside it where media are written."""
+        if self.files is None or not isinstance(record, Metrics):
+            return record.values
+
+        def pathed(name: str, value: Any, place: int | None = None) -> Any:
+            if isinstance(value, Stored):
+                path = self.files.write(rank, record, name, value, place)  # type: ignore[union-attr] # as above
+                return {**jsonable(value), "path": path}
+            if isinstance(value, dict):
+                return {key: pathed(f"{name}/{key}" if name else str(key), one) for key, one in value.items()}
+            if isinstance(value, (list, tuple)):
+                return [pathed(name, one, place) for place, one in enumerate(value)]
+            return value
+
+        return pathed("", record.values)
 
 
 def export(
@@ -87,6 +119,10 @@ def export(
     format_: Annotated[Format, typer.Option("--format", help="csv and parquet: one value a row; jsonl: one record.")],
     output: Annotated[
         Path | None, typer.Option(parser=here, help="File to write; default for csv and jsonl: print it.")
+    ] = None,
+    media: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", parser=here, help="Also write the media, as <name>/<step>.png and the like."),
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -97,36 +133,64 @@ def export(
     CSV and Parquet have the columns rank, seq, time, step, name, value. JSON lines have NaN and infinities as the texts
     "NaN", "Infinity" and "-Infinity".
 
-    Example: accel-track export 20260131 --format csv --output run.csv
+    With --media, each medium has its row, whose value is the path of its file, relative to the folder of the output;
+    in JSON lines, it has a "path". Tables become CSV, histograms JSON, texts Markdown.
+
+    Example: accel-track export 20260131 --format csv --output run.csv --media run.media
     """
+    _check(format_, output, media, as_json=as_json)
+    write = {Format.CSV: _csv, Format.JSONL: _jsonl}.get(format_)
+    with one_line_errors():
+        found = find_run(run)
+        files = None if media is None else MediaFiles(found, media, Path() if output is None else output.parent)
+        if output is None:
+            records = _Records(found, lambda _: None, files)
+            write(records, sys.stdout)  # type: ignore[misc]
+        else:
+            records = _to_file(found, output, write, files)
+        if as_json:
+            counts = {"records": records.count, "damaged_bytes": records.damaged}
+            written = {} if files is None else {"media": files.count, "media_lacking": files.lacking}
+            print_json({"output": str(output), "format": format_.value, **counts, **written})
+    _tell_of(records)
+
+
+def _check(format_: Format, output: Path | None, media: Path | None, *, as_json: bool) -> None:
     if output is None and format_ is Format.PARQUET:
         fail("--format parquet is binary; give a file with --output.")
     if output is None and as_json:
         fail("--json describes the file that --output names; give one.")
     if format_ is Format.PARQUET:
         module_missing("export", ["pyarrow"], "pyarrow")
-    write = {Format.CSV: _csv, Format.JSONL: _jsonl}.get(format_)
-    with one_line_errors():
-        found = find_run(run)
-        if output is None:
-            records = _Records(found, lambda _: None)
-            write(records, sys.stdout)  # type: ignore[misc]
-        else:
-            records = _to_file(found, output, write)
-        if as_json:
-            counts = {"records": records.count, "damaged_bytes": records.damaged}
-            print_json({"output": str(output), "format": format_.value, **counts})
+    if media is not None and media.exists() and (not media.is_dir() or any(media.iterdir())):
+        fail(f"{media} is there already; give a new or empty folder with --media.")
+
+
+def _tell_of(records: _Records) -> None:
+    """Say what is left out.
+
+    Raises:
+        typer.Exit: Something is damaged.
+    """
+    lacking = 0 if records.files is None else records.files.lacking
+    if records.without_files:
+        say(f"{records.without_files} media are left out; --media FOLDER writes them", err=True)
     if records.damaged:
         say(f"warning: {records.damaged} bytes of the journal are damaged and left out", err=True)
-        raise typer.Exit(code=1)
+    if lacking:
+        say(f"warning: {lacking} media are missing or damaged; see `accel-track verify`", err=True)
+    if records.damaged or lacking:
+        raise typer.Exit(code=INCOMPLETE)
 
 
-def _to_file(run: RunDirectory, output: Path, write: Callable[[_Records, IO[str]], None] | None) -> _Records:
+def _to_file(
+    run: RunDirectory, output: Path, write: Callable[[_Records, IO[str]], None] | None, files: MediaFiles | None
+) -> _Records:
     from accel_track.delivery.status import records
 
     with progress_bar() as bars:
         task = bars.add_task("exporting", total=sum(records(run).values()))
-        result = _Records(run, lambda count: bars.update(task, completed=count))
+        result = _Records(run, lambda count: bars.update(task, completed=count), files)
         if write is None:
             _parquet(result, output)
         else:
@@ -150,8 +214,9 @@ def _jsonl(records: _Records, file: IO[str]) -> None:
         fields = msgspec.structs.asdict(record)
         form = {"rank": rank, "seq": fields.pop("seq"), "time": fields.pop("time")}
         form["kind"] = record.__struct_config__.tag
-        values, kwargs = fields.pop("values"), fields.pop("kwargs", {})
-        form |= {**fields, "values": values} | ({"kwargs": kwargs} if kwargs else {})
+        del fields["values"]
+        kwargs = fields.pop("kwargs", {})
+        form |= {**fields, "values": records.with_paths(rank, record)} | ({"kwargs": kwargs} if kwargs else {})
         file.write(json.dumps(jsonable(form)) + "\n")
 
 

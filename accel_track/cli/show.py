@@ -24,6 +24,7 @@ from accel_track.cli._common import (
     print_json,
     say,
     shown,
+    size,
     table,
     when,
 )
@@ -34,6 +35,7 @@ from accel_track.texts import printable
 
 if TYPE_CHECKING:
     from accel_track.delivery.status import TrackerStatus
+    from accel_track.records import Artifact
 
 
 _LONGEST = 200
@@ -49,6 +51,8 @@ class _Content:
     last: dict[str, dict[str, Any]] = field(default_factory=dict)
     points: list[tuple[int, float]] = field(default_factory=list)
     checkpoints: dict[str, dict[str, Any]] = field(default_factory=dict)
+    media: dict[str, dict[str, Any]] = field(default_factory=dict)
+    artifacts: list[dict[str, Any]] = field(default_factory=list)
     rewinds: list[int] = field(default_factory=list)
     damaged: int = 0
 
@@ -83,9 +87,9 @@ def show(
             _print(found, info, ending(found, info), sum(logged.values()), states, content)
 
 
-def _read(run: RunDirectory, metric: str | None) -> _Content:
+def _read(run: RunDirectory, metric: str | None) -> _Content:  # noqa: C901 - one kind of record after the other
     from accel_track.journal.reader import History, JournalReader
-    from accel_track.records import Checkpoint, Config, Metrics
+    from accel_track.records import Artifact, Checkpoint, Config, Metrics, media_in
     from accel_track.values.plain import leaves
 
     content = _Content()
@@ -99,14 +103,28 @@ def _read(run: RunDirectory, metric: str | None) -> _Content:
                 content.checkpoints[record.name] = {"step": record.step, "about": record.values}
                 if not (record.path or record.values):
                     del content.checkpoints[record.name]
+            elif isinstance(record, Artifact):
+                content.artifacts.append(_about(record))
             if not isinstance(record, Metrics):
                 continue
             for name, value in leaves(record.values):
-                content.last[name] = {"value": value, "step": record.step, "time": record.time, "rank": rank}
+                where = {"step": record.step, "time": record.time, "rank": rank}
+                if found := list(media_in(value)):
+                    before = content.media.get(name, {"count": 0})["count"]
+                    about = {"kind": found[0].kind, "count": before + len(found)}
+                    content.media[name] = {**about, "last": value, **where}
+                    continue
+                content.last[name] = {"value": value, **where}
                 if name == metric and isinstance(value, (int, float)):
                     content.points.append((record.seq if record.step is None else record.step, value))
         content.damaged += reader.damaged()
     return content
+
+
+def _about(record: Artifact) -> dict[str, Any]:
+    about = {"name": record.name, "type": record.type, "step": record.step, "path": record.path}
+    total = sum(count for count, _ in record.files.values())
+    return {**about, "files": len(record.files), "bytes": total, "about": record.values}
 
 
 def _document(
@@ -137,7 +155,9 @@ def _document(
         "config": content.config,
         "environment": content.environment,
         "metrics": content.last,
+        "media": content.media,
         "checkpoints": content.checkpoints,
+        "artifacts": content.artifacts,
         "trackers": trackers,
         "companions": [
             {"rank": rank, "log": str(run.rank(rank) / f"{stem}.log"), "state": one.state, **msgspec.to_builtins(one)}
@@ -182,6 +202,12 @@ def _print(  # noqa: C901 - one table after the other
     if content.last:
         values = ((name, shown(last["value"]), _text(last["step"])) for name, last in sorted(content.last.items()))
         out.print(table("last values", ("name", ">value", ">step"), values))
+    if content.media:
+        kinds = ((name, one["kind"], one["count"], _text(one["step"])) for name, one in sorted(content.media.items()))
+        out.print(table("media", ("name", "kind", ">logged", ">last step"), kinds))
+    if content.artifacts:
+        titles = ("name", "type", ">files", ">size", ">step", "path")
+        out.print(table("artifacts", titles, map(_artifact, content.artifacts)))
     if content.checkpoints:
         kept = content.checkpoints.items()
         saved = ((name, _text(one["step"]), _short(one["about"])) for name, one in kept)
@@ -223,6 +249,10 @@ def _row(name: str, one: TrackerStatus, url: str) -> tuple[object, ...]:
     dropped = ", ".join(filter(None, [dropped, f"{one.unkept} checkpoints not kept there" * bool(one.unkept)])) or "0"
     waiting = "" if one.lag is None else f"{one.lag:.0f} s"
     return name, one.delivered, one.pending, one.quarantined, dropped, one.retried, f"{one.damaged} B", waiting, url
+
+
+def _artifact(one: dict[str, Any]) -> tuple[object, ...]:
+    return one["name"], one["type"], one["files"], size(one["bytes"]), _text(one["step"]), one["path"]
 
 
 def _short(value: Any) -> str:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+from accel_track.delivery.artifacts import deliverable
 from accel_track.delivery.base import hand_over
 from accel_track.delivery.ledger import keep_aside, refused, shown
 from accel_track.delivery.media import KeptMedia
+from accel_track.delivery.staging import kept_file
 from accel_track.journal import cursor as cursors
 from accel_track.journal.directory import RunDirectory
 from accel_track.journal.reader import History, JournalReader
 from accel_track.outcome import FINISHED, Outcome
-from accel_track.records import AnyRecord, replayable
+from accel_track.records import AnyRecord, Artifact, Checkpoint, replayable
 from accel_track.trackers.base import GeneralTracker
 
 
@@ -53,6 +56,7 @@ def deliver_again(
         note(tracker, tracker.identity())
         for record in records:
             try:
+                _check_files(run.rank(rank), record)
                 hand_over(tracker, [record], run.rank(rank))
             except Exception as error:  # noqa: BLE001, PERF203 - it stays refused, and the next may be stored
                 problem = error
@@ -68,6 +72,18 @@ def deliver_again(
         return shown(error)
     _taken(run, name, rank, taken)
     return None if problem is None else shown(problem)
+
+
+def _check_files(folder: Path, record: AnyRecord) -> None:
+    """Make sure that the files of a record are what was logged.
+
+    Raises:
+        FileNotFoundError: They are gone, or have changed.
+    """
+    gone = isinstance(record, Artifact) and deliverable(folder, record) is None
+    if gone or (isinstance(record, Checkpoint) and record.path and kept_file(folder, record.path) is None):
+        message = "its files are gone or have changed since it was logged"
+        raise FileNotFoundError(message)
 
 
 def _refused_records(run: RunDirectory, name: str, rank: int) -> list[AnyRecord]:

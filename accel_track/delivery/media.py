@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
+import time
+from collections import deque
+from collections.abc import Iterator
 from pathlib import Path
 
 from accel_track.delivery.sources import UnreadableError
@@ -14,10 +18,13 @@ from accel_track.media.folder import MediaFolder
 from accel_track.media.kinds import KINDS
 from accel_track.records import AnyRecord, Stored, WithoutForm, restored
 from accel_track.values.capture import Captured
-from accel_track.values.passing import leave_out
+from accel_track.values.passing import PassingMedia, leave_out
 
 _PAUSE = 5.0
 """Seconds until pixels that the disk did not take, encoded, are tried again."""
+
+PATIENCE = 10.0
+"""Seconds that the end of a run waits for checksums, behind all else."""
 
 
 class KeptMedia:
@@ -25,18 +32,20 @@ class KeptMedia:
 
     Args:
         folder: The rank's folder.
+        durable: Whether what is kept survives a power cut.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, durable: bool = False) -> None:
         """Touch nothing yet."""
-        self.files = MediaFolder(folder / FOLDER)
+        self.files = MediaFolder(folder / FOLDER, durable=durable)
+        self._elsewhere = PassingMedia()
 
     def keep(self, call: Captured) -> None:
         """Store the media of a call; what cannot be stored is left out, and noted as unread."""
         for found in call.media:
             try:
                 found.place[found.key] = Stored(found.kind.kind, self.files.keep(found.content), found.content.info)
-            except (OSError, ValueError) as error:  # noqa: PERF203 - the others are kept
+            except Exception as error:  # noqa: BLE001, PERF203 - whatever is wrong with one costs the others nothing
                 leave_out(found, error, call)
 
     def whole(self, record: AnyRecord) -> AnyRecord:
@@ -46,25 +55,43 @@ class KeptMedia:
             UnreadableError: A file cannot be encoded at the moment.
         """
         try:
-            return restored(record, self._medium)
+            return restored(record, self.medium)
         except OSError as error:
             raise UnreadableError(*error.args) from error
 
-    def _medium(self, stored: Stored) -> Medium | WithoutForm:
+    def medium(self, stored: Stored) -> Medium | WithoutForm:
+        """Return what a tracker is given for a medium, or what stands for one that there is no more.
+
+        Raises:
+            OSError: Its file cannot be encoded at the moment.
+        """
         kind = KINDS.get(stored.kind)
         if kind is None:
             return WithoutForm(f"{stored.kind}, which this version does not know")
         try:
-            path = self.files.file(stored.file) if stored.file else None
+            path = self._file(stored.file) if stored.file else None
         except ValueError as error:
             return WithoutForm(f"{stored.kind} whose file is damaged: {error}")
         if stored.file and path is None:
             return WithoutForm(f"{stored.kind} whose file is missing")
         return kind.of_stored(stored.info, path)
 
+    def _file(self, name: str) -> Path | None:
+        try:
+            return self.files.file(name)
+        except OSError:  # a full disk, which numbers do not wait for either
+            return self.files.file_elsewhere(name, self._elsewhere.folder)
+
+
+def media_notes(files: MediaFolder) -> list[str]:
+    """Return sentences about the media of a run that has ended, for its closing report."""
+    if not files.encoded_in_calls:
+        return []
+    return [f"{files.encoded_in_calls} media were encoded in the calls that logged them: too many waited"]
+
 
 class Encoding:
-    """The thread that encodes what waits in a folder; there is none while nothing waits.
+    """The thread that encodes what waits in a folder, then computes checksums; there is none while nothing waits.
 
     Args:
         files: The folder.
@@ -73,14 +100,27 @@ class Encoding:
     def __init__(self, files: MediaFolder) -> None:
         """Start nothing yet."""
         self._files = files
-        self._lock = threading.Lock()
+        self._checksums: deque[Iterator[None]] = deque()
+        self._lock = threading.RLock()  # a signal handler may log, too
         self._thread: threading.Thread | None = None
         self._pid = os.getpid()
-        self._stop = threading.Event()
+        self._ending, self._stop = threading.Event(), threading.Event()
+        self._patient_until = float("inf")
 
-    def begin(self) -> None:
-        """Encode what waits, in the background."""
-        if not self._files.waiting or os.getpid() != self._pid:
+    @property
+    def is_busy(self) -> bool:
+        """Whether something waits."""
+        return bool(self._files.waiting or self._checksums)
+
+    def begin(self, checksums: Iterator[None] | None = None) -> None:
+        """Do what waits, in the background.
+
+        Args:
+            checksums: Computes checksums, in steps.
+        """
+        if checksums is not None:
+            self._checksums.append(checksums)
+        if not self.is_busy or os.getpid() != self._pid:
             return
         with self._lock:
             if self._thread is None:
@@ -89,6 +129,8 @@ class Encoding:
 
     def end(self, timeout: float) -> None:
         """Wait until all is encoded; what is not by then is encoded by whoever delivers it."""
+        self._patient_until = time.monotonic() + min(timeout, PATIENCE)
+        self._ending.set()
         self.begin()
         thread = self._thread
         if thread is not None and thread is not threading.current_thread():
@@ -101,10 +143,22 @@ class Encoding:
                 if self._files.encode_next():
                     continue
             except OSError:  # a full disk
-                if self._stop.wait(_PAUSE):
+                if self._ending.wait(_PAUSE):
                     return
                 continue
+            if time.monotonic() >= self._patient_until:
+                return
+            if self._checksums:
+                self._sum_up()
+                continue
             with self._lock:
-                if not self._files.waiting:
+                if not self.is_busy:
                     self._thread = None
                     return
+
+    def _sum_up(self) -> None:
+        """Compute a part of a checksum."""
+        with contextlib.suppress(OSError):  # the disk takes nothing: there will be none
+            if next(self._checksums[0], self) is None:
+                return
+        self._checksums.popleft()

@@ -74,6 +74,7 @@ def closing_report(
     journal: JournalWriter,
     going_on: Sequence[str] = (),
     objects: Collection[str] = (),
+    notes: Sequence[str] = (),
 ) -> str:
     """Return the report on a run that has ended, with what finishes the job if there is something left.
 
@@ -83,6 +84,7 @@ def closing_report(
         journal: The journal.
         going_on: A sentence for each process that goes on delivering; where there is none, the command is given.
         objects: Names of the trackers that were passed as objects, which no command can make.
+        notes: Sentences about anything else.
     """
     found = [status_of_worker(worker, journal.next_seq) for worker in workers]
     pending = [one for one in found if one.pending]
@@ -93,12 +95,12 @@ def closing_report(
         counts += [one.pending for one in pending] if found else [journal.next_seq]
         reason, pending = f"{_relative(run)} is gone", []
     lost = [f"{max(counts)} records are lost: {reason}"] if max(counts) else []
-    if not lost and (not found or not journal.next_seq):
+    if not (lost or notes) and (not found or not journal.next_seq):
         return ""
     head = f"accel_track: {_relative(run)}"
-    if not lost and all(one.whole for one in found):
+    if not (lost or notes) and all(one.whole for one in found):
         return f"{head}: {', '.join(f'{one.name} {one.delivered}' for one in found)} records delivered."
-    text = "\n".join([f"{head}:", *[f"  {one}" for one in found], *[f"  {one}" for one in lost]])
+    text = "\n".join([f"{head}:", *[f"  {one}" for one in found], *[f"  {one}" for one in (*lost, *notes)]])
     if pending and going_on:
         text += "".join(f"\n  {sentence}" for sentence in going_on)
     elif [one for one in pending if one.name not in objects]:

@@ -54,7 +54,7 @@ class Staging:
         """
         source = Path(os.path.realpath(path))
         source.stat()  # before a folder is made for it
-        kept = Path(FOLDER, secrets.token_hex(4), Path(path).name)
+        kept = Path(FOLDER, secrets.token_hex(4), Path(path).name or "files")  # "/" has no name
         target = self.folder / kept
         make_private(target.parent)
         place = copy or _link

@@ -18,7 +18,7 @@ from accel_track.journal.checksums import Checksums
 from accel_track.journal.entries import Entry, Position, ShortEntries, Stretch
 from accel_track.journal.frames import segment_name
 from accel_track.journal.keysets import KeySet
-from accel_track.records import AnyRecord, Metrics, Rewind, decode
+from accel_track.records import AnyRecord, Artifact, Metrics, Rewind, decode
 
 BATCH = 100
 """How many records to have in memory at once: few enough that Python's garbage collector, which stops training too and
@@ -407,7 +407,7 @@ class History:
 
     def counts(self, record: AnyRecord) -> bool:
         """Whether a record still counts: no later rewind goes back to its step or to an earlier one."""
-        if not self._seqs or not isinstance(record, Metrics) or record.step is None:
+        if not self._seqs or not isinstance(record, (Metrics, Artifact)) or record.step is None:
             return True
         later = bisect_right(self._seqs, record.seq)
         return later == len(self._seqs) or self._lowest[later] > record.step

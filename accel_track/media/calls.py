@@ -55,7 +55,7 @@ class MediaCalls:
             captions: By name, a caption for each image; a text or a list alone is for all names.
             **kwargs: Passed by a tracker to its SDK's own call.
         """
-        media = {name: several(Image, value, _of(captions, name)) for name, value in values.items()}
+        media = {name: several(Image, one, _of(captions, name)) for name, one in _named(values).items()}
         self._log_media(media, step, **kwargs)
 
     def log_image(self, key: str, images: Any, step: int | None = None, **kwargs: Any) -> None:
@@ -121,7 +121,7 @@ class MediaCalls:
             bins: How many bins of equal width there are, 1 to 512.
             **kwargs: Passed by a tracker to its SDK's own call.
         """
-        self._log_media({name: Histogram(value, bins) for name, value in values.items()}, step, **kwargs)
+        self._log_media({name: Histogram(value, bins) for name, value in _named(values).items()}, step, **kwargs)
 
     def log_text(
         self,
@@ -155,13 +155,7 @@ class MediaCalls:
             name = values if isinstance(values, str) else None
             self.log_table(name, names, data, dataframe, step, key=key, **kwargs)
             return
-        if isinstance(values, Mapping):
-            texts: Mapping[str, Any] = values
-        elif values is None or text is None:
-            message = "`log_text` takes a dictionary of texts, or a name and a text."
-            raise TypeError(message)
-        else:
-            texts = {values: text}
+        texts, step = _by_name(values, text, step)
         self._log_media({name: Text(one) for name, one in texts.items()}, step, **kwargs)
 
     def log_audio(
@@ -185,7 +179,7 @@ class MediaCalls:
             captions: As for `log_images`; `caption` is another word for it.
             **kwargs: Passed by a tracker to its SDK's own call.
         """
-        captions, given = kwargs.pop("caption", captions), _by_name(values, audios)
+        captions, (given, step) = kwargs.pop("caption", captions), _by_name(values, audios, step)
         rates = sample_rate if isinstance(sample_rate, (list, tuple)) else None
         media = {
             name: several(Audio, value, _of(captions, name), sample_rate=rates or sample_rate)
@@ -215,7 +209,7 @@ class MediaCalls:
             **kwargs: Passed by a tracker to its SDK's own call.
         """
         kwargs.pop("format", None)  # WandbLogger's: a file's name tells it
-        captions, given = kwargs.pop("caption", captions), _by_name(values, videos)
+        captions, (given, step) = kwargs.pop("caption", captions), _by_name(values, videos, step)
         media = {name: several(Video, value, _of(captions, name), fps=fps) for name, value in given.items()}
         self._log_media(media, step, **kwargs)
 
@@ -227,7 +221,7 @@ class MediaCalls:
             step: Training step.
             **kwargs: Passed by a tracker to its SDK's own call.
         """
-        self._log_media({name: several(Html, value, None) for name, value in values.items()}, step, **kwargs)
+        self._log_media({name: several(Html, value, None) for name, value in _named(values).items()}, step, **kwargs)
 
     def log_points(self, values: Mapping[str, Any], step: int | None = None, **kwargs: Any) -> None:
         """Log points in space.
@@ -238,7 +232,9 @@ class MediaCalls:
             step: Training step.
             **kwargs: Passed by a tracker to its SDK's own call.
         """
-        self._log_media({name: several(Points3D, value, None) for name, value in values.items()}, step, **kwargs)
+        self._log_media(
+            {name: several(Points3D, value, None) for name, value in _named(values).items()}, step, **kwargs
+        )
 
     def log_confusion_matrix(
         self,
@@ -277,14 +273,17 @@ class MediaCalls:
     ) -> None:
         """Log a file, or a folder with all its files.
 
+        What is no regular file is left out of a folder, with a warning: links to folders, sockets, devices; and so are
+        folders `.accel_track`.
+
         Args:
             path: The file or folder.
             name: Name of the artifact; default: that of the file or folder.
             type: What it is, such as "dataset"; default: "artifact".
             metadata: What is known about it, as JSON values.
-            copy: Whether the files are linked, or copied to another file system, at once. If not, they have to stay as
-                they are until they are delivered. Default: up to 16 MiB are copied, larger files in the temporary
-                folder are linked, and others stay where they are.
+            copy: Whether the files are copied at once. If not, they have to stay as they are until they are delivered.
+                Default: up to 16 MiB are copied; of larger artifacts, those in the temporary folder are linked, so that
+                they may be deleted, and others stay where they are.
             step: Training step.
 
         Raises:
@@ -343,7 +342,7 @@ class MediaCalls:
         with tempfile.TemporaryDirectory(prefix="accel_track-model-") as folder:
             path = os.path.join(folder, "model.pt")
             torch.save(model.state_dict(), path)
-            self.log_artifact(path, name, type="model", metadata=metadata, copy=True, step=step)
+            self.log_artifact(path, name, type="model", metadata=metadata, step=step)  # linked where it is large
 
 
 def several(kind: type[Medium], value: Any, captions: Any, **arguments: Any) -> Any:
@@ -393,13 +392,21 @@ def _of(captions: Any, name: str) -> Any:
     return captions.get(name) if isinstance(captions, Mapping) else captions
 
 
-def _by_name(values: Any, items: Any) -> Mapping[str, Any]:
+def _named(values: Any) -> Mapping[str, Any]:
     if isinstance(values, Mapping):
         return values
+    message = f"give a dictionary of names to media; got {type(values).__name__}."
+    raise TypeError(message)
+
+
+def _by_name(values: Any, items: Any, step: Any) -> tuple[Mapping[str, Any], Any]:
+    """Return media by name, and the step, which may be where the media of one name would be."""
+    if isinstance(values, Mapping) and (items is None or step is None):
+        return values, step if items is None else items
     if not isinstance(values, str) or items is None:
-        message = "give a dictionary of names to media, or a name and a list of media."
+        message = "give a dictionary of names to media, or a name and its media."
         raise TypeError(message)
-    return {values: items}
+    return {values: items}, step
 
 
 def _name(*names: str | None) -> str:

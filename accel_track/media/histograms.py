@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from typing import TYPE_CHECKING, Any
 
@@ -38,13 +39,15 @@ def histogram(values: Any, bins: int) -> dict[str, Any]:
     elif array.dtype.itemsize == 2:  # noqa: PLR2004 - a float16's sum overflows, and its bins are too narrow
         array = array.astype(np.float32)
     given = array.size
-    if given and not math.isfinite(float(array.sum(dtype=np.float64))):
+    with np.errstate(over="ignore", invalid="ignore"):
+        finite = math.isfinite(float(array.sum(dtype=np.float64)))
+    if given and not finite:
         array = array[np.isfinite(array)]
     if not array.size:
         message = "a histogram needs a finite number." if given else "a histogram needs numbers; got none."
         raise ValueError(message)
     low, high = float(array.min()), float(array.max())
-    counts, edges = np.histogram(array, bins, (low, high) if low < high else None)
+    counts, edges = _in_bins(array, bins, low, high)
     total, squares = _sums(array)
     return {
         "counts": counts.tolist(),
@@ -57,6 +60,23 @@ def histogram(values: Any, bins: int) -> dict[str, Any]:
     }
 
 
+def _in_bins(array: NDArray[Any], bins: int, low: float, high: float) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return counts and edges; where numbers are too close for so many bins of their type, the bins are wider."""
+    import numpy as np
+
+    room = max(0.5, float(np.spacing(max(-low, high))) * bins)
+    for kind, limits in (
+        (array.dtype, (low, high)),
+        (np.float64, (low, high)),
+        (np.float64, (low - room, high + room)),
+    ):
+        with contextlib.suppress(ValueError):
+            if limits[0] < limits[1]:
+                return np.histogram(array.astype(kind, copy=False), bins, limits)
+    message = f"numbers from {low:g} to {high:g} cannot be sorted into {bins} bins."
+    raise ValueError(message)
+
+
 def _sums(array: NDArray[Any]) -> tuple[float, float]:
     """Return the sum of numbers and of their squares, in double precision, without a copy of all of them."""
     import numpy as np
@@ -64,8 +84,9 @@ def _sums(array: NDArray[Any]) -> tuple[float, float]:
     total = squares = 0.0
     for begin in range(0, len(array), _BLOCK):
         block = array[begin : begin + _BLOCK].astype(np.float64)
-        total += float(block.sum())
-        squares += float(block @ block)
+        with np.errstate(over="ignore"):
+            total += float(block.sum())
+            squares += float(block @ block)
     return total, squares
 
 

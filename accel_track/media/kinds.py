@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import io
 import json
+import numbers
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from accel_track.errors import DamagedMediumError
 from accel_track.media import drawing, histograms, pixels, sound, tables
 from accel_track.media.content import Content
 
@@ -20,6 +23,10 @@ if TYPE_CHECKING:
 
 MOST_PIXELS = 64_000_000
 """Pixels of the largest image that is taken without `max_pixels`."""
+
+_WIDEST_GIF = 65_535
+
+_MOST_CLASSES = 1000
 
 _SHORT = 64 * 1024
 """Characters of the longest text that is kept without a file of its own."""
@@ -51,6 +58,10 @@ class Medium:
         """
         raise NotImplementedError
 
+    def kept(self) -> Content:
+        """Return the same; of one that is stored already, and without a file, what is stored of it."""
+        return Content(dict(self.info)) if self._is_stored() else self.content()
+
     @classmethod
     def of_stored(cls, info: Mapping[str, Any], path: Path | None) -> Self:
         """Return the medium that is stored so."""
@@ -78,6 +89,17 @@ class Medium:
 
     def _is_stored(self) -> bool:
         return "_given" not in self.__dict__
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[None]:
+        """Tell a damaged file from one that cannot be read at the moment."""
+        try:
+            yield
+        except Exception as error:
+            if not self._is_stored() or (isinstance(error, OSError) and error.errno is not None):
+                raise
+            message = f"the file of the {self.kind} is damaged ({type(error).__name__}: {error})"
+            raise DamagedMediumError(message) from error
 
 
 class Image(Medium):
@@ -121,10 +143,7 @@ class Image(Medium):
             raise ValueError(message)
 
     def _of_file(self, given: Any) -> Content:
-        from PIL import Image as Pil
-
-        source: Any = io.BytesIO(given) if isinstance(given, (bytes, bytearray)) else given
-        with Pil.open(source) as image:
+        with pixels.opened(io.BytesIO(given) if isinstance(given, (bytes, bytearray)) else given) as image:
             self._check(image.width * image.height)
             suffix = {"PNG": ".png", "JPEG": ".jpg", "GIF": ".gif"}.get(image.format or "", "")
             if not suffix or (suffix == ".png" and image.mode.startswith("I")):
@@ -138,6 +157,7 @@ class Image(Medium):
 
         Raises:
             OSError: The file cannot be read.
+            DamagedMediumError: It is damaged.
         """
         from PIL import Image as Pil
 
@@ -148,8 +168,10 @@ class Image(Medium):
 
         Raises:
             OSError: The file cannot be read.
+            DamagedMediumError: It is damaged.
         """
-        found: NDArray[np.uint8] = pixels.images(self.path if self._is_stored() else self._given)[0]
+        with self._reading():
+            found: NDArray[np.uint8] = pixels.images(self.path if self._is_stored() else self._given)[0]
         return found
 
 
@@ -164,12 +186,14 @@ class ImageOf(Image):
 
     def __init__(self, batch: Batch, place: int, caption: str | None = None) -> None:
         """Know which one."""
-        self._given, self._place = batch, place
+        self._given, self._place, self._most = batch, place, MOST_PIXELS
         self.info = _captioned(caption)
 
     def content(self) -> Content:
         """Return the image's pixels."""
-        return Content(self.info, ".png", pixels=self._given.images[self._place])
+        found = self._given.images[self._place]
+        self._check(found.shape[0] * found.shape[1])
+        return Content(self.info, ".png", pixels=found)
 
     @classmethod
     def of_stored(cls, info: Mapping[str, Any], path: Path | None) -> Any:
@@ -225,8 +249,10 @@ class Figure(Image):
 
         Raises:
             OSError: The file cannot be read.
+            DamagedMediumError: It is damaged.
         """
-        figure: dict[str, Any] = json.loads(self.data())
+        with self._reading():
+            figure: dict[str, Any] = json.loads(self.data())
         return figure
 
 
@@ -262,8 +288,9 @@ class Table(Medium):
             return columns, tables.plain_cells(table)
         found = self.__dict__.get("_read")
         if found is None:
-            whole = json.loads(self.data())
-            found = self.__dict__["_read"] = (whole["columns"], whole["data"])
+            with self._reading():
+                whole = json.loads(self.data())
+                found = self.__dict__["_read"] = (whole["columns"], whole["data"])
         return found
 
     @property
@@ -382,12 +409,13 @@ class Audio(Medium):
         """Return the sound as a WAV file, or its file."""
         if isinstance(self._given, (str, os.PathLike)):
             suffix = _suffix(self._given, (".wav", ".mp3", ".flac", ".ogg", ".opus", ".m4a", ".aac"), "a sound file")
-            rate = {} if self._rate is None else {"sample_rate": self._rate}
+            rate = {} if self._rate is None else {"sample_rate": sound.checked_rate(self._rate)}
             return Content({**self.info, **rate}, suffix, path=self._given)
         if self._rate is None:
             message = "`Audio` of an array needs `sample_rate`, the number of samples a second."
             raise ValueError(message)
-        return Content({**self.info, "sample_rate": self._rate}, ".wav", data=sound.wav(self._given, self._rate))
+        checked = sound.checked_rate(self._rate)
+        return Content({**self.info, "sample_rate": checked}, ".wav", data=sound.wav(self._given, checked))
 
     @property
     def sample_rate(self) -> int | None:
@@ -399,10 +427,11 @@ class Audio(Medium):
         """Return the samples of a 16-bit WAV file, of shape (n, channels).
 
         Raises:
-            wave.Error: It is another file.
             OSError: The file cannot be read.
+            DamagedMediumError: It is damaged, or another file.
         """
-        return sound.samples(self.data())[0]
+        with self._reading():
+            return sound.samples(self.data())[0]
 
 
 class Video(Medium):
@@ -427,10 +456,14 @@ class Video(Medium):
         if isinstance(self._given, (str, os.PathLike)):
             suffixes = (".gif", ".mp4", ".webm", ".ogg", ".mov", ".mkv", ".avi", ".wmv")
             return Content(self.info, _suffix(self._given, suffixes, "a video file"), path=self._given)
-        if isinstance(self._fps, bool) or not isinstance(self._fps, (int, float)) or not 0 < self._fps <= 100:  # noqa: PLR2004
+        if isinstance(self._fps, bool) or not isinstance(self._fps, numbers.Real) or not 0 < self._fps <= 100:  # noqa: PLR2004
             message = f"`fps` is a number of frames a second, above 0 and 100 at most; got {self._fps!r}."
             raise ValueError(message)
-        return Content({**self.info, "fps": self._fps}, ".gif", pixels=pixels.frames(self._given))
+        frames = pixels.frames(self._given)
+        if max(frames.shape[1:3]) > _WIDEST_GIF:
+            message = f"a GIF has {_WIDEST_GIF:,} rows and columns at most; got the shape {frames.shape}."
+            raise ValueError(message)
+        return Content({**self.info, "fps": float(self._fps)}, ".gif", pixels=frames)
 
 
 class Html(Medium):
@@ -500,10 +533,12 @@ class Points3D(Medium):
 
         Raises:
             OSError: The file cannot be read.
+            DamagedMediumError: It is damaged.
         """
         import numpy as np
 
-        array: NDArray[np.float32] = np.load(io.BytesIO(self.data()), allow_pickle=False)
+        with self._reading():
+            array: NDArray[np.float32] = np.load(io.BytesIO(self.data()), allow_pickle=False)
         return array
 
 
@@ -544,8 +579,8 @@ class ConfusionMatrix(Medium):
                 raise ValueError(message)
             most = max(int(true.max()), int(guessed.max())) + 1
             count = most if labels is None else len(labels)
-            if min(int(true.min()), int(guessed.min())) < 0 or most > count or count > 1000:  # noqa: PLR2004
-                message = f"classes are numbers from 0 to {count - 1}, one for each label, and 1,000 at most."
+            if min(int(true.min()), int(guessed.min())) < 0 or most > count or count > _MOST_CLASSES:
+                message = f"classes are numbers from 0 to {count - 1}, one for each label, and {_MOST_CLASSES} at most."
                 raise ValueError(message)
             counts = np.zeros((count, count), np.int64)
             np.add.at(counts, (true.astype(np.int64), guessed.astype(np.int64)), 1)
@@ -553,6 +588,9 @@ class ConfusionMatrix(Medium):
             counts = pixels.number_array(matrix, "a confusion matrix holds numbers")
             if counts.ndim != 2 or counts.shape[0] != counts.shape[1] or not counts.size:  # noqa: PLR2004
                 message = f"a confusion matrix is square; got the shape {counts.shape}."
+                raise ValueError(message)
+            if len(counts) > _MOST_CLASSES:
+                message = f"a confusion matrix has {_MOST_CLASSES} classes at most; got {len(counts)}."
                 raise ValueError(message)
         names = [str(label) for label in (range(len(counts)) if labels is None else labels)]
         if len(names) != len(counts):

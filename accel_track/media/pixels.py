@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
+
+from accel_track.files import open_regular
 
 if TYPE_CHECKING:
     import numpy as np
@@ -15,6 +19,9 @@ _IMAGE, _IMAGES, _VIDEOS = 3, 4, 5
 """Dimensions of an image with its channels, of several, and of several videos."""
 
 _BYTE, _WORD = 255, 65535
+_OVERSHOOT = 2
+"""What floats of 0 to 1 may reach, as interpolation and denoising have them: up to it they are not taken for bytes."""
+
 _SINGLE = 4
 """Bytes of a float32."""
 
@@ -25,7 +32,7 @@ def images(value: Any, keep: type | tuple[()] = ()) -> list[Any]:
     Args:
         value: A NumPy array or tensor of shape (H, W), (H, W, C), (C, H, W), (N, H, W, C) or (N, C, H, W) with C in 1,
             3, 4; a PIL image; the path of an image file; or a list or tuple of these. Where both ends of a shape could
-            be the channels, the last is. Floating-point pixels are 0 to 1, or 0 to 255 if any exceeds 1; those of 16
+            be the channels, the last is. Floating-point pixels are 0 to 1, or 0 to 255 if any exceeds 2; those of 16
             bits are 0 to 255, or 0 to 65535 if any exceeds 255. Values outside are clipped, and NaN is 0.
         keep: Objects of this class are passed through.
 
@@ -107,6 +114,33 @@ def number_array(value: Any, what: str) -> NDArray[Any]:
     return array
 
 
+@contextlib.contextmanager
+def opened(source: Any) -> Iterator[Any]:
+    """Open an image file with PIL, however many pixels it has: `Image` has a limit of its own.
+
+    Args:
+        source: The path of a regular file, or a stream.
+
+    Raises:
+        OSError: It cannot be read, or is no image.
+    """
+    from PIL import Image
+
+    with contextlib.ExitStack() as stack:
+        if isinstance(source, (str, os.PathLike)):
+            source = stack.enter_context(open(open_regular(source), "rb"))
+        with _opening:  # PIL knows one limit for all, and asks for it here only
+            most, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+            try:
+                image = Image.open(source)
+            finally:
+                Image.MAX_IMAGE_PIXELS = most
+        yield stack.enter_context(image)
+
+
+_opening = threading.RLock()
+
+
 def pil_pixels(image: Any) -> NDArray[Any]:
     """Return the pixels of a PIL image: grey, RGB or RGBA; palettes and other colours are converted."""
     import numpy as np
@@ -121,9 +155,7 @@ def pil_pixels(image: Any) -> NDArray[Any]:
 
 def _pixels(value: Any) -> NDArray[Any]:
     if isinstance(value, (str, os.PathLike)):
-        from PIL import Image
-
-        with Image.open(value) as image:
+        with opened(value) as image:
             return pil_pixels(image)
     if is_pil(value):
         return pil_pixels(value)
@@ -166,6 +198,6 @@ def _of_floats(array: NDArray[Any]) -> NDArray[np.uint8]:
         finite = bool(np.isfinite(wide.sum()))
     own = wide if finite else np.nan_to_num(wide, nan=0.0, posinf=np.inf, neginf=0.0)
     above = own if finite else own[np.isfinite(own)]
-    scaled = own * (1 if above.size and above.max() > 1 else _BYTE)
+    scaled = own * (1 if above.size and above.max() > _OVERSHOOT else _BYTE)
     np.rint(scaled, out=scaled).clip(0, _BYTE, out=scaled)
     return scaled.astype(np.uint8)

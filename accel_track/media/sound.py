@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
+import operator
 import wave
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +16,8 @@ if TYPE_CHECKING:
 
 _CHANNELS, _FEW = 2, 8
 _FULL = 32767
+_HIGHEST_RATE = 2**28
+"""Samples a second: a WAV file has 32 bits for the bytes of a second, of 8 channels at most."""
 
 
 def wav(samples: Any, sample_rate: int) -> bytes:
@@ -25,12 +29,9 @@ def wav(samples: Any, sample_rate: int) -> bytes:
         sample_rate: Samples a second.
 
     Raises:
-        ValueError: The shape is none of those, there are no samples, or the rate is not above 0.
+        ValueError: The shape is none of those, or there are no samples.
         TypeError: They are no numbers of these types.
     """
-    if type(sample_rate) is not int or sample_rate < 1:
-        message = f"`sample_rate` is a number of samples a second, such as 16000; got {sample_rate!r}."
-        raise ValueError(message)
     words = _words(number_array(samples, "sound is an array of samples or a file"))
     stream = io.BytesIO()
     with wave.open(stream, "wb") as file:
@@ -39,6 +40,19 @@ def wav(samples: Any, sample_rate: int) -> bytes:
         file.setframerate(sample_rate)
         file.writeframes(words.astype("<i2").tobytes())
     return stream.getvalue()
+
+
+def checked_rate(given: Any) -> int:
+    """Return a number of samples a second, NumPy's or Python's, as Python's.
+
+    Raises:
+        ValueError: It is no integer, or not one that a WAV file takes.
+    """
+    with contextlib.suppress(TypeError):
+        if not isinstance(given, bool) and 0 < (rate := operator.index(given)) <= _HIGHEST_RATE:
+            return rate
+    message = f"`sample_rate` is a number of samples a second, such as 16000; got {given!r}."
+    raise ValueError(message)
 
 
 def samples(data: bytes) -> tuple[NDArray[np.int16], int]:

@@ -6,7 +6,7 @@ import hashlib
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -55,6 +55,9 @@ def _figure() -> Any:
 
 class MediaContract(Backend):
     """The contract of media: every kind, images in all their forms, what cannot be stored."""
+
+    samples: ClassVar[Mapping[str, Callable[[], media.Medium]]] = SAMPLES
+    """What makes one medium of each kind, by the kind's name."""
 
     @pytest.fixture(autouse=True)
     def _says_of_media(self, request: pytest.FixtureRequest) -> None:

@@ -69,6 +69,9 @@ class Captured(NamedTuple):
     media: list[Found]
     """The media; None is in the place of each."""
 
+    only: str = ""
+    """Name of the one tracker that the call is for; empty: all."""
+
 
 def captured(values: Any, kwargs: Any = None, *, copies: bool = True, waits_for_gpu: bool = False) -> Captured:
     """Return the values and arguments of a call as they are now.
@@ -153,6 +156,8 @@ class _Capture:
                     own.pop()
         finally:
             self._nesting.leave(value)
+        if not own:
+            raise UnreadableError(self.unread[name])
         return own
 
     def _put(self, place: Any, key: Any, value: Any, name: str) -> bool:
@@ -166,7 +171,7 @@ class _Capture:
                 self.on_gpu.append(OnGpu(name, place, key, value))
             elif self.takes_media and (medium := _medium_of(kind, value)) is not None:
                 place[key] = None
-                self.media.append(Found(name, place, key, type(medium), medium.content()))
+                self.media.append(Found(name, place, key, type(medium), medium.kept()))
             else:
                 place[key] = _how(kind)(self, value, name)  # type: ignore[arg-type] # a class is hashable
         except (KeyboardInterrupt, SystemExit):
@@ -220,7 +225,7 @@ class _Capture:
 def _medium_of(kind: type, value: Any) -> Medium | None:
     """Return the medium that a value is without doubt, or None."""
     if issubclass(kind, Medium):
-        return None if value.path is not None else value  # what a tracker was given
+        return value if "_given" in vars(value) else None  # None for what a tracker was given
     return medium_of(value) if _may_be_medium(kind) else None  # type: ignore[arg-type] # a class is hashable
 
 

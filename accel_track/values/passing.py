@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import tempfile
+import weakref
 from pathlib import Path
 
 from accel_track.media.folder import MediaFolder
@@ -15,7 +18,8 @@ class PassingMedia:
 
     def __init__(self) -> None:
         """Make no folder yet."""
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._folder: Path | None = None
+        self._forget: weakref.finalize[..., object] | None = None
 
     def keep(self, call: Captured) -> None:
         """Put the media of a call in their places, as trackers are given them."""
@@ -24,21 +28,27 @@ class PassingMedia:
                 files = MediaFolder(self.folder) if found.content.suffix else None
                 path = None if files is None else files.file(files.keep(found.content))
                 found.place[found.key] = found.kind.of_stored(found.content.info, path)
-            except (OSError, ValueError) as error:  # noqa: PERF203 - the others are kept
+            except Exception as error:  # noqa: BLE001, PERF203 - whatever is wrong with one costs the others nothing
                 leave_out(found, error, call)
 
     @property
     def folder(self) -> Path:
         """The folder."""
         if self._folder is None:
-            self._folder = tempfile.TemporaryDirectory(prefix="accel_track-media-", ignore_cleanup_errors=True)
-        return Path(self._folder.name)
+            self._folder = Path(tempfile.mkdtemp(prefix="accel_track-media-"))
+            self._forget = weakref.finalize(self, _delete, self._folder, os.getpid())
+        return self._folder
 
     def forget(self) -> None:
         """Delete the files."""
-        if self._folder is not None:
-            self._folder.cleanup()
-            self._folder = None
+        if self._forget is not None:
+            self._forget()
+            self._folder = self._forget = None
+
+
+def _delete(folder: Path, pid: int) -> None:
+    if os.getpid() == pid:  # not at the end of a forked child
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def leave_out(found: Found, error: Exception, call: Captured) -> None:

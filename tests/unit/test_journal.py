@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import gc
+import hashlib
 import itertools
 import os
 import random
@@ -21,13 +22,16 @@ import msgspec
 import numpy as np
 import pytest
 
+from accel_track.delivery.media import KeptMedia
 from accel_track.errors import AccelTrackWarning, JournalError
 from accel_track.journal import frames
 from accel_track.journal import writer as writer_module
 from accel_track.journal.entries import Position
 from accel_track.journal.reader import BATCH, Damage, JournalReader, last_seq, read_last, segments
 from accel_track.journal.writer import JournalWriter
+from accel_track.media import Image, Text, Video
 from accel_track.records import Config, Metrics, WithoutForm
+from accel_track.values.capture import captured
 
 FOLDER = Path("rank-00000")
 
@@ -154,7 +158,7 @@ class TestFormatDocument:
         assert [record[1] for record in records] == list(range(17))
         assert all(record[2] > 1.7e9 for record in records)
         name = f"{Picture.__module__}.Picture".encode()
-        assert records[0][:2] + records[0][3:] == ["config", 0, {"lr": 0.1, "net": {"layers": [1, 2]}}, False]
+        assert records[0][:2] + records[0][3:] == ["config", 0, {"lr": 0.1, "net": {"layers": [1, 2]}}, False, ""]
         assert records[1][:2] + records[1][3:] == [
             "metrics",
             1,
@@ -166,15 +170,40 @@ class TestFormatDocument:
             5,
             {},
             {},
+            "",
         ]
-        assert records[2][3:] == [{"loss": 0.5}, None, {"wandb": {"commit": False}}, {}]
-        assert records[12][3:] == [{"text": "ü"}, 9, {}, {}]
+        assert records[2][3:] == [{"loss": 0.5}, None, {"wandb": {"commit": False}}, {}, ""]
+        assert records[12][3:] == [{"text": "ü"}, 9, {}, {}, ""]
         assert records[14][3:] == [{"ü": 0.1, "n": -1, "new": False}, None, {}]
         assert records[15][3:] == [{"ü": 0.1, "n": -1, "new": True}, 12, {}]
         extension = records[16][3]["w"]
         assert extension.code == 3
         assert msgspec.msgpack.decode(extension.data) == [">u2", [2, 2], bytes([0, 1, 0, 2, 0, 3, 0, 4])]
-        assert records[16][4:] == [13, {}, {"m": "RuntimeError: gone"}]
+        assert records[16][4:] == [13, {}, {"m": "RuntimeError: gone"}, ""]
+
+    def test_it_finds_media_and_artifacts(self):
+        journal, kept = JournalWriter(FOLDER, rank=3), KeptMedia(FOLDER)
+        pixels = np.arange(8 * 6 * 3, dtype=np.uint8).reshape(8, 6, 3)
+        call = captured({"image": Image(pixels, "caption"), "video": Video(pixels[None], 8), "note": Text("short")})
+        kept.keep(call)
+        journal.metrics(call.values, 1, {})
+        journal.artifact("name", "media/00000000/a", "dataset", 2, {"rows": 1}, {"": (4, 5)})
+        journal.close()
+        (metrics, artifact), _ = self.records(FOLDER)
+        assert {extension.code for extension in metrics[3].values()} == {4}
+        image, video, note = (msgspec.msgpack.decode(extension.data) for extension in metrics[3].values())
+        assert (image[0], image[2], note) == ("image", {"caption": "caption"}, ["text", "", {"text": "short"}])
+        for (_, name, _), plain in ((image, b"8x6x3\n"), (video, b"1x8x6x3@8\n")):
+            data = Path(FOLDER, "media", f"{name}.raw").read_bytes()
+            assert data == plain + pixels.tobytes()
+            assert hashlib.sha256(data).hexdigest() == name.partition(".")[0]
+        while kept.files.encode_next():
+            pass
+        for line in Path(FOLDER, "media/SHA256SUMS").read_text().splitlines():
+            digest, name = line.split("  ")
+            assert hashlib.sha256(Path(FOLDER, "media", name).read_bytes()).hexdigest() == digest
+        assert not list(Path(FOLDER, "media").glob("*.raw"))
+        assert artifact[3:] == [{"rows": 1}, "name", "media/00000000/a", "dataset", 2, {"": [4, 5]}]
 
     def test_it_goes_on_after_damage_as_the_package_does(self):
         write(20, rank=3)

@@ -15,6 +15,7 @@ from accel_track.trackers.clearml.plots import Plots
 from accel_track.trackers.clearml.process import Process, has_credentials
 from accel_track.trackers.clearml.samples import Samples
 from accel_track.trackers.clearml.task import begin, end
+from accel_track.trackers.sdk import native_object
 from accel_track.trackers.sole import Sole
 from accel_track.values.plain import flat_config
 
@@ -58,6 +59,7 @@ class ClearMLTracker(ClearMLMetrics, ClearMLMedia):
     keeps_status = True
     wraps_terminal = True
     place = Sole()
+    task = native_object
 
     @classmethod
     def for_run(
