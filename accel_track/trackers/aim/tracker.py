@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 class AimTracker(AimMetrics, AimMedia):
     """One `aim.Run` in the repository `<logging_dir>/.aim`, which is created when missing.
 
-    Numbers become metrics, strings `aim.Text`; Aim's own objects (`aim.Distribution`, `aim.Figure`, `aim.Audio`, …) can
-    be logged as they are. Names of nested dictionaries are joined with "/"; hyperparameters keep their nesting, in
+    Numbers become metrics, strings `aim.Text`; what becomes of media, `media` says. Aim's own objects
+    (`aim.Distribution`, `aim.Figure`, `aim.Audio`, …) can be logged as they are. Names of nested dictionaries are joined with "/"; hyperparameters keep their nesting, in
     `run["hparams"]`. Integers beyond 64 bits are stored as floating-point metrics and as text hyperparameters. A second
     value at the same step replaces the first, so one delivered again changes nothing; values without a step are counted
     on from the last. After `rewind`, an old value stays until its step is logged again. Values have the time of the
