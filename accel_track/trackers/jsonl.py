@@ -47,7 +47,8 @@ class JsonlTracker(StoresMedia):
 
     A medium is an object, several of one name are a list: `_type` says what it is, and `file` which file of the folder
     `media` beside the lines holds it, by its SHA-256. Histograms, confusion matrices and all but very long texts are in
-    the line; an array of many numbers is a histogram. Artifacts and models are copies in the folders `artifacts/<name>`; `artifacts.json` tells of them.
+    the line; an array of many numbers is a histogram. Artifacts and models are copies in the folders
+    `artifacts/<name>`; `artifacts.json` tells of them.
 
     Args:
         run_name: Name of the run, perhaps with folders: `project/run`.
