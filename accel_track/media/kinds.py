@@ -59,8 +59,10 @@ class Medium:
         raise NotImplementedError
 
     def kept(self) -> Content:
-        """Return the same; of one that is stored already, and without a file, what is stored of it."""
-        return Content(dict(self.info)) if self._is_stored() else self.content()
+        """Return the same; of one that is stored already, what is stored of it."""
+        if not self._is_stored():
+            return self.content()
+        return Content(self.info, "" if self.path is None else "".join(self.path.suffixes), path=self.path)
 
     @classmethod
     def of_stored(cls, info: Mapping[str, Any], path: Path | None) -> Self:

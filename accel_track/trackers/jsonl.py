@@ -22,9 +22,9 @@ from accel_track.noop import NoOp
 from accel_track.records import Metrics
 from accel_track.state import process_index
 from accel_track.texts import json_bytes, storable_texts
-from accel_track.trackers.base import GeneralTracker, on_main_process
+from accel_track.trackers.base import on_main_process
 from accel_track.trackers.jsonl_media import described, keep_artifact
-from accel_track.trackers.media import media_of
+from accel_track.trackers.media import StoresMedia, media_of
 from accel_track.values.plain import is_number, leaves, long_integers_as_text, storable
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ FILE, CONFIG = "metrics.jsonl", "config.json"
 _OURS = re.compile(r"_*(step|time|seq)")
 
 
-class JsonlTracker(GeneralTracker):
+class JsonlTracker(StoresMedia):
     """One file, `<logging_dir>/<run_name>/metrics.jsonl`, and the hyperparameters beside it, in `config.json`.
 
     Each line is a JSON object with `step` (or null), `time` (seconds since 1970-01-01 UTC), `seq` (the call's number in
@@ -47,7 +47,8 @@ class JsonlTracker(GeneralTracker):
 
     A medium is an object, several of one name are a list: `_type` says what it is, and `file` which file of the folder
     `media` beside the lines holds it, by its SHA-256. Histograms, confusion matrices and all but very long texts are in
-    the line. Artifacts and models are copies in the folders `artifacts/<name>`; `artifacts.json` tells of them.
+    the line; an array of many numbers is a histogram. Artifacts and models are copies in the folders
+    `artifacts/<name>`; `artifacts.json` tells of them.
 
     Args:
         run_name: Name of the run, perhaps with folders: `project/run`.
@@ -235,7 +236,7 @@ class JsonlTracker(GeneralTracker):
             name = f"_{key}" if _OURS.fullmatch(key) else key
             if value is None or isinstance(value, str) or is_number(value):
                 line[name] = value
-            elif (media := media_of(value)) is not None:
+            elif (media := media_of(value) or self.histogram_of(key, value)) is not None:
                 line[name] = list(map(self._kept, media)) if isinstance(media, list) else self._kept(media)
             else:
                 refused.append((key, value))

@@ -103,7 +103,9 @@ def test_histograms_of_several_widths(tracker: AimTracker, tmp_path: Path) -> No
     """Aim's bins have one width, so others are a text and not another histogram."""
     tracker.log({"even": stored(media.Histogram(counts=[1, 2], edges=[0, 1, 2]), tmp_path / "kept")}, step=0)
     tracker.log({"odd": stored(media.Histogram(counts=[1, 2], edges=[0, 1, 5]), tmp_path / "kept")}, step=0)
+    tracker.log_histogram({"far": 1e6 + np.linspace(0, 1e-8, 100)}, step=0)
     stored_media = found(tracker, tmp_path).media
+    assert sum(stored_media["far"][0].what.counts) == 100
     assert stored_media["even"][0].what == Bins([1, 2], [0, 1, 2])
     assert "| 1.0 | 5.0 | 2 |" in stored_media["odd"][0].what
 

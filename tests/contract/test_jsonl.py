@@ -108,12 +108,15 @@ class TestJsonl(JsonlContract):
         image = np.arange(72, dtype=np.uint8).reshape(4, 6, 3)
         tracker.log_images({"in/one": image, "several": [image, image]}, step=1, captions="c")
         tracker.log_histogram({"h": [1, 2, 3]}, step=1, bins=2)
+        with pytest.warns(AccelTrackWarning, match="'array' is an array of 9 numbers"):
+            tracker.log({"array": np.arange(9)}, step=1)
         tracker.log_text({"short": "*ü*", "long": "x" * 100_000}, step=1)
-        one, histogram, texts = lines(tracker.tracker)
+        one, histogram, array, texts = lines(tracker.tracker)
         about = one["in/one"]
         assert one["several"] == [about, about]
         assert about.items() >= {"_type": "image", "caption": "c", "file": f"media/{about['sha256']}.png"}.items()
         assert (histogram["h"]["counts"], histogram["h"]["_type"]) == ([1, 2], "histogram")
+        assert sum(array["array"]["counts"]) == 9
         assert texts["short"] == {"_type": "text", "text": "*ü*"}
         names = {path.name for path in (tmp_path / "run" / "media").iterdir()}
         assert names == {f"{about['sha256']}.png", f"{texts['long']['sha256']}.md"}

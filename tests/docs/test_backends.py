@@ -38,8 +38,6 @@ def test_values(name: str) -> None:
     assert row["NaN, ±inf"] in not_finite[takes]
     assert row["Numbers"] == ("✓ (32-bit)" if tracker.precision else "✓")
     assert row["Texts"] == ("✓" if tracker.takes_text else NO)
-    assert row["Images"] == ("✓" if hasattr(tracker, "log_images") else NO)
-    assert row["Tables"] == ("✓" if hasattr(tracker, "log_table") else NO)
     assert row["Nested hyperparameters"] == ("kept" if tracker.keeps_nesting else 'joined with "/"')
     assert DELIVERY[name]["Keeps the time of the call"].startswith("✓" if tracker.keeps_time else NO)
 

@@ -131,5 +131,6 @@ def _is_even(histogram: Histogram) -> bool:
     """Whether all bins have one width, as Aim's have."""
     import numpy as np
 
-    widths = np.diff(histogram.edges)
-    return bool(np.allclose(widths, widths[0]))
+    edges = np.asarray(histogram.edges)
+    even = np.linspace(edges[0], edges[-1], len(edges))
+    return bool(np.allclose(edges, even, rtol=1e-14, atol=1e-6 * (edges[-1] - edges[0])))

@@ -24,12 +24,13 @@ if TYPE_CHECKING:
 class AimTracker(AimMetrics, AimMedia):
     """One `aim.Run` in the repository `<logging_dir>/.aim`, which is created when missing.
 
-    Numbers become metrics, strings `aim.Text`; Aim's own objects (`aim.Distribution`, `aim.Figure`, `aim.Audio`, …) can
-    be logged as they are. Names of nested dictionaries are joined with "/"; hyperparameters keep their nesting, in
-    `run["hparams"]`. Integers beyond 64 bits are stored as floating-point metrics and as text hyperparameters. A second
-    value at the same step replaces the first, so one delivered again changes nothing; values without a step are counted
-    on from the last. After `rewind`, an old value stays until its step is logged again. Values have the time of the
-    call that logged them, but that of the delivery where the repository is remote or AIM_ENABLE_TRACKING_THREAD is set.
+    Numbers become metrics, strings `aim.Text`; what becomes of media, `media` says. Aim's own objects
+    (`aim.Distribution`, `aim.Figure`, `aim.Audio`, …) can be logged as they are. Names of nested dictionaries are
+    joined with "/"; hyperparameters keep their nesting, in `run["hparams"]`. Integers beyond 64 bits are stored as
+    floating-point metrics and as text hyperparameters. A second value at the same step replaces the first, so one
+    delivered again changes nothing; values without a step are counted on from the last. After `rewind`, an old value
+    stays until its step is logged again. Values have the time of the call that logged them, but that of the delivery
+    where the repository is remote or AIM_ENABLE_TRACKING_THREAD is set.
 
     Aim knows ended runs and no status: a run that ended well is reported as such to `aim-watcher`, and how another one
     ended is a message of the run. Checkpoints are artifacts named `checkpoints/<name>/…`, with what is known of them in

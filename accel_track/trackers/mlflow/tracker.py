@@ -27,9 +27,10 @@ if TYPE_CHECKING:
 class MLflowTracker(MLflowMetrics, MLflowParams, MLflowMedia):
     """One MLflow run, written with an `MlflowClient` and never as the thread's active run.
 
-    Numbers become metrics, NaN too; ±inf is dropped, since MLflow's databases turn it into ±1.8e308. Texts are dropped.
-    Hyperparameters become params: nested ones joined with "/", long ones cut at MLflow's limit. Calls are synchronous,
-    also where `MLFLOW_ENABLE_ASYNC_LOGGING` is set: that queue loses records without an error when the server fails.
+    Numbers become metrics, NaN too; ±inf is dropped, since MLflow's databases turn it into ±1.8e308. Texts are dropped
+    but for those of `log_text`; what becomes of media, `media` says. Hyperparameters become params: nested ones joined
+    with "/", long ones cut at MLflow's limit. Calls are synchronous, also where `MLFLOW_ENABLE_ASYNC_LOGGING` is set:
+    that queue loses records without an error when the server fails.
 
     A run ends as FINISHED, FAILED or, when interrupted or preempted, KILLED; the tags `accel_track.status` and
     `accel_track.reason` tell more. Checkpoints are in the artifact folder `checkpoints/<name>`.
