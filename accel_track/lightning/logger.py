@@ -120,7 +120,7 @@ class AccelTrackLogger(Logger, MediaCalls):
         run_id: str | None = None,
         offline: bool = False,
         group: str | None = None,
-        tags: Sequence[str] | Mapping[str, Any] | None = None,
+        tags: Sequence[str] | Mapping[str, str | float] | None = None,
         log_model: Literal["all"] | bool = False,
         default_hp_metric: bool = True,
         sub_dir: str | os.PathLike[str] | None = None,

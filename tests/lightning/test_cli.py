@@ -63,6 +63,18 @@ LOGGER: dict[str, Any] = {
     "config": {"note": "from YAML", "nested": {"a": 1}},
     "init_kwargs": {"mlflow": {"tags": {"team": "vision"}}},
     "log_graph": False,
+    "project": None,
+    "experiment_name": None,
+    "run_name": None,
+    "tracking_uri": None,
+    "artifact_location": "artifacts",
+    "run_id": None,
+    "offline": True,
+    "group": None,
+    "tags": {"by": "YAML"},
+    "log_model": False,
+    "default_hp_metric": False,
+    "sub_dir": None,
     **DELIVERY,
 }
 CALLBACK: dict[str, Any] = {
@@ -194,7 +206,7 @@ def test_runs_from_a_file_again_and_on_from_a_checkpoint(command: Callable[..., 
     assert (info.project, info.name, info.status, info.starts) == ("digits", "version_0", "finished", 1)
     assert {name: one.kwargs for name, one in info.trackers.items()} == {
         "tensorboard": {},
-        "mlflow": {"tags": {"team": "vision"}},
+        "mlflow": {"logging_dir": os.path.abspath("artifacts"), "tags": {"team": "vision"}},
     }
     config, metrics = records(run)
     options = config["options"]

@@ -8,6 +8,7 @@ import mlflow
 import numpy as np
 import pytest
 import torch
+from lightning.fabric import Fabric
 from lightning.pytorch.loggers import CSVLogger, MLFlowLogger, TensorBoardLogger, WandbLogger
 from mlflow import MlflowClient
 from omegaconf import OmegaConf
@@ -20,6 +21,7 @@ from accel_track.journal.directory import find_runs
 from accel_track.lightning import loggers_like
 from accel_track.media.kinds import Image as AccelImage
 from accel_track.media.kinds import Medium
+from accel_track.registry import LOGGER_TYPE_TO_CLASS
 from accel_track.testing import RecordingTracker
 from tests.support.models import Tiny, batches, trainer
 from tests.support.pictures import pixels
@@ -264,6 +266,29 @@ def test_the_experiment_is_indexed_as_the_first_ones() -> None:
     logger.finish()
 
 
+class HasPage(RecordingTracker):
+    name = "paged"
+
+    def page(self) -> str:
+        return "http://host/run/1"
+
+
+def test_the_address_of_the_first_page() -> None:
+    logger = AccelTrackLogger([RecordingTracker(), HasPage()])
+    assert logger.url == "http://host/run/1"
+    logger.finish()
+
+
+def test_the_address_of_a_page_of_another_process() -> None:
+    LOGGER_TYPE_TO_CLASS["paged"] = HasPage
+    try:
+        logger = AccelTrackLogger("paged", delivery="process", start_timeout=60, strict=True)
+        assert logger.url == "http://host/run/1"
+        logger.finish()
+    finally:
+        del LOGGER_TYPE_TO_CLASS["paged"]
+
+
 def test_ids_off_rank_zero_and_in_another_process(monkeypatch: pytest.MonkeyPatch) -> None:
     apart = AccelTrackLogger("mlflow", save_dir="logs", delivery="process", start_timeout=60, strict=True)
     run_id = apart.run_id
@@ -297,6 +322,14 @@ def test_media_of_the_logger_with_its_prefix() -> None:
     }
     assert (pixels(found.Images("run-one/0")[0].encoded_image_string)[..., :3] == RED).all()
     assert {tag.partition("/")[0] for tag in found.Tags()["tensors"]} == {"run-table", "run-note"}
+
+
+def test_media_of_fabric() -> None:
+    logger = AccelTrackLogger("tensorboard", save_dir="logs")
+    Fabric(accelerator="cpu", devices=1, loggers=logger).log_dict({"loss": 0.5, "picture": AccelImage(RED)}, step=3)
+    logger.finish()
+    found = events("logs/lightning_logs/version_0")
+    assert [one.step for one in found.Images("picture")] == [3]
 
 
 def test_artifacts_and_models_of_the_logger() -> None:
