@@ -1,4 +1,7 @@
-"""Every medium to every backend, offline: python media.py, or python media.py tensorboard mlflow."""
+"""Every medium to every backend, offline: python media.py, or python media.py tensorboard mlflow.
+
+In a Git repository, DVCLive makes a folder `.dvc` at its root.
+"""
 
 import argparse
 import os
@@ -7,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-PARSER = argparse.ArgumentParser(description=__doc__)
+PARSER = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
 PARSER.add_argument("log_with", nargs="*", default=["all"], help="names of backends; default: all that are installed")
 PARSER.add_argument("--dir", default="media", help="where to put everything")
 PARSER.add_argument("--steps", type=int, default=3)
@@ -52,7 +55,7 @@ def square(step: int, size: int = 64) -> np.ndarray:
 def main() -> None:
     rng = np.random.default_rng(0)
     names = get_available_trackers() if ARGUMENTS.log_with == ["all"] else ARGUMENTS.log_with
-    kwargs = {"dvclive": {"save_dvc_exp": False}} if "dvclive" in names else {}  # else it commits to a Git repository
+    kwargs = {"dvclive": {"save_dvc_exp": False}} if "dvclive" in names else {}  # no commit to a Git repository
     accelerator = Accelerator(log_with=names, project_dir=FOLDER)
     accelerator.init_trackers("shapes", config={"steps": ARGUMENTS.steps}, init_kwargs=kwargs)
     for step in range(ARGUMENTS.steps):
