@@ -1,4 +1,7 @@
-"""Every medium to every backend, offline: python media.py, or python media.py tensorboard mlflow."""
+"""Every medium to every backend, offline: python media.py, or python media.py tensorboard mlflow.
+
+In a Git repository, DVCLive makes a folder `.dvc` at its root.
+"""
 
 import argparse
 import os
@@ -7,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-PARSER = argparse.ArgumentParser(description=__doc__)
+PARSER = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
 PARSER.add_argument("log_with", nargs="*", default=["all"], help="names of backends; default: all that are installed")
 PARSER.add_argument("--dir", default="media", help="where to put everything")
 PARSER.add_argument("--steps", type=int, default=3)
@@ -26,6 +29,7 @@ os.environ |= {
 }
 
 from accel_track import Accelerator, media  # noqa: E402
+from accel_track.tracking import get_available_trackers  # noqa: E402
 
 WHERE = {
     "tensorboard": "tensorboard --logdir {}",
@@ -33,7 +37,7 @@ WHERE = {
     "trackio": "TRACKIO_DIR={}/trackio trackio show",
     "aim": "aim up --repo {}",
     "wandb": "wandb sync {}/wandb/offline-run-*",
-    "comet_ml": "comet upload {}/*.zip",
+    "comet_ml": "comet upload {}/comet_ml/*.zip",
     "swanlab": "swanlab sync {}/swanlog/run-*",
     "dvclive": "the folder {}/shapes",
     "clearml": "clearml.Task.import_offline_session(...) with a session of {}/clearml",
@@ -50,8 +54,10 @@ def square(step: int, size: int = 64) -> np.ndarray:
 
 def main() -> None:
     rng = np.random.default_rng(0)
-    accelerator = Accelerator(log_with=ARGUMENTS.log_with, project_dir=FOLDER)
-    accelerator.init_trackers("shapes", config={"steps": ARGUMENTS.steps})
+    names = get_available_trackers() if ARGUMENTS.log_with == ["all"] else ARGUMENTS.log_with
+    kwargs = {"dvclive": {"save_dvc_exp": False}} if "dvclive" in names else {}  # no commit to a Git repository
+    accelerator = Accelerator(log_with=names, project_dir=FOLDER)
+    accelerator.init_trackers("shapes", config={"steps": ARGUMENTS.steps}, init_kwargs=kwargs)
     for step in range(ARGUMENTS.steps):
         time = np.arange(4000) / 8000
         angles = rng.uniform(0, 2 * np.pi, 200)
@@ -75,10 +81,9 @@ def main() -> None:
             step=step,
         )
     accelerator.log_artifact(__file__, "script", type="code")
-    names = [tracker.name for tracker in accelerator.trackers]
     accelerator.end_training()
     for name in names:
-        print(f"{name}: {WHERE.get(name, '').format(FOLDER)}")
+        print(f"{name}: {WHERE.get(name, '{}').format(FOLDER)}")
 
 
 if __name__ == "__main__":

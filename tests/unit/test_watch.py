@@ -341,6 +341,16 @@ def test_gradients_that_are_all_nan_are_counted_as_dropped() -> None:
     assert any("needs a finite number" in str(one.message) for one in caught)
 
 
+def test_what_was_delivered_can_be_logged_again() -> None:
+    given = Histogram([1.0, 2.0]).content().info
+    first, second = RecordingTracker(), RecordingTracker()
+    for tracker, value in ((first, Histogram.of_stored(given, None)), (second, Histogram([1.0, 2.0]))):
+        with init("p", log_with=tracker) as run:
+            run.log({"numbers": value}, step=0)
+    stored = [one.calls[1][1]["numbers"] for one in (first, second)]
+    assert stored[0].info == stored[1].info == given
+
+
 def test_a_module_of_which_nothing_is_trained_is_said() -> None:
     model = net().requires_grad_(False)
     with pytest.warns(AccelTrackWarning, match="nothing to look at"):
