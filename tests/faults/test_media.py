@@ -1,5 +1,6 @@
 """Media of programs that die, fork, or meet a full disk: what `log` had taken is read back with the backend's reader."""
 
+import gc
 import json
 import re
 import signal
@@ -15,6 +16,7 @@ import pytest
 from accel_track import Accelerator, media
 from accel_track.delivery.settings import Settings
 from accel_track.delivery.sync import Sync
+from accel_track.endings import wait_for_collected
 from accel_track.errors import AccelTrackWarning
 from accel_track.media.folder import RAW
 from accel_track.media.sums import SUMS
@@ -293,6 +295,18 @@ def test_an_idle_run_holds_no_thread_and_the_end_waits_for_what_waits() -> None:
     assert not [one for one in set(threading.enumerate()) - before if "media" in one.name]
     assert not list(LOGS.rglob(f"media/*{RAW}"))
     assert len(list(LOGS.rglob("media/*.png"))) == 10
+
+
+def test_a_run_that_nobody_holds_any_more_ends_with_its_media() -> None:
+    run = Run(select("tensorboard", LOGS), project="p", directory=LOGS, settings=Settings.of(delivery="none"))
+    for step in range(8):
+        run.log({"noise": media.Image(noise(step))}, step)
+    del run
+    gc.collect()
+    wait_for_collected(60)
+    assert not list(LOGS.rglob(f"media/*{RAW}"))
+    assert len(list(LOGS.rglob("media/*.png"))) == 8
+    assert only_run(LOGS).load().status == "finished"
 
 
 def test_the_report_says_how_many_were_encoded_in_their_calls(

@@ -123,9 +123,7 @@ def test_damaged_pixels_are_told(text: bytes, what: str) -> None:
     assert folder.waiting == 0
 
 
-@pytest.mark.parametrize(
-    "text", [b"8x6x3@0\n", b"-1x6\n", b"x\n", b"9999999999x9999999999x3\n", b"1\n\x00"]
-)
+@pytest.mark.parametrize("text", [b"8x6x3@0\n", b"-1x6\n", b"x\n", b"9999999999x9999999999x3\n", b"1\n\x00"])
 def test_pixels_that_somebody_made_up_are_told(text: bytes) -> None:
     FOLDER.mkdir(parents=True)
     data = text + bytes(PIXELS.tobytes() if text.startswith(b"8") else b"")
@@ -302,6 +300,71 @@ def test_the_thread_ends_by_itself_and_begins_again() -> None:
         until(lambda: encoding._thread is None)
         assert folder.waiting == 0
     encoding.end(1)
+
+
+def test_where_no_thread_can_begin_the_end_encodes(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: Any) -> None:
+        message = "can't start new thread"
+        raise RuntimeError(message)
+
+    folder = MediaFolder(FOLDER)
+    encoding = Encoding(folder)
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    folder.keep(image())
+    encoding.begin()
+    assert folder.waiting
+    encoding.end(0.0)
+    assert folder.waiting
+    encoding.end(30.0)
+    assert not folder.waiting
+
+
+def test_a_signal_handler_that_logs_while_the_thread_begins(monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = MediaFolder(FOLDER)
+    encoding = Encoding(folder)
+    start = threading.Thread.start
+
+    def interrupted(thread: threading.Thread) -> None:
+        folder.keep(image(1))
+        encoding.begin()
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", interrupted)
+    folder.keep(image())
+    encoding.begin()
+    encoding.end(30.0)
+    assert len([one for one in names() if one.endswith(".png")]) == 2
+
+
+def test_many_threads_keep_and_encode_at_once() -> None:
+    folder = MediaFolder(FOLDER)
+    encoding = Encoding(folder)
+    kept: list[set[str]] = []
+
+    def keep() -> None:
+        own = set()
+        for seed in range(20):
+            own.add(folder.keep(image(seed)))
+            encoding.begin()
+        kept.append(own)
+
+    threads = [threading.Thread(target=keep) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    encoding.end(60.0)
+    assert kept == [kept[0]] * 6
+    assert names() == sorted([*kept[0], sums.SUMS])
+    assert not [
+        problem(FOLDER, name, sums.known(FOLDER)) for name in kept[0] if problem(FOLDER, name, sums.known(FOLDER))
+    ]
+
+
+@pytest.mark.parametrize("suffix", [".png/../../x", "png", ".PNG", ".a.b.c", "."])
+def test_no_ending_leads_out(suffix: str) -> None:
+    with pytest.raises(ValueError, match="no file's name ends in"):
+        MediaFolder(FOLDER).keep(Content({}, suffix, data=b""))
 
 
 def test_where_a_power_cut_counts_the_disk_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
