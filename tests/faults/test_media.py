@@ -2,7 +2,6 @@
 
 import gc
 import json
-import re
 import signal
 import subprocess
 import time
@@ -35,11 +34,11 @@ Program = Callable[..., "subprocess.Popen[str]"]
 
 KILLED = """
 import os
+from pathlib import Path
 import numpy as np
 from accel_track import Accelerator, media
 
 if __name__ == "__main__":
-    Path = __import__("pathlib").Path
     accelerator = Accelerator(log_with="tensorboard", project_dir="logs", cpu=True, delivery={delivery!r})
     accelerator.init_trackers("p", config={{"lr": 0.1}})
     Path("data.bin").write_bytes(b"data")
@@ -117,7 +116,7 @@ def test_what_was_logged_behind_the_step_that_a_run_goes_on_from_is_not_delivere
 
 
 FULL = """
-import os, resource
+import json, os
 import numpy as np
 from accel_track.delivery.settings import Settings
 from accel_track.media import Image
@@ -131,8 +130,8 @@ for step in range(4):
     noise = np.random.default_rng(step).integers(0, 256, (400, 400, 3), np.uint8)
     run.log({"noise": Image(noise), "loss": step / 8}, step)
 run.finish()
-logged = [(call[2], sorted(call[1])) for call in tracker.calls if call[0] == "log"]
-print([one for one in logged], dict(tracker.dropped))
+logged = [[call[2], sorted(call[1])] for call in tracker.calls if call[0] == "log"]
+print(json.dumps([logged, tracker.dropped]))
 """
 
 
@@ -149,8 +148,7 @@ def test_a_full_disk_costs_media_and_no_numbers(tmp_path: Path, program: Program
         assert process.returncode == 0, errors
     finally:
         subprocess.run(["umount", "-l", str(disk)], check=True)
-    logged, dropped = re.fullmatch(r"(\[.*\]) (\{.*\})", output.strip().splitlines()[-1]).groups()  # type: ignore[union-attr]
-    logged, dropped = eval(logged), eval(dropped)
+    logged, dropped = json.loads(output.strip().splitlines()[-1])
     assert [step for step, _ in logged] == list(range(4))
     assert all("loss" in names for _, names in logged)
     assert sum("noise" in names for _, names in logged) + dropped.get("noise", 0) == 4
