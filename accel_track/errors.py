@@ -32,6 +32,13 @@ class NotStartedError(AccelTrackError, RuntimeError):
     """A tracker, or the trackers of a front door, were used before they were started or after they were finished."""
 
 
+class ElsewhereError(NotStartedError, AttributeError):
+    """A tracker is in another process, so that neither its native object nor what only it has can be reached.
+
+    As an AttributeError, it is also what `hasattr` and `getattr` with a default look for.
+    """
+
+
 class JournalError(AccelTrackError, ValueError):
     """A file of a run directory is damaged, was written by a later version, or is something else."""
 

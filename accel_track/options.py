@@ -74,7 +74,8 @@ def takes_options(door: _Door) -> _Door:
 
     Type checkers and editors know the options by the annotation. `help`, `inspect.signature` and Lightning's command
     line look at the signature, where the options stand behind the other arguments, and at the docstring, where their
-    texts take the place of the entry `**options`. An argument of an unknown name is a TypeError that tells near names.
+    texts take the place of the entry `**options`. An argument of an unknown name is a TypeError that tells near names,
+    or what a class's `other_arguments` says of it.
     """
     owner: Any = door
     title, is_class = owner.__qualname__, isinstance(owner, type)
@@ -92,7 +93,8 @@ def takes_options(door: _Door) -> _Door:
     def checked(*args: Any, **kwargs: Any) -> Any:
         for name in (one for one in kwargs if one not in names):
             near = " or ".join(map(repr, difflib.get_close_matches(name, names, n=2)))
-            hint = f"; did you mean {near}?" if near else "."
+            known = getattr(owner, "other_arguments", {}).get(name)
+            hint = f": it {known}" if known else f"; did you mean {near}?" if near else "."
             message = f"{title}: there is no argument {name!r}{hint}"
             raise TypeError(message)
         return call(*args, **kwargs)

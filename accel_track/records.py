@@ -50,9 +50,11 @@ class Config(Record, frozen=True, array_like=True, tag="config"):
 
     Attributes:
         environment: Whether they were found by accel_track about the program, and not given by it.
+        only: Name of the one tracker that they are for; empty: all.
     """
 
     environment: bool = False
+    only: str = ""
 
 
 class Metrics(Record, frozen=True, array_like=True, tag="metrics", gc=False):
@@ -62,11 +64,13 @@ class Metrics(Record, frozen=True, array_like=True, tag="metrics", gc=False):
         step: Training step, 0 or more, or None.
         kwargs: More keyword arguments for `log`, by tracker name.
         unread: Why a value could not be read in the call, by its name; it is not in `values`.
+        only: Name of the one tracker that the call is for; empty: all.
     """
 
     step: int | None = None
     kwargs: dict[str, dict[str, Any]] = {}
     unread: dict[str, str] = {}
+    only: str = ""
 
 
 class Rewind(Record, frozen=True, array_like=True, tag="rewind"):
@@ -105,6 +109,7 @@ class Artifact(Record, frozen=True, array_like=True, tag="artifact"):
         step: Training step, or None.
         files: Size in bytes and time of the last change, in nanoseconds, of each file of the folder by its path in
             there, or of the file, by "".
+        only: Name of the one tracker that it is for; empty: all.
     """
 
     name: str = ""
@@ -112,9 +117,15 @@ class Artifact(Record, frozen=True, array_like=True, tag="artifact"):
     type: str = "artifact"
     step: int | None = None
     files: dict[str, tuple[int, int]] = {}
+    only: str = ""
 
 
 AnyRecord = Config | Metrics | Rewind | Checkpoint | Artifact
+
+
+def is_for(record: AnyRecord, *names: str) -> bool:
+    """Whether a record is for the tracker that has one of these names."""
+    return getattr(record, "only", "") in ("", *names)
 
 
 class Stored(msgspec.Struct, frozen=True, array_like=True):
@@ -179,7 +190,7 @@ def numbers(record: Metrics) -> Mapping[Name, Any] | None:
 
     Those in dictionaries have the names on the way to them for a name.
     """
-    if record.kwargs or record.unread:
+    if record.kwargs or record.unread or record.only:
         return None
     if _NUMBERS.issuperset(map(type, record.values.values())):
         return record.values  # type: ignore[return-value] # Mapping is invariant in its keys

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from enum import Enum
 from importlib.metadata import EntryPoint, entry_points
@@ -25,6 +26,7 @@ from accel_track.trackers.tensorboard.tracker import TensorBoardTracker
 from accel_track.trackers.trackio.tracker import TrackioTracker
 from accel_track.trackers.wandb.tracker import WandBTracker
 from accel_track.values.plain import check_name
+from accel_track.values.structures import without_omegaconf
 
 ENTRY_POINT_GROUP = "accel_track.trackers"
 
@@ -88,14 +90,13 @@ def register_tracker_class(
         The class, unchanged.
 
     Raises:
-        TypeError: `tracker_class` is not a subclass of `GeneralTracker`.
-        ValueError: The name is missing, empty or "all".
+        ValueError: `tracker_class` is not a subclass of `GeneralTracker`; or the name is missing, empty or "all".
     """
     if tracker_class is None:
         return lambda decorated: register_tracker_class(decorated, name=name)
     if not (isinstance(tracker_class, type) and issubclass(tracker_class, GeneralTracker)):
         message = f"`register_tracker_class` takes a subclass of GeneralTracker; got {tracker_class!r}."
-        raise TypeError(message)
+        raise ValueError(message)  # noqa: TRY004 - one error for all that cannot be registered
     key = name or getattr(tracker_class, "name", None)
     if not isinstance(key, str) or not key or key == LoggerType.ALL:
         message = f"{tracker_class.__name__} cannot be registered as {key!r}: give it a `name` other than 'all'."
@@ -185,7 +186,8 @@ def select(
         MissingPackageError: With "raise"; the message names all missing packages and the commands to install them.
     """
     logging_dir = None if logging_dir is None else expanded(logging_dir, "logging_dir", or_address=True)
-    asked = [] if log_with is None else list(log_with) if isinstance(log_with, (list, tuple, set)) else [log_with]
+    several = isinstance(log_with, (Sequence, AbstractSet)) and not isinstance(log_with, (str, GeneralTracker))
+    asked: list[Any] = [] if log_with is None else list(log_with) if several else [log_with]  # type: ignore[arg-type]
     taken = {tracker.name for tracker in asked if isinstance(tracker, GeneralTracker)}
     selected: list[Selected] = []
     problems: list[str] = []
@@ -334,6 +336,7 @@ def check_init_kwargs(init_kwargs: Any, selected: Sequence[Selected]) -> Mapping
             has left out, every known name may be there.
         TypeError: `init_kwargs` is not a dictionary of dictionaries.
     """
+    init_kwargs = without_omegaconf(init_kwargs)
     if init_kwargs is None:
         return {}
     if not isinstance(init_kwargs, Mapping) or not all(isinstance(value, Mapping) for value in init_kwargs.values()):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from accel_track.endings import Ending, wait_for_collected
 from accel_track.errors import NotStartedError, UnwritableDirectoryError, behind, warn
 from accel_track.folders import expanded, is_address, located
 from accel_track.journal.directory import RunDirectory
-from accel_track.journal.info import new_run_id
+from accel_track.journal.info import TrackerInfo, new_run_id
 from accel_track.media.calls import MediaCalls
 from accel_track.noop import NoOp
 from accel_track.options import Settings
@@ -24,14 +25,20 @@ from accel_track.redaction import redacted
 from accel_track.registry import Selected, build, check_init_kwargs, tracker_class
 from accel_track.texts import storable_text
 from accel_track.trackers.base import GeneralTracker, NoOpTracker
+from accel_track.trackers.elsewhere import TrackerElsewhere
 from accel_track.values.plain import check_config, check_name, check_step, storable, warn_of_same_names
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+    from accel_track.monitors.watch import Watch, Watched
+
 _BEGINS_ANEW = "{}: its backend run cannot be continued; a new one begins in the continued run."
 _PATIENCE = 2.0
 """How long a run waits for the ends of those that were collected before it, in seconds."""
+_START = 5.0
+"""How long `backend_identity` waits for a companion process, in seconds."""
+_AGAIN = 0.05
 
 
 class Run(MediaCalls):
@@ -113,7 +120,11 @@ class Run(MediaCalls):
         self._ending = Ending(self._delivery)
         self._rewinds = resumed is not None and step is None
         self._told: set[str] = set()
+        self._watches: list[Watch] = []
+        self._watched_step: int | None = None
         self._raises = self.settings.on_error == "raise"
+        self._elsewhere: dict[str, TrackerElsewhere] = {}
+        self._order = [plan.name for plan in plans]
         wait_for_collected(_PATIENCE)
         with self._ending.starting(exits_on_sigterm=exits_on_sigterm):
             self._delivery.add(plans)
@@ -140,8 +151,18 @@ class Run(MediaCalls):
 
     @property
     def trackers(self) -> list[GeneralTracker]:
+        """The trackers in their order; for one that is not in this process, a stand-in whose calls go the run's way."""
+        for name, why in self._delivery.apart.items():
+            if name not in self._elsewhere:
+                self._elsewhere[name] = TrackerElsewhere(name, why, self)
+        found = [*self._delivery.trackers, *self._elsewhere.values()]
+        places = {name: place for place, name in enumerate(self._order)}
+        return sorted(found, key=lambda one: places.get(one.name, len(places)))
+
+    @property
+    def local_trackers(self) -> list[GeneralTracker]:
         """The trackers of this process."""
-        return self._delivery.trackers
+        return [one for one in self.trackers if not isinstance(one, TrackerElsewhere)]
 
     def add(self, selected: Sequence[Selected], init_kwargs: Mapping[str, Mapping[str, Any]] | None = None) -> None:
         """Let more trackers take part; with a journal they get everything since the run's beginning.
@@ -150,7 +171,9 @@ class Run(MediaCalls):
             Exception: As the constructor.
         """
         kwargs = located(check_init_kwargs(init_kwargs, selected))
-        self._delivery.add(self._plans(selected, kwargs))
+        plans = self._plans(selected, kwargs)
+        self._order += [plan.name for plan in plans]
+        self._delivery.add(plans)
 
     def _plans(self, selected: Sequence[Selected], kwargs: Mapping[str, Mapping[str, Any]]) -> list[Plan]:
         """Construct the trackers that take part; in a continued run, so that they continue their backend runs."""
@@ -195,12 +218,19 @@ class Run(MediaCalls):
         given = None if config is None else self._redacted(check_config(config))
         return given is None or self.config is None or storable(given) == storable(self.config)
 
-    def store_configuration(self, config: Any) -> None:
+    def store_configuration(self, config: Any, *, only: str = "") -> None:
         """Give hyperparameters to every tracker; entries that are stored already are not given again.
+
+        Args:
+            config: Hyperparameters.
+            only: Name of the one tracker that they are for, and then all of them; empty: every tracker.
 
         Raises:
             TypeError: `config` is not a dictionary, dataclass, namespace or OmegaConf node with string keys.
         """
+        if only:
+            self._delivery.configure(self._redacted(check_config(config)), only=only)
+            return
         known = self.config or {}
         news = {
             key: value
@@ -224,20 +254,30 @@ class Run(MediaCalls):
     def _redacted(self, config: dict[str, Any]) -> dict[str, Any]:
         return redacted(config) if self.settings.redact else config
 
-    def log(self, values: Any, step: Any = None, kwargs: Mapping[str, Mapping[str, Any]] | None = None) -> None:
+    def log(
+        self,
+        values: Any,
+        step: Any = None,
+        kwargs: Mapping[str, Mapping[str, Any]] | None = None,
+        *,
+        only: str = "",
+    ) -> None:
         """Log values. With a journal, the values are in it on return.
 
         Args:
             values: A dictionary of names to values, possibly nested; not changed.
             step: An integer of 0 or more, or None.
             kwargs: More keyword arguments for `log`, by tracker name.
+            only: Name of the one tracker that the values are for; empty: every tracker.
 
         Raises:
             TypeError: `values` is not a dictionary with string keys, `step` no integer, or `kwargs` of another form.
             ValueError: `step` is negative.
             Exception: A tracker's error, with `on_error="raise"`.
         """
-        if not self._rewinds and not kwargs and self._delivery.again(values, step):
+        if self._watches:
+            self._log_watched(step)
+        if not self._rewinds and not kwargs and not only and self._delivery.again(values, step):
             if self._raises:
                 self._delivery.raise_failure()
             return
@@ -247,7 +287,61 @@ class Run(MediaCalls):
             warn_of_same_names(call.values, self._told)
         if self._rewinds and step is not None:
             self.rewind(step)
-        self._delivery.log(call, step)
+        self._delivery.log(call._replace(only=only) if only else call, step)
+
+    def watch(
+        self, model: Any, log: Watched | None = "gradients", every: int = 100, *, log_freq: int | None = None
+    ) -> None:
+        """Log histograms of a module's gradients and parameters, as `gradients/<name>` and `parameters/<name>`.
+
+        They are taken in the first backward pass and then in every so-many-th, without waiting for a GPU, and logged
+        with the step of the next call that logs values; see [`Watch`][accel_track.monitors.watch.Watch]. This ends with
+        the run, or with `unwatch`. A module that is watched already is watched anew.
+
+        Args:
+            model: The `torch.nn.Module`; it is not kept alive.
+            log: "gradients", "parameters" or "all"; None: nothing.
+            every: How many backward passes there are from one to the next that is looked at.
+            log_freq: Another word for `every`, as in Lightning's `WandbLogger`.
+
+        Raises:
+            TypeError: `model` is no module.
+            ValueError: `log` or `every` is something else.
+        """
+        if log is not None:
+            from accel_track.monitors.watch import Watch, interval
+
+            self.add_watch(Watch(model, log, interval(every, log_freq)))
+
+    def add_watch(self, watch: Watch) -> None:
+        """Log what a watch takes, in place of another of the same module."""
+        self.unwatch(watch.model)
+        self._watches.append(watch)
+
+    def unwatch(self, model: Any = None) -> None:
+        """Take histograms of a module no longer, or of none; what was taken is logged first."""
+        ending = [one for one in self._watches if model is None or one.model is model]
+        if not ending:
+            return
+        for one in ending:
+            one.end()
+        try:
+            self._log_watched(self._watched_step, wait=True)
+        finally:
+            self._watches = [one for one in self._watches if one not in ending]
+
+    def _log_watched(self, step: Any, *, wait: bool = False) -> None:
+        """Log the histograms that are there; those whose step is not known, with this one."""
+        step = check_step(step)
+        self._watched_step = self._watched_step if step is None else step
+        for watch in self._watches:
+            watch.stamp(step)
+        self._log_histograms(wait=wait)
+
+    def _log_histograms(self, *, wait: bool = False) -> None:
+        found = [one for watch in self._watches for one in watch.histograms(wait=wait)]
+        for step, values in found:
+            self.log(values, step)
 
     def _log_media(self, values: dict[str, Any], step: int | None, **kwargs: Any) -> None:
         no_arguments(kwargs)
@@ -262,10 +356,12 @@ class Run(MediaCalls):
         metadata: Mapping[str, Any] | None = None,
         copy: bool | None = None,
         step: int | None = None,
+        only: str = "",
     ) -> None:
         """Log a file or a folder, as [`MediaCalls`][accel_track.media.calls.MediaCalls.log_artifact] says.
 
-        What cannot be read is counted as dropped by its name, and warned about.
+        With `only`, it is for the tracker of that name. What cannot be read is counted as dropped by its name, and
+        warned about.
 
         Raises:
             TypeError: `name`, `metadata` or `step` is of another form.
@@ -281,10 +377,10 @@ class Run(MediaCalls):
                 raise ValueError(message)  # noqa: TRY301 - not the working directory
             place = os.path.abspath(expanded(where, "path"))
         except ValueError as error:  # also a variable that is not set
-            self._delivery.lost(name_of(storable_text(name or ""), where), error)
+            self._delivery.lost(name_of(storable_text(name or ""), where), error, only)
             return
         kind, values = storable_text(type or "artifact"), dict(metadata or {})
-        self._delivery.artifact(place, storable_text(name or ""), kind, step, values, copy)
+        self._delivery.artifact(place, storable_text(name or ""), kind, step, values, copy, only)
 
     def rewind(self, step: int | None) -> None:
         """Note that the run goes on from an earlier step: values of that step and later ones no longer count.
@@ -331,7 +427,7 @@ class Run(MediaCalls):
 
         Raises:
             ValueError: No tracker of this run has that name.
-            NotStartedError: With `unwrap`, where the backend could not be reached yet.
+            NotStartedError: With `unwrap`, where the backend could not be reached yet, or is in another process.
         """
         self._delivery.settle(name)
         for tracker in self.trackers:
@@ -340,15 +436,43 @@ class Run(MediaCalls):
         raise self._delivery.no_tracker(name)
 
     def native(self, tracker: GeneralTracker) -> Any:
-        """Return a tracker's own object, or None where its backend could not be reached yet."""
+        """Return a tracker's own object, as it is in Lightning; None where its backend could not be reached yet."""
         self._delivery.settle(tracker.name)
         try:
-            return tracker.tracker
+            return tracker.as_experiment()
         except NotStartedError:
             return None
 
+    def pages(self) -> dict[str, str]:
+        """Return the addresses of the pages that the backends have for the run, by the trackers' names."""
+        found: dict[str, str | None] = {}
+        for tracker in self.trackers:
+            if tracker.name in self._delivery.apart:
+                found[tracker.name] = self._noted(tracker.name).url
+            elif self.native(tracker) is not None:
+                found[tracker.name] = tracker.page()
+        return {name: page for name, page in found.items() if page}
+
+    def backend_identity(self, name: str) -> dict[str, Any]:
+        """Return what continues the backend run of a tracker; empty where that is not known, or not yet.
+
+        A companion process gets a few seconds to start the tracker.
+        """
+        if name not in self._delivery.apart:
+            return next((one.identity() for one in self.trackers if one.name == name and self.native(one)), {})
+        end = time.monotonic() + (_START if self.settings.runs_apart else 0.0)
+        while not (identity := self._noted(name).identity) and time.monotonic() < end:
+            time.sleep(_AGAIN)
+        return identity
+
+    def _noted(self, name: str) -> TrackerInfo:
+        directory = self._delivery.directory
+        info = None if directory is None else directory.load()
+        return TrackerInfo() if info is None else info.trackers.get(name, TrackerInfo())
+
     def flush(self) -> None:
         """Have every tracker store what was logged, waiting a few seconds at most where there is a journal."""
+        self._log_histograms()
         self._delivery.flush()
 
     def rest(self) -> None:
@@ -405,7 +529,11 @@ class Run(MediaCalls):
         Args:
             outcome: How the run ended. Default: what `conclude` noted, else the outcome of the exception being handled.
         """
-        self._ending.finish(outcome)
+        try:
+            if not self._ending.finished:
+                self.unwatch()
+        finally:
+            self._ending.finish(outcome)
 
 
 def no_arguments(kwargs: Mapping[str, Any]) -> None:

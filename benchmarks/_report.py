@@ -32,9 +32,9 @@ HEAD = """\
 <!-- Made by `python -m benchmarks` from benchmarks/performance.json; do not edit. Reasons: benchmarks/reasons.yaml. -->
 
 accel_track's `AccelTrackLogger` (logger) and `Accelerator` (facade), Hugging Face Accelerate (HF), Lightning's own
-loggers (PL) and the SDKs called directly (raw), measured side by side on one machine, each table in one run. Every row is the
-median over {rounds} rounds; long ones, and rows beside the goals, have one. Each round of a row is a process of its
-own with an empty folder, and the rows of a table take turns, so that what else the machine does hits all of them.
+loggers (PL) and the SDKs called directly (raw), measured side by side on one machine, each table in one run. Every row
+is the median over {rounds} rounds; long ones, and rows beside the goals, have one. Each round of a row is a process of
+its own with an empty folder, and the rows of a table take turns, so that what else the machine does hits all of them.
 Beside a goal's value is the least and the most that one of the rounds has.
 What was logged is read back and counted: where a value is missing or doubled, there is an error instead of a number.
 Nothing asks for a network; MLflow's server is on the same machine. All have the same settings, those that are

@@ -21,11 +21,12 @@ def main() -> None:
     accelerator = Accelerator(log_with=arguments.log_with, project_dir=arguments.dir, gradient_accumulation_steps=2)
     accelerator.init_trackers("digits", config=config)
 
-    model = nn.Sequential(nn.Linear(64, config["hidden"]), nn.ReLU(), nn.Linear(config["hidden"], 10))
+    model = nn.Sequential(nn.Flatten(), nn.Linear(64, config["hidden"]), nn.ReLU(), nn.Linear(config["hidden"], 10))
     optimizer = torch.optim.Adam(model.parameters(), lr=config["optimizer"]["lr"])
     training, validation, _ = loaders()
     model, optimizer, training, validation = accelerator.prepare(model, optimizer, training, validation)
 
+    accelerator.watch(model, "all", every=40)  # histograms of gradients and parameters
     step = 0
     for epoch in range(arguments.epochs):
         model.train()
@@ -39,12 +40,17 @@ def main() -> None:
             step += 1
 
         model.eval()
-        hits = []
+        targets, predictions = [], []
         for images, digits in validation:
             with torch.no_grad():
-                hits.append(accelerator.gather_for_metrics(model(images).argmax(dim=1) == digits))
-        accuracy = torch.cat(hits).float().mean()
+                predictions.append(accelerator.gather_for_metrics(model(images).argmax(dim=1)))
+            targets.append(accelerator.gather_for_metrics(digits))
+        known, guessed = torch.cat(targets), torch.cat(predictions)
+        accuracy = (known == guessed).float().mean()
         accelerator.log({"val": {"accuracy": accuracy}}, step=step)
+        accelerator.log_confusion_matrix("val/confusion", known, guessed, step)
+        captions = [f"{known[place]} → {guessed[place]}" for place in range(-4, 0)]
+        accelerator.log_images({"val/samples": images[-4:]}, step, captions=captions)
         accelerator.print(f"epoch {epoch}: validation accuracy {accuracy:.3f}")
 
     accelerator.save_state(f"{arguments.dir}/checkpoint")

@@ -4,7 +4,7 @@ import argparse
 
 from lightning.pytorch import Trainer
 
-from accel_track import AccelTrackLogger
+from accel_track import AccelTrackCallback, AccelTrackLogger
 from accel_track.demo import Digits, loaders
 
 
@@ -17,8 +17,10 @@ def main() -> None:
 
     training, validation, test = loaders()
     logger = AccelTrackLogger(arguments.log_with, name="digits", save_dir=arguments.dir, config={"batch_size": 64})
-    trainer = Trainer(max_epochs=arguments.epochs, logger=logger, log_every_n_steps=5)
+    callback = AccelTrackCallback(log_samples=16)  # some inputs and predictions, and a confusion matrix
+    trainer = Trainer(max_epochs=arguments.epochs, logger=logger, callbacks=callback, log_every_n_steps=5)
     model = Digits(hidden=64)
+    logger.watch(model, "all", every=40)  # histograms of gradients and parameters
     trainer.fit(model, training, validation)
     trainer.test(model, test)  # continues the same run
     print(f"logged to {', '.join(logger.experiments)}; checkpoints are in {trainer.checkpoint_callback.dirpath}")

@@ -26,6 +26,12 @@ from accel_track.values.plain import check_name
 if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
 
+    from accel_track.monitors.watch import Watched
+
+
+_PROJECT = "accel_track"
+"""Name of a project that has neither a name nor a folder."""
+
 
 @takes_options
 class Accelerator(Training, MediaCalls):
@@ -73,6 +79,7 @@ class Accelerator(Training, MediaCalls):
         self._selected = select(log_with, configuration.logging_dir, missing=self._settings.missing)
         super().__init__(configuration, mixed_precision, gradient_accumulation_steps, cpu)
         self._run: Run | None = None
+        self._ended: list[GeneralTracker] = []
         self._loaded: Mark | None = None
         self._begun: tuple[str, str | None] = ("", None)
         self._warned = False
@@ -89,12 +96,17 @@ class Accelerator(Training, MediaCalls):
 
     @property
     def trackers(self) -> list[GeneralTracker]:
-        """The started trackers; none before `init_trackers`, after `end_training` and off the main process."""
-        return [] if self._run is None else list(self._run.trackers)
+        """The trackers, in the order of `log_with`; none before `init_trackers` and off the main process.
+
+        After `end_training` they are those of the run that has ended, whose native objects are gone. With
+        `delivery="process"` or "none", stand-ins take the place of trackers that run elsewhere: `log`, media and
+        artifacts go to the journal, and from there to that tracker.
+        """
+        return list(self._ended if self._run is None else self._run.trackers)
 
     def init_trackers(
         self,
-        project_name: str,
+        project_name: str | None = None,
         config: Any = None,
         init_kwargs: Mapping[str, Mapping[str, Any]] | None = None,
         run_name: str | None = None,
@@ -105,7 +117,9 @@ class Accelerator(Training, MediaCalls):
         takes the first one that is given later.
 
         Args:
-            project_name: Name of the project (some backends call it experiment); must do as a folder name.
+            project_name: Name of the project (some backends call it experiment); must do as a folder name. None: the
+                name of the folder `project_dir`, or without one "accel_track". A tracker that was passed as an instance
+                keeps its own.
             config: Hyperparameters: a dictionary, dataclass, namespace or OmegaConf node, possibly nested.
             init_kwargs: Constructor arguments by tracker name, e.g. `{"wandb": {"entity": "team"}}`.
             run_name: Name of the run in every backend and of its folder, `<logging directory>/<project>/<run>`. Where
@@ -121,12 +135,13 @@ class Accelerator(Training, MediaCalls):
         """
         if not (self.is_main_process or self._settings.all_ranks):
             return
+        project_name = self._default_project() if project_name is None else project_name
         run = self._run
         if run is not None and (what := self._another(run, project_name, run_name, config)) is not None:
             warn(f"init_trackers: this is another {what}, so the run {run.name!r} ends, and a new one begins.")
             self._end(None)
         if self._run is None:
-            self._begun = (project_name, run_name)
+            self._ended, self._begun = [], (project_name, run_name)
             project_name = check_name(project_name, "project_name")
             place = (new_run_id(), self._to_continue(project_name, run_name) if self.is_main_process else None)
             run_id, resumed = self.fabric.broadcast(place) if self._settings.all_ranks else place
@@ -146,6 +161,10 @@ class Accelerator(Training, MediaCalls):
             )
         elif config is not None:
             self._run.store_configuration(config)
+
+    def _default_project(self) -> str:
+        folder = "" if self.project_dir is None else os.path.basename(os.path.abspath(self.project_dir))
+        return folder or _PROJECT
 
     def _another(self, run: Run, project: str, name: str | None, config: Any) -> str | None:
         """Return what in a call of `init_trackers` differs from the run that goes on, or None."""
@@ -256,10 +275,40 @@ class Accelerator(Training, MediaCalls):
         else:
             self._warn_of_nothing()
 
-    def _warn_of_nothing(self) -> None:
+    def watch(
+        self, model: Any, log: Watched | None = "gradients", every: int = 100, *, log_freq: int | None = None
+    ) -> None:
+        """Log histograms of a module's gradients and parameters, as [`Run.watch`][accel_track.run.Run.watch] does.
+
+        Within `accumulate`, gradients are looked at where a window ends. On processes without a run, nothing is done.
+
+        Args:
+            model: The module, prepared or not; it is not kept alive.
+            log: "gradients", "parameters" or "all"; None: nothing.
+            every: How many backward passes there are from one to the next that is looked at.
+            log_freq: Another word for `every`.
+
+        Raises:
+            TypeError: `model` is no module.
+            ValueError: `log` or `every` is something else.
+        """
+        if self._run is None:
+            self._warn_of_nothing("watch")
+        elif log is not None:
+            from accel_track.monitors.watch import Watch, interval
+
+            accumulation = self._accumulation
+            self._run.add_watch(Watch(model, log, interval(every, log_freq), whole=lambda: accumulation.sync))
+
+    def unwatch(self, model: Any = None) -> None:
+        """Take histograms of a module no longer, or of none."""
+        if self._run is not None:
+            self._run.unwatch(model)
+
+    def _warn_of_nothing(self, call: str = "log") -> None:
         if self._selected and not self._warned and self.is_main_process:
             self._warned = True
-            message = "nothing is logged: call `init_trackers` before `log`, and `end_training` after the last one."
+            message = f"nothing is logged: call `init_trackers` before `{call}`, and `end_training` after the last one."
             warn(message)
 
     def get_tracker(self, name: str, unwrap: bool = False) -> Any:
@@ -268,14 +317,18 @@ class Accelerator(Training, MediaCalls):
         Off the main process, an object on which every attribute and call does nothing.
 
         Raises:
-            ValueError: No started tracker has that name.
+            ValueError: No tracker has that name.
+            NotStartedError: With `unwrap`, the run has ended, or the tracker is in another process.
         """
-        if self._run is None and not self.is_main_process:
+        if self._run is not None:
+            return self._run.get_tracker(name, unwrap)
+        if not self.is_main_process:
             return no_tracker(unwrap)
-        if self._run is None:
-            message = f"no tracker {name!r}: call `init_trackers` first."
-            raise ValueError(message)
-        return self._run.get_tracker(name, unwrap)
+        for tracker in self._ended:
+            if tracker.name == name:
+                return tracker.tracker if unwrap else tracker
+        message = f"no tracker {name!r}: call `init_trackers` first."
+        raise ValueError(message)
 
     def end_training(self, status: Status | None = None) -> None:
         """Finish the trackers, if there are any. At the interpreter's exit, this happens by itself.
@@ -288,6 +341,7 @@ class Accelerator(Training, MediaCalls):
 
     def _end(self, outcome: Outcome | None) -> None:
         if self._run is not None:
+            self._ended = self._run.trackers
             try:
                 self._run.finish(outcome)  # a tracker may log meanwhile
             finally:

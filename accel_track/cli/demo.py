@@ -15,6 +15,8 @@ from accel_track.cli._common import Json, here, print_json
 from accel_track.trackers.sdk import install_command
 
 if TYPE_CHECKING:
+    from collections import Counter
+
     from accel_track.demo import Stored
 
 _NEEDS = ("sklearn", "mlflow", "plotext")
@@ -35,20 +37,35 @@ def demo(
         typer.echo(f"demo: missing {', '.join(missing)}; {install_command('accel-track[demo]')}", err=True)
         raise typer.Exit(code=2)
 
-    from accel_track.demo import read_mlflow, read_tensorboard, train
+    from accel_track.demo import media_of_mlflow, media_of_tensorboard, read_mlflow, read_tensorboard, train
 
     if as_json:
         with contextlib.redirect_stdout(sys.stderr):  # the Trainer's progress
             run = train(folder, epochs)
         stored = {"tensorboard": read_tensorboard(run), "mlflow": read_mlflow(run)}
-        print_json({**asdict(run), **stored})
+        media = {"tensorboard": dict(media_of_tensorboard(run)), "mlflow": dict(media_of_mlflow(run))}
+        print_json({**asdict(run), **stored, "media": media})
         return
     run = train(folder, epochs)
     _show(read_tensorboard(run), read_mlflow(run))
+    _show_media(media_of_tensorboard(run), media_of_mlflow(run))
     typer.echo(f"\nTensorBoard files: {run.log_dir}")
     typer.echo(f"  look at them:    tensorboard --logdir {run.root_dir}")
     typer.echo(f"MLflow database:   {run.mlflow_uri}")
     typer.echo(f"  look at it:      mlflow ui --backend-store-uri {run.mlflow_uri}")
+
+
+def _show_media(tensorboard: Counter[str], mlflow: Counter[str]) -> None:
+    """Print how many media both backends hold."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title="Pictures, tables, histograms and texts, read back from each backend")
+    for column in ("name", "TensorBoard", "MLflow"):
+        table.add_column(column, justify="left" if column == "name" else "right")
+    for name in sorted(tensorboard | mlflow):
+        table.add_row(name, str(tensorboard[name]), str(mlflow[name]))
+    Console().print(table)
 
 
 def _show(tensorboard: Stored, mlflow: Stored) -> None:

@@ -74,6 +74,10 @@ class Delivery(Protocol):
         """The run directory, or None where there is no journal."""
 
     @property
+    def apart(self) -> dict[str, str]:
+        """Why a tracker of the run is not in this process, by the names of those that are not."""
+
+    @property
     def logged(self) -> int:
         """A number that changes with everything that is logged."""
 
@@ -84,8 +88,8 @@ class Delivery(Protocol):
             Exception: A tracker's own error in `start`.
         """
 
-    def configure(self, values: dict[str, Any], *, environment: bool = False) -> None:
-        """Give hyperparameters, or where the program runs, to every tracker."""
+    def configure(self, values: dict[str, Any], *, environment: bool = False, only: str = "") -> None:
+        """Give hyperparameters, or where the program runs, to every tracker, or to the one of a name only."""
 
     def again(self, values: Any, step: Any, /) -> bool:
         """Log the values of a call that is like an earlier one; say whether that is done."""
@@ -103,12 +107,19 @@ class Delivery(Protocol):
         """Give a checkpoint to every tracker; without a path, what is known of one now, or without that, its end."""
 
     def artifact(
-        self, path: str, name: str, kind: str, step: int | None, values: dict[str, Any], copy: bool | None
+        self,
+        path: str,
+        name: str,
+        kind: str,
+        step: int | None,
+        values: dict[str, Any],
+        copy: bool | None,
+        only: str = "",
     ) -> None:
-        """Give an artifact to every tracker, or have every tracker count one that cannot be read."""
+        """Give an artifact to every tracker, or to the one of a name only; count one that cannot be read."""
 
-    def lost(self, name: str, error: Exception) -> None:
-        """Have every tracker count something that could not be read."""
+    def lost(self, name: str, error: Exception, only: str = "") -> None:
+        """Have every tracker, or the one of a name only, count something that could not be read."""
 
     def raise_failure(self) -> None:
         """Raise the first failure of a tracker that was not raised yet."""
@@ -141,10 +152,9 @@ class Delivery(Protocol):
         """Wait for the end in the background."""
 
 
-def unknown_tracker(name: str, trackers: Sequence[GeneralTracker], why: str = "") -> ValueError:
+def unknown_tracker(name: str, names: Sequence[str]) -> ValueError:
     """Return the error for a name that no tracker has."""
-    names = ", ".join(tracker.name for tracker in trackers) or "none"
-    return ValueError(f"no tracker {name!r} in this run; there are: {names}.{why}")
+    return ValueError(f"no tracker {name!r} in this run; there are: {', '.join(names) or 'none'}.")
 
 
 def hand_over(tracker: GeneralTracker, records: Sequence[AnyRecord], folder: Path) -> None:

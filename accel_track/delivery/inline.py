@@ -56,10 +56,17 @@ class InlineDelivery:
             if self._config is not None:
                 tracker.store_init_configuration(own_values(self._config))
 
-    def configure(self, values: dict[str, Any], *, environment: bool = False) -> None:
-        """Give hyperparameters, or where the program runs, to every tracker."""
+    @property
+    def apart(self) -> dict[str, str]:
+        """Nothing: all trackers are in this process."""
+        return {}
+
+    def configure(self, values: dict[str, Any], *, environment: bool = False, only: str = "") -> None:
+        """Give hyperparameters, or where the program runs, to every tracker, or to the one of a name only."""
         if environment:
             self._each(lambda tracker: tracker.store_environment(own_values(values)))
+        elif only:
+            self._each(lambda tracker: tracker.store_init_configuration(own_values(values)), only)
         else:
             self._config = {**(self._config or {}), **values}
             self._each(lambda tracker: tracker.store_init_configuration(own_values(values)))
@@ -73,10 +80,10 @@ class InlineDelivery:
         return captured(values, kwargs, copies=False, waits_for_gpu=True)
 
     def log(self, call: Captured, step: int | None) -> None:
-        """Give values to every tracker."""
+        """Give values to every tracker, or to the one that they are for."""
         self._media.keep(call)
-        record = Metrics(self._calls, time.time(), call.values, step, call.kwargs, call.unread)
-        self._each(lambda tracker: hand_over(tracker, [own_copy(record)], Path()))
+        record = Metrics(self._calls, time.time(), call.values, step, call.kwargs, call.unread, call.only)
+        self._each(lambda tracker: hand_over(tracker, [own_copy(record)], Path()), call.only)
 
     def rewind(self, step: int) -> None:
         """Tell every tracker that an earlier step follows."""
@@ -92,30 +99,37 @@ class InlineDelivery:
             self._each(lambda tracker: tracker.delete_checkpoint(name))
 
     def artifact(
-        self, path: str, name: str, kind: str, step: int | None, values: dict[str, Any], copy: bool | None
+        self,
+        path: str,
+        name: str,
+        kind: str,
+        step: int | None,
+        values: dict[str, Any],
+        copy: bool | None,
+        only: str = "",
     ) -> None:
-        """Give an artifact to every tracker."""
+        """Give an artifact to every tracker, or to the one of a name only."""
         try:
             files, whole = described(path)
             if not whole:
                 path = os.fspath(self._media.folder / Staging(self._media.folder).keep(path, only=files))
         except (OSError, ValueError) as error:
-            self.lost(name_of(name, path), error)
+            self.lost(name_of(name, path), error, only)
             return
-        record = Artifact(self._calls, time.time(), values, name, path, kind, step, files)
-        self._each(lambda tracker: hand_over(tracker, [own_copy(record)], Path()))
+        record = Artifact(self._calls, time.time(), values, name, path, kind, step, files, only)
+        self._each(lambda tracker: hand_over(tracker, [own_copy(record)], Path()), only)
 
-    def lost(self, name: str, error: Exception) -> None:
-        """Tell every tracker that something could not be read."""
-        record = Metrics(self._calls, time.time(), {}, None, {}, {name: reason(error)})
-        self._each(lambda tracker: hand_over(tracker, [record], Path()))
+    def lost(self, name: str, error: Exception, only: str = "") -> None:
+        """Tell every tracker, or the one of a name only, that something could not be read."""
+        record = Metrics(self._calls, time.time(), {}, None, {}, {name: reason(error)}, only)
+        self._each(lambda tracker: hand_over(tracker, [record], Path()), only)
 
     def raise_failure(self) -> None:
         """Do nothing: each call has raised its own."""
 
     def no_tracker(self, name: str) -> Exception:
         """Return the error that says which trackers there are."""
-        return unknown_tracker(name, self.trackers)
+        return unknown_tracker(name, [one.name for one in self.trackers])
 
     @property
     def logged(self) -> int:
@@ -159,10 +173,10 @@ class InlineDelivery:
     def complete(self) -> None:
         """Do nothing: nothing goes on in the background."""
 
-    def _each(self, call: Callable[[GeneralTracker], None]) -> None:
+    def _each(self, call: Callable[[GeneralTracker], None], only: str = "") -> None:
         failure: Exception | None = None
         self._calls += 1
-        for tracker in self.trackers:
+        for tracker in [one for one in self.trackers if only in ("", one.name)]:
             try:
                 call(tracker)
             except Exception as error:  # noqa: BLE001, PERF203 - the others must get the call; raised or logged

@@ -29,7 +29,7 @@ from accel_track.delivery.staging import Staging
 from accel_track.delivery.upkeep import Upkeep
 from accel_track.delivery.worker import Worker
 from accel_track.delivery.workers import Workers
-from accel_track.errors import NotStartedError, ResumeError, warn
+from accel_track.errors import ResumeError, warn
 from accel_track.journal.cursor import load
 from accel_track.journal.directory import RunDirectory
 from accel_track.journal.forked import EndedJournal, ForkedJournal
@@ -51,6 +51,8 @@ _CHANGING = (
     "log: {!r} holds a {}, of which no copy can be made: what is delivered is what it will be then. Log a new object "
     "in each call."
 )
+_IN_COMPANION = "runs in another process (delivery='process'); use delivery='thread' to call it."
+_IN_SYNC = "runs in `accel-track sync` only (delivery='none'); use delivery='thread' to call it."
 _SOON = 0.1
 """How long the keeper waits for the end of a run, in seconds, before it looks after the others."""
 
@@ -75,6 +77,7 @@ class JournaledDelivery:
         """Make the run directory, or go on in it, and begin the journal; a disk that takes nothing is a warning."""
         directory, project, name, rank, run_id, resumed, distinct = place
         self.trackers: list[GeneralTracker] = []
+        self._apart: dict[str, str] = {}
         self._settings = settings
         self._rank = rank
         self._changing: set[str] = set()
@@ -179,9 +182,14 @@ class JournaledDelivery:
             warn(f"{message}; it is waited for in the background, its records are kept in the journal.")
         worker.waits_to_start = True
 
-    def configure(self, values: dict[str, Any], *, environment: bool = False) -> None:
+    @property
+    def apart(self) -> dict[str, str]:
+        """Why a tracker of the run is not in this process, by the names of those that are not."""
+        return {**self._apart, **dict.fromkeys((one.name for one in self._companions.remotes), _IN_COMPANION)}
+
+    def configure(self, values: dict[str, Any], *, environment: bool = False, only: str = "") -> None:
         """Append hyperparameters, or where the program runs."""
-        self.journal.config(values, environment=environment)
+        self.journal.config(values, environment=environment, only=only)
 
     def captured(self, values: Any, kwargs: Any) -> Captured:
         """Return what a call of `log` was given, with copies of objects if there are workers that deliver them."""
@@ -197,7 +205,7 @@ class JournaledDelivery:
             self._media.keep(call)
             self._encoding.begin()
         if not self._arriving.take(call, step):
-            self.journal.metrics(call.values, step, call.kwargs, unread=call.unread)
+            self.journal.metrics(call.values, step, call.kwargs, unread=call.unread, only=call.only)
         if self._settings.on_error == "raise":
             self.raise_failure()
 
@@ -214,7 +222,14 @@ class JournaledDelivery:
             self.journal.metrics(values, step, {})
 
     def artifact(
-        self, path: str, name: str, kind: str, step: int | None, values: dict[str, Any], copy: bool | None
+        self,
+        path: str,
+        name: str,
+        kind: str,
+        step: int | None,
+        values: dict[str, Any],
+        copy: bool | None,
+        only: str = "",
     ) -> None:
         """Append an artifact, whose files are copied or linked into the run directory where `copy` says so."""
         if not isinstance(self.journal, JournalWriter):
@@ -223,14 +238,14 @@ class JournaledDelivery:
         try:
             found = logged(path, self._staging, copy)
         except (OSError, ValueError) as error:
-            self.lost(name_of(name, path), error)
+            self.lost(name_of(name, path), error, only)
             return
-        self.journal.artifact(name, found.path, kind, step, storable(values), found.files)
+        self.journal.artifact(name, found.path, kind, step, storable(values), found.files, only)
         self._encoding.begin(checksums(self._staging.folder, found))
 
-    def lost(self, name: str, error: Exception) -> None:
+    def lost(self, name: str, error: Exception, only: str = "") -> None:
         """Append that something could not be read."""
-        self.journal.metrics({}, None, {}, unread={name: reason(error)})
+        self.journal.metrics({}, None, {}, unread={name: reason(error)}, only=only)
 
     def conclude(self, outcome: Outcome | None) -> None:
         """Store how the run has ended if nothing else follows; None: it is running again."""
@@ -390,11 +405,8 @@ class JournaledDelivery:
         self.write_no_more(ForkedJournal())
 
     def no_tracker(self, name: str) -> Exception:
-        """Return the error that says where a tracker is, or which ones there are."""
-        if any(remote.name == name for remote in self._companions.remotes):
-            message = f"{name!r} runs in another process (delivery='process'); use delivery='thread' to call it."
-            return NotStartedError(message)
-        return unknown_tracker(name, self.trackers)
+        """Return the error that says which trackers there are."""
+        return unknown_tracker(name, [*(one.name for one in self.trackers), *self.apart])
 
     def raise_failure(self) -> None:
         """Raise the first failure of a tracker that was not raised yet.
@@ -445,12 +457,8 @@ class JournalOnly(JournaledDelivery):
         """Note how to make each tracker."""
         for plan in plans:
             self._noted.describe(plan.name, plan.kwargs, instance=plan.is_instance)
+            self._apart[plan.name] = _IN_SYNC
         super().add([])
-
-    def no_tracker(self, name: str) -> Exception:
-        """Return the error that says why there is no tracker of that name."""
-        why = " With delivery='none' trackers run in `accel-track sync` only."
-        return unknown_tracker(name, self.trackers, why)
 
 
 def _nothing() -> None:

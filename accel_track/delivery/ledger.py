@@ -72,7 +72,7 @@ class Ledger:
         self._advance([part.entry for part in parts])
         for part in parts:
             if part.whole is None:
-                self.counts.not_replayable += 1
+                self.counts.not_replayable += not part.foreign
                 continue
             self.counts.delivered += 1
             self._without_form.update(part.lacking)

@@ -20,11 +20,16 @@ _SHORTEST, _LONGEST = 0.5, 30.0
 
 
 class Part(NamedTuple):
-    """A record of a batch, what of it can be delivered, and the names of what cannot."""
+    """A record of a batch, what of it can be delivered, and the names of what cannot.
+
+    Attributes:
+        foreign: Whether the record is for another tracker.
+    """
 
     entry: Entry
     whole: AnyRecord | None
     lacking: Sequence[str] = ()
+    foreign: bool = False
 
 
 class Suspect(NamedTuple):

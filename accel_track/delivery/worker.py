@@ -25,7 +25,7 @@ from accel_track.journal.cursor import Cursor
 from accel_track.journal.entries import Entry, ShortEntries, next_seq
 from accel_track.journal.reader import BATCH
 from accel_track.outcome import FINISHED
-from accel_track.records import AnyRecord, Artifact, Checkpoint, Metrics, names_without_form, replayable
+from accel_track.records import AnyRecord, Artifact, Checkpoint, Metrics, is_for, names_without_form, replayable
 from accel_track.trackers.base import GeneralTracker
 from accel_track.trackers.errors import is_ours
 from accel_track.values.arrays import PLAIN
@@ -449,6 +449,8 @@ class Worker:
     def _part(self, entry: Entry) -> Part:
         """Return a record, and what of it can be delivered."""
         record = entry.record
+        if not is_for(record, self.name, self.tracker.name):
+            return Part(entry, None, foreign=True)
         if isinstance(record, Checkpoint) and record.path and kept_file(self._folder, record.path) is None:
             return Part(entry, None)  # its copy was deleted when the trackers of that time had it
         if isinstance(record, Artifact) and deliverable(self._folder, record) is None:

@@ -17,7 +17,7 @@ class ForkedJournal:
     next_seq = 0
     warned = False
 
-    def config(self, values: Any, *, environment: bool = False) -> None:
+    def config(self, values: Any, *, environment: bool = False, only: str = "") -> None:
         """Warn once."""
         self.metrics(values, None, {})
 
@@ -28,7 +28,9 @@ class ForkedJournal:
         """Leave it to `metrics`."""
         return False
 
-    def metrics(self, values: Any, step: Any, kwargs: Any, moment: Any = None, unread: Any = None) -> None:
+    def metrics(
+        self, values: Any, step: Any, kwargs: Any, moment: Any = None, unread: Any = None, only: str = ""
+    ) -> None:
         """Warn once."""
         if not self.warned:
             self.warned = True

@@ -134,10 +134,10 @@ class JournalWriter:
         previous = self._previous
         return [one for one in (None if previous is last else previous, last) if one is not None]
 
-    def config(self, values: Mapping[str, Any], *, environment: bool = False) -> int:
+    def config(self, values: Mapping[str, Any], *, environment: bool = False, only: str = "") -> int:
         """Append hyperparameters, or where the program runs; return the record's number."""
         with self._lock:
-            return self._append(Config(next(self._numbers), time.time(), dict(values), environment))
+            return self._append(Config(next(self._numbers), time.time(), dict(values), environment, only))
 
     def again(self, values: Any, step: Any) -> bool:  # noqa: C901, PLR0911, PLR0912 - in one frame, for a call costs a tenth of it
         """Append the values of one call if the segment knows their names and types; say whether that is done.
@@ -221,12 +221,13 @@ class JournalWriter:
         kwargs: Mapping[str, Mapping[str, Any]],
         moment: float | None = None,
         unread: Mapping[str, str] = _NOTHING,
+        only: str = "",
     ) -> int:
         """Append the captured values of one call, made now or at that moment; return the record's number."""
         with self._lock:
             now = time.time() if moment is None else moment
             return self._append(
-                Metrics(next(self._numbers), now, values, step, kwargs, unread)  # type: ignore[arg-type]  # as above
+                Metrics(next(self._numbers), now, values, step, kwargs, unread, only)  # type: ignore[arg-type]  # as above
             )
 
     def rewind(self, step: int) -> int:
@@ -240,11 +241,18 @@ class JournalWriter:
             return self._append(Checkpoint(next(self._numbers), time.time(), values, name, path, step))
 
     def artifact(
-        self, name: str, path: str, kind: str, step: int | None, values: dict[str, Any], files: dict[str, Any]
+        self,
+        name: str,
+        path: str,
+        kind: str,
+        step: int | None,
+        values: dict[str, Any],
+        files: dict[str, Any],
+        only: str = "",
     ) -> int:
         """Append an artifact; return the record's number."""
         with self._lock:
-            return self._append(Artifact(next(self._numbers), time.time(), values, name, path, kind, step, files))
+            return self._append(Artifact(next(self._numbers), time.time(), values, name, path, kind, step, files, only))
 
     def _append(self, record: AnyRecord) -> int:
         if self.resting:

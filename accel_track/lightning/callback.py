@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import threading
+import weakref
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
+from torch import nn
 from torch.optim import Optimizer
 
 from accel_track.delivery.keeper import every
@@ -15,7 +18,11 @@ from accel_track.errors import warn
 from accel_track.lightning.checkpoints import CheckpointUploads, LogCheckpoints
 from accel_track.lightning.interception import follow, hyperparameters, unfollow
 from accel_track.lightning.logger import AccelTrackLogger
+from accel_track.lightning.media import only_where_logged
+from accel_track.lightning.names import DEFAULT
 from accel_track.lightning.run_choice import INSIDE, marks_in
+from accel_track.lightning.samples import SampleMedia, ValidationSamples
+from accel_track.media.calls import MediaCalls
 from accel_track.monitors.environment import describe_environment
 from accel_track.monitors.machine import SystemMetrics
 from accel_track.monitors.training import Throughput, gradient_norm, learning_rates, summarize
@@ -25,9 +32,12 @@ from accel_track.registry import LogWith
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
+    from accel_track.monitors.watch import Watched
+
 
 @takes_options
-class AccelTrackCallback(Callback):
+@only_where_logged
+class AccelTrackCallback(Callback, MediaCalls):
     """Logs a Trainer's metrics, hyperparameters, checkpoints and the load of its machine, with any set of trackers.
 
     The Trainer's `logger` stays what it is. Where it is (or has) an `AccelTrackLogger`, the callback's trackers join
@@ -54,6 +64,12 @@ class AccelTrackCallback(Callback):
         log_environment: Whether to store commit, command line, packages and machine with the hyperparameters, or in a
             backend's own place for them, such as tags; as `environment`, and those of a continued run as
             `environment_2`, ….
+        log_samples: How many samples of each validation of a classifier to log, with target and prediction, as
+            `validation/samples`; with them, a `validation/confusion_matrix` and a table `validation/classes`. Or a
+            function that takes the Trainer, the module, the first batch of a validation and what `validation_step`
+            returned for it, and returns the values to log by name, such as media.
+        class_names: Names of the classes for `log_samples`. Default: the attribute `class_names` of the module or of
+            the data module, else numbers.
         **options: `delivery` to `keep`, the same for all front doors; see
             [`Options`][accel_track.options.Options].
 
@@ -65,7 +81,7 @@ class AccelTrackCallback(Callback):
     def __init__(
         self,
         log_with: LogWith = None,
-        name: str = "lightning_logs",
+        name: str | None = DEFAULT,
         version: int | str | None = None,
         save_dir: str | os.PathLike[str] | None = None,
         prefix: str = "",
@@ -80,12 +96,15 @@ class AccelTrackCallback(Callback):
         system_interval: float = 15.0,
         log_summary: bool = True,
         log_environment: bool = True,
+        log_samples: int | SampleMedia | None = None,
+        class_names: Sequence[str] | None = None,
         **options: Unpack[Options],
     ) -> None:
         """Check the arguments; nothing starts yet.
 
         Raises:
-            ValueError: `log_checkpoints` or `system_interval` is something else; else as `AccelTrackLogger`.
+            ValueError: `log_checkpoints`, `system_interval` or `log_samples` is something else; else as
+                `AccelTrackLogger`.
         """
         super().__init__()
         if log_checkpoints not in (False, "best", "last", "all"):
@@ -93,6 +112,9 @@ class AccelTrackCallback(Callback):
             raise ValueError(message)
         if not system_interval > 0:
             message = f"`system_interval` must be a number of seconds above 0; got {system_interval!r}."
+            raise ValueError(message)
+        if log_samples and not callable(log_samples) and not (type(log_samples) is int and log_samples > 0):
+            message = f"`log_samples` must be a number of samples, 0 or more, or a function; got {log_samples!r}."
             raise ValueError(message)
         self._trackers_given = log_with is not None
         self._save_dir_given = save_dir is not None
@@ -115,12 +137,16 @@ class AccelTrackCallback(Callback):
         self._system_interval = system_interval if log_system else None
         self._summary = log_summary
         self._environment = log_environment
+        self._is_tracked = True
+        self._samples = ValidationSamples(log_samples, class_names) if log_samples else None
+        self._watched: list[tuple[weakref.ref[nn.Module], Watched, int]] = []
         self._restored: list[str] = []
         self._described: str | None = None
         self._others: list[AccelTrackCallback] = []
         self._clear()
 
     def _clear(self) -> None:
+        self._in_call = False
         self._over: threading.Event | None = None
         self._system: dict[str, float] | None = None
         self._norms: dict[str, Any] = {}
@@ -130,8 +156,10 @@ class AccelTrackCallback(Callback):
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Join the Trainer's AccelTrackLogger, or begin (or continue) a run and follow the Trainer's metrics."""
         self.logger = None
-        if trainer.fast_dev_run:  # type: ignore[attr-defined]  # Lightning sets it outside the class
+        self._is_tracked = not trainer.fast_dev_run  # type: ignore[attr-defined]  # Lightning sets it outside the class
+        if not self._is_tracked:
             return
+        self._in_call = True
         self.logger = next((one for one in trainer.loggers if isinstance(one, AccelTrackLogger)), None)
         self._others = []
         if self.logger is not None:
@@ -141,7 +169,8 @@ class AccelTrackCallback(Callback):
         else:
             self._begin(trainer, pl_module)
         if trainer.is_global_zero and self.logger is not None:
-            self._watch(self.logger)
+            self._observe(self.logger)
+            self._begin_watches()
 
     def _begin(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if not self._save_dir_given:
@@ -153,13 +182,65 @@ class AccelTrackCallback(Callback):
         if values:
             self._own.log_hyperparams(values)
 
-    def _watch(self, logger: AccelTrackLogger) -> None:
+    def _observe(self, logger: AccelTrackLogger) -> None:
         uploads = self._uploads if self._does("_uploads") else None
         if uploads is not None and uploads.saved not in logger.checkpoint_listeners:
             logger.checkpoint_listeners.append(uploads.saved)
         if self._system_interval is not None and self._does("_system_interval"):
             self._over, meter = threading.Event(), SystemMetrics(logger.save_dir)
             self._meter = every(self._system_interval, partial(self._measure, meter, self._over), self._over)
+
+    def watch(
+        self,
+        model: nn.Module,
+        log: Watched | None = "gradients",
+        every: int = 100,
+        log_graph: bool = True,
+        *,
+        log_freq: int | None = None,
+    ) -> None:
+        """Log histograms of a module's gradients and parameters in this and later Trainer calls.
+
+        Args:
+            model: The LightningModule, or a part of it; it is not kept alive.
+            log: As for [`AccelTrackLogger.watch`][accel_track.lightning.logger.AccelTrackLogger.watch].
+            every: Likewise.
+            log_graph: Likewise.
+            log_freq: Likewise.
+
+        Raises:
+            TypeError: `model` is no module.
+            ValueError: `log` or `every` is something else.
+        """
+        from accel_track.monitors.watch import check, interval
+
+        if log is not None:
+            check(model, log, passes := interval(every, log_freq))
+            self.unwatch(model)
+            self._watched.append((weakref.ref(model), log, passes))
+            if self._in_call:
+                self._begin_watches()
+
+    def unwatch(self, model: nn.Module | None = None) -> None:
+        """Take histograms of a module no longer, or of none."""
+        self._watched = [one for one in self._watched if model is not None and one[0]() is not model]
+        if self.logger is not None:
+            self.logger.unwatch(model)
+
+    def _begin_watches(self) -> None:
+        for reference, log, passes in self._watched:
+            if (model := reference()) is not None and self.logger is not None:
+                self.logger.watch(model, log, passes)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the state with the watched modules themselves, for processes that Lightning spawns."""
+        watched = [(reference(), *how) for reference, *how in self._watched]
+        return {**self.__dict__, "_watched": [one for one in watched if one[0] is not None]}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take over a state."""
+        vars(self).update(state)
+        self._watched = [(weakref.ref(model), *how) for model, *how in state["_watched"]]
 
     def _does(self, what: str) -> bool:
         """Whether this callback takes a measurement: it is asked to, and no callback before it in the same run is."""
@@ -245,6 +326,31 @@ class AccelTrackCallback(Callback):
         """Remember which runs the checkpoint belongs to."""
         self._restored = [one.run.path.name for one in marks_in(checkpoint)]
 
+    # -- media --------------------------------------------------------------------------------------------------------
+
+    def _logs_here(self) -> bool:
+        if self.logger is None and self._is_tracked:
+            warn("AccelTrackCallback: nothing is logged before a Trainer's call has begun.", stacklevel=3)
+        return self.logger is not None and self.logger._logs_here()  # noqa: SLF001 - of one mechanism
+
+    def _log_media(self, values: dict[str, Any], step: int | None, **kwargs: Any) -> None:
+        if self.logger is not None:
+            self.logger._log_media(values, step, **kwargs)  # noqa: SLF001 - as above
+
+    def log_artifact(
+        self,
+        path: str | os.PathLike[str],
+        name: str | None = None,
+        *,
+        type: str | None = None,  # noqa: A002 - the word of all SDKs
+        metadata: Mapping[str, Any] | None = None,
+        copy: bool | None = None,
+        step: int | None = None,
+    ) -> None:
+        """Log a file or a folder, as [`MediaCalls`][accel_track.media.calls.MediaCalls.log_artifact] says."""
+        if self.logger is not None:
+            self.logger.log_artifact(path, name, type=type, metadata=metadata, copy=copy, step=step)
+
     # -- measurements -------------------------------------------------------------------------------------------------
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
@@ -287,12 +393,36 @@ class AccelTrackCallback(Callback):
         self._describe(trainer)
         if self._throughput is not None:
             self._throughput.pause()
+        if self._samples is not None:
+            self._samples.begin()
 
-    def on_validation_batch_end(self, trainer: Trainer, *_: Any, **__: Any) -> None:
+    def on_validation_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Log the last measurement of the machine; take samples."""
+        self._log(trainer, {})
+        if self._takes_samples(trainer):
+            self._samples.add(trainer, pl_module, outputs, batch, batch_idx, dataloader_idx)  # type: ignore[union-attr]
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Log the samples."""
+        if self._takes_samples(trainer):
+            self._log(trainer, self._samples.values(trainer, pl_module))  # type: ignore[union-attr]
+
+    def _takes_samples(self, trainer: Trainer) -> bool:
+        return self.logger is not None and not trainer.sanity_checking and self._does("_samples")
+
+    def on_test_batch_end(self, trainer: Trainer, *_: Any, **__: Any) -> None:
         """Log the last measurement of the machine."""
         self._log(trainer, {})
 
-    on_test_batch_end = on_predict_batch_end = on_validation_batch_end
+    on_predict_batch_end = on_test_batch_end
 
     def _is_due(self, trainer: Trainer) -> bool:
         """Whether values are logged with the present batch, which then ends an optimizer's step."""

@@ -5,31 +5,40 @@ from __future__ import annotations
 import os
 import sys
 import time
+import weakref
 from argparse import Namespace
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal
 
-from lightning.fabric.loggers.logger import _DummyExperiment
 from lightning.fabric.utilities import move_data_to_device
 from lightning.pytorch.loggers import Logger
 
-from accel_track.errors import NotStartedError, behind, log_error, warn
+from accel_track.errors import behind, log_error, warn
 from accel_track.folders import expanded
+from accel_track.lightning.arguments import HINTS, named, no_models, with_native
+from accel_track.lightning.experiments import Elsewhere, Experiments, NoOpExperiment
+from accel_track.lightning.likeness import TRACKERS, Likeness
+from accel_track.lightning.media import only_where_logged
+from accel_track.lightning.names import DEFAULT, Names
 from accel_track.lightning.run_choice import run_name
 from accel_track.lightning.trainer_calls import call_being_set_up
 from accel_track.lightning.trainer_run import Session
-from accel_track.noop import NoOp
+from accel_track.media.calls import MediaCalls
 from accel_track.options import Options, Settings, takes_options
 from accel_track.outcome import FINISHED, Outcome, Status, outcome_of
 from accel_track.registry import LogWith, select
 from accel_track.resume import Mark, mark_checkpoint
-from accel_track.run import Run, no_tracker
+from accel_track.run import Run, no_arguments, no_tracker
 from accel_track.state import process_index
 from accel_track.trackers.base import GeneralTracker
-from accel_track.values.plain import check_config, check_name
+from accel_track.values.plain import check_config
 
 if TYPE_CHECKING:
+    import torch
     from typing_extensions import Self, Unpack
+
+    from accel_track.monitors.watch import Watched
 
 
 _SECONDS_BETWEEN_SAVES = 30.0
@@ -46,7 +55,8 @@ def _be_recognised() -> None:
 
 
 @takes_options
-class AccelTrackLogger(Logger):
+@only_where_logged
+class AccelTrackLogger(Logger, MediaCalls):
     """Logs with any set of trackers: `Trainer(logger=AccelTrackLogger("mlflow"))` or `Fabric(loggers=...)`.
 
     The run starts when Lightning first needs it, on rank zero only, and goes on over `fit`, `validate`, `test` and
@@ -56,28 +66,45 @@ class AccelTrackLogger(Logger):
     Args:
         log_with: A tracker's name, a `LoggerType`, a tracker instance, or a list of these; "all" stands for every
             installed backend.
-        name: Name of the project, used as a folder name.
-        version: Number or name of the run. Default: the next free number in `save_dir`/`name`.
+        name: Name of the project, used as a folder name. In "a/b", each part is a folder, and the backends' project is
+            "a-b". None or "": no folder of the project's own, and "lightning_logs" in the backends.
+        version: Number or name of the run. Default: the next free number in `save_dir`/`name`. "": no folder of the
+            run's own, and a name made from its id.
         save_dir: Folder for everything local, checkpoints included. Default: the working directory.
         prefix: Put before metric names, joined by "-" as Lightning's loggers do.
         config: Hyperparameters to store besides those of the module and the data module.
         init_kwargs: Constructor arguments by tracker name.
         log_graph: Whether trackers that can show a module's graph (TensorBoard) get it; needs `example_input_array`.
+        project: As `name`, for WandbLogger's configurations; `name`, beside it, is then the run's name.
+        experiment_name: As `name`, for MLFlowLogger's configurations.
+        run_name: As `version`, likewise.
+        tracking_uri: MLflow's server or database.
+        artifact_location: Where a new experiment of MLflow's keeps its artifacts.
+        run_id: MLflow's run to continue.
+        offline: Whether wandb, SwanLab and Comet write to this machine only.
+        group: Group of the run in wandb, Trackio and SwanLab.
+        tags: Tags of the run in wandb, MLflow, ClearML and SwanLab: texts, or a dictionary.
+        log_model: False; checkpoints are logged by `AccelTrackCallback(log_checkpoints=...)`.
+        default_hp_metric: Of no account: there is no invented "hp_metric", and the HParams tab needs none.
+        sub_dir: Folder below the run's for TensorBoard's and other local files, and the end of `log_dir`.
         **options: `delivery` to `keep`, the same for all front doors; see
             [`Options`][accel_track.options.Options].
 
     Each of `delivery` to `keep` is, when None, taken from a variable: `ACCEL_TRACK_DELIVERY`, ….
 
     Raises:
-        ValueError: `name` or `version` cannot be a folder name, or `log_with` names an unknown tracker.
+        ValueError: `name` or `version` cannot be a folder name, `log_with` names an unknown tracker, or no tracker
+            knows one of `tracking_uri` to `tags`.
         TypeError: An argument is of another type.
         MissingPackageError: A backend that is named is not installed; with `delivery="none"`, it need not be.
     """
 
+    other_arguments = HINTS
+
     def __init__(
         self,
         log_with: LogWith = "tensorboard",
-        name: str = "lightning_logs",
+        name: str | None = DEFAULT,
         version: int | str | None = None,
         save_dir: str | os.PathLike[str] | None = None,
         prefix: str = "",
@@ -85,25 +112,45 @@ class AccelTrackLogger(Logger):
         init_kwargs: dict[str, dict[str, Any]] | None = None,
         *,
         log_graph: bool = False,
+        project: str | None = None,
+        experiment_name: str | None = None,
+        run_name: str | None = None,
+        tracking_uri: str | None = None,
+        artifact_location: str | None = None,
+        run_id: str | None = None,
+        offline: bool = False,
+        group: str | None = None,
+        tags: Sequence[str] | Mapping[str, Any] | None = None,
+        log_model: Literal["all"] | bool = False,
+        default_hp_metric: bool = True,
+        sub_dir: str | os.PathLike[str] | None = None,
         **options: Unpack[Options],
     ) -> None:
         """Check the arguments; nothing starts yet."""
         super().__init__()
         _be_recognised()
         settings = Settings.of(**options)
-        if version is not None and not isinstance(version, int):
-            version = check_name(version, "version")
+        no_models(log_model)
+        self._names = Names.of(*named(name, version, project, experiment_name, run_name), sub_dir)
         directory = self._shown_dir = os.fspath(expanded(save_dir or os.curdir, "save_dir"))
+        selected = select(log_with, directory, missing=settings.missing)
+        native = {
+            "tracking_uri": tracking_uri,
+            "artifact_location": artifact_location,
+            "run_id": run_id,
+            "offline": offline,
+            "group": group,
+            "tags": tags,
+        }
         self._session = Session(
             settings,
-            select(log_with, directory, missing=settings.missing),
-            check_name(name, "name"),
-            version,
+            selected,
+            self._names,
             os.path.abspath(directory),
             {} if config is None else check_config(config),
-            init_kwargs,
+            with_native(init_kwargs, selected, native),
         )
-        self._prefix = prefix
+        self._prefix = prefix or ""
         self._log_graph = log_graph
         self._saved_at = 0.0
         self.checkpoint_listeners: list[Callable[[Run, Any], None]] = []
@@ -113,8 +160,8 @@ class AccelTrackLogger(Logger):
 
     @property
     def name(self) -> str:
-        """Name of the project."""
-        return self._session.name
+        """Name of the project, as its folder below `save_dir` is called; empty where it has none."""
+        return self._session.folder
 
     @property
     def version(self) -> int | str:
@@ -123,7 +170,7 @@ class AccelTrackLogger(Logger):
 
     @property
     def run_name(self) -> str:
-        """The version as a folder and run name: itself if a string, else `version_<number>`."""
+        """The version as a folder and run name: itself if a string (empty for no folder), else `version_<number>`."""
         return run_name(self.version)
 
     @property
@@ -143,8 +190,31 @@ class AccelTrackLogger(Logger):
 
     @property
     def log_dir(self) -> str:
-        """Folder of this run; Lightning puts checkpoints below it."""
-        return os.path.join(self.root_dir, self.run_name)
+        """Folder of this run's files; with `sub_dir`, below the one below which Lightning puts checkpoints."""
+        return os.path.join(self.root_dir, self.run_name, *filter(None, [self._names.sub_dir]))
+
+    @property
+    def id(self) -> str:
+        """The run's id, which is the name of its run directory."""
+        return self._session.run_id
+
+    @property
+    def run_id(self) -> str | None:
+        """MLflow's id of the run if MLflow takes part, else the run's own.
+
+        None off rank zero, and while MLflow cannot be reached.
+        """
+        if not self._logs_here():
+            return None
+        run = self.open()
+        if "mlflow" not in {tracker.name for tracker in run.trackers}:
+            return run.run_id
+        return run.backend_identity("mlflow").get("run_id")
+
+    @property
+    def url(self) -> str | None:
+        """Address of the run's page in the first backend that has one; None where none has, and off rank zero."""
+        return next(iter(self.open().pages().values()), None) if self._logs_here() else None
 
     # -- trackers -----------------------------------------------------------------------------------------------------
 
@@ -165,12 +235,12 @@ class AccelTrackLogger(Logger):
             other: The other logger.
             with_trackers: Whether its trackers take part.
         """
-        if self._runs_here():
+        if self._logs_here():
             run = self.open()
             if with_trackers:
                 present = {tracker.name for tracker in run.trackers}
                 more = [one for one in other._session.selected if one.name not in present]
-                kwargs = other._session.init_kwargs or {}
+                kwargs = self._session.arguments(more, other._session.init_kwargs) or {}
                 run.add(more, {one.name: kwargs[one.name] for one in more if one.name in kwargs})
             if other._session.config:
                 run.store_configuration(other._session.config)
@@ -179,31 +249,39 @@ class AccelTrackLogger(Logger):
     def experiment(self) -> Any:
         """The first tracker's native object, after it has had what was logged before.
 
-        Off rank zero, with `delivery="none"`, and while the backend cannot be reached, it is an object on which
-        everything does nothing. With `delivery="process"`, where the native object is in another process, it is an
-        object on which everything raises a NotStartedError.
+        Of several trackers, an object that answers as the first one's and, for what that does not have, as another's.
+        MLflow's answers as its `Run` and as an `MlflowClient`. Off rank zero, with `delivery="none"`, and while the
+        backend cannot be reached, it is an object on which everything does nothing. With `delivery="process"`, where
+        the native object is in another process, it is an object on which everything raises an `ElsewhereError`.
         """
         if not self._session.in_call and (call := call_being_set_up()) is not None:
-            self._session.set_up(call, here=self._runs_here())
-        if not self._runs_here():
+            self._session.set_up(call, here=self._logs_here())
+        if not self._logs_here():
             return NoOpExperiment()
         run = self.open()
-        if not run.trackers and run.settings.runs_apart:
-            return Elsewhere()
-        native = run.native(run.trackers[0]) if run.trackers else None
-        return NoOpExperiment() if native is None else native
+        if not run.local_trackers:
+            return Elsewhere() if run.trackers and run.settings.runs_apart else NoOpExperiment()
+        first, *others = run.local_trackers
+        native = run.native(first)
+        if native is None:
+            return NoOpExperiment()
+        return Experiments(native, {one.name: partial(run.native, one) for one in others}) if others else native
 
     @property
     def experiments(self) -> dict[str, Any]:
         """The native objects of all trackers whose backend could be reached, by name; empty off rank zero."""
-        run = self.open() if self._runs_here() else None
-        found = {} if run is None else {tracker.name: run.native(tracker) for tracker in run.trackers}
+        run = self.open() if self._logs_here() else None
+        found = {} if run is None else {tracker.name: run.native(tracker) for tracker in run.local_trackers}
         return {name: native for name, native in found.items() if native is not None}
 
     @property
     def trackers(self) -> list[GeneralTracker]:
-        """The started trackers; empty off rank zero."""
-        return list(self.open().trackers) if self._runs_here() else []
+        """The started trackers; empty off rank zero.
+
+        With `delivery="process"` or "none", stand-ins take the place of those that run elsewhere, see
+        [`Accelerator.trackers`][accel_track.accelerator.Accelerator.trackers].
+        """
+        return list(self.open().trackers) if self._logs_here() else []
 
     def get_tracker(self, name: str, unwrap: bool = False) -> Any:
         """Return the tracker of a name, or with `unwrap` its SDK's own object.
@@ -213,9 +291,39 @@ class AccelTrackLogger(Logger):
         Raises:
             ValueError: No tracker has that name.
         """
-        return self.open().get_tracker(name, unwrap) if self._runs_here() else no_tracker(unwrap)
+        return self.open().get_tracker(name, unwrap) if self._logs_here() else no_tracker(unwrap)
 
-    def _runs_here(self) -> bool:
+    def experiment_of(self, name: str) -> Any:
+        """Return what `experiment` would be if the logger had the tracker of this name alone.
+
+        Raises:
+            ValueError: No tracker has that name.
+        """
+        if not self._logs_here():
+            return NoOpExperiment()
+        run = self.open()
+        tracker = run.get_tracker(name)
+        if tracker not in run.local_trackers:
+            return Elsewhere() if run.settings.runs_apart else NoOpExperiment()
+        return NoOpExperiment() if (native := run.native(tracker)) is None else native
+
+    def like(self, kind: type) -> Any:
+        """Return a stand-in for a logger of another class, such as Lightning's `WandbLogger`.
+
+        See [`loggers_like`][accel_track.lightning.likeness.loggers_like].
+
+        Args:
+            kind: The class.
+
+        Returns:
+            The stand-in, or None where no tracker of this logger does what such a logger does.
+        """
+        name = TRACKERS.get(kind.__name__)
+        run = self._session.run
+        names = {*self._session.tracker_names, *(() if run is None else (one.name for one in run.trackers))}
+        return Likeness(self, kind, name) if name is not None and name in names else None
+
+    def _logs_here(self) -> bool:
         return process_index() == 0 or self._session.settings.all_ranks
 
     # -- what Lightning calls -----------------------------------------------------------------------------------------
@@ -229,12 +337,54 @@ class AccelTrackLogger(Logger):
         """
         run = self._session.run  # there is one only where this process logs
         if run is None:
-            if not self._runs_here():
+            if not self._logs_here():
                 return
             run = self.open()
         if self._prefix:
-            metrics = {f"{self._prefix}-{key}": value for key, value in metrics.items()}
+            metrics = {self._prefixed(key): value for key, value in metrics.items()}
         run.log(metrics, int(step) if isinstance(step, float) else step)
+
+    def log_for(
+        self, tracker: str, values: Mapping[str, Any], step: float | None, kwargs: Mapping[str, Any] | None = None
+    ) -> None:
+        """Log values with one tracker only.
+
+        Args:
+            tracker: Name of the tracker.
+            values: Names to values, media among them.
+            step: As for `log_metrics`.
+            kwargs: More arguments for the tracker's SDK.
+        """
+        if self._logs_here():
+            values = {self._prefixed(key): value for key, value in values.items()}
+            more = {tracker: kwargs} if kwargs else None
+            self.open().log(values, int(step) if isinstance(step, float) else step, more, only=tracker)
+
+    def _prefixed(self, name: str) -> str:
+        return f"{self._prefix}-{name}" if self._prefix else name
+
+    def _log_media(self, values: dict[str, Any], step: int | None, **kwargs: Any) -> None:
+        no_arguments(kwargs)
+        self.log_metrics(values, step)
+
+    def log_artifact(
+        self,
+        path: str | os.PathLike[str],
+        name: str | None = None,
+        *,
+        type: str | None = None,  # noqa: A002 - the word of all SDKs
+        metadata: Mapping[str, Any] | None = None,
+        copy: bool | None = None,
+        step: int | None = None,
+        only: str = "",
+    ) -> None:
+        """Log a file or a folder, as [`MediaCalls`][accel_track.media.calls.MediaCalls.log_artifact] says.
+
+        The logger's `prefix` is put before the name. With `only`, it is for the tracker of that name.
+        """
+        if self._prefix:
+            name = self._prefixed(name or os.path.basename(os.path.normpath(path)))
+        self.open().log_artifact(path, name, type=type, metadata=metadata, copy=copy, step=step, only=only)
 
     def log_hyperparams(
         self,
@@ -264,7 +414,8 @@ class AccelTrackLogger(Logger):
         """
         if not self._log_graph or process_index() != 0:
             return
-        if not self.trackers and self._session.settings.runs_apart:
+        local = self.open().local_trackers
+        if not local and self._session.settings.runs_apart:
             warn("log_graph: no graph is logged with delivery='process', where the trackers have no module to trace.")
             return
         inputs = getattr(model, "example_input_array", None) if input_array is None else input_array
@@ -272,8 +423,47 @@ class AccelTrackLogger(Logger):
             warn("log_graph: the module has no `example_input_array`, so its graph cannot be logged.")
             return
         inputs = move_data_to_device(inputs, model.device)
-        for tracker in self.trackers:
+        for tracker in local:
             self.get_tracker(tracker.name).log_graph(model, inputs)
+
+    def watch(
+        self,
+        model: torch.nn.Module,
+        log: Watched | None = "gradients",
+        every: int = 100,
+        log_graph: bool = True,
+        *,
+        log_freq: int | None = None,
+    ) -> None:
+        """Log histograms of a module's gradients and parameters, as [`Run.watch`][accel_track.run.Run.watch] does.
+
+        In a Trainer's `fit`, their step is that of the batch, and gradients are looked at where an accumulation ends.
+        Off rank zero, nothing is done. A Trainer that spawns its processes does not take a watch along: for these there
+        is `AccelTrackCallback.watch`.
+
+        Args:
+            model: The module; it is not kept alive.
+            log: "gradients", "parameters" or "all"; None: nothing.
+            every: How many backward passes there are from one to the next that is looked at.
+            log_graph: Taken for the sake of `WandbLogger`: a graph is logged with `AccelTrackLogger(log_graph=True)`.
+            log_freq: Another word for `every`, that of `WandbLogger`.
+
+        Raises:
+            TypeError: `model` is no module.
+            ValueError: `log` or `every` is something else.
+        """
+        if log is None or not self._logs_here():
+            return
+        from accel_track.monitors.watch import Watch, interval
+
+        session, prefix = weakref.ref(self._session), f"{self._prefix}-" if self._prefix else ""
+        step, whole = partial(_step, session), partial(_is_whole, session)
+        self.open().add_watch(Watch(model, log, interval(every, log_freq), prefix=prefix, step=step, whole=whole))
+
+    def unwatch(self, model: torch.nn.Module | None = None) -> None:
+        """Take histograms of a module no longer, or of none."""
+        if self._session.run is not None:
+            self._session.run.unwatch(model)
 
     def marks(self) -> list[Mark]:
         """Return the marks of a checkpoint that is saved now: the runs that it belongs to, and the step to go on with.
@@ -350,20 +540,20 @@ class AccelTrackLogger(Logger):
         _be_recognised()
 
 
-class NoOpExperiment(NoOp, _DummyExperiment):  # type: ignore[misc]  # takes any key, not only an index
-    """The `experiment` off rank zero: everything on it does nothing, and Lightning recognises it."""
+def _fitting(session: weakref.ref[Session]) -> Any:
+    """Return the Trainer that fits with a session's logger, or None."""
+    one = session()
+    trainer = None if one is None else one.trainer
+    return trainer if trainer is not None and trainer.training else None
 
 
-class Elsewhere:
-    """The `experiment` with `delivery="process"`: Lightning may ask for it, but nothing can be called on it."""
+def _step(session: weakref.ref[Session]) -> int | None:
+    """Return the step with which the metrics of the present batch are logged; None outside of a `fit`."""
+    trainer = _fitting(session)
+    return None if trainer is None else trainer.fit_loop.epoch_loop._batches_that_stepped  # noqa: SLF001 - as Lightning
 
-    def __getattr__(self, name: str) -> Any:
-        """Say where the native object is.
 
-        Raises:
-            NotStartedError: Always, but for special methods.
-        """
-        if name.startswith("__"):
-            raise AttributeError(name)
-        message = f"`experiment.{name}`: the native object is in another process (delivery='process'); use 'thread'."
-        raise NotStartedError(message)
+def _is_whole(session: weakref.ref[Session]) -> bool:
+    """Whether the present batch ends an accumulation of gradients."""
+    trainer = _fitting(session)
+    return trainer is None or not trainer.fit_loop._should_accumulate()  # noqa: SLF001 - as Lightning

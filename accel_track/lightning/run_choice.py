@@ -45,7 +45,7 @@ class Identity(NamedTuple):
 def decide(
     settings: Settings,
     directory: str,
-    project: str,
+    names: tuple[str, str],
     version: int | str | None,
     run_id: str,
     trackers: Collection[str],
@@ -61,7 +61,7 @@ def decide(
     Args:
         settings: The options of the run.
         directory: The logging directory.
-        project: Name of the project.
+        names: Of the project and of its folder below the logging directory.
         version: The version that the user gave, or None.
         run_id: Id of the logger.
         trackers: Names of the logger's trackers.
@@ -72,6 +72,7 @@ def decide(
     Raises:
         ResumeError: `resume="must"`, and there is no run to continue or another process is logging to it.
     """
+    project, folder = names
     if settings.keeps_journal:
         own, mark = own_run(directory, project, run_id), mine
         if own is not None:
@@ -79,7 +80,7 @@ def decide(
             return continued(Mark(own, None))._replace(rewinds=False) if again is None else continued(again)
         if settings.resume != "never":
             if mark is None:
-                name = None if version is None else run_name(version)
+                name = None if version in (None, "") else run_name(version)
                 earlier = find_earlier(directory, project, name, trackers, finished=settings.resume == "must")
                 mark = None if earlier is None else Mark(earlier, None)
             if mark is not None and is_free(mark.run, must=settings.resume == "must"):
@@ -87,9 +88,11 @@ def decide(
         if settings.resume == "must":
             raise ResumeError(NOTHING_FOUND)
     if version is None:
-        return Identity(new_version(directory, project, seen), run_id)
-    folder = os.path.join(directory, project, run_name(version))
-    if free_name(RunDirectory.of(directory, project, "").path, run_name(version)) != run_name(version):
+        return Identity(new_version(directory, folder, seen), run_id)
+    folder = os.path.join(directory, folder, run_name(version))
+    if version != "" and free_name(RunDirectory.of(directory, project, "").path, run_name(version)) != run_name(
+        version
+    ):
         warn(f"version={version!r} is that of an earlier run, too: local files of both are in {folder}.")
     return Identity(version, run_id)
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from accel_track.journal.directory import RunDirectory
 from accel_track.journal.info import new_run_id, outcome_noted
+from accel_track.lightning.names import Names
 from accel_track.lightning.run_choice import (
     Identity,
     continued,
@@ -29,7 +30,7 @@ from accel_track.lightning.run_choice import (
 from accel_track.lightning.trainer_calls import Call, allow_options_again, command_line_options, next_step
 from accel_track.options import Settings
 from accel_track.outcome import CRASHED, FINISHED, Outcome, current_outcome, outcome_of
-from accel_track.registry import Selected
+from accel_track.registry import Selected, tracker_class
 from accel_track.resume import Mark
 from accel_track.run import Run
 from accel_track.state import process_index
@@ -46,8 +47,7 @@ class Session:
     Args:
         settings: The options of the run.
         selected: What `registry.select` returned.
-        name: Name of the project.
-        version: Number or name of the run, or None for the next free number.
+        names: Of the project, its folder and the run.
         save_dir: The logging directory.
         config: Hyperparameters.
         init_kwargs: Constructor arguments by tracker name.
@@ -57,8 +57,7 @@ class Session:
         self,
         settings: Settings,
         selected: Sequence[Selected],
-        name: str,
-        version: int | str | None,
+        names: Names,
         save_dir: str,
         config: dict[str, Any],
         init_kwargs: Mapping[str, Mapping[str, Any]] | None,
@@ -66,14 +65,14 @@ class Session:
         """Start nothing yet."""
         self.settings = settings
         self.selected = selected
-        self.name = name
+        self.name, self.folder = names.project, names.folder
         self.save_dir = save_dir
         self.config = config
         self.init_kwargs = init_kwargs
         self.run: Run | None = None
         self.in_call = False
         """Whether a Trainer call has been set up and not ended."""
-        self._given_version = version
+        self._given_version, self._sub_dir = names.version, names.sub_dir
         self._begin_anew()
 
     def _begin_anew(self) -> None:
@@ -90,9 +89,37 @@ class Session:
         """The run's version; the next free number is looked up once."""
         if self._version is None:
             own = own_run(self.save_dir, self.name, self.run_id)
-            next_ = next_version(self.save_dir, self.name)
+            next_ = next_version(self.save_dir, self.folder)
             self._version = next_ if own is None else continued(Mark(own, None)).version
         return self._version
+
+    @property
+    def run_folder(self) -> str:
+        """Folder of the run below `save_dir`."""
+        return os.path.join(self.folder, run_name(self.version))
+
+    @property
+    def sub_folder(self) -> str:
+        """Folder of the trackers' files below `save_dir`."""
+        return os.path.join(self.run_folder, self._sub_dir) if self._sub_dir else self.run_folder
+
+    def arguments(
+        self, selected: Sequence[Selected], init_kwargs: Mapping[str, Mapping[str, Any]] | None
+    ) -> Mapping[str, Mapping[str, Any]] | None:
+        """Return trackers' constructor arguments: the user's, and where local files go if the names do not say it.
+
+        A tracker that continues its backend run finds its files itself.
+        """
+        if self.sub_folder == os.path.join(self.name, run_name(self.version)) and self.version != "":
+            return init_kwargs
+        placed: dict[str, Mapping[str, Any]] = {}
+        earlier = {} if self._resumed is None else RunDirectory(self._resumed).load().trackers
+        for one in selected:
+            if one.instance is None and not (one.name in earlier and earlier[one.name].identity):
+                with contextlib.suppress(ImportError):  # it is not needed here, or `Run` says that it is missing
+                    placed[one.name] = tracker_class(one.name).in_folder(self.sub_folder, self.save_dir)
+        given = init_kwargs or {}
+        return {name: {**placed.get(name, {}), **given.get(name, {})} for name in {**placed, **given}}
 
     @property
     def trainer(self) -> Any:
@@ -113,7 +140,7 @@ class Session:
                 raise RuntimeError(message) from error
             finally:
                 if self.run is None and self._given_version is None and self._version is not None:
-                    folder = os.path.join(self.save_dir, self.name, run_name(self._version))
+                    folder = os.path.join(self.save_dir, self.run_folder)
                     with contextlib.suppress(OSError):  # it is not empty
                         os.rmdir(folder)
                         os.rmdir(os.path.dirname(folder))
@@ -122,13 +149,12 @@ class Session:
     def _begin(self) -> Run:
         if self._trainer is None:  # else all ranks have agreed
             self._agree(self.decide(None))
-        name = run_name(self.version)
         run = Run(
             self.selected,
             project=self.name,
-            name=name,
+            name=run_name(self.version) or None,
             directory=self.save_dir,
-            init_kwargs=self.init_kwargs,
+            init_kwargs=self.arguments(self.selected, self.init_kwargs),
             config=self.config or None,
             argument="save_dir",
             settings=self.settings,
@@ -140,7 +166,7 @@ class Session:
         if not (self._rewinds and self._is_fit()):
             self._go_on(run)
         with contextlib.suppress(OSError):  # the folder only keeps the number from the next run
-            os.makedirs(os.path.join(self.save_dir, self.name, name), exist_ok=True)
+            os.makedirs(os.path.join(self.save_dir, self.run_folder), exist_ok=True)
         return run
 
     def _is_fit(self) -> bool:
@@ -166,7 +192,7 @@ class Session:
         """
         marks, sessions = marks_of(checkpoint), self._all()
         mine = match(marks, [(one.name, one.tracker_names) for one in sessions])[sessions.index(self)]
-        known = self.settings, self.save_dir, self.name, self._given_version, self.run_id
+        known = self.settings, self.save_dir, (self.name, self.folder), self._given_version, self.run_id
         return decide(*known, self.tracker_names, marks, mine, self._version)
 
     @property
@@ -187,6 +213,8 @@ class Session:
     def _agree(self, identity: Identity) -> None:
         launched, own = multiprocessing.parent_process() is not None, self.run_id
         self._version, self.run_id, self._resumed, self._step, self._rewinds = identity
+        if self._given_version == "":  # the run's name is made up, its folder is not
+            self._version = ""
         if launched and self._resumed is not None and self.run_id != own and process_index() == 0:
             note_continued(self._resumed, own)
 

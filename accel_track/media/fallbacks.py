@@ -9,13 +9,14 @@ from typing import Any
 
 from accel_track.media.content import Content
 from accel_track.media.folder import MediaFolder
+from accel_track.media.heat import heat
 from accel_track.media.kinds import ConfusionMatrix, Figure, File, Histogram, Image, Medium, Table, Text, Video
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 """The shares of a histogram's numbers below the numbers that stand for it."""
 
 _SUFFIXES = {"table": ".csv", "text": ".md", "histogram": ".json", "confusion_matrix": ".csv"}
-_CELL, _EDGE, _BAR, _HEIGHT = 24, 120, 8, 256
+_BAR, _HEIGHT = 8, 256
 
 
 def converted(medium: Medium, kind: str, folder: Path) -> Medium:
@@ -116,34 +117,9 @@ def _bars(medium: Medium) -> Medium:
 
 
 def _heat(medium: Medium) -> Medium:
-    """Draw a confusion matrix: targets downwards, predictions to the right, darker where there are more."""
+    """Draw a confusion matrix."""
     assert isinstance(medium, ConfusionMatrix)  # noqa: S101 - as above
-    from PIL import Image as Pil
-    from PIL import ImageDraw
-
-    matrix, labels = medium.matrix, medium.labels
-    cell = max(4, min(2 * _CELL, 2000 // len(matrix)))
-    named = cell >= _CELL // 2
-    edge = _EDGE if named else 20
-    size = cell * len(matrix)
-    picture = Pil.new("RGB", (edge + size + 4, edge + size + 4), "white")
-    draw = ImageDraw.Draw(picture)
-    for row, numbers in enumerate(matrix):
-        total = sum(numbers) or 1
-        for column, number in enumerate(numbers):
-            shade = round(255 * (1 - max(0.0, min(1.0, number / total))))
-            box = (edge + column * cell, edge + row * cell, edge + (column + 1) * cell - 1, edge + (row + 1) * cell - 1)
-            draw.rectangle(box, fill=(shade, shade, 255))
-            text = f"{number:g}"
-            if draw.textlength(text) < cell - 2:
-                colour = "white" if shade < 128 else "black"  # noqa: PLR2004 - half-way
-                draw.text((box[0] + (cell - draw.textlength(text)) / 2, box[1] + cell / 2 - 6), text, fill=colour)
-        if named:
-            draw.text((4, edge + row * cell + cell / 2 - 6), labels[row][:18], fill="black")
-    draw.text((4, 4), "target down, predicted right", fill="black")
-    if named:
-        draw.text((edge, edge - 16), labels[0][:18], fill="black")
-    return _image(picture)
+    return _image(heat(medium.matrix, medium.labels))
 
 
 def _image(picture: Any) -> Medium:

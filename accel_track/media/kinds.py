@@ -58,6 +58,10 @@ class Medium:
         """
         raise NotImplementedError
 
+    def kept(self) -> Content:
+        """Return the same; of one that is stored already, and without a file, what is stored of it."""
+        return Content(dict(self.info)) if self._is_stored() else self.content()
+
     @classmethod
     def of_stored(cls, info: Mapping[str, Any], path: Path | None) -> Self:
         """Return the medium that is stored so."""

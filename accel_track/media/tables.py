@@ -64,6 +64,18 @@ def csv_text(columns: Sequence[str], table: Sequence[Sequence[Any]]) -> str:
     return text.getvalue()
 
 
+def distinct(names: Sequence[str]) -> list[str]:
+    """Return names that all differ, for a backend that tells columns apart by them: a second "a" is "a (2)"."""
+    found: dict[str, None] = {}
+    for name in names:
+        one, number = name, 1
+        while one in found:
+            number += 1
+            one = f"{name} ({number})"
+        found[one] = None
+    return list(found)
+
+
 def is_frame(value: Any) -> bool:
     """Whether a value is a table of pandas, polars or pyarrow."""
     for cls in type(value).__mro__:

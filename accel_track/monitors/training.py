@@ -74,7 +74,7 @@ def gradient_norm(
     """
     given = module_or_parameters
     parameters = given.parameters() if isinstance(given, torch.nn.Module) else given
-    gradients = [_local(parameter.grad) for parameter in parameters if parameter.grad is not None]
+    gradients = [local_values(parameter.grad) for parameter in parameters if parameter.grad is not None]
     gradients = [gradient for gradient in gradients if gradient.numel()]  # the largest of no values is an error
     total: torch.Tensor
     if hasattr(torch.nn.utils, "get_total_norm"):  # since torch 2.6; many tensors in one kernel
@@ -86,7 +86,7 @@ def gradient_norm(
     return total
 
 
-def _local(gradient: torch.Tensor) -> torch.Tensor:
+def local_values(gradient: torch.Tensor) -> torch.Tensor:
     """Return a gradient's values as a strided tensor of this process."""
     to_local = getattr(gradient, "to_local", None)  # a DTensor, whose norm would be a collective operation
     local: torch.Tensor = gradient if to_local is None else to_local()

@@ -346,6 +346,10 @@ class GeneralTracker(MediaCalls):
         """
         return concerns_run(error)
 
+    def as_experiment(self) -> Any:
+        """Return what `logger.experiment` is in Lightning: the SDK's own object, or one that answers as it, too."""
+        return self.tracker
+
     def identity(self) -> dict[str, Any]:
         """Return the constructor's keyword arguments with which another process continues this very backend run.
 
@@ -375,6 +379,18 @@ class GeneralTracker(MediaCalls):
         Args:
             group: The name that they share.
             rank: Number of this process.
+        """
+        return {}
+
+    @classmethod
+    def in_folder(cls, folder: str, directory: str | os.PathLike[str]) -> dict[str, Any]:
+        """Return constructor arguments that put a run's local files into a folder; the default is none.
+
+        For runs whose folder is not called by their project and name, in a logger with `name="a/b"` for example.
+
+        Args:
+            folder: The folder, below `directory`.
+            directory: The logging directory.
         """
         return {}
 

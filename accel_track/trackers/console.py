@@ -3,29 +3,37 @@
 from __future__ import annotations
 
 import math
+import os
 import time
-from collections import deque
-from collections.abc import Sequence
+from collections import Counter, deque
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from itertools import starmap
+from typing import TYPE_CHECKING, Any, ClassVar
 
+from accel_track.media.kinds import Text
+from accel_track.media.ways import KINDS, Way, native, none
 from accel_track.noop import NoOp
 from accel_track.records import Metrics
 from accel_track.state import process_index
 from accel_track.texts import printable
 from accel_track.trackers.base import GeneralTracker, on_main_process
+from accel_track.trackers.media import media_of
 from accel_track.values.plain import is_number, leaves
 
 if TYPE_CHECKING:
-    import os
-
     from rich.console import Console
     from rich.table import Table
     from typing_extensions import Self
 
+    from accel_track.media import Medium
+
 _BARS = "▁▂▃▄▅▆▇█"
 _POINTS = 12
 """How many of a metric's last values its trend shows."""
+
+_SHOWN = 24
+"""How many characters of a text that was logged as a medium are shown."""
 
 
 @dataclass
@@ -49,8 +57,9 @@ class ConsoleTracker(GeneralTracker):
     """A table on the standard error output, at most every few seconds and at the end; it scrolls like other lines.
 
     It shows the metrics that were logged last: the last value and its step, the least and the greatest value since the
-    program began, and the last 12 values as bars. Texts are shown in one line; what is neither a number nor a text is
-    counted as dropped. It stays in the program's process, also with `delivery="process"`.
+    program began, and the last 12 values as bars. Texts are shown in one line. A line below the table tells which media
+    and artifacts there were, such as "not shown: 3 images, 1 table"; they are counted as dropped without a warning,
+    other objects with one. It stays in the program's process, also with `delivery="process"`.
 
     Args:
         run_name: Title of the table.
@@ -64,6 +73,10 @@ class ConsoleTracker(GeneralTracker):
     needs_terminal = True
     batch_size = 1000
     thread_bound = False
+    media: ClassVar[Mapping[str, Way]] = {
+        **{kind: none("a terminal shows numbers and texts; how many there were is below the table") for kind in KINDS},
+        "text": native("its beginning, in one line"),
+    }
 
     def __init__(self, run_name: str, every: float = 10.0, rows: int = 20) -> None:
         """Keep the arguments; nothing is printed before the first value."""
@@ -71,6 +84,7 @@ class ConsoleTracker(GeneralTracker):
         self.run_name, self.every, self.rows = run_name, every, rows
         self._console: Console | None = None
         self._metrics: dict[str, _Series] = {}
+        self._others: Counter[str] = Counter()
         self._shown = -math.inf
         self._changed = False
 
@@ -96,7 +110,7 @@ class ConsoleTracker(GeneralTracker):
     @on_main_process
     def start(self) -> None:
         """Begin with no metrics."""
-        self._metrics, self._shown, self._changed = {}, time.monotonic(), False
+        self._metrics, self._others, self._shown, self._changed = {}, Counter(), time.monotonic(), False
 
     @on_main_process
     def log(self, values: dict[str, Any], step: int | None = None, **kwargs: Any) -> None:
@@ -113,13 +127,30 @@ class ConsoleTracker(GeneralTracker):
 
     def _add(self, values: dict[str, Any], step: int | None) -> None:
         self._changed = True
-        for key, value in leaves(values):
+        for key, given in leaves(values):
+            media = media_of(given)
+            value = _beginning(media.text) if isinstance(media, Text) else given
             if is_number(value) or isinstance(value, str):
                 series = self._metrics.pop(key, None) or _Series()  # the last ones are at the end
                 series.add(value, step)
                 self._metrics[key] = series
+            elif media is not None:
+                self._count(key, media)
             else:
                 self.drop(key, value)
+
+    def _count(self, key: str, media: Medium | list[Medium]) -> None:
+        """Count media, which the line below the table tells of."""
+        several = media if isinstance(media, list) else [media]
+        self._others[several[0].kind] += len(several)
+        self.dropped[key] += 1
+
+    @on_main_process
+    def log_artifact(self, path: str | os.PathLike[str], name: str | None = None, **about: Any) -> None:
+        """Count an artifact or a model, as media."""
+        self._others["model" if about.get("type") == "model" else "artifact"] += 1
+        self.dropped[name or os.path.basename(os.path.normpath(path))] += 1
+        self._changed = True
 
     @on_main_process
     def flush(self) -> None:
@@ -141,7 +172,9 @@ class ConsoleTracker(GeneralTracker):
         from rich.table import Table
 
         hidden = max(0, len(self._metrics) - self.rows)
-        table = Table(title=_escaped(self.run_name), caption=f"and {hidden} more" if hidden else None)
+        notes = [f"and {hidden} more"] if hidden else []
+        notes += [f"not shown: {', '.join(starmap(_counted, self._others.items()))}"] if self._others else []
+        table = Table(title=_escaped(self.run_name), caption="\n".join(notes) or None)
         for heading in ("metric", "step", "last", "least", "greatest", "trend"):
             text = heading in ("metric", "trend")
             table.add_column(heading, justify="left" if text else "right", overflow="fold", no_wrap=heading != "metric")
@@ -155,6 +188,18 @@ class ConsoleTracker(GeneralTracker):
 def _escaped(text: object) -> str:
     """Return a text on one line, in which "[" begins no markup."""
     return printable(text).replace("[", r"\[")
+
+
+def _beginning(text: str) -> str:
+    """Return the beginning of a text."""
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+
+
+def _counted(kind: str, count: int) -> str:
+    """Return a number of media in words."""
+    words = {"audio": "sound", "html": "page", "points": "point cloud", "confusion_matrix": "confusion matrix"}
+    word = words.get(kind, kind)
+    return f"{count} {word}" if count == 1 else f"{count} {word.replace('matrix', 'matrice')}s"
 
 
 def _number(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""The files of a checkpoint and the names under which a backend keeps them."""
+"""The files of checkpoints, artifacts and media, and the names under which a backend keeps them."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from accel_track.texts import storable_text
+
 
 def files_of(path: str) -> Iterator[tuple[str, str]]:
-    """Yield each file of a checkpoint, and its name: its own, or in a folder its path from there, with "/".
+    """Yield each file of a checkpoint or artifact, and its name: its own, or in a folder its path from there, with "/".
 
     Args:
         path: The file or folder.
@@ -19,6 +21,17 @@ def files_of(path: str) -> Iterator[tuple[str, str]]:
     found = (os.path.join(folder, file) for folder, _, files in os.walk(path) for file in files)
     for file in sorted(found):
         yield file, os.path.relpath(file, path).replace(os.sep, "/")
+
+
+def artifact_files(path: str | os.PathLike[str]) -> Iterator[tuple[str, str]]:
+    """Yield each regular file of an artifact, and its name, as a text that a backend can hold.
+
+    Args:
+        path: The file or folder.
+    """
+    for file, part in files_of(os.fspath(path)):
+        if os.path.isfile(file) or file == path:  # that there is no such file, who reads it says
+            yield file, storable_text(part)
 
 
 def checkpoint_files(name: str, path: str) -> Iterator[tuple[str, str]]:

@@ -8,23 +8,29 @@ import json
 import math
 import os
 import re
+import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
 
 from accel_track.errors import NotStartedError
 from accel_track.files import replace_file
+from accel_track.media.ways import Way, native
 from accel_track.noop import NoOp
 from accel_track.records import Metrics
 from accel_track.state import process_index
 from accel_track.texts import json_bytes, storable_texts
 from accel_track.trackers.base import GeneralTracker, on_main_process
+from accel_track.trackers.jsonl_media import described, keep_artifact
+from accel_track.trackers.media import media_of
 from accel_track.values.plain import is_number, leaves, long_integers_as_text, storable
 
 if TYPE_CHECKING:
     from typing_extensions import Self
+
+    from accel_track.media import Medium
 
 FILE, CONFIG = "metrics.jsonl", "config.json"
 _OURS = re.compile(r"_*(step|time|seq)")
@@ -38,6 +44,10 @@ class JsonlTracker(GeneralTracker):
     value of one of these three names has an underscore before it. Numbers, texts, booleans and None are stored; NaN and
     infinities are the texts "NaN", "Infinity" and "-Infinity", which JSON lacks. What is delivered again after
     `kill -9` is stored once. Rewinding takes the lines of that step and later ones out.
+
+    A medium is an object, several of one name are a list: `_type` says what it is, and `file` which file of the folder
+    `media` beside the lines holds it, by its SHA-256. Histograms, confusion matrices and all but very long texts are in
+    the line. Artifacts and models are copies in the folders `artifacts/<name>`; `artifacts.json` tells of them.
 
     Args:
         run_name: Name of the run, perhaps with folders: `project/run`.
@@ -54,6 +64,19 @@ class JsonlTracker(GeneralTracker):
     keeps_nesting = True
     keeps_time = True
     checks_arguments = True
+    media: ClassVar[Mapping[str, Way]] = {
+        **dict.fromkeys(("image", "figure"), native("a file in `media`, PNG as a rule, with its caption in the line")),
+        "table": native("a file in `media`: JSON with `columns` and `data`"),
+        "histogram": native("`counts` and `edges` in the line"),
+        "text": native("in the line; a file in `media` beyond 64 KiB"),
+        "audio": native("a file in `media`, with its caption in the line"),
+        "video": native("a file in `media`, with its caption in the line"),
+        "html": native("a file in `media`, with its caption in the line"),
+        "points": native("a file in `media`, in NumPy's format"),
+        "confusion_matrix": native("`matrix` and `labels` in the line"),
+        "artifact": native("a copy in `artifacts/<name>`, described in `artifacts.json`"),
+        "model": native('a copy in `artifacts/<name>`, of the type "model"'),
+    }
 
     def __init__(
         self, run_name: str, logging_dir: str | os.PathLike[str], resume: bool = False, file: str = FILE
@@ -72,6 +95,11 @@ class JsonlTracker(GeneralTracker):
     ) -> Self:
         """Use `<directory>/<project>/<run_name>`."""
         return cls(**{"run_name": os.path.join(project, run_name or ""), "logging_dir": directory, **init_kwargs})
+
+    @classmethod
+    def in_folder(cls, folder: str, directory: str | os.PathLike[str]) -> dict[str, Any]:
+        """Return the folder as the run's name."""
+        return {"run_name": folder}
 
     @property
     def started(self) -> bool:
@@ -137,7 +165,7 @@ class JsonlTracker(GeneralTracker):
         """
         self._check(kwargs)
         refused: list[tuple[str, Any]] = []
-        self._append(_line(values, step, self.now(), None, refused))
+        self._append(self._line(values, step, self.now(), None, refused))
         for one in refused:
             self.drop(*one)
 
@@ -148,10 +176,36 @@ class JsonlTracker(GeneralTracker):
             self._check(record.kwargs.get(self.name, {}))
         refused: list[tuple[str, Any]] = []
         new = [one for one in records if one.seq > self._last]
-        self._append(b"".join([_line(one.values, one.step, one.time, one.seq, refused) for one in new]))
+        self._append(b"".join([self._line(one.values, one.step, one.time, one.seq, refused) for one in new]))
         self._last = max(self._last, *(one.seq for one in records))
         for value in refused:
             self.drop(*value)
+
+    @on_main_process
+    def log_artifact(
+        self,
+        path: str | os.PathLike[str],
+        name: str | None = None,
+        *,
+        type: str | None = None,  # noqa: A002 - the word of all SDKs
+        metadata: Mapping[str, Any] | None = None,
+        copy: bool | None = None,
+        step: int | None = None,
+    ) -> None:
+        """Copy a file, or a folder's files, to `artifacts/<name>`; one of that name before it stays.
+
+        Args:
+            path: The file or folder.
+            name: Name of the artifact; None: that of the file or folder.
+            type: What it is.
+            metadata: What is known about it.
+            copy: Of no account here.
+            step: Training step.
+        """
+        file: Path = self.tracker
+        source = os.fspath(path)
+        about = {"type": type or "artifact", "step": step, "time": self.now(), "metadata": dict(metadata or {})}
+        keep_artifact(file.parent, source, name or os.path.basename(os.path.normpath(source)), about)
 
     def _check(self, kwargs: Mapping[str, Any]) -> None:
         if kwargs:
@@ -172,6 +226,25 @@ class JsonlTracker(GeneralTracker):
                 raise
         finally:
             os.close(file)
+
+    def _line(
+        self, values: dict[str, Any], step: int | None, moment: float, seq: int | None, refused: list[tuple[str, Any]]
+    ) -> bytes:
+        line: dict[str, Any] = {"step": step, "time": moment, "seq": seq}
+        for key, value in leaves(values):
+            name = f"_{key}" if _OURS.fullmatch(key) else key
+            if value is None or isinstance(value, str) or is_number(value):
+                line[name] = value
+            elif (media := media_of(value)) is not None:
+                line[name] = list(map(self._kept, media)) if isinstance(media, list) else self._kept(media)
+            else:
+                refused.append((key, value))
+        return _json(line) + b"\n"
+
+    def _kept(self, medium: Medium) -> dict[str, Any]:
+        """Return what the line says of a medium, whose file is now beside the lines, with their permissions."""
+        file: Path = self.tracker
+        return described(medium, file.parent, stat.S_IMODE(file.stat().st_mode))
 
     @on_main_process
     def rewind(self, step: int) -> None:
@@ -201,18 +274,6 @@ def _field(line: bytes, name: str) -> int | None:
     except (msgspec.MsgspecError, KeyError, TypeError, IndexError):
         return None
     return value if isinstance(value, int) else None
-
-
-def _line(
-    values: dict[str, Any], step: int | None, moment: float, seq: int | None, refused: list[tuple[str, Any]]
-) -> bytes:
-    line: dict[str, Any] = {"step": step, "time": moment, "seq": seq}
-    for key, value in leaves(values):
-        if value is None or isinstance(value, str) or is_number(value):
-            line[f"_{key}" if _OURS.fullmatch(key) else key] = value
-        else:
-            refused.append((key, value))
-    return _json(line) + b"\n"
 
 
 def _json(document: dict[str, Any]) -> bytes:

@@ -14,15 +14,24 @@ def safe_name(name: str, forbidden: str, length: int) -> str:
     """Return `name`, or where a backend cannot take it a similar one that ends in a hash of it.
 
     It depends on nothing but `name`, so a resumed run goes on with the same series; the hash keeps "acc@1" and "acc#1"
-    apart. Names that are no plain relative path (`../up`, `/a`, `a//b`, the empty one) are replaced as well.
+    apart. Names that are no plain relative path (`../up`, `/a`, `a//b`, the empty one) are replaced as well, and halves
+    of surrogate pairs, as a file's name may have them.
 
     Args:
         name: Name that the user gave, perhaps with "/" between its parts.
         forbidden: Regular expression of the characters, apart from "/", that the backend does not take.
         length: Greatest length, in bytes of UTF-8.
     """
-    parts = (re.sub(r"^(\.\.+|\.?$)", "_", re.sub(forbidden, "_", part)) for part in name.split("/"))
+    whole = re.sub("[\ud800-\udfff]", "_", name)
+    parts = (re.sub(r"^(\.\.+|\.?$)", "_", re.sub(forbidden, "_", part)) for part in whole.split("/"))
     safe = "/".join(parts)
+    return name if safe == name and len(name.encode()) <= length else hashed_name(safe, name, length)
+
+
+def flat_name(name: str, forbidden: str, length: int) -> str:
+    """Return the same for a backend whose names have no parts: "/" is one of the characters that it does not take."""
+    whole = re.sub("[/\ud800-\udfff]", "_", name)
+    safe = re.sub(r"^(\.\.+|\.?$)", "_", re.sub(forbidden, "_", whole))
     return name if safe == name and len(name.encode()) <= length else hashed_name(safe, name, length)
 
 

@@ -51,13 +51,20 @@ class Row:
             if any_float and type(value) is float:
                 values[name] = value
             elif (found := media_of(value) or tracker.histogram_of(name, value)) is not None:
-                media[name] = found
+                self._keep(tracker, name, found, media)
             elif (why := tracker.refusal(value)) is not None:
                 self._refused.append((name, value, why))
             else:
                 values[name] = int(value) if type(value) is bool else value
                 self.plain = self.plain and (isinstance(value, str) or is_number(value))
         self.values, self.media = values, media
+
+    def _keep(self, tracker: SDKTracker, name: str, found: Any, media: dict[str, Medium | list[Medium]]) -> None:
+        """Put media among a row's; one that the program gave to the tracker itself is stored only now."""
+        try:
+            media[name] = tracker.whole(found)
+        except (TypeError, ValueError, OSError) as error:
+            self._refused.append((name, found, str(error)))
 
     def refuse(self, name: str, value: Any, why: str) -> None:
         """Note that the backend does not take a value; it is counted once the call is not repeated any more."""
@@ -67,6 +74,11 @@ class Row:
     def step(self) -> int | None:
         """Training step, or None."""
         return self.record.step
+
+    @property
+    def media_kwargs(self) -> Mapping[str, Any]:
+        """More keyword arguments for the SDK's calls for media: those of a call that has nothing else."""
+        return {} if self.values else self.kwargs
 
     @property
     def time(self) -> float:

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, TypeVar, cast
 from urllib.parse import urlsplit
 
 from accel_track.errors import MissingPackageError, NotConfiguredError, NotStartedError
-from accel_track.media import images
+from accel_track.media import Medium, images
 from accel_track.noop import NoOp
 from accel_track.records import Metrics
 from accel_track.state import process_index
@@ -25,6 +25,9 @@ from accel_track.trackers.rows import Row
 from accel_track.values.plain import check_step, is_number
 
 FastT = TypeVar("FastT", bound=FastPath)
+
+native_object = property(lambda self: self.tracker, doc="The SDK's own object: another name of `tracker`.")
+"""For a backend's class: the name that scripts for Hugging Face Accelerate know its `tracker` by, such as `writer`."""
 
 _GATED = (
     "start",
@@ -142,6 +145,8 @@ class SDKTracker(StoresMedia):
             return self.why_finite.format(value) if refused else None
         if isinstance(value, str):
             return None if self.takes_text else ""
+        if isinstance(value, list) and any(isinstance(one, Medium) for one in value):
+            return "media of several kinds, or beside other values, are no list"
         return None if self.takes_object(value) else ""
 
     def takes_object(self, value: Any) -> bool:
@@ -257,7 +262,7 @@ class SDKTracker(StoresMedia):
         finally:
             for gate in self._gates.values():
                 gate.close()
-            self.passing.forget()
+            self.forget_media()
 
     @property
     def started(self) -> bool:

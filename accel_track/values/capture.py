@@ -69,6 +69,9 @@ class Captured(NamedTuple):
     media: list[Found]
     """The media; None is in the place of each."""
 
+    only: str = ""
+    """Name of the one tracker that the call is for; empty: all."""
+
 
 def captured(values: Any, kwargs: Any = None, *, copies: bool = True, waits_for_gpu: bool = False) -> Captured:
     """Return the values and arguments of a call as they are now.
@@ -168,7 +171,7 @@ class _Capture:
                 self.on_gpu.append(OnGpu(name, place, key, value))
             elif self.takes_media and (medium := _medium_of(kind, value)) is not None:
                 place[key] = None
-                self.media.append(Found(name, place, key, type(medium), medium.content()))
+                self.media.append(Found(name, place, key, type(medium), medium.kept()))
             else:
                 place[key] = _how(kind)(self, value, name)  # type: ignore[arg-type] # a class is hashable
         except (KeyboardInterrupt, SystemExit):

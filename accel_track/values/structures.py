@@ -166,6 +166,15 @@ def _attributes(value: Any, names: Iterable[str]) -> dict[str, Any]:
     return {name: getattr(value, name) for name in names if hasattr(value, name)}
 
 
+def without_omegaconf(value: Any) -> Any:
+    """Return a value with OmegaConf's nodes in it, however deep, as dictionaries and lists."""
+    if _is_omegaconf(value):
+        value = as_mapping(value)
+    if type(value) is dict:
+        return {key: without_omegaconf(item) for key, item in value.items()}
+    return [without_omegaconf(item) for item in value] if type(value) is list else value
+
+
 def _is_omegaconf(value: Any) -> bool:
     # Another thread may be importing it at this moment.
     omegaconf = getattr(sys.modules.get("omegaconf"), "OmegaConf", None)

@@ -23,7 +23,7 @@ from accel_track.errors import AccelTrackWarning, HalfStoredError, NotStartedErr
 from accel_track.outcome import FINISHED, Outcome
 from accel_track.records import Metrics
 from accel_track.trackers.aim.fast import NumbersPath
-from accel_track.trackers.aim.media import ArtifactsPath
+from accel_track.trackers.aim.files import ArtifactsPath
 from accel_track.trackers.aim.tracker import AimTracker
 from tests.support.private_parts import hide, lost_at, private_parts
 from tests.support.readers.aim import NONE, AimContract, prepare, runs
@@ -59,7 +59,7 @@ class TestAim(AimContract):
         assert stored.metrics["loss"] == [(3, 0.5)]
         assert stored.config == {"lr": 0.1}
         assert stored.texts["answer"] == ["yes"]
-        assert stored.images["image"] == [(4, 5)]
+        assert [one.what.shape for one in stored.media["image"]] == [(4, 5, 1)]
 
     def test_two_at_once_in_one_repository(self, tmp_path: Path) -> None:
         """Two trackers are two runs."""
@@ -368,7 +368,7 @@ class TestAim(AimContract):
         with pytest.warns(AccelTrackWarning, match="'numbers'"), pytest.warns(AccelTrackWarning, match="'empty'"):
             tracker.log({"numbers": [1, 2], "empty": []}, step=2)
         tracker.finish()
-        assert self.read(tmp_path).images["pictures"] == [(4, 5), (4, 5)]
+        assert [one.what.shape for one in self.read(tmp_path).media["pictures"]] == [(4, 5, 1)] * 2
         with runs(tmp_path) as (run,):
             assert run.get_distribution_sequence("spread", NONE) is not None
         assert tracker.dropped == {"numbers": 1, "empty": 1}

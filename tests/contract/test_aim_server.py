@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import aim
+import numpy as np
 import pytest
 
 from accel_track.errors import AccelTrackWarning
@@ -15,7 +16,7 @@ from accel_track.records import Metrics
 from accel_track.trackers.aim import remote as _aim_remote
 from accel_track.trackers.aim.tracker import AimTracker
 from tests.support.private_parts import hide, private_parts
-from tests.support.readers.aim import runs
+from tests.support.readers.aim import NONE, runs, values
 from tests.support.servers import free_port, listens
 from tests.support.waiting import until
 
@@ -81,6 +82,32 @@ def test_what_a_server_has_not_taken_is_not_delivered(
         (run,) = (one for one in found if one.hash == run_hash)
         (metric,) = (one for one in run.metrics() if one.name == "x")
         assert sorted(metric.values.sparse_list()[1]) == [i / 4 for i in range(30)]
+
+
+def test_media_on_a_server(server: tuple[str, "subprocess.Popen[bytes]"], folder: Path, tmp_path: Path) -> None:
+    """Values arrive; a file without a place for artifacts is counted, and has one where the run has."""
+    address, _ = server
+    tracker = AimTracker("remote media", address, system_tracking_interval=None)
+    tracker.start()
+    run_hash = tracker.tracker.hash
+    pixels = np.arange(72, dtype=np.uint8).reshape(4, 6, 3)
+    tracker.log_images({"image": pixels}, step=3, captions="c")
+    tracker.log_histogram({"histogram": np.arange(10)}, step=3, bins=5)
+    with pytest.warns(AccelTrackWarning, match="remote"):
+        tracker.log_html({"page": "<b>"}, step=3)
+    tracker.flush()
+    tracker.tracker.set_artifacts_uri(f"file://{tmp_path}")
+    tracker.log_html({"page": "<b>"}, step=4)
+    tracker.finish()
+    assert tracker.dropped == {"page": 1}
+    assert [one.read_text() for one in tmp_path.rglob("*.html")] == ["<b>"]
+    with runs(folder) as found:
+        (run,) = (one for one in found if one.hash == run_hash)
+        (image,) = values(run.get_image_sequence("image", NONE))
+        assert np.array_equal(image.what, pixels)
+        assert (image.step, image.caption) == (3, "c")
+        (histogram,) = values(run.get_distribution_sequence("histogram", NONE))
+        assert histogram.what.counts == [2, 2, 2, 2, 2]
 
 
 class _Ended:

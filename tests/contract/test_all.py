@@ -10,8 +10,22 @@ import pytest
 import torch
 
 from accel_track import Accelerator
+from accel_track.errors import NotStartedError
 from tests.support.contracts import contracts
 from tests.support.readers.trackio import runs as trackio_runs
+
+OTHER_NAMES = {
+    "aim": ["writer", "run"],
+    "clearml": ["task"],
+    "comet_ml": ["writer"],
+    "dvclive": ["live"],
+    "mlflow": ["active_run"],
+    "swanlab": ["run"],
+    "tensorboard": ["writer"],
+    "trackio": ["run"],
+    "wandb": ["run"],
+}
+"""What scripts for Hugging Face Accelerate call a tracker's native object."""
 
 
 @pytest.mark.timeout(180)
@@ -28,11 +42,21 @@ def test_nine_backends_hold_the_same_run(
     assert set(trackers) == set(backends)
     for step in range(5):
         accelerator.log({"train": {"accuracy": torch.tensor(1 / (step + 1))}, "epoch": step}, step=step)
+    for name, tracker in trackers.items():
+        native = accelerator.get_tracker(name, unwrap=True)
+        assert all(getattr(tracker, other) is native for other in OTHER_NAMES[name]), name
     print("the terminal still works")
     accelerator.end_training()
     assert "the terminal still works" in capsys.readouterr().out
 
+    assert accelerator.trackers == list(trackers.values())
     for name, tracker in trackers.items():
+        for other in OTHER_NAMES[name]:
+            if other != "live":  # a Live's summary is of use after its end
+                with pytest.raises(NotStartedError, match=f"{name}: not started, or finished already"):
+                    getattr(tracker, other)
+        with pytest.raises(NotStartedError):
+            accelerator.get_tracker(name, unwrap=True)
         assert not tracker.dropped, name
         assert not tracker.started, name
     for name, backend in backends.items():

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import warnings
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -31,17 +31,7 @@ from accel_track.trackers.clearml.process import Process
 from accel_track.trackers.clearml.tracker import ClearMLTracker
 from accel_track.trackers.fast import FastPath, Gate
 from accel_track.trackers.tensorboard.tracker import TensorBoardTracker
-from tests.support.readers.clearml import ClearMLContract, events, sessions
-
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Keep the sessions in the test's folder, and leave no task behind."""
-    monkeypatch.setenv("CLEARML_CACHE_DIR", str(tmp_path))
-    yield
-    if (task := Task.current_task()) is not None:
-        task.close()
-    os.environ.pop("CLEARML_PROC_MASTER_ID", None)
+from tests.support.readers.clearml import ClearMLContract, cache, events, sessions  # noqa: F401 - a fixture
 
 
 def report_scalar(reporter: Reporter, title: str, series: str, value: float, iter: int) -> None:  # noqa: A002 - theirs
@@ -222,7 +212,7 @@ class TestClearML(ClearMLContract):
             (session / "metrics.jsonl").mkdir()
             tracker.log({"loss": 0.25}, step=1)
         else:
-            monkeypatch.setattr(tracker, "_png", lambda _: str(tmp_path / "gone.png"))
+            monkeypatch.setattr(tracker.samples, "file", lambda *_, **__: str(tmp_path / "gone.png"))
             tracker.log_images({"x": [[0.0, 1.0]]}, step=1)
         with pytest.raises(HalfStoredError, match="clearml: ClearML has not stored everything"):
             tracker.flush()

@@ -2,13 +2,17 @@
 
 import json
 import os
+import stat
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import accel_track
+from accel_track import media
 from accel_track.errors import AccelTrackWarning, NotStartedError
+from accel_track.media.fallbacks import stored
 from accel_track.records import Metrics
 from accel_track.trackers.jsonl import JsonlTracker
 from tests.support.lives import live
@@ -96,6 +100,92 @@ class TestJsonl(JsonlContract):
         assert [line["step"] for line in lines(tracker.tracker)] == [0, 1, None]
         tracker.rewind(0)
         assert [line["step"] for line in lines(tracker.tracker)] == [None]
+
+    def test_media_in_lines(self, tmp_path: Path) -> None:
+        """What is small is in the line, and files are named by what is in them, once for equal ones."""
+        tracker = self.make(tmp_path)
+        tracker.start()
+        image = np.arange(72, dtype=np.uint8).reshape(4, 6, 3)
+        tracker.log_images({"in/one": image, "several": [image, image]}, step=1, captions="c")
+        tracker.log_histogram({"h": [1, 2, 3]}, step=1, bins=2)
+        tracker.log_text({"short": "*ü*", "long": "x" * 100_000}, step=1)
+        one, histogram, texts = lines(tracker.tracker)
+        about = one["in/one"]
+        assert one["several"] == [about, about]
+        assert about.items() >= {"_type": "image", "caption": "c", "file": f"media/{about['sha256']}.png"}.items()
+        assert (histogram["h"]["counts"], histogram["h"]["_type"]) == ([1, 2], "histogram")
+        assert texts["short"] == {"_type": "text", "text": "*ü*"}
+        names = {path.name for path in (tmp_path / "run" / "media").iterdir()}
+        assert names == {f"{about['sha256']}.png", f"{texts['long']['sha256']}.md"}
+        with pytest.raises(TypeError, match="nonsense"):
+            tracker.log_images({"one": image}, nonsense=1)
+
+    @pytest.mark.parametrize("links", [True, False])
+    def test_files_of_media(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: bool) -> None:
+        """They are links to the journal's, or copies where there are no links, as readable as the lines."""
+
+        def refused(*_: Any) -> None:
+            raise OSError(18, "another file system")
+
+        medium = stored(media.Html("<b>"), tmp_path / "kept")
+        assert medium.path is not None
+        tracker = self.make(tmp_path)
+        tracker.start()
+        if not links:
+            monkeypatch.setattr(os, "link", refused)
+        records = [Metrics(seq, 1.7e9, {"page": medium}, seq) for seq in range(2)]
+        tracker.log_batch(records)
+        tracker.log_batch(records)
+        (file,) = (tmp_path / "run" / "media").iterdir()
+        assert (file.stat().st_ino == medium.path.stat().st_ino) is links
+        assert stat.S_IMODE(file.stat().st_mode) == stat.S_IMODE(tracker.tracker.stat().st_mode)
+        assert len(lines(tracker.tracker)) == 2
+
+    def test_a_file_that_there_is_no_room_for(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """No line says that it is there, and none of its batch is stored twice."""
+        calls = [{"loss": 0.5}, {"page": stored(media.Html("<b>"), tmp_path / "kept")}]
+        records = [Metrics(seq, 1.7e9, values, seq) for seq, values in enumerate(calls)]
+        tracker = self.make(tmp_path)
+        tracker.start()
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "replace", lambda *_: (_ for _ in ()).throw(OSError(28, "no space left on device")))
+            with pytest.raises(OSError, match="no space"):
+                tracker.log_batch(records)
+        assert lines(tracker.tracker) == []
+        assert list((tmp_path / "run" / "media").iterdir()) == []
+        tracker.log_batch(records)
+        assert [line["seq"] for line in lines(tracker.tracker)] == [0, 1]
+
+    def test_artifacts(self, tmp_path: Path) -> None:
+        """None is replaced; what is delivered again, also behind a crash, is there once; each name has its own place."""
+        folder = tmp_path / "given"
+        (folder / "in").mkdir(parents=True)
+        (folder / "in" / "a.txt").write_text("a")
+        tracker = self.make(tmp_path)
+        tracker.start()
+        tracker.record_time = 1.7e9
+        for text in ("a", "b", "a"):
+            (folder / "in" / "a.txt").write_text(text)
+            tracker.log_artifact(folder, "data", type="dataset", metadata={"rows": 3, "nan": float("nan")}, step=2)
+        leftover = tmp_path / "run" / "artifacts" / "data-3" / "half"
+        leftover.mkdir(parents=True)
+        (folder / "in" / "a.txt").write_text("c")
+        tracker.log_artifact(folder, "data")
+        names = ["", ".", "..", "../../up", "/abs", "a/b", "a~b", "a_b", "a\0b", "x" * 400, "\udce9", "data-2", ".new"]
+        for name in names:
+            tracker.log_model(folder / "in" / "a.txt", name)
+        index = json.loads((tmp_path / "run" / "artifacts.json").read_text())
+        contents = {
+            place: (tmp_path / "run" / "artifacts" / place / "in" / "a.txt") for place in ("data", "data-2", "data-3")
+        }
+        assert [file.read_text() for file in contents.values()] == ["a", "b", "c"]
+        about = {"name": "data", "type": "dataset", "step": 2, "time": 1.7e9, "metadata": {"rows": 3, "nan": None}}
+        assert index["data"].items() >= about.items()
+        assert not leftover.exists()
+        places = list((tmp_path / "run" / "artifacts").iterdir())
+        assert {one.name for one in places} == index.keys()
+        assert len(places) == 3 + len(names)
+        assert {one.name for one in tmp_path.iterdir()} == {"cwd", "given", "run"}
 
 
 def test_continued_after_kill_9(tmp_path: Path) -> None:

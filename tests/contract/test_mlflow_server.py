@@ -26,6 +26,8 @@ from accel_track.accelerator.facade import Accelerator
 from accel_track.delivery.settings import Settings
 from accel_track.errors import AccelTrackWarning
 from accel_track.journal import cursor as cursors
+from accel_track.media import Image
+from accel_track.media.fallbacks import stored
 from accel_track.outcome import Outcome
 from accel_track.records import Metrics
 from accel_track.registry import select
@@ -34,6 +36,7 @@ from accel_track.trackers.mlflow import answers as _mlflow_answers
 from accel_track.trackers.mlflow.fast import ServerPath
 from accel_track.trackers.mlflow.tracker import MLflowTracker
 from tests.support.private_parts import hide, private_parts
+from tests.support.readers.mlflow import MLflowContract
 from tests.support.servers import Server, free_port
 from tests.support.waiting import until
 
@@ -473,11 +476,24 @@ def test_foreign_answers(foreign: tuple[str, bytes], proxy: Proxy, tmp_path: Pat
     repeated(tracker, proxy, lambda: tracker.log_artifact(tmp_path / "one.ckpt"))
     proxy.foreign = foreign
     repeated(tracker, proxy, lambda: tracker.log_checkpoint("one", str(tmp_path / "one.ckpt"), 1, {}))
+    media = [Metrics(9, 1.6e9, {"image": stored(Image(np.zeros((4, 6, 3), np.uint8)), tmp_path / "kept")}, 1)]
+
+    def deliver_media() -> None:
+        tracker.log_batch(media)
+        tracker.flush()
+
+    proxy.foreign = foreign
+    repeated(tracker, proxy, deliver_media)
+    proxy.foreign = foreign
+    repeated(tracker, proxy, lambda: tracker.log_artifact(tmp_path / "one.ckpt", "net", type="model"))
     proxy.foreign = foreign
     repeated(tracker, proxy, tracker.finish)
     client = MlflowClient(proxy.address)
     run = client.get_run(tracker.run_id)
-    assert {one.path for one in client.list_artifacts(tracker.run_id)} == {"checkpoints", "one.ckpt"}
+    assert {one.path for one in client.list_artifacts(tracker.run_id)} == {"checkpoints", "images", "one.ckpt"}
+    assert len(client.list_artifacts(tracker.run_id, "images")) == 2
+    (model,) = client.search_logged_models([run.info.experiment_id], f"source_run_id = '{tracker.run_id}'")
+    assert (model.name, model.status) == ("net", "READY")
     assert [one.value for one in client.get_metric_history(tracker.run_id, "loss")] == [i / 8 for i in range(5)]
     assert len(client.get_metric_history(tracker.run_id, "nan")) == 5
     assert (run.data.params, run.info.status) == ({"lr": "0.1"}, "FINISHED")
@@ -504,6 +520,10 @@ def test_what_only_writing_is_kept_from(matches: str, proxy: Proxy, tmp_path: Pa
         proxy.remaining = 0
     tracker.flush()
     if "PUT" in matches:
+        tracker.log_table("table", ["a"], [[1]], step=3)
+        tracker.log_html({"page": "<b>"}, step=3)
+        with pytest.raises(ConnectionError, match=r"the file 'media/table/.*', which was sent, is not there"):
+            tracker.flush()
         repeated(tracker, proxy, lambda: tracker.log_checkpoint("one", str(tmp_path / "one.ckpt"), 1, {}))
     if "update" in matches:
         repeated(tracker, proxy, tracker.finish)
@@ -511,6 +531,48 @@ def test_what_only_writing_is_kept_from(matches: str, proxy: Proxy, tmp_path: Pa
     client = MlflowClient(proxy.address)
     assert client.get_run(tracker.run_id).info.status == "FINISHED"
     assert len(client.get_metric_history(tracker.run_id, "loss")) == 5
+    if "PUT" in matches:
+        assert [len(client.list_artifacts(tracker.run_id, f"media/{name}")) for name in ("table", "page")] == [1, 1]
+
+
+def test_media_on_a_server(server: str, tmp_path: Path) -> None:
+    """Every kind goes through the server's own storage, and comes back as it was."""
+    tracker = MLflowTracker("media", tracking_uri=server)
+    tracker.start()
+    samples = {kind: stored(make(), tmp_path / "kept") for kind, make in MLflowContract.samples.items()}
+    tracker.log_batch([Metrics(0, 1.7e9, samples, 3)])
+    tracker.flush()
+    client = MlflowClient(server)
+    run = client.get_run(tracker.run_id)
+    got = {}
+    for kind, medium in samples.items():
+        if medium.path is None or kind in ("image", "figure"):
+            continue
+        (file,) = client.list_artifacts(tracker.run_id, f"media/{kind}")
+        got[kind] = Path(client.download_artifacts(tracker.run_id, file.path, str(tmp_path))).read_bytes()
+        assert got[kind] == medium.data(), kind
+    assert got.keys() == {"table", "audio", "video", "html", "points"}
+    assert len(client.list_artifacts(tracker.run_id, "images")) == 6
+    assert len(json.loads(run.data.tags["mlflow.loggedArtifacts"])) == 1
+    assert run.data.metrics["histogram/p50"] == pytest.approx(0.5, abs=0.1)
+    tracker.finish()
+
+
+def test_a_model_on_a_server_that_knows_none(proxy: Proxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Servers before MLflow 3.0 answer 404; there it is an artifact."""
+
+    def elsewhere(self: ProxyHandler) -> None:
+        self.path = self.path.replace("logged-models", "unheard-of")
+        ProxyHandler.do_GET(self)
+
+    monkeypatch.setattr(ProxyHandler, "do_POST", elsewhere)
+    tracker = MLflowTracker("media", tracking_uri=proxy.address)
+    tracker.start()
+    (tmp_path / "net.pt").write_text("weights")
+    tracker.log_artifact(tmp_path / "net.pt", "net", type="model", step=3)
+    tracker.finish()
+    client = MlflowClient(proxy.address)
+    assert [one.path for one in client.list_artifacts(tracker.run_id)] == ["net", "net.accel_track.json"]
 
 
 def test_a_later_servers_answers(proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -79,10 +79,10 @@ class TestSwanLab(SwanLabContract):
         table = swanlab.echarts.Table()
         table.add(["a"], [[1]])
         good = {"t": swanlab.Text("x"), "l": [swanlab.Text("a"), swanlab.Text("b")], "chart": table}
-        bad = {"array": np.zeros(3), "list": [1, 2], "mixed": [swanlab.Text("a"), table], "none": None, "empty": []}
+        bad = {"list": [1, 2], "mixed": [swanlab.Text("a"), table], "none": None, "empty": []}
         tracker = self.make(tmp_path)
         tracker.start()
-        with pytest.warns(UserWarning, match="'(array|list|mixed|none|empty)'"):
+        with pytest.warns(UserWarning, match="'(list|mixed|none|empty)'"):
             tracker.log({**good, **bad, "n": 1.0}, step=0)
         tracker.finish()
         assert tracker.dropped == dict.fromkeys(bad, 1)
@@ -99,7 +99,8 @@ class TestSwanLab(SwanLabContract):
         native = swanlab.Image(np.zeros((4, 3)))
         tracker.log_images({"mixed": [native, np.zeros((3, 6, 5))], "one": native}, step=0, caption="c")
         tracker.finish()
-        assert self.read(tmp_path).images == {"mixed": [(4, 3), (6, 5)], "one": [(4, 3)]}
+        sizes = {name: [one.what.shape[:2] for one in seen] for name, seen in self.read(tmp_path).media.items()}
+        assert sizes == {"mixed": [(4, 3), (6, 5)], "one": [(4, 3)]}
         (path,) = tmp_path.rglob("*.swanlab")
         media = {record.media.key: record.media for record in records(path) if record.HasField("media")}
         assert [item.caption for item in media["mixed"].value.items] == ["", "c"]

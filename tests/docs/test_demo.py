@@ -1,5 +1,6 @@
 """`accel-track demo` as a user runs it, and what both backends then hold."""
 
+import json
 import os
 import subprocess
 import sys
@@ -31,7 +32,7 @@ def test_tensorboard_and_mlflow_hold_the_same_numbers(tmp_path: Path) -> None:
     assert run.info.status == "FINISHED"
     assert run.data.params == {"hidden": "64", "lr": "0.003"}
     names = events.Tags()["scalars"]
-    assert set(names) == set(run.data.metrics)
+    assert set(names) == {name for name in run.data.metrics if not name.startswith("gradients/")}
     assert {"train/loss", "val/loss", "val/accuracy", "test/accuracy"} <= set(names)
     for name in names:
         in_files = [(event.step, event.value) for event in events.Scalars(name)]
@@ -41,6 +42,18 @@ def test_tensorboard_and_mlflow_hold_the_same_numbers(tmp_path: Path) -> None:
             assert step == other_step
             assert value == pytest.approx(other, rel=1e-6)  # event files hold 32-bit floats
     assert events.Scalars("test/accuracy")[0].value > 0.5
+
+
+@pytest.mark.timeout(300)
+def test_both_hold_the_same_media(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "accel_track", "demo", "--dir", str(tmp_path), "--epochs", "2", "--json"]
+    done = warm.run(command, timeout=240)
+    assert done.returncode == 0, done.stderr
+    media = json.loads(done.stdout)["media"]
+    layers = [f"network.{layer}.{kind}" for layer in (1, 3) for kind in ("bias", "weight")]
+    validations = ("validation/samples", "validation/confusion_matrix", "validation/classes")
+    expected = {"note": 1, **dict.fromkeys(validations, 2), **{f"gradients/{name}": 1 for name in layers}}
+    assert media == {"tensorboard": expected, "mlflow": expected}
 
 
 def test_help_says_what_there_is_and_imports_nothing_heavy() -> None:

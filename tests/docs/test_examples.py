@@ -21,11 +21,15 @@ def run(name: str, *arguments: str) -> str:
     return done.stdout
 
 
-def steps(folder: Path, tag: str) -> list[int]:
+def events(folder: Path) -> EventAccumulator:
     (place,) = {file.parent for file in folder.rglob("events.out.tfevents.*")}
     accumulator = EventAccumulator(str(place))
     accumulator.Reload()
-    return [event.step for event in accumulator.Scalars(tag)]
+    return accumulator
+
+
+def steps(folder: Path, tag: str) -> list[int]:
+    return [event.step for event in events(folder).Scalars(tag)]
 
 
 def test_none_is_forgotten() -> None:
@@ -33,6 +37,7 @@ def test_none_is_forgotten() -> None:
         "digits_accelerator",
         "digits_lightning",
         "custom_tracker",
+        "media",
         "mixed",
         "preemption",
     }
@@ -48,6 +53,9 @@ def test_digits_accelerator(tmp_path: Path) -> None:
     assert found.data.params["optimizer/lr"] == "0.003"
     assert len(client.get_metric_history(found.info.run_id, "val/accuracy")) == 2
     assert (tmp_path / "checkpoint" / "state.ckpt").exists()
+    tags = events(tmp_path / "digits").Tags()
+    assert {"val/confusion", "val/samples/0", "val/samples/3"} <= set(tags["images"])
+    assert {"gradients/1.weight", "parameters/3.bias"} <= set(tags["histograms"])
 
 
 @pytest.mark.timeout(300)
@@ -55,6 +63,19 @@ def test_digits_lightning(tmp_path: Path) -> None:
     printed = run("digits_lightning.py", "--dir", str(tmp_path), "--epochs", "1")
     assert "logged to tensorboard; checkpoints are in" in printed
     assert steps(tmp_path / "digits" / "version_0", "test/accuracy") == [20]
+    tags = events(tmp_path / "digits" / "version_0").Tags()
+    assert {"validation/samples", "validation/confusion_matrix"} <= set(tags["images"])
+    assert {"gradients/network.1.weight", "parameters/network.3.bias"} <= set(tags["histograms"])
+
+
+@pytest.mark.timeout(300)
+def test_media(tmp_path: Path) -> None:
+    printed = run("media.py", "tensorboard", "--dir", str(tmp_path), "--steps", "2")
+    assert f"tensorboard: tensorboard --logdir {tmp_path}" in printed
+    tags = events(tmp_path / "shapes").Tags()
+    assert {"one/image", "several/images/2", "a/video", "a/confusion"} <= set(tags["images"])
+    assert (tags["histograms"], tags["audio"]) == (["a/histogram"], ["a/sound"])
+    assert {"a/text/text_summary", "a/table/text_summary"} <= set(tags["tensors"])
 
 
 @pytest.mark.timeout(300)

@@ -81,6 +81,8 @@ CALLBACK: dict[str, Any] = {
     "system_interval": 5,
     "log_summary": False,
     "log_environment": True,
+    "log_samples": 4,
+    "class_names": ["zero", "one"],
     **DELIVERY,
 }
 

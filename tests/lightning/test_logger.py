@@ -13,6 +13,7 @@ from lightning.fabric import Fabric
 from lightning.fabric.loggers.logger import _DummyExperiment
 from lightning.pytorch.loggers import CSVLogger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from torch.utils.tensorboard import SummaryWriter
 
 from accel_track import Accelerator, AccelTrackLogger
 from accel_track.errors import AccelTrackWarning
@@ -139,10 +140,10 @@ def test_native_objects_and_trackers() -> None:
     tracker = RecordingTracker()
     logger = AccelTrackLogger(["tensorboard", tracker])
     logger.experiment.add_scalar("native", 1.0, 0)
-    assert type(logger.experiment).__name__ == "SummaryWriter"
-    assert logger.experiments == {"tensorboard": logger.experiment, "recording": tracker.calls}
+    writer = logger.get_tracker("tensorboard", unwrap=True)
+    assert isinstance(logger.experiment, SummaryWriter)
+    assert logger.experiments == {"tensorboard": writer, "recording": tracker.calls}
     assert logger.get_tracker("recording") is tracker
-    assert logger.get_tracker("tensorboard", unwrap=True) is logger.experiment
     with pytest.raises(ValueError, match="no tracker 'wandb' in this run; there are: tensorboard, recording"):
         logger.get_tracker("wandb")
     logger.finish()
@@ -264,7 +265,9 @@ def test_an_attribute_error_at_the_start_is_not_hidden() -> None:
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        ({"name": "a/b"}, ValueError, "`name` is used as a folder name and cannot be 'a/b'"),
+        ({"name": "a/../b"}, ValueError, "`name` is used as a folder name and cannot be '..'"),
+        ({"name": "/a"}, ValueError, "`name` must be a folder below `save_dir`; got '/a'"),
+        ({"name": 3}, TypeError, "`name` must be a string"),
         ({"version": ".."}, ValueError, "`version` is used as a folder name"),
         ({"version": 1.5}, TypeError, "`version` must be a string"),
         ({"log_with": "nope"}, ValueError, "`log_with` names the unknown tracker 'nope'"),

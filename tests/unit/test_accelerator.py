@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from omegaconf import OmegaConf
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -34,6 +35,10 @@ def test_a_whole_run() -> None:
     assert accelerator.get_tracker("recording") is tracker
     assert accelerator.get_tracker("recording", unwrap=True) is tracker.calls
     accelerator.end_training()
+    assert accelerator.trackers == [tracker]  # for what it counted, and as with Hugging Face Accelerate
+    assert accelerator.get_tracker("recording") is tracker
+    with pytest.raises(ValueError, match="no tracker 'wandb'"):
+        accelerator.get_tracker("wandb")
     assert [call for call in tracker.calls if call[0] != "flush"] == [
         ("start",),
         ("config", {"lr": 0.1}),
@@ -43,12 +48,37 @@ def test_a_whole_run() -> None:
 
 
 def test_ending_twice_or_without_beginning() -> None:
-    accelerator = Accelerator(log_with=RecordingTracker(), cpu=True)
+    tracker = RecordingTracker()
+    accelerator = Accelerator(log_with=tracker, cpu=True)
     accelerator.end_training()
+    assert accelerator.trackers == []
     accelerator.init_trackers("project")
     accelerator.end_training()
     accelerator.end_training()
-    assert accelerator.trackers == []
+    assert accelerator.trackers == [tracker]
+
+
+@pytest.mark.parametrize(
+    ("project_dir", "project"), [(None, "accel_track"), ("my/digits", "digits"), ("/", "accel_track")]
+)
+def test_a_project_without_a_name_is_called_as_its_folder(project_dir: str | None, project: str) -> None:
+    accelerator = Accelerator(log_with=RecordingTracker(), project_dir=project_dir, cpu=True, delivery="inline")
+    assert accelerator._default_project() == project
+    if project_dir != "/":
+        accelerator.init_trackers(None, config={"lr": 0.1})
+        accelerator.init_trackers(config={"lr": 0.1})  # the same one: nothing ends
+        assert accelerator._run is not None
+        assert accelerator._run.project == project
+        accelerator.end_training()
+
+
+def test_a_list_of_omegaconf_is_a_list() -> None:
+    config = OmegaConf.create({"trackers": ["jsonl", "tensorboard"], "kwargs": {"tensorboard": {"flush_secs": 3}}})
+    accelerator = Accelerator(log_with=config.trackers, project_dir="logs", cpu=True)
+    accelerator.init_trackers("p", init_kwargs=config.kwargs)
+    assert [tracker.name for tracker in accelerator.trackers] == ["jsonl", "tensorboard"]
+    assert accelerator.trackers[1].init_kwargs == {"flush_secs": 3}  # type: ignore[attr-defined]
+    accelerator.end_training()
 
 
 def test_init_trackers_twice_starts_nothing_twice_and_again_after_the_end() -> None:

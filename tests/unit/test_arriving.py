@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from accel_track.delivery import journaled
-from accel_track.delivery.gpu import Arriving, CudaCopy
+from accel_track.delivery.gpu import Arriving
 from accel_track.delivery.journaled import JournaledDelivery
 from accel_track.delivery.settings import Settings
 from accel_track.journal.directory import find_runs
@@ -20,6 +20,7 @@ from accel_track.journal.reader import JournalReader
 from accel_track.records import Metrics
 from accel_track.run import Run
 from accel_track.values.capture import captured
+from accel_track.values.gpu import CudaCopy
 
 
 class Slow:
@@ -69,9 +70,10 @@ def test_a_call_is_appended_when_its_numbers_are_here_and_with_its_own_time(arri
     for copy in made:
         copy.complete.set()
     arriving.arrive(wait=False)
-    ((values, step, kwargs, moment, unread),) = appended
+    ((values, step, kwargs, moment, unread, only),) = appended
     assert values == {"loss": 0.5, "lr": 0.1, "count": 3, "acc": 0.25}
     assert list(values) == ["loss", "lr", "count", "acc"]
+    assert only == ""
     assert type(values["count"]) is int
     assert (step, kwargs, unread) == (7, {}, {})
     assert before <= moment <= after

@@ -2,8 +2,11 @@
 
 import io
 import math
+import warnings
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from rich.console import Console
 
@@ -80,6 +83,29 @@ def test_what_is_no_value_is_counted() -> None:
     with pytest.warns(AccelTrackWarning, match="'thing'"):
         tracker.log({"thing": object(), "loss": 0.5}, step=0)
     assert tracker.dropped == {"thing": 1}
+
+
+def test_media_are_told_below_the_table(tmp_path: Path) -> None:
+    tracker = make()
+    pixels = np.zeros((4, 4), np.uint8)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for step in range(3):
+            tracker.log_images({"one": pixels, "two": [pixels, pixels]}, step=step)
+        tracker.log_confusion_matrix("matrix", [0, 1], [0, 1])
+        tracker.log_confusion_matrix("matrix", [0, 1], [0, 1])
+        tracker.log_audio({"voice": np.zeros(10, np.float32)}, sample_rate=8000)
+        tracker.log_text({"note": "# Title\n" + "x" * 10_000}, step=7)
+        tracker.log_artifact(tmp_path, "data")
+        tracker.log_artifact(tmp_path, type="model")
+    tracker.finish()
+    found = [" ".join(row) for row in shown(tracker)]
+    said = "not shown: 9 images, 2 confusion matrices, 1 sound, 1 artifact, 1 model"
+    assert said in " ".join(found[-3:])
+    assert rows(tracker)["note"][0] == "7"
+    assert sum(row.count("x") for row in found if "x" * 10 in row) < 40
+    assert tracker.dropped == {"one": 3, "two": 3, "matrix": 2, "voice": 1, "data": 1, tmp_path.name: 1}
+    assert {kind for kind, way in tracker.media.items() if way.how != "none"} == {"text"}
 
 
 @pytest.mark.parametrize("delivery", ["thread", "process", "inline"])

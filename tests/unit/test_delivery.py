@@ -19,7 +19,7 @@ from accel_track import Accelerator, AccelTrackCallback, AccelTrackLogger
 from accel_track.delivery import journaled, report, worker
 from accel_track.delivery.settings import Settings
 from accel_track.delivery.sources import LiveSource
-from accel_track.errors import AccelTrackWarning, DeliveryError
+from accel_track.errors import AccelTrackWarning, DeliveryError, NotStartedError
 from accel_track.journal.cursor import Cursor, load
 from accel_track.journal.directory import RunDirectory, find_runs
 from accel_track.journal.info import TrackerInfo
@@ -90,9 +90,8 @@ def test_none_starts_nothing_and_keeps_everything() -> None:
     tracker = RecordingTracker()
     run = run_of(tracker, settings=Settings.of(delivery="none"), config={"lr": 0.1})
     run.log({"loss": 0.5}, 3)
-    assert run.trackers == []
-    with pytest.raises(ValueError, match=r"no tracker 'recording'.*accel-track sync"):
-        run.get_tracker("recording")
+    with pytest.raises(NotStartedError, match=r"`tracker` of 'recording' cannot be reached.*accel-track sync"):
+        run.get_tracker("recording", unwrap=True)
     run.finish()
     assert tracker.calls == []
     config, metrics = list(JournalReader(only_run().rank()))

@@ -158,7 +158,7 @@ class TestFormatDocument:
         assert [record[1] for record in records] == list(range(17))
         assert all(record[2] > 1.7e9 for record in records)
         name = f"{Picture.__module__}.Picture".encode()
-        assert records[0][:2] + records[0][3:] == ["config", 0, {"lr": 0.1, "net": {"layers": [1, 2]}}, False]
+        assert records[0][:2] + records[0][3:] == ["config", 0, {"lr": 0.1, "net": {"layers": [1, 2]}}, False, ""]
         assert records[1][:2] + records[1][3:] == [
             "metrics",
             1,
@@ -170,15 +170,16 @@ class TestFormatDocument:
             5,
             {},
             {},
+            "",
         ]
-        assert records[2][3:] == [{"loss": 0.5}, None, {"wandb": {"commit": False}}, {}]
-        assert records[12][3:] == [{"text": "ü"}, 9, {}, {}]
+        assert records[2][3:] == [{"loss": 0.5}, None, {"wandb": {"commit": False}}, {}, ""]
+        assert records[12][3:] == [{"text": "ü"}, 9, {}, {}, ""]
         assert records[14][3:] == [{"ü": 0.1, "n": -1, "new": False}, None, {}]
         assert records[15][3:] == [{"ü": 0.1, "n": -1, "new": True}, 12, {}]
         extension = records[16][3]["w"]
         assert extension.code == 3
         assert msgspec.msgpack.decode(extension.data) == [">u2", [2, 2], bytes([0, 1, 0, 2, 0, 3, 0, 4])]
-        assert records[16][4:] == [13, {}, {"m": "RuntimeError: gone"}]
+        assert records[16][4:] == [13, {}, {"m": "RuntimeError: gone"}, ""]
 
     def test_it_finds_media_and_artifacts(self):
         journal, kept = JournalWriter(FOLDER, rank=3), KeptMedia(FOLDER)

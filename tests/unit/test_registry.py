@@ -178,7 +178,7 @@ def test_registering_nonsense() -> None:
     class Nameless(GeneralTracker):
         requires_logging_directory = False
 
-    with pytest.raises(TypeError, match="takes a subclass of GeneralTracker; got 3"):
+    with pytest.raises(ValueError, match="takes a subclass of GeneralTracker; got 3"):
         register_tracker_class(3)  # type: ignore[call-overload]
     with pytest.raises(ValueError, match="Nameless cannot be registered as None"):
         register_tracker_class(Nameless)

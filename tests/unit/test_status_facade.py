@@ -93,7 +93,7 @@ def test_a_with_block() -> None:
         accelerator.log({"loss": 0.5}, step=1)
     assert stored() == ("finished", None)
     assert tracker.calls[-1] == ("finish", "finished", None)
-    assert accelerator.trackers == []
+    assert accelerator.trackers == [tracker]
 
 
 @pytest.mark.parametrize(

@@ -1,116 +1,135 @@
-"""The media of an Aim run: images, and checkpoints as artifacts."""
+"""The media of an Aim run: its images, distributions, texts and sound; other files are artifacts."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from contextlib import suppress
-from pathlib import Path, PurePosixPath
-from typing import Any
-from urllib.parse import urlsplit
+import inspect
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, ClassVar
 
-from accel_track.trackers.aim.values import encodable, has_caption
-from accel_track.trackers.fast import FastPath
-from accel_track.trackers.files import files_of
-from accel_track.trackers.sdk import SDKTracker
+from accel_track.media.calls import several
+from accel_track.media.kinds import Audio, Figure, File, Histogram, Image, Medium, Text
+from accel_track.media.sums import sha256
+from accel_track.media.ways import Way, by, native
+from accel_track.trackers.aim.files import AimFiles, safe_path
+from accel_track.trackers.aim.values import IMAGE_ARGUMENTS, for_track, has_caption
+from accel_track.trackers.rows import Row
 
-_FOLDER = "checkpoints"
-"""The folder of the artifacts, and the name under which a run has what is known about them."""
-
-
-class ArtifactsPath(FastPath):
-    """Strikes an artifact off Aim's list, for which it has no call."""
-
-    distribution = "aim"
-    tested = "==3.29.*"
-    attributes = ("meta_run_tree.subtree",)
-
-    def strike(self, name: str) -> bool:
-        """Take an artifact off the list."""
-        del self.native.meta_run_tree.subtree("artifacts")[name]
-        return True
+_SOUNDS = (".wav", ".mp3", ".flac")
+_FOLDER = "media"
+"""The artifacts' folder of files that stand for media."""
 
 
-class AimMedia(SDKTracker):
-    """The part of the tracker that stores images and checkpoints."""
+class AimMedia(AimFiles):
+    """The part of the tracker that stores media."""
+
+    # A name has one type for ever: a list under a name that has held single images is refused, and the other way round.
+    always_lists = True
+    lists = frozenset(("image", "audio"))
+    media: ClassVar[Mapping[str, Way]] = {
+        "image": native("Images, with captions; lossless"),
+        "figure": by("image", "Images; Plotly's: Figures, or a file where plotly is not installed"),
+        "table": by("text", "Texts, as Markdown"),
+        "histogram": native("Distributions; with bins of several widths a text"),
+        "text": native("Texts, which Aim shows as they are"),
+        "audio": native("Audios, with captions: WAV, MP3 and FLAC; others: files"),
+        "video": by("image", "GIF: Images; others: artifacts `media/<name>/…`"),
+        "html": by("file", "artifact `media/<name>/….html`"),
+        "points": by("file", "artifact `media/<name>/….npy`, in NumPy's format"),
+        "confusion_matrix": by("image", "Images, a drawing"),
+        "artifact": native('artifacts `<name>/…`, and `run["artifacts"]`'),
+        "model": native('as other artifacts, of the type "model"'),
+    }
 
     def log_images(
         self,
-        values: dict[str, Any],
+        values: Mapping[str, Any],
         step: int | None = None,
         kwargs: Mapping[str, Mapping[str, Any]] | None = None,
+        *,
+        captions: Any = None,
         **more: Any,
     ) -> None:
         """Track images.
 
         Args:
-            values: Names to an image or a list of images, in any form that `accel_track.media.images` takes, or to a
-                tuple of that and a caption.
+            values: As for `MediaCalls.log_images`; or names to a tuple of an image, or images, and a caption.
             step: Training step.
             kwargs: `{"aim_image": …}` for `aim.Image` (e.g. `format`, `quality`), `{"track": …}` for `Run.track`.
+            captions: As for `MediaCalls.log_images`.
             **more: Also for `Run.track` (`context`, `epoch`).
         """
-        image, given = self.import_sdk().Image, kwargs or {}
-        captions = {name: value[1] for name, value in values.items() if has_caption(value)}
-        uncaptioned = {name: value[0] if name in captions else value for name, value in values.items()}
-        # Always a list: Aim refuses a list under a name that holds single images, and the other way round.
-        sequences = {
-            name: [image(one, **{"caption": captions.get(name, ""), **given.get("aim_image", {})}) for one in found]
-            for name, found in self.images_of(uncaptioned)
-            if found
-        }
-        self.log(sequences, step=step, **{**given.get("track", {}), **more})
+        given = kwargs or {}
+        media = {name: several(Image, *value) if has_caption(value) else value for name, value in values.items()}
+        image = {IMAGE_ARGUMENTS: given[IMAGE_ARGUMENTS]} if IMAGE_ARGUMENTS in given else {}
+        super().log_images(media, step, captions=captions, **image, **{**given.get("track", {}), **more})
 
-    def log_checkpoint(self, name: str, path: str, step: int | None, values: dict[str, Any]) -> None:
-        """Copy a checkpoint's files, then delete what is left of one of that name before it."""
-        if reason := _without_artifacts(self.tracker):
-            self.drop("checkpoint", path, reason)
+    def check_arguments(self, step: int | None, kwargs: Mapping[str, Any]) -> None:
+        """Raise what `aim.Image` and `Run.track` would raise for more arguments of a call."""
+        inspect.signature(self.import_sdk().Image).bind_partial(**kwargs.get(IMAGE_ARGUMENTS, {}))
+        super().check_arguments(step, for_track(kwargs))
+
+    def way(self, medium: Medium) -> Way | None:
+        """Return what becomes of a medium, by its file or its bins."""
+        suffix = "" if medium.path is None else medium.path.suffix
+        if isinstance(medium, Figure) and medium.is_plotly:
+            return native("a figure") if find_spec("plotly") else by("file", "a file")
+        if (isinstance(medium, Audio) and suffix not in _SOUNDS) or (medium.kind == "video" and suffix != ".gif"):
+            return by("file", "a file")
+        if isinstance(medium, Histogram) and not _is_even(medium):
+            return by("table", "a text")
+        return super().way(medium)
+
+    def make_image(self, image: Image, row: Row) -> Any:
+        """Return an image as Aim has it."""
+        # Of a JPEG, Aim would make another one; a GIF may move.
+        source = str(image.path) if image.path is not None and image.path.suffix == ".gif" else image.pil()
+        more: Mapping[str, Any] = row.kwargs.get(IMAGE_ARGUMENTS, {})
+        return self.import_sdk().Image(source, **{"caption": image.caption, **more})
+
+    def make_figure(self, figure: Figure, row: Row) -> Any:
+        """Return a figure of Plotly's as Aim has it."""
+        from_json: Callable[..., Any] = import_module("plotly.io").from_json
+        return self.import_sdk().Figure(from_json(figure.data().decode(), skip_invalid=True))
+
+    def make_histogram(self, histogram: Histogram, row: Row) -> Any:
+        """Return a histogram as Aim has it."""
+        import numpy as np
+
+        edges = histogram.edges
+        return self.import_sdk().Distribution(hist=np.asarray(histogram.counts), bin_range=(edges[0], edges[-1]))
+
+    def make_text(self, text: Text, row: Row) -> Any:
+        """Return a text as Aim has it."""
+        return self.import_sdk().Text(text.text)
+
+    def make_audio(self, audio: Audio, row: Row) -> Any:
+        """Return sound as Aim has it."""
+        assert audio.path is not None  # noqa: S101 - sound has a file
+        suffix = audio.path.suffix.removeprefix(".")
+        return self.import_sdk().Audio(str(audio.path), format=suffix, caption=audio.caption)
+
+    def store_file(self, name: str, file: File, row: Row) -> None:
+        """Store a file as an artifact that what is delivered again replaces."""
+        if reason := self.without_artifacts():
+            row.refuse(name, file, reason)
             return
-        files = {f"{_FOLDER}/{name}/{part}": file for file, part in files_of(path)}
-        for key, file in files.items():
-            self.tracker.log_artifact(file, key, block=True)
-        self._delete_files(name, files)
-        self._tell(name, {"step": step, **values})
-
-    def describe_checkpoint(self, name: str, step: int | None, values: dict[str, Any]) -> None:
-        """Change what `run["checkpoints"]` says of a checkpoint, if it is there."""
-        if name in self.tracker.get(_FOLDER, {}):
-            self._tell(name, {"step": step, **values})
-
-    def delete_checkpoint(self, name: str) -> None:
-        """Delete a checkpoint, if it is in a local folder and Aim's list of artifacts is as this package knows it."""
-        if self._delete_files(name, ()):
-            self._tell(name, None)
-
-    def _tell(self, name: str, about: Mapping[str, Any] | None) -> None:
-        known = {key: value for key, value in self.tracker.get(_FOLDER, {}).items() if key != name}
-        self.tracker[_FOLDER] = known if about is None else {**known, name: encodable(about)}
-
-    def _delete_files(self, name: str, kept: Collection[str]) -> bool:
-        """Delete a checkpoint's files but those to be kept; say whether that could be done."""
-        place = urlsplit(self.tracker.artifacts_uri or "")
-        if place.scheme != "file":
-            return False
-        for key in [one for one in self.tracker.artifacts if PurePosixPath(one).is_relative_to(f"{_FOLDER}/{name}")]:
-            if key in kept:
-                continue
-            if not self.fast(ArtifactsPath).use(lambda path: path.strike(key)):  # noqa: B023 - called at once
-                return False
-            # Aim's own way to delete an artifact takes the file for a folder, and fails.
-            Path(place.path, key).unlink(missing_ok=True)
-            for folder in PurePosixPath(key).parents[:-2]:
-                with suppress(OSError):  # it holds something
-                    Path(place.path, folder).rmdir()
-        return True
+        assert file.path is not None  # noqa: S101 - a file has one
+        digest = sha256(file.path)[:8]
+        step = "" if row.step is None else f"step-{row.step}-"
+        with tempfile.TemporaryDirectory() as place:
+            copy = Path(place, "file")
+            shutil.copyfile(file.path, copy)  # a journal's file is its owner's only, and Aim copies permissions
+            self.put(copy, f"{_FOLDER}/{safe_path(name)}/{step}{int(row.time * 1000)}-{digest}{file.suffix}")
 
 
-def _without_artifacts(run: Any) -> str:
-    """Give a run without `artifacts_uri` one beside its repository; return why not where that cannot be."""
-    if run.artifacts_uri is not None:
-        return ""
-    if run.repo.is_remote_repo:
-        return "the repository is remote, and the run has no `artifacts_uri`"
-    place = f"file://{Path(run.repo.root_path, 'aim_artifacts').as_posix()}"
-    if urlsplit(place).query or urlsplit(place).fragment:  # Aim takes no escapes, and would cut the path there
-        return "the repository's path holds '?' or '#', and the run has no `artifacts_uri`"
-    run.set_artifacts_uri(place)
-    return ""
+def _is_even(histogram: Histogram) -> bool:
+    """Whether all bins have one width, as Aim's have."""
+    import numpy as np
+
+    widths = np.diff(histogram.edges)
+    return bool(np.allclose(widths, widths[0]))

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from accel_track.trackers.aim.fast import Number, NumbersPath
-from accel_track.trackers.aim.values import EMPTY, is_native, trackable
+from accel_track.trackers.aim.values import EMPTY, for_track, is_native, trackable
 from accel_track.trackers.rows import Row
 from accel_track.trackers.sdk import SDKTracker
 from accel_track.values.plain import is_number
@@ -58,7 +58,8 @@ class AimMetrics(SDKTracker):
 
     def _track(self, name: str, value: Any, row: Row) -> None:
         """Track one value; count what Aim refuses, such as a text under a name that holds numbers."""
-        arguments: dict[str, Any] = {"value": trackable(value), "name": name or EMPTY, "step": row.step, **row.kwargs}
+        arguments: dict[str, Any] = {"value": trackable(value), "name": name or EMPTY, "step": row.step}
+        arguments |= for_track(row.kwargs)
         try:
             if not self.fast(NumbersPath).use(lambda path: path.track(row.time, **arguments)):
                 self.tracker.track(**arguments)

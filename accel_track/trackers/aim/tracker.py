@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from accel_track.folders import is_address
 from accel_track.trackers.aim.fast import NumbersPath
-from accel_track.trackers.aim.media import AimMedia, ArtifactsPath
+from accel_track.trackers.aim.files import ArtifactsPath
+from accel_track.trackers.aim.media import AimMedia
 from accel_track.trackers.aim.metrics import AimMetrics
 from accel_track.trackers.aim.remote import QueuePath
 from accel_track.trackers.aim.values import encodable
+from accel_track.trackers.sdk import native_object
 from accel_track.trackers.set_up import alone_at
 
 if TYPE_CHECKING:
@@ -60,6 +62,7 @@ class AimTracker(AimMetrics, AimMedia):
     log_call = "track"
     finish_again = True
     fast_paths = (NumbersPath, ArtifactsPath, QueuePath)
+    writer = run = native_object
 
     def __init__(self, run_name: str | None, logging_dir: str | os.PathLike[str] = ".", **kwargs: Any) -> None:
         """Keep the arguments for `start`."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+from collections.abc import Mapping
 from typing import Any
 
 from accel_track.trackers.names import hashed_name
@@ -12,6 +13,14 @@ from accel_track.values.plain import long_integers_as_text, storable
 # Aim encodes integers in 64 bits, and reads an empty name back as a number, which makes the run unreadable.
 _INT64 = 2**63
 EMPTY = hashed_name("_", "", 64)
+
+IMAGE_ARGUMENTS = "aim_image"
+"""Among further arguments of a call, those of `aim.Image`; all others are `Run.track`'s."""
+
+
+def for_track(kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return those further arguments of a call that are `Run.track`'s."""
+    return {name: value for name, value in kwargs.items() if name != IMAGE_ARGUMENTS}
 
 
 def trackable(value: Any) -> Any:

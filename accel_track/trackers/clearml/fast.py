@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from accel_track.trackers.fast import FastPath
@@ -41,14 +43,43 @@ class Scalars(FastPath):
             moment: When the call was made, in seconds since 1970-01-01 UTC.
 
         Raises:
-            ConnectionError: The task is closed; ClearML takes values for it in silence.
+            ConnectionError: The task is closed.
+        """
+        self.check()
+        iteration, milliseconds = _SINGLE if step is None else step, int(moment * 1000)
+        return [(*scalar[:2], self._event(*scalar, iteration, timestamp=milliseconds)) for scalar in scalars]
+
+    def check(self) -> None:
+        """Raise an error if the task is closed: ClearML takes values for it in silence.
+
+        Raises:
+            ConnectionError: It is.
         """
         reporter = self.native._reporter  # noqa: SLF001
         if reporter._report and reporter._report_service is None:  # noqa: SLF001
             message = "clearml: the task is closed, and takes no more values."
             raise ConnectionError(message)
-        iteration, milliseconds = _SINGLE if step is None else step, int(moment * 1000)
-        return [(*scalar[:2], self._event(*scalar, iteration, timestamp=milliseconds)) for scalar in scalars]
+
+    @contextmanager
+    def at(self, moment: float) -> Iterator[None]:
+        """Give events that this thread reports meanwhile the time of their call.
+
+        Args:
+            moment: In seconds since 1970-01-01 UTC.
+        """
+        reporter, thread = self.native._reporter, threading.get_ident()  # noqa: SLF001
+        report = reporter._report  # noqa: SLF001
+
+        def timed(event: Any) -> None:
+            if threading.get_ident() == thread:
+                event._timestamp = int(moment * 1000)  # noqa: SLF001
+            report(event)
+
+        reporter._report = timed  # noqa: SLF001 - of this object alone
+        try:
+            yield
+        finally:
+            del reporter._report  # noqa: SLF001 - it is the class's again
 
     def store(self, ready: Sequence[tuple[str, str, Any]]) -> None:
         """Report events."""

@@ -1,86 +1,150 @@
-"""The media of a ClearML task: images, tables and checkpoints."""
+"""The media of a ClearML task: debug samples, plots and artifacts."""
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-from accel_track.media import rows, without_single_channel
-from accel_track.trackers.clearml.fast import Tasks
+from accel_track.media import ConfusionMatrix, Figure, File, Histogram, Image, Medium, Points3D, Table
+from accel_track.media.tables import distinct
+from accel_track.media.ways import Way, by, native, otherwise
+from accel_track.trackers.clearml.drawings import scatter, titled
+from accel_track.trackers.clearml.fast import Scalars, Tasks
+from accel_track.trackers.clearml.samples import Samples, fitting, place
 from accel_track.trackers.files import lasting
+from accel_track.trackers.rows import Row
 from accel_track.trackers.sole import SoleTracker
-from accel_track.values.plain import flat_config
+from accel_track.values.plain import finite, flat_config
+
+_MOST_POINTS = 100_000
+"""Points of the largest plot; more are a file."""
 
 
 class ClearMLMedia(SoleTracker):
     """The part of the tracker that stores media and files."""
 
-    _pictures: tempfile.TemporaryDirectory[str] | None = None
+    media: ClassVar[Mapping[str, Way]] = {
+        "image": native("Debug Samples, the file as it is; several: series `name/0`, …; captions are left out"),
+        "figure": native("PNG in Debug Samples; Plotly's: Plots"),
+        "table": native("Plots"),
+        "histogram": native("Plots, as bars"),
+        "text": by("file", "a `.md` file in Debug Samples"),
+        "audio": native("Debug Samples"),
+        "video": native("Debug Samples"),
+        "html": native("Debug Samples"),
+        "points": native("Plots, with colours; over 100,000: a file in Debug Samples"),
+        "confusion_matrix": native("Plots"),
+        "artifact": native("Artifacts, a folder as an archive"),
+        "model": otherwise('an artifact of the type "model"; ClearML makes no models offline'),
+    }
 
-    def log_images(self, values: dict[str, Any], step: int | None = None, **kwargs: Any) -> None:
-        """Report images to the debug samples, as PNG files: of an array, ClearML would make a JPEG, in its own thread.
+    samples: Samples
+    """The files that wait for their upload; new when the task is opened."""
 
-        Args:
-            values: Names to an image or a list of images, in any form that `accel_track.media.images` takes. The name
-                is the title, and the series too; of several, the series are `name/0`, `name/1`, ….
-            step: Training step.
-            **kwargs: Passed to `Logger.report_image`. Without `max_image_history`, all images are kept.
+    def store_media(self, row: Row, media: Sequence[tuple[str, Medium]]) -> None:
+        """Report media; the run makes way for no other one meanwhile."""
+        with self.place.using(self):
+            scalars = self.fast(Scalars)
+            scalars.use(Scalars.check)
+            with scalars.use(lambda parts: parts.at(row.time)) or nullcontext():
+                super().store_media(row, media)
+
+    def way(self, medium: Medium) -> Way | None:
+        """Return what becomes of a medium: of very many points, a file."""
+        if isinstance(medium, Points3D) and len(medium.array()) > _MOST_POINTS:
+            return by("file", "")
+        found: Way | None = super().way(medium)
+        return found
+
+    def store_image(self, name: str, image: Image, row: Row) -> None:
+        """Report the file of an image; further arguments are those of `Logger.report_image`.
+
+        Without `max_image_history`, all images are kept.
         """
-        logger = self.tracker.get_logger()
-        options = {"max_image_history": -1, "delete_after_upload": True, **kwargs}
-        for name, pictures in self.images_of(values):
-            for index, picture in enumerate(pictures):
-                series = name if len(pictures) == 1 else f"{name}/{index}"
-                logger.report_image(name, series, step, local_path=self._png(picture), **options)
+        self._report_file("report_image", "max_image_history", name, image, row)
 
-    def _png(self, picture: Any) -> str:
-        """Return the path of a file that holds an image."""
-        from PIL import Image
+    def store_figure(self, name: str, figure: Figure, row: Row) -> None:
+        """Report a figure of Plotly's as a plot, another one as an image."""
+        if figure.is_plotly:
+            plot = titled(figure.plotly())
+            self._logger.report_plotly(*place(name), plot, row.step, **row.media_kwargs)
+        else:
+            self.store_image(name, figure, row)
 
-        if self._pictures is None:
-            self._pictures = tempfile.TemporaryDirectory(prefix="accel_track-clearml-")
-        number, path = tempfile.mkstemp(".png", dir=self._pictures.name)
-        with open(number, "wb") as file:
-            Image.fromarray(without_single_channel(picture)).save(file, "PNG")
-        return path
+    def store_file(self, name: str, file: File, row: Row) -> None:
+        """Report a file; further arguments are those of `Logger.report_media`. Without `max_history`, all are kept."""
+        self._report_file("report_media", "max_history", name, file, row)
 
-    def forget_pictures(self) -> None:
-        """Delete the files of images, which ClearML has uploaded, or never will."""
-        if self._pictures is not None:
-            self._pictures.cleanup()
-            self._pictures = None
+    store_audio = store_video = store_html = store_file
 
-    def log_table(
+    def store_table(self, name: str, table: Table, row: Row) -> None:
+        """Report a table; further arguments are those of `Logger.report_table`."""
+        # A browser reads no NaN in JSON.
+        cells = [
+            [str(cell) if isinstance(cell, float) and not finite(cell) else cell for cell in one] for one in table.rows
+        ]
+        self._logger.report_table(*place(name), row.step, [table.columns, *cells], **row.media_kwargs)
+
+    def store_histogram(self, name: str, histogram: Histogram, row: Row) -> None:
+        """Report a histogram's counts as bars; further arguments are those of `Logger.report_histogram`."""
+        edges = histogram.edges
+        bins = list(pairwise(edges))
+        options = {"data_args": {"width": [high - low for low, high in bins]}, **row.media_kwargs}
+        middles = [(low + high) / 2 for low, high in bins]
+        self._logger.report_histogram(*place(name), histogram.counts, row.step, xlabels=middles, **options)
+
+    def store_points(self, name: str, points: Points3D, row: Row) -> None:
+        """Report points as a plot."""
+        self._logger.report_plotly(*place(name), scatter(points.array()), row.step, **row.media_kwargs)
+
+    def store_confusion_matrix(self, name: str, matrix: ConfusionMatrix, row: Row) -> None:
+        """Report a confusion matrix; further arguments are those of `Logger.report_confusion_matrix`."""
+        labels = distinct(matrix.labels)
+        names = {"xaxis": "predicted", "yaxis": "target", "xlabels": labels, "ylabels": labels, "yaxis_reversed": True}
+        options = {**names, **row.media_kwargs}
+        self._logger.report_confusion_matrix(*place(name), matrix.matrix, row.step, **options)
+
+    @property
+    def _logger(self) -> Any:
+        return self.tracker.get_logger()
+
+    def _report_file(self, call: str, history: str, name: str, medium: Medium, row: Row) -> None:
+        options = {history: -1, "delete_after_upload": True, **row.media_kwargs}
+        assert medium.path is not None  # noqa: S101 - these kinds are files
+        suffix = medium.suffix if isinstance(medium, File) else "".join(medium.path.suffixes)
+        all_stay = options[history] is not None and options[history] < 0
+        file = self.samples.file(medium.path, suffix, lasting=all_stay)
+        getattr(self._logger, call)(*place(name), row.step, local_path=file, **options)
+
+    def log_artifact(
         self,
-        table_name: str,
-        columns: list[str] | None = None,
-        data: Sequence[Sequence[Any]] | None = None,
-        dataframe: Any = None,
+        path: str | os.PathLike[str],
+        name: str | None = None,
+        *,
+        type: str | None = None,  # noqa: A002 - the word of all SDKs
+        metadata: Mapping[str, Any] | None = None,
+        copy: bool | None = None,
         step: int | None = None,
-        **kwargs: Any,
     ) -> None:
-        """Report a table to the plots.
-
-        Args:
-            table_name: Title and series of the table.
-            columns: Names of the columns.
-            data: The rows, if there is no `dataframe`.
-            dataframe: A pandas data frame, whose index is left out, if there is no `data`.
-            step: Training step.
-            **kwargs: Passed to `Logger.report_table`.
-        """
-        names, cells = rows(columns, data, dataframe)
-        self.tracker.get_logger().report_table(table_name, table_name, step or 0, [names, *cells], **kwargs)
+        """Upload a file, or a folder as an archive, and wait for that; one of the same name is replaced."""
+        whole = os.path.abspath(path)
+        about = {"type": type or "artifact", **({} if step is None else {"step": step}), **(metadata or {})}
+        self._upload(fitting(name or os.path.basename(whole)), whole, about)
 
     def log_checkpoint(self, name: str, path: str, step: int | None, values: dict[str, Any]) -> None:
         """Upload a checkpoint as an artifact, and wait for that; step and values are its metadata."""
-        metadata = flat_config({**({} if step is None else {"step": step}), **lasting(values)})
-        self.delete_checkpoint(name)  # ClearML itself would leave a file of another name in its storage
-        if not self.tracker.upload_artifact(name, Path(path), metadata=metadata, wait_on_upload=True):
-            message = f"{self.name}: the checkpoint {name!r} was not uploaded; see ClearML's own message."
-            raise RuntimeError(message)
+        self._upload(name, path, {**({} if step is None else {"step": step}), **lasting(values)})
+
+    def _upload(self, name: str, path: str, about: Mapping[str, Any]) -> None:
+        with self.place.using(self):
+            self.delete_checkpoint(name)  # ClearML itself would leave a file of another name in its storage
+            if not self.tracker.upload_artifact(name, Path(path), metadata=flat_config(about), wait_on_upload=True):
+                message = f"{self.name}: {name!r} was not uploaded; see ClearML's own message."
+                raise RuntimeError(message)
 
     def delete_checkpoint(self, name: str) -> None:
         """Delete a checkpoint's artifact, if there is one, and its file."""

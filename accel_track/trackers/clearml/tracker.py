@@ -13,7 +13,9 @@ from accel_track.trackers.clearml.media import ClearMLMedia
 from accel_track.trackers.clearml.metrics import ClearMLMetrics
 from accel_track.trackers.clearml.plots import Plots
 from accel_track.trackers.clearml.process import Process, has_credentials
+from accel_track.trackers.clearml.samples import Samples
 from accel_track.trackers.clearml.task import begin, end
+from accel_track.trackers.sdk import native_object
 from accel_track.trackers.sole import Sole
 from accel_track.values.plain import flat_config
 
@@ -57,6 +59,7 @@ class ClearMLTracker(ClearMLMetrics, ClearMLMedia):
     keeps_status = True
     wraps_terminal = True
     place = Sole()
+    task = native_object
 
     @classmethod
     def for_run(
@@ -77,7 +80,7 @@ class ClearMLTracker(ClearMLMetrics, ClearMLMedia):
 
     def open(self, sdk: Any) -> Any:
         """Create the task, or use the program's own."""
-        self.plots, self._failures = Plots(), Failures()
+        self.plots, self.samples, self._failures = Plots(), Samples(), Failures()
         task = self.clear(sdk.Task.current_task, self._end_task)
         if task is None:
             self.fast(Process).use(Process.tune)
@@ -130,4 +133,4 @@ class ClearMLTracker(ClearMLMetrics, ClearMLMedia):
             if native in self.place.ours:
                 self._end_task(native)
         finally:
-            self.forget_pictures()
+            self.samples.forget()

@@ -7,11 +7,9 @@ from functools import partial
 from typing import Any
 
 from accel_track.trackers.comet.media import CometMedia
-from accel_track.trackers.names import hashed_name
+from accel_track.trackers.comet.names import fitting, literal
 from accel_track.trackers.rows import Row
 from accel_track.values.plain import flat_config
-
-_NAME_LENGTH = 100
 
 
 class CometMetrics(CometMedia):
@@ -28,21 +26,16 @@ class CometMetrics(CometMedia):
     def write_row(self, row: Row) -> None:
         """Log a call's numbers together, with `kwargs` for `Experiment.log_metrics` (e.g. `epoch`), and each text."""
         experiment = self.alive()
-        numbers = {_fitting(name): value for name, value in row.values.items() if not isinstance(value, str)}
+        numbers = {fitting(name): value for name, value in row.values.items() if not isinstance(value, str)}
         if numbers:
             self.taken.part(None, partial(experiment.log_metrics, numbers, step=row.step, **row.kwargs))
         for name, text in row.values.items():
             if isinstance(text, str):
                 # Not `log_other`, which keeps only the last text of a name.
-                call = partial(experiment.log_text, text, step=row.step, metadata={"name": name})
+                call = partial(experiment.log_text, literal(text), step=row.step, metadata={"name": name})
                 if self.taken.part(name, call, otherwise=name) is None and experiment.alive:
                     self.drop(name, text)
 
 
 def _flat(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {_fitting(key): value for key, value in flat_config(values).items()}
-
-
-def _fitting(name: str) -> str:
-    """Return `name`, or when it is too long for Comet its beginning and a hash of all of it."""
-    return name if len(name) <= _NAME_LENGTH else hashed_name(name, name, _NAME_LENGTH)
+    return {fitting(key): value for key, value in flat_config(values).items()}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from accel_track.trackers.comet.fast import CometParts, is_configured
 from accel_track.trackers.comet.metrics import CometMetrics
-from accel_track.trackers.sdk import unreachable
+from accel_track.trackers.sdk import native_object, unreachable
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -51,6 +51,7 @@ class CometMLTracker(CometMetrics):
     keeps_status = True
     fast_paths = (CometParts,)
     wraps_terminal = True
+    writer = native_object
 
     experiment_name: str | None = None
     offline_directory: str | None = None

@@ -1,39 +1,175 @@
-"""The checkpoints of a DVCLive run, as artifacts in DVC."""
+"""The media of a DVCLive run: images, plots, files for each step, and artifacts."""
 
 from __future__ import annotations
 
+import os
 import re
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
+from accel_track.media import ConfusionMatrix, File, Histogram, Image, Medium, Table, Text
+from accel_track.media.fallbacks import converted
+from accel_track.media.ways import Way, by, native, otherwise
+from accel_track.trackers.dvclive.charts import of_histogram, of_table, samples
 from accel_track.trackers.dvclive.fast import LivePath
 from accel_track.trackers.dvclive.folders import dvc_alone
+from accel_track.trackers.dvclive.steps import IMAGES, OTHERS, fitting, kept, replaced
 from accel_track.trackers.files import lasting
 from accel_track.trackers.names import hashed_name
+from accel_track.trackers.rows import Row
 from accel_track.trackers.sdk import SDKTracker
+from accel_track.values.plain import long_integers_as_text, storable
 
 _ARTIFACT = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_-]*[A-Za-z0-9])?")
 _NAME_LENGTH = 200
+_UNKNOWN = "the installed DVCLive's artifacts are not known here"
 
 
 class DVCLiveMedia(SDKTracker):
-    """The part of the tracker that stores files."""
+    """The part of the tracker that stores media and files."""
+
+    media: ClassVar[Mapping[str, Way]] = {
+        "image": native("`plots/images/<name>/<step>.png`, a slider; captions are left out"),
+        "figure": by("image", "PNG, as an image; Plotly's: its JSON, as audio"),
+        "table": otherwise("a plot, `plots/custom/<name>.json`; all steps: `plots/media/<name>/<step>.json`"),
+        "histogram": otherwise("a plot of bars; all steps: `plots/media/<name>/<step>.json`"),
+        "text": native("`plots/metrics/<name>.tsv`"),
+        "audio": by("file", "`plots/media/<name>/<step>.wav`, which DVC does not show"),
+        "video": by("image", "GIF: as an image; others: as audio"),
+        "html": by("file", "`plots/media/<name>/<step>.html`, which DVC does not show"),
+        "points": by("file", "`plots/media/<name>/<step>.npy`, which DVC does not show"),
+        "confusion_matrix": native("a plot; all steps: `plots/media/<name>/<step>.csv`"),
+        "artifact": native("`artifacts`, listed in `dvc.yaml`; in a DVC repository added to DVC"),
+        "model": native('as an artifact, of the type "model"'),
+    }
+
+    def way(self, medium: Medium) -> Way | None:
+        """Return what becomes of a medium: a figure or video of which there is no picture is a file."""
+        pictures = (".png", ".gif")
+        if medium.kind in ("figure", "video") and medium.path is not None and medium.path.suffix not in pictures:
+            return by("file", "")
+        found: Way | None = super().way(medium)
+        return found
+
+    def store_media(self, row: Row, media: Sequence[tuple[str, Medium]]) -> None:
+        """Store media with the step of their call; one without a step, and without values, counts one."""
+        if row.step is not None:
+            self.tracker.step = row.step
+        super().store_media(row, media)
+        if row.step is None and media and not row.values:
+            self.taken.part("next step", self._count)
+
+    def _count(self) -> None:
+        self.tracker.step += 1
+
+    def store_image(self, name: str, image: Image, row: Row) -> None:
+        """Store the file of an image as it is, where `Live.log_image` would make one of its first frame."""
+        assert image.path is not None  # noqa: S101 - images are files
+        live, own = self.tracker, fitting(name)
+        stored = kept(image.path, Path(live.plots_dir, IMAGES, own), live.step, image.path.suffix)
+        if not self.fast(LivePath).use(lambda fast: fast.show_image(f"{own}/{stored.name}")):
+            self._show_publicly(f"{own}/{stored.name}", stored, image.path)
+
+    def _show_publicly(self, name: str, stored: Path, source: Path) -> None:
+        from PIL import Image as Pil
+
+        with Pil.open(source) as picture:
+            self.tracker.log_image(name, picture)
+        replaced(source, stored)
+
+    def make_text(self, text: Text, row: Row) -> str:
+        """Return a text, which goes into a table as other texts do."""
+        return text.text
+
+    def store_table(self, name: str, table: Table, row: Row) -> None:
+        """Plot a table, in place of the one before, and keep it with its step; one without rows is kept only."""
+        if table.rows and table.columns:
+            self._plot(name, *of_table(table))
+            return
+        self._forget(fitting(name))
+        file = converted(table, "file", self.passing.folder)
+        assert isinstance(file, File)  # noqa: S101 - as asked for
+        self.store_file(name, file, row)
+
+    def store_histogram(self, name: str, histogram: Histogram, row: Row) -> None:
+        """Plot a histogram, in place of the one before, and keep it with its step."""
+        self._plot(name, *of_histogram(histogram))
+
+    def store_confusion_matrix(self, name: str, matrix: ConfusionMatrix, row: Row) -> None:
+        """Plot a confusion matrix, in place of the one before, and keep it with its step."""
+        file = converted(matrix, "file", self.passing.folder)
+        assert isinstance(file, File)  # noqa: S101 - as asked for
+        own, found = fitting(name), samples(matrix)
+        self._forget(own)
+        if found is not None:
+            self.tracker.log_sklearn_plot("confusion_matrix", *found, name=own)
+        self.store_file(name, file, row)
+
+    def store_file(self, name: str, file: File, row: Row) -> None:
+        """Keep a file with its step."""
+        assert file.path is not None  # noqa: S101 - as its kind says
+        live = self.tracker
+        kept(file.path, Path(live.plots_dir, OTHERS, fitting(name)), live.step, file.suffix)
+
+    def _plot(self, name: str, rows: list[dict[str, Any]], options: dict[str, Any]) -> None:
+        live, own = self.tracker, fitting(name)
+        self._forget(own)
+        live.log_plot(own, rows, **options)
+        kept(Path(live.plots_dir, "custom", f"{own}.json"), Path(live.plots_dir, OTHERS, own), live.step, ".json")
+
+    def _forget(self, name: str) -> None:
+        """Forget the plot before, which may have other columns."""
+        self.fast(LivePath).use(lambda fast: fast.forget_plots([name]))
+
+    def log_artifact(
+        self,
+        path: str | os.PathLike[str],
+        name: str | None = None,
+        *,
+        type: str | None = None,  # noqa: A002 - the word of all SDKs
+        metadata: Mapping[str, Any] | None = None,
+        copy: bool | None = None,
+        step: int | None = None,
+    ) -> None:
+        """Copy a file or folder into `artifacts`, and in a DVC repository add it to DVC; replace one of its name."""
+        _ = self.tracker  # says that it was not started
+        whole = Path(os.path.abspath(path))
+        name = name or whole.name
+        own = artifact_name(name)
+        about = {
+            **({} if own == name else {"name": name}),
+            **({} if step is None else {"step": step}),
+            **(metadata or {}),
+        }
+        meta = long_integers_as_text(storable(about))
+        self._store(name, lambda fast: fast.store_artifact(own, whole, type or "artifact", meta))
 
     def log_checkpoint(self, name: str, path: str, step: int | None, values: dict[str, Any]) -> None:
         """Copy a checkpoint and add it to DVC; step and values are with it in `dvc.yaml`."""
-        _ = self.tracker  # says that it was not started
-        checkpoint = _artifact_name(name), Path(path), lasting(values, step)
+        _ = self.tracker  # as above
+        about = lasting(values, step)
+
+        def store(fast: LivePath) -> str:
+            if fast.in_repository():
+                return fast.store_artifact(artifact_name(name), Path(path), "model", about)
+            return "DVCLive keeps checkpoints in a DVC repository only; run `git init` and `dvc init` above its folder"
+
+        self._store("checkpoint", store)
+
+    def _store(self, name: str, store: Callable[[LivePath], str]) -> None:
         with dvc_alone():
-            problem = self.fast(LivePath).use(lambda fast: fast.store_checkpoint(*checkpoint))
+            problem = self.fast(LivePath).use(store)
         if problem != "":
-            self.drop("checkpoint", path, problem or "the installed DVCLive's artifacts are not known here")
+            self.drop(name, None, problem or _UNKNOWN)
 
     def delete_checkpoint(self, name: str) -> None:
         """Delete a checkpoint's copy and its entry in `dvc.yaml`."""
-        self.fast(LivePath).use(lambda fast: fast.delete_checkpoint(_artifact_name(name)))
+        self.fast(LivePath).use(lambda fast: fast.delete_artifact(artifact_name(name)))
 
 
-def _artifact_name(name: str) -> str:
+def artifact_name(name: str) -> str:
+    """Return `name`, or where DVC takes no such name a similar one."""
     if _ARTIFACT.fullmatch(name) and len(name) <= _NAME_LENGTH:
         return name
     return hashed_name(re.sub(r"[^A-Za-z0-9]+", "-", name).lstrip("-") or "checkpoint", name, _NAME_LENGTH)

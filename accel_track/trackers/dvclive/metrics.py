@@ -9,15 +9,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from accel_track.trackers.dvclive.fast import TablesPath
+from accel_track.trackers.dvclive.fast import LivePath, TablesPath
+from accel_track.trackers.dvclive.steps import NAME_LENGTH, NOT_IN_PATHS, cut
 from accel_track.trackers.dvclive.tables import Line, appended, cut_tables, summary
 from accel_track.trackers.names import hashed_name, safe_name
 from accel_track.trackers.rows import Row
 from accel_track.trackers.sdk import SDKTracker
-
-# A metric's name becomes a path; these are the characters that some file system does not take.
-_NOT_IN_PATHS = r'[<>:"\\|?*\x00-\x1f\x7f\ud800-\udfff]'
-_NAME_LENGTH = 200
 
 
 class DVCLiveMetrics(SDKTracker):
@@ -94,7 +91,7 @@ class DVCLiveMetrics(SDKTracker):
 
     def _new_name(self, key: str, value: Any) -> str:
         """Return a name that is free in the summary, `metrics.json`, where "/" means nesting, and take its place."""
-        name = safe_name(key, _NOT_IN_PATHS, _NAME_LENGTH)
+        name = safe_name(key, NOT_IN_PATHS, NAME_LENGTH)
         *parents, last = name.split("/")
         place = self.tracker.summary
         for parent in parents:
@@ -102,7 +99,7 @@ class DVCLiveMetrics(SDKTracker):
         taken = not isinstance(place, dict) or isinstance(place.get(last), dict)
         # The columns of a table are "step", perhaps "timestamp", and the last part of the name.
         if taken or last in ("step", "timestamp"):
-            name = hashed_name(name.replace("/", "_"), key, _NAME_LENGTH)
+            name = hashed_name(name.replace("/", "_"), key, NAME_LENGTH)
         self.tracker.log_metric(name, value, plot=False)
         self._names[key] = name
         return name
@@ -111,6 +108,8 @@ class DVCLiveMetrics(SDKTracker):
         """Remove the values of a step and later ones."""
         live, folder = self.tracker, Path(self.tracker.dir)
         cut_tables(folder, step)
+        media = cut(Path(live.plots_dir), step)
+        self.fast(LivePath).use(lambda fast: fast.forget_plots(media))
         live.summary = summary(folder)
         live.step = live.summary.get("step", 0)
         live.make_summary()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ from accel_track.trackers.dvclive.fast import LivePath, TablesPath
 from accel_track.trackers.dvclive.folders import claimed_folder, dvc_alone, last_folder, places
 from accel_track.trackers.dvclive.media import DVCLiveMedia
 from accel_track.trackers.dvclive.metrics import DVCLiveMetrics
+from accel_track.trackers.dvclive.steps import OTHERS
 from accel_track.trackers.dvclive.tables import mend_summary
 from accel_track.values.plain import long_integers_as_text, storable
 
@@ -54,9 +56,21 @@ class DVCLiveTracker(DVCLiveMetrics, DVCLiveMedia):
     def __init__(self, run_name: str | None = None, live: Any = None, **kwargs: Any) -> None:
         """Keep the arguments for `start`."""
         super().__init__(run_name, **kwargs)
-        self.live = live
+        self._given = live
+        self._last: Any = None
         self._place: Path | None = None
         """Where `start` makes a folder of the run's own."""
+
+    @property
+    def live(self) -> Any:
+        """The `Live`, also after its end, where it still has its summary; before the start, one that was given.
+
+        Raises:
+            NotStartedError: There is none yet.
+        """
+        if self.native is None and (known := self._last or self._given) is not None:
+            return known
+        return self.tracker
 
     @classmethod
     def for_run(
@@ -78,11 +92,16 @@ class DVCLiveTracker(DVCLiveMetrics, DVCLiveMedia):
         tracker._place = place if own and not _resumes(init_kwargs) else None
         return tracker
 
+    @classmethod
+    def in_folder(cls, folder: str, directory: str | os.PathLike[str]) -> dict[str, Any]:
+        """Return the folder's `dvclive`, with `dvc.yaml` beside it."""
+        return dict(places(Path(directory, folder, "dvclive")))
+
     def open(self, sdk: Any) -> Any:
         """Open the `Live`, or use the one given."""
         self._names = {}
-        if self.live is not None:
-            return self.live
+        if self._given is not None:
+            return self._given
         if self._place is not None:
             self.init_kwargs = {**places(claimed_folder(self._place, self.run_name)), **self.init_kwargs}
             self._place = None
@@ -93,9 +112,11 @@ class DVCLiveTracker(DVCLiveMetrics, DVCLiveMedia):
 
     def begin(self, native: Any) -> None:
         """Go on with a resumed run's checkpoints, experiment and steps."""
-        if self.live is None and _resumes(self.init_kwargs):
+        if self._given is None and _resumes(self.init_kwargs):
             native.step = native.summary.get("step", -1) + 1  # DVCLive counts on from 0 as if nothing were there
             self.fast(LivePath).use(lambda fast: fast.go_on(self.init_kwargs.get("exp_name")))
+        elif self.live is None:  # as DVCLive does with its own
+            shutil.rmtree(Path(native.plots_dir, OTHERS), ignore_errors=True)
 
     def store_init_configuration(self, values: dict[str, Any]) -> None:
         """Write `params.yaml`; later calls add to earlier ones."""
@@ -122,6 +143,7 @@ class DVCLiveTracker(DVCLiveMetrics, DVCLiveMedia):
 
     def close(self, native: Any) -> None:
         """End the `Live`."""
+        self._last = native
         native.end()
 
 

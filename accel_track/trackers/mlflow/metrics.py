@@ -9,7 +9,7 @@ from itertools import groupby
 from typing import Any
 
 from accel_track.trackers.mlflow.answers import ForeignAnswerError, checked_run, served
-from accel_track.trackers.mlflow.fast import Value
+from accel_track.trackers.mlflow.fast import DatabasePath, ServerPath, Value
 from accel_track.trackers.names import safe_name
 from accel_track.trackers.rows import Row
 from accel_track.trackers.sdk import SDKTracker
@@ -80,7 +80,7 @@ class MLflowMetrics(SDKTracker):
         from mlflow.entities import Metric
 
         if not kwargs and get_active_model_id() is None:  # else MLflow adds metrics to that model, too
-            for gate in map(self.fast, self.fast_paths):
+            for gate in (self.fast(DatabasePath), self.fast(ServerPath)):
                 if gate.send(self.run_id, values, repeatable=True):
                     return bool(getattr(gate.fast, "certain", True))
         metrics = [Metric(*value) for value in values]

@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 from accel_track.redaction import scrubbed
 from accel_track.trackers.mlflow.answers import is_refusal, may_pass, wait_less
+from accel_track.trackers.mlflow.both import RunAndClient
 from accel_track.trackers.mlflow.fast import DatabasePath, ServerPath
+from accel_track.trackers.mlflow.images import ImagesPath
 from accel_track.trackers.mlflow.media import MLflowMedia
 from accel_track.trackers.mlflow.metrics import MLflowMetrics
 from accel_track.trackers.mlflow.params import MLflowParams, parse_tags
 from accel_track.trackers.mlflow.run import active_run_id, continued_run, created_run, end_run
 from accel_track.trackers.mlflow.store import client_of, close_connections, experiment_id, local_database
+from accel_track.trackers.sdk import native_object
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -63,7 +66,8 @@ class MLflowTracker(MLflowMetrics, MLflowParams, MLflowMedia):
     keeps_time = True
     keeps_status = True
     finish_again = True
-    fast_paths = (DatabasePath, ServerPath)
+    fast_paths = (DatabasePath, ServerPath, ImagesPath)
+    active_run = native_object
 
     def __init__(
         self,
@@ -121,10 +125,20 @@ class MLflowTracker(MLflowMetrics, MLflowParams, MLflowMedia):
             run = created_run(client, experiment, self.run_name, tags, self._attempt, repeated=repeated)
         self._attempt = None
         self.client, self.run_id = client, run.info.run_id
-        self.clipped, self._params, self._unproved = Counter(), dict(run.data.params), []
+        self.clipped, self._params, self._unproved, self._sent = Counter(), dict(run.data.params), [], {}
+        self._has_images = ImagesPath.tag in run.data.tags
         for path in self.fast_paths:
             self.fast(path).open(client)
         return run
+
+    def flush(self) -> None:
+        """Read back from a server the newest values and the files of media, and send again what it lacks.
+
+        Raises:
+            ForeignAnswerError: Something is still not there, or what answers is no MLflow server.
+        """
+        super().flush()
+        self.prove_files()
 
     def rest(self) -> None:
         """Close connections to a database; those to a server are MLflow's, of the whole process."""
@@ -137,6 +151,10 @@ class MLflowTracker(MLflowMetrics, MLflowParams, MLflowMedia):
     def concerns_run(self, error: BaseException) -> bool:
         """Say so also of MLflow's own codes for refused credentials and for a run that is gone."""
         return super().concerns_run(error) or is_refusal(error)
+
+    def as_experiment(self) -> Any:
+        """Return an object that answers as the `Run` and as an `MlflowClient`, which is Lightning's `experiment`."""
+        return RunAndClient(self.tracker, self.client) if self.native is not None else self.tracker
 
     def identity(self) -> dict[str, Any]:
         """Return the run's id, and the server or database unless its URI holds a password."""

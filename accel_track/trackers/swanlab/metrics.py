@@ -6,12 +6,12 @@ from typing import Any
 
 from accel_track.errors import HalfStoredError, warn
 from accel_track.trackers.rows import Row
-from accel_track.trackers.sole import SoleTracker
 from accel_track.trackers.swanlab.fast import Rows, Threads
+from accel_track.trackers.swanlab.media import SwanLabMedia
 from accel_track.trackers.swanlab.series import AllSeries, kind_of
 
 
-class SwanLabMetrics(SoleTracker):
+class SwanLabMetrics(SwanLabMedia):
     """The part of the tracker that logs the values that SwanLab will keep."""
 
     series: AllSeries
@@ -22,14 +22,15 @@ class SwanLabMetrics(SoleTracker):
         return kind_of(value) is not None
 
     def write_row(self, row: Row) -> None:
-        """Log what SwanLab will keep of a call; `kwargs` go to `Run.log`."""
+        """Log what SwanLab will keep of a call; `kwargs` that are not of its images go to `Run.log`."""
         text = self.import_sdk().Text
         kept, refused = self.series.kept(row.values, row.step)
         if kept:
             # SwanLab takes a string for the text of a number and drops any other one.
             values = {name: text(one) if isinstance(one, str) else one for name, one in kept.items()}
-            if row.kwargs or not self.fast(Rows).send(values, row.step, row.time):
-                self.tracker.log(values, step=row.step, **row.kwargs)
+            more = self.kwargs_of_log(row)
+            if more or not self.fast(Rows).send(values, row.step, row.time):
+                self.tracker.log(values, step=row.step, **more)
             self.series.note(kept, row.step)
         for one in refused:
             self.drop(*one)

@@ -12,6 +12,15 @@ from accel_track.values.plain import is_number
 
 _NAME_LENGTH = 512
 
+LARGEST = 10 * 1024**2
+"""Bytes of the largest object that SwanLab keeps."""
+
+MOST = 108
+"""How many objects of one name and step SwanLab keeps."""
+
+_COLUMNS = {"Table": "ECharts", "Video": "Image"}
+"""The kinds as which SwanLab stores objects of classes with other names."""
+
 
 class Series:
     """What SwanLab has of one name: values of one kind, and the first one of each step.
@@ -59,7 +68,11 @@ class AllSeries:
         """
         kept: dict[str, Any] = {}
         refused: list[tuple[str, Any, str]] = []
-        for key, value in values.items():
+        for key, given in values.items():
+            value, problems = (given, []) if type(given) is float else fitting(given)
+            refused += [(key, given, why) for why in problems]
+            if value is None:
+                continue
             name = stored_name(key)
             why = series.refusal(value, step) if (series := self._known.get(name)) is not None else None
             if why is None:
@@ -85,6 +98,27 @@ def stored_name(name: str) -> str:
     return name if safe == name and 0 < len(name) <= _NAME_LENGTH else hashed_name(safe, name, _NAME_LENGTH)
 
 
+def fitting(value: Any) -> tuple[Any, list[str]]:
+    """Return what SwanLab's thread will keep of a value, None for nothing, and why it would drop each of the rest."""
+    if isinstance(value, (float, int, str)):
+        return value, []
+    if kind_of(value) is None:
+        return None, ["SwanLab takes no list of objects of several classes"]
+    items = value if isinstance(value, list) else [value]
+    good = [one for one in items if size_of(one) <= LARGEST]
+    problems = ["it is larger than the 10 MiB that SwanLab keeps"] * (len(items) - len(good))
+    problems += [f"SwanLab keeps {MOST} objects of one name and step"] * (len(good) - MOST)
+    return (good[:MOST] or None) if isinstance(value, list) else (value if good else None), problems
+
+
+def size_of(value: Any) -> int:
+    """Return how many bytes the file of one of SwanLab's objects has; 0 where it does not say that."""
+    if (buffer := getattr(value, "buffer", None)) is not None:
+        return int(buffer.getbuffer().nbytes)
+    text = getattr(value, "content", getattr(value, "json_content", ""))
+    return len(text.encode(errors="replace")) if isinstance(text, str) else 0
+
+
 def kind_of(value: Any) -> str | None:
     """Return what SwanLab stores a value as, or None if it would refuse it."""
     if type(value) is float or is_number(value):
@@ -93,9 +127,10 @@ def kind_of(value: Any) -> str | None:
         return "Text"
     if isinstance(value, list):
         kinds = {kind_of(item) if not isinstance(item, (int, float, str)) else None for item in value}
-        return kinds.pop() if len(kinds) == 1 else None
+        alike = kinds == {"ECharts"} or len(set(map(type, value))) == 1
+        return kinds.pop() if alike and len(kinds) == 1 else None
     for cls in type(value).__mro__:
         package = cls.__module__.partition(".")[0]
         if package in ("swanlab", "pyecharts"):
-            return "ECharts" if package == "pyecharts" else type(value).__name__
+            return _COLUMNS.get(cls.__name__, "ECharts" if package == "pyecharts" else type(value).__name__)
     return None

@@ -9,11 +9,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from accel_track.trackers.names import short_id
-from accel_track.trackers.sdk import unreachable
+from accel_track.trackers.sdk import native_object, unreachable
 from accel_track.trackers.sole import Sole
 from accel_track.trackers.swanlab.fast import Rows, Threads, in_main_thread
 from accel_track.trackers.swanlab.files import earlier_configuration
-from accel_track.trackers.swanlab.media import SwanLabMedia
 from accel_track.trackers.swanlab.metrics import SwanLabMetrics
 from accel_track.trackers.swanlab.series import AllSeries
 from accel_track.trackers.swanlab.settings import chooses_id, find_settings, needs_key
@@ -25,14 +24,14 @@ if TYPE_CHECKING:
 _STATES = {"finished": "success", "failed": "crashed", "interrupted": "aborted", "preempted": "aborted"}
 
 
-class SwanLabTracker(SwanLabMetrics, SwanLabMedia):
+class SwanLabTracker(SwanLabMetrics):
     """One `swanlab.Run`.
 
     SwanLab allows one run at a time in a process: `start` finishes the run of an earlier tracker that nobody has
     finished, once its values are stored, and what is logged to that one afterwards waits for `accel-track sync`. A run
     of the program's own is left alone: `start` raises SwanLab's RuntimeError, unless `reinit=True` is given. For each
     name it keeps the first value of a step, and one kind of value (numbers, texts, images, …); others are counted as
-    dropped. So are `None` and arrays, which it does not take.
+    dropped. So is `None`, which it does not take.
 
     Values have the times of their calls; what is logged with further arguments has that of its delivery.
 
@@ -62,6 +61,7 @@ class SwanLabTracker(SwanLabMetrics, SwanLabMedia):
     durable_flush = False  # the SDK keeps rows in memory, and has no flush
     fast_paths = (Rows, Threads)
     place = Sole()
+    run = native_object
 
     _planned: Mapping[str, Any] = {}
 

@@ -8,6 +8,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from accel_track.trackers.sdk import native_object
 from accel_track.trackers.tensorboard.events import Delivered, outlast
 from accel_track.trackers.tensorboard.file import EventFile
 from accel_track.trackers.tensorboard.hparams import stored_hparams
@@ -57,6 +58,7 @@ class TensorBoardTracker(TensorBoardMetrics, TensorBoardMedia):
     batch_size: ClassVar[int] = 100
     finish_again = True
     native: EventFile | None
+    writer = native_object
 
     def __init__(self, run_name: str, logging_dir: str | os.PathLike[str], resume: bool = False, **kwargs: Any) -> None:
         """Keep the arguments for `start`."""
@@ -71,6 +73,11 @@ class TensorBoardTracker(TensorBoardMetrics, TensorBoardMedia):
     ) -> Self:
         """Use `<directory>/<project>/<run_name>`."""
         return cls(**{"run_name": os.path.join(project, run_name or ""), "logging_dir": directory, **init_kwargs})
+
+    @classmethod
+    def in_folder(cls, folder: str, directory: str | os.PathLike[str]) -> dict[str, Any]:
+        """Return the folder as the run's name."""
+        return {"run_name": folder}
 
     def open(self, sdk: Any) -> EventFile:
         """Make the event file.

@@ -14,6 +14,7 @@ from accel_track.trackers.trackio.store import Store
 
 # orjson, which Trackio writes rows with, takes integers of 64 bits.
 _SMALLEST, _GREATEST = -(2**63), 2**64 - 1
+_LOST = "Trackio could not convert it, see its warning"
 _PACKAGES = frozenset(("trackio", "matplotlib", "plotly"))
 
 
@@ -42,7 +43,7 @@ class TrackioMetrics(TrackioConfig):
         elif len(lost) < sum(len(row.values) for row in rows):
             self._empty = False
         for key, value in lost:
-            self.drop(key, value, "Trackio could not convert it, see its warning")
+            self.drop(key, value, _LOST)
 
     def write_row(self, row: Row) -> None:
         """Put a row into the run's queue."""
@@ -50,6 +51,9 @@ class TrackioMetrics(TrackioConfig):
             self.fast(Sending).use(Sending.renew_config)
         self._pending = self._empty = False
         self.tracker.log(unicode_names(row.values), step=row.step, **row.kwargs)
+        for name, value in row.values.items():
+            if getattr(value, "_file_path", value) is None:  # its file could not be stored, so Trackio left it out
+                self.drop(name, value, _LOST)
 
     def rewind(self, step: int) -> None:
         """Delete a local run's rows from a step on, so that each step has one value."""

@@ -6,8 +6,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from accel_track.texts import storable_text
+from accel_track.trackers.names import safe_name
 
 _RESERVED = frozenset(("project", "run", "timestamp", "step", "time", "metrics"))
+
+
+def run_name(name: Any) -> Any:
+    """Return the name of a run, of which Trackio makes a folder for its media: another one if that led elsewhere."""
+    leads = isinstance(name, str) and (name.startswith("/") or "\0" in name or ".." in name.split("/"))
+    return safe_name(name, "\0", 200) if leads else name
 
 
 def unicode_names(values: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -7,9 +7,11 @@ import sqlite3
 from typing import TYPE_CHECKING, Any
 
 from accel_track.errors import HalfStoredError
+from accel_track.trackers.sdk import native_object
 from accel_track.trackers.trackio import current
 from accel_track.trackers.trackio.media import TrackioMedia
 from accel_track.trackers.trackio.metrics import TrackioMetrics
+from accel_track.trackers.trackio.names import run_name
 from accel_track.trackers.trackio.server import Sending
 from accel_track.trackers.trackio.store import Store
 
@@ -54,6 +56,7 @@ class TrackioTracker(TrackioMetrics, TrackioMedia):
     log_call = "log"
     batch_size = 1000
     fast_paths = (Store, Sending)
+    run = native_object
 
     def __init__(self, run_name: str, run_id: str | None = None, **kwargs: Any) -> None:
         """Keep the arguments for `start`."""
@@ -75,7 +78,8 @@ class TrackioTracker(TrackioMetrics, TrackioMedia):
 
     def open(self, sdk: Any) -> Any:
         """Open the run, finishing no other."""
-        return current.apart(sdk.init, **{"project": self.run_name, "embed": False, **self.init_kwargs})
+        given = {name: run_name(one) if name == "name" else one for name, one in self.init_kwargs.items()}
+        return current.apart(sdk.init, **{"project": self.run_name, "embed": False, **given})
 
     def begin(self, native: Any) -> None:
         """Go on where a resumed run was, and let the run be this thread's current one."""

@@ -9,14 +9,11 @@ from functools import partial
 from itertools import groupby
 from typing import Any
 
-from accel_track.trackers.names import hashed_name
 from accel_track.trackers.rows import Row
 from accel_track.trackers.sdk import SDKTracker
 from accel_track.trackers.wandb.axis import Axis
 from accel_track.trackers.wandb.fast import Rows
-
-# Names that wandb sets itself or leaves out silently.
-_TAKEN = frozenset(("", "_step", "_runtime"))
+from accel_track.trackers.wandb.names import file_names, row_names
 
 
 class WandBMetrics(SDKTracker):
@@ -38,7 +35,7 @@ class WandBMetrics(SDKTracker):
     def write(self, rows: Sequence[Row]) -> None:
         """Add a row for each call; those of numbers and texts that follow each other reach wandb's service together."""
         for together, group in groupby(rows, lambda row: row.plain and not row.kwargs):
-            some = [(row, _named(row.values)) for row in group]
+            some = [(row, self._named(row)) for row in group]
             for row, named in some:
                 self.axis.learn(row.step, named)
             fields = [(row, {**self.axis.fields(row.step, row.time), **named}) for row, named in some]
@@ -47,14 +44,15 @@ class WandBMetrics(SDKTracker):
 
     def write_row(self, row: Row) -> None:
         """Add one row or, if wandb cannot convert a value, the good ones in rows of their own."""
-        log, axis, named = self.tracker.log, self.axis.fields(row.step, row.time), _named(row.values)
+        log, axis, named = self.tracker.log, self.axis.fields(row.step, row.time), self._named(row)
         try:
             log({**axis, **named}, **row.kwargs)
         except Exception as problem:  # converting an object may raise anything; no part of the row is kept then
             if row.plain or self.is_transient(problem):
                 raise
             plain = {key: value for key, value in named.items() if isinstance(value, (float, int, str))}
-            if plain:
+            # With a list, a row even of none: wandb copies no file of a list a second time for one row.
+            if plain or any(isinstance(one, (list, tuple)) for one in named.values()):
                 self.taken.part("plain", partial(log, {**axis, **plain}, **row.kwargs))
             for key in [key for key in named if key not in plain]:
                 self.taken.part((key,), partial(self._log_object, key, {**axis, key: named[key]}, row.kwargs))
@@ -68,8 +66,6 @@ class WandBMetrics(SDKTracker):
                 raise
             self.drop(key, fields[key], str(error))
 
-
-def _named(values: Mapping[str, Any]) -> Mapping[str, Any]:
-    if _TAKEN.isdisjoint(values):
-        return values
-    return {hashed_name(f"user{key}", key, 100) if key in _TAKEN else key: value for key, value in values.items()}
+    def _named(self, row: Row) -> Mapping[str, Any]:
+        named = row_names(row.values)
+        return named if row.plain else file_names(named, self.import_sdk(), str(self.tracker.id))

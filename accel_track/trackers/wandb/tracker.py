@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from accel_track.trackers.names import short_id
+from accel_track.trackers.sdk import native_object
 from accel_track.trackers.wandb import global_run as _wandb_global
 from accel_track.trackers.wandb.axis import Axis
 from accel_track.trackers.wandb.fast import Rows
@@ -61,6 +62,7 @@ class WandBTracker(WandBMetrics, WandBMedia):
     keeps_nesting = True
     keeps_time = True
     checks_arguments = True
+    run = native_object
 
     def __init__(self, run_name: str, **kwargs: Any) -> None:
         """Keep the arguments for `start`."""

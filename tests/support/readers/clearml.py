@@ -1,14 +1,34 @@
 """ClearML's offline sessions, read from their archives."""
 
+import contextlib
 import json
+import os
+import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pytest
 from clearml import Task
-from PIL import Image
 
-from accel_track.testing import Readback, TrackerContract
+from accel_track.testing import Bins, Columns, Readback, Seen, TrackerContract
 from accel_track.trackers.clearml.tracker import ClearMLTracker
+from tests.support.pictures import pixels
+
+with contextlib.suppress(ImportError):
+    # ClearML's thread that looks at the repository imports it, and a figure that is made meanwhile meets half of it.
+    import IPython  # noqa: F401
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Keep the sessions in the test's folder, and leave no task behind."""
+    monkeypatch.setenv("CLEARML_CACHE_DIR", str(tmp_path))
+    yield
+    if (task := Task.current_task()) is not None:
+        task.close()
+    os.environ.pop("CLEARML_PROC_MASTER_ID", None)
 
 
 def sessions(folder: Path) -> list[Path]:
@@ -20,6 +40,51 @@ def events(session: Path) -> list[dict[str, Any]]:
     """Return everything that was reported, except the console's output."""
     file = session / "metrics.jsonl"
     return [event for line in file.read_text().splitlines() for event in json.loads(line)] if file.exists() else []
+
+
+def plotted(plot_str: str) -> Any:
+    """Return what a plot shows, which has to be strict JSON, as a browser reads it."""
+    figure = json.loads(plot_str, parse_constant=pytest.fail)
+    (data,) = figure["data"]
+    if data["type"] == "table":
+        columns, cells = data["header"]["values"], data["cells"]["values"]
+        return Columns(columns, [list(row) for row in zip(*cells, strict=True)])
+    if data["type"] == "bar" and "width" in data:
+        edges = [x - width / 2 for x, width in zip(data["x"], data["width"], strict=True)]
+        return Bins(data["y"], [*edges, data["x"][-1] + data["width"][-1] / 2])
+    if data["type"] == "scatter3d":
+        return np.stack([data[axis] for axis in "xyz"], axis=1)
+    if data["type"] == "heatmap":
+        rows = [[label, *row] for label, row in zip(data["y"], data["z"], strict=True)]
+        return Columns(["target", *(f"predicted {label}" for label in data["x"])], rows)
+    return figure
+
+
+def artifact(entry: dict[str, Any]) -> Any:
+    """Return the bytes of an artifact, or of each file of a folder's."""
+    path = Path(entry["uri"])
+    if entry["type"] != "archive":
+        return path.read_bytes()
+    with zipfile.ZipFile(path) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def media(session: Path) -> dict[str, list[Seen]]:
+    """Return media by their series, and artifacts by their names."""
+    found: dict[str, list[Seen]] = {}
+    for event in events(session):
+        if event["type"] == "plot":
+            found.setdefault(event["variant"], []).append(Seen(plotted(event["plot_str"]), event["iter"]))
+        elif event["type"] == "training_debug_image":
+            path = session / "data" / event["key"]
+            assert path.resolve().is_relative_to(session.resolve() / "data"), path
+            what = pixels(path) if path.suffix in (".png", ".gif", ".jpg") else path.read_bytes()
+            found.setdefault(event["variant"], []).append(Seen(what, event["iter"]))
+    task = json.loads((session / "task.json").read_text())
+    for entry in task.get("execution", {}).get("artifacts", []):
+        about = dict(entry.get("display_data") or [])
+        found[entry["key"]] = [Seen(artifact(entry), int(about["step"]) if "step" in about else None)]
+    return found
 
 
 class ClearMLContract(TrackerContract):
@@ -47,10 +112,5 @@ class ClearMLContract(TrackerContract):
                 step, title = (None, series) if step == -(2**31) else (step, title)
                 stored.metrics.setdefault(f"{title}:{series}", []).append((step, event["value"]))
                 stored.times.setdefault(f"{title}:{series}", []).append(event["timestamp"] / 1000)
-            elif event["type"] == "plot":
-                (table,) = json.loads(event["plot_str"])["data"]
-                stored.tables[title] = [list(row) for row in zip(*table["cells"]["values"], strict=True)]
-            elif event["type"] == "training_debug_image":
-                with Image.open(next(folder.rglob(event["url"].rpartition("/")[2]))) as image:
-                    stored.images.setdefault(title, []).append((image.height, image.width))
+        stored.media = media(found[0])
         return stored

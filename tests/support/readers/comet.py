@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,9 @@ import comet_ml
 import numpy as np
 from PIL import Image
 
-from accel_track.testing import Readback, TrackerContract
+from accel_track.testing import Bins, Columns, Readback, Seen, TrackerContract
 from accel_track.trackers.comet.tracker import CometMLTracker
+from tests.support import pictures as pillow
 
 
 def offline(folder: Path, **options: Any) -> comet_ml.ExperimentConfig:
@@ -49,12 +51,71 @@ def pictures(archive: Path) -> dict[str, np.ndarray]:
         return {name: np.asarray(Image.open(file)) for name, file in files.items()}
 
 
+def uploads(archive: Path) -> list[dict[str, Any]]:
+    """Return what is told of each file, except the source code, which Comet logs by itself."""
+    return [one for one in messages(archive, "file_upload") if one["upload_type"] != "source_code"]
+
+
+def media(archive: Path) -> dict[str, list[Seen]]:
+    """Return media by the names that Comet shows, without the suffixes of files; files of artifacts by the artifact's."""
+    found: dict[str, list[Seen]] = {}
+    with zipfile.ZipFile(archive) as content:
+        for payload in uploads(archive):
+            about, more = payload["additional_params"], payload.get("metadata") or {}
+            data, kind = content.read(payload["file_path"]), payload["upload_type"]
+            name = about.get("figName") or about.get("fileName")
+            seen = Seen(_what(kind, data, more), about.get("step"), more.get("caption", ""))
+            if kind == "text-sample":
+                found.setdefault(more["name"], []).append(seen)
+            elif kind == "model-element" or "artifact" in more:
+                _add_file(found, more.get("artifact", about.get("groupingName")), name, seen)
+            elif kind == "visualization":
+                found.setdefault(name, []).append(seen)
+            else:
+                found.setdefault(re.sub(r"(\.\w+)+$", "", name), []).append(seen)
+        for payload in messages(archive, "3d-image"):
+            (points,) = (item for item in payload["items"] if item["type"] == "points")
+            lines = content.read(points["file_path"]).splitlines()
+            place = Seen(np.array([json.loads(line) for line in lines]), payload["step"])
+            found.setdefault(payload["name"], []).append(place)
+    for payload in messages(archive, "html"):
+        head, _, page = payload["html"].partition("\n")
+        name, step = re.fullmatch(r"<h4>(.*?)(?:, step (\d+))?</h4>", head).groups()  # type: ignore[union-attr]
+        found.setdefault(name, []).append(Seen(page, None if step is None else int(step)))
+    return found
+
+
+def _add_file(found: dict[str, list[Seen]], owner: str, name: str, seen: Seen) -> None:
+    """Add a file alone, or one more of a folder."""
+    if "/" not in name.removeprefix(owner):
+        found.setdefault(owner, []).append(seen)
+    elif owner in found:
+        found[owner][0].what[name.removeprefix(f"{owner}/")] = seen.what
+    else:
+        found[owner] = [seen._replace(what={name.removeprefix(f"{owner}/"): seen.what})]
+
+
+def _what(kind: str, data: bytes, more: dict[str, Any]) -> Any:
+    if kind == "visualization":
+        return pillow.pixels(data)
+    if kind == "text-sample":
+        return data.decode()
+    if kind == "histogram3d":
+        assert sum(count for _, count in json.loads(data)["index_values"]) == sum(more["counts"])
+        return Bins(more["counts"], more["edges"])
+    if kind == "confusion-matrix":
+        whole = json.loads(data)
+        rows = [[label, *row] for label, row in zip(whole["labels"], whole["matrix"], strict=True)]
+        return Columns(["target", *(f"predicted {label}" for label in whole["labels"])], rows)
+    return data
+
+
 def read(archive: Path) -> Readback:
     """Read one archive."""
     with zipfile.ZipFile(archive) as content:
         stored = Readback(project=json.loads(content.read("experiment.json"))["project_name"])
         for payload in messages(archive, "file_upload"):
-            if payload["additional_params"].get("type") == "text-sample":
+            if payload["upload_type"] == "text-sample":
                 text = content.read(payload["file_path"]).decode()
                 stored.texts.setdefault(payload["metadata"]["name"], []).append(text)
     stored.metrics = metrics(archive)
@@ -62,9 +123,7 @@ def read(archive: Path) -> Readback:
         stored.times.setdefault(payload["metric"]["metricName"], []).append(payload["local_timestamp"] / 1000)
     for payload in messages(archive, "parameter_msg"):
         stored.config[payload["param"]["paramName"]] = payload["param"]["paramValue"]
-    for name, pixels in pictures(archive).items():
-        parent, _, index = name.rpartition("/")
-        stored.images.setdefault(parent if index.isdigit() else name, []).append(pixels.shape[:2])
+    stored.media = media(archive)
     stored.run_name = next((one["value"] for one in messages(archive, "log_other") if one["key"] == "Name"), None)
     return stored
 

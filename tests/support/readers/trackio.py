@@ -1,6 +1,7 @@
 """Trackio's database, read with SQL."""
 
 import json
+import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -8,14 +9,24 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
-from trackio.utils import TRACKIO_DIR, deserialize_values
+from trackio import cas
+from trackio.utils import MEDIA_DIR, TRACKIO_DIR, deserialize_values
 
-from accel_track.testing import Readback, TrackerContract
+from accel_track.testing import Bins, Columns, Readback, Seen, TrackerContract
+from accel_track.testing._backend import Backend
 from accel_track.trackers.trackio.tracker import TrackioTracker
+from tests.support.pictures import pixels
 
 OWN = ("_Username", "_Created", "_Group")
 """Hyperparameters that Trackio adds."""
+
+
+ARTIFACTS = (
+    "select v.producer_run_id, name, manifest from artifact_versions v join artifacts a on a.id = v.artifact_id"
+    " order by v.id"
+)
 
 
 def select(query: str) -> Iterator[tuple[str, tuple[Any, ...]]]:
@@ -50,8 +61,33 @@ def stored_config(folder: Path) -> dict[str, Any]:
         return {key: value for key, value in json.loads(text).items() if key not in OWN}
 
 
-class TrackioContract(TrackerContract):
-    """The conformance suite with a tracker that it makes, and the reader of what that stores."""
+def seen(value: dict[str, Any], step: int) -> Seen:  # noqa: PLR0911 - one line per kind
+    """Return a medium of a row."""
+    kind = value["_type"].removeprefix("trackio.")
+    if kind == "table":
+        rows = value["_value"]
+        return Seen(Columns(list(rows[0]) if rows else [], [list(row.values()) for row in rows]), step)
+    if kind == "histogram":
+        return Seen(Bins(value["values"], value["bins"]), step)
+    if kind == "markdown":
+        return Seen(value["_value"], step)
+    path, caption = MEDIA_DIR / value["file_path"], value["caption"] or ""
+    if kind == "image" or path.suffix == ".gif":
+        return Seen(pixels(path), step, caption)
+    if kind == "html":
+        body = re.fullmatch(
+            r"<!doctype html>.*<style>.*</style></head><body>(.*)</body></html>", path.read_text(), re.DOTALL
+        )
+        return Seen(body[1] if body else path.read_text(), step, caption)
+    if kind == "object3d":
+        _, _, data = path.read_bytes().partition(b"end_header\n")
+        points = np.frombuffer(data, [("place", "<f4", 3), ("colour", "u1", 3), ("category", "u1")])
+        return Seen(np.hstack([points["place"], points["colour"]]), step, caption)
+    return Seen(path.read_bytes(), step, caption)
+
+
+class TrackioBackend(Backend):
+    """How a tracker is made, and what it stores is read."""
 
     tracker_class = TrackioTracker
 
@@ -74,15 +110,28 @@ class TrackioContract(TrackerContract):
             if run in new:
                 stored.project, stored.run_name = project, name
                 for key, value in deserialize_values(json.loads(text)).items():
+                    if isinstance(value, dict):
+                        stored.media.setdefault(key, []).append(seen(value, step))
+                        continue
                     kind = stored.texts if isinstance(value, str) else stored.metrics
                     kind.setdefault(key, []).append(value if isinstance(value, str) else (step, value))
                     stored.times.setdefault(key, []).append(datetime.fromisoformat(moment).timestamp())
         for _, (run, text) in select("select run_id, config from configs"):
             if run in new:
                 stored.config |= {key: value for key, value in json.loads(text).items() if key not in OWN}
+        for project, (run, name, manifest) in select(ARTIFACTS):
+            if run in new:
+                files = {
+                    one["path"]: cas.blob_path(project, one["digest"]).read_bytes() for one in json.loads(manifest)
+                }
+                stored.media.setdefault(name, []).append(Seen(files))
         return stored
 
     def rows(self) -> list[dict[str, Any]]:
         """Return what was stored for the new runs, row by row."""
         found = select("select run_id, metrics from metrics order by id")
         return [json.loads(text) for _, (run, text) in found if run not in self.others]
+
+
+class TrackioContract(TrackioBackend, TrackerContract):
+    """The conformance suite for it."""

@@ -3,16 +3,22 @@
 import json
 import struct
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
+import numpy as np
 from wandb.proto import wandb_internal_pb2
 
-from accel_track.testing import Readback, TrackerContract
+from accel_track.testing import Bins, Columns, Readback, Seen, TrackerContract
+from accel_track.testing._backend import Backend
 from accel_track.trackers.wandb.axis import STEP
 from accel_track.trackers.wandb.tracker import WandBTracker
+from tests.support.pictures import pixels
 from tests.support.waiting import until
+
+CHARTS = "_wandb|visualize|"
+"""Beginning of the configuration's names of wandb's own charts."""
 
 BLOCK = 32768
 """Records never cross a block of this many bytes without being split."""
@@ -56,8 +62,19 @@ def rows(folder: Path) -> list[dict[str, Any]]:
     return [items(record.history.item) for record in records(path) if record.HasField("history")]
 
 
-class WandBContract(TrackerContract):
-    """The conformance suite with a tracker that it makes, and the reader of what that stores."""
+def artifacts(folder: Path) -> list[tuple[Any, dict[str, bytes]]]:
+    """Return the record and the files of each version of an artifact of the only run, in order, without tables."""
+    (path,) = folder.rglob("*.wandb")
+    return [contents(one.artifact) for one in records(path) if one.HasField("artifact")]
+
+
+def contents(artifact: Any) -> tuple[Any, dict[str, bytes]]:
+    """Return an artifact's record, and its files by their paths in there."""
+    return artifact, {one.path: Path(one.local_path).read_bytes() for one in artifact.manifest.contents}
+
+
+class WandBBackend(Backend):
+    """How a tracker is made, and what it stores is read."""
 
     tracker_class = WandBTracker
 
@@ -76,6 +93,9 @@ class WandBContract(TrackerContract):
                     stored.config |= items(record.run.config.update)
                 elif record.HasField("config"):
                     stored.config |= items(record.config.update)
+                elif record.HasField("artifact") and record.artifact.type != "run_table":
+                    artifact, files = contents(record.artifact)
+                    stored.media.setdefault(artifact.name, []).append(Seen(files))
                 elif record.HasField("history"):
                     self.add_row(stored, items(record.history.item), path.parent / "files")
         return stored
@@ -89,11 +109,48 @@ class WandBContract(TrackerContract):
                 media[name][field] = value
             elif isinstance(value, str):
                 stored.texts.setdefault(key, []).append(value)
+                stored.media.setdefault(key, []).append(Seen(value, step))
             elif key not in ("_step", "_runtime", "_timestamp", STEP):
                 stored.metrics.setdefault(key, []).append((step, value))
                 stored.times.setdefault(key, []).append(row["_timestamp"])
         for name, fields in media.items():
-            if fields["_type"] == "images/separated":
-                stored.images[name] = [Image.open(files / path).size[::-1] for path in fields["filenames"]]
-            elif fields["_type"] == "table-file":
-                stored.tables[name] = json.loads((files / fields["path"]).read_text())["data"]
+            stored.media.setdefault(name, []).extend(self.seen(fields, files, step))
+        for name in [one for one in stored.media if one.endswith("_table") and f"{CHARTS}{one[:-6]}" in stored.config]:
+            table = stored.media.pop(name)
+            stored.media[name.removesuffix("_table")] = [one._replace(what=matrix(one.what)) for one in table]
+
+    def seen(self, fields: dict[str, Any], files: Path, step: int | None) -> Iterator[Seen]:
+        """Yield the media of one name in a row."""
+        kind = fields["_type"]
+        if kind == "images/separated":
+            for path, caption in zip(
+                fields["filenames"], fields.get("captions") or [""] * fields["count"], strict=True
+            ):
+                yield Seen(pixels(files / path), step, caption)
+        elif kind in ("videos", "html", "object3D"):
+            for one in fields[{"videos": "videos", "html": "html", "object3D": "objects"}[kind]]:
+                yield from self.seen(one, files, step)
+        elif kind == "histogram":
+            yield Seen(Bins(fields["values"], fields["bins"]), step)
+        elif kind == "table-file":
+            table = json.loads((files / fields["path"]).read_text())
+            yield Seen(Columns(table["columns"], table["data"]), step)
+        elif kind == "object3D-file":
+            points = json.loads((files / fields["path"]).read_text())
+            yield Seen(np.array(points, np.float32), step, fields.get("caption", ""))
+        elif kind in ("image-file", "video-file") and not fields["path"].endswith((".mp4", ".webm", ".ogg")):
+            yield Seen(pixels(files / fields["path"]), step, fields.get("caption", ""))
+        else:
+            yield Seen((files / fields["path"]).read_bytes(), step, fields.get("caption", ""))
+
+
+def matrix(cells: Columns) -> Columns:
+    """Return the table of a confusion matrix whose cells wandb has in rows of their own."""
+    labels = list(dict.fromkeys(actual for actual, _, _ in cells.rows))
+    counts = {(actual, predicted): count for actual, predicted, count in cells.rows}
+    rows = [[actual, *(counts[actual, predicted] for predicted in labels)] for actual in labels]
+    return Columns(["target", *(f"predicted {label}" for label in labels)], rows)
+
+
+class WandBContract(WandBBackend, TrackerContract):
+    """The conformance suite for it."""

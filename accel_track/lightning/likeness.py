@@ -1,0 +1,105 @@
+"""Stand-ins for Lightning's own loggers, for code that asks which kind of logger it has."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from accel_track.lightning.media import only_where_logged
+from accel_track.media.calls import MediaCalls
+
+if TYPE_CHECKING:
+    from accel_track.lightning.logger import AccelTrackLogger
+
+LoggerT = TypeVar("LoggerT")
+
+TRACKERS = {
+    "AimLogger": "aim",
+    "CometLogger": "comet_ml",
+    "DVCLiveLogger": "dvclive",
+    "MLFlowLogger": "mlflow",
+    "SwanLabLogger": "swanlab",
+    "TensorBoardLogger": "tensorboard",
+    "WandbLogger": "wandb",
+}
+"""The tracker that does what a logger of another library does, by the names of the loggers' classes."""
+
+
+def loggers_like(loggers: Any, kind: type[LoggerT]) -> list[LoggerT]:
+    """Return the loggers of a kind, and of each AccelTrackLogger that has the tracker for it a stand-in.
+
+    Args:
+        loggers: A Trainer or a module, which has `loggers`; a logger; or several.
+        kind: A class of loggers, such as Lightning's `WandbLogger`.
+    """
+    several = getattr(loggers, "loggers", loggers)
+    found: list[Any] = []
+    for one in several if isinstance(several, Iterable) else [several]:
+        like = getattr(one, "like", None)
+        if callable(like) and not issubclass(type(one), kind):
+            found += [stand_in] if (stand_in := like(kind)) is not None else []
+        elif isinstance(one, kind):
+            found.append(one)
+    return found
+
+
+@only_where_logged
+class Likeness(MediaCalls):
+    """One tracker of an AccelTrackLogger as a logger of another class, of which `isinstance` takes it for one.
+
+    `experiment` is that tracker's native object. Metrics and media go to that tracker and no other. What else is asked
+    for is looked up in the AccelTrackLogger, then in the native object, as for WandbLogger's `watch`.
+
+    Args:
+        logger: The logger.
+        kind: The class that is asked for.
+        tracker: Name of the tracker.
+    """
+
+    def __init__(self, logger: AccelTrackLogger, kind: type, tracker: str) -> None:
+        """Start nothing."""
+        self._logger, self._kind, self._tracker = logger, kind, tracker
+
+    @property  # type: ignore[misc]  # a class attribute for mypy
+    def __class__(self) -> type:
+        """The class that was asked for."""
+        return self._kind
+
+    def __getattr__(self, name: str) -> Any:
+        """Return what the logger has, else what the native object has.
+
+        Raises:
+            AttributeError: Neither has it.
+        """
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return getattr(self._logger if hasattr(type(self._logger), name) else self.experiment, name)
+
+    @property
+    def experiment(self) -> Any:
+        """The tracker's native object, as `logger.experiment` of a logger that has this tracker alone."""
+        return self._logger.experiment_of(self._tracker)
+
+    def _logs_here(self) -> bool:
+        return self._logger._logs_here()  # noqa: SLF001 - of one mechanism
+
+    def log_metrics(self, metrics: Mapping[str, Any], step: float | None = None) -> None:
+        """Log metrics with this tracker."""
+        self._logger.log_for(self._tracker, metrics, step)
+
+    def _log_media(self, values: dict[str, Any], step: int | None, **kwargs: Any) -> None:
+        self._logger.log_for(self._tracker, values, step, kwargs)
+
+    def log_artifact(
+        self,
+        path: str | os.PathLike[str],
+        name: str | None = None,
+        *,
+        type: str | None = None,  # noqa: A002 - the word of all SDKs
+        metadata: Mapping[str, Any] | None = None,
+        copy: bool | None = None,
+        step: int | None = None,
+    ) -> None:
+        """Log a file or a folder with this tracker."""
+        self._logger.log_artifact(path, name, type=type, metadata=metadata, copy=copy, step=step, only=self._tracker)

@@ -1,0 +1,36 @@
+"""An MLflow run and a client in one object."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class RunAndClient:
+    """Answers as an `mlflow.entities.Run` (`info`, `data`) and as an `MlflowClient` (`log_artifact(run_id, path)`, …).
+
+    `isinstance` takes it for an `MlflowClient`, as Lightning's `MLFlowLogger.experiment` is one.
+
+    Args:
+        run: The run, as it was when it began.
+        client: The client of its server or database.
+    """
+
+    def __init__(self, run: Any, client: Any) -> None:
+        """Keep both."""
+        vars(self).update(_run=run, _client=client)
+
+    @property  # type: ignore[misc]  # a class attribute for mypy
+    def __class__(self) -> type:
+        """The client's class."""
+        return type(self._client)
+
+    def __getattr__(self, name: str) -> Any:
+        """Return the run's attribute, else the client's.
+
+        Raises:
+            AttributeError: Neither has it.
+        """
+        if name.startswith("__"):
+            raise AttributeError(name)
+        run = vars(self)["_run"]
+        return getattr(run if hasattr(run, name) else vars(self)["_client"], name)
