@@ -225,7 +225,7 @@ class _Capture:
 def _medium_of(kind: type, value: Any) -> Medium | None:
     """Return the medium that a value is without doubt, or None."""
     if issubclass(kind, Medium):
-        return value if "_given" in vars(value) else None  # None for what a tracker was given
+        return None if value.path is not None else value  # what a tracker was given
     return medium_of(value) if _may_be_medium(kind) else None  # type: ignore[arg-type] # a class is hashable
 
 
