@@ -162,6 +162,7 @@ class TestClearMLMedia:
         tracker.log_artifact(folder / "a.txt", "data", type="dataset", metadata={"more": {"rows": 2}}, step=3)
         tracker.log_artifacts(folder, "../up")
         tracker.log_model(folder / "a.txt", "net", step=4)
+        tracker.log_artifact(folder / "a.txt", "half \ud800", metadata={"\ud800": "\ud800"})
         (folder / "a.txt").unlink()
         tracker.finish()
         (session,) = sessions(tmp_path)

@@ -170,6 +170,7 @@ class TestCometMedia:
         tracker.log_artifacts(folder, "data", type="dataset", metadata={"rows": 2}, step=3)
         tracker.log_artifact(folder / "a.txt")
         tracker.log_artifact(folder / "a.txt")
+        tracker.log_artifact(folder / "a.txt", "half \ud800", metadata={"\ud800": "\ud800"})
         tracker.log_model(folder, "net", metadata={"acc": 0.5}, step=4)
         tracker.finish()
         about = {one["additional_params"]["fileName"]: one for one in self.uploads(tmp_path)}

@@ -180,6 +180,7 @@ class TestDVCLiveMedia:
         tracker.log_artifact(folder / "a.txt", "data", type="dataset", metadata={"rows": 2**70}, step=3)
         tracker.log_artifacts(folder, "../up")
         tracker.log_model(folder / "a.txt", "net")
+        tracker.log_artifact(folder / "a.txt", "half \ud800", metadata={"\ud800": "\ud800"})
         tracker.log({"loss": 1}, step=0)
         tracker.finish()
         listed = yaml.safe_load((tmp_path / "contract" / "run" / "dvc.yaml").read_text())["artifacts"]
@@ -190,12 +191,13 @@ class TestDVCLiveMedia:
         }
         assert listed["net"]["type"] == "model"
         (up,) = (name for name in listed if name.startswith("up-"))
+        (half,) = (name for name in listed if name.startswith("half-"))
         assert listed[up]["meta"] == {"name": "../up"}
         stored = BACKEND.read(tmp_path).media
         assert stored["data"][0].what == b"a.txt"
         assert stored[up][0].what == {"a.txt": b"a.txt", "deep/b.bin": b"deep/b.bin"}
         names = {path.name for path in (tmp_path / "contract" / "run" / "dvclive" / "artifacts").iterdir()}
-        assert names == {"data.txt", "net.txt", up}
+        assert names == {"data.txt", "net.txt", f"{half}.txt", up}
         assert not tracker.dropped
 
     def test_artifacts_in_a_repository(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 
 from accel_track.media import images, rows
+from accel_track.media.tables import distinct
 
 HEIGHT, WIDTH = 8, 6
 PIXELS = np.arange(HEIGHT * WIDTH, dtype=np.uint8).reshape(HEIGHT, WIDTH)
@@ -197,3 +198,8 @@ def test_no_rows(columns: Any, data: Any, dataframe: Any, message: str) -> None:
     with pytest.raises(ValueError, match="log_table") as caught:
         rows(columns, data, dataframe)
     assert str(caught.value) == message
+
+
+def test_names_that_differ() -> None:
+    """Repeated names get a number, none of which is a name that there is."""
+    assert distinct(["a", "b", "a", "a (2)", "a"]) == ["a", "b", "a (2)", "a (2) (2)", "a (3)"]

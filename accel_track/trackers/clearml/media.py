@@ -1,31 +1,28 @@
-"""The media of a ClearML task: debug samples, plots and artifacts."""
+"""The media of a ClearML task: debug samples and plots."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from itertools import pairwise
-from pathlib import Path
 from typing import Any, ClassVar
 
 from accel_track.media import ConfusionMatrix, Figure, File, Histogram, Image, Medium, Points3D, Table
 from accel_track.media.tables import distinct
 from accel_track.media.ways import Way, by, native, otherwise
+from accel_track.trackers.clearml.artifacts import ClearMLArtifacts
 from accel_track.trackers.clearml.drawings import scatter, titled
-from accel_track.trackers.clearml.fast import Scalars, Tasks
-from accel_track.trackers.clearml.samples import Samples, fitting, place
-from accel_track.trackers.files import lasting
+from accel_track.trackers.clearml.fast import Scalars
+from accel_track.trackers.clearml.samples import Samples, place
 from accel_track.trackers.rows import Row
-from accel_track.trackers.sole import SoleTracker
-from accel_track.values.plain import finite, flat_config
+from accel_track.values.plain import finite
 
 _MOST_POINTS = 100_000
 """Points of the largest plot; more are a file."""
 
 
-class ClearMLMedia(SoleTracker):
-    """The part of the tracker that stores media and files."""
+class ClearMLMedia(ClearMLArtifacts):
+    """The part of the tracker that stores media."""
 
     media: ClassVar[Mapping[str, Way]] = {
         "image": native("Debug Samples, the file as it is; several: series `name/0`, …; captions are left out"),
@@ -119,36 +116,3 @@ class ClearMLMedia(SoleTracker):
         all_stay = options[history] is not None and options[history] < 0
         file = self.samples.file(medium.path, suffix, lasting=all_stay)
         getattr(self._logger, call)(*place(name), row.step, local_path=file, **options)
-
-    def log_artifact(
-        self,
-        path: str | os.PathLike[str],
-        name: str | None = None,
-        *,
-        type: str | None = None,  # noqa: A002 - the word of all SDKs
-        metadata: Mapping[str, Any] | None = None,
-        copy: bool | None = None,
-        step: int | None = None,
-    ) -> None:
-        """Upload a file, or a folder as an archive, and wait for that; one of the same name is replaced."""
-        whole = os.path.abspath(path)
-        about = {"type": type or "artifact", **({} if step is None else {"step": step}), **(metadata or {})}
-        self._upload(fitting(name or os.path.basename(whole)), whole, about)
-
-    def log_checkpoint(self, name: str, path: str, step: int | None, values: dict[str, Any]) -> None:
-        """Upload a checkpoint as an artifact, and wait for that; step and values are its metadata."""
-        self._upload(name, path, {**({} if step is None else {"step": step}), **lasting(values)})
-
-    def _upload(self, name: str, path: str, about: Mapping[str, Any]) -> None:
-        with self.place.using(self):
-            self.delete_checkpoint(name)  # ClearML itself would leave a file of another name in its storage
-            if not self.tracker.upload_artifact(name, Path(path), metadata=flat_config(about), wait_on_upload=True):
-                message = f"{self.name}: {name!r} was not uploaded; see ClearML's own message."
-                raise RuntimeError(message)
-
-    def delete_checkpoint(self, name: str) -> None:
-        """Delete a checkpoint's artifact, if there is one, and its file."""
-        task = self.tracker
-        if name in task.artifacts:
-            task.delete_artifacts([name], raise_on_errors=False, silent_on_errors=True)
-            self.fast(Tasks).use(lambda tasks: tasks.forget_artifact(task, name))

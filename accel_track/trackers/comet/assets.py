@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+from accel_track.texts import storable_text
 from accel_track.trackers.comet.names import asset_name
 from accel_track.trackers.files import checkpoint_files, lasting
 from accel_track.trackers.sdk import SDKTracker
@@ -43,7 +44,7 @@ class CometAssets(SDKTracker):
     ) -> None:
         """Log a file, or each of a folder, as an asset `<name>` or `<name>/<path>`; of the type "model", as a model."""
         experiment, whole = self.alive(), os.path.abspath(path)
-        name = name or os.path.basename(whole)
+        name = storable_text(name or os.path.basename(whole))
         for file, stored_name in checkpoint_files(asset_name(name), whole):
             if type == "model":
                 about = {"step": step, **(metadata or {})}

@@ -1,33 +1,23 @@
-"""The media of a DVCLive run: images, plots, files for each step, and artifacts."""
+"""The media of a DVCLive run: images, plots, and files for each step."""
 
 from __future__ import annotations
 
-import os
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
 from accel_track.media import ConfusionMatrix, File, Histogram, Image, Medium, Table, Text
 from accel_track.media.fallbacks import converted
 from accel_track.media.ways import Way, by, native, otherwise
+from accel_track.trackers.dvclive.artifacts import DVCLiveArtifacts
 from accel_track.trackers.dvclive.charts import of_histogram, of_table, samples
 from accel_track.trackers.dvclive.fast import LivePath
-from accel_track.trackers.dvclive.folders import dvc_alone
 from accel_track.trackers.dvclive.steps import IMAGES, OTHERS, fitting, kept, replaced
-from accel_track.trackers.files import lasting
-from accel_track.trackers.names import hashed_name
 from accel_track.trackers.rows import Row
-from accel_track.trackers.sdk import SDKTracker
-from accel_track.values.plain import long_integers_as_text, storable
-
-_ARTIFACT = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_-]*[A-Za-z0-9])?")
-_NAME_LENGTH = 200
-_UNKNOWN = "the installed DVCLive's artifacts are not known here"
 
 
-class DVCLiveMedia(SDKTracker):
-    """The part of the tracker that stores media and files."""
+class DVCLiveMedia(DVCLiveArtifacts):
+    """The part of the tracker that stores media."""
 
     media: ClassVar[Mapping[str, Way]] = {
         "image": native("`plots/images/<name>/<step>.png`, a slider; captions are left out"),
@@ -121,55 +111,3 @@ class DVCLiveMedia(SDKTracker):
     def _forget(self, name: str) -> None:
         """Forget the plot before, which may have other columns."""
         self.fast(LivePath).use(lambda fast: fast.forget_plots([name]))
-
-    def log_artifact(
-        self,
-        path: str | os.PathLike[str],
-        name: str | None = None,
-        *,
-        type: str | None = None,  # noqa: A002 - the word of all SDKs
-        metadata: Mapping[str, Any] | None = None,
-        copy: bool | None = None,
-        step: int | None = None,
-    ) -> None:
-        """Copy a file or folder into `artifacts`, and in a DVC repository add it to DVC; replace one of its name."""
-        _ = self.tracker  # says that it was not started
-        whole = Path(os.path.abspath(path))
-        name = name or whole.name
-        own = artifact_name(name)
-        about = {
-            **({} if own == name else {"name": name}),
-            **({} if step is None else {"step": step}),
-            **(metadata or {}),
-        }
-        meta = long_integers_as_text(storable(about))
-        self._store(name, lambda fast: fast.store_artifact(own, whole, type or "artifact", meta))
-
-    def log_checkpoint(self, name: str, path: str, step: int | None, values: dict[str, Any]) -> None:
-        """Copy a checkpoint and add it to DVC; step and values are with it in `dvc.yaml`."""
-        _ = self.tracker  # as above
-        about = lasting(values, step)
-
-        def store(fast: LivePath) -> str:
-            if fast.in_repository():
-                return fast.store_artifact(artifact_name(name), Path(path), "model", about)
-            return "DVCLive keeps checkpoints in a DVC repository only; run `git init` and `dvc init` above its folder"
-
-        self._store("checkpoint", store)
-
-    def _store(self, name: str, store: Callable[[LivePath], str]) -> None:
-        with dvc_alone():
-            problem = self.fast(LivePath).use(store)
-        if problem != "":
-            self.drop(name, None, problem or _UNKNOWN)
-
-    def delete_checkpoint(self, name: str) -> None:
-        """Delete a checkpoint's copy and its entry in `dvc.yaml`."""
-        self.fast(LivePath).use(lambda fast: fast.delete_artifact(artifact_name(name)))
-
-
-def artifact_name(name: str) -> str:
-    """Return `name`, or where DVC takes no such name a similar one."""
-    if _ARTIFACT.fullmatch(name) and len(name) <= _NAME_LENGTH:
-        return name
-    return hashed_name(re.sub(r"[^A-Za-z0-9]+", "-", name).lstrip("-") or "checkpoint", name, _NAME_LENGTH)

@@ -23,8 +23,8 @@ _OF_IMAGES = frozenset(("caption", "file_type", "mode", "size"))
 """Arguments of `swanlab.Image` that `log_images` takes."""
 
 
-class _TooLargeError(Exception):
-    """A medium is larger than SwanLab takes."""
+class _UnfitError(Exception):
+    """SwanLab takes a medium only as a file: it is too large, or no sound that can be read."""
 
 
 class SwanLabMedia(SwanLabFiles):
@@ -71,7 +71,7 @@ class SwanLabMedia(SwanLabFiles):
     def _placed(self, row: Row, name: str, media: Medium | Sequence[Medium]) -> Iterator[tuple[str, Medium]]:
         try:
             yield from super()._placed(row, name, media)
-        except _TooLargeError:
+        except _UnfitError:
             for place, one in enumerate([media] if isinstance(media, Medium) else media):
                 own = name if isinstance(media, Medium) else f"{name}/{place}"
                 if isinstance(one, Own):
@@ -110,7 +110,10 @@ class SwanLabMedia(SwanLabFiles):
         """Return a `swanlab.Audio`, of a WAV file's very bytes."""
         kind = self.import_sdk().Audio
         if not _path(audio).endswith(".wav"):
-            return self._fitting(kind(_path(audio), caption=audio.caption or None))
+            try:
+                return self._fitting(kind(_path(audio), caption=audio.caption or None))
+            except RuntimeError as error:  # soundfile's
+                raise _UnfitError from error
         sound = kind.__new__(kind)  # its `__init__` would read and write the file anew, and needs soundfile for that
         sound.buffer, sound.sample_rate = io.BytesIO(audio.data()), audio.sample_rate
         sound.caption = audio.caption or None
@@ -138,7 +141,7 @@ class SwanLabMedia(SwanLabFiles):
 
     def _fitting(self, made: Any) -> Any:
         if size_of(made) > LARGEST:
-            raise _TooLargeError
+            raise _UnfitError
         return made
 
 
