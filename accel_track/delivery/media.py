@@ -123,9 +123,13 @@ class Encoding:
         if not self.is_busy or os.getpid() != self._pid:
             return
         with self._lock:
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name=f"{WORKER_NAME}media", daemon=True)
+            if self._thread is not None:
+                return
+            self._thread = threading.Thread(target=self._run, name=f"{WORKER_NAME}media", daemon=True)
+            try:
                 self._thread.start()
+            except RuntimeError:  # too many threads, or the interpreter ends
+                self._thread = None
 
     def end(self, timeout: float) -> None:
         """Wait until all is encoded; what is not by then is encoded by whoever delivers it."""
@@ -135,7 +139,14 @@ class Encoding:
         thread = self._thread
         if thread is not None and thread is not threading.current_thread():
             thread.join(max(0.0, timeout))
+        elif thread is None:
+            self._encode_here(time.monotonic() + timeout)
         self._stop.set()
+
+    def _encode_here(self, until: float) -> None:
+        with contextlib.suppress(OSError):
+            while time.monotonic() < until and self._files.encode_next():
+                pass
 
     def _run(self) -> None:
         while not self._stop.is_set():

@@ -31,7 +31,8 @@ LARGEST_FILE = 1024 * 1024 * 1024
 MOST_WAITING = 512 * 1024 * 1024
 """Bytes of pixels that may wait to be encoded; a call that finds more encodes its own."""
 
-_NAME = re.compile(r"[0-9a-f]{64}(\.[a-z0-9]{1,8}){1,2}")
+_SUFFIX = re.compile(r"(\.[a-z0-9]{1,8}){1,2}")
+_NAME = re.compile(r"[0-9a-f]{64}" + _SUFFIX.pattern)
 _CHUNK = 1024 * 1024
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
 
@@ -60,10 +61,13 @@ class MediaFolder:
 
         Raises:
             OSError: It cannot be stored, or its file cannot be read.
-            ValueError: Its file is too large, or its pixels cannot be encoded.
+            ValueError: Its file is too large, or its pixels cannot be encoded, or its suffix is none.
         """
         if not content.suffix:
             return ""
+        if not _SUFFIX.fullmatch(content.suffix):
+            message = f"no file's name ends in {content.suffix!r}"
+            raise ValueError(message)
         if content.pixels is not None:
             return self._keep_pixels(content.pixels, content.suffix, content.info.get("fps"))
         if content.path is not None:

@@ -126,6 +126,7 @@ def test_no_file_is_overwritten(what: str, logged: RunDirectory, invoke: Any) ->
 
 def test_pixels_that_wait_and_names_that_differ_by_case(start: Any, invoke: Any, monkeypatch: Any) -> None:
     monkeypatch.setattr("accel_track.delivery.media.Encoding.begin", lambda *_: None)
+    monkeypatch.setattr("accel_track.media.folder.MediaFolder.encode_next", lambda _: False)
     run = start()
     run.log({"A": media.Image(PIXELS), "a": media.Image(PIXELS[::-1].copy()), "a:": media.Image(PIXELS)}, 1)
     run.log({"a": media.Image(PIXELS)}, 1)

@@ -10,8 +10,8 @@ import wandb
 
 from accel_track import media
 from accel_track.errors import AccelTrackWarning
+from accel_track.media.encoding import gif
 from accel_track.media.fallbacks import stored
-from accel_track.media.folder import gif
 from accel_track.records import Metrics
 from accel_track.testing import Columns
 from accel_track.trackers.wandb import media as wandb_media

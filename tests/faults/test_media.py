@@ -1,7 +1,7 @@
 """Media of programs that die, fork, or meet a full disk: what `log` had taken is read back with the backend's reader."""
 
+import gc
 import json
-import re
 import signal
 import subprocess
 import time
@@ -15,6 +15,7 @@ import pytest
 from accel_track import Accelerator, media
 from accel_track.delivery.settings import Settings
 from accel_track.delivery.sync import Sync
+from accel_track.endings import wait_for_collected
 from accel_track.errors import AccelTrackWarning
 from accel_track.media.folder import RAW
 from accel_track.media.sums import SUMS
@@ -33,11 +34,11 @@ Program = Callable[..., "subprocess.Popen[str]"]
 
 KILLED = """
 import os
+from pathlib import Path
 import numpy as np
 from accel_track import Accelerator, media
 
 if __name__ == "__main__":
-    Path = __import__("pathlib").Path
     accelerator = Accelerator(log_with="tensorboard", project_dir="logs", cpu=True, delivery={delivery!r})
     accelerator.init_trackers("p", config={{"lr": 0.1}})
     Path("data.bin").write_bytes(b"data")
@@ -115,7 +116,7 @@ def test_what_was_logged_behind_the_step_that_a_run_goes_on_from_is_not_delivere
 
 
 FULL = """
-import os, resource
+import json, os
 import numpy as np
 from accel_track.delivery.settings import Settings
 from accel_track.media import Image
@@ -129,8 +130,8 @@ for step in range(4):
     noise = np.random.default_rng(step).integers(0, 256, (400, 400, 3), np.uint8)
     run.log({"noise": Image(noise), "loss": step / 8}, step)
 run.finish()
-logged = [(call[2], sorted(call[1])) for call in tracker.calls if call[0] == "log"]
-print([one for one in logged], dict(tracker.dropped))
+logged = [[call[2], sorted(call[1])] for call in tracker.calls if call[0] == "log"]
+print(json.dumps([logged, tracker.dropped]))
 """
 
 
@@ -147,8 +148,7 @@ def test_a_full_disk_costs_media_and_no_numbers(tmp_path: Path, program: Program
         assert process.returncode == 0, errors
     finally:
         subprocess.run(["umount", "-l", str(disk)], check=True)
-    logged, dropped = re.fullmatch(r"(\[.*\]) (\{.*\})", output.strip().splitlines()[-1]).groups()  # type: ignore[union-attr]
-    logged, dropped = eval(logged), eval(dropped)
+    logged, dropped = json.loads(output.strip().splitlines()[-1])
     assert [step for step, _ in logged] == list(range(4))
     assert all("loss" in names for _, names in logged)
     assert sum("noise" in names for _, names in logged) + dropped.get("noise", 0) == 4
@@ -293,6 +293,18 @@ def test_an_idle_run_holds_no_thread_and_the_end_waits_for_what_waits() -> None:
     assert not [one for one in set(threading.enumerate()) - before if "media" in one.name]
     assert not list(LOGS.rglob(f"media/*{RAW}"))
     assert len(list(LOGS.rglob("media/*.png"))) == 10
+
+
+def test_a_run_that_nobody_holds_any_more_ends_with_its_media() -> None:
+    run = Run(select("tensorboard", LOGS), project="p", directory=LOGS, settings=Settings.of(delivery="none"))
+    for step in range(8):
+        run.log({"noise": media.Image(noise(step))}, step)
+    del run
+    gc.collect()
+    wait_for_collected(60)
+    assert not list(LOGS.rglob(f"media/*{RAW}"))
+    assert len(list(LOGS.rglob("media/*.png"))) == 8
+    assert only_run(LOGS).load().status == "finished"
 
 
 def test_the_report_says_how_many_were_encoded_in_their_calls(

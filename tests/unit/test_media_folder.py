@@ -302,6 +302,70 @@ def test_the_thread_ends_by_itself_and_begins_again() -> None:
     encoding.end(1)
 
 
+def test_where_no_thread_can_begin_the_end_encodes(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: Any) -> None:
+        message = "can't start new thread"
+        raise RuntimeError(message)
+
+    folder = MediaFolder(FOLDER)
+    encoding = Encoding(folder)
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    folder.keep(image())
+    encoding.begin()
+    assert folder.waiting
+    encoding.end(0.0)
+    assert folder.waiting
+    encoding.end(30.0)
+    assert not folder.waiting
+
+
+def test_a_signal_handler_that_logs_while_the_thread_begins(monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = MediaFolder(FOLDER)
+    encoding = Encoding(folder)
+    start = threading.Thread.start
+
+    def interrupted(thread: threading.Thread) -> None:
+        folder.keep(image(1))
+        encoding.begin()
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", interrupted)
+    folder.keep(image())
+    encoding.begin()
+    encoding.end(30.0)
+    assert len([one for one in names() if one.endswith(".png")]) == 2
+
+
+def test_many_threads_keep_and_encode_at_once() -> None:
+    folder = MediaFolder(FOLDER)
+    encoding = Encoding(folder)
+    kept: list[set[str]] = []
+
+    def keep() -> None:
+        own = set()
+        for seed in range(20):
+            own.add(folder.keep(image(seed)))
+            encoding.begin()
+        kept.append(own)
+
+    threads = [threading.Thread(target=keep) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    encoding.end(60.0)
+    assert kept == [kept[0]] * 6
+    assert names() == sorted([*kept[0], sums.SUMS])
+    known = sums.known(FOLDER)
+    assert {problem(FOLDER, name, known) for name in kept[0]} == {None}
+
+
+@pytest.mark.parametrize("suffix", [".png/../../x", "png", ".PNG", ".a.b.c", "."])
+def test_no_ending_leads_out(suffix: str) -> None:
+    with pytest.raises(ValueError, match="no file's name ends in"):
+        MediaFolder(FOLDER).keep(Content({}, suffix, data=b""))
+
+
 def test_where_a_power_cut_counts_the_disk_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     synced: list[int] = []
     monkeypatch.setattr(os, "fsync", synced.append)
