@@ -115,7 +115,7 @@ class DVCLiveTracker(DVCLiveMetrics, DVCLiveMedia):
         if self._given is None and _resumes(self.init_kwargs):
             native.step = native.summary.get("step", -1) + 1  # DVCLive counts on from 0 as if nothing were there
             self.fast(LivePath).use(lambda fast: fast.go_on(self.init_kwargs.get("exp_name")))
-        elif self.live is None:  # as DVCLive does with its own
+        elif self._given is None:  # as DVCLive does with its own
             shutil.rmtree(Path(native.plots_dir, OTHERS), ignore_errors=True)
 
     def store_init_configuration(self, values: dict[str, Any]) -> None:
