@@ -139,7 +139,7 @@ class Counts:
 
 
 def per_class(matrix: Sequence[Sequence[int]], names: Sequence[str]) -> list[list[Any]]:
-    """Return a row for each class: its name, precision, recall and F1 to four digits, count; None for what is undefined.
+    """Return a row for each class: name, precision, recall and F1 to four digits, count; None for what is undefined.
 
     Args:
         matrix: How often each class (a row) was taken for each (a column).
