@@ -320,28 +320,35 @@ class Run(MediaCalls):
 
     def unwatch(self, model: Any = None) -> None:
         """Take histograms of a module no longer, or of none; what was taken is logged first."""
-        ending = [one for one in self._watches if model is None or one.model is model]
-        if not ending:
+        if not self._watches:
             return
+        from accel_track.monitors.watch import bare
+
+        ending = [one for one in self._watches if model is None or one.model is bare(model)]
+        self._watches = [one for one in self._watches if one not in ending]
         for one in ending:
             one.end()
-        try:
-            self._log_watched(self._watched_step, wait=True)
-        finally:
-            self._watches = [one for one in self._watches if one not in ending]
+            one.stamp(self._watched_step)
+        self._log_histograms(ending, wait=True)
 
-    def _log_watched(self, step: Any, *, wait: bool = False) -> None:
+    def _log_watched(self, step: Any) -> None:
         """Log the histograms that are there; those whose step is not known, with this one."""
         step = check_step(step)
         self._watched_step = self._watched_step if step is None else step
         for watch in self._watches:
             watch.stamp(step)
-        self._log_histograms(wait=wait)
+        self._log_histograms(self._watches)
 
-    def _log_histograms(self, *, wait: bool = False) -> None:
-        found = [one for watch in self._watches for one in watch.histograms(wait=wait)]
-        for step, values in found:
-            self.log(values, step)
+    def _log_histograms(self, watches: Sequence[Watch], *, wait: bool = False) -> None:
+        found = [one for watch in watches for one in watch.histograms(wait=wait)]
+        if not found:
+            return
+        others, self._watches = self._watches, []  # their next step is not one of these
+        try:
+            for step, values in found:
+                self.log(values, step)
+        finally:
+            self._watches = others
 
     def _log_media(self, values: dict[str, Any], step: int | None, **kwargs: Any) -> None:
         no_arguments(kwargs)
@@ -472,7 +479,7 @@ class Run(MediaCalls):
 
     def flush(self) -> None:
         """Have every tracker store what was logged, waiting a few seconds at most where there is a journal."""
-        self._log_histograms()
+        self._log_histograms(self._watches)
         self._delivery.flush()
 
     def rest(self) -> None:

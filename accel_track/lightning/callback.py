@@ -212,18 +212,20 @@ class AccelTrackCallback(Callback, MediaCalls):
             TypeError: `model` is no module.
             ValueError: `log` or `every` is something else.
         """
-        from accel_track.monitors.watch import check, interval
+        from accel_track.monitors.watch import bare, check, interval
 
         if log is not None:
             check(model, log, passes := interval(every, log_freq))
             self.unwatch(model)
-            self._watched.append((weakref.ref(model), log, passes))
+            self._watched.append((weakref.ref(bare(model)), log, passes))
             if self._in_call:
                 self._begin_watches()
 
     def unwatch(self, model: nn.Module | None = None) -> None:
         """Take histograms of a module no longer, or of none."""
-        self._watched = [one for one in self._watched if model is not None and one[0]() is not model]
+        from accel_track.monitors.watch import bare
+
+        self._watched = [one for one in self._watched if model is not None and one[0]() is not bare(model)]
         if self.logger is not None:
             self.logger.unwatch(model)
 

@@ -70,7 +70,7 @@ class Watch:
     ) -> None:
         """Listen to the module's parameters."""
         check(model, log, every)
-        self._model = weakref.ref(model)
+        self._model = weakref.ref(bare(model))
         self._log, self._every, self._copy, self._prefix = log, every, copy, prefix
         self._step, self._whole = step, whole
         self._since = every - 1
@@ -91,7 +91,7 @@ class Watch:
 
     @property
     def model(self) -> torch.nn.Module | None:
-        """The module; None where it is gone."""
+        """The module, without what wraps it; None where it is gone."""
         return self._model()
 
     # -- backward passes ----------------------------------------------------------------------------------------------
@@ -230,11 +230,16 @@ def _at_end_of_pass(call: Callable[[], None]) -> None:
 
 def _parameters(model: torch.nn.Module) -> Iterator[tuple[str, torch.nn.Parameter]]:
     """Yield the parameters that have numbers, under the names that they have in the module as it was written."""
-    while (inner := _wrapped(model)) is not None:
-        model = inner
     for name, parameter in model.named_parameters():
         if not is_lazy(parameter) and parameter.device.type != "meta":
             yield ".".join(part for part in name.split(".") if part not in _WRAPPERS), parameter
+
+
+def bare(model: torch.nn.Module) -> torch.nn.Module:
+    """Return a module without what wraps it: `torch.compile`, Lightning Fabric, DDP."""
+    while (inner := _wrapped(model)) is not None:
+        model = inner
+    return model
 
 
 def _wrapped(model: torch.nn.Module) -> torch.nn.Module | None:

@@ -218,6 +218,9 @@ def test_names_are_those_of_the_module_as_it_was_written() -> None:
     passes(compiled)
     ((_, values),) = taken(watch)
     assert sorted(values) == [f"gradients/{name}" for name, _ in sorted(model.named_parameters())]
+    del compiled
+    gc.collect()
+    assert watch.model is model
 
 
 def test_what_cannot_be_counted_is_said_by_its_name() -> None:
@@ -328,6 +331,21 @@ def test_a_module_is_watched_once_and_may_be_let_go() -> None:
         passes(model)
         run.log({"loss": 1.0}, step=1)
     assert logged(tracker) == [(0, ["gradients/bias", "gradients/weight"]), (0, ["loss"]), (1, ["loss"])]
+
+
+def test_the_end_of_one_watch_leaves_others_as_they_are() -> None:
+    first, second, tracker = nn.Linear(4, 2), nn.Linear(4, 2), RecordingTracker()
+    with init("p", log_with=tracker) as run:
+        for model in (first, second):
+            run.watch(model, "parameters")
+        run.log({"loss": 1.0}, step=4)
+        passes(first)
+        passes(second)
+        run.unwatch(first)
+        run.log({"loss": 1.0}, step=5)
+        assert (bells(first), bells(second)) == (0, 2)
+    names = ["parameters/bias", "parameters/weight"]
+    assert logged(tracker) == [(4, ["loss"]), (4, names), (5, names), (5, ["loss"])]
 
 
 def test_gradients_that_are_all_nan_are_counted_as_dropped() -> None:
