@@ -17,6 +17,7 @@ import msgspec
 
 from accel_track.errors import NotStartedError
 from accel_track.files import replace_file
+from accel_track.media.fallbacks import stored
 from accel_track.media.ways import Way, native
 from accel_track.noop import NoOp
 from accel_track.records import Metrics
@@ -236,11 +237,25 @@ class JsonlTracker(StoresMedia):
             name = f"_{key}" if _OURS.fullmatch(key) else key
             if value is None or isinstance(value, str) or is_number(value):
                 line[name] = value
+<<<<<<< HEAD
             elif (media := media_of(value) or self.histogram_of(key, value)) is not None:
+=======
+            elif (media := self._media(value)) is not None:
+>>>>>>> h6
                 line[name] = list(map(self._kept, media)) if isinstance(media, list) else self._kept(media)
             else:
                 refused.append((key, value))
         return _json(line) + b"\n"
+
+    def _media(self, value: Any) -> Medium | list[Medium] | None:
+        """Return a value that is a medium, or several, with their files; None for others, and for what can be none."""
+        media = media_of(value)
+        try:
+            if isinstance(media, list):
+                return [stored(one, self.passing.folder) for one in media]
+            return None if media is None else stored(media, self.passing.folder)
+        except (OSError, TypeError, ValueError):  # of a call of this object's own `log`; a run has found that out
+            return None
 
     def _kept(self, medium: Medium) -> dict[str, Any]:
         """Return what the line says of a medium, whose file is now beside the lines, with their permissions."""

@@ -224,7 +224,7 @@ class _Capture:
 
 def _medium_of(kind: type, value: Any) -> Medium | None:
     """Return the medium that a value is without doubt, or None."""
-    if issubclass(kind, Medium):
+    if isinstance(value, Medium):
         return value
     return medium_of(value) if _may_be_medium(kind) else None  # type: ignore[arg-type] # a class is hashable
 

@@ -203,7 +203,7 @@ class TestFormatDocument:
             digest, name = line.split("  ")
             assert hashlib.sha256(Path(FOLDER, "media", name).read_bytes()).hexdigest() == digest
         assert not list(Path(FOLDER, "media").glob("*.raw"))
-        assert artifact[3:] == [{"rows": 1}, "name", "media/00000000/a", "dataset", 2, {"": [4, 5]}]
+        assert artifact[3:] == [{"rows": 1}, "name", "media/00000000/a", "dataset", 2, {"": [4, 5]}, ""]
 
     def test_it_goes_on_after_damage_as_the_package_does(self):
         write(20, rank=3)
