@@ -237,19 +237,15 @@ class JsonlTracker(StoresMedia):
             name = f"_{key}" if _OURS.fullmatch(key) else key
             if value is None or isinstance(value, str) or is_number(value):
                 line[name] = value
-<<<<<<< HEAD
-            elif (media := media_of(value) or self.histogram_of(key, value)) is not None:
-=======
-            elif (media := self._media(value)) is not None:
->>>>>>> h6
+            elif (media := self._media(key, value)) is not None:
                 line[name] = list(map(self._kept, media)) if isinstance(media, list) else self._kept(media)
             else:
                 refused.append((key, value))
         return _json(line) + b"\n"
 
-    def _media(self, value: Any) -> Medium | list[Medium] | None:
-        """Return a value that is a medium, or several, with their files; None for others, and for what can be none."""
-        media = media_of(value)
+    def _media(self, name: str, value: Any) -> Medium | list[Medium] | None:
+        """Return a value that is one medium or several, with their files; None for others, and for what can be none."""
+        media = media_of(value) or self.histogram_of(name, value)
         try:
             if isinstance(media, list):
                 return [stored(one, self.passing.folder) for one in media]
