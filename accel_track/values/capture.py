@@ -226,7 +226,7 @@ def _medium_of(kind: type, value: Any) -> Medium | None:
     """Return the medium that a value is without doubt, or None."""
     if isinstance(value, Medium):
         return value
-    return medium_of(value) if _may_be_medium(kind) else None  # type: ignore[arg-type] # a class is hashable
+    return medium_of(value) if _may_be_medium(kind) else None
 
 
 @functools.lru_cache(1024)
