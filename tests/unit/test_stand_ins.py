@@ -10,7 +10,10 @@ from PIL import Image
 from accel_track import Accelerator
 from accel_track.errors import AccelTrackWarning, ElsewhereError, NotStartedError
 from accel_track.journal.reader import JournalReader
+from accel_track.options import Settings
 from accel_track.records import Artifact, Config, Metrics, decode, encode, numbers
+from accel_track.registry import select
+from accel_track.run import Run
 from accel_track.testing import RecordingTracker
 from accel_track.trackers.base import GeneralTracker
 from tests.support.processes import accel_track
@@ -101,6 +104,14 @@ def test_values_for_one_tracker_of_this_process(delivery: str) -> None:
             name: json.loads(only_run(LOGS).cursor(name, 0).read_text())["delivered"] for name in ("recording", "other")
         }
         assert counts["other"] - counts["recording"] == 4  # what was not for a tracker does not count as delivered
+
+
+def test_other_ranks_have_stand_ins_for_what_runs_on_all_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RANK", "1")
+    selected = select(["wandb", "tensorboard"], "logs", missing="keep")
+    run = Run(selected, project="p", directory="logs", rank=1, settings=Settings.of(delivery="none", all_ranks=True))
+    assert [tracker.name for tracker in run.trackers] == ["wandb"]
+    run.finish()
 
 
 def test_the_journal_keeps_for_whom_a_record_is() -> None:
