@@ -37,7 +37,7 @@ from accel_track.journal.writer import JournalWriter
 from accel_track.options import Settings
 from accel_track.outcome import Outcome
 from accel_track.redaction import redacted_command
-from accel_track.registry import known_names
+from accel_track.registry import known_names, tracker_class
 from accel_track.sigterm import sigterm_held_back
 from accel_track.trackers.base import GeneralTracker
 from accel_track.values.capture import Captured, captured
@@ -457,8 +457,17 @@ class JournalOnly(JournaledDelivery):
         """Note how to make each tracker."""
         for plan in plans:
             self._noted.describe(plan.name, plan.kwargs, instance=plan.is_instance)
-            self._apart[plan.name] = _IN_SYNC
+            if not self._rank or _runs_on_all_ranks(plan.name):
+                self._apart[plan.name] = _IN_SYNC
         super().add([])
+
+
+def _runs_on_all_ranks(name: str) -> bool:
+    """Whether `accel-track sync` gives a tracker what others than rank 0 have logged."""
+    try:
+        return not tracker_class(name).main_process_only
+    except (ImportError, TypeError, ValueError):  # not here
+        return False
 
 
 def _nothing() -> None:

@@ -102,6 +102,9 @@ class TrackerElsewhere(GeneralTracker):
         if (run := self._logs()) is not None:
             run.log_artifact(path, name, type=type, metadata=metadata, copy=copy, step=step, only=self.name)
 
+    def flush(self) -> None:
+        """Wait for nothing: what was logged is safe in the journal."""
+
 
 def _refused(name: str) -> Callable[..., Any]:
     def refused(self: TrackerElsewhere, *_: Any, **__: Any) -> Any:
@@ -111,7 +114,7 @@ def _refused(name: str) -> Callable[..., Any]:
 
 
 for _name in (
-    *("start", "flush", "rest", "finish", "store_environment", "log_batch", "log_graph", "rewind", "identity", "page"),
+    *("start", "rest", "finish", "store_environment", "log_batch", "log_graph", "rewind", "identity", "page"),
     *("log_checkpoint", "describe_checkpoint", "delete_checkpoint", "planned_identity", "as_experiment"),
 ):
     setattr(TrackerElsewhere, _name, _refused(_name))

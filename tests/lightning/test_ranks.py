@@ -156,7 +156,10 @@ def test_companion_processes_deliver_what_several_processes_train(
     run = check_one_run(test_step)
     ((rank, _, state),) = companion_states(run)
     assert (rank, state.state) == (0, "over")
-    assert [one["trackers"] for one in seen()] == [[], []]
+    assert [(one["trackers"], one["experiments"]) for one in seen()] == [
+        (["mlflow", "tensorboard", "wandb"], []),
+        ([], []),
+    ]
 
 
 def test_two_nodes() -> None:

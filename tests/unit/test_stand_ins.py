@@ -10,7 +10,10 @@ from PIL import Image
 from accel_track import Accelerator
 from accel_track.errors import AccelTrackWarning, ElsewhereError, NotStartedError
 from accel_track.journal.reader import JournalReader
+from accel_track.options import Settings
 from accel_track.records import Artifact, Config, Metrics, decode, encode, numbers
+from accel_track.registry import select
+from accel_track.run import Run
 from accel_track.testing import RecordingTracker
 from accel_track.trackers.base import GeneralTracker
 from tests.support.processes import accel_track
@@ -60,9 +63,10 @@ def test_what_a_stand_in_is_given_goes_to_its_tracker_and_no_other(delivery: str
 def test_what_cannot_be_reached_says_why(delivery: str, where: str) -> None:
     accelerator = begun(delivery, ["jsonl"])
     (tracker,) = accelerator.trackers
-    for name in ("tracker", "writer", "run", "flush", "finish", "start", "page", "dropped", "started"):
+    for name in ("tracker", "writer", "run", "finish", "start", "page", "dropped", "started"):
         with pytest.raises(ElsewhereError, match=f"`{name}` of 'jsonl' cannot be reached: it runs in {where}"):
             getattr(tracker, name)()
+    tracker.flush()  # what was logged is safe in the journal
     assert not hasattr(tracker, "writer")
     with pytest.raises(NotStartedError):
         accelerator.get_tracker("jsonl", unwrap=True)
@@ -100,6 +104,14 @@ def test_values_for_one_tracker_of_this_process(delivery: str) -> None:
             name: json.loads(only_run(LOGS).cursor(name, 0).read_text())["delivered"] for name in ("recording", "other")
         }
         assert counts["other"] - counts["recording"] == 4  # what was not for a tracker does not count as delivered
+
+
+def test_other_ranks_have_stand_ins_for_what_runs_on_all_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RANK", "1")
+    selected = select(["wandb", "tensorboard"], "logs", missing="keep")
+    run = Run(selected, project="p", directory="logs", rank=1, settings=Settings.of(delivery="none", all_ranks=True))
+    assert [tracker.name for tracker in run.trackers] == ["wandb"]
+    run.finish()
 
 
 def test_the_journal_keeps_for_whom_a_record_is() -> None:

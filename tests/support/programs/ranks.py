@@ -38,7 +38,7 @@ class Seen(Callback):
         }
         if seen["dummy"]:
             logger.experiment.config.update({"anything": 1})["goes"].here()
-        if seen["dummy"] or "tensorboard" in seen["trackers"]:
+        if seen["dummy"] or "tensorboard" in seen["experiments"]:
             logger.get_tracker("tensorboard").flush()
             logger.get_tracker("tensorboard", unwrap=True).add_scalar(f"native-{trainer.global_rank}", 1.0, 3)
         logger.log_metrics({f"own-{trainer.global_rank}": 1.0}, step=3)
