@@ -142,11 +142,7 @@ def test_all_ranks_have_journals_and_runs_that_belong_together(seen: list[dict[s
 
 @pytest.mark.usefixtures("_lines")
 def test_sync_delivers_each_rank_to_a_run_of_its_own(seen: list[dict[str, Any]]) -> None:
-<<<<<<< HEAD
-    assert [one["later"] for one in seen] == [["lines"], ["lines"]]  # stand-ins, whose calls go to the journal
-=======
     assert [one["later"] for one in seen] == [["lines"], ["lines"]]  # stand-ins
->>>>>>> h4
     run = run_of("later")
     for _ in range(2):  # the second time adds nothing
         done = CliRunner().invoke(app, ["sync", str(run.path)])
