@@ -18,6 +18,7 @@ from accel_track.errors import behind, log_error, warn
 from accel_track.folders import expanded
 from accel_track.lightning.arguments import HINTS, named, no_models, with_native
 from accel_track.lightning.experiments import Elsewhere, Experiments, NoOpExperiment
+from accel_track.lightning.fitting import ends_accumulation, step_of_batch
 from accel_track.lightning.likeness import TRACKERS, Likeness
 from accel_track.lightning.media import only_where_logged
 from accel_track.lightning.names import DEFAULT, Names
@@ -457,7 +458,7 @@ class AccelTrackLogger(Logger, MediaCalls):
         from accel_track.monitors.watch import Watch, interval
 
         session, prefix = weakref.ref(self._session), f"{self._prefix}-" if self._prefix else ""
-        step, whole = partial(_step, session), partial(_is_whole, session)
+        step, whole = partial(step_of_batch, session), partial(ends_accumulation, session)
         self.open().add_watch(Watch(model, log, interval(every, log_freq), prefix=prefix, step=step, whole=whole))
 
     def unwatch(self, model: torch.nn.Module | None = None) -> None:
@@ -538,22 +539,3 @@ class AccelTrackLogger(Logger, MediaCalls):
         """Take over a state; Lightning in this process may not know the class yet."""
         vars(self).update(state)
         _be_recognised()
-
-
-def _fitting(session: weakref.ref[Session]) -> Any:
-    """Return the Trainer that fits with a session's logger, or None."""
-    one = session()
-    trainer = None if one is None else one.trainer
-    return trainer if trainer is not None and trainer.training else None
-
-
-def _step(session: weakref.ref[Session]) -> int | None:
-    """Return the step with which the metrics of the present batch are logged; None outside of a `fit`."""
-    trainer = _fitting(session)
-    return None if trainer is None else trainer.fit_loop.epoch_loop._batches_that_stepped  # noqa: SLF001 - as Lightning
-
-
-def _is_whole(session: weakref.ref[Session]) -> bool:
-    """Whether the present batch ends an accumulation of gradients."""
-    trainer = _fitting(session)
-    return trainer is None or not trainer.fit_loop._should_accumulate()  # noqa: SLF001 - as Lightning
