@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import io
 import os
 import re
 import secrets
@@ -223,29 +222,32 @@ class MediaFolder:
             make_private(self.path)
             file = os.open(new, _NEW, 0o600)
         try:
-            with open(file, "wb", buffering=0) as stream:
-                whole = _NewFile(stream, name)
+            try:
+                whole = _NewFile(file, name)
                 yield whole
                 if self._durable:
-                    os.fsync(stream.fileno())
+                    os.fsync(file)
+            finally:
+                os.close(file)
             os.replace(new, self.path / whole.name)
-            if self._durable:
-                _sync_folder(self.path)
-        finally:
+        except BaseException:
             with contextlib.suppress(OSError):
-                new.unlink(missing_ok=True)
+                new.unlink()
+            raise
+        if self._durable:
+            _sync_folder(self.path)
 
 
 class _NewFile:
     """Writes all of what it is given, where the system may write a part."""
 
-    def __init__(self, stream: io.FileIO, name: str) -> None:
-        self._stream, self.name = stream, name
+    def __init__(self, file: int, name: str) -> None:
+        self._file, self.name = file, name
 
     def write(self, data: bytes | memoryview) -> None:
         rest = memoryview(data).cast("B")
         while rest:
-            rest = rest[self._stream.write(rest) or 0 :]
+            rest = rest[os.write(self._file, rest) :]
 
 
 class _Turns:

@@ -45,6 +45,8 @@ class Medium:
     """
 
     kind: ClassVar[str]
+    is_native: ClassVar[bool] = False
+    """Whether it holds an SDK's own object, which goes to the SDK as it is."""
     path: Path | None = None
     info: Mapping[str, Any]
 

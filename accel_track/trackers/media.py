@@ -27,6 +27,7 @@ class Own(Image):
         native: The object.
     """
 
+    is_native = True
     path = Path()
 
     def __init__(self, native: Any) -> None:

@@ -225,7 +225,7 @@ class _Capture:
 def _medium_of(kind: type, value: Any) -> Medium | None:
     """Return the medium that a value is without doubt, or None."""
     if isinstance(value, Medium):
-        return value
+        return None if value.is_native else value
     return medium_of(value) if _may_be_medium(kind) else None
 
 

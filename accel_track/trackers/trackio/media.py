@@ -39,7 +39,7 @@ class TrackioMedia(SDKTracker):
         "histogram": native("histogram over the steps"),
         "text": native("Markdown report"),
         "audio": native("sound of the row, any sound file, with caption"),
-        "video": native("video of the row, any video file, with caption"),
+        "video": native("GIF: image of the row, which moves; other files: video of the row; with caption"),
         "html": native("page of the row, with caption"),
         "points": native("3D object of the row, with colours; more than 300,000 points: `.npy` file in an artifact"),
         "confusion_matrix": by("table", "table of the row"),
@@ -48,8 +48,12 @@ class TrackioMedia(SDKTracker):
     }
 
     def way(self, medium: Medium) -> Way | None:
-        """Return what becomes of a medium: drawn figures are images, and Trackio would thin out too many points."""
-        if isinstance(medium, Figure) and not medium.is_plotly:
+        """Return what becomes of a medium: drawn figures are images, and Trackio would thin out too many points.
+
+        So are GIFs, which no browser's player of videos plays.
+        """
+        drawn = isinstance(medium, Figure) and not medium.is_plotly
+        if drawn or (isinstance(medium, Video) and medium.path is not None and medium.path.suffix == ".gif"):
             return by("image", "")
         if isinstance(medium, Points3D) and len(medium.array()) > _POINTS:
             return by("file", "")
