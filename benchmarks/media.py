@@ -89,11 +89,16 @@ def run(case: Case, folder: Path, short: bool) -> Measured:
         if (call := getattr(logs, name)) is not None:
             values[name] = _median(call, calls)
             if name != "histogram" or case.backend != "mlflow":  # where it is no medium of its own
-                logged += (calls + _WARM) * (_SEVERAL if name == "images" else 1)
+                logged += (calls + _WARM) * (_SEVERAL if name == "images" and not _is_grid(case) else 1)
     logs.finish()
     size, found = _stored(case, folder)
     values["bytes"] = size / _png_size(data)
     return Measured(values, logged, found)
+
+
+def _is_grid(case: Case) -> bool:
+    """Whether several images become one: Hugging Face's tracker calls `SummaryWriter.add_images`."""
+    return case.system == "HF" and case.backend == "tensorboard"
 
 
 def _median(call: Call, calls: int) -> float:

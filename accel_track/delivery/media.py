@@ -42,11 +42,14 @@ class KeptMedia:
 
     def keep(self, call: Captured) -> None:
         """Store the media of a call; what cannot be stored is left out, and noted as unread."""
-        for found in call.media:
-            try:
-                found.place[found.key] = Stored(found.kind.kind, self.files.keep(found.content), found.content.info)
-            except Exception as error:  # noqa: BLE001, PERF203 - whatever is wrong with one costs the others nothing
-                leave_out(found, error, call)
+        with self.files.together(found.content for found in call.media) as bundle:
+            for found in call.media:
+                try:
+                    file = self.files.keep(found.content, bundle)
+                except Exception as error:  # noqa: BLE001, PERF203 - what is wrong with one costs the others nothing
+                    leave_out(found, error, call)
+                else:
+                    found.place[found.key] = Stored(found.kind.kind, file, found.content.info)
 
     def whole(self, record: AnyRecord) -> AnyRecord:
         """Return a record with its media as trackers are given them.

@@ -32,10 +32,18 @@ def read_plain(path: Path, name: str) -> tuple[NDArray[Any], float | None]:
         OSError: It cannot be read.
         ValueError: It is damaged.
     """
+    with open(open_regular(path), "rb") as file:
+        return plain_pixels(file.read(), name)
+
+
+def plain_pixels(data: bytes, name: str) -> tuple[NDArray[Any], float | None]:
+    """Return the pixels of which these are the plain bytes, and of a video's how many frames there are a second.
+
+    Raises:
+        ValueError: They are not those of the medium of that name.
+    """
     import numpy as np
 
-    with open(open_regular(path), "rb") as file:
-        data = file.read()
     if hashlib.sha256(data).hexdigest() != name.partition(".")[0]:
         message = "its pixels are not what was logged"
         raise ValueError(message)

@@ -8,15 +8,16 @@ import os
 import re
 import secrets
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from accel_track.errors import warn
 from accel_track.files import make_private, open_regular
 from accel_track.media import sums
+from accel_track.media.bundles import Bundle, Bundles
 from accel_track.media.content import Content
-from accel_track.media.encoding import encoded, head, read_plain
+from accel_track.media.encoding import encoded, head, plain_pixels, read_plain
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -54,9 +55,23 @@ class MediaFolder:
         """How many contents were encoded in the call that logged them, since too many waited."""
         self._durable = durable
         self._waiting: dict[str, int] = {}
+        self._bundles = Bundles(path)
 
-    def keep(self, content: Content) -> str:
+    @contextlib.contextmanager
+    def together(self, contents: Iterable[Content]) -> Iterator[Bundle | None]:
+        """Yield a place for the pixels of a call, where there are several: one file in place of one for each."""
+        if sum(content.pixels is not None for content in contents) > 1:
+            with self._bundles.open(durable=self._durable) as bundle:
+                yield bundle
+        else:
+            yield None
+
+    def keep(self, content: Content, bundle: Bundle | None = None) -> str:
         """Store a content, and return its name: "" where it needs no file. Pixels are encoded later.
+
+        Args:
+            content: The content.
+            bundle: Where pixels go, within `together`.
 
         Raises:
             OSError: It cannot be stored, or its file cannot be read.
@@ -68,7 +83,7 @@ class MediaFolder:
             message = f"no file's name ends in {content.suffix!r}"
             raise ValueError(message)
         if content.pixels is not None:
-            return self._keep_pixels(content.pixels, content.suffix, content.info.get("fps"))
+            return self._keep_pixels(content.pixels, content.suffix, content.info.get("fps"), bundle)
         if content.path is not None:
             return self._keep_file(content.path, content.suffix)
         data = content.data or b""
@@ -93,7 +108,7 @@ class MediaFolder:
         path = self.path / name
         if path.is_symlink():
             return None
-        if not self._holds(name) and not self._encode(name):
+        if (not self._holds(name) or name in self._bundles) and not self._encode(name):
             return None
         return path if path.is_file() else None
 
@@ -105,7 +120,7 @@ class MediaFolder:
             ValueError: The pixels are damaged, or cannot be encoded.
         """
         if not (folder / name).exists():
-            MediaFolder(folder).store_encoded(name, *read_plain(self.path / (name + RAW), name))
+            MediaFolder(folder).store_encoded(name, *self._plain(name))
         return folder / name
 
     @property
@@ -137,14 +152,16 @@ class MediaFolder:
             for one in self.path.glob(f"*{RAW}"):
                 if _NAME.fullmatch(name := one.name.removesuffix(RAW)):
                     self._waiting.setdefault(name, one.stat().st_size)
+            for name, size in self._bundles.waiting():
+                self._waiting.setdefault(name, size)
 
-    def _keep_pixels(self, pixels: NDArray[Any], suffix: str, fps: float | None) -> str:
+    def _keep_pixels(self, pixels: NDArray[Any], suffix: str, fps: float | None, bundle: Bundle | None) -> str:
         line = head(pixels, fps)
         digest = hashlib.sha256(line)
         digest.update(pixels.data)
         name = digest.hexdigest() + suffix
         raw = self.path / (name + RAW)
-        if self._holds(name) or self._holds(raw.name, len(line) + pixels.nbytes):
+        if self._holds(name) or name in self._bundles or self._holds(raw.name, len(line) + pixels.nbytes):
             return name
         if self._waiting and self.waiting + pixels.nbytes > MOST_WAITING:
             self.encoded_in_calls += 1
@@ -153,11 +170,31 @@ class MediaFolder:
                 warn(f"media: over {limit} of pixels wait to be encoded; calls encode their own until it is less.")
             self.store_encoded(name, pixels, fps)
             return name
-        with self._new_file(raw.name) as file:
-            file.write(line)
-            file.write(pixels.data)
+        if bundle is not None:
+            self._bundles.add(bundle, name, line, pixels.data)
+        else:
+            with self._new_file(raw.name) as file:
+                file.write(line)
+                file.write(pixels.data)
         self._waiting[name] = pixels.nbytes
         return name
+
+    def _plain(self, name: str) -> tuple[NDArray[Any], float | None]:
+        """Return the pixels of a name that wait.
+
+        Raises:
+            FileNotFoundError: They do not.
+            OSError: They cannot be read.
+            ValueError: They are damaged.
+        """
+        data = self._bundles.plain(name) if name in self._bundles else None
+        if data is None:
+            try:
+                return read_plain(self.path / (name + RAW), name)
+            except FileNotFoundError:
+                if (data := self._bundles.plain(name)) is None:
+                    raise
+        return plain_pixels(data, name)
 
     def _holds(self, name: str, size: int | None = None) -> bool:
         """Whether there is a file of that size; a power cut may leave one that is shorter."""
@@ -192,8 +229,9 @@ class MediaFolder:
         with _turns.of(self.path / name):
             try:
                 if not self._holds(name):
-                    self.store_encoded(name, *read_plain(raw, name))
+                    self.store_encoded(name, *self._plain(name))
                 raw.unlink(missing_ok=True)
+                self._bundles.done(name)
             except FileNotFoundError:  # another process may have been faster
                 self._waiting.pop(name, None)
                 return (self.path / name).exists()
@@ -289,9 +327,12 @@ def problem(folder: Path, name: str, known: dict[str, set[str]]) -> str | None:
     raw = folder / (name + RAW)
     try:
         if not path.exists():
-            if not raw.exists():
+            if raw.exists():
+                read_plain(raw, name)
+            elif (data := Bundles(folder).plain(name)) is None:
                 return "it is missing"
-            read_plain(raw, name)
+            else:
+                plain_pixels(data, name)
             return None
         found = sums.sha256(path)
     except (OSError, ValueError) as error:

@@ -282,9 +282,9 @@ class Table(Medium):
     def content(self) -> Content:
         """Return the table as JSON: `{"columns": […], "data": [[…], …]}`."""
         columns, table = self._table()
-        text = json.dumps({"columns": columns, "data": table}, ensure_ascii=False, separators=(",", ":"))
+        data = tables.as_json(columns, table)
         shape = {"columns": len(columns), "rows": len(table)}
-        return Content({**self.info, **shape}, ".json", data=text.encode(errors="backslashreplace"))
+        return Content({**self.info, **shape}, ".json", data=data)
 
     def _table(self) -> tuple[list[str], list[list[Any]]]:
         if not self._is_stored():

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
+import math
 from collections.abc import Mapping, Sequence
 from datetime import date, time
 from typing import Any
 
+import msgspec
+
 _CELLS = frozenset((bool, int, float, str, type(None)))
+_FLOAT = frozenset((float,))
 
 
 def rows(columns: Sequence[str] | None, data: Any, dataframe: Any = None) -> tuple[list[str], list[list[Any]]]:
@@ -44,6 +50,21 @@ def plain_cells(table: Sequence[Sequence[Any]]) -> list[list[Any]]:
         list(row) if _CELLS.issuperset(map(type, row)) else [_cell(value) for value in row]  # most rows are plain
         for row in table
     ]
+
+
+def as_json(columns: Sequence[str], table: Sequence[Sequence[Any]]) -> bytes:
+    """Return a table of plain cells as JSON, with NaN and infinities as Python's `json` writes them."""
+    whole = {"columns": columns, "data": table}
+    if all(map(_is_finite, table)):
+        with contextlib.suppress(OverflowError, UnicodeEncodeError):  # long integers, halves of surrogate pairs
+            return msgspec.json.encode(whole)
+    return json.dumps(whole, ensure_ascii=False, separators=(",", ":")).encode(errors="backslashreplace")
+
+
+def _is_finite(row: Sequence[Any]) -> bool:
+    if _FLOAT.issuperset(map(type, row)):
+        return math.isfinite(sum(row))  # also where only the sum is not
+    return all(math.isfinite(value) for value in row if type(value) is float)
 
 
 def markdown(columns: Sequence[str], table: Sequence[Sequence[Any]]) -> str:
