@@ -259,19 +259,9 @@ class Accelerator(Training, MediaCalls):
         no_arguments(kwargs)
         self.log(values, step)
 
-    def log_artifact(
-        self,
-        path: str | os.PathLike[str],
-        name: str | None = None,
-        *,
-        type: str | None = None,  # noqa: A002 - the word of all SDKs
-        metadata: Mapping[str, Any] | None = None,
-        copy: bool | None = None,
-        step: int | None = None,
-    ) -> None:
-        """Log a file or a folder, as [`MediaCalls`][accel_track.media.calls.MediaCalls.log_artifact] says."""
+    def _log_artifact(self, path: str | os.PathLike[str], name: str | None, about: dict[str, Any]) -> None:
         if self._run is not None:
-            self._run.log_artifact(path, name, type=type, metadata=metadata, copy=copy, step=step)
+            self._run.log_artifact(path, name, **about)
         else:
             self._warn_of_nothing()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -339,19 +339,9 @@ class AccelTrackCallback(Callback, MediaCalls):
         if self.logger is not None:
             self.logger._log_media(values, step, **kwargs)  # noqa: SLF001 - as above
 
-    def log_artifact(
-        self,
-        path: str | os.PathLike[str],
-        name: str | None = None,
-        *,
-        type: str | None = None,  # noqa: A002 - the word of all SDKs
-        metadata: Mapping[str, Any] | None = None,
-        copy: bool | None = None,
-        step: int | None = None,
-    ) -> None:
-        """Log a file or a folder, as [`MediaCalls`][accel_track.media.calls.MediaCalls.log_artifact] says."""
+    def _log_artifact(self, path: str | os.PathLike[str], name: str | None, about: dict[str, Any]) -> None:
         if self.logger is not None:
-            self.logger.log_artifact(path, name, type=type, metadata=metadata, copy=copy, step=step)
+            self.logger._log_artifact(path, name, about)  # noqa: SLF001 - as above
 
     # -- measurements -------------------------------------------------------------------------------------------------
 

@@ -91,15 +91,5 @@ class Likeness(MediaCalls):
     def _log_media(self, values: dict[str, Any], step: int | None, **kwargs: Any) -> None:
         self._logger.log_for(self._tracker, values, step, kwargs)
 
-    def log_artifact(
-        self,
-        path: str | os.PathLike[str],
-        name: str | None = None,
-        *,
-        type: str | None = None,  # noqa: A002 - the word of all SDKs
-        metadata: Mapping[str, Any] | None = None,
-        copy: bool | None = None,
-        step: int | None = None,
-    ) -> None:
-        """Log a file or a folder with this tracker."""
-        self._logger.log_artifact(path, name, type=type, metadata=metadata, copy=copy, step=step, only=self._tracker)
+    def _log_artifact(self, path: str | os.PathLike[str], name: str | None, about: dict[str, Any]) -> None:
+        self._logger._log_artifact(path, name, {**about, "only": self._tracker})  # noqa: SLF001 - as above

@@ -368,24 +368,10 @@ class AccelTrackLogger(Logger, MediaCalls):
         no_arguments(kwargs)
         self.log_metrics(values, step)
 
-    def log_artifact(
-        self,
-        path: str | os.PathLike[str],
-        name: str | None = None,
-        *,
-        type: str | None = None,  # noqa: A002 - the word of all SDKs
-        metadata: Mapping[str, Any] | None = None,
-        copy: bool | None = None,
-        step: int | None = None,
-        only: str = "",
-    ) -> None:
-        """Log a file or a folder, as [`MediaCalls`][accel_track.media.calls.MediaCalls.log_artifact] says.
-
-        The logger's `prefix` is put before the name. With `only`, it is for the tracker of that name.
-        """
+    def _log_artifact(self, path: str | os.PathLike[str], name: str | None, about: dict[str, Any]) -> None:
         if self._prefix:
             name = self._prefixed(name or os.path.basename(os.path.normpath(path)))
-        self.open().log_artifact(path, name, type=type, metadata=metadata, copy=copy, step=step, only=only)
+        self.open().log_artifact(path, name, **about)
 
     def log_hyperparams(
         self,

@@ -289,6 +289,11 @@ class MediaCalls:
         Raises:
             OSError: The file cannot be read.
         """
+        about = {"type": type, "metadata": metadata, "copy": copy, "step": step}
+        self._log_artifact(path, name, about)
+
+    def _log_artifact(self, path: str | os.PathLike[str], name: str | None, about: dict[str, Any]) -> None:
+        """Log a file or folder; `about` are the further arguments of `log_artifact`."""
         raise NotImplementedError
 
     def log_artifacts(

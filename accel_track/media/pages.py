@@ -6,7 +6,17 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-_PLOTLY = "https://cdn.plot.ly/plotly-2.35.2.min.js"
+_PLOTLY = "https://cdn.plot.ly/plotly-3.0.1.min.js"
+_PAGE = """<!doctype html>
+<html>
+<head><meta charset="utf-8"><script src="{script}" charset="utf-8"></script></head>
+<body><div id="figure" style="height: 95vh"></div>
+<script>
+const figure = {figure};
+Plotly.newPlot("figure", figure.data || [], figure.layout || {{}}, {{responsive: true}});
+</script></body>
+</html>
+"""
 
 
 def plotly_page(figure: Mapping[str, Any]) -> str:
@@ -15,15 +25,5 @@ def plotly_page(figure: Mapping[str, Any]) -> str:
     Args:
         figure: The dictionary of its JSON.
     """
-    data, layout = (_in_script(figure.get(part, kind())) for part, kind in (("data", list), ("layout", dict)))
-    return (
-        '<!doctype html><html><head><meta charset="utf-8">'
-        f'<script src="{_PLOTLY}" charset="utf-8"></script></head>'
-        '<body><div id="figure"></div>'
-        f'<script>Plotly.newPlot("figure", {data}, {layout}, {{"responsive": true}});</script></body></html>'
-    )
-
-
-def _in_script(value: Any) -> str:
-    """Return JSON that neither ends a script's element nor begins a comment in it."""
-    return json.dumps(value).replace("<", "\\u003c")
+    # In a script, "</script>" would end it, and "<!--" begin a comment, also in a text.
+    return _PAGE.format(script=_PLOTLY, figure=json.dumps(figure).replace("<", "\\u003c"))

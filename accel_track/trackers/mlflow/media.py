@@ -12,6 +12,7 @@ from accel_track.media.content import Content
 from accel_track.media.fallbacks import converted
 from accel_track.media.folder import MediaFolder
 from accel_track.media.kinds import Figure, File, Histogram, Image, Medium, Table
+from accel_track.media.pages import plotly_page
 from accel_track.media.sums import sha256
 from accel_track.media.ways import Way, by, native, otherwise
 from accel_track.trackers.mlflow.answers import checked_run, served
@@ -19,7 +20,6 @@ from accel_track.trackers.mlflow.artifacts import MLflowArtifacts
 from accel_track.trackers.mlflow.checkpoints import MLflowCheckpoints
 from accel_track.trackers.mlflow.files import safe_path
 from accel_track.trackers.mlflow.images import ImagesPath, image_key, small, stem
-from accel_track.trackers.mlflow.pages import plotly_page
 from accel_track.trackers.mlflow.params import store_texts
 from accel_track.trackers.mlflow.tables import TABLES, with_table
 from accel_track.trackers.rows import Row
@@ -123,7 +123,7 @@ class MLflowMedia(MLflowArtifacts, MLflowCheckpoints):
 
     def store_figure(self, name: str, figure: Figure, row: Row) -> None:
         """Write a figure of Plotly's as a page."""
-        self._put(name, self._kept(Content({}, ".html", data=plotly_page(figure.plotly()))), ".html", row)
+        self._put(name, self._kept(Content({}, ".html", data=plotly_page(figure.plotly()).encode())), ".html", row)
 
     def store_table(self, name: str, table: Table, row: Row) -> None:
         """Write a table, and list it among the run's."""
