@@ -50,6 +50,7 @@ class Watch:
         step: Returns the training step of a pass. Without it, the step is that of the next call that logs values, and
             no other pass is looked at until then.
         whole: Whether a pass ends an accumulation of gradients; other passes are not looked at.
+        ready: A method that is called with this at the end of a pass that was looked at; its object is not kept alive.
         copy: Starts copying tensors of a GPU to the host.
 
     Raises:
@@ -66,6 +67,7 @@ class Watch:
         prefix: str = "",
         step: Callable[[], int | None] = lambda: None,
         whole: Callable[[], bool] = lambda: True,
+        ready: Callable[[Watch], object] | None = None,
         copy: Callable[[Sequence[Any]], Copy] = CudaCopy,
     ) -> None:
         """Listen to the module's parameters."""
@@ -73,6 +75,9 @@ class Watch:
         self._model = weakref.ref(bare(model))
         self._log, self._every, self._copy, self._prefix = log, every, copy, prefix
         self._step, self._whole = step, whole
+        self._ready = None if ready is None else weakref.WeakMethod(ready)
+        self.passes = 0
+        """How many backward passes there were."""
         self._since = every - 1
         self._missing: dict[str, weakref.ref[torch.Tensor]] = {}
         self._fresh: list[_Taken] = []
@@ -106,7 +111,7 @@ class Watch:
 
     def _passed(self) -> None:
         """Count a pass, and look at it if it is due."""
-        self._pass, self._since = -1, self._since + 1
+        self._pass, self._since, self.passes = -1, self._since + 1, self.passes + 1
         if self._unheard:
             self._thin_out()
         if (self._is_due() or self._missing) and self._whole():
@@ -143,6 +148,12 @@ class Watch:
         if found:
             taken = self._counted(found)
             (self._fresh if taken.step is None else self._taken).append(taken)
+            self._tell()
+
+    def _tell(self) -> None:
+        ready = None if self._ready is None else self._ready()
+        if ready is not None:
+            ready(self)
 
     def _counted(self, found: Mapping[str, torch.Tensor]) -> _Taken:
         alike: dict[torch.device, dict[str, torch.Tensor]] = {}

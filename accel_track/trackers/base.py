@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar, cast
 
 from accel_track.errors import warn
 from accel_track.media.calls import MediaCalls
@@ -20,6 +20,7 @@ from accel_track.state import process_index
 from accel_track.trackers.errors import concerns_run, is_transient
 from accel_track.trackers.fast import FastPath
 from accel_track.trackers.taken import Taken
+from accel_track.trackers.watching import OwnWatches
 from accel_track.values.capture import captured
 from accel_track.values.passing import PassingMedia
 
@@ -187,6 +188,7 @@ class GeneralTracker(MediaCalls):
         """Forget what an earlier run of this object has left; called before `start`."""
         self.dropped.clear()
         self.passing.forget()
+        self.unwatch()
         self.__dict__.pop("_taken", None)
         self.outcome = FINISHED
 
@@ -253,6 +255,38 @@ class GeneralTracker(MediaCalls):
             self.log(call.values, step=step, **kwargs)
         for name, why in call.unread.items():
             self.drop(name, None, why)
+
+    def watch(
+        self,
+        model: Any,
+        log: Literal["gradients", "parameters", "all"] | None = "gradients",
+        every: int = 100,
+        *,
+        log_freq: int | None = None,
+    ) -> None:
+        """Log histograms of a module's gradients and parameters with this tracker alone, in the backward pass.
+
+        Their step is how many backward passes there were: a tracker object knows no other. `watch` of a front door
+        takes the training's step, and goes through the journal. This ends with the tracker's run, or with `unwatch`.
+
+        Args:
+            model: The `torch.nn.Module`; it is not kept alive.
+            log: "gradients", "parameters" or "all"; None: nothing.
+            every: How many backward passes there are from one to the next that is looked at.
+            log_freq: Another word for `every`.
+
+        Raises:
+            TypeError: `model` is no module.
+            ValueError: `log` or `every` is something else.
+        """
+        if log is not None and not (self.main_process_only and process_index() != 0):
+            watches: OwnWatches = self.__dict__.setdefault("_watches", OwnWatches(self))
+            watches.add(model, log, every if log_freq is None else log_freq)
+
+    def unwatch(self, model: Any = None) -> None:
+        """Take histograms of a module no longer, or of none."""
+        if (watches := self.__dict__.get("_watches")) is not None:
+            watches.remove(model)
 
     def log_artifact(
         self,
@@ -440,6 +474,12 @@ class NoOpTracker(NoOp, GeneralTracker):
     """What `get_tracker` returns off the main process: every method, also one that few trackers have, does nothing."""
 
     def _log_media(self, values: dict[str, Any], step: int | None, **kwargs: Any) -> None:
+        """Do nothing."""
+
+    def watch(self, model: Any, *args: Any, **kwargs: Any) -> None:
+        """Do nothing."""
+
+    def unwatch(self, model: Any = None) -> None:
         """Do nothing."""
 
     def log_artifact(self, path: Any, name: str | None = None, **kwargs: Any) -> None:

@@ -13,9 +13,12 @@ from torch import nn
 
 from accel_track import Accelerator, init
 from accel_track.errors import AccelTrackWarning
+from accel_track.journal.directory import find_runs
+from accel_track.journal.reader import JournalReader
 from accel_track.media import Histogram
 from accel_track.monitors.counting import BINS, Uncounted, counted, histogram_of
 from accel_track.monitors.watch import Watch
+from accel_track.records import Metrics
 from accel_track.testing import RecordingTracker
 
 
@@ -394,3 +397,54 @@ def test_an_accelerator_watches_a_prepared_module() -> None:
         (1, ["gradients/bias", "gradients/weight"]),
         (3, ["gradients/bias", "gradients/weight"]),
     ]
+
+
+# -- a tracker's own --------------------------------------------------------------------------------------------------
+
+
+def test_a_tracker_logs_its_own_with_the_number_of_the_pass() -> None:
+    tracker, other, model = RecordingTracker(), RecordingTracker(), net()
+    with init("p", log_with=[tracker, other], project_dir="runs", delivery="inline"):
+        tracker.watch(model, "all", 2)
+        passes(model, 4)
+        tracker.watch(model, log_freq=1)  # in place of the earlier one
+        passes(model)
+        tracker.unwatch(model)
+        passes(model)
+    found = [call for call in tracker.calls if call[0] == "log"]
+    assert [step for _, _, step, *_ in found] == [1, 3, 1]
+    assert all(type(value) is Histogram for _, values, *_ in found for value in values.values())
+    assert {name.split("/")[0] for name in found[0][1]} == {"gradients", "parameters"}
+    assert {name.split("/")[0] for name in found[2][1]} == {"gradients"}
+    assert not [call for call in other.calls if call[0] == "log"]
+    assert bells(model) == 0
+
+
+def test_a_tracker_that_is_finished_or_fails_watches_no_longer() -> None:
+    class Failing(RecordingTracker):
+        name = "failing"
+
+        def log(self, values: Any, step: Any = None, **kwargs: Any) -> None:
+            raise OSError("no room")
+
+    tracker, failing, model = RecordingTracker(), Failing(), net()
+    with init("p", log_with=[tracker, failing], project_dir="runs", delivery="inline"):
+        tracker.watch(model, every=1)
+        failing.watch(model, every=1)
+        with pytest.warns(AccelTrackWarning, match="failing: watch: could not log a histogram .OSError: no room., and"):
+            passes(model)
+    passes(model, 2)
+    assert [call[2] for call in tracker.calls if call[0] == "log"] == [1]
+    assert bells(model) == 0
+
+
+def test_a_stand_in_watches_through_the_journal() -> None:
+    model = net()
+    with Accelerator("tensorboard", project_dir="runs", delivery="none", cpu=True) as accelerator:
+        accelerator.init_trackers("p")
+        accelerator.get_tracker("tensorboard").watch(model, every=1)
+        passes(model)
+        (run,) = find_runs("runs")
+    (record,) = [one for one in JournalReader(run.rank(0)) if isinstance(one, Metrics)]
+    assert record.only == "tensorboard"
+    assert sorted(record.values) == sorted(f"gradients/{name}" for name, _ in model.named_parameters())
