@@ -290,6 +290,7 @@ class JournaledDelivery:
                 return journal.resting
             journal.rest()
             self._workers.rest()
+            self._media.files.forget_spares()
             # Of a run that is idle in the middle of something, nobody may think that it has ended.
             self._locks.rest(alive=self._outcome is None or bool(self._companions.remotes))
             keeper.remove(self._look)

@@ -73,11 +73,11 @@ class KeptMedia:
             return WithoutForm(f"{stored.kind}, which this version does not know")
         try:
             path = self._file(stored.file) if stored.file else None
+            if stored.file and path is None:
+                return WithoutForm(f"{stored.kind} whose file is missing")
+            return kind.of_stored(stored.info, path)
         except ValueError as error:
             return WithoutForm(f"{stored.kind} whose file is damaged: {error}")
-        if stored.file and path is None:
-            return WithoutForm(f"{stored.kind} whose file is missing")
-        return kind.of_stored(stored.info, path)
 
     def _file(self, name: str) -> Path | None:
         try:
@@ -145,6 +145,7 @@ class Encoding:
         elif thread is None:
             self._encode_here(time.monotonic() + timeout)
         self._stop.set()
+        self._files.forget_spares()
 
     def _encode_here(self, until: float) -> None:
         with contextlib.suppress(OSError):

@@ -6,12 +6,14 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from accel_track.media.histograms import histogram
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
 class Content(NamedTuple):
-    """What a medium is made of. One of `data`, `pixels` and `path` becomes a file; without any, `info` is all.
+    """What a medium is made of. One of `data`, `pixels`, `path` and `numbers` becomes a file, or `info` is all.
 
     Attributes:
         info: What there is beside the file, as JSON values.
@@ -20,6 +22,7 @@ class Content(NamedTuple):
         pixels: An image's, of shape (height, width, channels), or a video's frames, with one dimension more: of uint8,
             encoded later.
         path: A file to be copied.
+        numbers: Those of a histogram, of which none is infinite or NaN, counted later in `info["bins"]` bins.
     """
 
     info: Mapping[str, Any]
@@ -27,3 +30,8 @@ class Content(NamedTuple):
     data: bytes | None = None
     pixels: NDArray[Any] | None = None
     path: str | os.PathLike[str] | None = None
+    numbers: NDArray[Any] | None = None
+
+    def settled(self) -> Content:
+        """Return the same without numbers that are still to be counted."""
+        return self if self.numbers is None else Content(histogram(self.numbers, self.info["bins"]))

@@ -52,7 +52,7 @@ def stored(medium: Medium, folder: Path) -> Medium:
     """
     if medium.path is not None or not hasattr(medium, "_given"):
         return medium
-    content, files = medium.content(), MediaFolder(folder)
+    content, files = medium.content().settled(), MediaFolder(folder)
     name = files.keep(content)
     return type(medium).of_stored(content.info, files.file(name) if name else None)
 

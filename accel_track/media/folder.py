@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 from accel_track.errors import warn
 from accel_track.files import make_private, open_regular
-from accel_track.media import sums
+from accel_track.media import sums, waiting
 from accel_track.media.bundles import Bundle, Bundles
 from accel_track.media.content import Content
 from accel_track.media.encoding import encoded, head, plain_pixels, read_plain
+from accel_track.media.waiting import Spares
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -56,6 +57,7 @@ class MediaFolder:
         self._durable = durable
         self._waiting: dict[str, int] = {}
         self._bundles = Bundles(path)
+        self._spares = Spares(path)
 
     @contextlib.contextmanager
     def together(self, contents: Iterable[Content]) -> Iterator[Bundle | None]:
@@ -84,6 +86,8 @@ class MediaFolder:
             raise ValueError(message)
         if content.pixels is not None:
             return self._keep_pixels(content.pixels, content.suffix, content.info.get("fps"), bundle)
+        if content.numbers is not None:
+            return self._keep_numbers(content.numbers, content.info["bins"])
         if content.path is not None:
             return self._keep_file(content.path, content.suffix)
         data = content.data or b""
@@ -120,7 +124,7 @@ class MediaFolder:
             ValueError: The pixels are damaged, or cannot be encoded.
         """
         if not (folder / name).exists():
-            MediaFolder(folder).store_encoded(name, *self._plain(name))
+            MediaFolder(folder).store_encoded(name, self._encoded(name))
         return folder / name
 
     @property
@@ -148,6 +152,7 @@ class MediaFolder:
 
     def find_waiting(self) -> None:
         """Have what an earlier process left wait to be encoded here."""
+        self._spares.delete_old()
         with contextlib.suppress(OSError):
             for one in self.path.glob(f"*{RAW}"):
                 if _NAME.fullmatch(name := one.name.removesuffix(RAW)):
@@ -164,11 +169,8 @@ class MediaFolder:
         if self._holds(name) or name in self._bundles or self._holds(raw.name, len(line) + pixels.nbytes):
             return name
         if self._waiting and self.waiting + pixels.nbytes > MOST_WAITING:
-            self.encoded_in_calls += 1
-            if self.encoded_in_calls == 1:
-                limit = f"{MOST_WAITING // 1024**2} MiB"
-                warn(f"media: over {limit} of pixels wait to be encoded; calls encode their own until it is less.")
-            self.store_encoded(name, pixels, fps)
+            self._count_in_call()
+            self.store_encoded(name, encoded(pixels, fps))
             return name
         if bundle is not None:
             self._bundles.add(bundle, name, line, pixels.data)
@@ -178,6 +180,46 @@ class MediaFolder:
                 file.write(pixels.data)
         self._waiting[name] = pixels.nbytes
         return name
+
+    def _keep_numbers(self, numbers: NDArray[Any], bins: int) -> str:
+        """Store numbers under a name of their own, since to hash them takes as long as to count them."""
+        name = secrets.token_hex(32) + waiting.SUFFIX
+        line, raw = waiting.head(numbers, bins), self.path / (name + RAW)
+        parts = (line, numbers.data.cast("B"))
+        if self._waiting and self.waiting + numbers.nbytes > MOST_WAITING:
+            self._count_in_call()
+            self.store_encoded(name, waiting.counted(b"".join(parts)))
+            return name
+        if self._spares.take(raw, sum(map(len, parts))):
+            with contextlib.ExitStack() as undo:
+                undo.callback(raw.unlink, missing_ok=True)
+                file = os.open(raw, os.O_WRONLY | getattr(os, "O_BINARY", 0))
+                try:
+                    target = _NewFile(file, raw.name)
+                    for part in parts:
+                        target.write(part)
+                    if self._durable:
+                        os.fsync(file)
+                finally:
+                    os.close(file)
+                undo.pop_all()
+        else:
+            with self._new_file(raw.name) as target:
+                for part in parts:
+                    target.write(part)
+        self._waiting[name] = numbers.nbytes
+        return name
+
+    def forget_spares(self) -> None:
+        """Delete files that were kept to be used again."""
+        self._spares.delete()
+
+    def _encoded(self, name: str) -> bytes:
+        """Return what waits under a name, encoded; raises as `_plain`."""
+        if not name.endswith(waiting.SUFFIX):
+            return encoded(*self._plain(name))
+        with open(open_regular(self.path / (name + RAW)), "rb") as file:
+            return waiting.counted(file.read())
 
     def _plain(self, name: str) -> tuple[NDArray[Any], float | None]:
         """Return the pixels of a name that wait.
@@ -195,6 +237,12 @@ class MediaFolder:
                 if (data := self._bundles.plain(name)) is None:
                     raise
         return plain_pixels(data, name)
+
+    def _count_in_call(self) -> None:
+        self.encoded_in_calls += 1
+        if self.encoded_in_calls == 1:
+            limit = f"{MOST_WAITING // 1024**2} MiB"
+            warn(f"media: over {limit} of pixels wait to be encoded; calls encode their own until it is less.")
 
     def _holds(self, name: str, size: int | None = None) -> bool:
         """Whether there is a file of that size; a power cut may leave one that is shorter."""
@@ -229,8 +277,11 @@ class MediaFolder:
         with _turns.of(self.path / name):
             try:
                 if not self._holds(name):
-                    self.store_encoded(name, *self._plain(name))
-                raw.unlink(missing_ok=True)
+                    self.store_encoded(name, self._encoded(name))
+                if name.endswith(waiting.SUFFIX) and name in self._waiting:
+                    self._spares.keep(raw)
+                else:
+                    raw.unlink(missing_ok=True)
                 self._bundles.done(name)
             except FileNotFoundError:  # another process may have been faster
                 self._waiting.pop(name, None)
@@ -238,14 +289,12 @@ class MediaFolder:
             self._waiting.pop(name, None)
         return True
 
-    def store_encoded(self, name: str, pixels: NDArray[Any], fps: float | None) -> None:
-        """Encode pixels; no file is without its checksum, whenever the process is killed.
+    def store_encoded(self, name: str, data: bytes) -> None:
+        """Store an encoded file; none is without its checksum, whenever the process is killed.
 
         Raises:
-            OSError: They cannot be stored.
-            ValueError: They cannot be encoded.
+            OSError: It cannot be stored.
         """
-        data = encoded(pixels, fps)
         sums.note(self.path, name, hashlib.sha256(data).hexdigest())
         with self._new_file(name) as file:
             file.write(data)
@@ -327,7 +376,9 @@ def problem(folder: Path, name: str, known: dict[str, set[str]]) -> str | None:
     raw = folder / (name + RAW)
     try:
         if not path.exists():
-            if raw.exists():
+            if raw.exists() and name.endswith(waiting.SUFFIX):
+                waiting.counted(raw.read_bytes())
+            elif raw.exists():
                 read_plain(raw, name)
             elif (data := Bundles(folder).plain(name)) is None:
                 return "it is missing"

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from accel_track.errors import DamagedMediumError
-from accel_track.media import drawing, histograms, pixels, sound, tables
+from accel_track.media import drawing, histograms, pixels, sound, tables, waiting
 from accel_track.media.content import Content
 
 if TYPE_CHECKING:
@@ -317,7 +317,7 @@ class Table(Medium):
 
 
 class Histogram(Medium):
-    """A histogram, counted in the call.
+    """A histogram of the numbers that there are in the call.
 
     Args:
         data: The numbers: an array, tensor or list of any shape. NaN and infinities are counted apart.
@@ -339,7 +339,12 @@ class Histogram(Medium):
         if (data is None) == (counts is None) or (counts is None) != (edges is None):
             message = "`Histogram` takes either numbers, or `counts` and `edges`."
             raise TypeError(message)
-        return Content(histograms.histogram(data, bins) if counts is None else histograms.counted(counts, edges))
+        if counts is not None:
+            return Content(histograms.counted(counts, edges))
+        many = histograms.to_be_counted(data, bins)
+        if many is not None:
+            return Content({"bins": bins}, waiting.SUFFIX, numbers=many)
+        return Content(histograms.histogram(data, bins))
 
     @property
     def counts(self) -> list[float]:
@@ -354,6 +359,11 @@ class Histogram(Medium):
     def quantile(self, share: float) -> float:
         """Return the number below which a share of the numbers lies, to the width of a bin."""
         return histograms.quantile(self.counts, self.edges, share)
+
+    @classmethod
+    def of_stored(cls, info: Mapping[str, Any], path: Path | None) -> Self:
+        """Return the histogram that is stored so: in a file, if it was counted after the call."""
+        return super().of_stored(info if path is None else json.loads(path.read_bytes()), None)
 
     def data(self) -> bytes:
         """Return counts, edges and sums as JSON."""

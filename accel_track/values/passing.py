@@ -25,9 +25,10 @@ class PassingMedia:
         """Put the media of a call in their places, as trackers are given them."""
         for found in call.media:
             try:
-                files = MediaFolder(self.folder) if found.content.suffix else None
-                path = None if files is None else files.file(files.keep(found.content))
-                found.place[found.key] = found.kind.of_stored(found.content.info, path)
+                content = found.content.settled()
+                files = MediaFolder(self.folder) if content.suffix else None
+                path = None if files is None else files.file(files.keep(content))
+                found.place[found.key] = found.kind.of_stored(content.info, path)
             except Exception as error:  # noqa: BLE001, PERF203 - whatever is wrong with one costs the others nothing
                 leave_out(found, error, call)
 

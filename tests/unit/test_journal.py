@@ -193,10 +193,20 @@ class TestFormatDocument:
         assert {extension.code for extension in metrics[3].values()} == {4}
         image, video, note = (msgspec.msgpack.decode(extension.data) for extension in metrics[3].values())
         assert (image[0], image[2], note) == ("image", {"caption": "caption"}, ["text", "", {"text": "short"}])
+        (bundle,) = Path(FOLDER, "media").glob("*.raw")
+        rest = bundle.read_bytes()
         for (_, name, _), plain in ((image, b"8x6x3\n"), (video, b"1x8x6x3@8\n")):
-            data = Path(FOLDER, "media", f"{name}.raw").read_bytes()
+            line, _, rest = rest.partition(b"\n")
+            own, length = line.decode().split(" ")
+            data, rest = rest[: int(length)], rest[int(length) :]
+            assert own == name
             assert data == plain + pixels.tobytes()
             assert hashlib.sha256(data).hexdigest() == name.partition(".")[0]
+        assert rest == b"end\n"
+        alone = kept.files.keep(Image(pixels + 1).content())
+        data = Path(FOLDER, "media", f"{alone}.raw").read_bytes()
+        assert data == b"8x6x3\n" + (pixels + 1).tobytes()
+        assert hashlib.sha256(data).hexdigest() == alone.partition(".")[0]
         while kept.files.encode_next():
             pass
         for line in Path(FOLDER, "media/SHA256SUMS").read_text().splitlines():

@@ -1,0 +1,109 @@
+"""Numbers that wait to be counted for a histogram: their plain form, and the files that are used for it again."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from accel_track.media.histograms import histogram
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+SUFFIX = ".hist.json"
+"""What the name of a histogram ends in that was counted after its call."""
+
+_SPARE = ".spare"
+_MOST_SPARES, _MOST_BYTES = 4, 64 * 1024 * 1024
+
+
+def head(numbers: NDArray[Any], bins: int) -> bytes:
+    """Return the line in front of plain numbers: their type, how many there are, and in how many bins they go."""
+    return f"{numbers.dtype.str} {numbers.size} {bins}\n".encode()
+
+
+def counted(data: bytes) -> bytes:
+    """Return the histogram of plain numbers as JSON.
+
+    Raises:
+        ValueError: They are none, or not all there.
+    """
+    import numpy as np
+
+    line, _, content = data.partition(b"\n")
+    try:
+        kind, size, bins = line.decode("ascii").split(" ")
+        dtype = np.dtype(kind)
+        whole = dtype.kind in "iuf" and dtype.itemsize * int(size) == len(content)
+        info = histogram(np.frombuffer(content, dtype), int(bins)) if whole else None
+    except (TypeError, ValueError) as error:
+        message = f"its numbers cannot be counted ({error})"
+        raise ValueError(message) from error
+    if info is None:
+        message = "its numbers are not what was logged"
+        raise ValueError(message)
+    return json.dumps(info).encode()
+
+
+class Spares:
+    """Files whose numbers are counted, to be written to again.
+
+    A file that has its place in memory takes a tenth of the time that a new one does.
+
+    Args:
+        folder: The folder.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Have none."""
+        self._folder = folder
+        self._spares: list[tuple[int, Path]] = []
+        self._lock = threading.RLock()
+
+    def take(self, path: Path, size: int) -> bool:
+        """Give a spare file another name, and cut it to a size; say whether there is one."""
+        with self._lock:
+            fitting = [one for one in self._spares if one[0] >= size] or self._spares[:1]
+            if not fitting:
+                return False
+            self._spares.remove(fitting[0])
+        with contextlib.suppress(OSError):
+            os.replace(fitting[0][1], path)
+            if fitting[0][0] > size:
+                os.truncate(path, size)
+            return True
+        return False
+
+    def keep(self, path: Path) -> None:
+        """Keep a file for another time, or delete it.
+
+        Raises:
+            FileNotFoundError: It is gone.
+        """
+        size = path.stat().st_size
+        with self._lock:
+            kept = sum(one for one, _ in self._spares)
+            if len(self._spares) < _MOST_SPARES and kept + size <= _MOST_BYTES:
+                spare = path.with_name(f".{path.name[:16]}{_SPARE}")
+                os.replace(path, spare)
+                self._spares.append((size, spare))
+                return
+        path.unlink()
+
+    def delete(self) -> None:
+        """Delete all of them."""
+        with self._lock:
+            spares, self._spares = self._spares, []
+        for _, path in spares:
+            with contextlib.suppress(OSError):
+                path.unlink()
+
+    def delete_old(self) -> None:
+        """Delete those of a process that was killed."""
+        for path in self._folder.glob(f".*{_SPARE}"):
+            with contextlib.suppress(OSError):
+                path.unlink()
