@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -42,7 +43,9 @@ SAMPLES: Mapping[str, Callable[[], media.Medium]] = {
     "points": lambda: media.Points3D(_POINTS),
     "confusion_matrix": lambda: media.ConfusionMatrix([0, 1, 1, 2], [0, 1, 2, 2], labels=["cat", "dog", "cow"]),
 }
-"""One medium of each kind, made anew."""
+if importlib.util.find_spec("matplotlib") is None:
+    SAMPLES = {kind: make for kind, make in SAMPLES.items() if kind != "figure"}
+"""One medium of each kind, made anew; a figure only where Matplotlib is installed."""
 
 
 def _figure() -> Any:

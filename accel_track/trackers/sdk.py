@@ -14,7 +14,7 @@ from typing import Any, ClassVar, TypeVar, cast
 from urllib.parse import urlsplit
 
 from accel_track.errors import MissingPackageError, NotConfiguredError, NotStartedError
-from accel_track.media import Medium, images
+from accel_track.media import Medium
 from accel_track.noop import NoOp
 from accel_track.records import Metrics
 from accel_track.state import process_index
@@ -292,22 +292,6 @@ class SDKTracker(StoresMedia):
         if (missing := self.not_configured(self.init_kwargs)) is not None:
             message = f"{self.name}: {missing}"
             raise NotConfiguredError(message)
-
-    def images_of(self, values: Mapping[str, Any], keep: type | tuple[()] = ()) -> Iterator[tuple[str, list[Any]]]:
-        """Yield each name and its images as `accel_track.media.images` returns them; count what is no image."""
-        for name, value in values.items():
-            try:
-                found = images(value, keep)
-            except (TypeError, ValueError, OSError) as error:  # noqa: PERF203 - a bad one must not lose the next
-                self.drop(name, value, str(error))
-            else:
-                yield name, found
-
-    def named_images(self, values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-        """Yield every image with a name of its own: a single one keeps the name, several get `name/0`, `name/1`, …."""
-        for name, found in self.images_of(values):
-            for index, image in enumerate(found):
-                yield (name if len(found) == 1 else f"{name}/{index}"), image
 
     def import_sdk(self) -> Any:
         """Import and return the SDK.

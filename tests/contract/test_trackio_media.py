@@ -179,6 +179,7 @@ class TestTrackioMedia(TrackioBackend):
 def test_the_place_of_media(tmp_path: Path) -> None:
     """A run's name leads out of no folder."""
     assert os.path.realpath(MEDIA_DIR).startswith(os.path.realpath(TRACKIO_DIR))
+    TRACKIO_DIR.mkdir(exist_ok=True)
     before = set(TRACKIO_DIR.parent.glob("*"))
     for name in ("../../../up", "/tmp/../up", "a/../../../../b"):
         tracker = TrackioTracker.for_run("contract", name, tmp_path, {"auto_log_cpu": False})

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 import torch
-from omegaconf import OmegaConf
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -73,7 +72,9 @@ def test_a_project_without_a_name_is_called_as_its_folder(project_dir: str | Non
 
 
 def test_a_list_of_omegaconf_is_a_list() -> None:
-    config = OmegaConf.create({"trackers": ["jsonl", "tensorboard"], "kwargs": {"tensorboard": {"flush_secs": 3}}})
+    omegaconf = pytest.importorskip("omegaconf")
+    trackers = {"trackers": ["jsonl", "tensorboard"], "kwargs": {"tensorboard": {"flush_secs": 3}}}
+    config = omegaconf.OmegaConf.create(trackers)
     accelerator = Accelerator(log_with=config.trackers, project_dir="logs", cpu=True)
     accelerator.init_trackers("p", init_kwargs=config.kwargs)
     assert [tracker.name for tracker in accelerator.trackers] == ["jsonl", "tensorboard"]
