@@ -218,8 +218,7 @@ class MediaFolder:
         """Return what waits under a name, encoded; raises as `_plain`."""
         if not name.endswith(waiting.SUFFIX):
             return encoded(*self._plain(name))
-        with open(open_regular(self.path / (name + RAW)), "rb") as file:
-            return waiting.counted(file.read())
+        return waiting.counted(waiting.read(self.path / (name + RAW)))
 
     def _plain(self, name: str) -> tuple[NDArray[Any], float | None]:
         """Return the pixels of a name that wait.
@@ -377,7 +376,7 @@ def problem(folder: Path, name: str, known: dict[str, set[str]]) -> str | None:
     try:
         if not path.exists():
             if raw.exists() and name.endswith(waiting.SUFFIX):
-                waiting.counted(raw.read_bytes())
+                waiting.counted(waiting.read(raw))
             elif raw.exists():
                 read_plain(raw, name)
             elif (data := Bundles(folder).plain(name)) is None:

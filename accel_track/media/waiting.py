@@ -9,6 +9,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from accel_track.files import open_regular
 from accel_track.media.histograms import histogram
 
 if TYPE_CHECKING:
@@ -24,6 +25,20 @@ _MOST_SPARES, _MOST_BYTES = 4, 64 * 1024 * 1024
 def head(numbers: NDArray[Any], bins: int) -> bytes:
     """Return the line in front of plain numbers: their type, how many there are, and in how many bins they go."""
     return f"{numbers.dtype.str} {numbers.size} {bins}\n".encode()
+
+
+def read(path: Path) -> bytes:
+    """Return plain numbers from their file, which another process may give another name and write to again.
+
+    Raises:
+        FileNotFoundError: It has no longer that name, so what was read may be other numbers.
+        OSError: It cannot be read.
+    """
+    with open(open_regular(path), "rb") as file:
+        data = file.read()
+        if not os.path.samestat(os.fstat(file.fileno()), os.stat(path)):
+            raise FileNotFoundError(path)
+    return data
 
 
 def counted(data: bytes) -> bytes:

@@ -164,3 +164,21 @@ def test_a_tracker_gets_it_counted_and_the_end_keeps_no_spares(delivery: Any) ->
         names = [path.name for path in (one.rank(0) / "media").iterdir()]
         assert len(names) == 4
         assert all(name.endswith(waiting.SUFFIX) or name == sums.SUMS for name in names)
+
+
+def test_a_file_that_is_used_again_while_it_is_read_gives_no_other_numbers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where a companion reads what the training has counted meanwhile."""
+    media, stored = kept(tmp_path, NUMBERS)
+    opened = waiting.open_regular
+
+    def meanwhile(path: Any) -> int:
+        file = opened(path)
+        monkeypatch.setattr(waiting, "open_regular", opened)
+        assert info(media, stored)["counts"]
+        kept(tmp_path, NUMBERS * 3 + 1, media)
+        return file
+
+    monkeypatch.setattr(waiting, "open_regular", meanwhile)
+    assert info(KeptMedia(tmp_path), stored) == histogram(NUMBERS, 10)
