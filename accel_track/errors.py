@@ -62,6 +62,10 @@ class MadeWayError(HalfStoredError):
     """A tracker's run was finished to make way for the next one, since its SDK has one run a process."""
 
 
+class NotReadableError(AccelTrackError, RuntimeError):
+    """What a backend has of a run cannot be read: there is no such run, no reader, or no way to it from here."""
+
+
 class ResumeError(AccelTrackError, RuntimeError):
     """The run to continue does not exist, or another process is logging to it."""
 

@@ -17,7 +17,7 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(message)
     import pytest
 
-    suites = ("_values", "_configuration", "_lifecycle", "_delivery", "_media", "_backend")
+    suites = ("_values", "_configuration", "_lifecycle", "_delivery", "_media", "_reading", "_backend")
     pytest.register_assert_rewrite(*(f"{__name__}.{suite}" for suite in suites))
     from accel_track.testing import contract
 

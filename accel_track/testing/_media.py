@@ -79,7 +79,7 @@ class MediaContract(Backend):
     def test_every_medium_through_the_journal(self, tmp_path: Path) -> None:
         """Each kind is read back as the table of ways says, with its values, or is counted as dropped."""
         run = self._run(tmp_path)
-        files = _write_files(tmp_path / "given")
+        files = write_files(tmp_path / "given")
         run.log({f"some/{kind}": make() for kind, make in SAMPLES.items()} | {"loss": 0.5}, step=_STEP)
         run.log_artifact(files / "a.txt", "an-artifact", type="dataset", metadata={"rows": 3})
         run.log_artifacts(files, "a-folder")
@@ -118,7 +118,7 @@ class MediaContract(Backend):
         seen = found.media.get(name, [])
         if len(seen) != 1:
             return f"{len(seen)} were found; there are {sorted(found.media)}"
-        return _difference(kind, way, seen[0], scratch)
+        return difference(kind, way, seen[0], scratch)
 
     @pytest.mark.parametrize("channels", [1, 3, 4])
     def test_pixels_stay_what_they_are(self, tmp_path: Path, channels: int) -> None:
@@ -204,14 +204,14 @@ def _known() -> set[str]:
     return set(known_names())
 
 
-def _write_files(folder: Path) -> Path:
+def write_files(folder: Path) -> Path:
     for name, data in _FILES.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(data)
     return folder
 
 
-def _difference(kind: str, way: Way, seen: Seen, scratch: Path) -> str | None:
+def difference(kind: str, way: Way, seen: Seen, scratch: Path) -> str | None:
     """Say how what was read back differs from what was logged; None if it does not."""
     if kind in ("artifact", "model"):
         wanted = _FILES["a.txt" if kind == "artifact" else "deep/b.bin"]

@@ -6,13 +6,20 @@ from accel_track.testing._delivery import DeliveryContract
 from accel_track.testing._endings import EndingsContract
 from accel_track.testing._lifecycle import LifecycleContract
 from accel_track.testing._media import MediaContract
+from accel_track.testing._reading import ReadingContract
 from accel_track.testing._values import ValuesContract
 
 __all__ = ["Bins", "Columns", "Readback", "Seen", "TrackerContract"]
 
 
 class TrackerContract(
-    ValuesContract, ConfigurationContract, LifecycleContract, DeliveryContract, EndingsContract, MediaContract
+    ValuesContract,
+    ConfigurationContract,
+    LifecycleContract,
+    DeliveryContract,
+    EndingsContract,
+    MediaContract,
+    ReadingContract,
 ):
     """The contract of every tracker: inherit this class, set the attributes, define `make` and `read`.
 

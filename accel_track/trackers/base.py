@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar, cast
 
-from accel_track.errors import warn
+from accel_track.errors import NotReadableError, warn
 from accel_track.media.calls import MediaCalls
 from accel_track.media.ways import ALL, Way
 from accel_track.noop import NoOp
@@ -26,6 +26,8 @@ from accel_track.values.passing import PassingMedia
 
 if TYPE_CHECKING:
     from typing_extensions import Self
+
+    from accel_track.trackers.backend_run import BackendRun
 
 MethodT = TypeVar("MethodT", bound=Callable[..., Any])
 
@@ -112,6 +114,9 @@ class GeneralTracker(MediaCalls):
 
     precision: ClassVar[float] = 0.0
     """Relative error of a stored number: 0, or 1e-6 where the backend stores 32-bit floats."""
+
+    keeps_of_a_step: ClassVar[Literal["all", "first", "last"]] = "all"
+    """Which values the backend keeps where a name has several with one step."""
 
     continues: ClassVar[bool] = True
     """Whether another tracker, given `identity` of the first, continues its run."""
@@ -398,6 +403,23 @@ class GeneralTracker(MediaCalls):
         For backends whose runs get their id from the client.
         """
         return {}
+
+    def read(self) -> BackendRun:
+        """Return the backend run that this tracker logs to, or logged to, as the backend's own reader has it.
+
+        It neither opens nor changes the run: it may be called before `start` of a tracker that was constructed with
+        `identity`, and after `finish`.
+
+        Raises:
+            NotReadableError: The backend has no such run, it cannot be read from here, or the tracker has no reader,
+                as the default has none; the message says which.
+        """
+        message = f"{self.name}: this tracker has no reader; define `read` to compare what its backend has."
+        raise NotReadableError(message)
+
+    def stored_name(self, name: str) -> str:
+        """Return the name under which the backend has a metric, once names of nested ones are joined with "/"."""
+        return name
 
     def page(self) -> str | None:
         """Return the address of the backend run's page, where there is one; asked between `start` and `finish`."""

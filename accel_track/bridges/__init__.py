@@ -1,0 +1,1 @@
+"""Bridges to other libraries: their loggers as trackers, and trackers in their places."""
