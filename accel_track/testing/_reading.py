@@ -56,8 +56,8 @@ class ReadingContract(Backend):
             found = _points(run, tmp_path / "scratch")
             for name, expected in self._expected(tracker).items():
                 assert len(found[name]) == len(expected), (name, found[name], expected)
-                for (step, value), (wanted_step, wanted) in zip(found[name], expected, strict=True):
-                    assert step == wanted_step, name
+                for (at, value), (wanted_step, wanted) in zip(found[name], expected, strict=True):
+                    assert at == wanted_step, name
                     assert value == wanted if isinstance(wanted, str) else self.close(value, wanted), name
             assert not run.lost
             assert float(dict(leaves(run.config))["lr"]) == 0.5
@@ -154,8 +154,12 @@ def _what(one: Any, scratch: Path) -> Any:
     from accel_track.media.fallbacks import stored
 
     whole = one if isinstance(one, str) else stored(one, scratch)
-    make = next((make for kind, make in _FORMS.items() if isinstance(whole, kind)), media.Medium.data)
+    make = next((make for kind, make in _FORMS.items() if isinstance(whole, kind)), _bytes)
     return make(whole)
+
+
+def _bytes(medium: Any) -> bytes:
+    return bytes(medium.data())
 
 
 _FORMS: dict[type, Callable[[Any], Any]] = {
