@@ -111,7 +111,7 @@ class JournaledDelivery:
         )
         self.again = self.journal.again
         self._arriving = Arriving(self.journal.metrics)
-        self._staging = Staging(self.directory.rank(rank))
+        self._staging = Staging(self.directory.rank(rank), durable=settings.durability == "power")
         self._media = KeptMedia(self.directory.rank(rank), durable=settings.durability == "power")
         self._encoding = Encoding(self._media.files)
         if not own:
