@@ -40,9 +40,7 @@ class Audio(Medium):
     def content(self) -> Content:
         """Return the sound as a WAV file, or its file."""
         if isinstance(self._given, (str, os.PathLike)):
-            suffix = checked_suffix(
-                self._given, (".wav", ".mp3", ".flac", ".ogg", ".opus", ".m4a", ".aac"), "a sound file"
-            )
+            suffix = checked_suffix(self._given, _SOUNDS, "a sound file")
             rate = {} if self._rate is None else {"sample_rate": sound.checked_rate(self._rate)}
             return Content({**self.info, **rate}, suffix, path=self._given)
         if self._rate is None:
