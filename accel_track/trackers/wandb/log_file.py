@@ -18,7 +18,7 @@ MAGIC = b":W&B"
 
 _HEADER, _PART = 7, struct.Struct("<IHB")
 _BLOCK = 32768
-_FULL, _FIRST, _MIDDLE, _LAST = 1, 2, 3, 4
+_FULL, _FIRST, _LAST = 1, 2, 4  # and 3, in the middle
 _MOST = 256 * 1024 * 1024
 """Bytes of the longest record that is put together."""
 
@@ -27,7 +27,7 @@ _NUMBER, _TWO_BYTES, _LAST_OF_NUMBER = 0x08, 0x80, 0x7F  # protobuf's tag of the
 _DAMAGED = "parts of a wandb file are damaged"
 _TORN = "the last record of a wandb file was not written to its end"
 
-HISTORY, OUTPUT, STATS, TELEMETRY, OUTPUT_RAW, OUTPUT_LOGGER = 2, 4, 7, 11, 13, 27
+HISTORY, SUMMARY, OUTPUT, STATS, TELEMETRY, OUTPUT_RAW, OUTPUT_LOGGER = 2, 3, 4, 7, 11, 13, 27
 """Numbers of kinds of records, as `wandb_internal.proto` has them."""
 
 
@@ -50,66 +50,74 @@ def records(path: Path, lost: Counter[str], skip: Collection[int] = ()) -> Itera
     """
     from wandb.proto import wandb_internal_pb2
 
-    record_type: Any = wandb_internal_pb2
+    make: Any = wandb_internal_pb2.Record  # type: ignore[attr-defined]
     for payload in payloads(path, lost):
         if kind_of(payload) in skip:
             continue
-        record = record_type.Record()
         try:
-            record.ParseFromString(payload)
+            record = make.FromString(payload)
         except Exception:  # noqa: BLE001 - protobuf's DecodeError, whose module differs between its versions
             lost["records of a wandb file are no such records"] += 1
-            continue
-        yield record
+        else:
+            yield record
 
 
 def payloads(path: Path, lost: Counter[str]) -> Iterator[bytes]:
     """Yield the bytes of each record of a file; behind damage, it goes on with the next block."""
     pending: bytearray | None = None
-    for part, content in _parts(path, lost):
-        if part in (_FULL, _FIRST):
-            if pending is not None:
-                lost[_DAMAGED] += 1
-            pending = None if part == _FULL else bytearray(content)
-            if part == _FULL:
-                yield content
-        elif pending is not None:  # without a beginning, it is the rest of what is counted as damaged
-            pending += content
-            if part == _LAST:
-                yield bytes(pending)
-                pending = None
-            elif len(pending) > _MOST:
-                lost["records of a wandb file are too long"] += 1
-                pending = None
+    for block, start in _blocks(path, lost):
+        place, length = start, len(block)
+        while place + _HEADER <= length:
+            checksum, size, part = _PART.unpack_from(block, place)
+            content = place + _HEADER
+            place = content + size
+            if place > length or zlib.crc32(block[content - 1 : place]) != checksum:
+                torn = length < _BLOCK and (place > length or not any(block[content:]))
+                lost[_TORN if torn else _DAMAGED] += 1
+                pending, place = None, length
+            elif part == _FULL:
+                yield block[content:place]
+            else:
+                pending, whole = _more(pending, part, block[content:place], lost)
+                if whole is not None:
+                    yield whole
+        if length < _BLOCK and (place < length or pending is not None):
+            lost[_TORN] += 1
+            return
     if pending is not None:
         lost[_TORN] += 1
 
 
-def _parts(path: Path, lost: Counter[str]) -> Iterator[tuple[int, bytes]]:
+def _more(
+    pending: bytearray | None, part: int, content: bytes, lost: Counter[str]
+) -> tuple[bytearray | None, bytes | None]:
+    """Return what there is of a record that is in several parts, and all of it once it is whole."""
+    if part == _FIRST:
+        return bytearray(content), None
+    if pending is None:  # without a beginning, it is the rest of what is counted as damaged
+        return None, None
+    pending += content
+    if part == _LAST:
+        return None, bytes(pending)
+    if len(pending) > _MOST:
+        lost["records of a wandb file are too long"] += 1
+        return None, None
+    return pending, None
+
+
+def _blocks(path: Path, lost: Counter[str]) -> Iterator[tuple[bytes, int]]:
+    """Yield each block, and where in there the records begin."""
     try:
         with path.open("rb") as file:
-            block, place = file.read(_BLOCK), _HEADER
+            block, start = file.read(_BLOCK), _HEADER
             if block[: len(MAGIC)] != MAGIC:
                 lost["a file is none of wandb's"] += 1
                 return
             while block:
-                yield from _parts_of(block, place, lost)
-                block, place = file.read(_BLOCK), 0
+                yield block, start
+                block, start = file.read(_BLOCK), 0
     except OSError:
         lost["a wandb file cannot be read to its end"] += 1
-
-
-def _parts_of(block: bytes, place: int, lost: Counter[str]) -> Iterator[tuple[int, bytes]]:
-    while place + _PART.size <= len(block):
-        checksum, size, part = _PART.unpack_from(block, place)
-        start = place + _PART.size
-        place = start + size
-        if place > len(block) or not _FULL <= part <= _LAST or zlib.crc32(block[start - 1 : place]) != checksum:
-            lost[_TORN if len(block) < _BLOCK and (place > len(block) or not any(block[start:])) else _DAMAGED] += 1
-            return
-        yield part, block[start:place]
-    if len(block) < _BLOCK and place < len(block):
-        lost[_TORN] += 1
 
 
 def kind_of(payload: bytes) -> int:

@@ -26,9 +26,11 @@ def _kept(name: str) -> str:
 _GIVEN = {_kept(name): name for name in _TAKEN}
 
 
-def user_name(name: str) -> str:
-    """Return the name that the user gave a value of a row."""
-    return _GIVEN.get(name, name)
+def user_names(row: dict[str, Any]) -> dict[str, Any]:
+    """Return a row with the names that the user gave."""
+    if _GIVEN.keys().isdisjoint(row):
+        return row
+    return {_GIVEN.get(name, name): value for name, value in row.items()}
 
 
 def row_names(values: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -9,7 +9,7 @@ import os
 import time
 from base64 import b64encode
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from accel_track.records import Artifact, Metrics
 from accel_track.trackers.backend_run import BackendRun
 from accel_track.trackers.readable import LostError, copied, new_folder, target, within
 from accel_track.trackers.wandb import log_file
-from accel_track.trackers.wandb.names import user_name
+from accel_track.trackers.wandb.names import user_names
 from accel_track.trackers.wandb.stored_media import StoredMedia
 
 _OWN = frozenset(("_step", "_runtime", "_timestamp", "_wandb"))
@@ -30,7 +30,10 @@ _OWN_ARTIFACTS = ("run_table", "job", "code")
 _STATUS: dict[int, Status] = {0: "finished", 130: "interrupted", 143: "preempted"}
 
 _WRITING = 10.0
-_decode = json.JSONDecoder().decode
+_PLAIN = frozenset((float, int, str, bool))
+_decoder = json.JSONDecoder()
+_decode: Callable[[str], Any] = _decoder.decode
+_scan: Callable[[str, int], tuple[Any, int]] = _decoder.scan_once  # type: ignore[attr-defined] # not in typeshed
 _UNREADABLE = "values whose form in the file is damaged"
 
 
@@ -119,7 +122,7 @@ class WandBRun(BackendRun):
         self._charts: dict[str, Any] = {}
         for path in self._paths:
             self.outcome = None
-            for record in log_file.records(path, Counter(), (*_NOT_VALUES, log_file.HISTORY)):
+            for record in log_file.records(path, Counter(), (*_NOT_VALUES, log_file.HISTORY, log_file.SUMMARY)):
                 self._learn(record)
         own = self.config.pop("_wandb", None)
         charts = own.get("visualize") if isinstance(own, dict) else None
@@ -160,10 +163,8 @@ class WandBRun(BackendRun):
                     names.update(row)
                     moment = self._time(row, moment)
                     yield from _records(row, moment, self._step(row, record.history.step.num), media)
-                elif kind == "summary":
+                elif kind == "summary" and record.HasField("_info"):  # else of wandb's service, made of the rows
                     _merge(summary, _tree(record.summary.update, self.lost))
-                    for name in [name for name in summary if name in names]:
-                        del summary[name]
                 elif kind == "artifact":
                     yield from self._artifact(record.artifact, path, moment, scratch)
                 elif kind == "files":
@@ -223,9 +224,9 @@ class WandBRun(BackendRun):
 
 
 def _records(row: dict[str, Any], moment: float, step: int | None, media: StoredMedia) -> Iterator[Metrics | Artifact]:
-    values, files = media.of_row(row)
+    values, files = (row, {}) if _PLAIN.issuperset(map(type, row.values())) else media.of_row(row)
     if values:
-        yield Metrics(-1, moment, {user_name(name): value for name, value in values.items()}, step)
+        yield Metrics(-1, moment, user_names(values), step)
     for name, path in files.items():
         yield Artifact(-1, moment, {}, name, str(path), "media", step)
 
@@ -235,16 +236,25 @@ def _tree(items: Any, lost: Counter[str]) -> dict[str, Any]:
     tree: dict[str, Any] = {}
     for item in items:
         names = item.nested_key
+        text = item.value_json
         try:
-            value = _decode(item.value_json) if item.value_json else _native(item)
-            if len(names) < 2:  # noqa: PLR2004 - not nested
-                tree[names[0] if names else item.key] = value
-                continue
-            place = tree
-            for name in names[:-1]:
-                place = place.setdefault(name, {})
-            place[names[-1]] = value
-        except (ValueError, TypeError, AttributeError, RecursionError):
+            if text:
+                value, end = _scan(text, 0)
+                if end != len(text):
+                    lost[_UNREADABLE] += 1
+                    continue
+            else:
+                value = _native(item)
+            if not names:
+                tree[item.key] = value
+            elif len(names) == 1:
+                tree[names[0]] = value
+            else:
+                place = tree
+                for name in names[:-1]:
+                    place = place.setdefault(name, {})
+                place[names[-1]] = value
+        except (StopIteration, ValueError, TypeError, AttributeError, RecursionError):
             lost[_UNREADABLE] += 1
     return tree
 
