@@ -67,7 +67,7 @@ class Folder:
         about = _about(place)
         tags = dict(_texts(place / "tags"))
         own, given = place / "artifacts", about.get("artifact_uri")
-        address = str(own) if own.is_dir() or not isinstance(given, str) else given
+        address = given if isinstance(given, str) and not (own.is_dir() and any(own.iterdir())) else str(own)
         name = about.get("run_name") or tags.get("mlflow.runName")
         status, began = _STATUS.get(_integer(about.get("status")) or 0, ""), _integer(about.get("start_time"))
         params = dict(_texts(place / "params"))
