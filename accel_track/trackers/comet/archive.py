@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import zipfile
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -50,7 +51,7 @@ class Archive:
         try:
             with self._opened(ABOUT) as file:
                 about = json.loads(file.read(_LONGEST))
-        except (LostError, OSError, ValueError, RecursionError, zipfile.BadZipFile):
+        except (LostError, OSError, ValueError, RecursionError, EOFError, zipfile.BadZipFile, zlib.error):
             return {}
         return about if isinstance(about, dict) else {}
 
@@ -65,17 +66,11 @@ class Archive:
                 while line := file.readline(_LONGEST):
                     if skip(line):
                         continue
-                    try:
-                        message = json.loads(line)
-                        kind, content = message["type"], message["payload"]
-                    except (ValueError, TypeError, LookupError, RecursionError):
+                    if (message := _message(line)) is not None:
+                        yield message
+                    else:
                         self._lost["messages that are damaged, or were not written to their ends"] += 1
-                        continue
-                    if isinstance(kind, str) and isinstance(content, dict):
-                        yield kind, content
-        except (LostError, OSError, ValueError, EOFError, zipfile.BadZipFile, NotImplementedError):
-            self._lost["messages behind damage in an archive"] += 1
-        except zipfile.zlib.error:  # type: ignore[attr-defined] # which the module imports
+        except (LostError, OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError):
             self._lost["messages behind damage in an archive"] += 1
 
     def fetch(self, name: Any, folder: Path, own: str) -> Path:
@@ -105,3 +100,12 @@ class Archive:
             except KeyError as error:
                 message = "files that are not in the archive"
                 raise LostError(message) from error
+
+
+def _message(line: bytes) -> tuple[str, dict[str, Any]] | None:
+    try:
+        message = json.loads(line)
+        kind, content = message["type"], message["payload"]
+    except (ValueError, TypeError, LookupError, RecursionError):
+        return None
+    return (kind, content) if isinstance(kind, str) and isinstance(content, dict) else None
