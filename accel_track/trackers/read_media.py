@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 from typing import Any, TypeVar
 
 from accel_track.files import read_file
-from accel_track.media import Audio, Figure, Html, Image, Points3D, Text, Video
+from accel_track.media import Audio, Figure, Html, Image, Points3D, Text, Video, pixels
 from accel_track.media.content import Content
 from accel_track.media.fallbacks import stored
 from accel_track.media.folder import MediaFolder
@@ -60,6 +61,20 @@ def sound(data: bytes, scratch: Path, **info: Any) -> Audio:
     return of_bytes(Audio, data, suffix, scratch, **info)
 
 
+def picture(data: bytes, scratch: Path) -> Image | Video:
+    """Return an image; a GIF that moves is a video.
+
+    Raises:
+        ValueError: The bytes are no image, or it has more than 64 million pixels.
+        OSError: No file can be made.
+    """
+    if _moves(data):
+        return of_bytes(Video, data, ".gif", scratch)
+    image = stored(Image(data), scratch)
+    assert isinstance(image, Image)  # noqa: S101 - as `stored` says
+    return image
+
+
 def of_file(path: Path, scratch: Path) -> Medium | None:
     """Return the medium that a file is, by its name; None where it is none of those known.
 
@@ -82,9 +97,17 @@ def of_file(path: Path, scratch: Path) -> Medium | None:
         import numpy as np
 
         given = np.load(path, allow_pickle=False)
+    elif kind is Image and _moves(path):
+        kind = Video
     elif kind is Figure:
         json.loads(path.read_bytes())
         return Figure.of_stored({}, path)
     make: Any = kind
     content = make(given).content()
     return stored(make(given), scratch) if content.path is None else kind.of_stored(content.info, path)
+
+
+def _moves(given: Path | bytes) -> bool:
+    """Whether an image is a GIF of several frames."""
+    with pixels.opened(io.BytesIO(given) if isinstance(given, bytes) else given) as image:
+        return image.format == "GIF" and bool(image.is_animated)

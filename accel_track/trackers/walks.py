@@ -39,3 +39,16 @@ def is_within(path: Path, root: Path) -> bool:
         return path.resolve().is_relative_to(root.resolve())
     except (OSError, RuntimeError, ValueError):  # RuntimeError: links in a circle; ValueError: a NUL
         return False
+
+
+def stays_within(path: Path, root: Path) -> bool:
+    """Whether a file, or a folder with everything in it, is in a folder, with all links followed."""
+    if not is_within(path, root):
+        return False
+    links = (
+        Path(folder, name)
+        for folder, below, names in os.walk(path)
+        for name in (*below, *names)
+        if Path(folder, name).is_symlink()
+    )
+    return all(is_within(link, root) for link in links)

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from accel_track.media import Histogram, Image, Points3D, Table, Text
+from accel_track.media import Histogram, Points3D, Table, Text
 from accel_track.media.fallbacks import stored
 from accel_track.media.histograms import MOST_BINS, counted
-from accel_track.trackers.read_media import sound
+from accel_track.trackers.read_media import picture, sound
 from accel_track.trackers.tensorboard.messages import parsed
 
 _TEXTS = "/text_summary"
@@ -59,7 +59,7 @@ class Contents:
                     _add_to_mesh(meshes, about, value.tensor)
                     continue
                 name, found = value.tag, self._value(kind, plugin, value)
-            except (ValueError, TypeError, OSError, ArithmeticError, IndexError, RecursionError):
+            except Exception:  # noqa: BLE001 - anything may be in a file that somebody else wrote
                 self._lose(f"a value of TensorBoard's plugin {plugin!r}" if plugin else f"a {kind or 'value'}")
                 continue
             if plugin == "text":
@@ -84,7 +84,7 @@ class Contents:
     def _value(self, kind: str | None, plugin: str, value: Any) -> Any:
         """Return a value; None where it is none of the user's. Raises whatever is wrong with it."""
         if kind == "image":
-            return stored(Image(value.image.encoded_image_string, max_pixels=None), self._scratch)
+            return picture(value.image.encoded_image_string, self._scratch)
         if kind == "audio":
             return sound(value.audio.encoded_audio_string, self._scratch)
         if kind == "histo":
@@ -107,7 +107,7 @@ class Contents:
                 if (colours := parts.get(MeshPluginData.COLOR)) is not None and len(colours) == len(points):
                     points = np.concatenate([points, colours], axis=-1)
                 found = [stored(Points3D(one), self._scratch) for one in points]
-            except (KeyError, ValueError, TypeError):
+            except Exception:  # noqa: BLE001 - as above
                 self._lost[_MESH[1]] += 1
                 continue
             for place, one in enumerate(found):
@@ -165,7 +165,7 @@ def _text(tensor: Any, scratch: Path) -> Any:
 
 def _images(tensor: Any, scratch: Path) -> Any:
     """Return an image, or a list of them; their width and height come first."""
-    found = [stored(Image(one, max_pixels=None), scratch) for one in tensor.string_val[2:]]
+    found = [picture(one, scratch) for one in tensor.string_val[2:]]
     return found[0] if len(found) == 1 else found or None
 
 
