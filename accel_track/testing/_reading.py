@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +11,7 @@ import numpy as np
 import pytest
 
 from accel_track import media
-from accel_track.errors import AccelTrackWarning, NotReadableError
+from accel_track.errors import NotReadableError
 from accel_track.records import Artifact, Checkpoint, Metrics
 from accel_track.testing._backend import Backend, Bins, Columns, Seen
 from accel_track.testing._media import SAMPLES, difference, write_files
@@ -39,15 +38,14 @@ class ReadingContract(Backend):
         if of_this_suite and self.tracker_class.read is GeneralTracker.read:
             pytest.skip(f"{self.tracker_class.name} has no reader")
 
+    @pytest.mark.filterwarnings("ignore::accel_track.errors.AccelTrackWarning")  # of what a backend does not take
     def test_what_was_logged_is_read(self, tmp_path: Path) -> None:
         """Numbers and texts, names and steps: by the tracker itself, and by one that is told which run."""
         tracker = self.make(tmp_path)
         tracker.start()
         tracker.store_init_configuration({"lr": 0.5, "layers": 3})
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", AccelTrackWarning)  # of what the backend does not take
-            for values, step in _CALLS:
-                tracker.log(values, step=step)
+        for values, step in _CALLS:
+            tracker.log(values, step=step)
         tracker.flush()
         identity = tracker.identity()
         tracker.finish()
