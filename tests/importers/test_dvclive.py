@@ -62,7 +62,8 @@ def test_a_folder_of_runs(tmp_path: Path) -> None:
         assert len(got.rows) == 6
         assert run.config == {"lr": 1e-05, "nested": {"layers": [1, 2], "name": "yes", "none": None}}
         assert not run.lost
-        assert run.created is not None
+        assert run.created is None  # the time of a file is none of the run's
+        assert len(set(got.times["loss"])) == 1
 
 
 def test_times_and_repeated_steps(tmp_path: Path) -> None:
