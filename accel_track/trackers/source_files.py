@@ -16,6 +16,9 @@ from accel_track import media
 MediumT = TypeVar("MediumT", bound=media.Medium)
 
 
+_LONG = 64 * 1024
+
+
 class LostError(Exception):
     """Something of a source cannot be read; the message is the sentence under which it is counted."""
 
@@ -91,6 +94,11 @@ def medium_of_file(file: Path, caption: str = "") -> media.Medium | None:
         return None if make is None else whole(make(file, caption))
     except (OSError, ValueError, TypeError, KeyError, EOFError, MemoryError, RecursionError, csv.Error, LostError):
         return None
+
+
+def text_of(text: str) -> str | media.Text:
+    """Return a text as a value of `log`: as a medium where it is so long that it needs a file."""
+    return text if len(text) <= _LONG else media.Text(text)
 
 
 def whole(medium: MediumT) -> MediumT:
