@@ -7,7 +7,7 @@ import csv
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -94,6 +94,15 @@ def medium_of_file(file: Path, caption: str = "") -> media.Medium | None:
         return None if make is None else whole(make(file, caption))
     except (OSError, ValueError, TypeError, KeyError, EOFError, MemoryError, RecursionError, csv.Error, LostError):
         return None
+
+
+def with_numbers(value: Any, words: Mapping[str, float]) -> Any:
+    """Return a JSON value with numbers in place of the words that stand for those that JSON does not have."""
+    if type(value) is str:
+        return words.get(value, value)
+    if type(value) is dict:
+        return {name: with_numbers(item, words) for name, item in value.items()}
+    return [with_numbers(item, words) for item in value] if type(value) is list else value
 
 
 def text_of(text: str) -> str | media.Text:

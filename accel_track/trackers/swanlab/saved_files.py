@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator
@@ -12,11 +13,14 @@ import msgspec
 import yaml
 
 from accel_track.records import Artifact, Metrics
-from accel_track.trackers.source_files import LostError, copy_as, file_inside, medium_of_file
+from accel_track.trackers.source_files import LostError, copy_as, file_inside, medium_of_file, with_numbers
 from accel_track.values.plain import storable
 
 _CUSTOM = 0
 """Number of the kind of what the user has saved, in SwanLab's protocol buffers."""
+
+_WORDS = {"NaN": math.nan, "Inf": math.inf}
+"""What SwanLab stores in place of hyperparameters that are no numbers in JSON; it knows no -inf."""
 
 _LARGEST_CONFIG = 1 << 20
 _MOST_PARTS = 100_000
@@ -41,7 +45,7 @@ def configuration(folder: Path) -> dict[str, Any]:
         config = {str(name): entry["value"] for name, entry in entries.items()}
     except (OSError, ValueError, yaml.YAMLError, TypeError, KeyError, RecursionError):
         raise LostError(message) from None
-    plain: dict[str, Any] = storable(config)
+    plain: dict[str, Any] = with_numbers(storable(config), _WORDS)
     return plain
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import sqlite3
 from collections import Counter
@@ -14,11 +15,17 @@ import msgspec
 
 from accel_track import media
 from accel_track.records import Artifact, Metrics
-from accel_track.trackers.source_files import LostError, copy_as, file_inside, medium_of_file, picture, whole
+from accel_track.trackers.source_files import (
+    LostError,
+    copy_as,
+    file_inside,
+    medium_of_file,
+    picture,
+    whole,
+    with_numbers,
+)
 
-_TEXTS = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
-"""What Trackio stores in place of numbers that JSON does not have."""
-
+_WORDS = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 _SCALARS = frozenset((float, int, bool, str))
 _PAGE = re.compile(
     r'<!doctype html><html><head><meta charset="utf-8"><style>[^<]*</style></head><body>(.*)</body></html>', re.DOTALL
@@ -36,12 +43,8 @@ _GREY = (148, 163, 184)
 
 
 def plain(value: Any) -> Any:
-    """Return a JSON value with numbers in place of the texts that stand for them."""
-    if type(value) is str:
-        return _TEXTS.get(value, value)
-    if type(value) is dict:
-        return {name: plain(item) for name, item in value.items()}
-    return [plain(item) for item in value] if type(value) is list else value
+    """Return a JSON value with numbers in place of the texts that Trackio stores for some."""
+    return with_numbers(value, _WORDS)
 
 
 def logged(value: Any, folder: Path) -> Any:
