@@ -28,7 +28,7 @@ class TrackioSource(Source):
     @classmethod
     def recognises(cls, place: str) -> bool:
         """Whether a file is a database with Trackio's tables, or there is one below a folder."""
-        return next(databases(Path(place)), None) is not None
+        return next(databases(Path(place), quick=True), None) is not None
 
     def runs(self) -> Iterator[BackendRun]:
         """Yield the runs, database by database."""

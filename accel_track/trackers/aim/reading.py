@@ -21,6 +21,7 @@ from accel_track.trackers.aim.kept_files import KeptFiles
 from accel_track.trackers.aim.sequences import Sequences
 from accel_track.trackers.backend_run import BackendRun
 from accel_track.trackers.source_database import moment_of, opened
+from accel_track.trackers.source_files import walked
 from accel_track.values.plain import storable
 
 _OWN = "__"
@@ -112,13 +113,12 @@ def _is_book(value: Any) -> bool:
     return isinstance(value, dict) and all(isinstance(one, dict) and "step" in one for one in value.values())
 
 
-def repositories(place: Path) -> Iterator[Path]:
-    """Yield the folders of Aim's repositories below a folder, or the one that it is."""
-    for folder, folders, _ in os.walk(place):
-        if is_repository(Path(folder)):
+def repositories(place: Path, *, quick: bool = False) -> Iterator[Path]:
+    """Yield the folders of Aim's repositories below a folder, or the one that it is; `quick` as for `walked`."""
+    for folder, folders, _ in walked(place, quick=quick):
+        if is_repository(folder):
             folders.clear()
-            yield Path(folder)
-        folders.sort()
+            yield folder
 
 
 def is_repository(folder: Path) -> bool:

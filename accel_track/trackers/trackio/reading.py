@@ -120,9 +120,9 @@ class TrackioRun(BackendRun):
         self.lost += found.lost
 
 
-def databases(place: Path) -> Iterator[Path]:
-    """Yield the databases of Trackio's below a folder, or the one that a file is."""
-    return (path for path in files_below(place, ".db") if is_database(path))
+def databases(place: Path, *, quick: bool = False) -> Iterator[Path]:
+    """Yield the databases of Trackio's below a folder, or the one that a file is; `quick` as for `walked`."""
+    return (path for path in files_below(place, ".db", quick=quick) if is_database(path))
 
 
 def is_database(path: Path) -> bool:
