@@ -21,8 +21,7 @@ class TrackioSource(Source):
     name: ClassVar[str] = "trackio"
     what: ClassVar[str] = "Trackio's local runs (its folder, in which each project is a database PROJECT.db)"
     cannot_give: ClassVar[str] = (
-        "Trackio keeps no status of a run; its alerts, its traces and the machine's metrics are not read, nor rows "
-        "that wait in the folder `inbox` for a dashboard to take them into the database."
+        "Trackio keeps no status of a run; its alerts, its traces and the machine's metrics are not read."
     )
 
     @classmethod

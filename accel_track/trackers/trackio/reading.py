@@ -19,10 +19,12 @@ from accel_track.errors import NotReadableError
 from accel_track.records import Artifact, Checkpoint, Metrics
 from accel_track.trackers.backend_run import BackendRun
 from accel_track.trackers.source_database import moment_of, opened
-from accel_track.trackers.source_files import LostError, files_below
+from accel_track.trackers.source_files import LostError, walked
+from accel_track.trackers.trackio.inbox import FOLDER, Waiting, id_of, rows, waiting_runs
 from accel_track.trackers.trackio.stored import Artifacts, logged, plain
 
 _NUMBERS = frozenset((float, int, bool))
+_NO_ROW = "a row that is no JSON"
 _DAMAGED = "the database is damaged: what it has of the run behind the damage"
 
 
@@ -34,17 +36,29 @@ class TrackioRun(BackendRun):
         id: The run's id; of databases that are older than ids, its name.
         name: The run's name.
         created: When it began, in seconds since 1970-01-01 UTC.
+        waiting: What of it waits for being taken into the database, which may not be there yet.
     """
 
-    def __init__(self, database: Path, id: str, name: str | None, created: float | None) -> None:  # noqa: A002
+    def __init__(
+        self,
+        database: Path,
+        id: str,  # noqa: A002 - the word of the attribute
+        name: str | None,
+        created: float | None,
+        waiting: Waiting | None,
+    ) -> None:
         """Read the hyperparameters."""
         super().__init__(id)
         self.project, self.name, self.created = database.stem, name, created
-        self._database = database
+        self._database, self._waiting = database, waiting
+        if waiting is not None:
+            self._take_config(waiting.config)
+        if not database.exists():
+            return
         try:
             with opened(database) as connection:
                 self._read_config(connection)
-        except sqlite3.Error:
+        except (sqlite3.Error, OSError):
             self.lost["the database is damaged: the hyperparameters"] += 1
 
     def _read_config(self, connection: sqlite3.Connection) -> None:
@@ -56,18 +70,28 @@ class TrackioRun(BackendRun):
             except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
                 self.lost["hyperparameters that are no JSON"] += 1
                 continue
-            self.created = moment_of(config.get("_Created"), self.created)
-            self.config = {name: plain(value) for name, value in config.items() if not name.startswith("_")}
+            self._take_config(config)
+
+    def _take_config(self, config: Mapping[str, Any]) -> None:
+        self.created = moment_of(config.get("_Created"), self.created)
+        self.config = {name: plain(value) for name, value in config.items() if not name.startswith("_")}
 
     def records(self, scratch: Path) -> Iterator[Metrics | Artifact | Checkpoint]:
-        """Yield the rows in the order logged, then the artifacts."""
-        try:
-            with opened(self._database) as connection:
-                for step, moment, text in self._rows(connection):
-                    yield from self._row(step, moment, text)
-                yield from self._artifacts(connection, scratch)
-        except sqlite3.Error:
-            self.lost[_DAMAGED] += 1
+        """Yield the rows in the order logged, then the artifacts, then the rows that wait."""
+        if self._database.exists():
+            try:
+                with opened(self._database) as connection:
+                    for step, moment, text in self._rows(connection):
+                        yield from self._row(step, moment, text)
+                    yield from self._artifacts(connection, scratch)
+            except (sqlite3.Error, OSError):
+                self.lost[_DAMAGED] += 1
+        for file in () if self._waiting is None else self._waiting.files:
+            for row in rows(file):
+                if row is None:
+                    self.lost["a line of the inbox that is no JSON"] += 1
+                elif id_of(row) == self.id:
+                    yield from self._values(row.get("step"), row.get("timestamp"), row.get("metrics"))
 
     def _rows(self, connection: sqlite3.Connection) -> Iterator[tuple[Any, Any, Any]]:
         key = _key(connection, "metrics")
@@ -85,15 +109,21 @@ class TrackioRun(BackendRun):
         yield from connection.execute(query, (low, high, self.id))
 
     def _row(self, step: Any, moment: Any, text: Any) -> Iterator[Metrics | Artifact]:
-        time = moment_of(moment, self.created) or 0.0
-        if type(step) is not int or step < 0:
-            self.lost["a step that is no whole number from 0 on; its values are there without it"] += 1
-            step = None
         try:
             values = msgspec.json.decode(text, type=dict[str, Any])
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            self.lost["a row that is no JSON"] += 1
+            self.lost[_NO_ROW] += 1
             return
+        yield from self._values(step, moment, values)
+
+    def _values(self, step: Any, moment: Any, values: Any) -> Iterator[Metrics | Artifact]:
+        time = moment_of(moment, self.created) or 0.0
+        if not isinstance(values, dict):
+            self.lost[_NO_ROW] += 1
+            return
+        if type(step) is not int or step < 0:
+            self.lost["a step that is no whole number from 0 on; its values are there without it"] += 1
+            step = None
         if not _NUMBERS.issuperset(map(type, values.values())):
             found = {}
             for name, value in values.items():
@@ -121,8 +151,21 @@ class TrackioRun(BackendRun):
 
 
 def databases(place: Path, *, quick: bool = False) -> Iterator[Path]:
-    """Yield the databases of Trackio's below a folder, or the one that a file is; `quick` as for `walked`."""
-    return (path for path in files_below(place, ".db", quick=quick) if is_database(path))
+    """Yield the databases of Trackio's below a folder, or the one that a file is.
+
+    Among them are those that are still to be made, of which rows wait in an inbox.
+
+    Args:
+        place: The folder or file.
+        quick: As for `walked`.
+    """
+    if place.is_file():
+        yield from [place] if is_database(place) else []
+    for folder, folders, files in walked(place, quick=quick):
+        paths = [folder / file for file in files if file.endswith(".db")]
+        yield from filter(is_database, paths)
+        new = waiting_runs(folder) if FOLDER in folders else ()
+        yield from (path for path in sorted(folder / f"{project}.db" for project in new) if path not in paths)
 
 
 def is_database(path: Path) -> bool:
@@ -140,10 +183,13 @@ def runs_of(database: Path, id: str | None = None) -> Iterator[TrackioRun]:  # n
     Raises:
         sqlite3.Error: The database cannot be read at all.
     """
-    with opened(database) as connection:
-        found = sorted(_listed(connection, id).items(), key=lambda item: str(item[1][1]))
-    for one, (name, moment) in found:
-        yield TrackioRun(database, one, name, moment_of(moment, None))
+    waiting = waiting_runs(database.parent).get(database.stem, {})
+    runs = {one: (run.name, run.first) for one, run in waiting.items() if id in (None, one)}
+    if database.exists() or not runs:
+        with opened(database) as connection:
+            runs |= _listed(connection, id)
+    for one, (name, moment) in sorted(runs.items(), key=lambda item: str(item[1][1])):
+        yield TrackioRun(database, one, name, moment_of(moment, None), waiting.get(one))
 
 
 def read_run(utils: Any, project: str, id: str | None) -> TrackioRun:  # noqa: A002 - the word of the attribute
