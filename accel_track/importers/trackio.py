@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from accel_track.errors import NotReadableError
 from accel_track.importers.source import Source
-from accel_track.trackers.trackio.reading import databases, runs_of
+from accel_track.trackers.trackio.finding import databases, runs_of
 
 if TYPE_CHECKING:
     from accel_track.trackers.backend_run import BackendRun
