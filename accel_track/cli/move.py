@@ -1,0 +1,86 @@
+"""`accel-track move`: the import of runs and their delivery to other backends, in one command."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from accel_track.cli._common import INCOMPLETE, Json, console, one_line_errors, print_json, say, table
+from accel_track.cli.import_ import Again, Into, Kind, Places, Project, Taken, document, found, imported, options
+from accel_track.cli.sync import _arguments, _check_names, _delivered, _document
+
+if TYPE_CHECKING:
+    from accel_track.delivery.status import TrackerStatus
+
+
+def move(
+    places: Places,
+    to: Annotated[list[str], typer.Option(metavar="NAME", help="Backend that gets the runs; may be repeated.")],
+    kind: Kind = None,
+    project: Project = None,
+    into: Into = Path(),
+    set_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="NAME[.KEY]=VALUE",
+            help="NAME=VALUE: setting of the source. NAME.KEY=VALUE: constructor argument of a tracker, as for sync.",
+        ),
+    ] = None,
+    again: Again = False,
+    timeout: Annotated[
+        float, typer.Option(min=0, help="Seconds to wait for a backend while nothing gets through.")
+    ] = 600.0,
+    as_json: Json = False,
+) -> None:
+    """Import runs of other libraries, and deliver them to other backends: `import` and `sync` in one.
+
+    Example: accel-track move wandb --to mlflow --set mlflow.tracking_uri=http://localhost:5000
+    """
+    given = set_ or []
+    of_trackers = [text for text in given if "." in text.partition("=")[0]]
+    with one_line_errors():
+        from accel_track.delivery.sync import Sync
+
+        arguments = _arguments(of_trackers)
+        _check_names(to, arguments)
+        sources = found(places, kind, options([text for text in given if text not in of_trackers]))
+        taken = list(imported(sources, project, into, again=again, quiet=as_json))
+        arrived: list[tuple[Taken, list[TrackerStatus]]] = []
+        for one in taken:
+            if one.what is not None and one.what.directory is not None:
+                sync = Sync(one.what.directory, to, arguments)
+                arrived.append((one, _delivered(sync, follow=False, timeout=timeout)))
+                if sync.stopped:
+                    break
+        if as_json:
+            statuses = {id(one): [_document(status) for status in some] for one, some in arrived}
+            print_json([{**document(one), "trackers": statuses.get(id(one), [])} for one in taken])
+        else:
+            _sum_up(arrived)
+    complete = all(one.complete for one in taken) and len(arrived) == len(taken)
+    if not complete or not all(status.complete for _, some in arrived for status in some):
+        raise typer.Exit(code=INCOMPLETE)
+
+
+def _sum_up(arrived: Sequence[tuple[Taken, Sequence[TrackerStatus]]]) -> None:
+    """Print what arrived, and what keeps the rest."""
+    rows, notes = [], []
+    for one, statuses in arrived:
+        for status in statuses:
+            info = one.what.info if one.what is not None else None
+            dropped = sum(status.dropped.values()) + status.unkept
+            undelivered = status.quarantined + status.not_replayable
+            rows.append(
+                (info.name if info else "", status.name, status.delivered, status.pending, undelivered, dropped)
+            )
+            why = status.obstacle or status.error
+            notes += [f"{info.name if info else ''}, {status.name}: {why}"] if why else []
+    if rows:
+        columns = ("run", "backend", ">records delivered", ">pending", ">refused", ">values dropped")
+        console().print(table("what arrived", columns, rows))
+    for note in notes:
+        say(note)
