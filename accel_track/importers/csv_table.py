@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import csv
+import functools
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 from accel_track.errors import NotReadableError
 from accel_track.importers.lines import Lines
-from accel_track.importers.tables import TableSource, number_or_text
-
-_LARGE = 2.0**53
+from accel_track.importers.tables import EXACT, NO_TIME, Columns, TableSource, number_or_text
+from accel_track.records import Metrics
 
 
 class CsvSource(TableSource):
@@ -38,10 +39,11 @@ class CsvSource(TableSource):
 
     def columns(self) -> list[str]:
         """Return the names in the first line; one that comes again has a number behind it."""
-        return self._head()[0]
+        return self._head[0]
 
+    @functools.cached_property
     def _head(self) -> tuple[list[str], str, int]:
-        """Return the names, what is between cells, and where the rows begin."""
+        """The the names, what is between cells, and where the rows begin."""
         with Lines(self.place, Counter()) as lines:
             head = next(iter(lines.texts()), "").lstrip("\ufeff")
             mark = max(",;\t", key=head.count)
@@ -58,32 +60,57 @@ class CsvSource(TableSource):
 
     def rows(self, place: int, lost: Counter[str]) -> Iterator[tuple[int, dict[str, Any]]]:
         """Yield the rows; the place is a number of bytes."""
-        names, mark, begin = self._head()
-        width = len(names)
-        with Lines(self.place, lost, max(place, begin)) as lines:
-            reader, at = csv.reader(lines.texts(), delimiter=mark), lines.at
-            while True:
-                try:
-                    for cells in reader:
-                        if len(cells) == width:
-                            yield at, dict(zip(names, cells))  # noqa: B905 - they are as many
-                        elif cells:
-                            lost["rows with more or fewer cells than there are names"] += 1
-                            yield at, dict(zip(names, cells))  # noqa: B905 - as far as there are both
-                        at = lines.at
-                except csv.Error:  # noqa: PERF203 - of each row that is none
-                    lost["rows that are no CSV"] += 1
-                    at = lines.at
-                else:
-                    return
+        with self._lines(place, lost) as lines:
+            at = lines.at
+            for cells in self._cells(lines.texts(), lost):
+                yield at, dict(zip(self._head[0], cells))  # noqa: B905 - as far as there are both
+                at = lines.at
+
+    def calls(
+        self, special: Columns, begin: float, lost: Counter[str], call_of: Callable[[dict[str, Any]], Metrics | None]
+    ) -> Iterator[Metrics]:
+        """Yield the calls that the rows are, without a detour for those that are numbers alone."""
+        names = self.columns()
+        values = [name for name in names if name not in special]
+        places = [names.index(name) for name in values]
+        several = len(places) > 1
+        pick = itemgetter(*places) if several else itemgetter(slice(places[0], places[0] + 1) if places else slice(0))
+        step_at, time_at = (names.index(name) if name else None for name in special[:2])
+        with self._lines(0, lost) as lines:
+            for cells in self._cells(lines.quick_texts(), lost):
+                if len(cells) == len(names) and "" not in cells and not lines.underscores:
+                    try:
+                        call = dict(zip(values, map(float, pick(cells))))  # noqa: B905
+                        moment = begin if time_at is None else float(cells[time_at])
+                        step = None if step_at is None else int(cells[step_at])
+                    except ValueError:
+                        pass
+                    else:
+                        if -EXACT < sum(call.values()) < EXACT and 0 < moment < NO_TIME and (step or 0) >= 0:
+                            yield Metrics(-1, moment, call, step)
+                            continue
+                if (made := call_of(dict(zip(names, cells)))) is not None:  # noqa: B905 - as far as there are both
+                    yield made
+
+    def _lines(self, place: int, lost: Counter[str]) -> Lines:
+        return Lines(self.place, lost, max(place, self._head[2]))
+
+    def _cells(self, texts: Iterator[str], lost: Counter[str]) -> Iterator[list[str]]:
+        names, mark, _ = self._head
+        width, reader = len(names), csv.reader(texts, delimiter=mark)
+        while True:
+            try:
+                for cells in reader:
+                    if len(cells) != width:
+                        if not cells:
+                            continue
+                        lost["rows with more or fewer cells than there are names"] += 1
+                    yield cells
+            except csv.Error:
+                lost["rows that are no CSV"] += 1
+            else:
+                return
 
     def values(self, row: dict[str, Any], lost: Counter[str]) -> dict[str, Any]:
         """Return the cells as numbers, or as texts."""
-        try:
-            found = {name: float(cell) for name, cell in row.items() if cell}
-            total = sum(found.values())
-            if -_LARGE < total < _LARGE and "_" not in "".join(row.values()):
-                return found
-        except (ValueError, TypeError):
-            pass
         return {name: number_or_text(cell) for name, cell in row.items() if cell}

@@ -40,8 +40,13 @@ def readable(run: BackendRun, scratch: Path) -> Iterator[AnyLogged]:
 
 
 def count_of(record: AnyLogged) -> int:
-    """Return how many values a record has; an artifact or a checkpoint counts as one."""
-    return sum(1 for _ in leaves(record.values)) if type(record) is Metrics else 1
+    """Return how many values a record has; an artifact or a checkpoint counts as one, what is no record as none."""
+    if type(record) is Metrics:
+        try:
+            return sum(1 for _ in leaves(record.values))
+        except Exception:  # noqa: BLE001 - no dictionary, or one that cannot be read
+            return 0
+    return int(isinstance(record, AnyLogged))
 
 
 class Filling:
@@ -90,36 +95,37 @@ class Filling:
         """
         writer, again, begin, values, next_sign = self._writer, self._writer.again, self._begin, 0, often
         for record in records:
-            moment = record.time
-            writer.moment = moment if 0 < moment < LATEST else begin
+            try:
+                writer.moment = moment if 0 < (moment := record.time) < LATEST else begin
+            except (AttributeError, TypeError):  # it is no record
+                writer.moment = begin
             if type(record) is Metrics and again(record.values, record.step):
                 values += len(record.values)
             else:
-                values += self._take(record)
+                self._take(record)
+                values += count_of(record)
             if values >= next_sign:
                 next_sign = values + often
                 tell(values)
         self.values += values
         tell(values)
 
-    def _take(self, record: AnyLogged) -> int:
+    def _take(self, record: AnyLogged) -> None:
         if type(record) is Artifact:
             self._artifact(record)
         elif type(record) is Checkpoint:
             self._checkpoint(record)
         elif type(record) is Metrics:
-            return self._metrics(record)
+            self._metrics(record)
         else:
             self.lost[f"records of the unknown kind {type(record).__name__}"] += 1
-            return 0
-        return 1
 
-    def _metrics(self, record: Metrics) -> int:
+    def _metrics(self, record: Metrics) -> None:
         try:
-            call, count = captured(record.values, copies=False, waits_for_gpu=True), count_of(record)
+            call = captured(record.values, copies=False, waits_for_gpu=True)
         except Exception as error:  # noqa: BLE001 - no dictionary, names that are no texts, an object's own error
-            self.lost[f"calls that are none ({reason(error)})"] += 1
-            return 0
+            self._count("calls that are none", reason(error))
+            return
         try:
             step = check_step(record.step)
         except (TypeError, ValueError):
@@ -138,7 +144,6 @@ class Filling:
             else:
                 self._count("calls that are too long for a record", next(iter(kept.record.values), ""))
         self._writer.forget(self._writer.next_seq)
-        return count
 
     def _without_links(self, call: Captured) -> Captured:
         """Leave out media whose files are reached by a link that leads out of the source."""

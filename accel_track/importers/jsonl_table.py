@@ -47,7 +47,7 @@ class JsonlSource(TableSource):
         """Yield the objects; the place is a number of bytes."""
         with Lines(self.place, lost, place) as lines:
             at = lines.at
-            for line in lines.bytes():
+            for line in lines.lines():
                 row = _object(line)
                 if row is not None:
                     yield at, row

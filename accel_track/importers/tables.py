@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
@@ -16,8 +16,11 @@ from accel_track.records import Metrics
 from accel_track.trackers.backend_run import BackendRun
 from accel_track.values.plain import storable
 
-_EXACT = 2.0**53
+EXACT = 2.0**53
 """The first integer from which on floats leave some out."""
+
+NO_TIME = 1e11
+"""Seconds from 1970 to no time."""
 
 _BY_ITSELF = ("step", "time", "run")
 """Options that stand for the column of the same name where there is one."""
@@ -82,6 +85,19 @@ class TableSource(Source):
             place: From an earlier row.
             lost: Counts what cannot be read.
         """
+
+    def calls(
+        self, special: Columns, begin: float, lost: Counter[str], call_of: Callable[[dict[str, Any]], Metrics | None]
+    ) -> Iterator[Metrics]:
+        """Yield the calls that the rows are; for a format that has a quick way from one to the other.
+
+        Args:
+            special: The columns that are no values.
+            begin: The time of calls that have none.
+            lost: Counts what cannot be read.
+            call_of: Makes a call of a row, and None of a row without values.
+        """
+        return filter(None, (call_of(row) for _, row in self.rows(0, lost)))
 
     @abstractmethod
     def values(self, row: dict[str, Any], lost: Counter[str]) -> dict[str, Any]:
@@ -162,10 +178,14 @@ class TableRun(BackendRun):
 
     def records(self, scratch: Path) -> Iterator[Metrics]:
         """Yield a call for each row; in a table of single values, one for those in a row that have the same step."""
-        return self._rows() if self._special.metric is None else self._single_values(self._special.metric)
+        special, begin = self._special, self.created or 0.0
+        if special.metric is not None:
+            return self._single_values(special.metric)
+        if special.run is None:
+            return self._table.calls(special, begin, self.lost, self._call)
+        return filter(None, map(self._call, self._own()))
 
     def _own(self) -> Iterator[dict[str, Any]]:
-        """Yield the run's rows."""
         key, place, left, _ = self._part
         column = self._special.run
         if column is None:
@@ -179,21 +199,15 @@ class TableRun(BackendRun):
                 if not left:
                     return
 
-    def _rows(self) -> Iterator[Metrics]:
-        values_of, lost, created = self._table.values, self.lost, self.created or 0.0
+    def _call(self, row: dict[str, Any]) -> Metrics | None:
         step_column, time_column, run_column, name_column, *_ = self._special
-        step = moment = None
-        for row in self._own():
-            if step_column is not None:
-                step = self._step(row.pop(step_column, None))
-            if time_column is not None:
-                moment = self._moment(row.pop(time_column, None))
-            if run_column is not None:
-                del row[run_column]
-            if name_column is not None:
-                row.pop(name_column, None)
-            if values := values_of(row, lost):
-                yield Metrics(-1, created if moment is None else moment, values, step)
+        step = None if step_column is None else self._step(row.pop(step_column, None))
+        moment = self.created or 0.0 if time_column is None else self._moment(row.pop(time_column, None))
+        for column in (run_column, name_column):
+            if column is not None:
+                row.pop(column, None)
+        values = self._table.values(row, self.lost)
+        return Metrics(-1, moment, values, step) if values else None
 
     def _single_values(self, metric: str) -> Iterator[Metrics]:
         special, created = self._special, self.created or 0.0
@@ -203,9 +217,9 @@ class TableRun(BackendRun):
         others: set[str] = set()
         for row in self._own():
             step = self._step(row.get(special.step)) if special.step else None
-            moment = self._moment(row.get(special.time)) if special.time else None
+            moment = self._moment(row.get(special.time)) if special.time else created
             others.update(row.keys() - set(special))
-            name, now = row.get(metric), (step, created if moment is None else moment)
+            name, now = row.get(metric), (step, moment)
             found = self._table.values({"": row.get(value_column)}, self.lost)
             if name in (None, "") or not found:
                 self.lost["rows without a name or a value"] += 1
@@ -233,13 +247,19 @@ class TableRun(BackendRun):
         self.lost["steps that are no integers of 0 or more; their values are kept without one"] += 1
         return None
 
-    def _moment(self, cell: Any) -> float | None:
+    def _moment(self, cell: Any) -> float:
+        """Return the time in a cell; where there is none, when the run began, or 0.0."""
+        try:
+            if -NO_TIME < (moment := float(cell)) < NO_TIME:
+                return moment
+        except (TypeError, ValueError):
+            pass
         if cell is None or cell == "":
-            return None
-        moment = moment_of(cell)
-        if moment is None:
+            return self.created or 0.0
+        found = moment_of(cell)
+        if found is None:
             self.lost["times that are none"] += 1
-        return moment
+        return (self.created or 0.0) if found is None else found
 
 
 def moment_of(cell: Any) -> float | None:
@@ -268,7 +288,7 @@ def number_or_text(cell: str) -> Any:
         return cell
     if "_" in cell:  # a number in Python, and nowhere else
         return cell
-    if abs(number) < _EXACT or not math.isfinite(number):
+    if abs(number) < EXACT or not math.isfinite(number):
         return number
     try:
         return int(cell)

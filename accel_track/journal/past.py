@@ -11,8 +11,8 @@ from accel_track.journal.keysets import MARKER, NO_STEP, TICKS
 from accel_track.journal.writer import JournalWriter
 from accel_track.records import AnyRecord
 
-_AT_ONCE = 64 * 1024
-"""Bytes that wait for one write, about."""
+_AT_ONCE = 2000
+"""Parts of records that wait for one write."""
 
 
 class PastWriter(JournalWriter):
@@ -29,8 +29,9 @@ class PastWriter(JournalWriter):
         """Begin a segment."""
         self.moment = moment
         self._waiting: list[bytes] = []
-        self._size = 0
         super().__init__(folder)
+        self._room = 0  # bytes of the segment that are left
+        self._numbers = iter(lambda: self.next_seq, None)
         self.clock = lambda: self.moment
 
     def again(self, values: Any, step: Any) -> bool:
@@ -49,28 +50,30 @@ class PastWriter(JournalWriter):
             if keys is None:
                 return False
             segment.last = keys
-        at, ticks = NO_STEP if step is None else step, int((self.moment - keys.time) * TICKS)
-        if at == step == NO_STEP or segment.size + self._size + keys.size + len(keys.definition) > self._limit:
+        at, seq = NO_STEP if step is None else step, self.next_seq
+        self._room -= keys.size
+        if at == step == NO_STEP or self._room < len(keys.definition):
             return False
         try:
-            data = keys.pack(MARKER, keys.number, self.next_seq, at, ticks, *values.values())
+            data = keys.pack(MARKER, keys.number, seq, at, int((self.moment - keys.time) * TICKS), *values.values())
         except struct.error:  # a time or a step that is too far away, an integer beyond 64 bits
             return False
         if keys.left:
             keys.left -= 1
         else:
             self._waiting.append(keys.defined())
-            self._size += len(keys.definition)
+            self._room -= len(keys.definition)
         self._waiting += (data, crc32(data).to_bytes(4, "little"))
-        self._size += keys.size
-        self.next_seq = next(self._numbers) + 1
-        if self._size > _AT_ONCE:
+        self.next_seq = seq + 1
+        if len(self._waiting) > _AT_ONCE:
             self._flush()
         return True
 
     def _append(self, record: AnyRecord) -> int:
         self._flush()
-        return super()._append(record)
+        seq = super()._append(record)
+        self._room = self._limit - (self._segment.size if self._segment else 0)
+        return seq
 
     def _flush(self) -> None:
         """Write what waits.
@@ -79,7 +82,7 @@ class PastWriter(JournalWriter):
             OSError: It cannot be written.
         """
         if self._waiting and self._segment is not None:
-            data, self._waiting, self._size = b"".join(self._waiting), [], 0
+            data, self._waiting = b"".join(self._waiting), []
             self._segment.append(data)
             self._dirty = True
 

@@ -107,7 +107,7 @@ class JournalWriter:
             self._begin_segment(self.next_seq)
         except OSError as error:
             self._fail(error)
-        self._numbers = itertools.count(self.next_seq)
+        self._numbers: Iterator[int] = itertools.count(self.next_seq)
 
     @property
     def written(self) -> tuple[int, int, int, int]:
