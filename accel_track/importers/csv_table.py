@@ -33,9 +33,8 @@ class CsvSource(TableSource):
             first = next((row for _, row in source.rows(0, Counter())), None)
         except (OSError, ValueError, NotReadableError, csv.Error):
             return False
-        return (
-            len(names) > 1 and (first is None or len(first) == len(names)) and not any("\0" in name for name in names)
-        )
+        whole = len(names) > 1 and (first is None or len(first) == len(names))
+        return whole and "\0" not in "".join(names) and not names[0].startswith(("{", "["))  # that is JSON
 
     def columns(self) -> list[str]:
         """Return the names in the first line; one that comes again has a number behind it."""

@@ -29,17 +29,17 @@ class JsonlSource(TableSource):
     @classmethod
     def recognises(cls, place: str) -> bool:
         """Whether the first line of a file is a JSON object."""
+        lost: Counter[str] = Counter()
         try:
-            return Path(place).is_file() and bool(cls(place).columns())
-        except (OSError, ValueError, NotReadableError):
+            return Path(place).is_file() and next(cls(place).rows(0, lost), None) is not None and not lost
+        except (OSError, ValueError):
             return False
 
     def columns(self) -> list[str]:
-        """Return the names in the first lines, the first of which is an object."""
-        lost: Counter[str] = Counter()
-        found = [row for _, row in islice(self.rows(0, lost), _LOOKS)]
-        if not found or lost:
-            message = f"{self.name}: the first lines of {self.place} are no JSON objects."
+        """Return the names in the first objects."""
+        found = [row for _, row in islice(self.rows(0, Counter()), _LOOKS)]
+        if not found:
+            message = f"{self.name}: there are no JSON objects in the lines of {self.place}."
             raise NotReadableError(message)
         return list(dict.fromkeys(name for row in found for name in row))
 
