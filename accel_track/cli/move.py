@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from accel_track.cli._common import INCOMPLETE, Json, console, one_line_errors, print_json, say, table
+from accel_track.cli._common import INCOMPLETE, Json, console, fail, one_line_errors, print_json, say, table
 from accel_track.cli.import_ import Again, Into, Kind, Places, Project, Taken, document, found, imported, options
 from accel_track.cli.sync import _arguments, _check_names, _delivered, _document
 
@@ -47,6 +47,8 @@ def move(
 
         arguments = _arguments(of_trackers)
         _check_names(to, arguments)
+        if unused := [name for name in arguments if name not in to]:
+            fail(f"--set: nothing is delivered to {unused[0]!r}; add --to {unused[0]}.")
         sources = found(places, kind, options([text for text in given if text not in of_trackers]))
         taken = list(imported(sources, project, into, again=again, quiet=as_json))
         arrived: list[tuple[Taken, list[TrackerStatus]]] = []
