@@ -79,7 +79,7 @@ class JournalWriter:
         """How often records were moved from memory to disk."""
         self.resting = False
         """Whether no file is open, until the next record."""
-        self.clock: Callable[[], float] = time.time
+        self.clock: Callable[[], float] = _now
         """Says when a record is logged; `again`, which has no call to spare, asks the system's clock."""
         self.on_wake: Callable[[], None] = _nothing
         """Called before the record that ends a rest; if it raises, the rest goes on, and the record is not taken."""
@@ -517,6 +517,10 @@ class JournalWriter:
 
 def _nothing() -> None:
     pass
+
+
+def _now() -> float:
+    return time.time()
 
 
 def _plain(values: dict[str, Any]) -> dict[str, Any]:
