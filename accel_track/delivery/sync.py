@@ -35,7 +35,8 @@ _LOOK = 0.1
 _LOOK_AT_RUN = 1.0
 """Seconds between two looks whether a run has ended."""
 
-_TAKEN = "it is delivered by another process, which is running"
+TAKEN = "it is delivered by another process, which is running"
+"""Why there is nothing to deliver to a tracker whose cursor is locked."""
 
 
 @dataclass
@@ -180,7 +181,7 @@ class Sync:
                 if before[name].obstacle is None and name not in errors and rank in self.ranks(name):
                     lock = self.run.claim(name, rank)
                     if lock is None:
-                        before[name].obstacle = _TAKEN
+                        before[name].obstacle = TAKEN
                     else:
                         self._add_job(jobs, name, rank, lock, errors, follow=follow)
             finish_in_order([job.worker for job in jobs])
@@ -195,7 +196,7 @@ class Sync:
     def _deliver_again(self, name: str, rank: int, errors: dict[str, str]) -> str | None:
         """Deliver what was refused; return what keeps this process from it."""
         if (lock := self.run.claim(name, rank)) is None:
-            return _TAKEN
+            return TAKEN
         build, note = partial(self.build, name, rank), partial(self.note, name, rank)
         try:
             if (error := deliver_again(self.run, name, rank, build, note, self.outcome)) is not None:
