@@ -1,5 +1,6 @@
 """A tracker with a backend of its own that tests can damage: a file of JSON lines, which it reads back."""
 
+import contextlib
 import json
 import math
 import os
@@ -15,7 +16,7 @@ from accel_track.errors import NotReadableError
 from accel_track.journal.directory import RunDirectory
 from accel_track.media.kinds import KINDS, Medium
 from accel_track.records import Artifact, Checkpoint, Metrics
-from accel_track.registry import select
+from accel_track.registry import LOGGER_TYPE_TO_CLASS, register_tracker_class, select
 from accel_track.run import Run
 from accel_track.trackers.backend_run import BackendRun
 from accel_track.trackers.base import GeneralTracker
@@ -89,6 +90,16 @@ class KeepingTracker(GeneralTracker):
             message = f"keeping: there is nothing in {self.path}."
             raise NotReadableError(message)
         return KeptRun(self.path)
+
+
+@contextlib.contextmanager
+def registered() -> Iterator[None]:
+    """Make it available by name."""
+    before = dict(LOGGER_TYPE_TO_CLASS)
+    register_tracker_class(KeepingTracker)
+    yield
+    LOGGER_TYPE_TO_CLASS.clear()
+    LOGGER_TYPE_TO_CLASS.update(before)
 
 
 class KeptRun(BackendRun):

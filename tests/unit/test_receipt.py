@@ -13,8 +13,8 @@ from accel_track.delivery.receipt import compare
 from accel_track.journal import cursor as cursors
 from accel_track.journal.writer import JournalWriter
 from accel_track.media.ways import by, none
-from accel_track.registry import LOGGER_TYPE_TO_CLASS, register_tracker_class
-from tests.support.keeping import KeepingTracker, begin, deliver, lines, made, receipt, rewrite
+from accel_track.registry import LOGGER_TYPE_TO_CLASS
+from tests.support.keeping import KeepingTracker, begin, deliver, lines, made, receipt, registered, rewrite
 
 CALLS: list[tuple[dict[str, Any], int | None]] = [
     ({"train": {"loss": 1 / (step + 1)}, "n": step}, step) for step in range(10)
@@ -23,11 +23,8 @@ CALLS: list[tuple[dict[str, Any], int | None]] = [
 
 @pytest.fixture(autouse=True)
 def _registered() -> Iterator[None]:
-    before = dict(LOGGER_TYPE_TO_CLASS)
-    register_tracker_class(KeepingTracker)
-    yield
-    LOGGER_TYPE_TO_CLASS.clear()
-    LOGGER_TYPE_TO_CLASS.update(before)
+    with registered():
+        yield
 
 
 def test_a_run_that_is_there_is_whole() -> None:
@@ -128,7 +125,7 @@ def test_a_backend_that_cannot_be_read() -> None:
 
 
 def test_what_the_tracker_has_dropped_is_not_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(KeepingTracker, "takes", lambda self, value: value != 3)
+    monkeypatch.setattr(KeepingTracker, "takes", lambda _, value: value != 3)
     with pytest.warns(UserWarning, match="dropped 'n'"):
         run = made(*CALLS)
     found = receipt(run)
@@ -232,7 +229,7 @@ def test_the_first_value_of_a_step_stays_after_a_rewind(monkeypatch: pytest.Monk
 
 def test_each_rank_has_its_backend_run(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(KeepingTracker, "main_process_only", False)
-    monkeypatch.setattr(KeepingTracker, "grouped", classmethod(lambda cls, group, rank: {"path": f"kept{rank}"}))
+    monkeypatch.setattr(KeepingTracker, "grouped", classmethod(lambda _, __, rank: {"path": f"kept{rank}"}))
     run = begin()
     run.log({"loss": 0.5}, 0)
     run.finish()
