@@ -19,11 +19,25 @@ _TABLE = len("run--") + len("-abcdef") + len("_table")
 """What wandb adds to a table's name and the run's id for the artifact that the table is in."""
 
 
+def _kept(name: str) -> str:
+    return hashed_name(f"user{name}", name, 100)
+
+
+_GIVEN = {_kept(name): name for name in _TAKEN}
+
+
+def user_names(row: dict[str, Any]) -> dict[str, Any]:
+    """Return a row with the names that the user gave."""
+    if _GIVEN.keys().isdisjoint(row):
+        return row
+    return {_GIVEN.get(name, name): value for name, value in row.items()}
+
+
 def row_names(values: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return a row with names that wandb does not keep for itself."""
     if _TAKEN.isdisjoint(values):
         return values
-    return {hashed_name(f"user{key}", key, 100) if key in _TAKEN else key: value for key, value in values.items()}
+    return {_kept(key) if key in _TAKEN else key: value for key, value in values.items()}
 
 
 def file_names(values: Mapping[str, Any], wandb: Any, run_id: str) -> Mapping[str, Any]:

@@ -29,6 +29,12 @@ def chooses_id(init_kwargs: Mapping[str, Any]) -> bool:
     return "SM_TRAINING_ENV" in os.environ or any(value is not None for value in found.values())
 
 
+def runs_folder(init_kwargs: Mapping[str, Any]) -> str:
+    """Return the folder in which wandb makes one for each run."""
+    root = _first(init_kwargs, ("dir",))["dir"] or os.getcwd()
+    return os.path.join(root, ".wandb" if os.path.isdir(os.path.join(root, ".wandb")) else "wandb")
+
+
 def _first(init_kwargs: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
     given = init_kwargs.get("settings") or {}
     if not isinstance(given, Mapping):  # a `wandb.Settings`, whose other fields hold defaults

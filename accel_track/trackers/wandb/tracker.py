@@ -11,15 +11,18 @@ from typing import TYPE_CHECKING, Any
 from accel_track.trackers.names import short_id
 from accel_track.trackers.sdk import native_object
 from accel_track.trackers.wandb import global_run as _wandb_global
-from accel_track.trackers.wandb.axis import Axis
+from accel_track.trackers.wandb.axis import STEP, Axis
 from accel_track.trackers.wandb.fast import Rows
 from accel_track.trackers.wandb.media import WandBMedia
 from accel_track.trackers.wandb.metrics import WandBMetrics
-from accel_track.trackers.wandb.settings import chooses_id, find_settings, netrc_key
+from accel_track.trackers.wandb.reading import run_with
+from accel_track.trackers.wandb.settings import chooses_id, find_settings, netrc_key, runs_folder
 from accel_track.values.plain import storable
 
 if TYPE_CHECKING:
     from typing_extensions import Self
+
+    from accel_track.trackers.backend_run import BackendRun
 
 _REFUSED = re.compile(r"returned error 4(?!08|29)\d\d")
 
@@ -68,6 +71,7 @@ class WandBTracker(WandBMetrics, WandBMedia):
         """Keep the arguments for `start`."""
         super().__init__(run_name, **kwargs)
         self._planned: dict[str, Any] = {}
+        self._place: tuple[str, str] | None = None
 
     @classmethod
     def for_run(
@@ -98,6 +102,7 @@ class WandBTracker(WandBMetrics, WandBMedia):
         derived = {"project": self.run_name, "reinit": "create_new", "mode": mode, **self._planned}
         run = sdk.init(**{**derived, **self.init_kwargs})
         self._planned = {}
+        self._place = str(run.id), os.path.dirname(os.path.dirname(run.dir))
         self.axis = Axis(run)
         _wandb_global.opened(sdk, run)
         return run
@@ -123,6 +128,12 @@ class WandBTracker(WandBMetrics, WandBMedia):
             return {}
         self._planned = {"id": short_id()}
         return {**self._planned, "resume": "allow"}
+
+    def read(self) -> BackendRun:
+        """Return the offline run; of one on a server there is no reader."""
+        ended = self._place is not None and self.native is None
+        run_id, folder = self._place or (str(self.init_kwargs.get("id", "")), runs_folder(self.init_kwargs))
+        return run_with(run_id, folder, STEP, ended=ended)
 
     def page(self) -> str | None:
         """Page of the run; None offline."""
