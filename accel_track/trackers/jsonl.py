@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
 
-from accel_track.errors import NotStartedError
+from accel_track.errors import NotReadableError, NotStartedError
 from accel_track.files import replace_file
 from accel_track.media.fallbacks import stored
 from accel_track.media.ways import Way, native
@@ -32,9 +32,14 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from accel_track.media import Medium
+    from accel_track.trackers.backend_run import BackendRun
+
+NOT_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
+"""The numbers that JSON lacks, by the texts that stand for them."""
 
 FILE, CONFIG = "metrics.jsonl", "config.json"
-_OURS = re.compile(r"_*(step|time|seq)")
+OURS = re.compile(r"_*(step|time|seq)")
+"""The names of each line's own fields, and of those that have been put out of their way."""
 
 
 class JsonlTracker(StoresMedia):
@@ -88,6 +93,7 @@ class JsonlTracker(StoresMedia):
         self.folder = Path(logging_dir, run_name)
         self.resume, self.file = resume, file
         self._path: Path | None = None
+        self._last_path: Path | None = None
         self._config: dict[str, Any] = {}
         self._last = -1
 
@@ -235,7 +241,7 @@ class JsonlTracker(StoresMedia):
     ) -> bytes:
         line: dict[str, Any] = {"step": step, "time": moment, "seq": seq}
         for key, value in leaves(values):
-            name = f"_{key}" if _OURS.fullmatch(key) else key
+            name = f"_{key}" if OURS.fullmatch(key) else key
             if value is None or isinstance(value, str) or is_number(value):
                 line[name] = value
             elif (media := self._media(key, value)) is not None:
@@ -267,6 +273,20 @@ class JsonlTracker(StoresMedia):
         kept = [line for line in lines if (found := _field(line, "step")) is None or found < step]
         replace_file(path, b"".join(kept), 0o666)
 
+    def read(self) -> BackendRun:
+        """Return what the file holds, and what is beside it.
+
+        Raises:
+            NotReadableError: There is no file.
+        """
+        from accel_track.trackers.jsonl_reading import JsonlRun
+
+        path = self._path or self._last_path or self.folder / self.file
+        if not path.is_file():
+            message = f"{self.name}: there is no file {path}."
+            raise NotReadableError(message)
+        return JsonlRun(path)
+
     def identity(self) -> dict[str, Any]:
         """Return the folder and the file, from any working directory."""
         if self._path is None:
@@ -276,8 +296,8 @@ class JsonlTracker(StoresMedia):
 
     @on_main_process
     def finish(self) -> None:
-        """Forget the file."""
-        self._path = None
+        """Forget the file, except for `read`."""
+        self._last_path, self._path = self._path or self._last_path, None
 
 
 def _field(line: bytes, name: str) -> int | None:

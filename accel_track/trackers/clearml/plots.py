@@ -6,7 +6,8 @@ import re
 
 from accel_track.trackers.names import hashed_name
 
-_SUMMARY = "Summary"  # where ClearML keeps single values
+SUMMARY = "Summary"
+"""The plot in which ClearML keeps single values."""
 
 _SPLITS = "train|validation|valid|val|eval|test"
 _LEADING = re.compile(rf"(?P<series>{_SPLITS})[_/](?P<title>.+)")
@@ -24,7 +25,7 @@ class Plots:
     def place(self, name: str, step: int | None) -> tuple[str, str]:
         """Return title and series of a name, always the same; without a step, it is a single value's."""
         if step is None:
-            return _SUMMARY, name
+            return SUMMARY, name
         if (found := self._places.get(name)) is not None:
             return found
         for place in (_title_and_series(name), (name, name), (name, hashed_name(name, name, 250))):
@@ -34,8 +35,15 @@ class Plots:
         return place
 
 
+def joined(title: str, series: str) -> str:
+    """Return the one name of a series of a plot; a single value's is that which it would have with a step."""
+    if title == SUMMARY:
+        title, series = _title_and_series(series)
+    return series if title == series else f"{title}/{series}"
+
+
 def _title_and_series(name: str) -> tuple[str, str]:
     title, _, series = name.rpartition("/")
     if split := _LEADING.fullmatch(name) or _TRAILING.fullmatch(name):
         title, series = split["title"], split["series"]
-    return (title, series) if title not in ("", _SUMMARY) and series else (name, name)
+    return (title, series) if title not in ("", SUMMARY) and series else (name, name)

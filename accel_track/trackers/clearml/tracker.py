@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from accel_track.errors import HalfStoredError
+from accel_track.errors import HalfStoredError, NotReadableError
 from accel_track.trackers.clearml.failures import Failures
 from accel_track.trackers.clearml.fast import Scalars, Tasks
 from accel_track.trackers.clearml.media import ClearMLMedia
 from accel_track.trackers.clearml.metrics import ClearMLMetrics
-from accel_track.trackers.clearml.plots import Plots
+from accel_track.trackers.clearml.plots import Plots, joined
 from accel_track.trackers.clearml.process import Process, has_credentials
 from accel_track.trackers.clearml.samples import Samples
 from accel_track.trackers.clearml.task import begin, end
@@ -21,6 +22,8 @@ from accel_track.values.plain import flat_config
 
 if TYPE_CHECKING:
     from typing_extensions import Self
+
+    from accel_track.trackers.backend_run import BackendRun
 
 
 class ClearMLTracker(ClearMLMetrics, ClearMLMedia):
@@ -59,6 +62,8 @@ class ClearMLTracker(ClearMLMetrics, ClearMLMedia):
     keeps_status = True
     wraps_terminal = True
     place = Sole()
+    _task_id: str | None = None
+    """The task that was opened last."""
     task = native_object
 
     @classmethod
@@ -87,6 +92,7 @@ class ClearMLTracker(ClearMLMetrics, ClearMLMedia):
             task = begin(sdk, self.fast(Tasks), self.run_name, self.init_kwargs)
             self.place.ours.add(task)
         self._failures.begin()
+        self._task_id = task.id
         return task
 
     def _end_task(self, task: Any) -> None:
@@ -119,6 +125,31 @@ class ClearMLTracker(ClearMLMetrics, ClearMLMedia):
     def identity(self) -> dict[str, Any]:
         """Return the task's id."""
         return {} if self.native is None else {"continue_last_task": self.native.id}
+
+    def read(self) -> BackendRun:
+        """Return what the session of the offline mode holds.
+
+        Raises:
+            NotReadableError: There is none, or the task is on a server.
+        """
+        from clearml.config import get_offline_dir
+
+        from accel_track.trackers.clearml.reading import ClearMLRun
+        from accel_track.trackers.clearml.session import Session
+
+        task = self._task_id or self.init_kwargs.get("continue_last_task")
+        if not isinstance(task, str):
+            message = f"{self.name}: the run was not started, and no task is named."
+            raise NotReadableError(message)
+        if not task.startswith("offline-"):
+            message = f"{self.name}: task {task} is on a server, and only sessions of the offline mode can be read."
+            raise NotReadableError(message)
+        return ClearMLRun(Session(Path(str(get_offline_dir(task)))))  # pathlib2's, not Python's
+
+    def stored_name(self, name: str) -> str:
+        """Return title and series of a metric, which depend on the names before it, as `read` joins them."""
+        plots: Plots = self.__dict__.setdefault("plots", Plots())
+        return joined(*plots.place(name, 0))
 
     def page(self) -> str | None:
         """Page of the task; None offline."""

@@ -16,6 +16,22 @@ from accel_track.trackers.names import hashed_name, safe_name
 from accel_track.trackers.rows import Row
 from accel_track.trackers.sdk import SDKTracker
 
+_COLUMNS = ("step", "timestamp")
+"""The columns of a table, beside the one that has the last part of the metric's name."""
+
+
+def table_name(key: str, folder: Path) -> str:
+    """Return the name that a metric's table has in the folder of a run, or would have.
+
+    Args:
+        key: The name that the program has given.
+        folder: The folder of the `Live`.
+    """
+    name = safe_name(key, NOT_IN_PATHS, NAME_LENGTH)
+    other = hashed_name(name.replace("/", "_"), key, NAME_LENGTH)
+    is_other = name.rpartition("/")[2] in _COLUMNS or (folder / "plots" / "metrics" / f"{other}.tsv").exists()
+    return other if is_other else name
+
 
 class DVCLiveMetrics(SDKTracker):
     """The part of the tracker that stores metrics."""
@@ -97,8 +113,7 @@ class DVCLiveMetrics(SDKTracker):
         for parent in parents:
             place = place.get(parent, {}) if isinstance(place, dict) else None
         taken = not isinstance(place, dict) or isinstance(place.get(last), dict)
-        # The columns of a table are "step", perhaps "timestamp", and the last part of the name.
-        if taken or last in ("step", "timestamp"):
+        if taken or last in _COLUMNS:
             name = hashed_name(name.replace("/", "_"), key, NAME_LENGTH)
         self.tracker.log_metric(name, value, plot=False)
         self._names[key] = name

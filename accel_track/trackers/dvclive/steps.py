@@ -31,6 +31,12 @@ def fitting(name: str) -> str:
     return safe
 
 
+def step_in(name: str) -> int | None:
+    """Return the step in the name of a file; None where it has none."""
+    match = _FILE.fullmatch(name)
+    return int(match[1]) if match else None
+
+
 def kept(source: Path, folder: Path, step: int, suffix: str) -> Path:
     """Copy a file to `<step><suffix>`, or where another one is there to `<step>-1<suffix>`, …; return its path."""
     folder.mkdir(parents=True, exist_ok=True)

@@ -8,16 +8,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from accel_track.errors import NotReadableError
 from accel_track.trackers.dvclive.fast import LivePath, TablesPath
 from accel_track.trackers.dvclive.folders import claimed_folder, dvc_alone, last_folder, places
 from accel_track.trackers.dvclive.media import DVCLiveMedia
-from accel_track.trackers.dvclive.metrics import DVCLiveMetrics
+from accel_track.trackers.dvclive.metrics import DVCLiveMetrics, table_name
 from accel_track.trackers.dvclive.steps import OTHERS
 from accel_track.trackers.dvclive.tables import mend_summary
 from accel_track.values.plain import long_integers_as_text, storable
 
 if TYPE_CHECKING:
     from typing_extensions import Self
+
+    from accel_track.trackers.backend_run import BackendRun
 
 
 class DVCLiveTracker(DVCLiveMetrics, DVCLiveMedia):
@@ -134,6 +137,32 @@ class DVCLiveTracker(DVCLiveMetrics, DVCLiveMedia):
             "resume": True,
             "exp_name": self.fast(LivePath).use(LivePath.experiment) or self.init_kwargs.get("exp_name"),
         }
+
+    def read(self) -> BackendRun:
+        """Return what the folder of the `Live` holds.
+
+        Raises:
+            NotReadableError: There is none.
+        """
+        from accel_track.trackers.dvclive.reading import DVCLiveRun, is_run
+
+        folder = self._folder()
+        names = os.listdir(folder) if folder.is_dir() and self._place is None else []
+        if not is_run(folder, names):
+            message = f"{self.name}: there is nothing of a run in {folder}."
+            raise NotReadableError(message)
+        native = self.native or self._last or self._given
+        file = native.dvc_file if native else self.init_kwargs.get("dvcyaml")
+        return DVCLiveRun(str(folder), folder, Path(os.path.abspath(file)) if isinstance(file, str) else None)
+
+    def _folder(self) -> Path:
+        """Return the folder that the `Live` has, had or will have."""
+        native = self.native or self._last or self._given
+        return Path(os.path.abspath(native.dir if native else self.init_kwargs.get("dir", "dvclive")))
+
+    def stored_name(self, name: str) -> str:
+        """Return the name of the table of a metric, without its suffix."""
+        return self.__dict__.get("_names", {}).get(name) or table_name(name, self._folder())
 
     def finish(self) -> None:
         """End the `Live`, which brings its files up to date."""

@@ -8,6 +8,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from accel_track.errors import NotReadableError
 from accel_track.trackers.sdk import native_object
 from accel_track.trackers.tensorboard.events import Delivered, outlast
 from accel_track.trackers.tensorboard.file import EventFile
@@ -18,6 +19,8 @@ from accel_track.trackers.tensorboard.summaries import rewind_event
 
 if TYPE_CHECKING:
     from typing_extensions import Self
+
+    from accel_track.trackers.backend_run import BackendRun
 
 _OPTIONS = ("comment", "purge_step", "max_queue", "flush_secs", "filename_suffix")
 _PASSING = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ESTALE)
@@ -142,6 +145,19 @@ class TensorBoardTracker(TensorBoardMetrics, TensorBoardMedia):
     def identity(self) -> dict[str, Any]:
         """Return what makes another process go on in the same folder, with an event file of its own."""
         return {} if self.native is None else {"run_name": self.run_name, "resume": True}
+
+    def read(self) -> BackendRun:
+        """Return what the event files of the folder hold.
+
+        Raises:
+            NotReadableError: There are none.
+        """
+        from accel_track.trackers.tensorboard.reading import run_in
+
+        if (run := run_in(Path(self.logging_dir))) is None:
+            message = f"{self.name}: there are no event files in {self.logging_dir}."
+            raise NotReadableError(message)
+        return run
 
     def close(self, native: EventFile) -> None:
         """Close the file, and other files of `tracker`."""

@@ -1,0 +1,92 @@
+"""The source of the CSV files that Lightning's CSVLogger writes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+from accel_track.errors import NotReadableError
+from accel_track.importers.source import Source
+from accel_track.records import Metrics
+from accel_track.trackers.backend_run import BackendRun
+from accel_track.trackers.plain_yaml import plain_yaml
+from accel_track.trackers.text_tables import cell, rows, step_of
+from accel_track.trackers.walks import folders, is_within, quick_look
+
+METRICS, HPARAMS = "metrics.csv", "hparams.yaml"
+_STEP = "step"
+
+
+class CsvLogsRun(BackendRun):
+    """One folder of a CSVLogger, `<save_dir>/<name>/version_<n>`.
+
+    Args:
+        folder: The folder.
+        root: The folder that holds all runs.
+    """
+
+    def __init__(self, folder: Path, root: Path) -> None:
+        """Read the hyperparameters."""
+        self._file = folder / METRICS
+        super().__init__(folder.name if folder == root else folder.relative_to(root).as_posix())
+        self.name = folder.name
+        self.project = folder.parent.name if folder != root else None
+        files = [file for file in (self._file, folder / HPARAMS) if file.is_file() and is_within(file, root)]
+        self.created = min((file.stat().st_mtime for file in files), default=None)
+        if self._file not in files:
+            self.lost["a link to metrics outside of the folder was not followed"] += 1
+        if folder / HPARAMS in files:
+            try:
+                self.config = plain_yaml(folder / HPARAMS)
+            except (OSError, ValueError) as error:
+                self.lost[f"{HPARAMS} cannot be read: {error}"] += 1
+        self._follows = self._file in files
+
+    def records(self, scratch: Path) -> Iterator[Metrics]:
+        """Yield the rows; a cell without text is no value."""
+        if not self._follows:
+            return
+        table = rows(self._file, self.lost)
+        columns = next(table, [])
+        for row in table:
+            given = {name: text for name, text in zip(columns, row, strict=True) if text and name != _STEP}
+            values = {name: cell(text) for name, text in given.items()}
+            step = step_of(row[columns.index(_STEP)]) if _STEP in columns else None
+            if values:
+                yield Metrics(-1, self.created or 0.0, values, step=step)
+
+
+class CsvLogsSource(Source):
+    """The runs of a CSVLogger below a folder: each folder with a `metrics.csv` that has a column of steps is one."""
+
+    name = "csv_logs"
+    what = "the folders of Lightning's CSVLogger (metrics.csv and hparams.yaml)"
+    cannot_give = (
+        "Lightning's CSV logs have numbers and hyperparameters alone, and no time but that of the files, which all "
+        "values get; objects among the hyperparameters are texts."
+    )
+
+    @classmethod
+    def recognises(cls, place: str) -> bool:
+        """Whether there is such a table."""
+        path = Path(place)
+        found = [(path.parent, [path.name])] if path.is_file() else quick_look(path)
+        return any(METRICS in names and _has_steps(folder / METRICS) for folder, names in found)
+
+    def runs(self) -> Iterator[BackendRun]:
+        """Yield the runs in the order of their folders' names."""
+        root = Path(self.place)
+        if not root.exists():
+            message = f"{self.name}: there is no {self.place}."
+            raise NotReadableError(message)
+        if root.is_file():
+            yield CsvLogsRun(root.parent, root.parent)
+            return
+        for folder, names in folders(root):
+            if METRICS in names and _has_steps(folder / METRICS):
+                yield CsvLogsRun(folder, root)
+
+
+def _has_steps(file: Path) -> bool:
+    return _STEP in next(rows(file, Counter()), [])

@@ -1,0 +1,133 @@
+"""The reader of the tracker's file of JSON lines, and of the media and artifacts beside it."""
+
+from __future__ import annotations
+
+import heapq
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from accel_track.files import read_file
+from accel_track.media.kinds import KINDS, Medium
+from accel_track.media.sums import sha256
+from accel_track.records import Artifact, Metrics
+from accel_track.trackers.backend_run import BackendRun
+from accel_track.trackers.jsonl import CONFIG, NOT_FINITE, OURS
+from accel_track.trackers.jsonl_media import ARTIFACTS, INDEX
+from accel_track.trackers.walks import is_within, stays_within
+from accel_track.values.plain import is_number
+
+_LARGEST = 2**26
+_HEAD = ("step", "time", "seq")
+
+
+class JsonlRun(BackendRun):
+    """One file of the tracker.
+
+    Args:
+        file: The file.
+    """
+
+    def __init__(self, file: Path) -> None:
+        """Read the hyperparameters."""
+        super().__init__(str(file))
+        self.name = file.parent.name
+        self.project = file.parent.parent.name
+        self._file = file
+        first = next(self._lines(), None)
+        self.lost.clear()  # what is damaged is found once more
+        self.created = None if first is None else first.time
+        self.config = self._json(CONFIG)
+
+    def records(self, scratch: Path) -> Iterator[Metrics | Artifact]:
+        """Yield the lines, and the artifacts between them by their times."""
+        artifacts = sorted(self._artifacts(), key=lambda one: one.time)
+        both: tuple[Iterable[Metrics | Artifact], ...] = (self._lines(), artifacts)
+        yield from heapq.merge(*both, key=lambda one: one.time)
+
+    def _json(self, name: str) -> dict[str, Any]:
+        """Return the dictionary that a file beside the lines holds."""
+        file = self._file.parent / name
+        try:
+            if file.exists():
+                return msgspec.json.decode(read_file(file, _LARGEST), type=dict[str, Any])
+        except (OSError, ValueError) as error:
+            self.lost[f"{name} cannot be read: {error}"] += 1
+        return {}
+
+    def _lines(self) -> Iterator[Metrics]:
+        try:
+            with self._file.open("rb") as file:
+                for line in file:
+                    if line.endswith(b"\n"):
+                        yield from self._line(line)
+                    else:
+                        self.lost["the last line is cut off"] += 1
+        except OSError as error:
+            self.lost[f"{self._file.name} cannot be read any further: {error}"] += 1
+
+    def _line(self, line: bytes) -> Iterator[Metrics]:
+        try:
+            whole = json.loads(line)
+            step, time, _ = (whole.pop(name) for name in _HEAD)
+        except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
+            self.lost["a line is damaged"] += 1
+            return
+        values: dict[str, Any] = {}
+        for name, value in whole.items():
+            try:
+                values[name.removeprefix("_") if OURS.fullmatch(name) else name] = self._value(value)
+            except Exception:  # noqa: BLE001, PERF203 - anything may be in a file that somebody else wrote
+                self.lost["a value is damaged, or its file is not there"] += 1
+        if values:
+            good = type(step) is int and step >= 0
+            yield Metrics(-1, time if is_number(time) else 0.0, values, step=step if good else None)
+
+    def _value(self, value: Any) -> Any:
+        if isinstance(value, str):
+            return NOT_FINITE.get(value, value)
+        if isinstance(value, dict):
+            return self._medium(value)
+        return [self._medium(one) for one in value] if isinstance(value, list) else value
+
+    def _medium(self, about: Mapping[str, Any]) -> Medium:
+        """Return the medium that an object in a line tells of.
+
+        Raises:
+            ValueError: Its file is not there, or another one.
+            KeyError: It is of no kind that is known.
+            OSError: Its file cannot be read.
+        """
+        info = {name: value for name, value in about.items() if name not in ("_type", "file", "sha256")}
+        path = None
+        if "file" in about:
+            path = self._file.parent / about["file"]
+            if not is_within(path, self._file.parent) or sha256(path) != about["sha256"]:
+                message = f"{path} is not the file that the line tells of"
+                raise ValueError(message)
+        return KINDS[about["_type"]].of_stored(info, path)
+
+    def _artifacts(self) -> Iterator[Artifact]:
+        for place, about in self._json(INDEX).items():
+            try:
+                path = self._file.parent / ARTIFACTS / place
+                parts = list(about["sha256"])
+                if len(parts) == 1 and "/" not in parts[0]:  # it was one file
+                    path /= parts[0]
+                if not stays_within(path, self._file.parent) or not path.exists():
+                    self.lost["an artifact is not there, or leads elsewhere"] += 1
+                    continue
+                yield Artifact(
+                    -1,
+                    about["time"],
+                    about["metadata"],
+                    name=about["name"],
+                    path=str(path),
+                    type=about["type"],
+                    step=about["step"],
+                )
+            except (KeyError, TypeError, AttributeError):
+                self.lost["an artifact's description is damaged"] += 1

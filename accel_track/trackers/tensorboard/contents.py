@@ -1,0 +1,240 @@
+"""The content of summaries: numbers, texts and media, of values of both versions that TensorBoard knows."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from accel_track.media import Histogram, Points3D, Table, Text
+from accel_track.media.fallbacks import stored
+from accel_track.media.histograms import MOST_BINS, counted
+from accel_track.trackers.read_media import picture, sound
+from accel_track.trackers.tensorboard.messages import parsed
+
+_TEXTS = "/text_summary"
+_ENVIRONMENT = re.compile(r"environment(_\d+)?"), "```\npython: "
+_MOST_REPEATED = 2**20
+_MESH = ("the faces of a mesh", "a mesh whose points were not found")
+_PR_CURVE = ["true positives", "false positives", "true negatives", "false negatives", "precision", "recall"]
+_SHOWN_ONLY = {"custom_scalars": "a layout of TensorBoard's page", "graph_tagged_run_metadata": "a profile of a graph"}
+
+
+class Contents:
+    """Makes values of the summaries of one folder: a tag's plugin is told with its first value, and kept here.
+
+    Args:
+        scratch: A folder for files of media.
+        lost: What could not be read is counted here.
+    """
+
+    def __init__(self, scratch: Path, lost: Counter[str]) -> None:
+        """Know no tag yet."""
+        self._scratch, self._lost = scratch, lost
+        self._plugins: dict[str, tuple[str, bytes]] = {}
+
+    def of(self, values: Any) -> Iterator[tuple[str, Any]]:
+        """Yield names and values of an event's summary.
+
+        Args:
+            values: TensorBoard's `Summary.Value` objects.
+        """
+        meshes: dict[str, dict[int, Any]] = {}
+        for value in values:
+            kind = value.WhichOneof("value")
+            if kind == "simple_value":
+                yield value.tag, value.simple_value
+                continue
+            plugin, about = self._plugin(value)
+            if plugin == "hparams":  # read before, as the run's configuration
+                continue
+            try:
+                if plugin == "mesh":
+                    _add_to_mesh(meshes, about, value.tensor)
+                    continue
+                name, found = value.tag, self._value(kind, plugin, value)
+            except Exception:  # noqa: BLE001 - anything may be in a file that somebody else wrote
+                self._lose(f"a value of TensorBoard's plugin {plugin!r}" if plugin else f"a {kind or 'value'}")
+                continue
+            if plugin == "text":
+                name = name.removesuffix(_TEXTS)
+                if _is_environment(name, found):
+                    continue
+            if found is not None:
+                yield name, found
+        yield from self._of_meshes(meshes)
+
+    def _lose(self, what: str) -> None:
+        self._lost[f"{what} that could not be read"] += 1
+
+    def _plugin(self, value: Any) -> tuple[str, bytes]:
+        """Return the name of a value's plugin, "" for none, and what the plugin knows of its tag."""
+        found = self._plugins.get(value.tag)
+        if found is None:
+            data = value.metadata.plugin_data
+            found = self._plugins[value.tag] = data.plugin_name, data.content
+        return found
+
+    def _value(self, kind: str | None, plugin: str, value: Any) -> Any:
+        """Return a value; None where it is none of the user's. Raises whatever is wrong with it."""
+        if kind == "image":
+            return picture(value.image.encoded_image_string, self._scratch)
+        if kind == "audio":
+            return sound(value.audio.encoded_audio_string, self._scratch)
+        if kind == "histo":
+            return _histogram(value.histo)
+        if kind == "tensor" and (make := _TENSORS.get(plugin)) is not None:
+            return make(value.tensor, self._scratch)
+        if kind == "tensor" and plugin not in _SHOWN_ONLY:
+            return _numbers(value.tensor, self._scratch)
+        self._lost[f"{_SHOWN_ONLY.get(plugin, 'a value without content')}, which has no place elsewhere"] += 1
+        return None
+
+    def _of_meshes(self, meshes: dict[str, dict[int, Any]]) -> Iterator[tuple[str, Any]]:
+        from tensorboard.plugins.mesh.plugin_data_pb2 import MeshPluginData
+
+        for name, parts in meshes.items():
+            if MeshPluginData.FACE in parts:
+                self._lost[_MESH[0]] += 1
+            try:
+                points = parts[MeshPluginData.VERTEX]
+                if (colours := parts.get(MeshPluginData.COLOR)) is not None and len(colours) == len(points):
+                    points = np.concatenate([points, colours], axis=-1)
+                found = [stored(Points3D(one), self._scratch) for one in points]
+            except Exception:  # noqa: BLE001 - as above
+                self._lost[_MESH[1]] += 1
+                continue
+            for place, one in enumerate(found):
+                yield (name if len(found) == 1 else f"{name}/{place}"), one
+
+
+def _add_to_mesh(meshes: dict[str, dict[int, Any]], about: bytes, tensor: Any) -> None:
+    from tensorboard.plugins.mesh.plugin_data_pb2 import MeshPluginData
+
+    if (mesh := parsed(MeshPluginData, about)) is None:
+        message = "nothing tells which part of a mesh it is"
+        raise ValueError(message)
+    meshes.setdefault(mesh.name, {})[mesh.content_type] = array_of(tensor)
+
+
+def array_of(tensor: Any) -> np.ndarray[Any, Any]:
+    """Return a tensor of numbers as an array.
+
+    Raises:
+        ValueError: It is none, or says that it is larger than it is.
+        TypeError: Its type is not known.
+    """
+    from tensorboard.util import tensor_util
+
+    sizes = [one.size for one in tensor.tensor_shape.dim]
+    # One number may stand for a whole array of it.
+    if any(size < 0 for size in sizes) or (not tensor.tensor_content and math.prod(sizes) > _MOST_REPEATED):
+        held = max(len(values) for field, values in tensor.ListFields() if field.name.endswith("_val"))
+        if any(size < 0 for size in sizes) or held < math.prod(sizes):
+            message = f"a tensor of the shape {sizes} holds {held} numbers"
+            raise ValueError(message)
+    array: np.ndarray[Any, Any] = tensor_util.make_ndarray(tensor)
+    if array.dtype.kind not in "biuf":
+        message = f"a tensor of the type {array.dtype} holds no numbers"
+        raise TypeError(message)
+    return array
+
+
+def _numbers(tensor: Any, scratch: Path) -> Any:
+    """Return a tensor's number, or its numbers as a table: of a vector a column."""
+    array = array_of(tensor)
+    if array.size == 1:
+        return array.reshape(-1)[0].item()
+    rows = array.reshape(-1, 1) if array.ndim == 1 else array
+    if rows.ndim != 2 or not rows.size:  # noqa: PLR2004 - rows and columns
+        message = f"a tensor of the shape {array.shape} is no table"
+        raise ValueError(message)
+    return stored(Table(rows.tolist(), [str(place) for place in range(rows.shape[1])]), scratch)
+
+
+def _text(tensor: Any, scratch: Path) -> Any:
+    """Return a text; of several the paragraphs."""
+    return stored(Text("\n\n".join(one.decode(errors="replace") for one in tensor.string_val)), scratch)
+
+
+def _images(tensor: Any, scratch: Path) -> Any:
+    """Return an image, or a list of them; their width and height come first."""
+    found = [picture(one, scratch) for one in tensor.string_val[2:]]
+    return found[0] if len(found) == 1 else found or None
+
+
+def _sounds(tensor: Any, scratch: Path) -> Any:
+    """Return sound, or a list of it: strings, each with a label where the tensor has two dimensions."""
+    strings = tensor.string_val[:: max(1, len(tensor.tensor_shape.dim))]
+    found = [sound(one, scratch) for one in strings]
+    return found[0] if len(found) == 1 else found or None
+
+
+def _bins(tensor: Any, _: Path) -> Any:
+    """Return the histogram in rows of left and right edge and count; None for one of no numbers."""
+    array = array_of(tensor)
+    if not array.size:
+        return None
+    lefts, rights, counts = array.reshape(-1, 3).astype(np.float64).T
+    return _of_bins(counts, [lefts[0], *rights])
+
+
+def _histogram(stored: Any) -> Any:
+    """Return a histogram with the edges that are stored or, where they are none, those that TensorBoard shows.
+
+    Those at the ends may be the greatest numbers that there are; TensorBoard leaves out empty bins there, and takes the
+    least and the greatest number for the outer edges.
+    """
+    counts, limits = np.asarray(stored.bucket), list(stored.bucket_limit)
+    edges = [stored.min, *limits]
+    if not (np.diff(edges) > 0).all() or max(edges) >= np.finfo(np.float64).max:
+        full = np.flatnonzero(counts)
+        if not full.size:
+            return None
+        counts, edges = counts[full[0] : full[-1] + 1], [stored.min, *limits[full[0] : full[-1]], stored.max]
+    made = _of_bins(counts, edges)
+    sums = {"min": stored.min, "max": stored.max, "sum": stored.sum, "sum_squares": stored.sum_squares}
+    return Histogram.of_stored({**made.info, **{name: one for name, one in sums.items() if math.isfinite(one)}}, None)
+
+
+def _of_bins(counts: Sequence[float] | np.ndarray[Any, Any], edges: Sequence[float]) -> Histogram:
+    """Return a histogram of 512 growing bins at most: those without width, and neighbours, are put together."""
+    heights, limits = [float(counts[0])], [float(edges[0]), float(edges[1])]
+    for count, (low, high) in zip(counts[1:], pairwise(edges[1:]), strict=True):
+        if high > low:
+            heights.append(float(count))
+            limits.append(float(high))
+        else:
+            heights[-1] += float(count)
+    if limits[1] <= limits[0]:  # all numbers are one
+        limits[0], limits[1] = limits[0] - 0.5, max(limits[1], limits[0] + 0.5)
+    each = -(-len(heights) // MOST_BINS)
+    sums = [sum(heights[place : place + each]) for place in range(0, len(heights), each)]
+    return Histogram.of_stored(counted(sums, [*limits[:-1:each], limits[-1]]), None)
+
+
+def _curve(tensor: Any, scratch: Path) -> Any:
+    """Return a curve of precision and recall as a table with a row for each threshold."""
+    return stored(Table(array_of(tensor).T.tolist(), _PR_CURVE), scratch)
+
+
+_TENSORS: dict[str, Callable[[Any, Path], Any]] = {
+    "text": _text,
+    "images": _images,
+    "audio": _sounds,
+    "histograms": _bins,
+    "pr_curves": _curve,
+}
+"""What makes the values of tensors, by the name of their plugin."""
+
+
+def _is_environment(name: str, text: Any) -> bool:
+    """Whether a text is what the tracker has stored of the program's environment."""
+    pattern, begin = _ENVIRONMENT
+    return pattern.fullmatch(name) is not None and text.text.startswith(begin)
