@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from accel_track.delivery.comparing.likeness import Look, look
 from accel_track.delivery.comparing.points import Points, hashed
 from accel_track.delivery.comparing.sent import Sent, as_number, file_hashes
+from accel_track.media.fallbacks import stored
 from accel_track.media.kinds import Medium, Text
 from accel_track.records import Artifact, Checkpoint, Metrics
 from accel_track.trackers.backend_run import BackendRun
@@ -62,7 +63,7 @@ class Found:
         if is_number(value):
             self._point(self.numbers, name, float(value), step)
         elif isinstance(value, (str, Text)):
-            text = value if isinstance(value, str) else value.text
+            text = value if isinstance(value, str) else _stored(value, self._scratch).text
             word = as_number(text)
             if word is None:
                 self._point(self.texts, name, hashed(text), step)
@@ -100,3 +101,10 @@ def _renamed(found: Mapping[str, Points], sent: Container[str], stored_name: Cal
         else:
             renamed[known] = points
     return renamed
+
+
+def _stored(text: Text, scratch: Path) -> Text:
+    """Return a text as one that can be read, whether a reader has made it or found its file."""
+    whole = stored(text, scratch)
+    assert isinstance(whole, Text)  # noqa: S101 - of the same class
+    return whole
