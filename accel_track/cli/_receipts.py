@@ -82,7 +82,8 @@ def tell(receipt: Receipt) -> None:
     terminal = sys.stdout.isatty() or "COLUMNS" in os.environ
     width = shutil.get_terminal_size().columns if terminal else _WIDE
     for line in receipt.lines():
-        say(textwrap.fill(line, width, subsequent_indent="    ", break_on_hyphens=False, break_long_words=False))
+        for part in textwrap.wrap(line, width, subsequent_indent="    ", break_on_hyphens=False):
+            say(part)
 
 
 def tell_of_repair(done: Repair) -> None:

@@ -62,13 +62,14 @@ class Found:
     def _add(self, name: str, value: Any, step: int | None) -> None:
         if is_number(value):
             self._point(self.numbers, name, float(value), step)
-        elif isinstance(value, (str, Text)):
-            text = value if isinstance(value, str) else _stored(value, self._scratch).text
-            word = as_number(text)
+        elif isinstance(value, str):
+            word = as_number(value)
             if word is None:
-                self._point(self.texts, name, hashed(text), step)
+                self._point(self.texts, name, hashed(value), step)
             else:
                 self._point(self.numbers, name, word, step)
+        elif isinstance(value, Text) and (text := self._text(value)) is not None:
+            self._add(name, text, step)
         elif isinstance(value, (list, Medium)):
             some = value if isinstance(value, list) else [value]
             self.media += [FoundMedium(name, step, self._look(one)) for one in some if isinstance(one, Medium)]
@@ -77,6 +78,14 @@ class Found:
         if (points := where.get(name)) is None:
             points = where[name] = Points("d" if where is self.numbers else "q")
         points.add(step, value)
+
+    def _text(self, medium: Text) -> str | None:
+        """Return a text that a reader has made or found the file of; None where that cannot be read."""
+        try:
+            whole = stored(medium, self._scratch)
+            return whole.text if isinstance(whole, Text) else None
+        except (OSError, ValueError):
+            return None
 
     def _look(self, medium: Medium) -> Look:
         try:
@@ -101,10 +110,3 @@ def _renamed(found: Mapping[str, Points], sent: Container[str], stored_name: Cal
         else:
             renamed[known] = points
     return renamed
-
-
-def _stored(text: Text, scratch: Path) -> Text:
-    """Return a text as one that can be read, whether a reader has made it or found its file."""
-    whole = stored(text, scratch)
-    assert isinstance(whole, Text)  # noqa: S101 - of the same class
-    return whole
