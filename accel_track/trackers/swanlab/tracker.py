@@ -6,20 +6,25 @@ import os
 import re
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from accel_track.errors import NotReadableError
 from accel_track.trackers.names import short_id
 from accel_track.trackers.sdk import native_object, unreachable
 from accel_track.trackers.sole import Sole
 from accel_track.trackers.swanlab.fast import Rows, Threads, in_main_thread
 from accel_track.trackers.swanlab.files import earlier_configuration
 from accel_track.trackers.swanlab.metrics import SwanLabMetrics
-from accel_track.trackers.swanlab.series import AllSeries
+from accel_track.trackers.swanlab.reading import read_run
+from accel_track.trackers.swanlab.series import AllSeries, stored_name
 from accel_track.trackers.swanlab.settings import chooses_id, find_settings, needs_key
 from accel_track.values.plain import storable
 
 if TYPE_CHECKING:
     from typing_extensions import Self
+
+    from accel_track.trackers.backend_run import BackendRun
 
 _STATES = {"finished": "success", "failed": "crashed", "interrupted": "aborted", "preempted": "aborted"}
 
@@ -56,6 +61,7 @@ class SwanLabTracker(SwanLabMetrics):
     checks_arguments = True
     log_call = "log"
     keeps_status = True
+    keeps_of_a_step = "first"
     batch_size = 1000
     wraps_terminal = True
     durable_flush = False  # the SDK keeps rows in memory, and has no flush
@@ -64,6 +70,8 @@ class SwanLabTracker(SwanLabMetrics):
     run = native_object
 
     _planned: Mapping[str, Any] = {}
+    _opened: tuple[str, Path, str] | None = None
+    """Mode, folder and id of the run that `start` has opened last."""
 
     @classmethod
     def for_run(
@@ -100,6 +108,7 @@ class SwanLabTracker(SwanLabMetrics):
             # SwanLab's ends the run as soon as the main thread fails, while a worker still has records to deliver.
             sys.excepthook = hook
         self.series = AllSeries()
+        self._opened = run.mode, Path(run.dir).parent, run.id
         self.fast(Threads).open(run)
         if "id" in self.init_kwargs and (config := earlier_configuration(run)):
             run.config.update(config)
@@ -130,6 +139,33 @@ class SwanLabTracker(SwanLabMetrics):
             return {}
         self._planned = {"id": short_id()}
         return {**self._planned, "resume": "allow"}
+
+    def read(self) -> BackendRun:
+        """Return the run as SwanLab's files on this computer have it.
+
+        Raises:
+            NotReadableError: There is no such run, or it is online or in mode "disabled".
+        """
+        mode, folder, own = self._opened or self._given()
+        if mode not in ("offline", "local"):
+            message = f"{self.name}: a run in mode {mode!r} cannot be read; only files of offline runs can."
+            raise NotReadableError(message)
+        return read_run(folder, own)
+
+    def _given(self) -> tuple[str, Path, str]:
+        """Return mode, folder and id of the run that the arguments name."""
+        self.import_sdk()
+        settings = find_settings(self.init_kwargs)
+        folder = self.init_kwargs.get("log_dir") or self.init_kwargs.get("logdir") or settings.log_dir
+        own = self.init_kwargs.get("id") or settings.run.id
+        if not own:
+            message = f"{self.name}: which run of {self.run_name!r} to read is not known before `start`."
+            raise NotReadableError(message)
+        return self.init_kwargs.get("mode") or settings.mode, Path(folder), own
+
+    def stored_name(self, name: str) -> str:
+        """Return the name as SwanLab takes it."""
+        return stored_name(name)
 
     def page(self) -> str | None:
         """Page of the run; None offline."""

@@ -6,17 +6,21 @@ import os
 import sqlite3
 from typing import TYPE_CHECKING, Any
 
-from accel_track.errors import HalfStoredError
+from accel_track.errors import HalfStoredError, NotReadableError
+from accel_track.texts import storable_text
 from accel_track.trackers.sdk import native_object
 from accel_track.trackers.trackio import current
 from accel_track.trackers.trackio.media import TrackioMedia
 from accel_track.trackers.trackio.metrics import TrackioMetrics
 from accel_track.trackers.trackio.names import run_name
+from accel_track.trackers.trackio.reading import read_run
 from accel_track.trackers.trackio.server import Sending
 from accel_track.trackers.trackio.store import Store
 
 if TYPE_CHECKING:
     from typing_extensions import Self
+
+    from accel_track.trackers.backend_run import BackendRun
 
 
 class TrackioTracker(TrackioMetrics, TrackioMedia):
@@ -58,6 +62,12 @@ class TrackioTracker(TrackioMetrics, TrackioMedia):
     fast_paths = (Store, Sending)
     run = native_object
 
+    _opened: str | None = None
+    """Id of the run that `start` has opened last."""
+
+    _server: str | None = None
+    """The server's address, if that run is on one."""
+
     def __init__(self, run_name: str, run_id: str | None = None, **kwargs: Any) -> None:
         """Keep the arguments for `start`."""
         super().__init__(run_name, **kwargs)
@@ -87,6 +97,8 @@ class TrackioTracker(TrackioMetrics, TrackioMedia):
         if self.run_id is not None:
             # Trackio finds runs by their name, of several the newest, and none that has no rows yet.
             native.id = self.run_id
+        self._opened = native.id
+        self._server = native.url
         self._begin_config(native, resumed=self.init_kwargs.get("resume", "never") != "never")
         current.offer(native)
 
@@ -116,6 +128,21 @@ class TrackioTracker(TrackioMetrics, TrackioMedia):
         if self.native is None:
             return {}
         return {"name": self.native.name, "resume": "allow", "run_id": self.native.id}
+
+    def read(self) -> BackendRun:
+        """Return the run as the project's database on this computer has it.
+
+        Raises:
+            NotReadableError: There is no such run, or it is on a server.
+        """
+        if self._server is not None or {"server_url", "space_id"} & self.init_kwargs.keys():
+            message = f"{self.name}: the run is on a server, and only databases on this computer can be read."
+            raise NotReadableError(message)
+        return read_run(self.import_sdk().utils, str(self.run_name), self._opened or self.run_id)
+
+    def stored_name(self, name: str) -> str:
+        """Return the name as JSON can hold it."""
+        return storable_text(name)
 
     def close(self, native: Any) -> None:
         """End the run, writing or sending what is left.

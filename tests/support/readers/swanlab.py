@@ -49,6 +49,9 @@ class SwanLabBackend(Backend):
     def make(self, folder: Path) -> SwanLabTracker:
         return SwanLabTracker("contract", log_dir=str(folder), **QUICK)
 
+    def continued(self, folder: Path, identity: dict[str, Any]) -> SwanLabTracker:
+        return SwanLabTracker("contract", log_dir=str(folder), **QUICK, **identity)
+
     def init_kwargs(self, folder: Path) -> dict[str, Any]:
         return dict(QUICK)
 
