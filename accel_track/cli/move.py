@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from accel_track.cli._common import INCOMPLETE, Json, console, fail, one_line_errors, print_json, say, table
+from accel_track.cli._receipts import check_names, given_arguments, receipts, tell
 from accel_track.cli.import_ import Again, Into, Kind, Places, Project, Taken, document, found, imported, options
-from accel_track.cli.sync import _arguments, _check_names, _delivered, _document
+from accel_track.cli.sync import _delivered, _document
 
 if TYPE_CHECKING:
     from accel_track.delivery.status import TrackerStatus
@@ -31,6 +32,9 @@ def move(
         ),
     ] = None,
     again: Again = False,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Read the backends back, and compare them with what was imported.")
+    ] = False,
     timeout: Annotated[
         float, typer.Option(min=0, help="Seconds to wait for a backend while nothing gets through.")
     ] = 600.0,
@@ -45,8 +49,8 @@ def move(
     with one_line_errors():
         from accel_track.delivery.sync import Sync
 
-        arguments = _arguments(of_trackers)
-        _check_names(to, arguments)
+        arguments = given_arguments(of_trackers)
+        check_names({"--to": to, "--set": arguments})
         if unused := [name for name in arguments if name not in to]:
             fail(f"--set: nothing is delivered to {unused[0]!r}; add --to {unused[0]}.")
         sources = found(places, kind, options([text for text in given if text not in of_trackers]))
@@ -58,14 +62,33 @@ def move(
                 arrived.append((one, _delivered(sync, follow=False, timeout=timeout)))
                 if sync.stopped:
                     break
-        if as_json:
-            statuses = {id(one): [_document(status) for status in some] for one, some in arrived}
-            print_json([{**document(one), "trackers": statuses.get(id(one), [])} for one in taken])
-        else:
+        documents = {id(one): {**document(one), "trackers": list(map(_document, some))} for one, some in arrived}
+        if not as_json:
             _sum_up(arrived)
-    complete = all(one.complete for one in taken) and len(arrived) == len(taken)
-    if not complete or not all(status.complete for _, some in arrived for status in some):
+        complete = all(one.complete for one in taken) and len(arrived) == len(taken)
+        complete = complete and all(status.complete for _, some in arrived for status in some)
+        for one, _ in arrived if verify else ():
+            complete = _verified(one, to, arguments, documents[id(one)], as_json=as_json) and complete
+        if as_json:
+            print_json([documents.get(id(one), {**document(one), "trackers": []}) for one in taken])
+    if not complete:
         raise typer.Exit(code=INCOMPLETE)
+
+
+def _verified(
+    one: Taken, to: Sequence[str], arguments: dict[str, dict[str, Any]], document: dict[str, Any], *, as_json: bool
+) -> bool:
+    """Compare the backends with what was imported, and say whether they have all of it."""
+    assert one.what is not None  # noqa: S101 - it was delivered
+    assert one.what.directory is not None  # noqa: S101 - as above
+    found = []
+    for receipt in receipts(one.what.directory, to, arguments):
+        found.append(receipt)
+        if not as_json:
+            say(f"{one.what.info.name if one.what.info else one.id}:")
+            tell(receipt)
+    document["receipts"] = [receipt.document() for receipt in found]
+    return all(receipt.whole for receipt in found)
 
 
 def _sum_up(arrived: Sequence[tuple[Taken, Sequence[TrackerStatus]]]) -> None:

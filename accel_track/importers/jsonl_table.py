@@ -14,6 +14,9 @@ import msgspec
 from accel_track.errors import NotReadableError
 from accel_track.importers.lines import Lines
 from accel_track.importers.tables import TableSource
+from accel_track.trackers.backend_run import BackendRun
+from accel_track.trackers.jsonl_reading import JsonlRun
+from accel_track.trackers.walks import folders, quick_look
 
 _NOT_FINITE = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
 _LOOKS = 100
@@ -21,19 +24,39 @@ _LOOKS = 100
 
 
 class JsonlSource(TableSource):
-    """A file with a JSON object in each line."""
+    """A file with a JSON object in each line; or the files of our own tracker "jsonl" in a folder, with what is beside.
+
+    A file of that tracker, which has `step`, `time` and `seq` in each line, is read with its media, artifacts and
+    hyperparameters, unless an option says that it is a table.
+    """
 
     name = "jsonl"
-    what = "a table in JSON lines, with a field for the step (`step`)"
+    what = "a table in JSON lines, with a field for the step (`step`), or files of the tracker `jsonl`"
 
     @classmethod
     def recognises(cls, place: str) -> bool:
-        """Whether the first line of a file is a JSON object."""
+        """Whether the first line of a file is a JSON object, or there are files of the tracker in a folder."""
+        if Path(place).is_dir():
+            return any(True for folder, names in quick_look(Path(place)) for _ in _own(folder, names))
         lost: Counter[str] = Counter()
         try:
             return Path(place).is_file() and next(cls(place).rows(0, lost), None) is not None and not lost
         except (OSError, ValueError):
             return False
+
+    def runs(self) -> Iterator[BackendRun]:
+        """Yield the runs, folder by folder."""
+        path = Path(self.place)
+        if path.is_dir():
+            files = [file for folder, names in folders(path) for file in _own(folder, names)]
+        else:
+            files = [] if self.given else list(_own(path.parent, [path.name]))
+        if not files and not path.is_dir():
+            yield from super().runs()
+        for file in files:
+            run = JsonlRun(file)
+            run.id = f"{run.project}/{run.name}/{file.name}"  # not where it is now
+            yield run
 
     def columns(self) -> list[str]:
         """Return the names in the first objects."""
@@ -62,6 +85,17 @@ class JsonlSource(TableSource):
             for name, cell in row.items()
             if cell is not None
         }
+
+
+def _own(folder: Path, names: list[str]) -> Iterator[Path]:
+    """Yield the files of the tracker in a folder."""
+    for file in (folder / name for name in names if name.endswith(".jsonl")):
+        try:
+            row = next((row for _, row in JsonlSource(str(file)).rows(0, Counter())), {})
+        except OSError:
+            continue
+        if row.keys() >= {"step", "time", "seq"}:
+            yield file
 
 
 def _object(line: bytes) -> dict[str, Any] | None:

@@ -14,6 +14,7 @@ ENTRY_POINT_GROUP = "accel_track.sources"
 
 BUILT_IN: Mapping[str, tuple[str, str]] = {
     "aim": ("aim", "AimSource"),
+    "clearml": ("clearml", "ClearMLSource"),
     "comet_ml": ("comet", "CometSource"),
     "csv_logs": ("csv_logs", "CsvLogsSource"),
     "dvclive": ("dvclive", "DVCLiveSource"),

@@ -6,14 +6,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
+from accel_track import media
 from accel_track.errors import NotReadableError
 from accel_track.importers.registry import source_at, source_class
-from accel_track.records import Metrics
+from accel_track.records import Artifact, Metrics
 from accel_track.trackers.backend_run import BackendRun
+from accel_track.trackers.jsonl import JsonlTracker
 
 Form = Callable[[Path, list[dict[str, Any]]], Path]
 
@@ -237,6 +240,29 @@ class TestJsonLines:
         (run,) = source_at(str(tmp_path / "t.jsonl"), {}, "jsonl").runs()
         assert len(_points(run)) == 1
         assert run.lost.total() == 2
+
+    def test_files_of_our_own_tracker(self, tmp_path: Path) -> None:
+        tracker = JsonlTracker("pictures/first", tmp_path / "logs")
+        tracker.start()
+        tracker.store_init_configuration({"lr": 0.5, "net": {"depth": 3}})
+        tracker.log({"loss": float("nan"), "step": 7, "val": {"acc": 0.5}}, step=3)
+        tracker.log({"image": media.Image(np.zeros((2, 2, 3), np.uint8), "black")}, step=4)
+        (tmp_path / "a.txt").write_text("one")
+        tracker.log_artifact(tmp_path / "a.txt", "an-artifact")
+        tracker.finish()
+        for place in (tmp_path / "logs", tmp_path / "logs" / "pictures" / "first" / "metrics.jsonl"):
+            (run,) = source_at(str(place), {}).runs()
+            assert (run.id, run.project, run.name) == ("pictures/first/metrics.jsonl", "pictures", "first")
+            assert run.config == {"lr": 0.5, "net": {"depth": 3}}
+            first, second, artifact = run.records(tmp_path)
+            assert isinstance(first, Metrics)
+            assert isinstance(second, Metrics)
+            assert isinstance(artifact, Artifact)
+            assert repr((first.step, first.values)) == "(3, {'loss': nan, 'step': 7, 'val/acc': 0.5})"
+            assert second.values["image"].caption == "black"
+            assert Path(artifact.path).read_text() == "one"
+        (table,) = source_at(str(place), {"step": "step"}).runs()
+        assert table.name == "metrics"
 
 
 class TestParquet:
