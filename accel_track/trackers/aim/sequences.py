@@ -75,16 +75,14 @@ class Sequences:
     def _named(self) -> list[str]:
         """Return the names under which the values come: behind those of their context, such as `val/loss`."""
         contexts = self._meta.value("contexts") or {}
-        names: list[str] = []
-        for one in self._sequences:
+        names: dict[str, int] = {}
+        for number, one in sorted(enumerate(self._sequences), key=lambda item: bool(contexts.get(item[1].context))):
             context = contexts.get(one.context)
             own = "" if one.name == EMPTY else one.name
-            for form in ("{value}/", "{key}={value}/"):
-                name = "".join(_parts(context, form)) + own
-                if name not in names:
-                    break
-            names.append(name)
-        return names
+            forms = ("{value}/", "{key}={value}/", f"{one.context}/")
+            free = ("".join(_parts(context, form)) + own for form in forms)
+            names.setdefault(next((name for name in free if name not in names), f"{number}/{own}"), number)
+        return sorted(names, key=names.__getitem__)
 
     def rows(self) -> Iterator[Metrics]:
         """Yield the values of each call, by time."""
