@@ -65,7 +65,8 @@ class TableSource(Source):
         "value": 'column with that value; default: "value"',
     }
     cannot_give: ClassVar[str] = (
-        "Numbers and texts alone: no hyperparameters, no media, no status; no times, unless a column has them."
+        "Tables have numbers and texts alone: no hyperparameters, no media, no status, and no times unless a column "
+        "has them."
     )
 
     @abstractmethod
