@@ -70,22 +70,26 @@ class CsvSource(TableSource):
     ) -> Iterator[Metrics]:
         """Yield the calls that the rows are, without a detour for those that are numbers alone."""
         names = self.columns()
-        values = [name for name in names if name not in special]
+        values, width = [name for name in names if name not in special], len(names)
         places = [names.index(name) for name in values]
         several = len(places) > 1
         pick = itemgetter(*places) if several else itemgetter(slice(places[0], places[0] + 1) if places else slice(0))
         step_at, time_at = (names.index(name) if name else None for name in special[:2])
+        step, moment = None, begin
         with self._lines(0, lost) as lines:
             for cells in self._cells(lines.quick_texts(), lost):
-                if len(cells) == len(names) and "" not in cells and not lines.underscores:
+                if len(cells) == width and "" not in cells and not lines.underscores:
                     try:
                         call = dict(zip(values, map(float, pick(cells))))  # noqa: B905
-                        moment = begin if time_at is None else float(cells[time_at])
-                        step = None if step_at is None else int(cells[step_at])
+                        if step_at is not None:
+                            step = int(cells[step_at])
+                        if time_at is not None:
+                            moment = float(cells[time_at])
                     except ValueError:
                         pass
                     else:
-                        if -EXACT < sum(call.values()) < EXACT and 0 < moment < NO_TIME and (step or 0) >= 0:
+                        dated = time_at is None or 0 < moment < NO_TIME
+                        if dated and -EXACT < sum(call.values()) < EXACT and (step is None or step >= 0):
                             yield Metrics(-1, moment, call, step)
                             continue
                 if (made := call_of(dict(zip(names, cells)))) is not None:  # noqa: B905 - as far as there are both

@@ -11,8 +11,8 @@ from accel_track.journal.keysets import MARKER, NO_STEP, TICKS
 from accel_track.journal.writer import JournalWriter
 from accel_track.records import AnyRecord
 
-_AT_ONCE = 2000
-"""Parts of records that wait for one write."""
+_AT_ONCE = 1000
+"""Records that wait for one write."""
 
 
 class PastWriter(JournalWriter):
@@ -43,7 +43,8 @@ class PastWriter(JournalWriter):
         segment = self._segment
         if type(values) is not dict or segment is None or (step is not None and type(step) is not int):
             return False
-        names, types = tuple(values), tuple(map(type, values.values()))
+        numbers = tuple(values.values())
+        names, types = tuple(values), tuple(map(type, numbers))
         keys = segment.last
         if keys is None or keys.names != names or keys.types != types:
             keys = segment.sets.get((names, types))
@@ -51,21 +52,22 @@ class PastWriter(JournalWriter):
                 return False
             segment.last = keys
         at, seq = NO_STEP if step is None else step, self.next_seq
-        self._room -= keys.size
-        if at == step == NO_STEP or self._room < len(keys.definition):
+        room = self._room = self._room - keys.size
+        if at == step == NO_STEP or room < len(keys.definition):
             return False
         try:
-            data = keys.pack(MARKER, keys.number, seq, at, int((self.moment - keys.time) * TICKS), *values.values())
+            data = keys.pack(MARKER, keys.number, seq, at, int((self.moment - keys.time) * TICKS), *numbers)
         except struct.error:  # a time or a step that is too far away, an integer beyond 64 bits
             return False
+        waiting = self._waiting
         if keys.left:
             keys.left -= 1
         else:
-            self._waiting.append(keys.defined())
+            waiting.append(keys.defined())
             self._room -= len(keys.definition)
-        self._waiting += (data, crc32(data).to_bytes(4, "little"))
+        waiting.append(data + crc32(data).to_bytes(4, "little"))
         self.next_seq = seq + 1
-        if len(self._waiting) > _AT_ONCE:
+        if len(waiting) > _AT_ONCE:
             self._flush()
         return True
 
