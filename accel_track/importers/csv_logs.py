@@ -33,7 +33,7 @@ class CsvLogsRun(BackendRun):
         self.name = folder.name
         self.project = folder.parent.name if folder != root else None
         files = [file for file in (self._file, folder / HPARAMS) if file.is_file() and is_within(file, root)]
-        self.created = min((file.stat().st_mtime for file in files), default=None)
+        self._changed = min((file.stat().st_mtime for file in files), default=0.0)
         if self._file not in files:
             self.lost["a link to metrics outside of the folder was not followed"] += 1
         if folder / HPARAMS in files:
@@ -44,7 +44,7 @@ class CsvLogsRun(BackendRun):
         self._follows = self._file in files
 
     def records(self, scratch: Path) -> Iterator[Metrics]:
-        """Yield the rows; a cell without text is no value."""
+        """Yield the rows, at the time of the oldest file's last change; a cell without text is no value."""
         if not self._follows:
             return
         table = rows(self._file, self.lost)
@@ -54,7 +54,7 @@ class CsvLogsRun(BackendRun):
             values = {name: cell(text) for name, text in given.items()}
             step = step_of(row[columns.index(_STEP)]) if _STEP in columns else None
             if values:
-                yield Metrics(-1, self.created or 0.0, values, step=step)
+                yield Metrics(-1, self._changed, values, step=step)
 
 
 class CsvLogsSource(Source):
@@ -70,9 +70,7 @@ class CsvLogsSource(Source):
     @classmethod
     def recognises(cls, place: str) -> bool:
         """Whether there is such a table."""
-        path = Path(place)
-        found = [(path.parent, [path.name])] if path.is_file() else quick_look(path)
-        return any(METRICS in names and _has_steps(folder / METRICS) for folder, names in found)
+        return any(METRICS in names and _has_steps(folder / METRICS) for folder, names in quick_look(Path(place)))
 
     def runs(self) -> Iterator[BackendRun]:
         """Yield the runs in the order of their folders' names."""
@@ -80,12 +78,9 @@ class CsvLogsSource(Source):
         if not root.exists():
             message = f"{self.name}: there is no {self.place}."
             raise NotReadableError(message)
-        if root.is_file():
-            yield CsvLogsRun(root.parent, root.parent)
-            return
         for folder, names in folders(root):
             if METRICS in names and _has_steps(folder / METRICS):
-                yield CsvLogsRun(folder, root)
+                yield CsvLogsRun(folder, root.parent if root.is_file() else root)
 
 
 def _has_steps(file: Path) -> bool:

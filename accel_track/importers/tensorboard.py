@@ -33,9 +33,7 @@ class TensorBoardSource(Source):
         from accel_track.trackers.tensorboard.frames import begins
         from accel_track.trackers.tensorboard.reading import is_event_file
 
-        path = Path(place)
-        found = [(path.parent, [path.name])] if path.is_file() else quick_look(path)
-        files = (folder / name for folder, names in found for name in names if is_event_file(name))
+        files = (folder / name for folder, names in quick_look(Path(place)) for name in names if is_event_file(name))
         return any(map(begins, files))
 
     def runs(self) -> Iterator[BackendRun]:

@@ -124,8 +124,8 @@ class JsonlRun(BackendRun):
                     continue
                 step = about["step"] if type(about["step"]) is int and about["step"] >= 0 else None
                 name, kind = str(about["name"]), str(about["type"])
-                about = float(about["time"]), dict(about["metadata"])
-                yield Artifact(-1, *about, name=name, path=str(path), type=kind, step=step)
+                known = float(about["time"]), dict(about["metadata"])
+                yield Artifact(-1, *known, name=name, path=str(path), type=kind, step=step)
             except (KeyError, TypeError, AttributeError, ValueError):
                 self.lost["an artifact's description is damaged"] += 1
 
