@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-<<<<<<< HEAD
 import io
 import warnings
-=======
->>>>>>> hb
 from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
