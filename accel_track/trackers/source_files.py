@@ -16,6 +16,7 @@ from accel_track import media
 MediumT = TypeVar("MediumT", bound=media.Medium)
 
 
+_QUICK = 20_000
 _LONG = 64 * 1024
 
 
@@ -23,19 +24,31 @@ class LostError(Exception):
     """Something of a source cannot be read; the message is the sentence under which it is counted."""
 
 
-def files_below(place: Path, suffix: str) -> Iterator[Path]:
-    """Yield the files below a folder whose names end so, in an order that stays, or the one that a file is.
+def walked(place: Path, *, quick: bool) -> Iterator[tuple[Path, list[str], list[str]]]:
+    """Yield a folder and all below it, each with the names of its folders and of its files, as `os.walk` does.
 
     Links are not followed; folders that cannot be read are left out.
+
+    Args:
+        place: The folder.
+        quick: Whether to end after 20,000 files and folders: to find out what a place holds.
     """
+    seen = 0
+    for folder, folders, files in os.walk(place):
+        folders.sort()
+        yield Path(folder), folders, sorted(files)
+        seen += 1 + len(files)
+        if quick and seen > _QUICK:
+            return
+
+
+def files_below(place: Path, suffix: str, *, quick: bool = False) -> Iterator[Path]:
+    """Yield the files below a folder whose names end so, or the one that a file is; `quick` as for `walked`."""
     if place.is_file():
         yield place
         return
-    for folder, folders, files in os.walk(place):
-        folders.sort()
-        for file in sorted(files):
-            if file.endswith(suffix):
-                yield Path(folder, file)
+    for folder, _, files in walked(place, quick=quick):
+        yield from (folder / file for file in files if file.endswith(suffix))
 
 
 def file_inside(folder: Path, path: str) -> Path:

@@ -10,7 +10,6 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from accel_track.outcome import Outcome, Status
 from accel_track.records import Metrics
 from accel_track.trackers.aim.containers import Container
 from accel_track.trackers.aim.stored import logged
@@ -18,12 +17,10 @@ from accel_track.trackers.aim.values import EMPTY
 from accel_track.trackers.source_files import LostError
 
 _NUMBERS = frozenset(("int", "float", "float64", "number"))
-_LOGS = "__log_records"
-_OWN = ("__", "logs")
 _TOGETHER = 1.0
 """Seconds within which values of one step are taken for those of one call."""
 
-_ENDS: Mapping[str, Status] = {"failed": "failed", "interrupted": "interrupted", "preempted": "preempted"}
+_ODD = "a value whose step is none, or whose time is none"
 _INCOMPLETE = "a value without its step or its time"
 
 
@@ -48,14 +45,12 @@ class Sequences:
 
     Attributes:
         lost: Counts what cannot be read.
-        outcome: How the run ended, where accel_track's tracker has left a message of it.
     """
 
     def __init__(self, meta: Container, series: Container, scratch: Path) -> None:
         """Read which sequences there are."""
         self._meta, self._series, self._scratch = meta, series, scratch
         self.lost: Counter[str] = Counter()
-        self.outcome: Outcome | None = None
         self._sequences = list(self._found())
         self._names = self._named()
 
@@ -67,9 +62,7 @@ class Sequences:
                 known.setdefault((path[0], path[1]), {})[path[2]] = self._meta.decode(value)
         for (context, name), about in known.items():
             one = _Sequence(context, str(name), str(about.get("dtype", "float")), int(about.get("version", 1)))
-            if one.name == _LOGS:
-                self._read_outcome(one)
-            elif not (one.name.startswith("__") or one.kind == "aim.log_line"):
+            if not (one.name.startswith("__") or one.kind == "aim.log_line"):
                 yield one
 
     def _named(self) -> list[str]:
@@ -121,45 +114,41 @@ class Sequences:
     def _numbers(self, sequence: _Sequence) -> Iterator[tuple[float, int, Any]]:
         """Yield time, step and the encoded value of each number."""
         series, decode = self._series, self._series.decode
-        if sequence.version != 2:  # noqa: PLR2004 - Aim's before its release 3.19, where the key is the step
-            for key, time, value in self._joined(sequence, "time", "val"):
-                (step,) = series.rest(key)
-                yield from self._checked(decode(time), step, value)
-            return
-        for _, time, value, step in self._joined(sequence, "time", "val", "step"):
-            yield from self._checked(decode(time), decode(step), value)
+        # Aim before its release 3.19 had no steps beside the values: the key is the step.
+        stepped = sequence.version == 2  # noqa: PLR2004
+        for key, moment, value, number in self._joined(sequence, "time", "val", "step" if stepped else "time"):
+            time, step = decode(moment), decode(number) if stepped else series.rest(key)[0]
+            if type(step) is int and step >= 0 and type(time) is float:
+                yield time, step, value
+            else:
+                self.lost[_ODD] += 1
 
-    def _checked(self, time: Any, step: Any, value: Any) -> Iterator[tuple[float, int, Any]]:
-        if type(step) is not int or step < 0 or type(time) not in (float, int):
-            self.lost["a value whose step is none, or whose time"] += 1
-        else:
-            yield time, step, value
-
-    def _joined(self, sequence: _Sequence, *parts: str) -> Iterator[tuple[Any, ...]]:
-        """Yield the key and the parts of each value; a process may have been killed between them."""
-        views = [self._series.items(*sequence.part(one)) for one in parts]
-        waiting: list[dict[bytes, Any]] = [{} for _ in views]
-        for items in zip_longest(*views):
-            keys = {None if item is None else item[0] for item in items}
-            if len(keys) == 1 and not waiting[0]:
-                (key,) = keys
-                if key:  # the first is the array itself
-                    yield (key, *(item[1] for item in items))
+    def _joined(self, sequence: _Sequence, *parts: str) -> Iterator[tuple[bytes, Any, Any, Any]]:
+        """Yield the key and three parts of each value; a process may have been killed between them."""
+        late: tuple[dict[bytes, Any], ...] = ({}, {}, {})
+        for one, two, three in zip_longest(*(self._series.items(*sequence.part(part)) for part in parts)):
+            if one and two and three and one[0] == two[0] == three[0] and not late[0]:
+                if one[0]:  # the first is the array itself
+                    yield one[0], one[1], two[1], three[1]
                 continue
-            for place, item in zip(waiting, items, strict=True):
-                if item is not None and item[0]:
+            for place, item in zip(late, (one, two, three), strict=True):
+                if item and item[0]:
                     place[item[0]] = item[1]
-            for key in [one for one in waiting[0] if all(one in place for place in waiting)]:
-                yield (key, *(place.pop(key) for place in waiting))
-        self.lost[_INCOMPLETE] += len({key for place in waiting for key in place})
-        self.lost += Counter()
+            for key in [key for item in (one, two, three) if item and all((key := item[0]) in place for place in late)]:
+                if key in late[0]:
+                    yield (key, *(place.pop(key) for place in late))
+        if left := {key for place in late for key in place}:
+            self.lost[_INCOMPLETE] += len(left)
 
     def _objects(self, sequence: _Sequence) -> Iterator[tuple[float, int, Any]]:
         """Yield time and step of each object, which is read once it is its turn."""
         for key, value in self._series.items(*sequence.part("time")):
             if key:
-                (step,) = self._series.rest(key)
-                yield from self._checked(self._series.decode(value), step, None)
+                (step,), time = self._series.rest(key), self._series.decode(value)
+                if type(step) is int and step >= 0 and type(time) is float:
+                    yield time, step, None
+                else:
+                    self.lost[_ODD] += 1
 
     def _object(self, number: int, step: int) -> Any:
         sequence = self._sequences[number]
@@ -171,17 +160,6 @@ class Sequences:
         if found is None:
             raise LostError(_INCOMPLETE)
         return logged(found, self._scratch)
-
-    def _read_outcome(self, sequence: _Sequence) -> None:
-        """Read the last message that accel_track's tracker leaves of an end that was not good."""
-        for _, step, _ in self._objects(sequence):
-            try:
-                message = str(self._series.value(*sequence.part("val"), step).storage["message"])
-            except Exception:  # noqa: BLE001, S112 - a message that is damaged is no outcome
-                continue
-            status, _, reason = message.partition(": ")
-            if status in _ENDS:
-                self.outcome = Outcome(_ENDS[status], reason or None)
 
 
 def _parts(context: Any, form: str) -> Iterator[str]:
