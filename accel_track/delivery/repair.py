@@ -55,7 +55,7 @@ def repair(run: RunDirectory, name: str, arguments: Mapping[str, Any] | None = N
         before = compare(run, name, arguments)
         delivered, error = 0, None
         if any(map(len, before.lacking.values())):
-            error = sync.obstacle(name) if all(locks.values()) else TAKEN
+            error = (sync.obstacle(name) or _unread(before)) if all(locks.values()) else TAKEN
         for rank, lacking in before.lacking.items() if error is None else ():
             if len(lacking) and error is None:
                 count, error = _deliver(sync, name, rank, lacking)
@@ -65,6 +65,12 @@ def repair(run: RunDirectory, name: str, arguments: Mapping[str, Any] | None = N
             if lock is not None:
                 lock.release()
     return Repair(before, delivered, error, compare(run, name, arguments) if delivered or error else before)
+
+
+def _unread(receipt: Receipt) -> str | None:
+    """Say so where nothing at all could be read, which may well be there."""
+    nothing = receipt.unread and not any(tally.there or tally.extra.count for tally in receipt.tallies)
+    return f"nothing could be read there ({next(iter(receipt.unread))})" if nothing else None
 
 
 def _deliver(sync: Sync, name: str, rank: int, lacking: Lacking) -> tuple[int, str | None]:

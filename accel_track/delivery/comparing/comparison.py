@@ -14,7 +14,7 @@ from accel_track.delivery.comparing.found import Found, FoundMedium
 from accel_track.delivery.comparing.lacking import Lacking
 from accel_track.delivery.comparing.likeness import Look, same
 from accel_track.delivery.comparing.points import NO_STEP, Points, State, Verdict, compared, rounded
-from accel_track.delivery.comparing.sent import Sent, SentMedium, Setting
+from accel_track.delivery.comparing.sent import Sent, SentMedium, Setting, plural
 from accel_track.delivery.ledger import refused, shown
 from accel_track.journal import cursor as cursors
 from accel_track.trackers.base import GeneralTracker
@@ -53,7 +53,7 @@ def compare_rank(receipt: Receipt, sync: Sync, rank: int) -> None:
             tracker = sync.build(name, rank)
             found = Found(tracker.read(), scratch[1]) if cursor.seq else None
         except Exception as error:  # noqa: BLE001 - a constructor, or an SDK's reader
-            receipt.error = shown(error)
+            receipt.error = shown(error).removeprefix("NotReadableError: ").removeprefix(f"{name}: ")
             return
         sent = Sent(run.rank(rank), name, tracker, cursor, aside, scratch[0])
         receipt.pending += sent.pending
@@ -136,7 +136,7 @@ class _Comparison:
         index: _Index = defaultdict(lambda: defaultdict(list))
         for there in (*self.found.media, *texts):
             index[there.name][there.step].append(there)
-        due = [one for one in self.sent.media if one.look is not None]
+        due = [one for one in self.sent.media if one.look is not None and not self._lacks(one.kind)]
         if keeps != "all":
             kept = {(one.name, one.place, one.step): one for one in (due if keeps == "last" else due[::-1])}
             chosen = [one for one in due if one.step is None or kept[one.name, one.place, one.step] is one]
@@ -187,6 +187,13 @@ class _Comparison:
             names += [f"{one.name}/{begin}" for begin in range(0, one.place, 108) if begin]
         return list(dict.fromkeys(names))
 
+    def _lacks(self, kind: str) -> bool:
+        """Whether the backend's reader never gives something of a kind; if so, count one that is not compared."""
+        if kind in self.found.lacks:
+            what = "hyperparameters" if kind == "config" else plural(kind)
+            self.receipt.uncompared[f"{what}, which cannot be read there: {self.found.lacks[kind]}"] += 1
+        return kind in self.found.lacks
+
     # -- artifacts and hyperparameters --------------------------------------------------------------------------------
 
     def _artifacts(self) -> None:
@@ -194,6 +201,8 @@ class _Comparison:
         tally, over = self.receipt.artifacts, list(self.found.artifacts)
         last = {one.name: one for one in self.sent.artifacts}
         for one in self.sent.artifacts:
+            if self._lacks(one.kind):
+                continue
             names = (one.name, self.sent.stored_name(one.name))
             wanted = sorted(one.files.values())
             alike = [other for other in over if sorted(other[1].values()) == wanted]
@@ -212,6 +221,8 @@ class _Comparison:
     def _settings(self) -> None:
         tally, found = self.receipt.settings, self.found.settings
         for name, setting in self.sent.settings.items():
+            if self._lacks("config"):
+                continue
             tally.sent += 1
             there = [found[one] for one in (name, self.sent.stored_name(name)) if one in found]
             if there and self._is_setting(setting, there[0]):

@@ -57,6 +57,7 @@ class SentMedium(NamedTuple):
 class SentArtifact(NamedTuple):
     """One artifact or model, with the SHA-256 of its files by their paths in it; "" is that of a file."""
 
+    kind: str
     name: str
     step: int | None
     seq: int
@@ -252,7 +253,7 @@ class Sent:
                 forms = self._forms(medium)
                 if not forms:
                     self._known_drops[name] += 1
-                    self.refused[_PLURALS.get(medium.kind, f"{medium.kind}s")] += 1
+                    self.refused[plural(medium.kind)] += 1
                     return
                 if None in forms:
                     self.uncompared["histograms, which are kept as a few numbers"] += 1
@@ -285,7 +286,8 @@ class Sent:
 
     def _add_artifact(self, record: Artifact) -> None:
         name = name_of(record.name, record.path)
-        way = self._tracker.media.get("model" if record.type == "model" else "artifact")
+        kind = "model" if record.type == "model" else "artifact"
+        way = self._tracker.media.get(kind)
         keeps = type(self._tracker).log_artifact is not GeneralTracker.log_artifact
         if not keeps or (way is not None and way.how == "none"):
             self._known_drops[name] += 1
@@ -299,7 +301,7 @@ class Sent:
         if files is None:
             self.uncompared["artifacts whose files are gone or have changed"] += 1
         else:
-            self.artifacts.append(SentArtifact(name, record.step, record.seq, files))
+            self.artifacts.append(SentArtifact(kind, name, record.step, record.seq, files))
 
     def _add_config(self, record: Config) -> None:
         if record.environment:
@@ -309,6 +311,11 @@ class Sent:
 
 
 _PLURALS = {"audio": "sounds", "html": "pages", "points": "points in space", "confusion_matrix": "confusion matrices"}
+
+
+def plural(kind: str) -> str:
+    """Return what several media of a kind are called."""
+    return _PLURALS.get(kind, f"{kind}s")
 
 
 def as_number(value: Any) -> float | None:
