@@ -39,6 +39,7 @@ class ReadingContract(Backend):
         if of_this_suite and self.tracker_class.read is GeneralTracker.read:
             pytest.skip(f"{self.tracker_class.name} has no reader")
 
+    @pytest.mark.filterwarnings("ignore::accel_track.errors.AccelTrackWarning")  # of what a backend does not take
     def test_what_was_logged_is_read(self, tmp_path: Path) -> None:
         """Numbers and texts, names and steps: by the tracker itself, and by one that is told which run."""
         tracker = self.make(tmp_path)

@@ -23,6 +23,10 @@ class LostError(ValueError):
     """A part of a source cannot be read; the message is the sentence under which it is counted."""
 
 
+class MissingError(LostError):
+    """A file or folder that a source names is not there."""
+
+
 def within(place: str | Path, *folders: str | Path) -> Path:
     """Return the path of a file or folder that a source names, if it is in one of these folders and is there.
 
@@ -45,7 +49,7 @@ def within(place: str | Path, *folders: str | Path) -> Path:
         raise LostError(message)
     if not there:
         message = "files that the source names are not there"
-        raise LostError(message)
+        raise MissingError(message)
     return path
 
 

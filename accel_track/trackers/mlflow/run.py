@@ -13,7 +13,7 @@ from accel_track.trackers.mlflow.params import store_texts
 _ATTEMPT = "accel_track.start"
 """Tag by which a run is found whose creation was not answered."""
 
-_STATUS_TAG, _REASON_TAG = "accel_track.status", "accel_track.reason"
+STATUS_TAG, REASON_TAG = "accel_track.status", "accel_track.reason"
 _STATUS = {"finished": "FINISHED", "failed": "FAILED", "interrupted": "KILLED", "preempted": "KILLED"}
 
 
@@ -43,7 +43,7 @@ def continued_run(client: Any, run_id: str, name: str | None, tags: Mapping[str,
     client.update_run(run_id, status="RUNNING", name=name)
     store_texts(client, run_id, tags=tags)
     run = _with_status(client, run_id, "RUNNING")
-    for key in {_STATUS_TAG, _REASON_TAG} & set(run.data.tags):
+    for key in {STATUS_TAG, REASON_TAG} & set(run.data.tags):
         client.delete_tag(run_id, key)
     return run
 
@@ -51,8 +51,8 @@ def continued_run(client: Any, run_id: str, name: str | None, tags: Mapping[str,
 def end_run(client: Any, run_id: str, outcome: Outcome) -> None:
     """Set a run's final status, after tags with what MLflow's few words cannot tell."""
     if outcome.status != "finished":
-        reason = {_REASON_TAG: outcome.reason} if outcome.reason else {}
-        store_texts(client, run_id, tags={_STATUS_TAG: outcome.status, **reason})
+        reason = {REASON_TAG: outcome.reason} if outcome.reason else {}
+        store_texts(client, run_id, tags={STATUS_TAG: outcome.status, **reason})
     client.set_terminated(run_id, _STATUS[outcome.status])
     _with_status(client, run_id, _STATUS[outcome.status])
 

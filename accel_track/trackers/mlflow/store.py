@@ -24,7 +24,7 @@ def local_database(directory: str | os.PathLike[str] | None) -> tuple[str, str |
     folder = Path(directory or "").absolute()
     folder.mkdir(parents=True, exist_ok=True)
     artifacts = None if directory is None else (folder / "mlartifacts").as_uri()
-    return _address_of(folder / "mlflow.db"), artifacts
+    return address_of(folder / "mlflow.db"), artifacts
 
 
 def client_of(sdk: Any, address: str | None) -> Any:
@@ -38,10 +38,10 @@ def client_of(sdk: Any, address: str | None) -> Any:
         ValueError: The installed SQLAlchemy knows no address for the file.
     """
     text = address or str(sdk.get_tracking_uri())
-    if (file := _file_of(text)) is None:
+    if (file := file_of(text)) is None:
         return sdk.MlflowClient(address)
     with alone_at(file.absolute()), _without_other_folder(file.absolute(), text):
-        return sdk.MlflowClient(text if file.is_absolute() else _address_of(file.absolute()))
+        return sdk.MlflowClient(text if file.is_absolute() else address_of(file.absolute()))
 
 
 def close_connections(client: Any) -> None:
@@ -81,7 +81,7 @@ def _given(identifier: str) -> str:
     return str(identifier)
 
 
-def _address_of(path: Path) -> str:
+def address_of(path: Path) -> str:
     """Return the address of a SQLite file.
 
     SQLAlchemy ends a path at "?". Since its version 2.1 it takes percent escapes, which before it took literally.
@@ -99,7 +99,7 @@ def _address_of(path: Path) -> str:
     raise ValueError(message)
 
 
-def _file_of(address: str) -> Path | None:
+def file_of(address: str) -> Path | None:
     """Return the path of the SQLite file at an address; None where there is none."""
     if not address.startswith("sqlite"):
         return None

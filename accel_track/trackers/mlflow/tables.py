@@ -31,6 +31,11 @@ def with_table(tag: str | None, path: str, ours: str) -> str:
     return text
 
 
+def listed_in(tag: str | None) -> list[str]:
+    """Return the paths of the tables that a tag lists."""
+    return [path for one in _read(tag) if one.get("type") == "table" and isinstance(path := one.get("path"), str)]
+
+
 def _read(tag: str | None) -> list[dict[str, Any]]:
     """Return what a tag lists; nothing of one that was cut."""
     try:

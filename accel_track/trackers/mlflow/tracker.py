@@ -14,14 +14,17 @@ from accel_track.trackers.mlflow.both import RunAndClient
 from accel_track.trackers.mlflow.fast import DatabasePath, ServerPath
 from accel_track.trackers.mlflow.images import ImagesPath
 from accel_track.trackers.mlflow.media import MLflowMedia
-from accel_track.trackers.mlflow.metrics import MLflowMetrics
+from accel_track.trackers.mlflow.metrics import MLflowMetrics, mlflow_name
 from accel_track.trackers.mlflow.params import MLflowParams, parse_tags
+from accel_track.trackers.mlflow.reading import default_address, run_with
 from accel_track.trackers.mlflow.run import active_run_id, continued_run, created_run, end_run
 from accel_track.trackers.mlflow.store import client_of, close_connections, experiment_id, local_database
 from accel_track.trackers.sdk import native_object
 
 if TYPE_CHECKING:
     from typing_extensions import Self
+
+    from accel_track.trackers.backend_run import BackendRun
 
 
 class MLflowTracker(MLflowMetrics, MLflowParams, MLflowMedia):
@@ -163,6 +166,15 @@ class MLflowTracker(MLflowMetrics, MLflowParams, MLflowMedia):
             return {}
         uri = str(self.client.tracking_uri)
         return {"run_id": self.run_id} | ({"tracking_uri": uri} if scrubbed(uri) == uri else {})
+
+    def read(self) -> BackendRun:
+        """Return the run as its server or database has it."""
+        address = str(self.client.tracking_uri) if self.client is not None else self.tracking_uri
+        return run_with(self.run_id, address or default_address(self.directory))
+
+    def stored_name(self, name: str) -> str:
+        """Return the name as MLflow takes it."""
+        return mlflow_name(name)
 
     def page(self) -> str | None:
         """Page of the run on its server; None for a database."""
