@@ -39,7 +39,9 @@ def joined(title: str, series: str) -> str:
     """Return the one name of a series of a plot; a single value's is that which it would have with a step."""
     if title == SUMMARY:
         title, series = _title_and_series(series)
-    return series if title == series else f"{title}/{series}"
+    # A name whose place another one had is a plot of its own; "val/loss" has the place of "loss/val".
+    is_own = title == series and "/".join(_title_and_series(series)) != series
+    return series if is_own else f"{title}/{series}"
 
 
 def _title_and_series(name: str) -> tuple[str, str]:

@@ -7,6 +7,7 @@ import math
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,6 +24,7 @@ from accel_track.trackers.walks import folders, is_within
 _HPARAMS = ("hparams.yml", "hparams.yaml")
 """The files of hyperparameters of accel_track and of Lightning."""
 
+_GRAPHS = {"graph_def": "graph", "meta_graph_def": "meta-graph", "tagged_run_metadata": "graph-run-metadata"}
 _MOST_OPEN = 200
 _TRIAL = re.compile(r"\d{9,}(\.\d+)?")
 
@@ -95,10 +97,10 @@ class TensorBoardRun(BackendRun):
             if event.HasField("summary"):
                 for name, value in contents.of(event.summary.value):
                     yield time, step, part.name(name) if part.tag else name, value
-            elif event.HasField("graph_def"):
-                yield time, None, "graph", _graph(event.graph_def, time, scratch)
-            elif event.HasField("meta_graph_def") or event.HasField("tagged_run_metadata"):
-                self.lost["a graph's metadata, which have no place elsewhere"] += 1
+            elif (kind := event.WhichOneof("what")) in _GRAPHS:
+                content = getattr(event, kind)
+                data = content.run_metadata if kind == "tagged_run_metadata" else content
+                yield time, None, "", _graph(_GRAPHS[kind], data, time, scratch)
 
     def _events(self, part: Part, survey: Survey) -> Iterator[Any]:
         """Yield the events that TensorBoard counts."""
@@ -116,12 +118,11 @@ class TensorBoardRun(BackendRun):
                     yield event
 
 
-def _graph(content: bytes, time: float, scratch: Path) -> Artifact:
-    """Return a graph of TensorFlow's as a file, in protobuf's format."""
-    number = sum(1 for _ in scratch.glob("graph*.pb"))
-    file = scratch / f"graph{number or ''}.pb"
+def _graph(name: str, content: bytes, time: float, scratch: Path) -> Artifact:
+    """Return a graph of TensorFlow's, or what goes with one, as a file in protobuf's format."""
+    file = next(file for number in count() if not (file := scratch / f"{name}{number or ''}.pb").exists())
     file.write_bytes(content)
-    return Artifact(-1, time, {}, name="graph", path=str(file), type="graph")
+    return Artifact(-1, time, {}, name=name, path=str(file), type="graph")
 
 
 def runs_below(root: Path) -> Iterator[TensorBoardRun]:
