@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import warnings
 from collections import defaultdict
 from collections.abc import Callable
@@ -162,6 +163,16 @@ def _what(one: Any, scratch: Path) -> Any:
     return make(whole)
 
 
+def _frames(data: bytes) -> Any:
+    """Return the frames of a GIF, of which some SDKs make another one; the bytes of other videos."""
+    from PIL import Image, ImageSequence
+
+    if not data.startswith(b"GIF8"):
+        return data
+    with Image.open(io.BytesIO(data)) as image:
+        return np.stack([np.asarray(frame.convert("RGB")) for frame in ImageSequence.Iterator(image)])
+
+
 def _bytes(medium: Any) -> bytes:
     return bytes(medium.data())
 
@@ -172,5 +183,6 @@ _FORMS: dict[type, Callable[[Any], Any]] = {
     media.Image: lambda image: image.array(),
     media.Table: lambda table: Columns(table.columns, table.rows),
     media.Histogram: lambda histogram: Bins(histogram.counts, histogram.edges),
+    media.Video: lambda video: _frames(video.data()),
     media.Points3D: lambda points: np.asarray(points.array(), np.float32),
 }

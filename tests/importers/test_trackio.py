@@ -17,7 +17,7 @@ import trackio as _trackio  # noqa: F401 - what writes the runs
 from accel_track import media
 from accel_track.errors import NotReadableError
 from accel_track.importers.trackio import TrackioSource
-from accel_track.trackers.trackio.reading import opened
+from accel_track.trackers.source_database import opened
 from tests.support import warm
 from tests.support.imports import Found
 from tests.support.processes import PROGRAMS, PYTHON

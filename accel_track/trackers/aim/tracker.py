@@ -12,6 +12,7 @@ from accel_track.trackers.aim.fast import NumbersPath
 from accel_track.trackers.aim.files import ArtifactsPath
 from accel_track.trackers.aim.media import AimMedia
 from accel_track.trackers.aim.metrics import AimMetrics
+from accel_track.trackers.aim.reading import read_run
 from accel_track.trackers.aim.remote import QueuePath
 from accel_track.trackers.aim.values import encodable
 from accel_track.trackers.sdk import native_object
@@ -19,6 +20,8 @@ from accel_track.trackers.set_up import alone_at
 
 if TYPE_CHECKING:
     from typing_extensions import Self
+
+    from accel_track.trackers.backend_run import BackendRun
 
 
 class AimTracker(AimMetrics, AimMedia):
@@ -59,11 +62,15 @@ class AimTracker(AimMetrics, AimMedia):
     keeps_nesting = True
     keeps_time = True
     keeps_status = True
+    keeps_of_a_step = "last"
     checks_arguments = True
     log_call = "track"
     finish_again = True
     fast_paths = (NumbersPath, ArtifactsPath, QueuePath)
     writer = run = native_object
+
+    _opened: tuple[Any, str] | None = None
+    """Repository and hash of the run that `start` has opened last."""
 
     def __init__(self, run_name: str | None, logging_dir: str | os.PathLike[str] = ".", **kwargs: Any) -> None:
         """Keep the arguments for `start`."""
@@ -90,6 +97,7 @@ class AimTracker(AimMetrics, AimMedia):
         except BaseException:
             run.close()
             raise
+        self._opened = repo, run.hash
         return run
 
     def store_init_configuration(self, values: dict[str, Any]) -> None:
@@ -112,6 +120,16 @@ class AimTracker(AimMetrics, AimMedia):
         """Return the run's hash, and the server that it is on if that was given in place of a folder."""
         place = {"repo": str(self.logging_dir)} if is_address(self.logging_dir) else {}
         return {} if self.native is None else {"run_hash": self.native.hash, **place}
+
+    def read(self) -> BackendRun:
+        """Return the run as the repository on this computer has it.
+
+        Raises:
+            NotReadableError: There is no such run, or the repository is at a server.
+        """
+        given = self.init_kwargs.get("repo", self.logging_dir), self.init_kwargs.get("run_hash")
+        place, own = self._opened or given
+        return read_run(getattr(place, "root_path", place), own)
 
     def store_outcome(self) -> None:
         """Report a good end to `aim-watcher`; any other is a message of the run."""

@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +18,9 @@ import msgspec
 from accel_track.errors import NotReadableError
 from accel_track.records import Artifact, Checkpoint, Metrics
 from accel_track.trackers.backend_run import BackendRun
+from accel_track.trackers.source_database import moment_of, opened
 from accel_track.trackers.source_files import LostError, files_below
 from accel_track.trackers.trackio.stored import Artifacts, logged, plain
-
-_HEAD = b"SQLite format 3\0"
-_JOURNAL = 18
-"""Place of the byte of a database's header that is 2 where it has a write-ahead log."""
 
 _NUMBERS = frozenset((float, int, bool))
 _DAMAGED = "the database is damaged: what it has of the run behind the damage"
@@ -61,7 +56,7 @@ class TrackioRun(BackendRun):
             except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
                 self.lost["hyperparameters that are no JSON"] += 1
                 continue
-            self.created = _moment(config.get("_Created"), self.created)
+            self.created = moment_of(config.get("_Created"), self.created)
             self.config = {name: plain(value) for name, value in config.items() if not name.startswith("_")}
 
     def records(self, scratch: Path) -> Iterator[Metrics | Artifact | Checkpoint]:
@@ -90,7 +85,7 @@ class TrackioRun(BackendRun):
         yield from connection.execute(query, (low, high, self.id))
 
     def _row(self, step: Any, moment: Any, text: Any) -> Iterator[Metrics | Artifact]:
-        time = _moment(moment, self.created) or 0.0
+        time = moment_of(moment, self.created) or 0.0
         if type(step) is not int or step < 0:
             self.lost["a step that is no whole number from 0 on; its values are there without it"] += 1
             step = None
@@ -119,7 +114,7 @@ class TrackioRun(BackendRun):
         found = Artifacts(connection, self._database, self.id, scratch)
         for moment, make in found.versions():
             try:
-                yield make(_moment(moment, self.created) or 0.0)
+                yield make(moment_of(moment, self.created) or 0.0)
             except LostError as error:  # noqa: PERF203 - the other artifacts are there
                 self.lost[str(error)] += 1
         self.lost += found.lost
@@ -148,7 +143,7 @@ def runs_of(database: Path, id: str | None = None) -> Iterator[TrackioRun]:  # n
     with opened(database) as connection:
         found = sorted(_listed(connection, id).items(), key=lambda item: str(item[1][1]))
     for one, (name, moment) in found:
-        yield TrackioRun(database, one, name, _moment(moment, None))
+        yield TrackioRun(database, one, name, moment_of(moment, None))
 
 
 def read_run(utils: Any, project: str, id: str | None) -> TrackioRun:  # noqa: A002 - the word of the attribute
@@ -210,41 +205,6 @@ def _key(connection: sqlite3.Connection, table: str) -> str | None:
     return "run_id" if "run_id" in columns else "run_name"
 
 
-@contextmanager
-def opened(database: Path) -> Iterator[sqlite3.Connection]:
-    """Open a database to read it, which changes nothing in its folder.
-
-    Raises:
-        sqlite3.Error: It is none.
-        OSError: It cannot be read.
-    """
-    with open(database, "rb") as file:
-        head = file.read(_JOURNAL + 1)
-    if not head.startswith(_HEAD):
-        message = "it is no database"
-        raise sqlite3.DatabaseError(message)
-    # Without a log, nobody has it open; to read it as one that nobody changes makes no new log.
-    alone = head[_JOURNAL:] == b"\2" and not database.with_name(f"{database.name}-wal").exists()
-    address = f"{database.absolute().as_uri()}?mode=ro{'&immutable=1' if alone else ''}"
-    with closing(sqlite3.connect(address, uri=True)) as connection:
-        connection.text_factory = lambda data: data.decode(errors="replace")
-        connection.execute("pragma trusted_schema = off")
-        try:
-            yield connection
-        except UnicodeDecodeError as error:  # raised in place of SQLite's message about names that are damaged
-            message = "its names are damaged"
-            raise sqlite3.DatabaseError(message) from error
-
-
 def _given(name: str) -> str:
     """Return the name that a value was logged under: Trackio puts "__" before some."""
     return name.removeprefix("__")
-
-
-def _moment(text: Any, otherwise: float | None) -> float | None:
-    """Return a time in seconds since 1970-01-01 UTC."""
-    try:
-        moment = datetime.fromisoformat(text)
-        return (moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)).timestamp()
-    except (TypeError, ValueError, OverflowError):
-        return otherwise

@@ -1,0 +1,190 @@
+"""The sequences of an Aim run as calls of `log`: sorted by time in a file, since Aim keeps them by name."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from accel_track.outcome import Outcome, Status
+from accel_track.records import Metrics
+from accel_track.trackers.aim.containers import Container
+from accel_track.trackers.aim.stored import logged
+from accel_track.trackers.aim.values import EMPTY
+from accel_track.trackers.source_files import LostError
+
+_NUMBERS = frozenset(("int", "float", "float64", "number"))
+_LOGS = "__log_records"
+_OWN = ("__", "logs")
+_TOGETHER = 1.0
+"""Seconds within which values of one step are taken for those of one call."""
+
+_ENDS: Mapping[str, Status] = {"failed": "failed", "interrupted": "interrupted", "preempted": "preempted"}
+_INCOMPLETE = "a value without its step or its time"
+
+
+class _Sequence(NamedTuple):
+    context: int
+    name: str
+    kind: str
+    version: int
+
+    def part(self, what: str) -> tuple[Any, ...]:
+        """Return the path of its values, steps or times."""
+        return (*(("v2",) if self.version == 2 else ()), self.context, self.name, what)  # noqa: PLR2004
+
+
+class Sequences:
+    """What a run has tracked.
+
+    Args:
+        meta: The run's container of what is known about it.
+        series: That of its values.
+        scratch: A folder for a file to sort in, and for media.
+
+    Attributes:
+        lost: Counts what cannot be read.
+        outcome: How the run ended, where accel_track's tracker has left a message of it.
+    """
+
+    def __init__(self, meta: Container, series: Container, scratch: Path) -> None:
+        """Read which sequences there are."""
+        self._meta, self._series, self._scratch = meta, series, scratch
+        self.lost: Counter[str] = Counter()
+        self.outcome: Outcome | None = None
+        self._sequences = list(self._found())
+        self._names = self._named()
+
+    def _found(self) -> Iterator[_Sequence]:
+        known: dict[tuple[int, str], dict[str, Any]] = {}
+        for key, value in self._meta.items("traces"):
+            path = self._meta.rest(key)
+            if len(path) == 3 and path[2] in ("dtype", "version"):  # noqa: PLR2004
+                known.setdefault((path[0], path[1]), {})[path[2]] = self._meta.decode(value)
+        for (context, name), about in known.items():
+            one = _Sequence(context, str(name), str(about.get("dtype", "float")), int(about.get("version", 1)))
+            if one.name == _LOGS:
+                self._read_outcome(one)
+            elif not (one.name.startswith("__") or one.kind == "aim.log_line"):
+                yield one
+
+    def _named(self) -> list[str]:
+        """Return the names under which the values come: behind those of their context, such as `val/loss`."""
+        contexts = self._meta.value("contexts") or {}
+        names: dict[str, int] = {}
+        for number, one in sorted(enumerate(self._sequences), key=lambda item: bool(contexts.get(item[1].context))):
+            context = contexts.get(one.context)
+            own = "" if one.name == EMPTY else one.name
+            forms = ("{value}/", "{key}={value}/", f"{one.context}/")
+            free = ("".join(_parts(context, form)) + own for form in forms)
+            names.setdefault(next((name for name in free if name not in names), f"{number}/{own}"), number)
+        return sorted(names, key=names.__getitem__)
+
+    def rows(self) -> Iterator[Metrics]:
+        """Yield the values of each call, by time."""
+        path = self._scratch / "sequences.sqlite"
+        with closing(sqlite3.connect(path, isolation_level=None)) as sorting:
+            sorting.execute("pragma journal_mode = off")
+            sorting.execute("pragma synchronous = off")
+            sorting.execute("pragma temp_store = file")
+            sorting.execute("create table points (time real, step integer, sequence integer, value blob)")
+            for number, sequence in enumerate(self._sequences):
+                sorting.execute("begin")
+                points = self._numbers(sequence) if sequence.kind in _NUMBERS else self._objects(sequence)
+                rows = ((time, step, number, value) for time, step, value in points)
+                sorting.executemany("insert into points values (?, ?, ?, ?)", rows)
+                sorting.execute("commit")
+            yield from self._together(sorting.execute("select * from points order by time, step, rowid"))
+        path.unlink()
+
+    def _together(self, points: Iterator[tuple[float, int, int, bytes | None]]) -> Iterator[Metrics]:
+        decode, names = self._series.decode, self._names
+        values: dict[str, Any] = {}
+        begin, last = 0.0, -1
+        for time, step, number, encoded in points:
+            name = names[number]
+            if step != last or name in values or time - begin > _TOGETHER:
+                if values:
+                    yield Metrics(-1, begin, values, last)
+                values, begin, last = {}, time, step
+            try:
+                values[name] = self._object(number, step) if encoded is None else decode(encoded)
+            except LostError as error:
+                self.lost[str(error)] += 1
+        if values:
+            yield Metrics(-1, begin, values, last)
+
+    def _numbers(self, sequence: _Sequence) -> Iterator[tuple[float, int, Any]]:
+        """Yield time, step and the encoded value of each number."""
+        series, decode = self._series, self._series.decode
+        if sequence.version != 2:  # noqa: PLR2004 - Aim's before its release 3.19, where the key is the step
+            for key, time, value in self._joined(sequence, "time", "val"):
+                (step,) = series.rest(key)
+                yield from self._checked(decode(time), step, value)
+            return
+        for _, time, value, step in self._joined(sequence, "time", "val", "step"):
+            yield from self._checked(decode(time), decode(step), value)
+
+    def _checked(self, time: Any, step: Any, value: Any) -> Iterator[tuple[float, int, Any]]:
+        if type(step) is not int or step < 0 or type(time) not in (float, int):
+            self.lost["a value whose step is none, or whose time"] += 1
+        else:
+            yield time, step, value
+
+    def _joined(self, sequence: _Sequence, *parts: str) -> Iterator[tuple[Any, ...]]:
+        """Yield the key and the parts of each value; a process may have been killed between them."""
+        views = [self._series.items(*sequence.part(one)) for one in parts]
+        waiting: list[dict[bytes, Any]] = [{} for _ in views]
+        for items in zip_longest(*views):
+            keys = {None if item is None else item[0] for item in items}
+            if len(keys) == 1 and not waiting[0]:
+                (key,) = keys
+                if key:  # the first is the array itself
+                    yield (key, *(item[1] for item in items))
+                continue
+            for place, item in zip(waiting, items, strict=True):
+                if item is not None and item[0]:
+                    place[item[0]] = item[1]
+            for key in [one for one in waiting[0] if all(one in place for place in waiting)]:
+                yield (key, *(place.pop(key) for place in waiting))
+        self.lost[_INCOMPLETE] += len({key for place in waiting for key in place})
+        self.lost += Counter()
+
+    def _objects(self, sequence: _Sequence) -> Iterator[tuple[float, int, Any]]:
+        """Yield time and step of each object, which is read once it is its turn."""
+        for key, value in self._series.items(*sequence.part("time")):
+            if key:
+                (step,) = self._series.rest(key)
+                yield from self._checked(self._series.decode(value), step, None)
+
+    def _object(self, number: int, step: int) -> Any:
+        sequence = self._sequences[number]
+        try:
+            found = self._series.value(*sequence.part("val"), step)
+        except Exception as error:
+            message = f"an object of the kind {sequence.kind} that is damaged"
+            raise LostError(message) from error
+        if found is None:
+            raise LostError(_INCOMPLETE)
+        return logged(found, self._scratch)
+
+    def _read_outcome(self, sequence: _Sequence) -> None:
+        """Read the last message that accel_track's tracker leaves of an end that was not good."""
+        for _, step, _ in self._objects(sequence):
+            try:
+                message = str(self._series.value(*sequence.part("val"), step).storage["message"])
+            except Exception:  # noqa: BLE001, S112 - a message that is damaged is no outcome
+                continue
+            status, _, reason = message.partition(": ")
+            if status in _ENDS:
+                self.outcome = Outcome(_ENDS[status], reason or None)
+
+
+def _parts(context: Any, form: str) -> Iterator[str]:
+    if isinstance(context, Mapping):
+        for key, value in sorted(context.items(), key=str):
+            yield form.format(key=key, value=value)

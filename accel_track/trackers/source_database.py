@@ -1,0 +1,49 @@
+"""The databases of a source: SQLite's, read so that nothing in their folder changes."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+_HEAD = b"SQLite format 3\0"
+_JOURNAL = 18
+"""Place of the byte of a database's header that is 2 where it has a write-ahead log."""
+
+
+@contextmanager
+def opened(database: Path) -> Iterator[sqlite3.Connection]:
+    """Open a database to read it, which changes nothing in its folder.
+
+    Raises:
+        sqlite3.Error: It is none.
+        OSError: It cannot be read.
+    """
+    with open(database, "rb") as file:
+        head = file.read(_JOURNAL + 1)
+    if not head.startswith(_HEAD):
+        message = "it is no database"
+        raise sqlite3.DatabaseError(message)
+    # Without a log, nobody has it open; to read it as one that nobody changes makes no new log.
+    alone = head[_JOURNAL:] == b"\2" and not database.with_name(f"{database.name}-wal").exists()
+    address = f"{database.absolute().as_uri()}?mode=ro{'&immutable=1' if alone else ''}"
+    with closing(sqlite3.connect(address, uri=True)) as connection:
+        connection.text_factory = lambda data: data.decode(errors="replace")
+        connection.execute("pragma trusted_schema = off")
+        try:
+            yield connection
+        except UnicodeDecodeError as error:  # raised in place of SQLite's message about names that are damaged
+            message = "its names are damaged"
+            raise sqlite3.DatabaseError(message) from error
+
+
+def moment_of(text: Any, otherwise: float | None) -> float | None:
+    """Return a time in seconds since 1970-01-01 UTC."""
+    try:
+        moment = datetime.fromisoformat(text)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)).timestamp()
+    except (TypeError, ValueError, OverflowError):
+        return otherwise
