@@ -14,6 +14,7 @@ from accel_track.importers.source import Source
 from accel_track.trackers.backend_run import BackendRun
 
 _DATABASES = ("postgresql", "mysql", "mssql")
+_SUFFIXES = (".db", ".sqlite", ".sqlite3")
 _PATIENCE = 5.0
 
 
@@ -58,6 +59,7 @@ class MLflowSource(Source):
 
         path = _path(self.place)
         more = [self.given["artifacts"]] if "artifacts" in self.given else []
+        more += [path] if os.path.isdir(path) else []
         if urlsplit(self.place).scheme not in ("", "file", "sqlite"):
             stores: list[Any] = [store_at(self.place, more)]
         else:
@@ -99,7 +101,8 @@ def _stores(place: str) -> Iterator[str]:
         if is_folder(home):
             folders.clear()
             yield home
-        yield from (path for file in sorted(files) if is_database(path := os.path.join(home, file)))
+        named = (os.path.join(home, file) for file in sorted(files) if file.endswith(_SUFFIXES))
+        yield from filter(is_database, named)
 
 
 def _answers(address: str) -> bool:

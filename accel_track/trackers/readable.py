@@ -39,17 +39,16 @@ def within(place: str | Path, *folders: str | Path) -> Path:
     """
     try:
         path = Path(folders[0], place).resolve()
-        inside = any(path.is_relative_to(Path(folder).resolve()) for folder in folders)
-        there = inside and path.exists()
+        there, inside = path.exists(), any(path.is_relative_to(Path(folder).resolve()) for folder in folders)
     except (OSError, RuntimeError, ValueError) as error:  # too long, a loop of links, a NUL
         message = "files have paths that no file can have"
         raise LostError(message) from error
-    if not inside:
-        message = "files are outside of the source's folders, where nothing is read"
-        raise LostError(message)
     if not there:
         message = "files that the source names are not there"
         raise MissingError(message)
+    if not inside:
+        message = "files are outside of the source's folders, where nothing is read"
+        raise LostError(message)
     return path
 
 
