@@ -26,9 +26,7 @@ class ClearMLSource(Source):
     @classmethod
     def recognises(cls, place: str) -> bool:
         """Whether there is a session."""
-        path = Path(place)
-        found = [(path.parent, [path.name])] if path.is_file() else quick_look(path)
-        return any(True for folder, names in found for _ in _sessions(folder, names))
+        return any(True for folder, names in quick_look(Path(place)) for _ in _sessions(folder, names))
 
     def runs(self) -> Iterator[BackendRun]:
         """Yield the runs in the order of their names."""
@@ -39,7 +37,7 @@ class ClearMLSource(Source):
         if not path.exists():
             message = f"{self.name}: there is no {self.place}."
             raise NotReadableError(message)
-        for folder, names in [(path.parent, [path.name])] if path.is_file() else folders(path):
+        for folder, names in folders(path):
             for session in _sessions(folder, names):
                 yield ClearMLRun(Session(session))
 

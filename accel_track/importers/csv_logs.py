@@ -70,9 +70,7 @@ class CsvLogsSource(Source):
     @classmethod
     def recognises(cls, place: str) -> bool:
         """Whether there is such a table."""
-        path = Path(place)
-        found = [(path.parent, [path.name])] if path.is_file() else quick_look(path)
-        return any(METRICS in names and _has_steps(folder / METRICS) for folder, names in found)
+        return any(METRICS in names and _has_steps(folder / METRICS) for folder, names in quick_look(Path(place)))
 
     def runs(self) -> Iterator[BackendRun]:
         """Yield the runs in the order of their folders' names."""
@@ -80,12 +78,9 @@ class CsvLogsSource(Source):
         if not root.exists():
             message = f"{self.name}: there is no {self.place}."
             raise NotReadableError(message)
-        if root.is_file():
-            yield CsvLogsRun(root.parent, root.parent)
-            return
         for folder, names in folders(root):
             if METRICS in names and _has_steps(folder / METRICS):
-                yield CsvLogsRun(folder, root)
+                yield CsvLogsRun(folder, root.parent if root.is_file() else root)
 
 
 def _has_steps(file: Path) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,7 +27,7 @@ class DVCLiveSource(Source):
         """Whether there is a folder with tables of metrics, or with a summary beside parameters or plots."""
         from accel_track.trackers.dvclive.reading import is_run
 
-        return any(is_run(folder, names) for folder, names in quick_look(Path(place)))
+        return os.path.isdir(place) and any(is_run(folder, names) for folder, names in quick_look(Path(place)))
 
     def runs(self) -> Iterator[BackendRun]:
         """Yield the runs in the order of their folders' names."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -30,14 +29,12 @@ class TensorBoardSource(Source):
 
     @classmethod
     def recognises(cls, place: str) -> bool:
-        """Whether an event file is there: its name says so, and it begins with an event."""
-        from accel_track.trackers.tensorboard.frames import frames
+        """Whether an event file is there: its name says so, and it begins as one."""
+        from accel_track.trackers.tensorboard.frames import begins
         from accel_track.trackers.tensorboard.reading import is_event_file
 
-        path = Path(place)
-        found = [(path.parent, [path.name])] if path.is_file() else quick_look(path)
-        files = (folder / name for folder, names in found for name in names if is_event_file(name))
-        return any(next(frames(file, Counter()), None) is not None for file in files)
+        files = (folder / name for folder, names in quick_look(Path(place)) for name in names if is_event_file(name))
+        return any(map(begins, files))
 
     def runs(self) -> Iterator[BackendRun]:
         """Yield the runs, oldest first."""

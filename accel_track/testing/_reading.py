@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from accel_track import media
-from accel_track.errors import AccelTrackWarning, NotReadableError
+from accel_track.errors import NotReadableError
 from accel_track.records import Artifact, Checkpoint, Metrics
 from accel_track.testing._backend import Backend, Bins, Columns, Seen
 from accel_track.testing._media import SAMPLES, difference, write_files
@@ -46,10 +46,8 @@ class ReadingContract(Backend):
         tracker = self.make(tmp_path)
         tracker.start()
         tracker.store_init_configuration({"lr": 0.5, "layers": 3})
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", AccelTrackWarning)  # of what the backend does not take
-            for values, step in _CALLS:
-                tracker.log(values, step=step)
+        for values, step in _CALLS:
+            tracker.log(values, step=step)
         tracker.flush()
         identity = tracker.identity()
         tracker.finish()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from accel_track.trackers.walks import is_within, stays_within
 from accel_track.values.plain import is_number
 
 _LARGEST = 2**26
+_NUMBERS = frozenset((int, float))
 _HEAD = ("step", "time", "seq")
 
 
@@ -79,7 +81,7 @@ class JsonlRun(BackendRun):
         values: dict[str, Any] = {}
         for name, value in whole.items():
             try:
-                values[name.removeprefix("_") if OURS.fullmatch(name) else name] = self._value(value)
+                values[_given(name)] = value if type(value) in _NUMBERS else self._value(value)
             except Exception:  # noqa: BLE001, PERF203 - anything may be in a file that somebody else wrote
                 self.lost["a value is damaged, or its file is not there"] += 1
         if values:
@@ -120,14 +122,15 @@ class JsonlRun(BackendRun):
                 if not stays_within(path, self._file.parent) or not path.exists():
                     self.lost["an artifact is not there, or leads elsewhere"] += 1
                     continue
-                yield Artifact(
-                    -1,
-                    about["time"],
-                    about["metadata"],
-                    name=about["name"],
-                    path=str(path),
-                    type=about["type"],
-                    step=about["step"],
-                )
-            except (KeyError, TypeError, AttributeError):
+                step = about["step"] if type(about["step"]) is int and about["step"] >= 0 else None
+                name, kind = str(about["name"]), str(about["type"])
+                known = float(about["time"]), dict(about["metadata"])
+                yield Artifact(-1, *known, name=name, path=str(path), type=kind, step=step)
+            except (KeyError, TypeError, AttributeError, ValueError):
                 self.lost["an artifact's description is damaged"] += 1
+
+
+@lru_cache(maxsize=65_536)
+def _given(name: str) -> str:
+    """Return the name that the user gave, without what has put it out of the way of a line's own fields."""
+    return name.removeprefix("_") if OURS.fullmatch(name) else name

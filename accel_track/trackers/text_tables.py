@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,8 +17,8 @@ UNREADABLE, CUT_OFF, ODD = (
 )
 """What is counted as lost."""
 
-_INTEGER = re.compile(r"[-+]?\d{1,4000}")
-_FLOAT = re.compile(r"[-+]?(\d+\.?\d*([eE][-+]?\d+)?|\.\d+([eE][-+]?\d+)?|nan|inf|infinity)", re.IGNORECASE)
+_MOST_DIGITS = 4000
+_NO_STEP = 2**63
 
 
 def rows(path: Path, lost: Counter[str], delimiter: str = ",") -> Iterator[list[str]]:
@@ -67,13 +66,19 @@ def _whole_lines(file: TextIO, lost: Counter[str]) -> Iterator[str]:
 
 def cell(text: str) -> int | float | str:
     """Return a cell as a number if it is written as one, NaN and infinities among them; else the text."""
-    if _INTEGER.fullmatch(text):
+    digits = text[1:] if text[:1] in ("-", "+") else text
+    if digits.isdecimal() and digits.isascii() and len(digits) <= _MOST_DIGITS:
         return int(text)
-    return float(text) if _FLOAT.fullmatch(text) else text
+    try:
+        number = float(text)
+    except ValueError:
+        return text
+    return text if "_" in text or text != text.strip() else number  # which Python takes
 
 
 def step_of(text: str) -> int | None:
     """Return a cell as a step; None where it is none. Lightning may write one as "3.0"."""
     number = cell(text)
-    whole = int(number) if isinstance(number, (int, float)) and float(number).is_integer() else -1
-    return whole if 0 <= whole < 2**63 else None
+    if isinstance(number, float) and number.is_integer():
+        number = int(number)
+    return number if isinstance(number, int) and 0 <= number < _NO_STEP else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 _QUICK = 20_000
@@ -16,11 +17,15 @@ def folders(root: Path) -> Iterator[tuple[Path, list[str]]]:
     Folders that cannot be read, and links to folders, are left out. Raises nothing.
 
     Args:
-        root: The folder.
+        root: The folder. Of a file, it is its folder, with that file alone.
     """
-    for folder, below, names in os.walk(root):
-        below.sort()
-        yield Path(folder), sorted(names)
+    if os.path.isfile(root):
+        yield root.parent, [root.name]
+        return
+    with suppress(ValueError):  # of a NUL in its name
+        for folder, below, names in os.walk(root):
+            below.sort()
+            yield Path(folder), sorted(names)
 
 
 def quick_look(root: Path) -> Iterator[tuple[Path, list[str]]]:

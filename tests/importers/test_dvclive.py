@@ -213,10 +213,12 @@ def test_recognition(tmp_path: Path) -> None:
     assert not DVCLiveSource.recognises(str(tmp_path))
     assert not DVCLiveSource.recognises(str(tmp_path / "missing"))
     assert not DVCLiveSource.recognises("sqlite:///x")
+    assert not DVCLiveSource.recognises("\0")
     with live(tmp_path / "a" / "dvclive") as one:
         one.log_metric("loss", 1)
     assert DVCLiveSource.recognises(str(tmp_path))
     assert DVCLiveSource.recognises(str(tmp_path / "a" / "dvclive"))
+    assert not DVCLiveSource.recognises(str(tmp_path / "a" / "dvclive" / "metrics.json"))
     (run,) = runs(tmp_path / "a" / "dvclive").values()
     assert (run.id, run.name) == ("dvclive", "a")
     with pytest.raises(NotReadableError, match="dvclive: there is no folder"):

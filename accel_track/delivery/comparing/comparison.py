@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import tempfile
+import time
 from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,8 +24,13 @@ from accel_track.values.plain import is_number
 if TYPE_CHECKING:
     from accel_track.delivery.receipt import Receipt
     from accel_track.delivery.sync import Sync
+    from accel_track.journal.cursor import Cursor
+    from accel_track.trackers.backend_run import BackendRun
 
 _Index = dict[str, dict[int | None, list[FoundMedium]]]
+
+_WRITING, _LOOK = 5.0, 0.05
+"""Seconds that a backend may take to write down that a run has ended, and between two looks."""
 
 _SHORTEST_CUT = 200
 """Characters that are left, at least, of a text that a backend has cut to its limit."""
@@ -51,7 +57,7 @@ def compare_rank(receipt: Receipt, sync: Sync, rank: int) -> None:
             one.mkdir()
         try:
             tracker = sync.build(name, rank)
-            found = Found(tracker.read(), scratch[1]) if cursor.seq else None
+            found = Found(_read(tracker, cursor), scratch[1]) if cursor.seq else None
         except Exception as error:  # noqa: BLE001 - a constructor, or an SDK's reader
             receipt.error = shown(error).removeprefix("NotReadableError: ").removeprefix(f"{name}: ")
             return
@@ -63,6 +69,20 @@ def compare_rank(receipt: Receipt, sync: Sync, rank: int) -> None:
         if found is not None:
             found.known_as(sent)
             _Comparison(receipt, tracker, sent, found, receipt.lacking.setdefault(rank, Lacking())).run()
+
+
+def _read(tracker: GeneralTracker, cursor: Cursor) -> BackendRun:
+    """Return the backend run; where it was told that it has ended, once it knows that.
+
+    wandb's service writes for a moment after the end of a run.
+    """
+    deadline = time.monotonic() + _WRITING
+    while True:
+        run = tracker.read()
+        ends = tracker.keeps_status and cursor.status and run.outcome is None
+        if not ends or time.monotonic() > deadline:
+            return run
+        time.sleep(_LOOK)
 
 
 class _Comparison:
@@ -124,6 +144,8 @@ class _Comparison:
         self.receipt.dropped.add(user, steps[missing[:dropped]].tolist())
         tally.missing.add(user, steps[missing[dropped:]].tolist())
         tally.differing.add(user, steps[verdict.differing].tolist())
+        if keeps == "first":  # without a step, it would be given one that another value may have
+            missing = missing[steps[missing] != NO_STEP]
         if dropped < len(missing):  # which of them the tracker has dropped is not known
             self.lacking.add_values(name, seqs[missing])
         if keeps != "first":

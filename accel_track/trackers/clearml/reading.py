@@ -50,7 +50,7 @@ class ClearMLRun(BackendRun):
 
     def _read(self, task: Mapping[str, Any]) -> None:
         self.id = str(task.get("id", self.id))
-        self.project, self.name = task.get("project_name"), task.get("name")
+        self.project, self.name = (str(task[key]) if task.get(key) else None for key in ("project_name", "name"))
         for section, parameters in (task.get("hyperparams") or {}).items():
             values = {name: _parameter(one) for name, one in parameters.items()}
             if section == "properties":
@@ -79,7 +79,7 @@ class ClearMLRun(BackendRun):
                 time = event["timestamp"] / 1000
                 if kind == "log" or title.startswith(_MONITOR):
                     continue
-                name, value = self._value(kind, title, series, event, scratch)
+                name, value = self._value(kind, title, str(series), event, scratch)
             except Exception:  # noqa: BLE001 - anything may be in a file that somebody else wrote
                 self.lost["a value cannot be read"] += 1
                 continue
@@ -170,4 +170,4 @@ def _outcome(properties: Mapping[str, Any]) -> Outcome | None:
     status = properties.get("status")
     if status not in get_args(Status):
         return None
-    return Outcome(cast("Status", status), properties.get("status_reason") or None)
+    return Outcome(cast("Status", status), str(properties.get("status_reason") or "") or None)

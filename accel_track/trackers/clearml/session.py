@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import zipfile
 from collections.abc import Iterator
@@ -27,7 +28,7 @@ class Session:
     def __init__(self, place: Path) -> None:
         """Look for the task's description."""
         self.place = place
-        if not (place / TASK).is_file() and not (zipfile.is_zipfile(place) and TASK in self._names()):
+        if not os.path.isfile(place / TASK) and not (zipfile.is_zipfile(place) and TASK in self._names()):
             message = f"clearml: there is no offline session at {place}."
             raise NotReadableError(message)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 import json
 import math
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import count
 from pathlib import Path
@@ -192,7 +193,7 @@ def is_run(folder: Path, names: Sequence[str]) -> bool:
         names: The names of its files.
     """
     tables = (name for _, some in folders(folder / "plots" / "metrics") for name in some if name.endswith(".tsv"))
-    beside = _PARAMS in names or (folder / "plots").is_dir()
+    beside = _PARAMS in names or os.path.isdir(folder / "plots")
     return next(tables, None) is not None or (_SUMMARY in names and beside)
 
 

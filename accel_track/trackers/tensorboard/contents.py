@@ -5,17 +5,16 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from itertools import pairwise
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from accel_track.media import Histogram, Points3D, Table, Text
+from accel_track.media import Points3D, Table, Text
 from accel_track.media.fallbacks import stored
-from accel_track.media.histograms import MOST_BINS, counted
 from accel_track.trackers.read_media import picture, sound
+from accel_track.trackers.tensorboard.bins import of_proto, of_rows
 from accel_track.trackers.tensorboard.messages import parsed
 
 _TEXTS = "/text_summary"
@@ -23,7 +22,9 @@ _ENVIRONMENT = re.compile(r"environment(_\d+)?"), "```\npython: "
 _MOST_REPEATED = 2**20
 _MESH = ("the faces of a mesh", "a mesh whose points were not found")
 _PR_CURVE = ["true positives", "false positives", "true negatives", "false negatives", "precision", "recall"]
-_SHOWN_ONLY = {"custom_scalars": "a layout of TensorBoard's page", "graph_tagged_run_metadata": "a profile of a graph"}
+_SHOWN_ONLY = {"custom_scalars": "a layout of TensorBoard's page, which has no place elsewhere"}
+_KINDS = {"image": "an image", "audio": "sound", "histo": "a histogram", "tensor": "a tensor"}
+_LONGEST = 40
 
 
 class Contents:
@@ -60,7 +61,8 @@ class Contents:
                     continue
                 name, found = value.tag, self._value(kind, plugin, value)
             except Exception:  # noqa: BLE001 - anything may be in a file that somebody else wrote
-                self._lose(f"a value of TensorBoard's plugin {plugin!r}" if plugin else f"a {kind or 'value'}")
+                what = f"a value of the plugin {plugin[:_LONGEST]!r}" if plugin else _KINDS.get(kind, "a value")
+                self._lost[f"{what} could not be read"] += 1
                 continue
             if plugin == "text":
                 name = name.removesuffix(_TEXTS)
@@ -69,9 +71,6 @@ class Contents:
             if found is not None:
                 yield name, found
         yield from self._of_meshes(meshes)
-
-    def _lose(self, what: str) -> None:
-        self._lost[f"{what} that could not be read"] += 1
 
     def _plugin(self, value: Any) -> tuple[str, bytes]:
         """Return the name of a value's plugin, "" for none, and what the plugin knows of its tag."""
@@ -88,12 +87,12 @@ class Contents:
         if kind == "audio":
             return sound(value.audio.encoded_audio_string, self._scratch)
         if kind == "histo":
-            return _histogram(value.histo)
+            return of_proto(value.histo)
         if kind == "tensor" and (make := _TENSORS.get(plugin)) is not None:
             return make(value.tensor, self._scratch)
         if kind == "tensor" and plugin not in _SHOWN_ONLY:
             return _numbers(value.tensor, self._scratch)
-        self._lost[f"{_SHOWN_ONLY.get(plugin, 'a value without content')}, which has no place elsewhere"] += 1
+        self._lost[_SHOWN_ONLY.get(plugin, "a value without content")] += 1
         return None
 
     def _of_meshes(self, meshes: dict[str, dict[int, Any]]) -> Iterator[tuple[str, Any]]:
@@ -177,46 +176,8 @@ def _sounds(tensor: Any, scratch: Path) -> Any:
 
 
 def _bins(tensor: Any, _: Path) -> Any:
-    """Return the histogram in rows of left and right edge and count; None for one of no numbers."""
-    array = array_of(tensor)
-    if not array.size:
-        return None
-    lefts, rights, counts = array.reshape(-1, 3).astype(np.float64).T
-    return _of_bins(counts, [lefts[0], *rights])
-
-
-def _histogram(stored: Any) -> Any:
-    """Return a histogram with the edges that are stored or, where they are none, those that TensorBoard shows.
-
-    Those at the ends may be the greatest numbers that there are; TensorBoard leaves out empty bins there, and takes the
-    least and the greatest number for the outer edges.
-    """
-    counts, limits = np.asarray(stored.bucket), list(stored.bucket_limit)
-    edges = [stored.min, *limits]
-    if not (np.diff(edges) > 0).all() or max(edges) >= np.finfo(np.float64).max:
-        full = np.flatnonzero(counts)
-        if not full.size:
-            return None
-        counts, edges = counts[full[0] : full[-1] + 1], [stored.min, *limits[full[0] : full[-1]], stored.max]
-    made = _of_bins(counts, edges)
-    sums = {"min": stored.min, "max": stored.max, "sum": stored.sum, "sum_squares": stored.sum_squares}
-    return Histogram.of_stored({**made.info, **{name: one for name, one in sums.items() if math.isfinite(one)}}, None)
-
-
-def _of_bins(counts: Sequence[float] | np.ndarray[Any, Any], edges: Sequence[float]) -> Histogram:
-    """Return a histogram of 512 growing bins at most: those without width, and neighbours, are put together."""
-    heights, limits = [float(counts[0])], [float(edges[0]), float(edges[1])]
-    for count, (low, high) in zip(counts[1:], pairwise(edges[1:]), strict=True):
-        if high > low:
-            heights.append(float(count))
-            limits.append(float(high))
-        else:
-            heights[-1] += float(count)
-    if limits[1] <= limits[0]:  # all numbers are one
-        limits[0], limits[1] = limits[0] - 0.5, max(limits[1], limits[0] + 0.5)
-    each = -(-len(heights) // MOST_BINS)
-    sums = [sum(heights[place : place + each]) for place in range(0, len(heights), each)]
-    return Histogram.of_stored(counted(sums, [*limits[:-1:each], limits[-1]]), None)
+    """Return a histogram."""
+    return of_rows(array_of(tensor))
 
 
 def _curve(tensor: Any, scratch: Path) -> Any:

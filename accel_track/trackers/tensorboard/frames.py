@@ -46,6 +46,16 @@ def frames(path: Path, lost: Counter[str]) -> Iterator[bytes]:
         lost[UNREADABLE] += 1
 
 
+def begins(path: Path) -> bool:
+    """Whether a file begins with the header of a frame, as event files do. Nothing is raised."""
+    try:
+        with open(open_regular(path), "rb") as file:
+            head = file.read(HEADER)
+    except OSError:
+        return False
+    return len(head) == HEADER and head == header(*_LENGTH.unpack_from(head))
+
+
 def _frames(file: BinaryIO, lost: Counter[str]) -> Iterator[bytes]:
     size = os.fstat(file.fileno()).st_size
     place = 0
