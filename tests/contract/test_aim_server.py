@@ -11,7 +11,7 @@ import aim
 import numpy as np
 import pytest
 
-from accel_track.errors import AccelTrackWarning
+from accel_track.errors import AccelTrackWarning, NotReadableError
 from accel_track.records import Metrics
 from accel_track.trackers.aim import remote as _aim_remote
 from accel_track.trackers.aim.tracker import AimTracker
@@ -114,3 +114,10 @@ class _Ended:
     @staticmethod
     def is_alive() -> bool:
         return False
+
+
+def test_a_run_at_a_server_is_not_read() -> None:
+    """Aim's server gives nothing of a run that is not indexed, so an empty answer would not be true."""
+    tracker = AimTracker("remote", "aim://127.0.0.1:1", run_hash="0123456789")
+    with pytest.raises(NotReadableError, match="is a server"):
+        tracker.read()

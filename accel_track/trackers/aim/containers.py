@@ -22,6 +22,10 @@ class Container:
         self._native, self._root = native, root
         self._encode_path, self._decode_path, self.decode = encoding.encode_path, encoding.decode_path, encoding.decode
 
+    def close(self) -> None:
+        """Give back its files."""
+        self._native.close()
+
     def value(self, *path: Any) -> Any:
         """Return what is on a path: a dictionary, a list, a plain value or an object of Aim's; None for nothing."""
         try:
@@ -32,8 +36,12 @@ class Container:
     def items(self, *path: Any) -> Iterator[tuple[bytes, Any]]:
         """Yield what is below a path, encoded: the rest of its path, and the value."""
         prefix = self._encode_path(self._path(path))
-        for key, value in self._native.items(prefix=prefix):
-            yield key[len(prefix) :], value
+        size, found = len(prefix), self._native.db.iteritems()
+        found.seek(prefix)
+        for key, value in found:
+            if not key.startswith(prefix):
+                return
+            yield key[size:], value
 
     def rest(self, key: bytes) -> tuple[Any, ...]:
         """Return the rest of a path."""

@@ -100,7 +100,12 @@ class AimRun(BackendRun):
     @contextmanager
     def _container(self, kind: str) -> Iterator[Container]:
         with tempfile.TemporaryDirectory(prefix="accel_track-") as logs:
-            yield opened_container(self._repository / kind / "chunks" / self.id, (kind, "chunks", self.id), logs)
+            folder = self._repository / kind / "chunks" / self.id
+            container = opened_container(folder, (kind, "chunks", self.id), logs)
+            try:
+                yield container
+            finally:
+                container.close()
 
 
 def _is_book(value: Any) -> bool:
@@ -151,7 +156,10 @@ def read_run(place: str | os.PathLike[str], id: str | None) -> AimRun:  # noqa: 
         NotReadableError: There is no such run, the repository is at a server, or Aim is not installed.
     """
     if "://" in os.fspath(place):
-        message = f"aim: {place} is a server, and only repositories on this computer can be read."
+        message = (
+            f"aim: {place} is a server, which gives nothing of a run before its repository is indexed; read it where "
+            "the repository is."
+        )
         raise NotReadableError(message)
     if id is None:
         message = f"aim: which run in {place} to read is not known before `start`."

@@ -24,6 +24,7 @@ _TOGETHER = 1.0
 """Seconds within which values of one step are taken for those of one call."""
 
 _ENDS: Mapping[str, Status] = {"failed": "failed", "interrupted": "interrupted", "preempted": "preempted"}
+_ODD = "a value whose step is none, or whose time is none"
 _INCOMPLETE = "a value without its step or its time"
 
 
@@ -121,45 +122,41 @@ class Sequences:
     def _numbers(self, sequence: _Sequence) -> Iterator[tuple[float, int, Any]]:
         """Yield time, step and the encoded value of each number."""
         series, decode = self._series, self._series.decode
-        if sequence.version != 2:  # noqa: PLR2004 - Aim's before its release 3.19, where the key is the step
-            for key, time, value in self._joined(sequence, "time", "val"):
-                (step,) = series.rest(key)
-                yield from self._checked(decode(time), step, value)
-            return
-        for _, time, value, step in self._joined(sequence, "time", "val", "step"):
-            yield from self._checked(decode(time), decode(step), value)
+        # Aim before its release 3.19 had no steps beside the values: the key is the step.
+        stepped = sequence.version == 2  # noqa: PLR2004
+        for key, moment, value, number in self._joined(sequence, "time", "val", "step" if stepped else "time"):
+            time, step = decode(moment), decode(number) if stepped else series.rest(key)[0]
+            if type(step) is int and step >= 0 and type(time) is float:
+                yield time, step, value
+            else:
+                self.lost[_ODD] += 1
 
-    def _checked(self, time: Any, step: Any, value: Any) -> Iterator[tuple[float, int, Any]]:
-        if type(step) is not int or step < 0 or type(time) not in (float, int):
-            self.lost["a value whose step is none, or whose time"] += 1
-        else:
-            yield time, step, value
-
-    def _joined(self, sequence: _Sequence, *parts: str) -> Iterator[tuple[Any, ...]]:
-        """Yield the key and the parts of each value; a process may have been killed between them."""
-        views = [self._series.items(*sequence.part(one)) for one in parts]
-        waiting: list[dict[bytes, Any]] = [{} for _ in views]
-        for items in zip_longest(*views):
-            keys = {None if item is None else item[0] for item in items}
-            if len(keys) == 1 and not waiting[0]:
-                (key,) = keys
-                if key:  # the first is the array itself
-                    yield (key, *(item[1] for item in items))
+    def _joined(self, sequence: _Sequence, *parts: str) -> Iterator[tuple[bytes, Any, Any, Any]]:
+        """Yield the key and three parts of each value; a process may have been killed between them."""
+        late: tuple[dict[bytes, Any], ...] = ({}, {}, {})
+        for one, two, three in zip_longest(*(self._series.items(*sequence.part(part)) for part in parts)):
+            if one and two and three and one[0] == two[0] == three[0] and not late[0]:
+                if one[0]:  # the first is the array itself
+                    yield one[0], one[1], two[1], three[1]
                 continue
-            for place, item in zip(waiting, items, strict=True):
-                if item is not None and item[0]:
+            for place, item in zip(late, (one, two, three), strict=True):
+                if item and item[0]:
                     place[item[0]] = item[1]
-            for key in [one for one in waiting[0] if all(one in place for place in waiting)]:
-                yield (key, *(place.pop(key) for place in waiting))
-        self.lost[_INCOMPLETE] += len({key for place in waiting for key in place})
-        self.lost += Counter()
+            for key in [key for item in (one, two, three) if item and all((key := item[0]) in place for place in late)]:
+                if key in late[0]:
+                    yield (key, *(place.pop(key) for place in late))
+        if left := {key for place in late for key in place}:
+            self.lost[_INCOMPLETE] += len(left)
 
     def _objects(self, sequence: _Sequence) -> Iterator[tuple[float, int, Any]]:
         """Yield time and step of each object, which is read once it is its turn."""
         for key, value in self._series.items(*sequence.part("time")):
             if key:
-                (step,) = self._series.rest(key)
-                yield from self._checked(self._series.decode(value), step, None)
+                (step,), time = self._series.rest(key), self._series.decode(value)
+                if type(step) is int and step >= 0 and type(time) is float:
+                    yield time, step, None
+                else:
+                    self.lost[_ODD] += 1
 
     def _object(self, number: int, step: int) -> Any:
         sequence = self._sequences[number]

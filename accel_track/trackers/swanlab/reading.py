@@ -213,7 +213,8 @@ def read_run(folder: Path, id: str) -> SwanLabRun:  # noqa: A002 - the word of t
         NotReadableError: There is no such run, or SwanLab is not installed.
     """
     found = [path for one in sorted(folder.glob(f"run-*-{glob.escape(id)}")) for path in one.glob(f"*{SUFFIX}")]
-    for run in runs_in([path for path in found if is_log_file(path)]):
+    # SwanLab writes nothing before it has 8 KiB, not even how its files begin.
+    for run in runs_in([path for path in found if is_log_file(path) or not path.stat().st_size]):
         if run.id == id:
             return run
     message = f"swanlab: {folder} has no run {id!r}."

@@ -174,14 +174,15 @@ def read_run(utils: Any, project: str, id: str | None) -> TrackioRun:  # noqa: A
 def _listed(connection: sqlite3.Connection, id: str | None) -> Mapping[str, tuple[str, Any]]:  # noqa: A002
     """Return name and first moment of the runs by their ids."""
     runs: dict[str, tuple[str, Any]] = {}
-    for table, moment in (("metrics", "timestamp"), ("configs", "created_at")):
+    for table, moment in (("metrics", "timestamp"), ("configs", "created_at"), ("run_artifact_links", "created_at")):
         if not (key := _key(connection, table)):
             continue
         chosen, values = ("", ()) if id is None else (f" where {key} = ?", (id,))
         try:
             query = f"select {key}, min(run_name), min({moment}) from {table}{chosen} group by {key}"
             for one, name, first in connection.execute(query, values).fetchall():
-                runs.setdefault(str(one), (str(name), first))
+                if one is not None:
+                    runs.setdefault(str(one), (str(name), first))
         except (sqlite3.DatabaseError, UnicodeDecodeError):  # damage: what comes before it
             query = f"select {key}, run_name, {moment} from {table} not indexed{chosen}"
             rows = connection.execute(query, values)
@@ -200,7 +201,7 @@ def _key(connection: sqlite3.Connection, table: str) -> str | None:
     if kind != ("table",):  # what a view gives may never end
         return None
     columns = {row[1] for row in connection.execute(f"pragma table_info({table})")}
-    if "run_name" not in columns or not columns & {"metrics", "config"}:
+    if "run_name" not in columns or not columns & {"metrics", "config", "artifact_version_id"}:
         return None
     return "run_id" if "run_id" in columns else "run_name"
 
