@@ -9,13 +9,13 @@ from typing import Any
 
 from accel_track.delivery.again import deliver_alone
 from accel_track.delivery.comparing.lacking import Lacking
+from accel_track.delivery.comparing.records import RecordsFor
 from accel_track.delivery.media import KeptMedia
 from accel_track.delivery.receipt import Receipt, compare
 from accel_track.delivery.sync import TAKEN, Sync
+from accel_track.journal import cursor as cursors
 from accel_track.journal.directory import RunDirectory
-from accel_track.journal.entries import next_seq
-from accel_track.journal.reader import BATCH, History, JournalReader
-from accel_track.records import AnyRecord, is_for, replayable
+from accel_track.records import AnyRecord, replayable
 
 
 @dataclass
@@ -83,11 +83,9 @@ def _deliver(sync: Sync, name: str, rank: int, lacking: Lacking) -> tuple[int, s
 def _lacking_records(sync: Sync, name: str, rank: int, lacking: Lacking) -> Iterator[AnyRecord]:
     """Yield the records and the parts of records that are lacking, in the journal's order."""
     folder, tracker = sync.run.rank(rank), sync.build(name, rank)
-    reader, history, media = JournalReader(folder), History(folder), KeptMedia(folder)
-    while entries := reader.read(BATCH):
-        reader.had = next_seq(entries)
-        for record in [entry.record for entry in entries if history.counts(entry.record)]:
-            if is_for(record, name, tracker.name) and (part := lacking.of(record, tracker.stored_name)) is not None:
-                whole = replayable(media.whole(part))
-                if whole is not None:
-                    yield whole
+    media, rules = KeptMedia(folder), cursors.load(sync.run.cursor(name, rank)).rules
+    for record, counts in RecordsFor(folder, (name, tracker.name), rules):
+        if counts and (part := lacking.of(record, tracker.stored_name)) is not None:
+            whole = replayable(media.whole(part))
+            if whole is not None:
+                yield whole

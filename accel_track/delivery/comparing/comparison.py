@@ -98,6 +98,7 @@ class _Comparison:
         self._settings()
         receipt, sent = self.receipt, self.sent
         receipt.by_design.update({f"{what} that it does not take": count for what, count in (+sent.refused).items()})
+        receipt.by_design["values that its rules leave out"] += sent.left_out
         receipt.uncompared.update(+sent.uncompared)
         receipt.unread.update(self.found.lost)
 

@@ -11,14 +11,13 @@ from typing import Any, NamedTuple
 from accel_track.delivery.artifacts import deliverable, name_of
 from accel_track.delivery.comparing.likeness import Look, look_of_all
 from accel_track.delivery.comparing.points import Points, State, hashed
+from accel_track.delivery.comparing.records import RecordsFor
 from accel_track.delivery.media import KeptMedia
 from accel_track.journal.cursor import Cursor
-from accel_track.journal.entries import next_seq
-from accel_track.journal.reader import BATCH, History, JournalReader
 from accel_track.media import sums
 from accel_track.media.fallbacks import QUANTILES, converted, stored
 from accel_track.media.kinds import Histogram, Medium
-from accel_track.records import AnyRecord, Artifact, Checkpoint, Config, Metrics, Rewind, Stored, WithoutForm, is_for
+from accel_track.records import AnyRecord, Artifact, Checkpoint, Config, Metrics, Rewind, Stored, WithoutForm
 from accel_track.trackers.base import GeneralTracker
 from accel_track.trackers.media import StoresMedia
 from accel_track.trackers.sdk import SDKTracker
@@ -111,6 +110,8 @@ class Sent:
         """Names of numbers that a backend may store beside a histogram, or in its place."""
         self.damaged = 0
         """Bytes of the journal that were skipped."""
+        self.left_out = 0
+        """Values that the tracker's rules leave out."""
         self.names: dict[str, str] = {}
         """The user's names by the backend's."""
         self._known_drops: Counter[str] = Counter()
@@ -139,21 +140,16 @@ class Sent:
         return self._cursor.dropped.get(name, 0) > self._known_drops[name]
 
     def _read(self) -> None:
-        reader, history = JournalReader(self._folder), History(self._folder)
-        while entries := reader.read(BATCH):
-            reader.had = next_seq(entries)
-            for entry in entries:
-                if is_for(entry.record, self._name, self._tracker.name):
-                    self._add(entry.record, self._state(entry.record, history))
-        self.damaged = reader.damaged()
+        records = RecordsFor(self._folder, (self._name, self._tracker.name), self._cursor.rules)
+        for record, counts in records:
+            self._add(record, self._state(record) if counts else State.UNDONE)
+        self.damaged, self.left_out = records.damaged, records.left_out
         if self._tracker.keeps_of_a_step != "all":
             for name, points in (*self.numbers.items(), *self.texts.items()):
                 points.keep_of_a_step(self._tracker.keeps_of_a_step)
                 self._known_drops[self.names[name]] += points.states.count(State.UNKEPT)
 
-    def _state(self, record: AnyRecord, history: History) -> State:
-        if not history.counts(record):
-            return State.UNDONE
+    def _state(self, record: AnyRecord) -> State:
         if record.seq >= self._cursor.seq:
             self.pending += not isinstance(record, Rewind)
             return State.PENDING
