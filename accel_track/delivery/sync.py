@@ -152,9 +152,7 @@ class Sync:
 
     def rules_of(self, name: str) -> Rules:
         """Return the rules of a tracker: those that its delivery began with, or else those given."""
-        stored = (
-            [] if name in self._reset else [cursors.load(self.run.cursor(name, rank)) for rank in self._ranks(name)]
-        )
+        stored = [] if name in self._reset else [cursors.load(self.run.cursor(name, rank)) for rank in self.ranks(name)]
         begun_with = (cursor.rules or Rules() for cursor in stored if cursor.seq)
         return next(begun_with, self.rules or next((one.rules for one in stored if one.rules), Rules()))
 

@@ -9,11 +9,14 @@ import numpy as np
 import pytest
 
 from accel_track.delivery.receipt import compare
+from accel_track.delivery.repair import repair
 from accel_track.delivery.settings import Settings
+from accel_track.delivery.sync import Sync
 from accel_track.journal import cursor as cursors
 from accel_track.journal.directory import RunDirectory
 from accel_track.journal.writer import JournalWriter
 from accel_track.registry import LOGGER_TYPE_TO_CLASS, select
+from accel_track.rules import Rules
 from accel_track.run import Run
 from tests.support.keeping import KeepingTracker, begin, deliver, lines, made, receipt, registered, rewrite
 from tests.support.runs import only_run
@@ -374,3 +377,23 @@ def test_records_of_checkpoints_and_the_environment_are_not_compared(monkeypatch
     writer.config({"environment": {"python": "3"}}, environment=True)
     writer.close()
     assert receipt(deliver()).uncompared == {"checkpoints": 1, "the environment": 1}
+
+
+@pytest.mark.filterwarnings("ignore:.*its rules")
+def test_the_rules_of_a_tracker_say_what_is_to_be_there() -> None:
+    run = begin()
+    for step in range(30):
+        run.log({"val": {"loss": step / 7}, "debug": 1.0, "other": step}, step)
+    run.finish()
+    directory = only_run(Path("runs"))
+    rules = Rules.of({"every": 10, "drop": ["debug"], "map": {"val/*": "eval/*"}})
+    Sync(directory, rules=rules).deliver(follow=False, timeout=10)
+    found = receipt(directory)
+    assert found.whole, str(found)
+    assert found.values.sent == len(lines()) == 6
+    assert found.by_design == {"values that its rules leave out": 84}
+    whole = lines()
+    rewrite([line for line in whole if line["step"] != 10])
+    assert receipt(directory).values.missing.first == [("eval/loss", 10), ("other", 10)]
+    assert repair(directory, "keeping").delivered == 1
+    assert sorted(map(str, lines())) == sorted(map(str, whole))
