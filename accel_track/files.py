@@ -50,6 +50,20 @@ def make_private(folder: Path) -> None:
         folder.mkdir(exist_ok=True)  # a file in its place is an error
 
 
+def sync_file(path: str | os.PathLike[str]) -> None:
+    """Have the disk store what is in a file, or which files are in a folder; Windows cannot be told to of a folder.
+
+    Raises:
+        OSError: The disk fails, or there is no such file.
+    """
+    with contextlib.suppress(PermissionError):
+        file = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+        try:
+            os.fsync(file)
+        finally:
+            os.close(file)
+
+
 def open_regular(path: str | os.PathLike[str]) -> int:
     """Return a descriptor for reading a file; unlike the opening of a FIFO, this never waits.
 

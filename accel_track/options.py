@@ -5,11 +5,15 @@ from __future__ import annotations
 import difflib
 import functools
 import inspect
+import json
 import os
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypedDict, TypeVar, get_args, get_type_hints
+
+from accel_track.rules import Rules
+from accel_track.values.structures import without_omegaconf
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -52,6 +56,9 @@ class Options(TypedDict, total=False):
             "must": likewise, or one that finished; else an error. "never": always a new run. Default: "auto".
         all_ranks: Whether every process logs to a journal of its own, and those trackers that can run everywhere do
             (wandb, Trackio, SwanLab), as a group. Default: False, the main process (rank zero) only.
+        rules: What each tracker gets of what is logged, by its name, such as `{"wandb": {"every": 10}}`; see
+            [`Rules`][accel_track.rules.Rules]. The others get all. A run that goes on keeps those that it began with.
+            As a variable: JSON. Default: {}.
         keep: How long to keep the journals of earlier runs of this folder that are finished and delivered: "all", a
             time such as "30d", "12h" or "90m", or "pending" for no longer than that. What is deleted can no longer be
             delivered elsewhere by `accel-track sync --to`. Default: "all".
@@ -66,6 +73,7 @@ class Options(TypedDict, total=False):
     redact: bool | None
     resume: Resume | None
     all_ranks: bool | None
+    rules: Mapping[str, Rules | Mapping[str, Any]] | None
     keep: str | None
 
 
@@ -144,6 +152,7 @@ class Settings:
     redact: bool = True
     resume: Resume = "auto"
     all_ranks: bool = False
+    rules: Mapping[str, Rules] = field(default_factory=dict)
     keep: str = "all"
 
     @property
@@ -196,12 +205,15 @@ def _read(name: str, kind: Any, value: Any) -> Any:
     where = f"`{name}`"
     if value is None:
         where = f"ACCEL_TRACK_{name.upper()}"
-        value = os.environ.get(where, "").strip().lower()
+        value = os.environ.get(where, "").strip()
         if not value:
             return None
-    read, possible = _KINDS.get(kind, (_choice, f"one of {', '.join(get_args(kind))}"))
+    read, possible = _KINDS[kind] if kind in _KINDS else (_choice, f"one of {', '.join(get_args(kind))}")
     try:
-        return read(kind, value)
+        return read(kind, value.lower() if isinstance(value, str) and kind != _RULES else value)
+    except _WrongRulesError as error:
+        message = f"{where}, {error}"
+        raise ValueError(message) from None
     except (TypeError, ValueError, OverflowError):
         message = f"{where} must be {possible}; got {value!r}."
         raise ValueError(message) from None
@@ -230,8 +242,30 @@ def _age(_: Any, value: Any) -> str:
     return str(value)
 
 
+class _WrongRulesError(ValueError):
+    """Rules are not what they have to be; the message says whose, and what is wrong with them."""
+
+
+def _rules(_: Any, value: Any) -> Mapping[str, Rules]:
+    """Return rules by tracker name; of a variable, its JSON's."""
+    given = without_omegaconf(json.loads(value) if isinstance(value, str) else value)
+    if not isinstance(given, Mapping):
+        raise TypeError
+    return {name: _rules_of(name, rules) for name, rules in given.items()}
+
+
+def _rules_of(name: str, given: Any) -> Rules:
+    try:
+        return Rules.of(given)
+    except (TypeError, ValueError) as error:
+        message = f"of {name!r}: {error}"
+        raise _WrongRulesError(message) from error
+
+
+_RULES = Mapping[str, Rules]
 _KINDS: dict[Any, tuple[Callable[[Any, Any], Any], str]] = {
     bool: (_switch, "0 or 1"),
     float: (_seconds, "a number of seconds, 0 or more"),
+    _RULES: (_rules, "a dictionary of rules by tracker name, such as {'wandb': {'every': 10}}"),
     str: (_age, "all, pending, or a time such as 30d, 12h or 90m"),
 }

@@ -328,6 +328,18 @@ def _configured_class(
     return cls
 
 
+def check_rules(rules: Mapping[str, Any], selected: Sequence[Selected]) -> None:
+    """Make sure that rules are those of trackers that there are.
+
+    Raises:
+        ValueError: There is a name that no tracker has.
+    """
+    names = {*known_names(), *(one.name for one in selected)}
+    if unknown := sorted(str(name) for name in rules if name not in names):
+        message = f"`rules` names {', '.join(map(repr, unknown))}, no tracker: there are {', '.join(sorted(names))}."
+        raise ValueError(message)
+
+
 def check_init_kwargs(init_kwargs: Any, selected: Sequence[Selected]) -> Mapping[str, Mapping[str, Any]]:
     """Return constructor arguments by tracker name, an empty dictionary for None.
 

@@ -22,7 +22,7 @@ from accel_track.noop import NoOp
 from accel_track.options import Settings
 from accel_track.outcome import Outcome, outcome_of
 from accel_track.redaction import redacted
-from accel_track.registry import Selected, build, check_init_kwargs, tracker_class
+from accel_track.registry import Selected, build, check_init_kwargs, check_rules, tracker_class
 from accel_track.texts import storable_text
 from accel_track.trackers.base import GeneralTracker, NoOpTracker
 from accel_track.trackers.elsewhere import TrackerElsewhere
@@ -100,6 +100,7 @@ class Run(MediaCalls):
         self.config = None if config is None else self._redacted(check_config(config))
         self.directory, local = _placed(directory, argument)
         kwargs = located(check_init_kwargs(init_kwargs, selected))
+        check_rules(self.settings.rules, selected)
         mode = mode_of(self.settings)
         self._runs_trackers = mode.runs_trackers
         plans = self._plans(selected, kwargs)

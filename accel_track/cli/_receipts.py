@@ -12,6 +12,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from accel_track.cli._common import fail, say
+from accel_track.progress import progress_bar
+from accel_track.texts import printable
 
 if TYPE_CHECKING:
     from accel_track.delivery.receipt import Receipt
@@ -57,7 +59,7 @@ def receipts(run: RunDirectory, names: Sequence[str], arguments: Mapping[str, Ma
     from accel_track.delivery.receipt import compare
 
     for name in dict.fromkeys(names):
-        with contextlib.redirect_stdout(sys.stderr):  # what SDKs print is not our output
+        with _reading(name):
             receipt = compare(run, name, arguments.get(name, {}))
         yield receipt
 
@@ -72,9 +74,19 @@ def repairs(run: RunDirectory, names: Sequence[str], arguments: Mapping[str, Map
     from accel_track.delivery.repair import repair
 
     for name in dict.fromkeys(names):
-        with contextlib.redirect_stdout(sys.stderr):
+        with _reading(name):
             done = repair(run, name, arguments.get(name, {}))
         yield done
+
+
+@contextlib.contextmanager
+def _reading(name: str) -> Iterator[None]:
+    """Show on a terminal that a backend is being read; what SDKs print is not our output."""
+    from rich.markup import escape
+
+    with contextlib.redirect_stdout(sys.stderr), progress_bar() as bars:
+        bars.add_task(f"comparing with {escape(printable(name))}", total=None)
+        yield
 
 
 def tell(receipt: Receipt) -> None:

@@ -19,6 +19,7 @@ from accel_track.texts import printable
 if TYPE_CHECKING:
     from accel_track.delivery.status import TrackerStatus
     from accel_track.delivery.sync import Job, Sync
+    from accel_track.rules import Rules
 
 
 def sync(
@@ -32,6 +33,19 @@ def sync(
     from_start: Annotated[
         bool, typer.Option("--from-start", help="Begin a new backend run with the first record.")
     ] = False,
+    map_: Annotated[
+        list[str] | None,
+        typer.Option("--map", metavar="OLD=NEW", help="Other names by patterns, such as val_*=eval/*."),
+    ] = None,
+    only: Annotated[
+        list[str] | None, typer.Option(metavar="PATTERN", help="Deliver values and artifacts of these names only.")
+    ] = None,
+    drop: Annotated[
+        list[str] | None, typer.Option(metavar="PATTERN", help="Leave out values and artifacts of these names.")
+    ] = None,
+    every: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Of each name, one value in N steps, the first.")
+    ] = None,
     quarantined: Annotated[
         bool,
         typer.Option("--quarantined", "--refused", help="Deliver quarantined records, too, once each."),
@@ -54,14 +68,16 @@ def sync(
     Example: accel-track sync 20260131 --to mlflow --set mlflow.tracking_uri=http://localhost:5000
     """
     arguments = given_arguments(set_ or [])
+    rules = _rules(to, map_, only, drop, every)
     documents: list[dict[str, Any]] = []
     complete = True
     with one_line_errors():
         from accel_track.delivery.sync import Sync  # here, so that other commands do not import all trackers' modules
 
         check_names({"--to": to or [], "--set": arguments})
-        found = [Sync(find_run(run), to or [], arguments, from_start, quarantined) for run in runs]
+        found = [Sync(find_run(run), to or [], arguments, from_start, quarantined, rules) for run in runs]
         _check_used(found, arguments)
+        _check_rules(found)
         for one in found:
             statuses = _planned(one) if dry_run else _delivered(one, follow=follow, timeout=timeout)
             complete = complete and (dry_run or all(status.complete for status in statuses))
@@ -80,10 +96,40 @@ def sync(
         raise typer.Exit(code=INCOMPLETE)
 
 
+def _rules(
+    to: Sequence[str] | None,
+    names: Sequence[str] | None,
+    only: Sequence[str] | None,
+    drop: Sequence[str] | None,
+    every: int | None,
+) -> Rules | None:
+    """Return the rules that options give; None without any."""
+    if not (names or only or drop or every):
+        return None
+    if not to:
+        fail("--map, --only, --drop, --every: they go with --to, which says whose rules they are.")
+    from accel_track.rules import Rules
+
+    new = dict(one.partition("=")[::2] for one in names or [])
+    if wrong := [old for old, name in new.items() if not (old and name)]:
+        fail(f"--map {wrong[0]}: write OLD=NEW, such as val_*=eval/*")
+    try:
+        return Rules.of({"map": new, "only": only or [], "drop": drop or [], "every": every or 1})
+    except ValueError as error:
+        fail(f"--map, --only, --drop, --every: {error}")
+
+
 def _check_used(found: Sequence[Sync], arguments: dict[str, dict[str, Any]]) -> None:
     names = {name for one in found for name in one.names}
     if unused := [name for name in arguments if name not in names]:
         fail(f"--set: nothing is delivered to {unused[0]!r}; add --to {unused[0]}.")
+
+
+def _check_rules(found: Sequence[Sync]) -> None:
+    for one in found:
+        for name in one.names:
+            if one.rules is not None and (rules := one.rules_of(name)) != one.rules:
+                fail(f"{name}: its delivery began with other rules ({rules}); --from-start delivers all anew by these.")
 
 
 def _planned(one: Sync) -> list[TrackerStatus]:
@@ -131,9 +177,12 @@ def _tell(one: Sync, statuses: Sequence[TrackerStatus], *, dry_run: bool) -> Non
         if dry_run and status.obstacle is None:
             count = status.pending + (status.quarantined if one.again else 0)
             with_ = f" with {json.dumps(one.kwargs(status.name))}" if count and one.kwargs(status.name) else ""
-            say(f"  {status.name}: {count} records would be delivered{with_}")
+            by = f", by its rules: {rules}" if (rules := one.rules_of(status.name)) else ""
+            say(f"  {status.name}: {count} records would be delivered{with_}{by}")
         else:
             say(f"  {status}")
+            if (rules := one.rules_of(status.name)) and not status.obstacle:
+                say(f"    by its rules: {rules}")
         if status.url and not dry_run:
             say(f"    {status.url}")
 

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from accel_track.delivery.artifacts import deliverable
 from accel_track.delivery.base import hand_over
 from accel_track.delivery.ledger import keep_aside, refused, shown
@@ -17,6 +19,7 @@ from accel_track.journal.directory import RunDirectory
 from accel_track.journal.reader import History, JournalReader
 from accel_track.outcome import FINISHED, Outcome
 from accel_track.records import AnyRecord, Artifact, Checkpoint, Metrics, replayable
+from accel_track.rules import Reshaper, Rules
 from accel_track.trackers.base import GeneralTracker
 
 
@@ -151,10 +154,12 @@ def _refused_records(run: RunDirectory, name: str, rank: int) -> list[AnyRecord]
     aside, end = refused(run.quarantine(name, rank)), cursors.load(run.cursor(name, rank)).seq
     if not aside:
         return []
-    counts = History(run.rank(rank)).counts
+    counts, rules = History(run.rank(rank)).counts, cursors.load(run.cursor(name, rank)).rules or Rules()
+    reshape = Reshaper(msgspec.structs.replace(rules, every=1), name)  # what is left out is in no quarantine
     found = (one for one in JournalReader(run.rank(rank)) if one.seq in aside and one.seq < end and counts(one))
     media = KeptMedia(run.rank(rank))
-    return [whole for one in found if (whole := replayable(media.whole(one))) is not None]
+    shaped = (record for one in found if (record := reshape(one)) is not None)
+    return [whole for one in shaped if (whole := replayable(media.whole(one))) is not None]
 
 
 def _taken(run: RunDirectory, name: str, rank: int, taken: list[int]) -> None:

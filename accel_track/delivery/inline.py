@@ -15,7 +15,8 @@ from accel_track.delivery.staging import Staging
 from accel_track.errors import log_error, warn
 from accel_track.options import Settings
 from accel_track.outcome import Outcome
-from accel_track.records import Artifact, Metrics, own_copy, own_values
+from accel_track.records import AnyRecord, Artifact, Metrics, own_copy, own_values
+from accel_track.rules import Reshaper
 from accel_track.trackers.base import GeneralTracker
 from accel_track.values.capture import Captured, captured
 from accel_track.values.passing import PassingMedia
@@ -40,6 +41,8 @@ class InlineDelivery:
         self._raises = settings.on_error == "raise"
         self._calls = 0
         self._media = PassingMedia()
+        self._rules = settings.rules
+        self._reshapers: dict[str, Reshaper] = {}
 
     def add(self, plans: Sequence[Plan]) -> None:
         """Start trackers, or join those that somebody started already, and give them the configuration so far."""
@@ -83,7 +86,7 @@ class InlineDelivery:
         """Give values to every tracker, or to the one that they are for."""
         self._media.keep(call)
         record = Metrics(self._calls, time.time(), call.values, step, call.kwargs, call.unread, call.only)
-        self._each(lambda tracker: hand_over(tracker, [own_copy(record)], Path()), call.only)
+        self._each(partial(self._give, record), call.only)
 
     def rewind(self, step: int) -> None:
         """Tell every tracker that an earlier step follows."""
@@ -117,12 +120,20 @@ class InlineDelivery:
             self.lost(name_of(name, path), error, only)
             return
         record = Artifact(self._calls, time.time(), values, name, path, kind, step, files, only)
-        self._each(lambda tracker: hand_over(tracker, [own_copy(record)], Path()), only)
+        self._each(partial(self._give, record), only)
 
     def lost(self, name: str, error: Exception, only: str = "") -> None:
         """Tell every tracker, or the one of a name only, that something could not be read."""
         record = Metrics(self._calls, time.time(), {}, None, {}, {name: reason(error)}, only)
-        self._each(lambda tracker: hand_over(tracker, [record], Path()), only)
+        self._each(partial(self._give, record), only)
+
+    def _give(self, record: Metrics | Artifact, tracker: GeneralTracker) -> None:
+        """Hand a tracker its own copy of what it gets of a record."""
+        shaped: AnyRecord | None = record
+        if (rules := self._rules.get(tracker.name)) is not None:
+            shaped = self._reshapers.setdefault(tracker.name, Reshaper(rules, tracker.name))(record)
+        if shaped is not None:
+            hand_over(tracker, [own_copy(shaped)], Path())
 
     def raise_failure(self) -> None:
         """Do nothing: each call has raised its own."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import threading
@@ -30,7 +31,8 @@ from accel_track.delivery.upkeep import Upkeep
 from accel_track.delivery.worker import Worker
 from accel_track.delivery.workers import Workers
 from accel_track.errors import ResumeError, warn
-from accel_track.journal.cursor import load
+from accel_track.files import make_private
+from accel_track.journal.cursor import begun, load, save
 from accel_track.journal.directory import RunDirectory
 from accel_track.journal.forked import EndedJournal, ForkedJournal
 from accel_track.journal.writer import JournalWriter
@@ -38,6 +40,7 @@ from accel_track.options import Settings
 from accel_track.outcome import Outcome
 from accel_track.redaction import redacted_command
 from accel_track.registry import known_names, tracker_class
+from accel_track.rules import Rules
 from accel_track.sigterm import sigterm_held_back
 from accel_track.trackers.base import GeneralTracker
 from accel_track.values.capture import Captured, captured
@@ -108,7 +111,7 @@ class JournaledDelivery:
         )
         self.again = self.journal.again
         self._arriving = Arriving(self.journal.metrics)
-        self._staging = Staging(self.directory.rank(rank))
+        self._staging = Staging(self.directory.rank(rank), durable=settings.durability == "power")
         self._media = KeptMedia(self.directory.rank(rank), durable=settings.durability == "power")
         self._encoding = Encoding(self._media.files)
         if not own:
@@ -139,6 +142,7 @@ class JournaledDelivery:
         if isinstance(self.journal, ForkedJournal):
             return
         self.wake()
+        self._note_rules([plan.name for plan in plans])
         plans = self._companions.take(plans, self._noted.describe)
         end = time.monotonic() + self._settings.start_timeout
         for plan in plans:
@@ -163,7 +167,23 @@ class JournaledDelivery:
     def _worker(self, tracker: GeneralTracker, name: str, journal: JournalWriter) -> Worker:
         cursor, quarantine = self.directory.cursor(name, self._rank), self.directory.quarantine(name, self._rank)
         source = LiveSource(journal, load(cursor))
-        return Worker(tracker, source, cursor, quarantine, partial(self._noted.identity, name), name=name)
+        rules = self._settings.rules.get(name, self._settings.rules.get(tracker.name))
+        return Worker(tracker, source, cursor, quarantine, partial(self._noted.identity, name), name=name, rules=rules)
+
+    def _note_rules(self, names: Sequence[str]) -> None:
+        """Keep the rules of trackers in their cursors, where other processes find them."""
+        for name in [one for one in names if one in self._settings.rules]:
+            path, rules = self.directory.cursor(name, self._rank), self._settings.rules[name]
+            cursor = begun(path, rules)
+            if (cursor.rules or Rules()) != rules:
+                warn(
+                    f"{name}: goes on with the rules with which its delivery began ({cursor.rules or Rules()}); "
+                    f'"accel-track sync --to {name} --from-start" delivers all anew by others.'
+                )
+            elif not cursor.seq:
+                with contextlib.suppress(OSError):  # a full disk: workers of this process have them in memory
+                    make_private(path.parent)
+                    save(path, cursor)
 
     def _check_start(self, worker: Worker) -> None:
         error, name = worker.failure or worker.stalled, worker.name
@@ -460,6 +480,7 @@ class JournalOnly(JournaledDelivery):
             self._noted.describe(plan.name, plan.kwargs, instance=plan.is_instance)
             if not self._rank or _runs_on_all_ranks(plan.name):
                 self._apart[plan.name] = _IN_SYNC
+        self._note_rules([plan.name for plan in plans])
         super().add([])
 
 

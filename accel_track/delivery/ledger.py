@@ -20,6 +20,7 @@ from accel_track.files import make_private, replace_file
 from accel_track.journal import cursor as cursors
 from accel_track.journal.entries import Entry, ShortEntries, next_seq
 from accel_track.records import AnyRecord, Metrics
+from accel_track.rules import Rules
 from accel_track.texts import clean, storable_texts
 from accel_track.trackers.base import GeneralTracker
 from accel_track.values.plain import storable
@@ -34,11 +35,12 @@ class Ledger:
         tracker: The tracker.
         path: The cursor's file.
         quarantine: Where to store what the backend refuses.
+        rules: What of the run the tracker gets, unless its cursor has got on; None: what the cursor says.
     """
 
-    def __init__(self, tracker: GeneralTracker, path: Path, quarantine: Path) -> None:
+    def __init__(self, tracker: GeneralTracker, path: Path, quarantine: Path, rules: Rules | None = None) -> None:
         """Read the cursor."""
-        self.cursor = cursors.load(path)
+        self.cursor = cursors.begun(path, rules)
         """How far the tracker has acknowledged."""
         self.counts = copy.copy(self.cursor)
         """The counts of the records that the tracker was given, ahead of the acknowledged ones."""

@@ -14,8 +14,9 @@ from accel_track.delivery.sources import UnreadableError
 from accel_track.delivery.staging import FOLDER
 from accel_track.errors import WORKER_NAME
 from accel_track.media import Medium
-from accel_track.media.folder import MediaFolder
+from accel_track.media.folder import ENCODED, MediaFolder
 from accel_track.media.kinds import KINDS
+from accel_track.media.sums import Sums, sha256
 from accel_track.records import AnyRecord, Stored, WithoutForm, restored
 from accel_track.values.capture import Captured
 from accel_track.values.passing import PassingMedia, leave_out
@@ -38,6 +39,7 @@ class KeptMedia:
     def __init__(self, folder: Path, *, durable: bool = False) -> None:
         """Touch nothing yet."""
         self.files = MediaFolder(folder / FOLDER, durable=durable)
+        self._sums = Sums(folder / FOLDER)
         self._elsewhere = PassingMedia()
 
     def keep(self, call: Captured) -> None:
@@ -73,11 +75,22 @@ class KeptMedia:
             return WithoutForm(f"{stored.kind}, which this version does not know")
         try:
             path = self._file(stored.file) if stored.file else None
+            if path is not None and self._is_damaged(path):
+                return WithoutForm(f"{stored.kind} whose file is damaged: its bytes are not what was stored")
             if stored.file and path is None:
                 return WithoutForm(f"{stored.kind} whose file is missing")
             return kind.of_stored(stored.info, path)
         except ValueError as error:
             return WithoutForm(f"{stored.kind} whose file is damaged: {error}")
+
+    def _is_damaged(self, path: Path) -> bool:
+        """Whether a file's bytes are neither those that its name nor those that a checksum says."""
+        digest = sha256(path)
+        if digest == path.name.partition(".")[0]:
+            return False
+        noted = self._sums.has(path.name, digest)
+        # A power cut may have taken the checksum of an encoded file, whose name is made of something else.
+        return not noted if noted is not None else not path.name.endswith(ENCODED)
 
     def _file(self, name: str) -> Path | None:
         try:

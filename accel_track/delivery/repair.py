@@ -9,13 +9,13 @@ from typing import Any
 
 from accel_track.delivery.again import deliver_alone
 from accel_track.delivery.comparing.lacking import Lacking
+from accel_track.delivery.comparing.records import RecordsFor
 from accel_track.delivery.media import KeptMedia
 from accel_track.delivery.receipt import Receipt, compare
 from accel_track.delivery.sync import TAKEN, Sync
+from accel_track.journal import cursor as cursors
 from accel_track.journal.directory import RunDirectory
-from accel_track.journal.entries import next_seq
-from accel_track.journal.reader import BATCH, History, JournalReader
-from accel_track.records import AnyRecord, is_for, replayable
+from accel_track.records import AnyRecord, replayable
 
 
 @dataclass
@@ -55,7 +55,7 @@ def repair(run: RunDirectory, name: str, arguments: Mapping[str, Any] | None = N
         before = compare(run, name, arguments)
         delivered, error = 0, None
         if any(map(len, before.lacking.values())):
-            error = sync.obstacle(name) if all(locks.values()) else TAKEN
+            error = (sync.obstacle(name) or _unread(before)) if all(locks.values()) else TAKEN
         for rank, lacking in before.lacking.items() if error is None else ():
             if len(lacking) and error is None:
                 count, error = _deliver(sync, name, rank, lacking)
@@ -65,6 +65,12 @@ def repair(run: RunDirectory, name: str, arguments: Mapping[str, Any] | None = N
             if lock is not None:
                 lock.release()
     return Repair(before, delivered, error, compare(run, name, arguments) if delivered or error else before)
+
+
+def _unread(receipt: Receipt) -> str | None:
+    """Say so where nothing at all could be read, which may well be there."""
+    nothing = receipt.unread and not any(tally.there or tally.extra.count for tally in receipt.tallies)
+    return f"nothing could be read there ({next(iter(receipt.unread))})" if nothing else None
 
 
 def _deliver(sync: Sync, name: str, rank: int, lacking: Lacking) -> tuple[int, str | None]:
@@ -77,11 +83,9 @@ def _deliver(sync: Sync, name: str, rank: int, lacking: Lacking) -> tuple[int, s
 def _lacking_records(sync: Sync, name: str, rank: int, lacking: Lacking) -> Iterator[AnyRecord]:
     """Yield the records and the parts of records that are lacking, in the journal's order."""
     folder, tracker = sync.run.rank(rank), sync.build(name, rank)
-    reader, history, media = JournalReader(folder), History(folder), KeptMedia(folder)
-    while entries := reader.read(BATCH):
-        reader.had = next_seq(entries)
-        for record in [entry.record for entry in entries if history.counts(entry.record)]:
-            if is_for(record, name, tracker.name) and (part := lacking.of(record, tracker.stored_name)) is not None:
-                whole = replayable(media.whole(part))
-                if whole is not None:
-                    yield whole
+    media, rules = KeptMedia(folder), cursors.load(sync.run.cursor(name, rank)).rules
+    for record, counts in RecordsFor(folder, (name, tracker.name), rules):
+        if counts and (part := lacking.of(record, tracker.stored_name)) is not None:
+            whole = replayable(media.whole(part))
+            if whole is not None:
+                yield whole

@@ -10,9 +10,9 @@ from typing import Protocol
 from accel_track.journal.cursor import Cursor
 from accel_track.journal.entries import Entry, Position, next_seq
 from accel_track.journal.memory import Kept
-from accel_track.journal.reader import History, JournalReader, SegmentFiles
+from accel_track.journal.reader import BATCH, History, JournalReader, SegmentFiles
 from accel_track.journal.writer import JournalWriter
-from accel_track.records import own_copy
+from accel_track.records import AnyRecord, own_copy
 
 
 class Source(Protocol):
@@ -179,6 +179,21 @@ class LiveSource:
         self._next = max(self._next, next_seq(entries))
         self._expected += len(entries)
         return entries
+
+
+def earlier(folder: Path, seq: int) -> Iterator[AnyRecord]:
+    """Yield the records of a rank's journal before a number, those that still count.
+
+    Raises:
+        UnreadableError: They cannot be read at the moment.
+    """
+    with _readable(folder):
+        history, reader = History(folder), JournalReader(folder)
+        while entries := reader.read(BATCH):
+            for entry in history.counting(entries):
+                if entry.record.seq >= seq:
+                    return
+                yield entry.record
 
 
 @contextlib.contextmanager

@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Callable, Collection
 from pathlib import Path
 
-from accel_track.files import make_private
+from accel_track.files import make_private, sync_file
 
 FOLDER = "media"
 
@@ -32,11 +32,13 @@ class Staging:
 
     Args:
         folder: The rank's folder.
+        durable: Whether what is kept survives a power cut from then on.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, durable: bool = False) -> None:
         """Touch nothing yet."""
         self.folder = folder
+        self._durable = durable
         self._waiting: list[tuple[int, str]] = []
 
     def keep(
@@ -66,6 +68,8 @@ class Staging:
             for name in only or ():
                 (target / name).parent.mkdir(parents=True, exist_ok=True)
                 place(os.path.realpath(source / name), os.fspath(target / name))
+            for one in (target, *target.rglob("*"), *target.parents[:2]) if self._durable else ():
+                sync_file(one)
         except BaseException:
             shutil.rmtree(target.parent, ignore_errors=True)
             raise

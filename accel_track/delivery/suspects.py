@@ -23,7 +23,7 @@ class Part(NamedTuple):
     """A record of a batch, what of it can be delivered, and the names of what cannot.
 
     Attributes:
-        foreign: Whether the record is for another tracker.
+        foreign: Whether the record is for other trackers.
     """
 
     entry: Entry

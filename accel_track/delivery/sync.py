@@ -26,6 +26,7 @@ from accel_track.journal.reader import last_seq, read_last
 from accel_track.outcome import FINISHED, Outcome
 from accel_track.redaction import portable_kwargs, scrubbed
 from accel_track.registry import known_names, tracker_class
+from accel_track.rules import Rules
 from accel_track.trackers.base import GeneralTracker
 from accel_track.trackers.sdk import install_command
 
@@ -49,6 +50,7 @@ class Sync:
         arguments: Constructor arguments by tracker name; they win over those that the run stored.
         from_start: Whether to begin new backend runs, with the first record.
         again: Whether records that were refused are delivered once more.
+        rules: What of the run these trackers get, where their delivery begins now; None: what their cursors say.
         rank: The only rank whose records are delivered; None for all.
         grouped: Whether other ranks have trackers too, also where they have no journal yet.
         alive: Says whether the run goes on, when that is known; else the run directory does.
@@ -60,6 +62,7 @@ class Sync:
     arguments: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     from_start: bool = False
     again: bool = False
+    rules: Rules | None = None
     rank: int | None = None
     grouped: bool = False
     alive: Callable[[], bool] | None = None
@@ -146,6 +149,12 @@ class Sync:
             return f"it cannot be used ({type(error).__name__}: {error})"
         how = install_command(cls.install) if cls.install else "install its package"
         return f"the package {cls.sdk!r} is not installed; {how}"
+
+    def rules_of(self, name: str) -> Rules:
+        """Return the rules of a tracker: those that its delivery began with, or else those given."""
+        stored = [] if name in self._reset else [cursors.load(self.run.cursor(name, rank)) for rank in self.ranks(name)]
+        begun_with = (cursor.rules or Rules() for cursor in stored if cursor.seq)
+        return next(begun_with, self.rules or next((one.rules for one in stored if one.rules), Rules()))
 
     def deliver(
         self,
@@ -250,7 +259,8 @@ class Sync:
             return
         source = StoredSource(self.run.rank(rank), cursor)
         quarantine = self.run.quarantine(name, rank)
-        worker = Worker(tracker, source, self.run.cursor(name, rank), quarantine, partial(self.note, name, rank))
+        path, note = self.run.cursor(name, rank), partial(self.note, name, rank)
+        worker = Worker(tracker, source, path, quarantine, note, rules=self.rules)
         worker.outcome = self.outcome or FINISHED
         jobs.append(Job(name, worker, source, lock, self.run.rank(rank)))
 

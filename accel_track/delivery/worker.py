@@ -17,7 +17,7 @@ from accel_track.delivery.base import hand_over
 from accel_track.delivery.ledger import Ledger, shown
 from accel_track.delivery.media import KeptMedia
 from accel_track.delivery.retry import Deadline, DeadlineReachedError, retrying
-from accel_track.delivery.sources import Source, UnreadableError
+from accel_track.delivery.sources import Source, UnreadableError, earlier
 from accel_track.delivery.staging import kept_file
 from accel_track.delivery.suspects import Part, Suspects
 from accel_track.errors import WORKER_NAME, HalfStoredError, NotStartedError, warn
@@ -26,6 +26,7 @@ from accel_track.journal.entries import Entry, ShortEntries, next_seq
 from accel_track.journal.reader import BATCH
 from accel_track.outcome import FINISHED
 from accel_track.records import AnyRecord, Artifact, Checkpoint, Metrics, is_for, names_without_form, replayable
+from accel_track.rules import Reshaper, Rules
 from accel_track.trackers.base import GeneralTracker
 from accel_track.trackers.errors import is_ours
 from accel_track.values.arrays import PLAIN
@@ -66,6 +67,7 @@ class Worker:
             and once the tracker is started.
         clock: Returns monotonic seconds.
         name: What to call the tracker, where several of a run have the same name.
+        rules: What of the run the tracker gets, unless its cursor has got on; None: what the cursor says.
     """
 
     def __init__(
@@ -77,12 +79,14 @@ class Worker:
         note: Callable[[GeneralTracker, dict[str, Any]], None] = lambda *_: None,
         clock: Callable[[], float] = time.monotonic,
         name: str | None = None,
+        rules: Rules | None = None,
     ) -> None:
         """Read the cursor; nothing runs yet."""
         self.tracker = tracker
         self.name = name or tracker.name
         self.source = source
-        self.ledger = Ledger(tracker, cursor, quarantine)
+        self.ledger = Ledger(tracker, cursor, quarantine, rules)
+        self._reshape: Reshaper | None = None
         self.failure: BaseException | None = None
         """The error that ended the tracker's start or the worker itself, or the first record's refusal."""
         self.stalled: BaseException | None = None
@@ -236,7 +240,7 @@ class Worker:
         try:
             if self.running:
                 self.ledger.begin(anew=True)
-            if self.running or self._begin():
+            if self.running or (self._begin() and self._call(self._take_up_rules)):
                 rests = not self._deliver()
         except DeadlineReachedError as error:
             if error.__cause__ is not None:
@@ -273,6 +277,14 @@ class Worker:
         finally:
             self.running = True
             self._tell()
+        return True
+
+    def _take_up_rules(self) -> bool:
+        """Make ready to apply the tracker's rules, of which some depend on the records before the cursor."""
+        if (rules := self.cursor.rules) is not None:
+            self._reshape = Reshaper(rules, self.name)
+            for record in earlier(self._folder, self.cursor.seq) if rules.every > 1 else ():
+                self._reshape(record)
         return True
 
     def _note_identity(self, *, planned: bool) -> None:
@@ -339,7 +351,8 @@ class Worker:
 
     def _hand_over(self, entries: Sequence[Entry], size: int) -> None:
         for begin in range(0, len(entries), size):
-            if size >= len(entries) > 1 and isinstance(entries, ShortEntries) and not self._suspects.held:
+            as_they_are = self._reshape is None and not self._suspects.held
+            if size >= len(entries) > 1 and isinstance(entries, ShortEntries) and as_they_are:
                 self._send_short(entries)
             else:
                 self._send(entries[begin : begin + size])
@@ -448,8 +461,12 @@ class Worker:
 
     def _part(self, entry: Entry) -> Part:
         """Return a record, and what of it can be delivered."""
-        record = entry.record
-        if not is_for(record, self.name, self.tracker.name):
+        record: AnyRecord | None = entry.record
+        if not is_for(entry.record, self.name, self.tracker.name):
+            return Part(entry, None, foreign=True)
+        if self._reshape is not None:
+            record = self._reshape(entry.record)
+        if record is None:
             return Part(entry, None, foreign=True)
         if isinstance(record, Checkpoint) and record.path and kept_file(self._folder, record.path) is None:
             return Part(entry, None)  # its copy was deleted when the trackers of that time had it

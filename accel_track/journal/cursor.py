@@ -9,6 +9,7 @@ import msgspec
 from accel_track.errors import JournalError
 from accel_track.files import replace_file
 from accel_track.journal.entries import Position
+from accel_track.rules import Rules
 from accel_track.texts import json_bytes
 
 _LARGEST = 2**63
@@ -30,6 +31,7 @@ class Cursor(msgspec.Struct):
         taken: Number of the next record that the tracker was not given; where its flush is not durable, beyond `seq`.
         time: Wall-clock time of the last change, in seconds since 1970-01-01 UTC.
         status: How the run ended, as far as the backend was told; empty while it is running there.
+        rules: What of the run the tracker gets; None for all. They stay the same once something is delivered.
     """
 
     segment: int = 0
@@ -44,6 +46,7 @@ class Cursor(msgspec.Struct):
     taken: int = 0
     time: float = 0.0
     status: str = ""
+    rules: Rules | None = None
 
     @property
     def position(self) -> Position:
@@ -70,6 +73,18 @@ def load(path: Path) -> Cursor:
     if not all(0 <= number < _LARGEST for number in (cursor.segment, cursor.offset, cursor.seq)):
         message = f"{path} is not a cursor (impossible position); delete it to deliver from the start."
         raise JournalError(message)
+    return cursor
+
+
+def begun(path: Path, rules: Rules | None) -> Cursor:
+    """Return the cursor in a file; one at its beginning with these rules, if there are any.
+
+    Raises:
+        JournalError: As `load`.
+    """
+    cursor = load(path)
+    if rules is not None and not cursor.seq:
+        cursor.rules = rules or None
     return cursor
 
 

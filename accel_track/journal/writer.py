@@ -16,7 +16,7 @@ from typing import Any
 from zlib import crc32
 
 from accel_track.errors import warn
-from accel_track.files import make_private
+from accel_track.files import make_private, sync_file
 from accel_track.journal import frames
 from accel_track.journal.keysets import MARKER, NO_STEP, TICKS, Key
 from accel_track.journal.memory import Kept, Memory, Outage
@@ -333,7 +333,8 @@ class JournalWriter:
                 number = segments(self.folder)[-1][0] + 1
         self.number = max(self.number, number)
         if self._power:
-            _sync_folder(self.folder)
+            for one in (self.folder, self.folder.parent):
+                sync_file(one)
         return begun
 
     def kept_since(self, seq: int) -> list[Kept]:
@@ -541,14 +542,3 @@ def _patiently(call: Callable[[Path], int], folder: Path) -> int:
             return call(folder)
         time.sleep(0.2)
     return call(folder)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Have the disk store that a new file is in a folder, and the folder in its own; Windows cannot be told to."""
-    for path in (folder, folder.parent):
-        with contextlib.suppress(PermissionError):
-            file = os.open(path, os.O_RDONLY)
-            try:
-                os.fsync(file)
-            finally:
-                os.close(file)

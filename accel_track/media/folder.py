@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from accel_track.errors import warn
-from accel_track.files import make_private, open_regular
+from accel_track.files import make_private, open_regular, sync_file
 from accel_track.media import sums, waiting
 from accel_track.media.bundles import Bundle, Bundles
 from accel_track.media.content import Content
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 RAW = ".raw"
 """What the name of a file of pixels ends in that are not encoded yet, behind its own."""
+
+ENCODED = (".png", ".gif", waiting.SUFFIX)
+"""What the names of files end in that may be encoded; those of others are the checksums of their bytes."""
 
 LARGEST_FILE = 1024 * 1024 * 1024
 """Bytes of the largest file that is taken for a medium; larger ones are artifacts."""
@@ -321,7 +324,7 @@ class MediaFolder:
                 new.unlink()
             raise
         if self._durable:
-            _sync_folder(self.path)
+            sync_file(self.path)
 
 
 class _NewFile:
@@ -389,13 +392,3 @@ def problem(folder: Path, name: str, known: dict[str, set[str]]) -> str | None:
         return str(error)
     good = {name.partition(".")[0], *known.get(name, ())}
     return None if found in good else "its bytes are not what was stored"
-
-
-def _sync_folder(folder: Path) -> None:
-    """Have the disk store that a new file is in a folder; Windows cannot be told to."""
-    with contextlib.suppress(PermissionError):
-        file = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(file)
-        finally:
-            os.close(file)

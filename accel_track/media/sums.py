@@ -43,21 +43,46 @@ def note(folder: Path, name: str, digest: str) -> None:
         os.close(file)
 
 
+class Sums:
+    """The checksums of a folder by name, read as far as somebody has asked.
+
+    Args:
+        folder: Where the checksums are.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Read nothing yet."""
+        self.known: dict[str, set[str]] = {}
+        """The checksums read so far; several where a file was written more than once."""
+        self._path, self._end = folder / SUMS, 0
+
+    def has(self, name: str, digest: str) -> bool | None:
+        """Whether a digest is among those of a name; None where there are none."""
+        if digest not in self.known.get(name, ()):
+            self.read()
+        return digest in self.known[name] if name in self.known else None
+
+    def read(self) -> None:
+        """Read what was added; torn lines are left out."""
+        try:
+            with open(self._path, "rb") as file:
+                file.seek(self._end)
+                data = file.read()
+        except OSError:
+            return
+        whole = data[: data.rfind(b"\n") + 1]
+        self._end += len(whole)
+        for line in whole.decode("utf-8", "replace").split("\n"):
+            digest, sign, name = line.removeprefix("\\").partition("  ")
+            if sign and len(digest) == _DIGITS:
+                self.known.setdefault(_unescaped(name) if line.startswith("\\") else name, set()).add(digest)
+
+
 def known(folder: Path) -> dict[str, set[str]]:
-    """Return the checksums by name; several where a file was written more than once. Torn lines are left out."""
-    found: dict[str, set[str]] = {}
-    try:
-        lines = (folder / SUMS).read_bytes().decode("utf-8", "replace").split("\n")
-    except OSError:
-        return found
-    for line in lines:
-        digest, sign, name = line.removeprefix("\\").partition("  ")
-        if not sign or len(digest) != _DIGITS:
-            continue
-        if line.startswith("\\"):
-            name = _unescaped(name)
-        found.setdefault(name, set()).add(digest)
-    return found
+    """Return the checksums of a folder by name; several where a file was written more than once."""
+    sums = Sums(folder)
+    sums.read()
+    return sums.known
 
 
 def sha256(path: str | os.PathLike[str]) -> str:

@@ -88,6 +88,8 @@ class StoresMedia(GeneralTracker):
             try:
                 yield from self._placed(row, name, media)
             except (OSError, ValueError, TypeError) as error:  # noqa: PERF203 - a bad one must not lose the next
+                if isinstance(error, OSError) and error.errno is not None:  # the machine's, such as a full disk
+                    raise
                 row.refuse(name, media, str(error))
 
     def store_media(self, row: Row, media: Sequence[tuple[str, Medium]]) -> None:

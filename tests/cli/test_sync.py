@@ -363,3 +363,53 @@ class TestRefused:
     def test_from_the_start_the_quarantine_is_another_runs(self, run: Any, invoke: Any) -> None:
         invoke("sync", run.path, "--from-start", code=1)
         assert len(run.quarantine("lines").read_text().splitlines()) == 1
+
+
+def test_rules_shape_what_a_new_backend_gets(start: Any, invoke: Any, written: Any, lines: Path) -> None:
+    run = start(None)
+    for step in range(25):
+        run.log({"val_loss": float(step), "train": {"loss": 0.5}, "debug/x": 1.0}, step)
+    run.finish()
+    shape = ("--map", "val_*=eval/*", "--drop", "debug/*", "--drop", "train/*", "--every", "10")
+    to = ("--to", "lines", "--set", f"lines.path={lines}")
+    planned = invoke("sync", run.run_directory.path, *to, *shape, "--dry-run")
+    assert "by its rules: every 10 steps, without debug/*, train/*, val_* as eval/*" in planned.output
+    result = invoke("sync", run.run_directory.path, *to, *shape)
+    assert "lines: 3 delivered\n    by its rules: every 10 steps" in result.output
+    assert written()[1:] == [["log", step, {"eval/loss": float(step)}] for step in (0, 10, 20)]
+    again = invoke("sync", run.run_directory.path, *to, "--every", "2", code=2)
+    assert "lines: its delivery began with other rules (every 10 steps" in again.stderr
+    assert "--from-start" in again.stderr
+    invoke("sync", run.run_directory.path, *to, *shape)
+    invoke("sync", run.run_directory.path, "--to", "lines")  # goes on by the cursor's
+    assert len(written()) == 4
+    invoke("sync", run.run_directory.path, *to, "--only", "train/*", "--from-start")
+    assert written()[5:] == [["log", step, {"train/loss": 0.5}] for step in range(25)]
+
+
+def test_later_records_go_by_the_rules_of_the_first(start: Any, invoke: Any, written: Any) -> None:
+    run = start("lines")
+    for step in range(15):
+        run.log({"loss": float(step)}, step)
+    run.flush()
+    invoke("sync", run.run_directory.path, "--to", "lines", "--every", "10")
+    for step in range(15, 35):
+        run.log({"loss": float(step)}, step)
+    run.finish()
+    invoke("sync", run.run_directory.path)
+    assert [one[1] for one in written() if one[0] == "log"] == [0, 10, 20, 30]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--every", "3"], "they go with --to"),
+        (["--to", "lines", "--map", "val_*"], "write OLD=NEW"),
+        (["--to", "lines", "--map", "=x"], "write OLD=NEW"),
+        (["--to", "lines", "--map", "a=*"], "has more wildcards"),
+        (["--to", "lines", "--only", ""], "is empty"),
+        (["--to", "lines", "--every", "0"], "greater than or equal to 1"),
+    ],
+)
+def test_rules_that_cannot_be(make: Any, invoke: Any, options: list[str], message: str) -> None:
+    assert message in " ".join(invoke("sync", make().path, *options, code=2).stderr.split())

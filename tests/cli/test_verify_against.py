@@ -131,7 +131,7 @@ def test_a_backend_that_the_run_never_had_and_one_that_cannot_be_read(make: Any,
     assert "keeping: 0 of 0 values\n  pending: 5 records, which `accel-track sync` delivers" in result.output
     invoke("sync", run.path, "--to", "lines", "--set", "lines.path=lines.jsonl")
     result = invoke("verify", run.path, "--against", "lines", code=1)
-    assert "lines: not compared: NotReadableError: lines: this tracker has no reader" in result.output
+    assert "lines: not compared: this tracker has no reader" in result.output
 
 
 def test_tensorboard_that_has_lost_an_event(make: Any, invoke: Any) -> None:

@@ -1,6 +1,8 @@
 """A receipt of each backend: a run that was delivered is whole, one that lacks something is not, until it is repaired."""
 
+import contextlib
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,6 @@ from accel_track.errors import AccelTrackWarning
 from accel_track.journal import cursor as cursors
 from accel_track.journal.directory import RunDirectory
 from accel_track.journal.reader import last_seq
-from accel_track.journal.writer import JournalWriter
 from accel_track.media.ways import KINDS
 from accel_track.registry import LOGGER_TYPE_TO_CLASS, select, tracker_class
 from accel_track.run import Run
@@ -48,16 +49,12 @@ def arguments(name: str) -> dict[str, Any]:
     return contract(name).init_kwargs(Path.cwd())
 
 
-def start(name: str) -> Run:
-    settings = Settings.of(delivery="thread")
+def start(name: str, resumed: RunDirectory | None = None, delivery: str = "thread") -> Run:
+    given = {name: arguments(name)}
+    settings = Settings.of(delivery=delivery)
+    more: dict[str, Any] = {"config": CONFIG} if resumed is None else {"resumed": resumed}
     return Run(
-        select(name, "runs"),
-        project="proj",
-        name="one",
-        directory="runs",
-        init_kwargs={name: arguments(name)},
-        settings=settings,
-        config=CONFIG,
+        select(name, "runs"), project="proj", name="one", directory="runs", init_kwargs=given, settings=settings, **more
     )
 
 
@@ -68,11 +65,13 @@ def ended(run: Run) -> RunDirectory:
     return only_run(Path("runs"))
 
 
-def lose(directory: RunDirectory, name: str, values: dict[str, Any], step: int | None) -> None:
-    """Have a record that counts as delivered and is not there."""
-    writer = JournalWriter(directory.rank())
-    writer.metrics(values, step, {})
-    writer.close()
+@contextlib.contextmanager
+def lost(directory: RunDirectory, name: str) -> Iterator[Run]:
+    """Have what is logged count as delivered, though the backend has none of it."""
+    run = start(name, directory, "none")
+    run.go_on()
+    yield run
+    run.finish()
     cursor = cursors.load(directory.cursor(name))
     cursor.seq = last_seq(directory.rank()) + 1
     cursors.save(directory.cursor(name), cursor)
@@ -96,16 +95,32 @@ def test_numbers_texts_and_hyperparameters(backend: str) -> None:
     exact(found)
     assert found.values.sent >= 66
     assert found.settings.sent == 6
-    lose(directory, backend, {"train": {"loss": 99.5, "acc@1": 98.5}}, 21)
-    lost = compare(directory, backend, arguments(backend))
-    assert not lost.whole
-    assert (lost.values.missing.count, lost.values.differing.count, lost.values.extra.count) == (2, 0, 0), str(lost)
-    assert {step for _, step in lost.values.missing.first} == {21}
+    with lost(directory, backend) as run:
+        run.log({"train": {"loss": 99.5, "acc@1": 98.5}}, 21)
+        run.log({"loose": 0.125}, 1000 if tracker_class(backend).keeps_of_a_step == "first" else None)
+    lacking = compare(directory, backend, arguments(backend))
+    assert not lacking.whole
+    assert (lacking.values.missing.count, lacking.values.differing.count, lacking.values.extra.count) == (3, 0, 0)
+    assert {name for name, _ in lacking.values.missing.first} == {"train/loss", "train/acc@1", "loose"}
     done = repair(directory, backend, arguments(backend))
-    assert (done.delivered, done.error) == (1, None)
+    assert (done.delivered, done.error) == (2, None)
     exact(done.after)
-    assert done.after.values.sent == found.values.sent + 2
+    assert done.after.values.sent == found.values.sent + 3
     assert repair(directory, backend, arguments(backend)).delivered == 0
+
+
+@pytest.mark.extras
+def test_a_run_that_went_back(backend: str) -> None:
+    run = start(backend)
+    for step in range(10):
+        run.log({"loss": float(step)}, step)
+    run = start(backend, ended(run))
+    run.rewind(5)
+    for step in range(5, 12):
+        run.log({"loss": 100.0 + step}, step)
+    found = compare(ended(run), backend, arguments(backend))
+    assert found.whole, str(found)
+    assert not found.values.extra.count, str(found)
 
 
 @pytest.mark.extras
@@ -117,8 +132,8 @@ def test_media_and_artifacts(backend: str) -> None:
     run = start(backend)
     for kind, make in SAMPLES.items():
         run.log({f"some/{kind}": make(), "loss": 1.0}, KINDS.index(kind))
-    pixels = np.random.default_rng(7).integers(0, 256, (8, 6, 3), np.uint8)
-    run.log({"several": [media.Image(pixels), media.Image(pixels[::-1])]}, 1)
+    several = np.random.default_rng(7).integers(0, 256, (2, 8, 6, 3), np.uint8)
+    run.log({"several": [media.Image(pixels) for pixels in several]}, 1)
     run.log_artifact("given/a.txt", "an-artifact", type="dataset")
     directory = ended(run)
     found = compare(directory, backend, arguments(backend))
@@ -126,3 +141,18 @@ def test_media_and_artifacts(backend: str) -> None:
     assert not any(tally.extra.count for tally in found.tallies), str(found)
     kept = sum(tracker_class(backend).media[kind].how != "none" for kind in SAMPLES) + 2
     assert found.media.sent == found.media.there == kept, str(found)
+    with lost(directory, backend) as run:
+        for kind, make in SAMPLES.items():
+            run.log({f"some/{kind}": make()}, 100 + KINDS.index(kind))
+        run.log({"several": [media.Image(pixels) for pixels in several[::-1]]}, 100)
+        Path("given/b.txt").write_text("two")
+        run.log_artifact("given/b.txt", "another-artifact")
+    lacking = compare(directory, backend, arguments(backend))
+    assert (lacking.media.missing.count, lacking.media.differing.count) == (kept, 0), str(lacking)
+    keeps_files = tracker_class(backend).media["artifact"].how != "none"
+    assert lacking.artifacts.missing.count == keeps_files
+    done = repair(directory, backend, arguments(backend))
+    assert done.after.whole, str(done.after)
+    assert not any(tally.extra.count for tally in done.after.tallies), str(done.after)
+    assert done.after.media.there == 2 * kept
+    assert repair(directory, backend, arguments(backend)).delivered == 0

@@ -2,6 +2,7 @@
 
 import gc
 import json
+import os
 import signal
 import subprocess
 import time
@@ -337,6 +338,27 @@ def test_a_file_that_is_damaged_costs_nothing_else_of_its_call() -> None:
     assert status.dropped == {"points": 1, "table": 1}
     assert read().metrics["loss"] == [(1, 0.5), (2, 1.0)]
     assert np.array_equal(read().media["image"][0].what, noise(0))
+
+
+@pytest.mark.filterwarnings("ignore:tensorboard")
+def test_bytes_that_are_not_what_was_logged_are_not_delivered() -> None:
+    """A bit that has changed on the disk leaves a text and pixels that can be read, and are not those of the call."""
+    run = Run(select("tensorboard", LOGS), project="p", directory=LOGS, settings=Settings.of(delivery="none"))
+    long = "long " * 20_000
+    run.log({"text": media.Text(long), "loss": 0.5, "image": media.Image(noise(0)), "other": media.Image(noise(1))}, 1)
+    run.finish()
+    found = only_run(LOGS)
+    (text,) = found.path.rglob("media/*.md")
+    text.write_bytes(b"wrong" + text.read_bytes()[5:])
+    first, second = found.path.rglob("media/*.png")
+    os.replace(first, second)  # pixels, whole and undamaged, under the name of others
+    (status,) = Sync(found).deliver(follow=False, timeout=30)
+    assert status.delivered == 1
+    assert sum(status.dropped.values()) == 3
+    assert status.dropped["text"] == 1
+    assert read().metrics["loss"] == [(1, 0.5)]
+    assert not read().media
+    assert "text" not in read().texts
 
 
 def test_what_was_not_encoded_in_time_is_by_whoever_delivers_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,16 +6,21 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from accel_track.delivery.comparing.points import Points, compared
 from accel_track.delivery.repair import repair
 from accel_track.journal.writer import JournalWriter
 from tests.support.keeping import begin, deliver, lines, receipt, registered, rewrite
 from tests.support.runs import only_run
 
 NUMBERS = st.sampled_from([0.0, -0.0, 0.5, 1 / 3, -1e300, 1e-300, math.nan, math.inf, 7])
+VALUES = st.sampled_from([0.0, -0.0, 0.1, 0.1000000001, 0.2, math.nan, math.inf])
+SENT = st.lists(st.tuples(st.none() | st.integers(0, 2), VALUES), max_size=12)
+FOUND = st.lists(st.tuples(st.integers(0, 2), VALUES), max_size=12)
 CALLS = st.lists(
     st.tuples(st.dictionaries(st.sampled_from("abc"), NUMBERS | st.sampled_from(["x", "y"])), st.integers(0, 3)),
     max_size=12,
@@ -68,3 +73,31 @@ def test_losses_are_found_exactly_and_repaired(
         after = repair(run, "keeping").after
         assert after.whole
         assert points(lines()) == there | sent
+
+
+@given(sent=SENT, found=FOUND, precision=st.sampled_from([0.0, 1e-6]))
+def test_as_many_as_possible_are_the_same(
+    sent: list[tuple[int | None, float]], found: list[tuple[int, float]], precision: float
+) -> None:
+    """Also of values without a step, which may be at any; and rounding to 32 bits makes two values one."""
+
+    def alike(value: float) -> str:
+        return repr((float(np.float32(value)) if precision else value) + 0.0)
+
+    mine, theirs = Points(), Points()
+    for step, value in sent:
+        mine.add(step, value)
+    for step, value in found:
+        theirs.add(step, value)
+    verdict = compared(mine, theirs, precision)
+    stepped = Counter((step, alike(value)) for step, value in sent if step is not None)
+    there = Counter((step, alike(value)) for step, value in found)
+    loose = Counter(alike(value) for step, value in sent if step is None)
+    left = Counter[str]()
+    for (_, value), count in (there - stepped).items():
+        left[value] += count
+    same = (stepped & there).total() + (loose & left).total()
+    missing, differing = int(verdict.missing.sum()), int(verdict.differing.sum())
+    assert len(sent) - missing - differing == same
+    assert len(found) - int(verdict.extra.sum()) - differing == same
+    assert not (verdict.missing & verdict.differing).any()

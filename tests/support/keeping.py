@@ -110,6 +110,7 @@ class KeptRun(BackendRun):
         self.path = path
         for line in lines(path):
             self.config.update(line.get("config", {}))
+            self.lacks.update(line.get("lacks", {}))
 
     def records(self, scratch: Path) -> Iterator[Metrics | Artifact | Checkpoint]:
         for line in lines(self.path):

@@ -65,6 +65,22 @@ def test_a_file_of_another_file_system_is_copied(monkeypatch):
     assert Path("rank-00000", kept).read_text() == "one"
 
 
+def test_copies_survive_a_power_cut_where_that_is_asked_for(monkeypatch):
+    """Each file and folder is given to the disk before the call returns, so before its record is written."""
+    synced, sync = set(), os.fsync
+    monkeypatch.setattr(os, "fsync", lambda file: (synced.add(os.fstat(file).st_ino), sync(file)))
+    os.makedirs("given/deep")
+    Path("given/deep/a").write_text("x")
+    Path("given/b").write_text("y")
+    kept = Path("rank-00000") / Staging(Path("rank-00000"), durable=True).keep("given", copy=shutil.copy2)
+    wanted = [kept, *kept.rglob("*"), kept.parent, kept.parent.parent]
+    assert len(wanted) == 6
+    assert synced >= {one.stat().st_ino for one in wanted}
+    synced.clear()
+    Staging(Path("rank-00000")).keep("given")
+    assert not synced
+
+
 def test_a_missing_file_is_the_callers_error_and_nothing_is_logged():
     tracker = Reader()
     run = run_with(tracker)

@@ -3,7 +3,7 @@
 import inspect
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -11,6 +11,7 @@ import pytest
 
 import accel_track
 from accel_track.options import Options, Settings
+from accel_track.rules import Rules
 
 DOORS = [accel_track.Accelerator, accel_track.AccelTrackLogger, accel_track.AccelTrackCallback, accel_track.init]
 OPTIONS = get_type_hints(Options)
@@ -24,7 +25,10 @@ def texts(about: Any) -> dict[str, str]:
 
 
 def test_options_and_settings_have_the_same_names_and_types() -> None:
-    assert {name: kind | None for name, kind in get_type_hints(Settings).items()} == OPTIONS
+    kinds = {name: kind | None for name, kind in get_type_hints(Settings).items()}
+    kinds["rules"] = Mapping[str, Rules | Mapping[str, Any]] | None  # given as dictionaries
+    assert kinds == OPTIONS
+    assert list(kinds) == list(OPTIONS)
 
 
 @pytest.mark.parametrize("name", OPTIONS)

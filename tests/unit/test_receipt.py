@@ -8,13 +8,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from accel_track import media
 from accel_track.delivery.receipt import compare
+from accel_track.delivery.repair import repair
+from accel_track.delivery.settings import Settings
+from accel_track.delivery.sync import Sync
 from accel_track.journal import cursor as cursors
+from accel_track.journal.directory import RunDirectory
 from accel_track.journal.writer import JournalWriter
-from accel_track.media.ways import by, none
-from accel_track.registry import LOGGER_TYPE_TO_CLASS
+from accel_track.registry import LOGGER_TYPE_TO_CLASS, select
+from accel_track.rules import Rules
+from accel_track.run import Run
 from tests.support.keeping import KeepingTracker, begin, deliver, lines, made, receipt, registered, rewrite
+from tests.support.runs import only_run
 
 CALLS: list[tuple[dict[str, Any], int | None]] = [
     ({"train": {"loss": 1 / (step + 1)}, "n": step}, step) for step in range(10)
@@ -107,8 +112,6 @@ def test_what_is_delivered_and_not_acknowledged_is_not_unknown() -> None:
 
 def test_nothing_is_read_where_nothing_was_delivered() -> None:
     begin(config={"lr": 1}).finish()
-    from tests.support.runs import only_run
-
     found = receipt(only_run(Path("runs")))
     assert (found.pending, found.error, found.whole) == (1, None, False)
 
@@ -233,8 +236,6 @@ def test_each_rank_has_its_backend_run(monkeypatch: pytest.MonkeyPatch) -> None:
     run = begin()
     run.log({"loss": 0.5}, 0)
     run.finish()
-    from tests.support.runs import only_run
-
     writer = JournalWriter(only_run(Path("runs")).rank(1))
     writer.metrics({"loss": 0.25}, 0, {})
     writer.metrics({"loss": 0.125}, 1, {})
@@ -306,104 +307,93 @@ def test_objects_without_a_portable_form_are_not_compared() -> None:
     assert receipt(directory).uncompared == {"objects of other kinds": 1}
 
 
-# -- media and artifacts ------------------------------------------------------------------------------------------------
+def test_a_kind_that_the_reader_does_not_give_is_not_compared() -> None:
+    run = made(*CALLS, config={"lr": 0.1, "layers": 3})
+    rewrite([*lines(), {"lacks": {"config": "it is online"}}])
+    found = receipt(run)
+    assert found.settings.sent == 0
+    assert found.uncompared == {"hyperparameters, which cannot be read there: it is online": 2}
 
-PIXELS = np.random.default_rng(0).integers(0, 256, (8, 6, 3), np.uint8)
 
-
-def media_run() -> Any:
-    files = Path("given")
-    (files / "deep").mkdir(parents=True)
-    (files / "a.txt").write_bytes(b"one")
-    (files / "deep/b.bin").write_bytes(bytes(range(256)))
-    run = begin()
-    run.log({"image": media.Image(PIXELS, caption="noise"), "loss": 1.0}, 1)
-    run.log({"several": [media.Image(PIXELS), media.Image(PIXELS[::-1])]}, 1)
-    run.log(
-        {
-            "bins": media.Histogram(np.linspace(-1, 2, 101), 10),
-            "words": media.Text("# A"),
-            "t": media.Table([[1, "x"]]),
-        },
-        2,
-    )
-    run.log_artifact(files / "a.txt", "file")
-    run.log_artifact(files, "folder")
+def test_a_run_that_goes_on_lacks_nothing() -> None:
+    """Values that are on their way are neither missing nor unknown, whenever one looks."""
+    run = Run(select("jsonl", "runs"), project="p", directory="runs", settings=Settings.of(delivery="thread"))
+    for step in range(400):
+        run.log({"loss": float(step)}, step)
+        if step % 20 == 0:
+            found = compare(only_run(Path("runs")), "jsonl")
+            assert (found.values.missing.count, found.values.extra.count, found.error) == (0, 0, None), str(found)
     run.finish()
-    return deliver()
-
-
-def test_media_and_artifacts_are_compared_by_their_content() -> None:
-    directory = media_run()
-    found = receipt(directory)
-    assert str(found).splitlines()[:3] == ["keeping: 1 of 1 values", "  6 of 6 media", "  2 of 2 artifacts"]
+    found = compare(only_run(Path("runs")), "jsonl")
     assert found.whole
-    assert found.uncompared == {"captions": 1}
+    assert found.values.there == 400
 
 
-def test_a_missing_and_a_changed_medium() -> None:
-    directory = media_run()
-    changed = [line for line in lines() if line["name" if "name" in line else "artifact"] != "several/1"]
-    image = next(line for line in changed if line.get("name") == "image")
-    media.fallbacks.stored(media.Image(PIXELS + 1), Path("kept"))  # another file
-    other = next(path for path in Path("kept").glob("*.png") if path.name[1] != "-")
-    image["file"] = other.name
-    rewrite(changed)
-    found = receipt(directory)
-    assert found.media.missing.first == [("several", 1)]
-    assert found.media.differing.first == [("image", 1)]
-    assert found.media.there == 4
-
-
-def test_pixels_in_another_file_are_the_same_image() -> None:
-    from PIL import Image as Pil
-
-    directory = media_run()
+def test_a_dropped_hyperparameter_is_not_missing() -> None:
+    run = made(*CALLS, config={"lr": 0.1})
     changed = lines()
-    image = next(line for line in changed if line.get("name") == "image")
-    Pil.fromarray(PIXELS).convert("RGBA").save("kept/again.png", compress_level=1)
-    image["file"] = "again.png"
+    changed[0]["config"]["lr"] = 0.2
     rewrite(changed)
-    assert receipt(directory).whole
+    cursor = cursors.load(run.cursor("keeping"))
+    cursor.dropped = {"lr": 1, "n": 1}
+    cursors.save(run.cursor("keeping"), cursor)
+    found = receipt(run)
+    assert (found.settings.sent, found.dropped.first) == (0, [("lr", None)])
+    assert found.whole
 
 
-def test_a_medium_there_twice_is_extra() -> None:
-    directory = media_run()
-    rewrite([*lines(), next(line for line in lines() if line.get("name") == "image")])
-    assert receipt(directory).media.extra.first == [("image", 1)]
-    assert receipt(directory).whole
+def test_a_hyperparameter_that_was_dropped_excuses_no_value() -> None:
+    run = made(({"lr": 0.5}, 1), config={"lr": 0.1})
+    rewrite(lines()[:1])
+    cursor = cursors.load(run.cursor("keeping"))
+    cursor.dropped = {"lr": 1}
+    cursors.save(run.cursor("keeping"), cursor)
+    assert receipt(run).values.missing.first == [("lr", 1)]
 
 
-def test_a_changed_artifact() -> None:
-    directory = media_run()
-    file = next(line["file"] for line in lines() if line.get("artifact") == "file")
-    Path("kept", file).write_bytes(b"two")
-    found = receipt(directory)
-    assert (found.artifacts.differing.first, found.artifacts.there) == ([("file", None)], 1)
-    rewrite([line for line in lines() if line.get("artifact") != "folder"])
-    assert receipt(directory).artifacts.missing.first == [("folder", None)]
+def test_numbers_beyond_what_a_float_counts_exactly() -> None:
+    run = made(({"big": 2**62 + 1, "huge": -(2**80), "flag": True}, 0))
+    assert receipt(run).values.there == 3
+    rewrite([{**line, "value": float(line["value"])} for line in lines()])
+    assert receipt(run).values.there == 3
 
 
-def test_an_artifact_whose_files_are_gone_is_not_compared() -> None:
-    directory = media_run()
-    for path in (directory.rank() / "media").rglob("a.txt"):
-        path.unlink()
-    found = receipt(directory)
-    assert found.uncompared["artifacts whose files are gone or have changed"] == 2
-    assert found.artifacts.sent == 0
+def test_records_of_checkpoints_and_the_environment_are_not_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("one.ckpt").write_text("weights")
+
+    def record() -> RunDirectory:
+        run = begin()
+        run.log_checkpoint("one", "one.ckpt", 3, {"score": 1.0})
+        run.finish()
+        return deliver()
+
+    with pytest.warns(UserWarning, match="it keeps no checkpoints"):
+        directory = record()
+    Path("kept/values.jsonl").touch()
+    assert receipt(directory).by_design == {"checkpoints that it does not take": 1}
+    monkeypatch.setattr(KeepingTracker, "log_checkpoint", lambda *_: None)
+    assert receipt(directory).uncompared == {"checkpoints": 1}
+    writer = JournalWriter(directory.rank())
+    writer.config({"environment": {"python": "3"}}, environment=True)
+    writer.close()
+    assert receipt(deliver()).uncompared == {"checkpoints": 1, "the environment": 1}
 
 
-def test_kinds_that_the_backend_keeps_otherwise_or_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    directory = media_run()
-    ways = {**KeepingTracker.media, "image": none("no images"), "t": by("text", "Markdown"), "table": by("text", "")}
-    monkeypatch.setattr(KeepingTracker, "media", ways)
-    changed = [line for line in lines() if line.get("kind") != "image"]
-    table = next(line for line in changed if line.get("kind") == "table")
-    rewrite(
-        [line for line in changed if line is not table]
-        + [{"name": "t", "step": 2, "value": media.Table([[1, "x"]]).markdown(), "time": 0}]
-    )
+@pytest.mark.filterwarnings("ignore:.*its rules")
+def test_the_rules_of_a_tracker_say_what_is_to_be_there() -> None:
+    run = begin()
+    for step in range(30):
+        run.log({"val": {"loss": step / 7}, "debug": 1.0, "other": step}, step)
+    run.finish()
+    directory = only_run(Path("runs"))
+    rules = Rules.of({"every": 10, "drop": ["debug"], "map": {"val/*": "eval/*"}})
+    Sync(directory, rules=rules).deliver(follow=False, timeout=10)
     found = receipt(directory)
     assert found.whole, str(found)
-    assert found.by_design == {"images that it does not take": 3}
-    assert found.media.there == 3
+    assert found.values.sent == len(lines()) == 6
+    assert found.by_design == {"values that its rules leave out": 84}
+    whole = lines()
+    rewrite([line for line in whole if line["step"] != 10])
+    assert receipt(directory).values.missing.first == [("eval/loss", 10), ("other", 10)]
+    assert repair(directory, "keeping").delivered == 1
+    assert sorted(map(str, lines())) == sorted(map(str, whole))

@@ -3,6 +3,7 @@
 import pytest
 
 from accel_track.options import Settings
+from accel_track.rules import Rules
 
 GIVEN = [
     ("delivery", "none", "none", "thread"),
@@ -14,6 +15,7 @@ GIVEN = [
     ("redact", "off", False, True),
     ("resume", "must", "must", "auto"),
     ("all_ranks", "1", True, False),
+    ("rules", '{"aim": {"every": 2}}', {"aim": Rules(every=2)}, {}),
     ("keep", "12h", "12h", "all"),
 ]
 
@@ -33,7 +35,7 @@ def test_an_argument_wins_over_the_environment_and_that_over_the_default(monkeyp
     assert getattr(Settings.of(), name) == getattr(Settings(), name) == default
     assert getattr(Settings.of(**{name: value}), name) == value
     variable = f"ACCEL_TRACK_{name.upper()}"
-    monkeypatch.setenv(variable, f" {text.upper()} ")
+    monkeypatch.setenv(variable, f" {text if name == 'rules' else text.upper()} ")
     assert getattr(Settings.of(), name) == value
     assert getattr(Settings.of(**{name: default}), name) == default
     for empty in ("", "  "):

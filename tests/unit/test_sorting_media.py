@@ -1,5 +1,7 @@
 """What the engine under trackers makes of media: lists, an SDK's own objects, other ways, taken names, second tries."""
 
+import errno
+import os
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -109,6 +111,26 @@ def test_what_cannot_be_read(tracker: ShowingTracker) -> None:
         tracker.log(given)
     assert tracker.native.values == {"good": "z"}
     assert tracker.dropped == {"bad": 1, "mixed": 1}
+    tracker.finish()
+
+
+def test_a_disk_that_is_full_while_a_medium_is_made(
+    tracker: ShowingTracker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is no fault of the medium's: nothing is counted as dropped, and the record can be delivered again."""
+
+    def full(*_: Any) -> Medium:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    batch = [Metrics(0, 1.7e9, {"table": stored(Table([[1]], ["n"]), tmp_path), "loss": 0.5}, 0)]
+    with monkeypatch.context() as patch:
+        patch.setattr("accel_track.trackers.media.converted", full)
+        with pytest.raises(OSError, match="No space left"):
+            tracker.log_batch(batch)
+    assert not tracker.dropped
+    tracker.log_batch(batch)
+    assert tracker.native.values["loss"] == 0.5
+    assert "table" in tracker.native.values
     tracker.finish()
 
 

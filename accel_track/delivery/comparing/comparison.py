@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import tempfile
+import time
 from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ from accel_track.delivery.comparing.found import Found, FoundMedium
 from accel_track.delivery.comparing.lacking import Lacking
 from accel_track.delivery.comparing.likeness import Look, same
 from accel_track.delivery.comparing.points import NO_STEP, Points, State, Verdict, compared, rounded
-from accel_track.delivery.comparing.sent import Sent, SentMedium, Setting
+from accel_track.delivery.comparing.sent import Sent, SentMedium, Setting, plural
 from accel_track.delivery.ledger import refused, shown
 from accel_track.journal import cursor as cursors
 from accel_track.trackers.base import GeneralTracker
@@ -23,8 +24,13 @@ from accel_track.values.plain import is_number
 if TYPE_CHECKING:
     from accel_track.delivery.receipt import Receipt
     from accel_track.delivery.sync import Sync
+    from accel_track.journal.cursor import Cursor
+    from accel_track.trackers.backend_run import BackendRun
 
 _Index = dict[str, dict[int | None, list[FoundMedium]]]
+
+_WRITING, _LOOK = 5.0, 0.05
+"""Seconds that a backend may take to write down that a run has ended, and between two looks."""
 
 _SHORTEST_CUT = 200
 """Characters that are left, at least, of a text that a backend has cut to its limit."""
@@ -51,9 +57,9 @@ def compare_rank(receipt: Receipt, sync: Sync, rank: int) -> None:
             one.mkdir()
         try:
             tracker = sync.build(name, rank)
-            found = Found(tracker.read(), scratch[1]) if cursor.seq else None
+            found = Found(_read(tracker, cursor), scratch[1]) if cursor.seq else None
         except Exception as error:  # noqa: BLE001 - a constructor, or an SDK's reader
-            receipt.error = shown(error)
+            receipt.error = shown(error).removeprefix("NotReadableError: ").removeprefix(f"{name}: ")
             return
         sent = Sent(run.rank(rank), name, tracker, cursor, aside, scratch[0])
         receipt.pending += sent.pending
@@ -63,6 +69,20 @@ def compare_rank(receipt: Receipt, sync: Sync, rank: int) -> None:
         if found is not None:
             found.known_as(sent)
             _Comparison(receipt, tracker, sent, found, receipt.lacking.setdefault(rank, Lacking())).run()
+
+
+def _read(tracker: GeneralTracker, cursor: Cursor) -> BackendRun:
+    """Return the backend run; where it was told that it has ended, once it knows that.
+
+    wandb's service writes for a moment after the end of a run.
+    """
+    deadline = time.monotonic() + _WRITING
+    while True:
+        run = tracker.read()
+        ends = tracker.keeps_status and cursor.status and run.outcome is None
+        if not ends or time.monotonic() > deadline:
+            return run
+        time.sleep(_LOOK)
 
 
 class _Comparison:
@@ -78,6 +98,7 @@ class _Comparison:
         self._settings()
         receipt, sent = self.receipt, self.sent
         receipt.by_design.update({f"{what} that it does not take": count for what, count in (+sent.refused).items()})
+        receipt.by_design["values that its rules leave out"] += sent.left_out
         receipt.uncompared.update(+sent.uncompared)
         receipt.unread.update(self.found.lost)
 
@@ -124,6 +145,8 @@ class _Comparison:
         self.receipt.dropped.add(user, steps[missing[:dropped]].tolist())
         tally.missing.add(user, steps[missing[dropped:]].tolist())
         tally.differing.add(user, steps[verdict.differing].tolist())
+        if keeps == "first":  # without a step, it would be given one that another value may have
+            missing = missing[steps[missing] != NO_STEP]
         if dropped < len(missing):  # which of them the tracker has dropped is not known
             self.lacking.add_values(name, seqs[missing])
         if keeps != "first":
@@ -136,7 +159,7 @@ class _Comparison:
         index: _Index = defaultdict(lambda: defaultdict(list))
         for there in (*self.found.media, *texts):
             index[there.name][there.step].append(there)
-        due = [one for one in self.sent.media if one.look is not None]
+        due = [one for one in self.sent.media if one.look is not None and not self._lacks(one.kind)]
         if keeps != "all":
             kept = {(one.name, one.place, one.step): one for one in (due if keeps == "last" else due[::-1])}
             chosen = [one for one in due if one.step is None or kept[one.name, one.place, one.step] is one]
@@ -187,6 +210,13 @@ class _Comparison:
             names += [f"{one.name}/{begin}" for begin in range(0, one.place, 108) if begin]
         return list(dict.fromkeys(names))
 
+    def _lacks(self, kind: str) -> bool:
+        """Whether the backend's reader never gives something of a kind; if so, count one that is not compared."""
+        if kind in self.found.lacks:
+            what = "hyperparameters" if kind == "config" else plural(kind)
+            self.receipt.uncompared[f"{what}, which cannot be read there: {self.found.lacks[kind]}"] += 1
+        return kind in self.found.lacks
+
     # -- artifacts and hyperparameters --------------------------------------------------------------------------------
 
     def _artifacts(self) -> None:
@@ -194,6 +224,8 @@ class _Comparison:
         tally, over = self.receipt.artifacts, list(self.found.artifacts)
         last = {one.name: one for one in self.sent.artifacts}
         for one in self.sent.artifacts:
+            if self._lacks(one.kind):
+                continue
             names = (one.name, self.sent.stored_name(one.name))
             wanted = sorted(one.files.values())
             alike = [other for other in over if sorted(other[1].values()) == wanted]
@@ -212,6 +244,8 @@ class _Comparison:
     def _settings(self) -> None:
         tally, found = self.receipt.settings, self.found.settings
         for name, setting in self.sent.settings.items():
+            if self._lacks("config"):
+                continue
             tally.sent += 1
             there = [found[one] for one in (name, self.sent.stored_name(name)) if one in found]
             if there and self._is_setting(setting, there[0]):

@@ -44,6 +44,8 @@ class Found:
         """Names, and the SHA-256 of files by their paths in there."""
         self.settings = flat_config(run.config)
         """Hyperparameters by name, "/" between the parts."""
+        self.lacks = run.lacks
+        """Why a kind of thing is not among these."""
         self.lost = run.lost
         """How often something could not be read, by a sentence that says what."""
         self._scratch = scratch

@@ -55,7 +55,7 @@ def look(medium: Medium | str, scratch: Path) -> Look:
     if isinstance(medium, str):
         return Look(frozenset([mark(medium)]))
     medium = stored(medium, scratch)
-    marks = {_digest(medium.data())}
+    marks = {_digest(data)} if (data := medium.data()) else set()  # a confusion matrix has no file
     numbers: list[tuple[NDArray[Any], ...]] = []
     if isinstance(medium, (Text, Html)):
         marks.add(mark(medium.text))
@@ -155,7 +155,9 @@ def _same_pixels(one: Path, other: Path) -> bool:
 
     with opened(one) as mine, opened(other) as theirs:
         shapes = [(image.size, getattr(image, "n_frames", 1)) for image in (mine, theirs)]
+        moves = "duration" in mine.info and "duration" in theirs.info
         return shapes[0] == shapes[1] and all(
             a.convert("RGBA").tobytes() == b.convert("RGBA").tobytes()
+            and (not moves or a.info["duration"] == b.info["duration"])
             for a, b in zip(ImageSequence.Iterator(mine), ImageSequence.Iterator(theirs), strict=True)
         )

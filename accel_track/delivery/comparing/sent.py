@@ -11,14 +11,13 @@ from typing import Any, NamedTuple
 from accel_track.delivery.artifacts import deliverable, name_of
 from accel_track.delivery.comparing.likeness import Look, look_of_all
 from accel_track.delivery.comparing.points import Points, State, hashed
+from accel_track.delivery.comparing.records import RecordsFor
 from accel_track.delivery.media import KeptMedia
 from accel_track.journal.cursor import Cursor
-from accel_track.journal.entries import next_seq
-from accel_track.journal.reader import BATCH, History, JournalReader
 from accel_track.media import sums
 from accel_track.media.fallbacks import QUANTILES, converted, stored
 from accel_track.media.kinds import Histogram, Medium
-from accel_track.records import AnyRecord, Artifact, Checkpoint, Config, Metrics, Rewind, Stored, WithoutForm, is_for
+from accel_track.records import AnyRecord, Artifact, Checkpoint, Config, Metrics, Rewind, Stored, WithoutForm
 from accel_track.trackers.base import GeneralTracker
 from accel_track.trackers.media import StoresMedia
 from accel_track.trackers.sdk import SDKTracker
@@ -57,6 +56,7 @@ class SentMedium(NamedTuple):
 class SentArtifact(NamedTuple):
     """One artifact or model, with the SHA-256 of its files by their paths in it; "" is that of a file."""
 
+    kind: str
     name: str
     step: int | None
     seq: int
@@ -110,6 +110,8 @@ class Sent:
         """Names of numbers that a backend may store beside a histogram, or in its place."""
         self.damaged = 0
         """Bytes of the journal that were skipped."""
+        self.left_out = 0
+        """Values that the tracker's rules leave out."""
         self.names: dict[str, str] = {}
         """The user's names by the backend's."""
         self._known_drops: Counter[str] = Counter()
@@ -138,21 +140,16 @@ class Sent:
         return self._cursor.dropped.get(name, 0) > self._known_drops[name]
 
     def _read(self) -> None:
-        reader, history = JournalReader(self._folder), History(self._folder)
-        while entries := reader.read(BATCH):
-            reader.had = next_seq(entries)
-            for entry in entries:
-                if is_for(entry.record, self._name, self._tracker.name):
-                    self._add(entry.record, self._state(entry.record, history))
-        self.damaged = reader.damaged()
+        records = RecordsFor(self._folder, (self._name, self._tracker.name), self._cursor.rules)
+        for record, counts in records:
+            self._add(record, self._state(record) if counts else State.UNDONE)
+        self.damaged, self.left_out = records.damaged, records.left_out
         if self._tracker.keeps_of_a_step != "all":
             for name, points in (*self.numbers.items(), *self.texts.items()):
                 points.keep_of_a_step(self._tracker.keeps_of_a_step)
                 self._known_drops[self.names[name]] += points.states.count(State.UNKEPT)
 
-    def _state(self, record: AnyRecord, history: History) -> State:
-        if not history.counts(record):
-            return State.UNDONE
+    def _state(self, record: AnyRecord) -> State:
         if record.seq >= self._cursor.seq:
             self.pending += not isinstance(record, Rewind)
             return State.PENDING
@@ -252,7 +249,7 @@ class Sent:
                 forms = self._forms(medium)
                 if not forms:
                     self._known_drops[name] += 1
-                    self.refused[_PLURALS.get(medium.kind, f"{medium.kind}s")] += 1
+                    self.refused[plural(medium.kind)] += 1
                     return
                 if None in forms:
                     self.uncompared["histograms, which are kept as a few numbers"] += 1
@@ -285,7 +282,8 @@ class Sent:
 
     def _add_artifact(self, record: Artifact) -> None:
         name = name_of(record.name, record.path)
-        way = self._tracker.media.get("model" if record.type == "model" else "artifact")
+        kind = "model" if record.type == "model" else "artifact"
+        way = self._tracker.media.get(kind)
         keeps = type(self._tracker).log_artifact is not GeneralTracker.log_artifact
         if not keeps or (way is not None and way.how == "none"):
             self._known_drops[name] += 1
@@ -299,7 +297,7 @@ class Sent:
         if files is None:
             self.uncompared["artifacts whose files are gone or have changed"] += 1
         else:
-            self.artifacts.append(SentArtifact(name, record.step, record.seq, files))
+            self.artifacts.append(SentArtifact(kind, name, record.step, record.seq, files))
 
     def _add_config(self, record: Config) -> None:
         if record.environment:
@@ -309,6 +307,11 @@ class Sent:
 
 
 _PLURALS = {"audio": "sounds", "html": "pages", "points": "points in space", "confusion_matrix": "confusion matrices"}
+
+
+def plural(kind: str) -> str:
+    """Return what several media of a kind are called."""
+    return _PLURALS.get(kind, f"{kind}s")
 
 
 def as_number(value: Any) -> float | None:

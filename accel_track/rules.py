@@ -1,0 +1,184 @@
+"""Rules: what of a run a tracker gets, and under which names; pure functions on records."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from accel_track.errors import warn
+from accel_track.records import AnyRecord, Artifact, Metrics
+
+_WILD = re.compile(r"([*?])")
+
+
+class Rules(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """The rules of one tracker.
+
+    In patterns, `*` stands for any characters and `?` for one; names of nested values are joined with "/", and case
+    counts. Hyperparameters and checkpoints are delivered whatever the rules say; artifacts go by `only` and `drop`.
+
+    Attributes:
+        map: New names by patterns of names: `{"val_*": "eval/*"}`. A `*` or `?` of the new name stands for what that of
+            the pattern, in their order, stood for. The first pattern that fits counts.
+        only: Patterns of the names that are delivered; empty: all.
+        drop: Patterns of names that are not, also of those that `only` names.
+        every: Of each name, the first value in each span of so many steps is delivered (0 to 9, 10 to 19, …); of values
+            without a step, every so many-th one. 1: all.
+    """
+
+    map: dict[str, str] = {}
+    only: tuple[str, ...] = ()
+    drop: tuple[str, ...] = ()
+    every: int = 1
+
+    @classmethod
+    def of(cls, given: Rules | Mapping[str, Any]) -> Rules:
+        """Return checked rules.
+
+        Args:
+            given: Rules, or a dictionary of their attributes; a single pattern may stand for a list of one.
+
+        Raises:
+            TypeError: It is something else, or an attribute is.
+            ValueError: There is no attribute of that name, `every` is less than 1, a pattern is empty, or a new name
+                has more wildcards than its pattern.
+        """
+        if isinstance(given, Rules):
+            rules = given
+        else:
+            if not isinstance(given, Mapping):
+                message = f"rules are a dictionary such as {{'every': 10}}; got {given!r}."
+                raise TypeError(message)
+            if unknown := [name for name in given if name not in cls.__struct_fields__]:
+                message = f"there is no rule {unknown[0]!r}; there are {', '.join(cls.__struct_fields__)}."
+                raise ValueError(message)
+            listed = {name: [value] if isinstance(value, str) else value for name, value in given.items()}
+            try:
+                rules = msgspec.convert(listed, cls)
+            except msgspec.ValidationError as error:
+                message = f"{error}; rules are such as {{'every': 10, 'drop': ['debug/*'], 'map': {{'a_*': 'a/*'}}}}."
+                raise TypeError(message) from None
+        if (problem := rules.problem()) is not None:
+            message = f"{problem}."
+            raise ValueError(message)
+        return rules
+
+    def problem(self) -> str | None:
+        """Return what is wrong with them, or None."""
+        if self.every < 1:
+            return f"`every` must be 1 or more; got {self.every}"
+        if not all([*self.only, *self.drop, *self.map, *self.map.values()]):
+            return "a pattern or a new name is empty"
+        for pattern, name in self.map.items():
+            if len(_WILD.findall(name)) > len(_WILD.findall(pattern)):
+                return f"the new name {name!r} has more wildcards than {pattern!r}"
+        return None
+
+    def __bool__(self) -> bool:
+        """Whether they change anything."""
+        return self != Rules()
+
+    def __str__(self) -> str:
+        """Name the rules, such as "every 10 steps, without debug/*"."""
+        parts = [f"every {self.every} steps"] if self.every > 1 else []
+        parts += [f"only {', '.join(self.only)}"] if self.only else []
+        parts += [f"without {', '.join(self.drop)}"] if self.drop else []
+        parts += [f"{pattern} as {name}" for pattern, name in self.map.items()]
+        return ", ".join(parts) or "none"
+
+
+class Reshaper:
+    """Applies a tracker's rules to the records of one journal, given in their order.
+
+    Args:
+        rules: The rules.
+        who: Name of the tracker, for warnings.
+    """
+
+    def __init__(self, rules: Rules, who: str) -> None:
+        """Begin before the first record."""
+        self.rules, self._who = rules, who
+        self._only, self._drop = _any_of(rules.only), _any_of(rules.drop)
+        self._map = [(_matching(pattern), _WILD.split(name)) for pattern, name in rules.map.items()]
+        self._names: dict[str, str | None] = {}
+        self._spans: dict[str, int] = {}
+        self._counts: dict[str, int] = {}
+        self._told: set[str] = set()
+
+    def __call__(self, record: AnyRecord) -> AnyRecord | None:
+        """Return what the tracker gets of a record; None: nothing of it."""
+        if type(record) is Artifact:
+            return record if self._goes(record.name or re.split(r"[\\/]", record.path)[-1]) else None
+        if type(record) is not Metrics or not (record.values or record.unread):
+            return record
+        values: dict[str, Any] = {}
+        for name, value in _leaves(record.values):
+            if (new := self._new_name(name)) is not None and self._due(name, record.step):
+                values[self._free(new, values)] = value
+        unread = {new: why for name, why in record.unread.items() if (new := self._new_name(name)) is not None}
+        if not values and not unread:
+            return None
+        return msgspec.structs.replace(record, values=values, unread=unread)
+
+    def _goes(self, name: str) -> bool:
+        return (self._only is None or self._only.fullmatch(name) is not None) and (
+            self._drop is None or self._drop.fullmatch(name) is None
+        )
+
+    def _new_name(self, name: str) -> str | None:
+        """Return the name under which a value is delivered; None: it is not."""
+        if name not in self._names:
+            self._names[name] = self._mapped(name) if self._goes(name) else None
+        return self._names[name]
+
+    def _mapped(self, name: str) -> str:
+        for pattern, parts in self._map:
+            if (match := pattern.fullmatch(name)) is not None:
+                found = iter(match.groups())
+                return "".join(next(found) if _WILD.fullmatch(part) else part for part in parts)
+        return name
+
+    def _due(self, name: str, step: int | None) -> bool:
+        if self.rules.every == 1:
+            return True
+        if step is None:
+            count = self._counts[name] = self._counts.get(name, -1) + 1
+            return count % self.rules.every == 0
+        span = step // self.rules.every
+        due = self._spans.get(name) != span
+        self._spans[name] = span
+        return due
+
+    def _free(self, name: str, taken: Mapping[str, Any]) -> str:
+        """Return a name, or one like it where another value of the call has it."""
+        free, number = name, 1
+        while free in taken:
+            number += 1
+            free = f"{name}_{number}"
+        if free != name and name not in self._told:
+            self._told.add(name)
+            warn(f"{self._who}: its rules call two values of a call {name!r}; the second is called {free!r}.")
+        return free
+
+
+def _leaves(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in values.items():
+        if type(value) is dict and value:
+            yield from _leaves(value, f"{prefix}{key}/")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _expression(pattern: str) -> str:
+    return "".join({"*": "(.*)", "?": "(.)"}.get(part) or re.escape(part) for part in _WILD.split(pattern))
+
+
+def _matching(pattern: str) -> re.Pattern[str]:
+    return re.compile(_expression(pattern), re.DOTALL)
+
+
+def _any_of(patterns: Sequence[str]) -> re.Pattern[str] | None:
+    return re.compile("|".join(map(_expression, patterns)), re.DOTALL) if patterns else None
