@@ -44,6 +44,8 @@ def test_from_there_to_everywhere(kind: str, tmp_path: Path, empty_database: Pat
     assert (found.state, found.lost) == ("imported", {})
     assert found.values >= 38
     assert found.directory is not None
+    (again,) = source_at(place, {}).runs()
+    assert Importer(tmp_path / "runs").take(source, again).state == "there"
     shutil.copy(empty_database, tmp_path / "mlflow.db")
     arguments = {"mlflow": {"tracking_uri": f"sqlite:///{tmp_path}/mlflow.db"}}
     statuses = Sync(found.directory, TARGETS, arguments).deliver(follow=False, timeout=120)
