@@ -96,14 +96,12 @@ def _sum_up(arrived: Sequence[tuple[Taken, Sequence[TrackerStatus]]]) -> None:
     rows, notes = [], []
     for one, statuses in arrived:
         for status in statuses:
-            info = one.what.info if one.what is not None else None
+            name = str(one.what.info.name) if one.what is not None and one.what.info is not None else ""
             dropped = sum(status.dropped.values()) + status.unkept
-            undelivered = status.quarantined + status.not_replayable
-            rows.append(
-                (info.name if info else "", status.name, status.delivered, status.pending, undelivered, dropped)
-            )
+            counts = (status.delivered, status.pending, status.quarantined + status.not_replayable, dropped)
+            rows.append((name, status.name, *(f"{count:,}" for count in counts)))
             why = status.obstacle or status.error
-            notes += [f"{info.name if info else ''}, {status.name}: {why}"] if why else []
+            notes += [f"{name}, {status.name}: {why}"] if why else []
     if rows:
         columns = ("run", "backend", ">records delivered", ">pending", ">refused", ">values dropped")
         console().print(table("what arrived", columns, rows))

@@ -12,6 +12,9 @@ from typing import Any
 from accel_track.errors import NotReadableError
 from accel_track.importers.tables import TableSource
 
+_BUFFER = 256 * 1024
+"""Bytes of a column that are read at once; without it, all of a group of rows."""
+
 _AT_ONCE = 4096
 """Rows that are in memory at once."""
 
@@ -45,7 +48,7 @@ class ParquetSource(TableSource):
         from pyarrow import parquet
 
         try:
-            return parquet.ParquetFile(self.place)
+            return parquet.ParquetFile(self.place, pre_buffer=False, buffer_size=_BUFFER)
         except (pa.ArrowException, OSError) as error:
             message = f"{self.name}: {self.place} cannot be read ({error})."
             raise NotReadableError(message) from error

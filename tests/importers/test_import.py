@@ -14,8 +14,9 @@ import pytest
 
 from accel_track import media
 from accel_track.delivery.artifacts import problem
-from accel_track.importers.importer import UNTOLD, Imported, Importer, plain_name
+from accel_track.importers.importer import UNTOLD, Imported, Importer, plain_name, run_id_of
 from accel_track.journal.directory import IMPORTING, PARENT, find_runs
+from accel_track.journal.locks import acquired
 from accel_track.media import sums
 from accel_track.outcome import Outcome
 from accel_track.records import Artifact, Checkpoint, Metrics
@@ -247,6 +248,37 @@ class TestOnce:
             thread.join()
         assert sorted(one.state for one in found) == ["imported", *["there"] * 7]
         assert len(metrics(only_run(tmp_path))) == 2000
+
+    def test_three_processes_at_once_do_not_make_two(self, tmp_path: Path) -> None:
+        (tmp_path / "table.csv").write_text("step,loss\n" + "".join(f"{n},{n / 2}\n" for n in range(50_000)))
+        command = [sys.executable, "-m", "accel_track", "import", str(tmp_path / "table.csv"), "--into", str(tmp_path)]
+        processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+        texts = [process.communicate(timeout=120)[0] for process in processes]
+        assert [process.returncode for process in processes] == [0, 0, 0]
+        assert sum("values, imported" in text for text in texts) == 1
+        assert sum("there already" in text for text in texts) == 2
+        assert len(metrics(only_run(tmp_path))) == 50_000
+
+    def test_another_one_that_does_not_end(self, take: Take, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("accel_track.importers.importer._PATIENCE", 0.1)
+        source, run = MadeSource(str(tmp_path / "place")), MadeRun("r1", calls(1))
+        lock = acquired(tmp_path / "runs" / PARENT / IMPORTING / f"{run_id_of(source, run)}.lock")
+        assert lock is not None
+        with pytest.raises(TimeoutError, match="another process has been importing this run"):
+            take(run)
+        lock.release()
+        assert take(run).state == "imported"
+
+    def test_a_run_that_came_from_elsewhere_meanwhile(
+        self, take: Take, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Copied there, for example: what is there stays."""
+        first = take(MadeRun("r1", calls(2)))
+        monkeypatch.setattr(Importer, "_copies", lambda *_: iter(()))
+        assert take(MadeRun("r1", calls(3))).state == "there"
+        assert len(metrics(only_run(tmp_path))) == 2
+        assert first.directory is not None
+        assert not list((tmp_path / "runs" / PARENT / IMPORTING / "runs").iterdir())
 
 
 class TestHostileAndTorn:
