@@ -2,7 +2,7 @@
 
 import typer
 
-from accel_track.cli import demo, doctor, export, ls, prune, show, sync, verify
+from accel_track.cli import demo, doctor, export, import_, ls, move, prune, show, sync, verify
 from accel_track.cli._common import EPILOG
 
 app = typer.Typer(
@@ -16,10 +16,12 @@ for _command in (
     ls.ls,
     show.show,
     sync.sync,
+    import_.import_,
+    move.move,
     export.export,
     verify.verify,
     prune.prune,
     doctor.doctor,
     demo.demo,
 ):
-    app.command(epilog=EPILOG)(_command)
+    app.command(_command.__name__.rstrip("_"), epilog=EPILOG)(_command)

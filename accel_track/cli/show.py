@@ -149,6 +149,7 @@ def _document(
         "path": str(run.path),
         **{name: getattr(info, name) for name in ("run_id", "project", "name", "created", "host", "pid", "command")},
         **ended,
+        "imported": msgspec.to_builtins(info.imported),
         "records": records,
         "rewinds": content.rewinds,
         "damaged_bytes": content.damaged,
@@ -184,8 +185,7 @@ def _print(  # noqa: C901 - one table after the other
         "name": info.name or "",
         "status": f"{ended['status']} ({ended['reason']})" if ended["reason"] else ended["status"],
         "created": f"{when(info.created)} UTC",
-        "host": f"{info.host}, process {info.pid}",
-        "command": " ".join(info.command),
+        **_origin(info),
         "folder": run.path,
         "records": records,
     }
@@ -229,6 +229,17 @@ def _print(  # noqa: C901 - one table after the other
     for rank, stem, one in companion_states(run):
         for line in _companion(run, rank, stem, one):
             say(line)
+
+
+def _origin(info: RunInfo) -> dict[str, object]:
+    """Return which process has logged the run, or where it was imported from."""
+    found = info.imported
+    if found is None:
+        return {"host": f"{info.host}, process {info.pid}", "command": " ".join(info.command)}
+    lost = ", ".join(f"{count} {what}" for what, count in found.lost.items())
+    lines: dict[str, object] = {"imported": f"from {found.source}, {found.place}, run {found.id}"}
+    lines |= {} if found.dated else {"dates": "the source does not tell when the run began"}
+    return lines | ({"lost": lost} if lost else {})
 
 
 def _companion(run: RunDirectory, rank: int, stem: str, one: CompanionState) -> list[str]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from accel_track.cli._common import INCOMPLETE, Json, fail, find_run, one_line_errors, print_json, say
+from accel_track.cli._receipts import check_names, given_arguments, receipts, tell
 from accel_track.progress import progress_bar
 from accel_track.texts import printable
 
@@ -49,6 +50,9 @@ def sync(
         bool,
         typer.Option("--quarantined", "--refused", help="Deliver quarantined records, too, once each."),
     ] = False,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Then read the backends back, and compare them with the journal.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be delivered.")] = False,
     set_: Annotated[
         list[str] | None,
@@ -63,13 +67,14 @@ def sync(
 
     Example: accel-track sync 20260131 --to mlflow --set mlflow.tracking_uri=http://localhost:5000
     """
-    arguments = _arguments(set_ or [])
+    arguments = given_arguments(set_ or [])
     rules = _rules(to, map_, only, drop, every)
-    documents, complete = [], True
+    documents: list[dict[str, Any]] = []
+    complete = True
     with one_line_errors():
         from accel_track.delivery.sync import Sync  # here, so that other commands do not import all trackers' modules
 
-        _check_names(to or [], arguments)
+        check_names({"--to": to or [], "--set": arguments})
         found = [Sync(find_run(run), to or [], arguments, from_start, quarantined, rules) for run in runs]
         _check_used(found, arguments)
         _check_rules(found)
@@ -82,26 +87,13 @@ def sync(
             if one.stopped:
                 complete = False
                 break
+            if verify and not dry_run:
+                whole = _verified(one, documents[-1], as_json=as_json)
+                complete = complete and whole
         if as_json:
             print_json(documents)
     if not complete:
         raise typer.Exit(code=INCOMPLETE)
-
-
-def _arguments(texts: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Return constructor arguments by tracker name."""
-    result: dict[str, dict[str, Any]] = {}
-    for text in texts:
-        left, equals, value = text.partition("=")
-        name, dot, key = left.partition(".")
-        if not (equals and dot and name and key):
-            fail(f"--set {text}: write NAME.KEY=VALUE, such as mlflow.tracking_uri=http://localhost:5000")
-        try:
-            parsed = json.loads(value)
-        except ValueError:
-            parsed = value
-        result.setdefault(name, {})[key] = parsed
-    return result
 
 
 def _rules(
@@ -125,14 +117,6 @@ def _rules(
         return Rules.of({"map": new, "only": only or [], "drop": drop or [], "every": every or 1})
     except ValueError as error:
         fail(f"--map, --only, --drop, --every: {error}")
-
-
-def _check_names(to: Sequence[str], arguments: dict[str, dict[str, Any]]) -> None:
-    from accel_track.registry import known_names
-
-    for option, names in (("--to", to), ("--set", arguments)):
-        if unknown := [name for name in names if name not in known_names()]:
-            fail(f"{option}: unknown tracker {unknown[0]!r}; known are {', '.join(known_names())}.")
 
 
 def _check_used(found: Sequence[Sync], arguments: dict[str, dict[str, Any]]) -> None:
@@ -174,6 +158,17 @@ def _bars(*, follow: bool) -> Iterator[Callable[[Sequence[Job]], None]]:
                 bars.update(tasks[job.name], completed=job.worker.cursor.seq, total=job.records())
 
         yield watch
+
+
+def _verified(one: Sync, document: dict[str, Any], *, as_json: bool) -> bool:
+    """Compare the backends with the journal, and say whether they have all of it."""
+    found = []
+    for receipt in receipts(one.run, one.names, one.arguments):
+        found.append(receipt)
+        if not as_json:
+            tell(receipt)
+    document["receipts"] = [receipt.document() for receipt in found]
+    return all(receipt.whole for receipt in found)
 
 
 def _tell(one: Sync, statuses: Sequence[TrackerStatus], *, dry_run: bool) -> None:

@@ -1,10 +1,10 @@
-"""`accel-track verify`: a check of a run's journals, media and cursors for damage and gaps."""
+"""`accel-track verify`: a check of a run's journals, media and cursors, and of what backends have of it."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
@@ -13,11 +13,21 @@ from accel_track.cli._common import (
     Json,
     RunArgument,
     console,
+    fail,
     find_run,
     one_line_errors,
     print_json,
     say,
     table,
+)
+from accel_track.cli._receipts import (
+    check_names,
+    given_arguments,
+    receipts,
+    repair_document,
+    repairs,
+    tell,
+    tell_of_repair,
 )
 from accel_track.delivery.artifacts import problem
 from accel_track.delivery.staging import FOLDER
@@ -32,32 +42,87 @@ from accel_track.records import Artifact, Metrics, media_in
 _SHOWN = 20
 
 
-def verify(run: RunArgument, as_json: Json = False) -> None:
+def verify(
+    run: RunArgument,
+    against: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Compare with what this backend has, too.")
+    ] = None,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Deliver what the backends lack, and compare again.")
+    ] = False,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME.KEY=VALUE", help="Constructor argument of a tracker: JSON, else text."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
     """Check a run's journals, media and cursors: damaged bytes, missing record numbers, files and their checksums.
 
     An unfinished last record is what a killed process leaves, and no damage. That a file outside of the run directory
     is not what was logged is told, and no damage either.
 
-    Example: accel-track verify 20260131
+    With --against, the backend is read back, and its values, media, artifacts and hyperparameters are compared with the
+    journal's: which are missing, other than sent, or there twice. --repair delivers what is missing, and nothing else.
+
+    Example: accel-track verify 20260131 --against mlflow --repair
     """
+    names, arguments = against or [], given_arguments(set_ or [])
+    if repair and not names:
+        fail("--repair: name the backend with --against.")
     with one_line_errors():
+        if names or arguments:
+            check_names({"--against": names, "--set": arguments})
+        if unused := [name for name in arguments if name not in names]:
+            fail(f"--set: nothing is compared with {unused[0]!r}; add --against {unused[0]}.")
         found = find_run(run)
         ranks = [_rank(found, rank) for rank in found.ranks()]
         problems = _problems(found, ranks)
+        document: dict[str, Any] = {"path": str(found.path), "ok": not problems, "problems": problems, "ranks": ranks}
+        if not as_json:
+            _tell(found, ranks, problems)
+        whole = _compared(found, names, arguments, document, repair=repair, as_json=as_json) if names else True
         if as_json:
-            print_json({"path": str(found.path), "ok": not problems, "problems": problems, "ranks": ranks})
-        else:
-            columns = (">rank", ">segments", ">records", ">damaged bytes", ">unfinished bytes", ">missing records")
-            console().print(table(str(found.path), (*columns, ">media files", ">artifacts"), map(_row, ranks)))
-            for note in [note for one in ranks for note in one["notes"]][:_SHOWN]:
-                say(note)
-            for problem in problems[:_SHOWN]:
-                say(problem)
-            if len(problems) > _SHOWN:
-                say(f"… and {len(problems) - _SHOWN} more; --json lists all")
-            say("damaged" if problems else "everything is there and undamaged")
-    if problems:
+            print_json(document)
+    if problems or not whole:
         raise typer.Exit(code=INCOMPLETE)
+
+
+def _tell(run: RunDirectory, ranks: list[dict[str, Any]], problems: list[str]) -> None:
+    columns = (">rank", ">segments", ">records", ">damaged bytes", ">unfinished bytes", ">missing records")
+    console().print(table(str(run.path), (*columns, ">media files", ">artifacts"), map(_row, ranks)))
+    for note in [note for rank in ranks for note in rank["notes"]][:_SHOWN]:
+        say(note)
+    for one in problems[:_SHOWN]:
+        say(one)
+    if len(problems) > _SHOWN:
+        say(f"… and {len(problems) - _SHOWN} more; --json lists all")
+    say("damaged" if problems else "everything is there and undamaged")
+
+
+def _compared(
+    run: RunDirectory,
+    names: list[str],
+    arguments: dict[str, dict[str, Any]],
+    document: dict[str, Any],
+    *,
+    repair: bool,
+    as_json: bool,
+) -> bool:
+    """Compare backends with the journal, and say whether they have all of it."""
+    document["receipts"], whole = [], True
+    if repair:
+        for done in repairs(run, names, arguments):
+            whole = whole and done.after.whole and done.error is None
+            document["receipts"].append(repair_document(done))
+            if not as_json:
+                tell_of_repair(done)
+    else:
+        for receipt in receipts(run, names, arguments):
+            whole = whole and receipt.whole
+            document["receipts"].append(receipt.document())
+            if not as_json:
+                tell(receipt)
+    return whole
 
 
 def _rank(run: RunDirectory, rank: int) -> dict[str, Any]:

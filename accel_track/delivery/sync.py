@@ -36,7 +36,8 @@ _LOOK = 0.1
 _LOOK_AT_RUN = 1.0
 """Seconds between two looks whether a run has ended."""
 
-_TAKEN = "it is delivered by another process, which is running"
+TAKEN = "it is delivered by another process, which is running"
+"""Why there is nothing to deliver to a tracker whose cursor is locked."""
 
 
 @dataclass
@@ -81,7 +82,8 @@ class Sync:
         """Whether Ctrl-C ended a delivery."""
         self._reset = set(self.names) if self.from_start else set()
 
-    def _ranks(self, name: str) -> list[int]:
+    def ranks(self, name: str) -> list[int]:
+        """Return the ranks whose records a tracker gets."""
         ranks = ranks_of(self.run, name)
         return ranks if self.rank is None else [self.rank]
 
@@ -96,7 +98,7 @@ class Sync:
             JournalError: A cursor or a segment is damaged.
         """
         found = []
-        for rank in self._ranks(name):
+        for rank in self.ranks(name):
             cursor = cursors.Cursor() if name in self._reset else cursors.load(self.run.cursor(name, rank))
             pending = max(0, last_seq(self.run.rank(rank)) + 1 - cursor.seq)
             found.append(TrackerStatus.of(name, cursor, pending))
@@ -107,7 +109,7 @@ class Sync:
             or self.run.is_live()
             or (name not in self._reset and self._to_be_ended(name))
         )
-        status.obstacle = self._obstacle(name) if wanted else None
+        status.obstacle = self.obstacle(name) if wanted else None
         status.url = self.described(name).url
         return status
 
@@ -117,7 +119,7 @@ class Sync:
             return False
         with contextlib.suppress(Exception):  # a name that nobody knows here, a plugin's error
             if tracker_class(name).keeps_status:
-                told = (cursors.load(self.run.cursor(name, rank)).status for rank in self._ranks(name))
+                told = (cursors.load(self.run.cursor(name, rank)).status for rank in self.ranks(name))
                 return any(status != self.outcome.status for status in told)
         return False
 
@@ -128,7 +130,8 @@ class Sync:
         identity = {} if name in self._reset else identity
         return {**stored.kwargs, **identity, **self.arguments.get(name, {})}
 
-    def _obstacle(self, name: str) -> str | None:
+    def obstacle(self, name: str) -> str | None:
+        """Return what keeps this process from delivering to a tracker, or None."""
         stored = self.described(name)
         if name not in known_names():
             if stored.instance:
@@ -149,9 +152,7 @@ class Sync:
 
     def rules_of(self, name: str) -> Rules:
         """Return the rules of a tracker: those that its delivery began with, or else those given."""
-        stored = (
-            [] if name in self._reset else [cursors.load(self.run.cursor(name, rank)) for rank in self._ranks(name)]
-        )
+        stored = [] if name in self._reset else [cursors.load(self.run.cursor(name, rank)) for rank in self.ranks(name)]
         begun_with = (cursor.rules or Rules() for cursor in stored if cursor.seq)
         return next(begun_with, self.rules or next((one.rules for one in stored if one.rules), Rules()))
 
@@ -186,17 +187,17 @@ class Sync:
                 break
             jobs: list[Job] = []
             for name in self.names:
-                if before[name].obstacle is None and name not in errors and rank in self._ranks(name):
+                if before[name].obstacle is None and name not in errors and rank in self.ranks(name):
                     lock = self.run.claim(name, rank)
                     if lock is None:
-                        before[name].obstacle = _TAKEN
+                        before[name].obstacle = TAKEN
                     else:
                         self._add_job(jobs, name, rank, lock, errors, follow=follow)
             finish_in_order([job.worker for job in jobs])
             self._drive(jobs, follow=follow, timeout=timeout, watch=watch)
             errors.update({job.name: error for job in jobs if (error := job.error()) is not None})
             for name in self.names if self.again else ():
-                if before[name].obstacle is None and name not in errors and rank in self._ranks(name):
+                if before[name].obstacle is None and name not in errors and rank in self.ranks(name):
                     before[name].obstacle = self._deliver_again(name, rank, errors)
         self.info = self.run.load()
         return [self._result(name, before[name].obstacle, errors.get(name)) for name in self.names]
@@ -204,8 +205,8 @@ class Sync:
     def _deliver_again(self, name: str, rank: int, errors: dict[str, str]) -> str | None:
         """Deliver what was refused; return what keeps this process from it."""
         if (lock := self.run.claim(name, rank)) is None:
-            return _TAKEN
-        build, note = partial(self._build, name, rank), partial(self._note, name, rank)
+            return TAKEN
+        build, note = partial(self.build, name, rank), partial(self.note, name, rank)
         try:
             if (error := deliver_again(self.run, name, rank, build, note, self.outcome)) is not None:
                 errors[name] = error
@@ -233,7 +234,7 @@ class Sync:
         """Forget the backend runs and then the cursors: in the other order, a crash in between would log twice."""
         for name in self.names:
             locks = [self.run.claim(name, rank) for rank in self.run.ranks()]
-            if self._obstacle(name) is None and all(locks):
+            if self.obstacle(name) is None and all(locks):
                 self.info = self.run.update(partial(_forget, name))
                 for rank in self.run.ranks():
                     self.run.cursor(name, rank).unlink(missing_ok=True)
@@ -251,19 +252,24 @@ class Sync:
             lock.release()
             return
         try:
-            tracker = self._build(name, rank)
+            tracker = self.build(name, rank)
         except Exception as error:  # noqa: BLE001 - a constructor may raise anything, a disk too
             lock.release()
             errors[name] = f"{type(error).__name__}: {error}"
             return
         source = StoredSource(self.run.rank(rank), cursor)
         quarantine = self.run.quarantine(name, rank)
-        path, note = self.run.cursor(name, rank), partial(self._note, name, rank)
+        path, note = self.run.cursor(name, rank), partial(self.note, name, rank)
         worker = Worker(tracker, source, path, quarantine, note, rules=self.rules)
         worker.outcome = self.outcome or FINISHED
         jobs.append(Job(name, worker, source, lock, self.run.rank(rank)))
 
-    def _build(self, name: str, rank: int) -> GeneralTracker:
+    def build(self, name: str, rank: int) -> GeneralTracker:
+        """Return the tracker of a rank, not started.
+
+        Raises:
+            Exception: What its constructor raises.
+        """
         folder = self.run.path.absolute().parents[1]
         directory = folder.parent if folder.name == PARENT else Path.cwd()
         stem = self.info.name or self.info.run_id
@@ -275,7 +281,7 @@ class Sync:
             kwargs = {**cls.grouped(stem, rank), **kwargs}
         return cls.for_run(self.info.project, run_name, os.fspath(directory), kwargs)
 
-    def _note(self, name: str, rank: int, tracker: GeneralTracker, identity: dict[str, Any]) -> None:
+    def note(self, name: str, rank: int, tracker: GeneralTracker, identity: dict[str, Any]) -> None:
         """Store how to continue the backend run, in what the run's own process may have written since."""
         given, _ = portable_kwargs(self.arguments.get(name, {}))
         identity, withheld = portable_kwargs(identity)

@@ -28,6 +28,8 @@ from accel_track.texts import json_bytes, storable_text
 PARENT = ".accel_track"
 DELETED = ".deleted"
 """Folder beside the projects, for runs on their way out: no run is looked for in it."""
+IMPORTING = ".importing"
+"""Folder beside the projects, for runs on their way in: no run is looked for in it."""
 
 _PLAIN_NAME = re.compile(r"[\w.\- ]+")
 
@@ -119,24 +121,50 @@ class RunDirectory:
             JournalError: It was made by another rank, and is damaged.
             OSError: It cannot be made.
         """
-        store = self.path.parents[1]
-        if store.name == PARENT:
-            store.parent.mkdir(parents=True, exist_ok=True)
-            make_private(store)
-            with contextlib.suppress(PermissionError):  # it is somebody else's
-                store.chmod(0o700)
-            if not (store / ".gitignore").exists():
-                replace_file(store / ".gitignore", b"*\n")
+        names = self._make_store()
         make_private(self.path)
-        with _locked(
-            (store if store.name == PARENT else self.path) / "names.lock"
-        ):  # one for all: two processes that start together may ask for one name
+        with _locked(names):
             if self._known is None or (self.path / "run.json").exists():
                 return self.load()
             if distinct and self._known.name is not None:
                 self._known.name = free_name(self.path.parent, self._known.name)
             self.save(self._known)
         return self._known
+
+    def adopt(self, whole: Path, info: RunInfo, known: dict[Path, str | None] | None = None) -> bool:
+        """Have a folder that was filled elsewhere become this run directory, at once; False if there is one already.
+
+        Args:
+            whole: The folder, on the same file system.
+            info: Its `run.json`, which is written with a name that no other run of the project has.
+            known: As for `free_name`.
+
+        Raises:
+            OSError: It cannot be moved.
+        """
+        names = self._make_store()
+        make_private(self.path.parent)
+        with _locked(names):
+            if self.path.exists():
+                return False
+            if info.name is not None:
+                info.name = free_name(self.path.parent, info.name, known)
+            RunDirectory(whole).save(info)
+            whole.rename(self.path)
+        return True
+
+    def _make_store(self) -> Path:
+        """Make the folder of all runs, hidden from Git; return the lock of their names."""
+        store = self.path.parents[1]
+        if store.name != PARENT:
+            return self.path / "names.lock"
+        store.parent.mkdir(parents=True, exist_ok=True)
+        make_private(store)
+        with contextlib.suppress(PermissionError):  # it is somebody else's
+            store.chmod(0o700)
+        if not (store / ".gitignore").exists():
+            replace_file(store / ".gitignore", b"*\n")
+        return store / "names.lock"  # one for all: two processes that start together may ask for one name
 
     def remember(self) -> bool:
         """Read what `run.json` says if that has changed, for `make`; False if it is gone."""
@@ -310,12 +338,19 @@ def find_stores(directory: str | os.PathLike[str]) -> Iterator[Path]:
     yield from [root] if root.name == PARENT else sorted(root.rglob(PARENT))
 
 
-def free_name(project: Path, name: str) -> str:
-    """Return a name for a run: the one wanted, else the first of `<name>-2`, `<name>-3`, … that no other run has."""
-    taken = set()
-    for path in project.glob("*/run.json"):
+def free_name(project: Path, name: str, known: dict[Path, str | None] | None = None) -> str:
+    """Return a name for a run: the one wanted, else the first of `<name>-2`, `<name>-3`, … that no other run has.
+
+    Args:
+        project: The folder of the project's runs.
+        name: The name wanted.
+        known: The names of runs that were looked at before, by their files; those that are looked at now are added.
+    """
+    known, there = {} if known is None else known, set(project.glob("*/run.json"))
+    for path in there - known.keys():
         with contextlib.suppress(JournalError):
-            taken.add(RunDirectory(path.parent).load().name)
+            known[path] = RunDirectory(path.parent).load().name
+    taken = {known.get(path) for path in there}
     more = (f"{name}-{number}" for number in itertools.count(2))
     return next(one for one in itertools.chain([name], more) if one not in taken)
 

@@ -41,6 +41,27 @@ class TrackerInfo(msgspec.Struct):
             self.identity = identity
 
 
+class ImportInfo(msgspec.Struct):
+    """Where an imported run comes from.
+
+    Attributes:
+        source: Name of the kind of source, such as "wandb".
+        place: The folder, the file, or the address without credentials.
+        id: The source's own name of the run.
+        dated: Whether the source tells when the run began; if not, `created` and the times of its records may be those
+            of the import.
+        values: How many values, media and files the source had.
+        lost: How often something of it could not be read or kept, by a sentence that says what.
+    """
+
+    source: str
+    place: str
+    id: str
+    dated: bool = True
+    values: int = 0
+    lost: dict[str, int] = {}
+
+
 class RunInfo(msgspec.Struct):
     """Content of `run.json`.
 
@@ -59,6 +80,7 @@ class RunInfo(msgspec.Struct):
         pid: Number of the process.
         version: Version of the format of the run directory.
         starts: How often a process has begun to log to it.
+        imported: Where it comes from; None where this package has logged it.
     """
 
     run_id: str
@@ -75,6 +97,7 @@ class RunInfo(msgspec.Struct):
     pid: int = 0
     version: int = VERSION
     starts: int = 1
+    imported: ImportInfo | None = None
 
 
 def outcome_noted(info: RunInfo) -> Outcome | None:

@@ -321,7 +321,7 @@ class Segment:
         if len(packed.data) == packed.keys.size:
             packed.keys.left -= 1
         elif packed.keys is not self.sets.get(packed.key):
-            self.sets[packed.key] = packed.keys
+            self.sets[packed.key] = self.last = packed.keys
             self._names += len(packed.keys.names)
 
 

@@ -79,6 +79,8 @@ class JournalWriter:
         """How often records were moved from memory to disk."""
         self.resting = False
         """Whether no file is open, until the next record."""
+        self.clock: Callable[[], float] = _now
+        """Says when a record is logged; `again`, which has no call to spare, asks the system's clock."""
         self.on_wake: Callable[[], None] = _nothing
         """Called before the record that ends a rest; if it raises, the rest goes on, and the record is not taken."""
         self._memory = Memory(TAIL)
@@ -105,7 +107,7 @@ class JournalWriter:
             self._begin_segment(self.next_seq)
         except OSError as error:
             self._fail(error)
-        self._numbers = itertools.count(self.next_seq)
+        self._numbers: Iterator[int] = itertools.count(self.next_seq)
 
     @property
     def written(self) -> tuple[int, int, int, int]:
@@ -137,7 +139,7 @@ class JournalWriter:
     def config(self, values: Mapping[str, Any], *, environment: bool = False, only: str = "") -> int:
         """Append hyperparameters, or where the program runs; return the record's number."""
         with self._lock:
-            return self._append(Config(next(self._numbers), time.time(), dict(values), environment, only))
+            return self._append(Config(next(self._numbers), self.clock(), dict(values), environment, only))
 
     def again(self, values: Any, step: Any) -> bool:  # noqa: C901, PLR0911, PLR0912 - in one frame, for a call costs a tenth of it
         """Append the values of one call if the segment knows their names and types; say whether that is done.
@@ -225,7 +227,7 @@ class JournalWriter:
     ) -> int:
         """Append the captured values of one call, made now or at that moment; return the record's number."""
         with self._lock:
-            now = time.time() if moment is None else moment
+            now = self.clock() if moment is None else moment
             return self._append(
                 Metrics(next(self._numbers), now, values, step, kwargs, unread, only)  # type: ignore[arg-type]  # as above
             )
@@ -233,12 +235,12 @@ class JournalWriter:
     def rewind(self, step: int) -> int:
         """Append that the run goes on from an earlier step; return the record's number."""
         with self._lock:
-            return self._append(Rewind(next(self._numbers), time.time(), {}, step))
+            return self._append(Rewind(next(self._numbers), self.clock(), {}, step))
 
     def checkpoint(self, name: str, path: str, step: int | None, values: dict[str, Any]) -> int:
         """Append a checkpoint, or with an empty path the end of one; return the record's number."""
         with self._lock:
-            return self._append(Checkpoint(next(self._numbers), time.time(), values, name, path, step))
+            return self._append(Checkpoint(next(self._numbers), self.clock(), values, name, path, step))
 
     def artifact(
         self,
@@ -252,7 +254,9 @@ class JournalWriter:
     ) -> int:
         """Append an artifact; return the record's number."""
         with self._lock:
-            return self._append(Artifact(next(self._numbers), time.time(), values, name, path, kind, step, files, only))
+            return self._append(
+                Artifact(next(self._numbers), self.clock(), values, name, path, kind, step, files, only)
+            )
 
     def _append(self, record: AnyRecord) -> int:
         if self.resting:
@@ -514,6 +518,10 @@ class JournalWriter:
 
 def _nothing() -> None:
     pass
+
+
+def _now() -> float:
+    return time.time()
 
 
 def _plain(values: dict[str, Any]) -> dict[str, Any]:

@@ -25,6 +25,8 @@ class BackendRun:
         outcome: How it ended; None where it is running or the backend does not know.
         config: Hyperparameters, nested where the backend keeps nesting.
         total: How many values `records` will yield, for a progress bar; None where that is not cheap to know.
+        lacks: Why a kind of thing that the backend keeps is never among `records`, by the kind's name ("image" and the
+            others of `accel_track.media`, "artifact", "model"); or why `config` is empty, by "config".
         lost: How often something could not be read, by a sentence that says what; complete once `records` is through.
     """
 
@@ -37,6 +39,7 @@ class BackendRun:
         self.outcome: Outcome | None = None
         self.config: dict[str, Any] = {}
         self.total: int | None = None
+        self.lacks: dict[str, str] = {}
         self.lost: Counter[str] = Counter()
 
     def records(self, scratch: Path) -> Iterator[Metrics | Artifact | Checkpoint]:

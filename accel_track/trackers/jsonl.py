@@ -183,8 +183,9 @@ class JsonlTracker(StoresMedia):
         for record in records:
             self._check(record.kwargs.get(self.name, {}))
         refused: list[tuple[str, Any]] = []
-        new = [one for one in records if one.seq > self._last]
-        self._append(b"".join([self._line(one.values, one.step, one.time, one.seq, refused) for one in new]))
+        new = [one for one in records if one.seq > self._last or one.seq < 0]  # the latter are parts of records
+        lines = [self._line(one.values, one.step, one.time, None if one.seq < 0 else one.seq, refused) for one in new]
+        self._append(b"".join(lines))
         self._last = max(self._last, *(one.seq for one in records))
         for value in refused:
             self.drop(*value)

@@ -8,11 +8,11 @@ import pytest
 
 from accel_track.cli import app
 
-COMMANDS = ["ls", "show", "sync", "export", "verify", "prune", "doctor", "demo"]
+COMMANDS = ["ls", "show", "sync", "import", "move", "export", "verify", "prune", "doctor", "demo"]
 
 
 def test_these_are_all_commands() -> None:
-    assert [command.callback.__name__ for command in app.registered_commands] == COMMANDS
+    assert [command.callback.__name__.rstrip("_") for command in app.registered_commands] == COMMANDS
 
 
 @pytest.mark.parametrize("command", COMMANDS)

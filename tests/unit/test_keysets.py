@@ -314,6 +314,18 @@ class TestWriting:
         assert [record.time for record in JournalReader(FOLDER)] == moments
         assert segment().read_bytes().count(frames.MARKER) == 0
 
+    def test_the_short_way_goes_on_after_a_day(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A key set lasts 18 hours; the calls behind it are written by the next one, and not all the long way."""
+        journal = JournalWriter(FOLDER)
+        journal.metrics({"a": 1.0}, 0, {})
+        start = time.time()
+        monkeypatch.setattr(time, "time", lambda: start + 100_000.0)
+        assert journal.again({"a": 1.0}, 1)
+        long_ways: list[Any] = []
+        monkeypatch.setattr(journal, "_append", long_ways.append)
+        assert journal.again({"a": 1.0}, 2)
+        assert not long_ways
+
     def test_behind_many_key_sets_only_names_that_come_again_are_defined(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("accel_track.journal.segment._MANY_SETS", 3)
         journal, given = JournalWriter(FOLDER), []

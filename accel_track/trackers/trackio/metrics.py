@@ -37,7 +37,7 @@ class TrackioMetrics(TrackioConfig):
         """Write a local run's rows together, each with the time of its call; others go into the run's queue."""
         lost: list[tuple[str, Any]] = []
         # A direct call of `log` is one row, for which a transaction of its own would take milliseconds.
-        direct = any(row.record.seq < 0 for row in rows)
+        direct = self.record_time is None and any(row.record.seq < 0 for row in rows)
         if direct or not self.fast(Store).send(rows, lost):
             super().write(rows)
         elif len(lost) < sum(len(row.values) for row in rows):

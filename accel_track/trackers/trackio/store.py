@@ -57,7 +57,9 @@ class Store(FastPath):
         for row in rows:
             step = following if row.step is None else row.step
             if values := self._converted(row, step, lost):
-                name, moment = f"{run.id}-{row.record.seq}-{row.time!r}", datetime.fromtimestamp(row.time, timezone.utc)
+                # A part of a record, which is repaired, is a row beside those of the other parts.
+                name = uuid.uuid4().hex if row.record.seq < 0 else f"{run.id}-{row.record.seq}-{row.time!r}"
+                moment = datetime.fromtimestamp(row.time, timezone.utc)
                 entries.append({"metrics": values, "step": step, "log_id": name, "config": config, "time": moment})
                 following = max(following, step + 1)
         return entries, following

@@ -1,0 +1,286 @@
+"""The comparison of one rank's journal with its backend run, into a receipt."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+import time
+from collections import defaultdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from accel_track.delivery.comparing.found import Found, FoundMedium
+from accel_track.delivery.comparing.lacking import Lacking
+from accel_track.delivery.comparing.likeness import Look, same
+from accel_track.delivery.comparing.points import NO_STEP, Points, State, Verdict, compared, rounded
+from accel_track.delivery.comparing.sent import Sent, SentMedium, Setting, plural
+from accel_track.delivery.ledger import refused, shown
+from accel_track.journal import cursor as cursors
+from accel_track.trackers.base import GeneralTracker
+from accel_track.values.plain import is_number
+
+if TYPE_CHECKING:
+    from accel_track.delivery.receipt import Receipt
+    from accel_track.delivery.sync import Sync
+    from accel_track.journal.cursor import Cursor
+    from accel_track.trackers.backend_run import BackendRun
+
+_Index = dict[str, dict[int | None, list[FoundMedium]]]
+
+_WRITING, _LOOK = 5.0, 0.05
+"""Seconds that a backend may take to write down that a run has ended, and between two looks."""
+
+_SHORTEST_CUT = 200
+"""Characters that are left, at least, of a text that a backend has cut to its limit."""
+
+
+def compare_rank(receipt: Receipt, sync: Sync, rank: int) -> None:
+    """Compare what the backend has of one rank's run, and add it to a receipt.
+
+    Args:
+        receipt: The receipt.
+        sync: The run, and how to make the tracker.
+        rank: Whose records.
+
+    Raises:
+        JournalError: A cursor or a segment is damaged.
+        OSError: The run directory cannot be read.
+    """
+    run, name = sync.run, receipt.name
+    # In this order: what is delivered and logged meanwhile is in the journal at last, as pending.
+    cursor, aside = cursors.load(run.cursor(name, rank)), refused(run.quarantine(name, rank))
+    with tempfile.TemporaryDirectory(prefix="accel_track-") as folder:
+        scratch = [Path(folder, one) for one in ("sent", "found")]
+        for one in scratch:
+            one.mkdir()
+        try:
+            tracker = sync.build(name, rank)
+            found = Found(_read(tracker, cursor), scratch[1]) if cursor.seq else None
+        except Exception as error:  # noqa: BLE001 - a constructor, or an SDK's reader
+            receipt.error = shown(error).removeprefix("NotReadableError: ").removeprefix(f"{name}: ")
+            return
+        sent = Sent(run.rank(rank), name, tracker, cursor, aside, scratch[0])
+        receipt.pending += sent.pending
+        receipt.quarantined += sent.aside
+        if sent.damaged:
+            receipt.uncompared["damaged bytes of the journal"] += sent.damaged
+        if found is not None:
+            found.known_as(sent)
+            _Comparison(receipt, tracker, sent, found, receipt.lacking.setdefault(rank, Lacking())).run()
+
+
+def _read(tracker: GeneralTracker, cursor: Cursor) -> BackendRun:
+    """Return the backend run; where it was told that it has ended, once it knows that.
+
+    wandb's service writes for a moment after the end of a run.
+    """
+    deadline = time.monotonic() + _WRITING
+    while True:
+        run = tracker.read()
+        ends = tracker.keeps_status and cursor.status and run.outcome is None
+        if not ends or time.monotonic() > deadline:
+            return run
+        time.sleep(_LOOK)
+
+
+class _Comparison:
+    """One rank's comparison."""
+
+    def __init__(self, receipt: Receipt, tracker: GeneralTracker, sent: Sent, found: Found, lacking: Lacking) -> None:
+        self.receipt, self.tracker, self.sent, self.found, self.lacking = receipt, tracker, sent, found, lacking
+
+    def run(self) -> None:
+        texts = self._values()
+        self._media(texts)
+        self._artifacts()
+        self._settings()
+        receipt, sent = self.receipt, self.sent
+        receipt.by_design.update({f"{what} that it does not take": count for what, count in (+sent.refused).items()})
+        receipt.by_design["values that its rules leave out"] += sent.left_out
+        receipt.uncompared.update(+sent.uncompared)
+        receipt.unread.update(self.found.lost)
+
+    def _values(self) -> list[FoundMedium]:
+        """Compare numbers and texts; return texts that are nobody's, which may be a medium's."""
+        sent, design, over = self.sent, self.receipt.by_design, list[FoundMedium]()
+        for mine, theirs in ((sent.numbers, self.found.numbers), (sent.texts, self.found.texts)):
+            for name in dict.fromkeys((*mine, *theirs)):
+                numbers = mine is sent.numbers
+                none = Points("d" if numbers else "q")
+                own, other = mine.get(name, none), theirs.get(name, none)
+                precision = self.tracker.precision if numbers else 0.0
+                verdict = compared(own, other, precision, first=self.tracker.keeps_of_a_step == "first")
+                self._judge(name, own, verdict)
+                design["values that the run went back over, which are still there"] += verdict.undone
+                if precision:
+                    design["numbers rounded to 32 bits"] += rounded(own)
+                places = np.flatnonzero(verdict.extra)
+                steps = np.array(other.steps)[places].tolist()
+                if not numbers:
+                    marks = np.array(other.values)[places].tolist()
+                    over += [_text(name, step, mark) for step, mark in zip(steps, marks, strict=True)]
+                elif name in sent.of_histograms:
+                    design["numbers that stand for histograms"] += len(steps)
+                elif name not in sent.free:
+                    self.receipt.values.extra.add(name, steps)
+        return over
+
+    def _judge(self, name: str, own: Points, verdict: Verdict) -> None:
+        """Count the values of one name."""
+        user, tally, design = self.sent.names.get(name, name), self.receipt.values, self.receipt.by_design
+        steps, seqs, states = (np.array(one) for one in (own.steps, own.seqs, own.states))
+        tally.sent += int(np.sum(states == State.DUE)) - verdict.replaced
+        keeps = self.tracker.keeps_of_a_step
+        design[f"values of a step of which it keeps the {keeps}"] += (
+            int(np.sum(states == State.UNKEPT)) + verdict.replaced
+        )
+        design["values without a step, for which it chooses one"] += int(
+            np.sum((states == State.DUE) & (steps == NO_STEP) & ~verdict.missing)
+        )
+        missing = np.flatnonzero(verdict.missing)
+        dropped = min(len(missing), self.sent.dropped(name))
+        tally.sent -= dropped
+        self.receipt.dropped.add(user, steps[missing[:dropped]].tolist())
+        tally.missing.add(user, steps[missing[dropped:]].tolist())
+        tally.differing.add(user, steps[verdict.differing].tolist())
+        if keeps == "first":  # without a step, it would be given one that another value may have
+            missing = missing[steps[missing] != NO_STEP]
+        if dropped < len(missing):  # which of them the tracker has dropped is not known
+            self.lacking.add_values(name, seqs[missing])
+        if keeps != "first":
+            self.lacking.add_values(name, seqs[verdict.differing])
+
+    # -- media --------------------------------------------------------------------------------------------------------
+
+    def _media(self, texts: list[FoundMedium]) -> None:
+        tally, design, keeps = self.receipt.media, self.receipt.by_design, self.tracker.keeps_of_a_step
+        index: _Index = defaultdict(lambda: defaultdict(list))
+        for there in (*self.found.media, *texts):
+            index[there.name][there.step].append(there)
+        due = [one for one in self.sent.media if one.look is not None and not self._lacks(one.kind)]
+        if keeps != "all":
+            kept = {(one.name, one.place, one.step): one for one in (due if keeps == "last" else due[::-1])}
+            chosen = [one for one in due if one.step is None or kept[one.name, one.place, one.step] is one]
+            design[f"media of a step of which it keeps the {keeps}"] += len(due) - len(chosen)
+            due = chosen
+        left = [one for one in due if not self._take(one, index, alike=True)]
+        for one in left:
+            differs = self._take(one, index, alike=False)
+            if not differs and self.sent.dropped(self.sent.stored_name(one.name)):
+                self.receipt.dropped.add(one.name, [one.step])
+                continue
+            (tally.differing if differs else tally.missing).add(one.name, [one.step])
+            if not (differs and keeps == "first"):
+                self.lacking.media.setdefault(one.seq, set()).add((one.name, one.place))
+        tally.sent += len(due)
+        self._extra(index, due)
+
+    def _extra(self, index: _Index, due: list[SentMedium]) -> None:
+        """Count what was found and is in nobody's place; not what the run went back over, or is not acknowledged."""
+        chosen = set(map(id, due))
+        excused = {(name, one.step) for one in self.sent.media if id(one) not in chosen for name in self._names(one)}
+        for name, by_step in index.items():
+            for step, some in by_step.items():
+                if name not in self.sent.free and (name, step) not in excused:
+                    values = sum(one.is_text for one in some)
+                    self.receipt.values.extra.add(name, [step] * values)
+                    self.receipt.media.extra.add(name, [step] * (len(some) - values))
+
+    def _take(self, one: SentMedium, index: _Index, *, alike: bool) -> bool:
+        """Take a medium out of those found: the same one, or any of its name and step."""
+        for name in self._names(one):
+            if name not in index:
+                continue
+            steps = [one.step] if one.step is not None else list(index[name])
+            for step in steps:
+                for place, other in enumerate(index[name].get(step, ())):
+                    if not alike or (one.look is not None and same(one.look, other.look)):
+                        del index[name][step][place]
+                        return True
+        return False
+
+    def _names(self, one: SentMedium) -> list[str]:
+        """Return the names that a backend may have a medium under."""
+        names = [one.name, self.sent.stored_name(one.name)]
+        if one.place is not None:
+            part = f"{one.name}/{one.place}"
+            names = [part, self.sent.stored_name(part), *names]
+            names += [f"{one.name}/{begin}" for begin in range(0, one.place, 108) if begin]
+        return list(dict.fromkeys(names))
+
+    def _lacks(self, kind: str) -> bool:
+        """Whether the backend's reader never gives something of a kind; if so, count one that is not compared."""
+        if kind in self.found.lacks:
+            what = "hyperparameters" if kind == "config" else plural(kind)
+            self.receipt.uncompared[f"{what}, which cannot be read there: {self.found.lacks[kind]}"] += 1
+        return kind in self.found.lacks
+
+    # -- artifacts and hyperparameters --------------------------------------------------------------------------------
+
+    def _artifacts(self) -> None:
+        """Look for each artifact by its files; of several of one name, the last has to be there."""
+        tally, over = self.receipt.artifacts, list(self.found.artifacts)
+        last = {one.name: one for one in self.sent.artifacts}
+        for one in self.sent.artifacts:
+            if self._lacks(one.kind):
+                continue
+            names = (one.name, self.sent.stored_name(one.name))
+            wanted = sorted(one.files.values())
+            alike = [other for other in over if sorted(other[1].values()) == wanted]
+            match = next((other for other in alike if other[0] in names), alike[0] if alike else None)
+            if match is not None:
+                over.remove(match)
+            elif last[one.name] is not one:
+                self.receipt.uncompared["earlier versions of artifacts, which a backend need not keep"] += 1
+                continue
+            else:
+                other = next((other for other in over if other[0] in names), None)
+                (tally.missing if other is None else tally.differing).add(one.name, [one.step])
+                self.lacking.records.add(one.seq)
+            tally.sent += 1
+
+    def _settings(self) -> None:
+        tally, found = self.receipt.settings, self.found.settings
+        for name, setting in self.sent.settings.items():
+            if self._lacks("config"):
+                continue
+            tally.sent += 1
+            there = [found[one] for one in (name, self.sent.stored_name(name)) if one in found]
+            if there and self._is_setting(setting, there[0]):
+                continue
+            if self.sent.setting_dropped(name):
+                tally.sent -= 1
+                self.receipt.dropped.add(name, [None])
+                continue
+            (tally.differing if there else tally.missing).add(name, [None])
+            self.lacking.settings.setdefault(setting.seq, set()).add(name)
+
+    def _is_setting(self, sent: Setting, found: Any) -> bool:
+        if _same_setting(sent.value, found, self.tracker.precision):
+            return True
+        is_cut = isinstance(found, str) and len(found) >= _SHORTEST_CUT and str(sent.value).startswith(found)
+        self.receipt.by_design["texts of hyperparameters that it has cut"] += is_cut
+        return is_cut
+
+
+def _text(name: str, step: int, mark: int) -> FoundMedium:
+    look = Look(frozenset([int(mark).to_bytes(8, "little", signed=True)]))
+    return FoundMedium(name, None if step == NO_STEP else step, look, is_text=True)
+
+
+def _same_setting(sent: Any, found: Any, precision: float) -> bool:
+    """Compare hyperparameters: numbers as numbers, the rest as text without quotes, which is all that many store."""
+    if (number := _number(sent)) is not None and (other := _number(found)) is not None:
+        alike = number == other or (math.isnan(number) and math.isnan(other))
+        return alike or abs(number - other) <= precision * abs(number)
+    texts = [str(value).replace("'", '"').replace(" ", "").strip('"').lower() for value in (sent, found)]
+    return texts[0] == texts[1] or (sent is None and texts[1] in ("", "null"))
+
+
+def _number(value: Any) -> float | None:
+    try:
+        return float(value) if is_number(value) or isinstance(value, str) else None
+    except ValueError:
+        return None

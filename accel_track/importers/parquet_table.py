@@ -1,0 +1,81 @@
+"""The source of tables in Parquet."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from accel_track.errors import NotReadableError
+from accel_track.importers.tables import TableSource
+
+_BUFFER = 256 * 1024
+"""Bytes of a column that are read at once; without it, all of a group of rows."""
+
+_AT_ONCE = 4096
+"""Rows that are in memory at once."""
+
+
+class ParquetSource(TableSource):
+    """A Parquet file."""
+
+    name = "parquet"
+    what = "a table in Parquet, with a column for the step (`step`)"
+    sdk = "pyarrow"
+    install = "accel-track[parquet]"
+
+    @classmethod
+    def recognises(cls, place: str) -> bool:
+        """Whether a file begins and ends as Parquet does."""
+        try:
+            with Path(place).open("rb") as file:
+                begins = file.read(4) == b"PAR1"
+                file.seek(-4, 2)
+                return begins and file.read(4) == b"PAR1"
+        except OSError:
+            return False
+
+    def columns(self) -> list[str]:
+        """Return the names of the columns."""
+        with self._open() as file:
+            return list(file.schema_arrow.names)
+
+    def _open(self) -> Any:
+        import pyarrow as pa
+        from pyarrow import parquet
+
+        try:
+            return parquet.ParquetFile(self.place, pre_buffer=False, buffer_size=_BUFFER)
+        except (pa.ArrowException, OSError) as error:
+            message = f"{self.name}: {self.place} cannot be read ({error})."
+            raise NotReadableError(message) from error
+
+    def rows(self, place: int, lost: Counter[str]) -> Iterator[tuple[int, dict[str, Any]]]:
+        """Yield the rows; the place is the number of a row group."""
+        import pyarrow as pa
+
+        with self._open() as file:
+            names = file.schema_arrow.names
+            for group in range(place, file.num_row_groups):
+                try:
+                    for batch in file.iter_batches(_AT_ONCE, row_groups=[group]):
+                        for cells in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+                            yield group, dict(zip(names, cells))  # noqa: B905 - they are as many
+                except (pa.ArrowException, OSError):  # noqa: PERF203 - the others are read
+                    lost["groups of rows that cannot be read"] += 1
+
+    def values(self, row: dict[str, Any], lost: Counter[str]) -> dict[str, Any]:
+        """Return what is not null; decimals as floats, dates as texts in ISO 8601."""
+        return {name: _plain(cell) for name, cell in row.items() if cell is not None}
+
+
+def _plain(cell: Any) -> Any:
+    kind = type(cell)
+    if kind is float or kind is int or kind is str or kind is bool:
+        return cell
+    if isinstance(cell, Decimal):
+        return float(cell)
+    return cell.isoformat() if isinstance(cell, date) else cell

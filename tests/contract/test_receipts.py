@@ -1,0 +1,158 @@
+"""A receipt of each backend: a run that was delivered is whole, one that lacks something is not, until it is repaired."""
+
+import contextlib
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from accel_track import media
+from accel_track.delivery.receipt import Receipt, compare
+from accel_track.delivery.repair import repair
+from accel_track.delivery.settings import Settings
+from accel_track.errors import AccelTrackWarning
+from accel_track.journal import cursor as cursors
+from accel_track.journal.directory import RunDirectory
+from accel_track.journal.reader import last_seq
+from accel_track.media.ways import KINDS
+from accel_track.registry import LOGGER_TYPE_TO_CLASS, select, tracker_class
+from accel_track.run import Run
+from tests.support.contracts import contract
+from tests.support.runs import only_run
+from tests.support.skips import need
+
+NAMES = sorted(name for name, cls in LOGGER_TYPE_TO_CLASS.items() if name != "console")
+
+CALLS: list[tuple[dict[str, Any], int | None]] = [
+    *(({"train": {"loss": 1 / (step + 1), "acc@1": step / 3}, "epoch": step // 2}, step) for step in range(20)),
+    ({"val/loss": 0.25, "odd name #1": 2.5}, 19),
+    ({"val/loss": 1e-30, "count": 7}, 3),
+    ({"nan": float("nan"), "inf": float("inf"), "less": float("-inf"), "note": "a text"}, 20),
+    ({"loose": 0.5}, None),
+    ({"loose": 0.25}, None),
+]
+CONFIG = {"lr": 0.1, "layers": 3, "deep": {"name": "adam", "on": True, "betas": [0.9, 0.999]}, "none": None}
+
+
+@pytest.fixture(params=NAMES)
+def backend(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    need(tracker_class(name).sdk or "torch")
+    return name
+
+
+def arguments(name: str) -> dict[str, Any]:
+    """Return the arguments of the local mode, of which not all are stored with a run."""
+    return contract(name).init_kwargs(Path.cwd())
+
+
+def start(name: str, resumed: RunDirectory | None = None, delivery: str = "thread") -> Run:
+    given = {name: arguments(name)}
+    settings = Settings.of(delivery=delivery)
+    more: dict[str, Any] = {"config": CONFIG} if resumed is None else {"resumed": resumed}
+    return Run(
+        select(name, "runs"), project="proj", name="one", directory="runs", init_kwargs=given, settings=settings, **more
+    )
+
+
+def ended(run: Run) -> RunDirectory:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", AccelTrackWarning)
+        run.finish()
+    return only_run(Path("runs"))
+
+
+@contextlib.contextmanager
+def lost(directory: RunDirectory, name: str) -> Iterator[Run]:
+    """Have what is logged count as delivered, though the backend has none of it."""
+    run = start(name, directory, "none")
+    run.go_on()
+    yield run
+    run.finish()
+    cursor = cursors.load(directory.cursor(name))
+    cursor.seq = last_seq(directory.rank()) + 1
+    cursors.save(directory.cursor(name), cursor)
+
+
+def exact(found: Receipt) -> None:
+    """Make sure that nothing is missing, other than sent, or too much."""
+    assert found.whole, str(found)
+    assert not any(tally.extra.count for tally in found.tallies), str(found)
+    assert not found.unread, str(found)
+    assert not found.dropped.count, str(found)
+
+
+@pytest.mark.extras
+def test_numbers_texts_and_hyperparameters(backend: str) -> None:
+    run = start(backend)
+    for values, step in CALLS:
+        run.log(values, step)
+    directory = ended(run)
+    found = compare(directory, backend, arguments(backend))
+    exact(found)
+    assert found.values.sent >= 66
+    assert found.settings.sent == 6
+    with lost(directory, backend) as run:
+        run.log({"train": {"loss": 99.5, "acc@1": 98.5}}, 21)
+        run.log({"loose": 0.125}, 1000 if tracker_class(backend).keeps_of_a_step == "first" else None)
+    lacking = compare(directory, backend, arguments(backend))
+    assert not lacking.whole
+    assert (lacking.values.missing.count, lacking.values.differing.count, lacking.values.extra.count) == (3, 0, 0)
+    assert {name for name, _ in lacking.values.missing.first} == {"train/loss", "train/acc@1", "loose"}
+    done = repair(directory, backend, arguments(backend))
+    assert (done.delivered, done.error) == (2, None)
+    exact(done.after)
+    assert done.after.values.sent == found.values.sent + 3
+    assert repair(directory, backend, arguments(backend)).delivered == 0
+
+
+@pytest.mark.extras
+def test_a_run_that_went_back(backend: str) -> None:
+    run = start(backend)
+    for step in range(10):
+        run.log({"loss": float(step)}, step)
+    run = start(backend, ended(run))
+    run.rewind(5)
+    for step in range(5, 12):
+        run.log({"loss": 100.0 + step}, step)
+    found = compare(ended(run), backend, arguments(backend))
+    assert found.whole, str(found)
+    assert not found.values.extra.count, str(found)
+
+
+@pytest.mark.extras
+def test_media_and_artifacts(backend: str) -> None:
+    from accel_track.testing._media import SAMPLES  # pytest has to know of it first
+
+    Path("given").mkdir()
+    Path("given/a.txt").write_text("one")
+    run = start(backend)
+    for kind, make in SAMPLES.items():
+        run.log({f"some/{kind}": make(), "loss": 1.0}, KINDS.index(kind))
+    several = np.random.default_rng(7).integers(0, 256, (2, 8, 6, 3), np.uint8)
+    run.log({"several": [media.Image(pixels) for pixels in several]}, 1)
+    run.log_artifact("given/a.txt", "an-artifact", type="dataset")
+    directory = ended(run)
+    found = compare(directory, backend, arguments(backend))
+    assert found.whole, str(found)
+    assert not any(tally.extra.count for tally in found.tallies), str(found)
+    kept = sum(tracker_class(backend).media[kind].how != "none" for kind in SAMPLES) + 2
+    assert found.media.sent == found.media.there == kept, str(found)
+    with lost(directory, backend) as run:
+        for kind, make in SAMPLES.items():
+            run.log({f"some/{kind}": make()}, 100 + KINDS.index(kind))
+        run.log({"several": [media.Image(pixels) for pixels in several[::-1]]}, 100)
+        Path("given/b.txt").write_text("two")
+        run.log_artifact("given/b.txt", "another-artifact")
+    lacking = compare(directory, backend, arguments(backend))
+    assert (lacking.media.missing.count, lacking.media.differing.count) == (kept, 0), str(lacking)
+    keeps_files = tracker_class(backend).media["artifact"].how != "none"
+    assert lacking.artifacts.missing.count == keeps_files
+    done = repair(directory, backend, arguments(backend))
+    assert done.after.whole, str(done.after)
+    assert not any(tally.extra.count for tally in done.after.tallies), str(done.after)
+    assert done.after.media.there == 2 * kept
+    assert repair(directory, backend, arguments(backend)).delivered == 0

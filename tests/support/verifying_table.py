@@ -1,0 +1,42 @@
+"""The table of docs/verifying.md, what each backend changes by design: `python -m tests.support.verifying_table` writes it."""
+
+from pathlib import Path
+
+from accel_track.delivery.comparing.sent import plural
+from accel_track.registry import tracker_class
+from accel_track.trackers.base import GeneralTracker
+from tests.support.media_table import NAMES
+
+PAGE = Path(__file__).parents[2] / "docs" / "verifying.md"
+BEGIN, END = "<!-- table: made by `python -m tests.support.verifying_table` -->\n", "<!-- end of the table -->\n"
+_OF_A_STEP = {"all": "all", "first": "the first", "last": "the last"}
+
+
+def _kept(is_kept: bool) -> str:
+    return "kept" if is_kept else "left out"
+
+
+def _row(name: str) -> str:
+    cls = tracker_class(name)
+    names = "some are changed" if cls.stored_name is not GeneralTracker.stored_name else "as given"
+    numbers = "32 bits" if cls.precision else "as sent"
+    cells = [f"`{name}`", names, numbers, *map(_kept, (cls.takes_nan, cls.takes_inf, cls.takes_text))]
+    left_out = ", ".join(plural(kind) for kind, way in cls.media.items() if way.how == "none")
+    return "| " + " | ".join([*cells, _OF_A_STEP[cls.keeps_of_a_step], left_out or "\N{EN DASH}"]) + " |"
+
+
+def table() -> str:
+    """Return the table of the trackers that have a reader."""
+    read = [name for name in NAMES if tracker_class(name).read is not GeneralTracker.read]
+    heads = "| | Names | Numbers | NaN | ±inf | Texts | Of several values of a step | Media that are left out |"
+    return "\n".join([heads, "|---" * 8 + "|", *map(_row, read)]) + "\n"
+
+
+def page(text: str) -> str:
+    """Return the page with the table in its place."""
+    before, rest = text.split(BEGIN)
+    return f"{before}{BEGIN}\n{table()}\n{END}{rest.split(END)[1]}"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
