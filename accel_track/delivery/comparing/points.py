@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from array import array
 from enum import IntEnum
 from typing import Literal, NamedTuple
@@ -205,7 +206,7 @@ def _near(
         theirs = sorted(sides[1].get(step, []), key=values[1].__getitem__)
         while mine and theirs:
             one, other = values[0][mine[-1]], values[1][theirs[-1]]
-            near = abs(one - other) <= precision * abs(one)
+            near = math.isclose(one, other, rel_tol=precision)
             if near:
                 left[mine[-1]] = over[theirs[-1]] = False
             if near or one > other:
