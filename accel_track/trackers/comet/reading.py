@@ -19,12 +19,11 @@ from accel_track.trackers.readable import LostError, new_folder, number_of
 STATUS = "status"
 """The name among the "other" values under which the tracker tells how a run ended."""
 
-_METRIC = b'"type":"metric_msg"}'
 _OWN_UPLOADS = frozenset(
     ("source_code", "git-patch", "notebook", "conda-environment-definition", "conda-info", "conda-specification")
 )
 _OWN_METRICS = frozenset(("process duration",))
-_TOGETHER = 0.01
+_TOGETHER = 1.0
 """Seconds between the values of one call, at most."""
 _UNNAMED = "auto-generated-in-the-backend"
 
@@ -35,7 +34,7 @@ def archives(place: str | os.PathLike[str]) -> Iterator[Path]:
     if is_archive(path):
         yield Path(path)
         return
-    for home, folders, files in os.walk(path):
+    for home, folders, files in os.walk(path) if os.path.isdir(path) else ():
         folders.sort()
         if MESSAGES in files and is_archive(home):
             yield Path(home)
@@ -81,7 +80,7 @@ class CometRun(BackendRun):
     """An offline experiment of Comet's.
 
     "Other" values, source code, the console's output and Comet's own metrics are not among its records. Numbers that
-    follow each other within a hundredth of a second, with one step, are of one call.
+    follow each other within a second, with one step and none twice, are of one call.
 
     Args:
         id: The experiment's key.
@@ -101,7 +100,7 @@ class CometRun(BackendRun):
             if self.created is None and isinstance(began, (int, float)):
                 self.created = began / 1000
             self.outcome = None
-            for kind, content in archive.messages(lambda line: line.rstrip().endswith(_METRIC)):
+            for kind, content in archive.messages("metric_msg", "standard_output"):
                 if kind == "parameter_msg":
                     one = content.get("param") or content.get("params")
                     if isinstance(one, dict) and one.get("source") != "auto-logged":
@@ -140,27 +139,28 @@ class _Messages:
         self._known: tuple[dict[str, Any], int | None] = ({}, None)
 
     def records(self) -> Iterator[Metrics | Artifact]:
-        for kind, content in self._archive.messages():
-            try:
-                if kind == "metric_msg":
-                    yield from self._metric(content)
-                elif kind == "file_upload":
-                    yield from self._upload(content)
-                elif kind == "html":
-                    name, step, medium = page(str(content["html"]))
-                    yield from self._values_of(name, medium, step)
-                elif kind == "3d-image":
-                    for item in content["items"]:
-                        if item["type"] == "points":
-                            yield from self._values_of(
-                                content["name"], points(self._fetched(item["file_path"], "points")), content.get("step")
-                            )
-            except LostError as error:
-                self._lost[str(error)] += 1
-            except (LookupError, TypeError, ValueError, AttributeError, OSError):
-                self._lost["messages that do not say what they should"] += 1
+        for kind, content in self._archive.messages("parameter_msg", "standard_output"):
+            yield from self._tried(kind, content)
         yield from self._settled()
         yield from self._artifact()
+
+    def _tried(self, kind: str, content: dict[str, Any]) -> Iterator[Metrics | Artifact]:
+        try:
+            if kind == "metric_msg":
+                yield from self._metric(content)
+            elif kind == "file_upload":
+                yield from self._upload(content)
+            elif kind == "html":
+                yield from self._values_of(*page(str(content["html"])))
+            elif kind == "3d-image":
+                for item in content["items"]:
+                    if item["type"] == "points":
+                        medium = points(self._fetched(item["file_path"], "points"))
+                        yield from self._values_of(content["name"], content.get("step"), medium)
+        except LostError as error:
+            self._lost[str(error)] += 1
+        except (LookupError, TypeError, ValueError, AttributeError, OSError):
+            self._lost["messages that do not say what they should"] += 1
 
     def _metric(self, content: dict[str, Any]) -> Iterator[Metrics]:
         metric = content["metric"]
@@ -180,7 +180,7 @@ class _Messages:
             yield Metrics(-1, self._time, self._values, self._step)
             self._values = {}
 
-    def _values_of(self, name: str, value: Any, step: Any, moment: float | None = None) -> Iterator[Metrics]:
+    def _values_of(self, name: str, step: Any, value: Any, moment: float | None = None) -> Iterator[Metrics]:
         yield from self._settled()
         yield Metrics(-1, self._time if moment is None else moment, {str(name): value}, _step(step))
 
@@ -200,11 +200,11 @@ class _Messages:
             yield from self._settled()
             yield Artifact(-1, moment, dict(known), name, str(path), "artifact" if kind == "asset" else kind, step)
         elif kind == "text-sample":
-            yield from self._values_of(known.get("name") or ("text" if name == _UNNAMED else name), value, step, moment)
+            yield from self._values_of(known.get("name") or ("text" if name == _UNNAMED else name), step, value, moment)
         elif kind in ("visualization", "histogram3d", "curve"):
-            yield from self._values_of(name, value, step, moment)
+            yield from self._values_of(name, step, value, moment)
         else:
-            yield from self._values_of(without_suffix(name), value, step, moment)
+            yield from self._values_of(without_suffix(name), step, value, moment)
 
     def _add(
         self, kind: str, name: str, content: dict[str, Any], known: dict[str, Any], step: int | None

@@ -92,7 +92,7 @@ def _video(path: Path, about: Mapping[str, Any]) -> Medium:
     return whole(Video(path, caption=about.get("caption")))
 
 
-def _text(path: Path, about: Mapping[str, Any]) -> str:
+def _text(path: Path, _: Mapping[str, Any]) -> str:
     text = path.read_text(errors="replace")
     return text[1:] if text.startswith("\n") and literal(text[1:]) == text else text
 
@@ -100,22 +100,24 @@ def _text(path: Path, about: Mapping[str, Any]) -> str:
 def _histogram(path: Path, about: Mapping[str, Any]) -> Medium:
     if "counts" in about and "edges" in about:
         return whole(Histogram(counts=about["counts"], edges=about["edges"]))
-    from comet_ml.utils import Histogram as Bins
+    from comet_ml import Histogram as Bins
 
     content = json_file(path)
     counts = {int(index): float(count) for index, count in content["index_values"]}
-    bins = Bins(content["start"], content["stop"], content["step"], content["offset"])
+    bins: Any = Bins(  # type: ignore[no-untyped-call]
+        content["start"], content["stop"], content["step"], content["offset"]
+    )
     low, high = min(counts), max(counts) + 1
     edges = [float(bins.values[index]) for index in range(low, high + 1)]
     return whole(Histogram(counts=[counts.get(index, 0) for index in range(low, high)], edges=edges))
 
 
-def _matrix(path: Path, about: Mapping[str, Any]) -> Medium:
+def _matrix(path: Path, _: Mapping[str, Any]) -> Medium:
     content = json_file(path)
     return whole(ConfusionMatrix(matrix=content["matrix"], labels=content["labels"]))
 
 
-def _curve(path: Path, about: Mapping[str, Any]) -> Medium:
+def _curve(path: Path, _: Mapping[str, Any]) -> Medium:
     content = json_file(path)
     return whole(Table(list(zip(content["x"], content["y"], strict=True)), ["x", "y"]))
 
