@@ -33,7 +33,7 @@ class CsvLogsRun(BackendRun):
         self.name = folder.name
         self.project = folder.parent.name if folder != root else None
         files = [file for file in (self._file, folder / HPARAMS) if file.is_file() and is_within(file, root)]
-        self.created = min((file.stat().st_mtime for file in files), default=None)
+        self._changed = min((file.stat().st_mtime for file in files), default=0.0)
         if self._file not in files:
             self.lost["a link to metrics outside of the folder was not followed"] += 1
         if folder / HPARAMS in files:
@@ -44,7 +44,7 @@ class CsvLogsRun(BackendRun):
         self._follows = self._file in files
 
     def records(self, scratch: Path) -> Iterator[Metrics]:
-        """Yield the rows; a cell without text is no value."""
+        """Yield the rows, at the time of the oldest file's last change; a cell without text is no value."""
         if not self._follows:
             return
         table = rows(self._file, self.lost)
@@ -54,7 +54,7 @@ class CsvLogsRun(BackendRun):
             values = {name: cell(text) for name, text in given.items()}
             step = step_of(row[columns.index(_STEP)]) if _STEP in columns else None
             if values:
-                yield Metrics(-1, self.created or 0.0, values, step=step)
+                yield Metrics(-1, self._changed, values, step=step)
 
 
 class CsvLogsSource(Source):

@@ -198,3 +198,67 @@ def test_our_trackers_names() -> None:
     stored = [tracker.stored_name(name) for name in names]
     assert stored == ["loss", "loss/train", "train_loss", "a/b/c", "acc/val", "acc/val/acc/val"]
     assert [tracker.stored_name(name) for name in names] == stored
+
+
+def written(folder: Path, task: Any, events: list[dict[str, Any]]) -> Path:
+    """Write a session by hand."""
+    place = folder / "offline-1"
+    place.mkdir()
+    (place / "task.json").write_text(json.dumps(task))
+    (place / "metrics.jsonl").write_text(json.dumps(events) + "\n")
+    return place
+
+
+def plot(data: Any, **more: Any) -> dict[str, Any]:
+    text = json.dumps({"data": data, "layout": {}})
+    return {"type": "plot", "metric": "p", "variant": "v", "iter": 1, "timestamp": 1e12, "plot_str": text, **more}
+
+
+def test_plots_that_show_something_else(tmp_path: Path) -> None:
+    """What is no table, histogram, matrix or set of points after all is a figure; what is no plot is counted."""
+    places = {axis: [1.0, 2.0] for axis in "xyz"}
+    traces: dict[str, Any] = {
+        "two": [{"type": "bar"}, {"type": "bar"}],
+        "table": [{"type": "table", "header": {"values": ["a"]}, "cells": {"values": [[1], [2, 3]]}}],
+        "matrix": [{"type": "heatmap", "x": ["a"], "y": ["b"], "z": [[1]]}],
+        "points": [{"type": "scatter3d", **places, "marker": {"color": ["rgb(1,2,3)", "rgb(4,5,6)"]}}],
+        "categories": [{"type": "scatter3d", **places, "marker": {"color": [1, 2]}}],
+        "no colours": [{"type": "scatter3d", **places, "marker": {"color": ["red", "green"]}}],
+    }
+    events = [plot(data, variant=name) for name, data in traces.items()]
+    written(tmp_path, {"configuration": {"file": {"value": "a = 1"}}}, [*events, plot(5, variant="none")])
+    (run,) = runs(tmp_path)
+    points = held(run, tmp_path / "scratch").points
+    kinds = {name: type(some[0][1]) for name, some in points.items()}
+    figures = dict.fromkeys(("two", "table", "matrix", "no colours"), media.Figure)
+    assert kinds == {**figures, "points": media.Points3D, "categories": media.Points3D}
+    assert points["points"][0][1].array().tolist() == [[1, 1, 1, 1, 2, 3], [2, 2, 2, 4, 5, 6]]
+    assert points["categories"][0][1].array().tolist() == [[1, 1, 1, 1], [2, 2, 2, 2]]
+    assert run.config == {"file": "a = 1"}
+    assert run.lost == {"a value cannot be read": 1}
+
+
+def test_a_damaged_archive(session: Path, tmp_path: Path) -> None:
+    """A file in it that is damaged costs what was not read of it before, and no other file."""
+    whole = tmp_path / session.with_suffix(".zip").name
+    with zipfile.ZipFile(session.with_suffix(".zip")) as archive, zipfile.ZipFile(whole, "w") as stored:
+        for name in archive.namelist():  # without compression, so that the damage is known
+            stored.writestr(name, archive.read(name))
+    data = bytearray(whole.read_bytes())
+    place = data.find(b'"best"')
+    data[place : place + 6] = b'"west"'
+    whole.write_bytes(data)
+    (run,) = runs(tmp_path)
+    assert set(held(run, tmp_path / "scratch").artifacts) == {"data", "folder"}
+    assert (run.name, sum(run.lost.values())) == ("a run", 1)
+    assert next(iter(run.lost)).startswith("the session's events cannot be read")
+
+
+def test_typed_hyperparameters(tmp_path: Path) -> None:
+    """A value that is not of its type is the text; a type that is not known, too."""
+    values = {"good": ("1e-3", "float"), "int": ("x", "int"), "list": ("[1", "list/int"), "odd": ("y", "odd")}
+    section = {name: {"value": text, "type": kind} for name, (text, kind) in values.items()}
+    written(tmp_path, {"hyperparams": {"General": section}}, [])
+    (run,) = runs(tmp_path)
+    assert run.config == {"good": 1e-3, "int": "x", "list": "[1", "odd": "y"}
+    assert (run.created, run.id, run.name) == (None, "offline-1", None)

@@ -62,7 +62,8 @@ def test_a_folder_of_runs(tmp_path: Path) -> None:
         assert len(got.rows) == 6
         assert run.config == {"lr": 1e-05, "nested": {"layers": [1, 2], "name": "yes", "none": None}}
         assert not run.lost
-        assert run.created is not None
+        assert run.created is None  # the time of a file is none of the run's
+        assert len(set(got.times["loss"])) == 1
 
 
 def test_times_and_repeated_steps(tmp_path: Path) -> None:
@@ -254,3 +255,27 @@ def test_our_trackers_names(tmp_path: Path) -> None:
         assert len({reader.stored_name(name) for name in names}) == len(names)
     assert points["image"][0][0] == 2
     assert json.loads((place / "dvclive" / "metrics.json").read_text())["plain"] == 1.0
+
+
+def test_plots_of_other_forms(tmp_path: Path) -> None:
+    """A curve of scikit-learn's is a table; an empty plot, too; a list of no rows is counted."""
+    with live(tmp_path / "dvclive") as one:
+        one.log_metric("loss", 1)
+        one.log_sklearn_plot("roc", [0, 1, 1, 0], [0.1, 0.9, 0.4, 0.6], name="curve")
+    custom = tmp_path / "dvclive" / "plots" / "custom"
+    custom.mkdir()
+    (custom / "empty.json").write_text("[]")
+    (custom / "none.json").write_text("[1, 2]")
+    kept = tmp_path / "dvclive" / "plots" / "media"
+    (kept / "table").mkdir(parents=True)
+    (kept / "table" / "3.csv").write_text("a,b\n1,x\n")
+    (kept / "odd").mkdir()
+    (kept / "odd" / "4.bin").write_bytes(b"odd")
+    (run,) = runs(tmp_path).values()
+    got = held(run, tmp_path / "scratch")
+    assert got.points["curve"][0][1].columns == ["fpr", "tpr", "threshold"]
+    assert got.points["empty"][0][1].rows == []
+    assert (got.points["table"][0][0], got.points["table"][0][1].rows) == (3, [[1, "x"]])
+    ((odd,),) = got.artifacts.values()
+    assert (odd.name, odd.step, Path(odd.path).read_bytes()) == ("odd", 4, b"odd")
+    assert run.lost == {"a file of an image or plot cannot be read": 1}

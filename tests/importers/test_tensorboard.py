@@ -431,3 +431,107 @@ def test_the_environment_is_no_text_of_the_user(tmp_path: Path) -> None:
     assert run.config == {"optimizer": {"lr": 0.5}}
     assert run.outcome == Outcome("finished")
     assert yaml.safe_load((tmp_path / "run" / "hparams.yml").read_text()) == run.config
+
+
+def test_meshes(tmp_path: Path) -> None:
+    """Several in one call have numbers; faces have no place elsewhere; colours without points are none."""
+    vertices = torch.rand(2, 4, 3)
+    with SummaryWriter(str(tmp_path)) as writer:
+        writer.add_mesh("several", vertices, faces=torch.tensor([[[0, 1, 2]], [[0, 1, 2]]]), global_step=1)
+        writer.add_mesh("infinite", torch.full((1, 4, 3), math.inf), global_step=2)
+        writer.add_scalar("loss", 1, 3)
+    (run,) = runs(tmp_path).values()
+    points = held(run, tmp_path / "scratch").points
+    assert set(points) == {"several/0", "several/1", "loss"}
+    assert np.allclose(points["several/1"][0][1].array(), vertices[1])
+    assert run.lost == {"the faces of a mesh": 1, "a mesh whose points were not found": 1}
+
+
+def test_histograms_of_odd_bins(tmp_path: Path) -> None:
+    """More bins than other backends take are put together; empty ones are none; those without width go to neighbours."""
+    from tensorboard.plugins.histogram.metadata import create_summary_metadata
+
+    with SummaryWriter(str(tmp_path)) as writer:
+        edges = np.arange(1, 1301).astype(float)
+        writer.add_histogram_raw("wide", 0, 1300, 1300, 9, 9, edges.tolist(), np.ones(1300).tolist(), 1)
+        writer.add_histogram_raw("none", 0, 0, 0, 0, 0, [0.0, 1.0], [0.0, 0.0], 1)
+        writer.add_histogram_raw("limits", -3, 5, 4, 1, 1, [-1.0, 1.0, 1.7e308, np.finfo(float).max], [1, 2, 1, 0], 1)
+        rows = np.array([[0, 0, 2], [0, 1, 3], [1, 1, 4], [1, 2, 5]], float)
+        summary = Summary(value=[v2("flat", create_summary_metadata("", ""), rows)])
+        summary.value.append(v2("empty", create_summary_metadata("", ""), np.zeros((0, 3))))
+        writer._get_file_writer().add_summary(summary, 1)
+    (run,) = runs(tmp_path).values()
+    points = held(run, tmp_path / "scratch").points
+    wide, limits, flat = (points[name][0][1] for name in ("wide", "limits", "flat"))
+    assert sum(wide.counts) == 1300
+    assert len(wide.counts) <= 512
+    assert (wide.edges[0], wide.edges[-1]) == (0, 1300)
+    assert (limits.counts, limits.edges) == ([1, 2, 1], [-3, -1, 1, 5])
+    assert (sum(flat.counts), flat.edges[-1]) == (14, 2)
+    assert set(points) == {"wide", "limits", "flat"}
+    assert not run.lost
+
+
+def test_tensors_of_other_plugins(tmp_path: Path) -> None:
+    """Sound with labels, a table of numbers, what has no place elsewhere or no content."""
+    from tensorboard.plugins.audio.metadata import create_summary_metadata
+
+    wav = media.Audio(np.zeros(80, np.float32), 8000).content().data
+    cube = v2("cube", None, np.zeros((2, 2, 2)))
+    words = v2("words", None, [b"a", b"b"])
+    values = [
+        v2("sound", create_summary_metadata("", "", 11), [[wav, b"label"], [wav, b"label"]]),
+        v2("matrix", None, np.arange(6.0).reshape(3, 2)),
+        v2("paragraphs", text_metadata.create_summary_metadata("", ""), [[b"one"], [b"two"]]),
+        v2("repeated", scalar_metadata.create_summary_metadata("", ""), np.float32(2)),
+        cube,
+        words,
+        Summary.Value(tag="nothing"),
+    ]
+    with SummaryWriter(str(tmp_path)) as writer:
+        writer.add_custom_scalars({"a": {"b": ["Multiline", ["c"]]}})
+        writer._get_file_writer().add_summary(Summary(value=values), 1)
+    (run,) = runs(tmp_path).values()
+    points = held(run, tmp_path / "scratch").points
+    assert {name: some[0][0] for name, some in points.items()} == dict.fromkeys(
+        ("sound", "matrix", "paragraphs", "repeated"), 1
+    )
+    assert [type(one) for one in points["sound"][0][1]] == [media.Audio, media.Audio]
+    assert points["matrix"][0][1].rows == [[0, 1], [2, 3], [4, 5]]
+    assert points["paragraphs"][0][1] == "one\n\ntwo"
+    assert run.lost == {
+        "a tensor could not be read": 2,
+        "a value without content": 1,
+        "a layout of TensorBoard's page, which has no place elsewhere": 1,
+    }
+
+
+def test_hyperparameters_of_all_kinds(tmp_path: Path) -> None:
+    """Lists and nothing; a link to a file of them that is elsewhere is not followed."""
+    data = HParamsPluginData()
+    data.session_start_info.hparams["list"].list_value.extend([1, "x"])
+    data.session_start_info.hparams["none"].null_value = 0
+    data.session_start_info.hparams["number"].number_value = 0.5
+    start = Summary.Value(tag="_hparams_/session_start_info")
+    start.metadata.plugin_data.plugin_name, start.metadata.plugin_data.content = "hparams", data.SerializeToString()
+    damaged = Summary.Value(tag="_hparams_/session_start_info")
+    damaged.metadata.plugin_data.content = b"\xff\xff"
+    events = [wire.event([wire.value(one.SerializeToString())], None, 2.0) for one in (damaged, start)]
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "events.out.tfevents.1.x").write_bytes(b"".join([wire.first_event(1.0), *events]))
+    (tmp_path / "secret.yaml").write_text("secret: 1")
+    (tmp_path / "run" / "hparams.yaml").symlink_to(tmp_path / "secret.yaml")
+    (run,) = runs(tmp_path / "run").values()
+    assert run.config == {"list": [1, "x"], "none": None, "number": 0.5}
+
+
+def test_a_file_that_cannot_be_opened(tmp_path: Path) -> None:
+    """A FIFO of that name is counted, and not waited for."""
+    import os
+
+    numbers_file(tmp_path, 2)
+    os.mkfifo(tmp_path / "events.out.tfevents.0.fifo")
+    assert TensorBoardSource.recognises(str(tmp_path))
+    (run,) = runs(tmp_path).values()
+    assert len(held(run, tmp_path / "scratch").rows) == 2
+    assert run.lost == {"an event file cannot be read": 1}

@@ -51,7 +51,8 @@ class DVCLiveRun(BackendRun):
             for file in (*tops, *self._tables.values())
             if file.is_file() and is_within(file, folder)
         ]
-        self.created = min(times, default=None)
+        self._changed = min(times, default=0.0)
+        """When the oldest of the files was changed last, which stands for times that DVCLive has not stored."""
         self.config = self._yaml(folder / _PARAMS)
 
     def records(self, scratch: Path) -> Iterator[Metrics | Artifact]:
@@ -74,7 +75,7 @@ class DVCLiveRun(BackendRun):
                     self.lost[_LINK] += 1
 
     def _point(self, step: int | None, name: str, value: Any, time: float | None = None) -> Point:
-        return time if time is not None else self.created or 0.0, step, name, value
+        return self._changed if time is None else time, step, name, value
 
     def _of_table(self, name: str, file: Path) -> Iterator[_Placed]:
         table = rows(file, self.lost, "\t")
@@ -130,7 +131,7 @@ class DVCLiveRun(BackendRun):
                 self.lost["a file of an image or plot cannot be read"] += 1
                 continue
             if medium is None:
-                value: Any = Artifact(-1, self.created or 0.0, {}, name=name, path=str(file), step=step)
+                value: Any = Artifact(-1, self._changed, {}, name=name, path=str(file), step=step)
             else:
                 value = medium
             yield place, next(numbers.setdefault((name, place), count())), self._point(step, name, value)
