@@ -30,7 +30,7 @@ class AimSource(Source):
     @classmethod
     def recognises(cls, place: str) -> bool:
         """Whether a folder is a repository of Aim's, or there is one below it."""
-        return next(repositories(Path(place)), None) is not None
+        return next(repositories(Path(place), quick=True), None) is not None
 
     def runs(self) -> Iterator[BackendRun]:
         """Yield the runs, oldest first in each repository."""

@@ -30,7 +30,7 @@ class SwanLabSource(Source):
     @classmethod
     def recognises(cls, place: str) -> bool:
         """Whether a file begins as SwanLab's log files do, or there is one below a folder."""
-        return next(log_files(Path(place)), None) is not None
+        return next(log_files(Path(place), quick=True), None) is not None
 
     def runs(self) -> Iterator[BackendRun]:
         """Yield the runs, oldest first; the folders of one that several processes have continued are one run."""

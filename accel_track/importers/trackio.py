@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from accel_track.errors import NotReadableError
 from accel_track.importers.source import Source
-from accel_track.trackers.trackio.reading import databases, runs_of
+from accel_track.trackers.trackio.finding import databases, runs_of
 
 if TYPE_CHECKING:
     from accel_track.trackers.backend_run import BackendRun
@@ -21,14 +21,13 @@ class TrackioSource(Source):
     name: ClassVar[str] = "trackio"
     what: ClassVar[str] = "Trackio's local runs (its folder, in which each project is a database PROJECT.db)"
     cannot_give: ClassVar[str] = (
-        "Trackio keeps no status of a run; its alerts, its traces and the machine's metrics are not read, nor rows "
-        "that wait in the folder `inbox` for a dashboard to take them into the database."
+        "Trackio keeps no status of a run; its alerts, its traces and the machine's metrics are not read."
     )
 
     @classmethod
     def recognises(cls, place: str) -> bool:
         """Whether a file is a database with Trackio's tables, or there is one below a folder."""
-        return next(databases(Path(place)), None) is not None
+        return next(databases(Path(place), quick=True), None) is not None
 
     def runs(self) -> Iterator[BackendRun]:
         """Yield the runs, database by database."""

@@ -23,12 +23,14 @@ from tests.support.imports import Found
 from tests.support.processes import PROGRAMS, PYTHON
 
 
-def write(folder: Path, what: str, project: str, code: int = 0) -> None:
+def write(folder: Path, what: str, project: str, code: int = 0, **variables: str) -> None:
     """Run the program that writes runs."""
     work = folder / f"work-{what}"
     work.mkdir(parents=True)
     command = [PYTHON, str(PROGRAMS / "raw_trackio.py"), what, project]
-    done = warm.run(command, timeout=120, cwd=work, env={**os.environ, "TRACKIO_DIR": str(folder / "store")})
+    done = warm.run(
+        command, timeout=120, cwd=work, env={**os.environ, "TRACKIO_DIR": str(folder / "store"), **variables}
+    )
     assert done.returncode == code, done.stdout + done.stderr
 
 
@@ -243,3 +245,36 @@ def test_other_places(tmp_path: Path) -> None:
 def test_options() -> None:
     with pytest.raises(ValueError, match="unknown option 'x'"):
         TrackioSource("/", {"x": "1"})
+
+
+def test_rows_that_wait_in_an_inbox(tmp_path: Path) -> None:
+    """Where the folder is on a network file system; some of a run may be in the database already."""
+    write(tmp_path, "waiting", "my.digits", TRACKIO_STORAGE_MODE="jsonl")
+    folder = tmp_path / "store"
+    assert not (folder / "mydigits.db").exists()
+    inbox = sorted(folder.glob("inbox/*/*.jsonl"))
+    assert len(inbox) > 2
+    with closing(sqlite3.connect(folder / "other.db")) as connection:
+        connection.execute("create table metrics (id integer primary key, timestamp, run_id, run_name, step, metrics)")
+        connection.execute("insert into metrics values (1, '2025-01-01T00:00:00', 'x', 'one', 4, '{\"loss\": 0.5}')")
+        connection.commit()
+    found = read(tmp_path)
+    assert set(found) == {"waiting-0", "waiting-1", "one"}
+    for number in range(2):
+        run = found[f"waiting-{number}"]
+        assert run.points["loss"] == [(step, step / 7) for step in range(5)]
+        assert [step for step, _ in run.media["image"]] == list(range(5))
+        assert math.isnan(run.points["bad"][0][1])
+        assert run.run.config == {"lr": 0.5, "number": number}
+        assert run.run.project == "mydigits"
+        assert not run.run.lost
+    one = found["waiting-0"].run.id
+    text = json.dumps(
+        {"kind": "metric", "project": "other", "run": "one", "run_id": "x", "step": 5, "metrics": {"loss": 1}}
+    )
+    lines = ["no JSON", text, '{"kind": "metric", "project": "other", "run": "one", "run_id": "x", "metrics": 7}']
+    (inbox[0].parent / "99999999.jsonl").write_text("\n".join(lines))
+    found = read(tmp_path)
+    assert found["one"].points == {"loss": [(4, 0.5), (5, 1)]}
+    assert found["one"].run.lost == {"a line of the inbox that is no JSON": 1, "a row that is no JSON": 1}
+    assert found["waiting-0"].run.id == one

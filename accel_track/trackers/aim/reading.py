@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from accel_track.errors import NotReadableError
-from accel_track.outcome import Outcome
 from accel_track.records import Artifact, Checkpoint, Metrics
 from accel_track.trackers.aim.containers import Container, opened_container
+from accel_track.trackers.aim.ending import ending
 from accel_track.trackers.aim.kept_files import KeptFiles
 from accel_track.trackers.aim.sequences import Sequences
 from accel_track.trackers.backend_run import BackendRun
 from accel_track.trackers.source_database import moment_of, opened
+from accel_track.trackers.source_files import walked
 from accel_track.values.plain import storable
 
 _OWN = "__"
@@ -49,12 +50,10 @@ class AimRun(BackendRun):
         try:
             with self._container("meta") as meta:
                 self._read_parameters(meta.value("attrs"))
-                ended = meta.value("end_time")
+                if meta.value("end_time") is not None:
+                    self.outcome = ending(meta, repository / "check_ins", id)
         except Exception:  # noqa: BLE001 - RocksDB's and Aim's own, of many types
             self.lost["the run's hyperparameters, which are damaged"] += 1
-            ended = None
-        if ended is not None and any((repository / "check_ins").glob(f"{id}-*-finished-*")):
-            self.outcome = Outcome()
 
     def _read_properties(self) -> None:
         query = (
@@ -87,12 +86,10 @@ class AimRun(BackendRun):
                 sequences = Sequences(meta, series, scratch)
                 yield from sequences.rows()
                 self.lost += sequences.lost
-                if (told := sequences.outcome) is not None:
-                    self.outcome = told
                 files = KeptFiles(self._repository.parent, self.id, self._books, scratch)
                 yield from files.records(meta, self.created or 0.0)
                 self.lost += files.lost
-        except GeneratorExit:
+        except OSError:  # of the scratch folder
             raise
         except Exception:  # noqa: BLE001 - RocksDB's and Aim's own, of many types
             self.lost[_DAMAGED] += 1
@@ -112,13 +109,12 @@ def _is_book(value: Any) -> bool:
     return isinstance(value, dict) and all(isinstance(one, dict) and "step" in one for one in value.values())
 
 
-def repositories(place: Path) -> Iterator[Path]:
-    """Yield the folders of Aim's repositories below a folder, or the one that it is."""
-    for folder, folders, _ in os.walk(place):
-        if is_repository(Path(folder)):
+def repositories(place: Path, *, quick: bool = False) -> Iterator[Path]:
+    """Yield the folders of Aim's repositories below a folder, or the one that it is; `quick` as for `walked`."""
+    for folder, folders, _ in walked(place, quick=quick):
+        if is_repository(folder):
             folders.clear()
-            yield Path(folder)
-        folders.sort()
+            yield folder
 
 
 def is_repository(folder: Path) -> bool:

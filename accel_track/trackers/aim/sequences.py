@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sqlite3
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -10,7 +11,6 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from accel_track.outcome import Outcome, Status
 from accel_track.records import Metrics
 from accel_track.trackers.aim.containers import Container
 from accel_track.trackers.aim.stored import logged
@@ -18,12 +18,9 @@ from accel_track.trackers.aim.values import EMPTY
 from accel_track.trackers.source_files import LostError
 
 _NUMBERS = frozenset(("int", "float", "float64", "number"))
-_LOGS = "__log_records"
-_OWN = ("__", "logs")
 _TOGETHER = 1.0
 """Seconds within which values of one step are taken for those of one call."""
 
-_ENDS: Mapping[str, Status] = {"failed": "failed", "interrupted": "interrupted", "preempted": "preempted"}
 _ODD = "a value whose step is none, or whose time is none"
 _INCOMPLETE = "a value without its step or its time"
 
@@ -49,14 +46,12 @@ class Sequences:
 
     Attributes:
         lost: Counts what cannot be read.
-        outcome: How the run ended, where accel_track's tracker has left a message of it.
     """
 
     def __init__(self, meta: Container, series: Container, scratch: Path) -> None:
         """Read which sequences there are."""
         self._meta, self._series, self._scratch = meta, series, scratch
         self.lost: Counter[str] = Counter()
-        self.outcome: Outcome | None = None
         self._sequences = list(self._found())
         self._names = self._named()
 
@@ -68,9 +63,7 @@ class Sequences:
                 known.setdefault((path[0], path[1]), {})[path[2]] = self._meta.decode(value)
         for (context, name), about in known.items():
             one = _Sequence(context, str(name), str(about.get("dtype", "float")), int(about.get("version", 1)))
-            if one.name == _LOGS:
-                self._read_outcome(one)
-            elif not (one.name.startswith("__") or one.kind == "aim.log_line"):
+            if not (one.name.startswith("__") or one.kind == "aim.log_line"):
                 yield one
 
     def _named(self) -> list[str]:
@@ -86,8 +79,19 @@ class Sequences:
         return sorted(names, key=names.__getitem__)
 
     def rows(self) -> Iterator[Metrics]:
-        """Yield the values of each call, by time."""
+        """Yield the values of each call, by time.
+
+        Raises:
+            OSError: There is no room to sort them.
+        """
         path = self._scratch / "sequences.sqlite"
+        try:
+            yield from self._sorted(path)
+        except sqlite3.Error as error:
+            raise OSError(errno.ENOSPC, f"values cannot be sorted ({error})", str(path)) from error
+        path.unlink()
+
+    def _sorted(self, path: Path) -> Iterator[Metrics]:
         with closing(sqlite3.connect(path, isolation_level=None)) as sorting:
             sorting.execute("pragma journal_mode = off")
             sorting.execute("pragma synchronous = off")
@@ -100,7 +104,6 @@ class Sequences:
                 sorting.executemany("insert into points values (?, ?, ?, ?)", rows)
                 sorting.execute("commit")
             yield from self._together(sorting.execute("select * from points order by time, step, rowid"))
-        path.unlink()
 
     def _together(self, points: Iterator[tuple[float, int, int, bytes | None]]) -> Iterator[Metrics]:
         decode, names = self._series.decode, self._names
@@ -168,17 +171,6 @@ class Sequences:
         if found is None:
             raise LostError(_INCOMPLETE)
         return logged(found, self._scratch)
-
-    def _read_outcome(self, sequence: _Sequence) -> None:
-        """Read the last message that accel_track's tracker leaves of an end that was not good."""
-        for _, step, _ in self._objects(sequence):
-            try:
-                message = str(self._series.value(*sequence.part("val"), step).storage["message"])
-            except Exception:  # noqa: BLE001, S112 - a message that is damaged is no outcome
-                continue
-            status, _, reason = message.partition(": ")
-            if status in _ENDS:
-                self.outcome = Outcome(_ENDS[status], reason or None)
 
 
 def _parts(context: Any, form: str) -> Iterator[str]:

@@ -181,9 +181,9 @@ def _start(file: Path, parse: Callable[[bytes], Any]) -> Any:
     return record.start if record.HasField("start") else None
 
 
-def log_files(place: Path) -> Iterator[Path]:
-    """Yield SwanLab's log files below a folder, or the one that a file is."""
-    return (path for path in files_below(place, SUFFIX) if is_log_file(path))
+def log_files(place: Path, *, quick: bool = False) -> Iterator[Path]:
+    """Yield SwanLab's log files below a folder, or the one that a file is; `quick` as for `walked`."""
+    return (path for path in files_below(place, SUFFIX, quick=quick) if is_log_file(path))
 
 
 def runs_in(files: Sequence[Path]) -> Iterator[SwanLabRun]:

@@ -10,10 +10,10 @@ from accel_track.errors import HalfStoredError, NotReadableError
 from accel_track.texts import storable_text
 from accel_track.trackers.sdk import native_object
 from accel_track.trackers.trackio import current
+from accel_track.trackers.trackio.finding import read_run
 from accel_track.trackers.trackio.media import TrackioMedia
 from accel_track.trackers.trackio.metrics import TrackioMetrics
 from accel_track.trackers.trackio.names import run_name
-from accel_track.trackers.trackio.reading import read_run
 from accel_track.trackers.trackio.server import Sending
 from accel_track.trackers.trackio.store import Store
 

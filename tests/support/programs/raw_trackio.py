@@ -1,4 +1,4 @@
-"""Write runs with Trackio itself, as its users do: `python raw_trackio.py whole|killed PROJECT`."""
+"""Write runs with Trackio itself, as its users do: `python raw_trackio.py whole|waiting|killed PROJECT`."""
 
 import math
 import os
@@ -68,6 +68,16 @@ def whole(project: str) -> None:
     second.finish()
 
 
+def waiting(project: str) -> None:
+    for number in range(2):
+        run = trackio.init(project=project, name=f"waiting-{number}", config={"lr": 0.5, "number": number})
+        for step in range(5):
+            run.log({"loss": step / 7, "image": trackio.Image(PIXELS)}, step=step)
+            time.sleep(0.3)  # longer than a file of rows waits to be written
+        run.log({"bad": math.nan}, step=5)
+        run.finish()
+
+
 def killed(project: str) -> None:
     run = trackio.init(project=project, name="killed")
     for step in range(100):
@@ -76,4 +86,4 @@ def killed(project: str) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-{"whole": whole, "killed": killed}[sys.argv[1]](sys.argv[2])
+{"whole": whole, "waiting": waiting, "killed": killed}[sys.argv[1]](sys.argv[2])
