@@ -21,6 +21,7 @@ from accel_track.delivery.inline import say_who
 from accel_track.delivery.keeper import keeper
 from accel_track.delivery.locks import Locks
 from accel_track.delivery.media import Encoding, KeptMedia, media_notes
+from accel_track.delivery.mirroring import Mirroring
 from accel_track.delivery.noted import Noted, owned, running_again
 from accel_track.delivery.process.parent import Companions
 from accel_track.delivery.pruning import prune_in_background
@@ -36,6 +37,8 @@ from accel_track.journal.cursor import begun, load, save
 from accel_track.journal.directory import RunDirectory
 from accel_track.journal.forked import EndedJournal, ForkedJournal
 from accel_track.journal.writer import JournalWriter
+from accel_track.mirror.earlier import fetch_rank
+from accel_track.mirror.store import Store
 from accel_track.options import Settings
 from accel_track.outcome import Outcome
 from accel_track.redaction import redacted_command
@@ -83,6 +86,7 @@ class JournaledDelivery:
         self._apart: dict[str, str] = {}
         self._settings = settings
         self._rank = rank
+        store = None if settings.mirror is None else Store(settings.mirror)  # before anything is touched
         self._changing: set[str] = set()
         self._objects: set[str] = set()
         alive: BaseFileLock | None = None
@@ -106,6 +110,8 @@ class JournaledDelivery:
                 "until it can be written to."
             )
         self.name = name
+        if store is not None and resumed is not None:
+            fetch_rank(store, self.directory, rank)
         self.journal: JournalWriter | ForkedJournal = JournalWriter(
             self.directory.rank(rank), rank, settings.durability, first_seq=self.directory.acknowledged(rank)
         )
@@ -121,6 +127,11 @@ class JournaledDelivery:
         self._workers = Workers(self._locks)
         self._upkeep = Upkeep(self.directory, self.journal, self._locks.take_in_new_folder)
         self._noted = Noted(self._upkeep.update, rank)
+        self._mirror: Mirroring | None = None
+        self._is_continued = resumed is not None
+        if store is not None:
+            self._mirror = Mirroring(store, self.directory, rank, settings.mirror_interval, self._delivered_here)
+            self._noted.mirror(store.shown)
         self._outcome: Outcome | None = None
         self._rest_is_wanted = False
         self._last_look = (0, time.monotonic())
@@ -130,6 +141,8 @@ class JournaledDelivery:
         self.journal.on_wake = self._woken
         keeper.add(self._look)
         _open_runs.add(self)
+        if self._mirror is not None:
+            self._mirror.wake()
         if rank == 0 and settings.keep != "all":
             prune_in_background(self.directory, settings.kept_seconds)
 
@@ -151,7 +164,7 @@ class JournaledDelivery:
                 continue
             same = sum(one.name == tracker.name for one in self.trackers)
             name = f"{tracker.name}-{same + 1}" if same else tracker.name
-            if not self._locks.claim(name):
+            if not self._locks.claim(name) or self._is_delivered_elsewhere(name):
                 warn(f"{name}: another process delivers this run to it already; it is left out here.")
                 continue
             worker = self._worker(tracker, name, self.journal)
@@ -163,6 +176,17 @@ class JournaledDelivery:
             worker.start(max(0.0, end - time.monotonic()))
             self._check_start(worker)
         self.journal.keeps_objects = bool(self._workers)
+
+    def _is_delivered_elsewhere(self, name: str) -> bool:
+        """Whether another process delivers a continued run to a tracker from the mirror."""
+        if self._mirror is None or not self._is_continued or not self._mirror.is_claimed(name):
+            return False
+        self._locks.release(name)
+        return True
+
+    def _delivered_here(self) -> dict[str, bool]:
+        """Return the names of the trackers to which this process and its companions deliver, and which go on."""
+        return {one.name: not one.over.wait(0) for one in self._everyone}
 
     def _worker(self, tracker: GeneralTracker, name: str, journal: JournalWriter) -> Worker:
         cursor, quarantine = self.directory.cursor(name, self._rank), self.directory.quarantine(name, self._rank)
@@ -313,6 +337,8 @@ class JournaledDelivery:
             self._media.files.forget_spares()
             # Of a run that is idle in the middle of something, nobody may think that it has ended.
             self._locks.rest(alive=self._outcome is None or bool(self._companions.remotes))
+            if self._mirror is not None:
+                self._mirror.rest(over=self._outcome is not None)
             keeper.remove(self._look)
             if not journal.resting:  # a signal handler has logged meanwhile
                 self._woken()
@@ -341,6 +367,8 @@ class JournaledDelivery:
         self._rest_is_wanted = False
         self._last_look = (0, time.monotonic())
         self._workers.wake()
+        if self._mirror is not None:
+            self._mirror.wake()
         keeper.add(self._look)
 
     # -- the end ------------------------------------------------------------------------------------------------------
@@ -406,11 +434,13 @@ class JournaledDelivery:
             self._companions.look()
             self._upkeep.look(self._workers, self._companions.remotes)
             journal.close()
+            if self._mirror is not None:
+                self._mirror.end(0.0 if self._is_alone else self._deadline - time.monotonic())
             self._release_staged()
             self._locks.release_run()
             self._workers.release()
             going_on = self._companions.going_on()
-            notes = media_notes(self._media.files)
+            notes = media_notes(self._media.files) + ([] if self._mirror is None else self._mirror.notes())
             show(closing_report(self.directory.path, self._everyone, journal, going_on, self._objects, notes))
             self.write_no_more(EndedJournal())
             then, self._then = self._then, _nothing

@@ -59,6 +59,7 @@ class RunInfo(msgspec.Struct):
         pid: Number of the process.
         version: Version of the format of the run directory.
         starts: How often a process has begun to log to it.
+        mirror: URL of its mirror, without credentials, or None.
     """
 
     run_id: str
@@ -75,6 +76,7 @@ class RunInfo(msgspec.Struct):
     pid: int = 0
     version: int = VERSION
     starts: int = 1
+    mirror: str | None = None
 
 
 def outcome_noted(info: RunInfo) -> Outcome | None:
