@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pyarrow as pa
 import pytest
 import torch
@@ -18,6 +19,8 @@ from accel_track.media import sound, tables
 from accel_track.media.bundles import Bundle, Bundles
 from accel_track.media.calls import MediaCalls
 from accel_track.media.fallbacks import converted, stored
+from accel_track.media.kinds import medium_of
+from tests.support.figures import PLOT, figure
 
 FRAMES = np.stack([np.full((4, 4, 3), shade, np.uint8) for shade in (0, 128, 255)])
 
@@ -90,6 +93,27 @@ def test_rows_of_dictionaries_series_and_arrow() -> None:
     assert tables.rows(None, None, pa.table({"a": [1, None]})) == (["a"], [[1], [None]])
     assert tables.rows(None, np.eye(2)) == (["0", "1"], [[1.0, 0.0], [0.0, 1.0]])
     assert tables.markdown(["a"], [["x\ny"], [None]]) == "| a |\n| --- |\n| x<br>y |\n|  |"
+
+
+def test_frames_of_polars() -> None:
+    frame = pl.DataFrame({"a": [1, None], "b": ["x", "y"], "c": [date(2026, 1, 2), None], "d": [[1], []]})
+    wanted = [[1, "x", "2026-01-02", "[1]"], [None, "y", None, "[]"]]
+    for given in (frame, frame.lazy().collect()):
+        found = medium_of(given)
+        assert isinstance(found, media.Table)
+        content = json.loads(found.content().data or b"")
+        assert content["columns"] == ["a", "b", "c", "d"]
+        assert content["data"] == wanted
+    assert medium_of(frame["a"]) is None  # a series may be anything
+    assert tables.rows(None, frame["a"]) == (["a"], [[1], [None]])
+
+
+def test_figures_of_plotly() -> None:
+    found = medium_of(figure())
+    assert isinstance(found, media.Figure)
+    content = found.content()
+    assert content.suffix == ".plotly.json"
+    assert json.loads(content.data or b"") == PLOT
 
 
 # -- sound ------------------------------------------------------------------------------------------------------------
