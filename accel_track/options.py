@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypedDict, TypeVar, get_args, get_type_hints
 
+from accel_track.mirror.addresses import is_url
 from accel_track.rules import Rules
 from accel_track.texts import clean
 from accel_track.values.structures import without_omegaconf
@@ -27,7 +28,6 @@ Resume = Literal["auto", "never", "must"]
 _Door = TypeVar("_Door", bound=Callable[..., Any])
 
 _AGE = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)([mhd])", re.ASCII)
-_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]+://.+", re.DOTALL)
 _UNITS = {"m": 60.0, "h": 3600.0, "d": 86_400.0}
 _AGES = {"all": float("inf"), "pending": 0.0}
 _TRUE, _FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
@@ -64,8 +64,8 @@ class Options(TypedDict, total=False):
         keep: How long to keep the journals of earlier runs of this folder that are finished and delivered: "all", a
             time such as "30d", "12h" or "90m", or "pending" for no longer than that. What is deleted can no longer be
             delivered elsewhere by `accel-track sync --to`. Default: "all".
-        mirror: URL of a store, such as "s3://bucket/prefix", to which the run directory is copied while the run goes on;
-            for s3, gs, az and sftp, `accel-track[s3]` and so on bring the package. Default: None, no mirror.
+        mirror: URL of a store, such as "s3://bucket/prefix", to which the run directory is copied while the run goes
+            on; for s3, gs, az and sftp, `accel-track[s3]` and so on bring the package. Default: None, no mirror.
         mirror_interval: Seconds between two copies. Default: 10.
     """
 
@@ -256,7 +256,7 @@ def _age(_: Any, value: Any) -> str:
 
 
 def _address(_: Any, value: Any) -> str:
-    if _ADDRESS.fullmatch(value) is None:
+    if not is_url(value):
         raise ValueError
     return str(value)
 

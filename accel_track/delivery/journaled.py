@@ -110,8 +110,7 @@ class JournaledDelivery:
                 "until it can be written to."
             )
         self.name = name
-        if store is not None and resumed is not None:
-            fetch_rank(store, self.directory, rank)
+        self._mirror = None if store is None else self._mirrored(store, continued=resumed is not None)
         self.journal: JournalWriter | ForkedJournal = JournalWriter(
             self.directory.rank(rank), rank, settings.durability, first_seq=self.directory.acknowledged(rank)
         )
@@ -127,11 +126,9 @@ class JournaledDelivery:
         self._workers = Workers(self._locks)
         self._upkeep = Upkeep(self.directory, self.journal, self._locks.take_in_new_folder)
         self._noted = Noted(self._upkeep.update, rank)
-        self._mirror: Mirroring | None = None
-        self._is_continued = resumed is not None
-        if store is not None:
-            self._mirror = Mirroring(store, self.directory, rank, settings.mirror_interval, self._delivered_here)
-            self._noted.mirror(store.shown)
+        if self._mirror is not None:
+            self._noted.mirror(self._mirror.shown)
+            self._mirror.wake()
         self._outcome: Outcome | None = None
         self._rest_is_wanted = False
         self._last_look = (0, time.monotonic())
@@ -141,10 +138,15 @@ class JournaledDelivery:
         self.journal.on_wake = self._woken
         keeper.add(self._look)
         _open_runs.add(self)
-        if self._mirror is not None:
-            self._mirror.wake()
         if rank == 0 and settings.keep != "all":
             prune_in_background(self.directory, settings.kept_seconds)
+
+    def _mirrored(self, store: Store, *, continued: bool) -> Mirroring:
+        """Return what copies the run to a store; of a continued run, fetch what this machine does not have."""
+        if continued:
+            fetch_rank(store, self.directory, self._rank)
+        self._is_continued = continued
+        return Mirroring(store, self.directory, self._rank, self._settings.mirror_interval, self._delivered_here)
 
     def add(self, plans: Sequence[Plan]) -> None:
         """Start a worker for each tracker; it begins with the run's first record.

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from functools import partial
 
+from accel_track.delivery.report import shown_path
 from accel_track.delivery.retry import Deadline, DeadlineReachedError, retrying
 from accel_track.errors import WORKER_NAME, warn
 from accel_track.files import replace_file
@@ -146,7 +147,5 @@ class Mirroring:
         if self._thread is None and self._error is None:
             return []
         error = f" ({self._error})" if self._error else ""
-        return [
-            f"the mirror {self.shown} lacks {self._upload.behind} bytes{error}; once the store answers, copy them with: "
-            f"accel-track sync {os.path.relpath(self._run.path)}"
-        ]
+        lacks = f"the mirror {self.shown} lacks {self._upload.behind} bytes{error}"
+        return [f"{lacks}; copy them, once the store answers, with: accel-track sync {shown_path(self._run.path)}"]

@@ -169,7 +169,9 @@ class Download:
         self.problems.append(f"{start}/{part.name} is not what its name says")
         return None
 
-    def _pieces(self, start: str, parts: list[Part], begin: int, end: float, write: Callable[[int, bytes], None]) -> int:
+    def _pieces(
+        self, start: str, parts: list[Part], begin: int, end: float, write: Callable[[int, bytes], None]
+    ) -> int:
         """Write what parts hold of a file, from one byte to another, as far as there is no gap; return how far."""
         for part in sorted(parts, key=in_order):
             if part.offset > begin or begin >= end:

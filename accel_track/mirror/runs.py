@@ -19,8 +19,18 @@ from accel_track.journal.cursor import Cursor
 from accel_track.journal.directory import RunDirectory
 from accel_track.mirror.claims import Claim
 from accel_track.mirror.download import Download
-from accel_track.mirror.layout import CLAIMS, RUN, TRACKERS, Delivered, State, encoded, plain_path, rank_name, stored_name
-from accel_track.mirror.store import Store, StoreError, is_url
+from accel_track.mirror.layout import (
+    CLAIMS,
+    RUN,
+    TRACKERS,
+    Delivered,
+    State,
+    encoded,
+    plain_path,
+    rank_name,
+    stored_name,
+)
+from accel_track.mirror.store import Store, StoreError
 
 SILENT = 60.0
 """Seconds without a sign of life, or six times the mirror's interval, after which a run counts as killed."""
@@ -69,12 +79,16 @@ class MirroredRun(RunDirectory):
     def __init__(self, store: Store, name: str, path: Path) -> None:
         """Fetch nothing yet."""
         super().__init__(path)
-        self.shown = f"{store.shown.rstrip('/')}/{name}".rstrip("/")
-        """The run's URL, without credentials."""
+        self._url = f"{store.shown.rstrip('/')}/{name}".rstrip("/")
         self._store = store
         self.download = Download(store, name, self)
         self._lively = Lively()
         self._held: dict[tuple[str, int], _Held] = {}
+
+    @property
+    def shown(self) -> str:
+        """The run's URL, without credentials."""
+        return self._url
 
     def refresh(self, *, media: bool = True) -> bool:
         """Bring the copy up to date; say whether there was anything new.
@@ -161,7 +175,8 @@ class MirroredRun(RunDirectory):
         Raises:
             StoreError: The store cannot be reached.
         """
-        return all([held.publish() for held in list(self._held.values())])
+        lost = [held for held in list(self._held.values()) if not held.publish()]
+        return not lost
 
     def store_delivered(self, tracker: str, rank: int, before: bytes) -> bytes:
         """Store how far a tracker is, unless that is what was stored before; return what is stored now."""
@@ -203,16 +218,15 @@ class _Held:
             self._lock.release()
 
 
-def mirrored_at(url: str) -> str | None:
-    """Return the URL of a mirror that a text means, or None: a URL of a store, or a folder that holds a mirror."""
-    path = url[len("file://") :] if url.startswith("file://") else url
-    if is_url(path):
-        return path
-    if os.path.isdir(path) and any(
-        next(Path(path).glob(f"{depth}rank-*/mirror.json"), None) is not None for depth in ("", "*/", "*/*/")
-    ):
-        return f"file://{os.path.abspath(path)}"
-    return None
+def is_run(url: str) -> bool:
+    """Whether a URL is that of a run, and not of a place for several.
+
+    Raises:
+        StoreError: The store cannot be reached.
+        MissingPackageError: The package that such URLs need is not installed.
+        ValueError: It is no URL of a store.
+    """
+    return Store(url).mark(RUN) is not None
 
 
 def mirrored_runs(url: str) -> Iterator[MirroredRun]:
@@ -234,9 +248,11 @@ def mirrored_runs(url: str) -> Iterator[MirroredRun]:
         yield MirroredRun(store, "", base / run_id)
         return
     for folder in store.folders():
-        inner = [folder] if store.mark(f"{folder}/{RUN}") is not None else [
-            f"{folder}/{one}" for one in store.folders(folder) if store.mark(f"{folder}/{one}/{RUN}") is not None
-        ]
+        inner = (
+            [folder]
+            if store.mark(f"{folder}/{RUN}") is not None
+            else [f"{folder}/{one}" for one in store.folders(folder) if store.mark(f"{folder}/{one}/{RUN}") is not None]
+        )
         for name in inner:
             if (path := plain_path(name)) is not None:
                 yield MirroredRun(store, name, base / path)

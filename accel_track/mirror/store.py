@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
-import re
 import secrets
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from accel_track.errors import AccelTrackError, MissingPackageError
+from accel_track.mirror.addresses import is_url
 from accel_track.texts import clean
 from accel_track.trackers.sdk import install_command
 
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]+://.*", re.DOTALL)
 _PACKAGES = {
     **dict.fromkeys(("s3", "s3a"), ("s3fs", "s3")),
     **dict.fromkeys(("gs", "gcs"), ("gcsfs", "gs")),
@@ -31,11 +30,6 @@ _OPTIONS: dict[str, dict[str, Any]] = {
 
 class StoreError(AccelTrackError, OSError):
     """A store cannot be reached, or refuses a call."""
-
-
-def is_url(text: Any) -> bool:
-    """Whether a text is a URL."""
-    return isinstance(text, str) and _URL.fullmatch(text) is not None
 
 
 class Store:
@@ -238,6 +232,6 @@ class Store:
             yield
         except StoreError:
             raise
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - each store's package has its own
             message = f"{self.shown}: {clean(f'{type(error).__name__}: {error}')[:500]}"
             raise StoreError(message) from None

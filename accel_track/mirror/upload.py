@@ -7,7 +7,6 @@ import os
 import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from pathlib import Path
 
 from accel_track.errors import JournalError
 from accel_track.files import open_regular
@@ -50,8 +49,8 @@ class OtherJournalError(JournalError):
 class Upload:
     """Copies one rank's folder, and `run.json` where the rank is 0.
 
-    What a record refers to is stored before the record is. `mirror.json` is stored last and says how far the rest may be
-    believed; a look that fails is repeated, and nothing that is there is sent again.
+    What a record refers to is stored before the record is. `mirror.json` is stored last and says how far the rest
+    counts. A look that fails is repeated, and nothing that is there is sent again.
 
     Args:
         store: Where to.
@@ -61,7 +60,9 @@ class Upload:
         pause: Waits so many seconds.
     """
 
-    def __init__(self, store: Store, run: RunDirectory, rank: int, interval: float, pause: Callable[[float], None]) -> None:
+    def __init__(
+        self, store: Store, run: RunDirectory, rank: int, interval: float, pause: Callable[[float], None]
+    ) -> None:
         """Know nothing of the store yet."""
         self._store, self._run, self._rank, self._interval, self._pause = store, run, rank, interval, pause
         self.name = f"{stored_name(run.path.parent.name)}/{stored_name(run.path.name)}"
