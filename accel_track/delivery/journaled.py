@@ -89,26 +89,11 @@ class JournaledDelivery:
         store = None if settings.mirror is None else Store(settings.mirror)  # before anything is touched
         self._changing: set[str] = set()
         self._objects: set[str] = set()
-        alive: BaseFileLock | None = None
         command = redacted_command(sys.argv) if settings.redact else list(sys.argv)
         own = resumed is None or (rank > 0 and not resumed.path.exists())
         new = RunDirectory.new(directory, project, name, command, run_id)
         self.directory = resumed if resumed is not None and not own else new
-        try:
-            if own:
-                name = self.directory.make(distinct=distinct).name or name
-            if rank == 0:
-                alive = self.directory.claim_run()
-                if not own and alive is None:
-                    message = f"{self.directory.path}: another process is logging to this run; end that one first."
-                    raise ResumeError(message)
-                if not own or settings.all_ranks:  # another rank may have been first
-                    self.directory.update(partial(owned if own else running_again, command))
-        except OSError as error:
-            warn(
-                f"journal: cannot write to {self.directory.path} ({error.strerror}); records are delivered from memory "
-                "until it can be written to."
-            )
+        name, alive = self._take_place(name, command, own=own, distinct=distinct)
         self.name = name
         self._mirror = None if store is None else self._mirrored(store, continued=resumed is not None)
         self.journal: JournalWriter | ForkedJournal = JournalWriter(
@@ -140,6 +125,32 @@ class JournaledDelivery:
         _open_runs.add(self)
         if rank == 0 and settings.keep != "all":
             prune_in_background(self.directory, settings.kept_seconds)
+
+    def _take_place(
+        self, name: str, command: list[str], *, own: bool, distinct: bool
+    ) -> tuple[str, BaseFileLock | None]:
+        """Make the run directory, or go on in it; return the run's name, and the lock that says that it goes on.
+
+        Raises:
+            ResumeError: Another process is logging to the run.
+        """
+        alive: BaseFileLock | None = None
+        try:
+            if own:
+                name = self.directory.make(distinct=distinct).name or name
+            if self._rank == 0:
+                alive = self.directory.claim_run()
+                if not own and alive is None:
+                    message = f"{self.directory.path}: another process is logging to this run; end that one first."
+                    raise ResumeError(message)
+                if not own or self._settings.all_ranks:  # another rank may have been first
+                    self.directory.update(partial(owned if own else running_again, command))
+        except OSError as error:
+            warn(
+                f"journal: cannot write to {self.directory.path} ({error.strerror}); records are delivered from memory "
+                "until it can be written to."
+            )
+        return name, alive
 
     def _mirrored(self, store: Store, *, continued: bool) -> Mirroring:
         """Return what copies the run to a store; of a continued run, fetch what this machine does not have."""

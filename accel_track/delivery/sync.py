@@ -310,10 +310,7 @@ class Sync:
         """Watch the workers until all are over; a deadline begins anew with each progress of its worker."""
         alive, pause = (self.run.is_live, _LOOK_AT_RUN) if self.alive is None else (self.alive, 0.0)
         try:
-            for job in jobs if self.leaves_open and self.outcome is None and not follow else ():
-                job.visit(timeout, lambda: self._watch(jobs, watch))
-            for job in jobs:
-                job.begin(timeout, ends=not follow)
+            self._begin(jobs, timeout, watch, follow=follow)
             following, looked_at = follow, time.monotonic()
             while left := [job for job in jobs if not job.over]:
                 if following and time.monotonic() - looked_at >= pause:
@@ -335,6 +332,15 @@ class Sync:
         finally:
             for job in jobs:
                 job.lock.release()
+
+    def _begin(
+        self, jobs: Sequence[Job], timeout: float, watch: Callable[[Sequence[Job]], None], *, follow: bool
+    ) -> None:
+        for job in jobs:
+            if self.leaves_open and self.outcome is None and not follow:
+                job.visit(timeout, lambda: self._watch(jobs, watch))
+            else:
+                job.begin(timeout, ends=not follow)
 
     def _watch(self, jobs: Sequence[Job], watch: Callable[[Sequence[Job]], None]) -> None:
         watch(jobs)
@@ -383,8 +389,6 @@ class Job:
 
     def begin(self, timeout: float, *, ends: bool) -> None:
         """Start the worker; if it is to end at the journal's, its deadline begins here."""
-        if self._visited:
-            return
         if ends:
             self.worker.close(timeout)
         self.worker.start(0.0)

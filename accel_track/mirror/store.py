@@ -7,6 +7,7 @@ import importlib.util
 import secrets
 from collections.abc import Iterator, Mapping
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from accel_track.errors import AccelTrackError, MissingPackageError
 from accel_track.mirror.addresses import is_url
@@ -164,6 +165,10 @@ class Store:
                 found: bytes = self._files.cat_file(self._path(name), start=0, end=limit + 1)
             except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
                 return None
+            except OSError as error:  # S3 has no first byte of what is empty
+                if "range is not satisfiable" not in str(error):
+                    raise
+                return b""
         return found
 
     def mark(self, name: str) -> str | None:
@@ -233,5 +238,13 @@ class Store:
         except StoreError:
             raise
         except Exception as error:  # noqa: BLE001 - each store's package has its own
-            message = f"{self.shown}: {clean(f'{type(error).__name__}: {error}')[:500]}"
+            message = f"{self.shown}: {clean(self._without_secrets(f'{type(error).__name__}: {error}'))[:500]}"
             raise StoreError(message) from None
+
+    def _without_secrets(self, text: str) -> str:
+        """Return an error's text without what the URL holds before the host, and behind a question mark."""
+        parts = urlsplit(self._url)
+        user, _, _ = parts.netloc.rpartition("@")
+        for secret in filter(None, (user, *user.split(":")[1:], unquote(user), parts.query)):
+            text = text.replace(secret, "***")
+        return text
