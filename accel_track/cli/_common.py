@@ -158,7 +158,7 @@ def _fetched(url: str, *, media: bool = True) -> list[RunDirectory]:
     found: list[RunDirectory] = []
     for run in mirrored_runs(url):
         run.refresh(media=media)
-        for problem in run.download.problems[:_SHOWN]:
+        for problem in run.lacking[:_SHOWN]:
             say(f"warning: {run.shown}: {problem}", err=True)
         check_plain(run)
         found.append(run)

@@ -191,7 +191,7 @@ def _print(  # noqa: C901 - one table after the other
         "created": f"{when(info.created)} UTC",
         "host": f"{info.host}, process {info.pid}",
         "command": " ".join(info.command),
-        "folder": run.path,
+        "folder": run.shown,
         **({"mirror": _mirror(run, info)} if info.mirror else {}),
         "records": records,
     }

@@ -93,7 +93,7 @@ def sync(
         _check_rules(found)
         for one in found:
             statuses = _planned(one) if dry_run else _delivered(one, follow=follow, timeout=timeout)
-            complete = complete and (dry_run or all(status.complete for status in statuses))
+            complete = complete and (dry_run or (not one.run.lacking and all(status.complete for status in statuses)))
             documents.append({"run": one.run.shown, "trackers": [_document(status) for status in statuses]})
             if not as_json:
                 _tell(one, statuses, dry_run=dry_run)

@@ -260,6 +260,11 @@ class RunDirectory:
         """Where the run is, for people."""
         return os.fspath(self.path)
 
+    @property
+    def lacking(self) -> list[str]:
+        """Sentences about what of the run should be in the folder and is not, as far as that is known elsewhere."""
+        return []
+
     def publish(self) -> bool:
         """Tell other machines how far the trackers are that this process has claimed; False where one took them over.
 

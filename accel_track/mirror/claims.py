@@ -24,10 +24,12 @@ class _Claimed(msgspec.Struct):
 
     Attributes:
         by: Who has made it.
+        place: The copies to which its maker holds the lock: who holds that now knows that the maker is gone.
         time: When it was made or renewed, in seconds since 1970-01-01 UTC.
     """
 
     by: str
+    place: str
     time: float
 
 
@@ -37,11 +39,12 @@ class Claim:
     Args:
         store: Where it is.
         name: Its name.
+        place: Names the folder of copies in which the caller holds the run's lock; empty for none.
     """
 
-    def __init__(self, store: Store, name: str) -> None:
+    def __init__(self, store: Store, name: str, place: str = "") -> None:
         """Claim nothing yet."""
-        self._store, self._name = store, name
+        self._store, self._name, self._place = store, name, place
         self._by = f"{socket.gethostname()}, process {os.getpid()}, {secrets.token_hex(4)}"
         self._renewed_at = 0.0
 
@@ -52,8 +55,12 @@ class Claim:
         Raises:
             StoreError: The store cannot be reached.
         """
-        found: _Claimed | None = decoded(self._store.get(self._name, LARGEST_DOCUMENT), _Claimed)
+        found = self._found()
         return None if found is None or time.time() - found.time > LASTS else found.by
+
+    def _found(self) -> _Claimed | None:
+        found: _Claimed | None = decoded(self._store.get(self._name, LARGEST_DOCUMENT), _Claimed)
+        return found
 
     def take(self) -> bool:
         """Claim it; False where somebody else has.
@@ -64,9 +71,15 @@ class Claim:
         mark = self._store.mark(self._name)
         if self._store.put_new(self._name, self._content()):
             return True
-        if mark is None or self.holder is not None:  # made just now, or held
+        found = self._found()
+        is_left = found is not None and self._place and found.place == self._place
+        if mark is None or not (is_left or self.holder is None):  # made just now, or held
             return False
-        return self._store.put_over(self._name, self._content(), mark) and self.holder == self._by
+        return self._store.put_over(self._name, self._content(), mark) and self._is_ours()
+
+    def _is_ours(self) -> bool:
+        found = self._found()
+        return found is not None and found.by == self._by
 
     def renew(self) -> bool:
         """Renew it, if it is time; False where somebody else has it by now.
@@ -77,7 +90,7 @@ class Claim:
         if time.monotonic() - self._renewed_at < RENEWED:
             return True
         mark = self._store.mark(self._name)
-        return self.holder == self._by and self._store.put_over(self._name, self._content(), mark)
+        return self._is_ours() and self._store.put_over(self._name, self._content(), mark)
 
     def release(self) -> None:
         """Give it up.
@@ -85,9 +98,9 @@ class Claim:
         Raises:
             StoreError: The store cannot be reached.
         """
-        if self.holder == self._by:
+        if self._is_ours():
             self._store.delete(self._name)
 
     def _content(self) -> bytes:
         self._renewed_at = time.monotonic()
-        return encoded(_Claimed(self._by, time.time()))
+        return encoded(_Claimed(self._by, self._place, time.time()))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import secrets
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -41,6 +42,19 @@ def cache_folder(store: Store) -> Path:
     home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
     digest = hashlib.sha256(store.shown.encode()).hexdigest()[:16]
     return Path(os.path.abspath(home), "accel_track", "mirror", digest)
+
+
+def _place(copy: Path) -> str:
+    """Return the name of a folder of copies, by which claims of this machine's own are known; made once.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    file = copy.parent / ".place"
+    make_private(file.parent)
+    with contextlib.suppress(FileExistsError), open(file, "x", encoding="ascii") as new:
+        new.write(secrets.token_hex(16))
+    return file.read_text("ascii")
 
 
 class Lively:
@@ -89,6 +103,11 @@ class MirroredRun(RunDirectory):
     def shown(self) -> str:
         """The run's URL, without credentials."""
         return self._url
+
+    @property
+    def lacking(self) -> list[str]:
+        """What the store says that it has, and has not, or damaged; by the last look."""
+        return self.download.problems
 
     def refresh(self, *, media: bool = True) -> bool:
         """Bring the copy up to date; say whether there was anything new.
@@ -149,7 +168,8 @@ class MirroredRun(RunDirectory):
         if lock is None:
             return None
         file = self.cursor(tracker, rank).name
-        claim = Claim(self._store, self.download.path(f"{CLAIMS}/{rank_name(rank)}-{stored_name(file)}"))
+        name = self.download.path(f"{CLAIMS}/{rank_name(rank)}-{stored_name(file)}")
+        claim = Claim(self._store, name, _place(self.path))
         try:
             if not claim.take():
                 lock.release()

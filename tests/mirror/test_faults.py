@@ -41,7 +41,7 @@ def slowest(run: Run, steps: range) -> float:
     return sorted(took)[len(took) * 99 // 100]
 
 
-def test_a_store_that_is_down_at_the_start(bucket: Bucket, proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_store_that_is_down_at_the_start(bucket: Bucket, proxy: Proxy) -> None:
     proxy.is_down = True
     begun = time.monotonic()
     run = begin(bucket)
@@ -66,7 +66,7 @@ def test_a_store_that_goes_down_in_the_middle(bucket: Bucket, proxy: Proxy, caps
 
 
 def test_a_store_that_is_down_at_the_end_is_told_and_completed_later(
-    bucket: Bucket, proxy: Proxy, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    bucket: Bucket, proxy: Proxy, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from typer.testing import CliRunner
 

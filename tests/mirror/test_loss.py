@@ -112,9 +112,7 @@ def test_what_is_there_is_delivered_by_somebody_else(
     assert [one["step"] for one in map(json.loads, file.read_text().splitlines()) if "loss" in one] == steps
 
 
-def test_a_run_goes_on_elsewhere(
-    bucket: Bucket, train, tmp_path: Path, machine_is_gone: Callable[[], None]
-) -> None:
+def test_a_run_goes_on_elsewhere(bucket: Bucket, train, tmp_path: Path, machine_is_gone: Callable[[], None]) -> None:
     process = train("thread")
     until(lambda: len(there(bucket)) > 200)
     kill(process, tmp_path, machine_is_gone)
@@ -160,7 +158,12 @@ def test_a_run_that_goes_on_is_not_continued(bucket: Bucket, train, tmp_path: Pa
     try:
         with pytest.warns(match="another process is logging to it"):
             run = accel_track.init(
-                "project", project_dir="elsewhere", run_name="name", mirror=bucket.url, mirror_interval=0.2, delivery="none"
+                "project",
+                project_dir="elsewhere",
+                run_name="name",
+                mirror=bucket.url,
+                mirror_interval=0.2,
+                delivery="none",
             )
         run.finish()
         assert run.run_directory.path.name != next(iter((tmp_path / "runs/.accel_track/project").iterdir())).name
@@ -169,7 +172,7 @@ def test_a_run_that_goes_on_is_not_continued(bucket: Bucket, train, tmp_path: Pa
         process.wait()
 
 
-def test_a_store_that_is_down_lets_a_new_run_begin(bucket: Bucket, proxy, tmp_path: Path) -> None:
+def test_a_store_that_is_down_lets_a_new_run_begin(bucket: Bucket, proxy) -> None:
     proxy.is_down = True
     begun = time.monotonic()
     with pytest.warns(match="no run is looked for"):

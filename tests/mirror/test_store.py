@@ -46,7 +46,9 @@ def test_only_one_of_many_makes_an_object_in_s3(bucket) -> None:
 def test_a_package_that_is_missing_is_named_with_its_command(scheme: str, package: str) -> None:
     if importlib.util.find_spec(package) is not None:
         pytest.skip(f"{package} is installed")
-    with pytest.raises(MissingPackageError, match=rf"needs {package}; install it with: .* -m pip install .*\[{scheme}\]"):
+    with pytest.raises(
+        MissingPackageError, match=rf"needs {package}; install it with: .* -m pip install .*\[{scheme}\]"
+    ):
         Store(f"{scheme}://somewhere/x")
 
 

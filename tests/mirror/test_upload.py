@@ -98,7 +98,9 @@ def test_what_is_there_is_not_sent_again(url: str, written: RunDirectory) -> Non
 def test_what_a_record_refers_to_is_there_before_the_record(written: RunDirectory) -> None:
     store = Noting("memory://order")
     upload(store, written).look({})
-    kinds = ["media" if "/media/" in one else "segment" if ".seg/" in one else one.rpartition("/")[2] for one in store.puts]
+    kinds = [
+        "media" if "/media/" in one else "segment" if ".seg/" in one else one.rpartition("/")[2] for one in store.puts
+    ]
     assert sorted(set(kinds), key=kinds.index) == ["media", "segment", "run.json", "mirror.json"]
     assert kinds.index("segment") > max(place for place, kind in enumerate(kinds) if kind == "media")
 
@@ -190,7 +192,10 @@ def test_memory_does_not_depend_on_the_size_of_an_artifact(tmp_path: Path, machi
 
 def test_the_mirror_is_noted_without_a_password(bucket: Any, tmp_path: Path) -> None:
     secret = bucket.url.replace("s3://", "s3://user:hunter2hunter2@")
-    with pytest.warns(match="mirror"), accel_track.init("p", project_dir="runs", delivery="none", mirror=secret, finish_timeout=1):
+    with (
+        pytest.warns(match="mirror"),
+        accel_track.init("p", project_dir="runs", delivery="none", mirror=secret, finish_timeout=1),
+    ):
         pass
     texts = [one.read_bytes() for one in (tmp_path / "runs").rglob("*") if one.is_file()]
     assert any(b"s3://***@" in one for one in texts)
