@@ -6,7 +6,6 @@ import signal
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,6 @@ from accel_track.mirror.store import Store
 from accel_track.outcome import Outcome
 from accel_track.run import Run
 from tests.support.processes import PYTHON, own_environment
-from tests.support.servers import Server
 from tests.support.stores import Bucket, Proxy
 from tests.support.waiting import until
 
@@ -213,7 +211,7 @@ def test_a_run_that_falls_silent_was_killed(bucket: Bucket, tmp_path: Path, monk
     run.finish()
 
 
-def log_many(bucket: Bucket, tmp_path: Path, steps: int) -> None:
+def log_many(tmp_path: Path, steps: int) -> None:
     """Have programs log many small runs, several a process."""
     program = tmp_path / "many.py"
     program.write_text(
@@ -231,7 +229,7 @@ def log_many(bucket: Bucket, tmp_path: Path, steps: int) -> None:
 
 def test_200_runs_are_followed_at_once(bucket: Bucket, proxy: Proxy, tmp_path: Path, collector: Any) -> None:
     steps = 100
-    log_many(bucket, tmp_path, steps)
+    log_many(tmp_path, steps)
     variables = own_environment(AWS_ENDPOINT_URL=f"http://127.0.0.1:{bucket.port}")
     command = [PYTHON, str(tmp_path / "many.py"), bucket.url, "0", str(MANY), "1"]
     training = subprocess.Popen(command, cwd=tmp_path, env=variables)
