@@ -101,7 +101,9 @@ def run_to_continue(
     if settings.resume == "never" or not settings.keeps_journal:
         return None
     must = settings.resume == "must"
-    earlier = find_earlier(None if is_address(directory) else directory, project, name, finished=must)
+    earlier = find_earlier(
+        None if is_address(directory) else directory, project, name, finished=must, mirror=settings.mirror
+    )
     if earlier is None and must:
         raise ResumeError(NOTHING_FOUND)
     return earlier

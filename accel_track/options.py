@@ -12,7 +12,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypedDict, TypeVar, get_args, get_type_hints
 
+from accel_track.mirror.addresses import is_url
 from accel_track.rules import Rules
+from accel_track.texts import clean
 from accel_track.values.structures import without_omegaconf
 
 if TYPE_CHECKING:
@@ -62,6 +64,9 @@ class Options(TypedDict, total=False):
         keep: How long to keep the journals of earlier runs of this folder that are finished and delivered: "all", a
             time such as "30d", "12h" or "90m", or "pending" for no longer than that. What is deleted can no longer be
             delivered elsewhere by `accel-track sync --to`. Default: "all".
+        mirror: URL of a store, such as "s3://bucket/prefix", to which the run directory is copied while the run goes
+            on; for s3, gs, az and sftp, `accel-track[s3]` and so on bring the package. Default: None, no mirror.
+        mirror_interval: Seconds between two copies. Default: 10.
     """
 
     delivery: Delivery | None
@@ -75,6 +80,8 @@ class Options(TypedDict, total=False):
     all_ranks: bool | None
     rules: Mapping[str, Rules | Mapping[str, Any]] | None
     keep: str | None
+    mirror: str | None
+    mirror_interval: float | None
 
 
 def takes_options(door: _Door) -> _Door:
@@ -154,6 +161,8 @@ class Settings:
     all_ranks: bool = False
     rules: Mapping[str, Rules] = field(default_factory=dict)
     keep: str = "all"
+    mirror: str | None = None
+    mirror_interval: float = 10.0
 
     @property
     def keeps_journal(self) -> bool:
@@ -192,6 +201,9 @@ class Settings:
         """
         given = {name: _read(name, kind, options.get(name)) for name, kind in get_type_hints(cls).items()}
         values = {name: value for name, value in given.items() if value is not None}
+        if "mirror" in values and not _MODES[values.get("delivery", cls.delivery)].keeps_journal:
+            message = f"`mirror` copies a run's journal, and delivery={values['delivery']!r} has none; use another one."
+            raise ValueError(message)
         values.setdefault("on_error", _MODES[values.get("delivery", cls.delivery)].on_error)
         return cls(**values)
 
@@ -210,12 +222,13 @@ def _read(name: str, kind: Any, value: Any) -> Any:
             return None
     read, possible = _KINDS[kind] if kind in _KINDS else (_choice, f"one of {', '.join(get_args(kind))}")
     try:
-        return read(kind, value.lower() if isinstance(value, str) and kind != _RULES else value)
+        return read(kind, value.lower() if isinstance(value, str) and kind not in (_RULES, _URL) else value)
     except _WrongRulesError as error:
         message = f"{where}, {error}"
         raise ValueError(message) from None
     except (TypeError, ValueError, OverflowError):
-        message = f"{where} must be {possible}; got {value!r}."
+        shown = clean(value) if kind == _URL else repr(value)  # it may hold a password
+        message = f"{where} must be {possible}; got {shown}."
         raise ValueError(message) from None
 
 
@@ -242,6 +255,12 @@ def _age(_: Any, value: Any) -> str:
     return str(value)
 
 
+def _address(_: Any, value: Any) -> str:
+    if not is_url(value):
+        raise ValueError
+    return str(value)
+
+
 class _WrongRulesError(ValueError):
     """Rules are not what they have to be; the message says whose, and what is wrong with them."""
 
@@ -263,9 +282,11 @@ def _rules_of(name: str, given: Any) -> Rules:
 
 
 _RULES = Mapping[str, Rules]
+_URL = str | None
 _KINDS: dict[Any, tuple[Callable[[Any, Any], Any], str]] = {
     bool: (_switch, "0 or 1"),
     float: (_seconds, "a number of seconds, 0 or more"),
     _RULES: (_rules, "a dictionary of rules by tracker name, such as {'wandb': {'every': 10}}"),
+    _URL: (_address, "a URL, such as s3://bucket/prefix"),
     str: (_age, "all, pending, or a time such as 30d, 12h or 90m"),
 }

@@ -14,7 +14,9 @@ from typing import Any, NamedTuple
 from accel_track.errors import JournalError, ResumeError, warn
 from accel_track.files import read_file, replace_file
 from accel_track.journal.directory import PARENT, RunDirectory
-from accel_track.journal.info import job_name, job_restarted
+from accel_track.journal.info import RunInfo, job_name, job_restarted, outcome_noted
+from accel_track.mirror.earlier import fetch_earlier
+from accel_track.outcome import CRASHED, Outcome
 from accel_track.texts import storable_text
 
 MARKS = ".accel_track.json"
@@ -98,6 +100,7 @@ def find_earlier(
     trackers: Collection[str] = (),
     *,
     finished: bool = False,
+    mirror: str | None = None,
 ) -> RunDirectory | None:
     """Return the newest run that did not finish and that this program continues, or None.
 
@@ -109,20 +112,29 @@ def find_earlier(
         name: The name that the user gave the run, or None.
         trackers: Names of trackers; a run that has them all is preferred, since a program may have had several runs.
         finished: Whether to take a run that finished, too.
+        mirror: URL of a store from which the run is fetched if this machine does not have it.
     """
     job = job_name() if job_restarted() else None
     if name is None and job is None:
         return None
-    found: list[tuple[bool, float, RunDirectory]] = []
-    for path in Path(os.path.abspath(directory or os.curdir), PARENT, project).glob("*/run.json"):
+    place = Path(os.path.abspath(directory or os.curdir), PARENT, project)
+
+    def rating(info: RunInfo, outcome: Outcome | None = None) -> tuple[bool, float] | None:
+        ours = (name is not None and info.name == name) or (job is not None and info.job == job)
+        ended = (outcome or outcome_noted(info) or CRASHED).status == "finished"
+        return (info.trackers.keys() >= set(trackers), info.created) if ours and (finished or not ended) else None
+
+    if mirror is not None:
+        fetch_earlier(mirror, place, project, rating)
+    found: list[tuple[tuple[bool, float], RunDirectory]] = []
+    for path in place.glob("*/run.json"):
         run = RunDirectory(path.parent)
         with contextlib.suppress(JournalError):
             info = run.load()
-            if (name is not None and info.name == name) or (job is not None and info.job == job):
-                outcome = run.outcome(info)
-                if outcome is not None and (finished or outcome.status != "finished"):
-                    found.append((info.trackers.keys() >= set(trackers), info.created, run))
-    return max(found, key=lambda one: one[:2], default=(False, 0.0, None))[2]
+            outcome = run.outcome(info)
+            if outcome is not None and (rated := rating(info, outcome)) is not None:
+                found.append((rated, run))
+    return max(found, key=lambda one: one[0], default=(None, None))[1]
 
 
 def is_free(run: RunDirectory, *, must: bool) -> bool:

@@ -9,7 +9,7 @@ import os
 import stat
 import sys
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -19,6 +19,7 @@ import typer
 from accel_track.errors import AccelTrackError, AccelTrackWarning
 from accel_track.folders import expanded
 from accel_track.journal.directory import RunDirectory, find_runs
+from accel_track.mirror.addresses import mirrored_at
 from accel_track.records import Stored, WithoutForm
 from accel_track.texts import printable
 from accel_track.values.arrays import is_array
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
     from accel_track.journal.info import RunInfo
 
 INCOMPLETE, UNUSABLE = 1, 2
+
+_SHOWN = 20
+"""How many problems of a mirrored run are told."""
 
 _LONG = 10_000
 """Bits of an integer that is shown in base 16: Python refuses to convert much longer ones to base 10."""
@@ -66,7 +70,11 @@ def existing(text: str) -> Path:
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
 DirArgument = Annotated[Path, typer.Argument(metavar="[DIR]", parser=existing, help="Folder to look in.")]
 RunArgument = Annotated[
-    str, typer.Argument(metavar="RUN", help="A run directory, or the id (or its beginning) of a run found below here.")
+    str,
+    typer.Argument(
+        metavar="RUN",
+        help="A run directory, the id (or its beginning) of a run found below here, or the URL of one in a mirror.",
+    ),
 ]
 
 
@@ -110,6 +118,11 @@ def find_run(text: str) -> RunDirectory:
         typer.Exit: There is no such run, or more than one.
         JournalError: The run directory holds something that does not belong in one.
     """
+    if (url := mirrored_at(text)) is not None:
+        mirrored = _fetched(url)
+        if len(mirrored) != 1:
+            fail(f"{text} holds {len(mirrored)} runs; `accel-track ls` shows them, write one's URL.")
+        return mirrored[0]
     path = here(text)
     if path.is_dir():
         run = RunDirectory(path)
@@ -125,6 +138,33 @@ def find_run(text: str) -> RunDirectory:
         fail(f"{text!r} may be any of {', '.join(str(run.path) for run in found[:5])}; write more of it, or a path.")
     check_plain(found[0])
     return found[0]
+
+
+def find_all(text: str) -> Sequence[RunDirectory]:
+    """Return the run directory that `find_run` does, or of a mirror, all that are below a URL.
+
+    Raises:
+        typer.Exit: There is none.
+        JournalError: A run directory holds something that does not belong in one.
+    """
+    return [find_run(text)] if (url := mirrored_at(text)) is None else _fetched(url)
+
+
+def _fetched(url: str, *, media: bool = True) -> list[RunDirectory]:
+    """Return the runs of a mirror, brought up to date."""
+    from accel_track.mirror.runs import mirrored_runs
+    from accel_track.texts import clean
+
+    found: list[RunDirectory] = []
+    for run in mirrored_runs(url):
+        run.refresh(media=media)
+        for problem in run.lacking[:_SHOWN]:
+            say(f"warning: {run.shown}: {problem}", err=True)
+        check_plain(run)
+        found.append(run)
+    if not found:
+        fail(f"there is no run in {clean(url)}.")
+    return found
 
 
 def check_plain(run: RunDirectory) -> None:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
 from accel_track.cli._common import (
     INCOMPLETE,
-    DirArgument,
     Json,
     check_plain,
     console,
     ending,
+    existing,
     one_line_errors,
     print_json,
     say,
@@ -21,11 +20,12 @@ from accel_track.cli._common import (
     when,
 )
 from accel_track.journal.directory import RunDirectory, find_runs
-from accel_track.texts import printable
+from accel_track.mirror.addresses import mirrored_at
+from accel_track.texts import clean, printable
 
 
 def ls(
-    directory: DirArgument = Path(),
+    directory: Annotated[str, typer.Argument(metavar="[DIR]", help="Folder to look in, or the URL of a mirror.")] = ".",
     as_json: Json = False,
 ) -> None:
     """List the runs below a folder: their names, their status, and what is pending for each tracker.
@@ -33,11 +33,15 @@ def ls(
     Example: accel-track ls runs
     """
     with one_line_errors():
-        found = [_described(run) for run in find_runs(directory)]
+        from accel_track.mirror.runs import mirrored_runs  # here, since the store's package may be large
+
+        url = mirrored_at(directory)
+        runs = find_runs(existing(directory)) if url is None else mirrored_runs(url)
+        found = [_described(run) for run in runs]
         if as_json:
             print_json(found)
         elif not found:
-            say(f"no runs below {directory}")
+            say(f"no runs below {clean(directory)}")
         else:
             columns = ("project", "run id", "name", "status", "created (UTC)", ">records", "delivery")
             console().print(table("", columns, map(_row, found)))
@@ -50,12 +54,16 @@ def ls(
 
 def _described(run: RunDirectory) -> dict[str, Any]:
     from accel_track.delivery.status import records, status_of
+    from accel_track.mirror.runs import MirroredRun
 
     described: dict[str, Any] = dict.fromkeys(
         ("project", "run_id", "name", "status", "reason", "created", "records", "trackers")
     )
     described.update({"path": str(run.path), "run_id": run.path.name, "status": "damaged", "error": None})
     try:
+        if isinstance(run, MirroredRun):
+            described["path"] = run.shown
+            run.refresh(media=False)
         check_plain(run)
         info = run.load()
         described.update({"project": info.project, "run_id": info.run_id, "name": info.name, "created": info.created})

@@ -31,6 +31,7 @@ from accel_track.cli._common import (
 from accel_track.delivery.process.protocol import CompanionState, companion_states
 from accel_track.journal.directory import RunDirectory
 from accel_track.journal.info import RunInfo
+from accel_track.mirror.mirrored import mirrored
 from accel_track.texts import printable
 
 if TYPE_CHECKING:
@@ -146,7 +147,11 @@ def _document(
         for name, one in states.items()
     }
     document = {
-        "path": str(run.path),
+        "path": run.shown,
+        "mirror": info.mirror,
+        "mirrored": {
+            rank: msgspec.to_builtins(one) for rank in run.ranks() if (one := mirrored(run, rank)) is not None
+        },
         **{name: getattr(info, name) for name in ("run_id", "project", "name", "created", "host", "pid", "command")},
         **ended,
         "imported": msgspec.to_builtins(info.imported),
@@ -186,7 +191,8 @@ def _print(  # noqa: C901 - one table after the other
         "status": f"{ended['status']} ({ended['reason']})" if ended["reason"] else ended["status"],
         "created": f"{when(info.created)} UTC",
         **_origin(info),
-        "folder": run.path,
+        "folder": run.shown,
+        **({"mirror": _mirror(run, info)} if info.mirror else {}),
         "records": records,
     }
     for key, value in identity.items():
@@ -240,6 +246,18 @@ def _origin(info: RunInfo) -> dict[str, object]:
     lines: dict[str, object] = {"imported": f"from {found.source}, {found.place}, run {found.id}"}
     lines |= {} if found.dated else {"dates": "the source does not tell when the run began"}
     return lines | ({"lost": lost} if lost else {})
+
+
+def _mirror(run: RunDirectory, info: RunInfo) -> str:
+    """Return how far the mirror is, for people."""
+    found = [one for rank in run.ranks() if (one := mirrored(run, rank)) is not None]
+    lacking, times = sum(one.lacking for one in found), [one.time for one in found]
+    if not found or None in times:
+        return f"{info.mirror}: nothing was copied yet" if found else f"{info.mirror}"
+    since = min(one for one in times if one is not None)
+    far = f"lacks {size(lacking)} that came" if lacking else "has everything"
+    error = next((f" ({one.error})" for one in found if one.error), "")
+    return f"{info.mirror}: {far} {'since' if lacking else 'as of'} {when(since)} UTC{error}"
 
 
 def _companion(run: RunDirectory, rank: int, stem: str, one: CompanionState) -> list[str]:

@@ -7,11 +7,12 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from accel_track.cli._common import INCOMPLETE, Json, fail, find_run, one_line_errors, print_json, say
+from accel_track.cli._common import INCOMPLETE, Json, fail, find_all, one_line_errors, print_json, say
 from accel_track.cli._receipts import check_names, given_arguments, receipts, tell
 from accel_track.progress import progress_bar
 from accel_track.texts import printable
@@ -24,12 +25,17 @@ if TYPE_CHECKING:
 
 def sync(
     runs: Annotated[
-        list[str], typer.Argument(metavar="RUN...", help="Run directories, or ids (or their beginnings) of runs.")
+        list[str],
+        typer.Argument(
+            metavar="RUN...", help="Run directories, ids (or their beginnings) of runs, or URLs of mirrors."
+        ),
     ],
     to: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="Deliver to this backend only; it may be a new one.")
     ] = None,
-    follow: Annotated[bool, typer.Option("--follow", help="Go on until the run has ended.")] = False,
+    follow: Annotated[
+        bool, typer.Option("--follow", help="Go on until the run has ended; with a mirror's runs, until Ctrl-C.")
+    ] = False,
     from_start: Annotated[
         bool, typer.Option("--from-start", help="Begin a new backend run with the first record.")
     ] = False,
@@ -72,16 +78,28 @@ def sync(
     documents: list[dict[str, Any]] = []
     complete = True
     with one_line_errors():
+        from accel_track.cli._follow import finish_mirror, follow_mirror, only_mirror
         from accel_track.delivery.sync import Sync  # here, so that other commands do not import all trackers' modules
+        from accel_track.mirror.runs import MirroredRun
 
         check_names({"--to": to or [], "--set": arguments})
-        found = [Sync(find_run(run), to or [], arguments, from_start, quarantined, rules) for run in runs]
+        deliver = partial(Sync, to=to or [], arguments=arguments, again=quarantined, rules=rules, leaves_open=True)
+        if follow and not dry_run and (url := only_mirror(runs)) is not None:
+            if from_start:
+                fail("--from-start does not go with --follow for a mirror; deliver once with it first.")
+            with contextlib.redirect_stdout(sys.stderr):
+                complete = follow_mirror(url, deliver, timeout)
+            raise typer.Exit(code=0 if complete else INCOMPLETE)
+        all_runs = [run for text in runs for run in find_all(text)]
+        found = [Sync(run, to or [], arguments, from_start, quarantined, rules) for run in all_runs]
+        for one in found:
+            one.leaves_open = isinstance(one.run, MirroredRun)
         _check_used(found, arguments)
         _check_rules(found)
         for one in found:
             statuses = _planned(one) if dry_run else _delivered(one, follow=follow, timeout=timeout)
-            complete = complete and (dry_run or all(status.complete for status in statuses))
-            documents.append({"run": str(one.run.path), "trackers": [_document(status) for status in statuses]})
+            complete = complete and (dry_run or (not one.run.lacking and all(status.complete for status in statuses)))
+            documents.append({"run": one.run.shown, "trackers": [_document(status) for status in statuses]})
             if not as_json:
                 _tell(one, statuses, dry_run=dry_run)
             if one.stopped:
@@ -90,6 +108,8 @@ def sync(
             if verify and not dry_run:
                 whole = _verified(one, documents[-1], as_json=as_json)
                 complete = complete and whole
+            if not dry_run:
+                complete = finish_mirror(one.run) and complete
         if as_json:
             print_json(documents)
     if not complete:
@@ -172,7 +192,7 @@ def _verified(one: Sync, document: dict[str, Any], *, as_json: bool) -> bool:
 
 
 def _tell(one: Sync, statuses: Sequence[TrackerStatus], *, dry_run: bool) -> None:
-    say(f"{one.run.path}:" if statuses else f"{one.run.path}: the run has no trackers; name one with --to.")
+    say(f"{one.run.shown}:" if statuses else f"{one.run.shown}: the run has no trackers; name one with --to.")
     for status in statuses:
         if dry_run and status.obstacle is None:
             count = status.pending + (status.quarantined if one.again else 0)

@@ -181,7 +181,7 @@ def _stored(folder: Path, files: set[str], artifacts: list[Artifact]) -> tuple[l
 def _problems(run: RunDirectory, ranks: list[dict[str, Any]]) -> list[str]:
     from accel_track.journal import cursor as cursors
 
-    problems = []
+    problems = list(run.lacking)
     try:
         run.load()
     except JournalError as error:

@@ -21,6 +21,7 @@ from accel_track.delivery.inline import say_who
 from accel_track.delivery.keeper import keeper
 from accel_track.delivery.locks import Locks
 from accel_track.delivery.media import Encoding, KeptMedia, media_notes
+from accel_track.delivery.mirroring import Mirroring
 from accel_track.delivery.noted import Noted, owned, running_again
 from accel_track.delivery.process.parent import Companions
 from accel_track.delivery.pruning import prune_in_background
@@ -36,6 +37,8 @@ from accel_track.journal.cursor import begun, load, save
 from accel_track.journal.directory import RunDirectory
 from accel_track.journal.forked import EndedJournal, ForkedJournal
 from accel_track.journal.writer import JournalWriter
+from accel_track.mirror.earlier import fetch_rank
+from accel_track.mirror.store import Store
 from accel_track.options import Settings
 from accel_track.outcome import Outcome
 from accel_track.redaction import redacted_command
@@ -83,29 +86,16 @@ class JournaledDelivery:
         self._apart: dict[str, str] = {}
         self._settings = settings
         self._rank = rank
+        store = None if settings.mirror is None else Store(settings.mirror)  # before anything is touched
         self._changing: set[str] = set()
         self._objects: set[str] = set()
-        alive: BaseFileLock | None = None
         command = redacted_command(sys.argv) if settings.redact else list(sys.argv)
         own = resumed is None or (rank > 0 and not resumed.path.exists())
         new = RunDirectory.new(directory, project, name, command, run_id)
         self.directory = resumed if resumed is not None and not own else new
-        try:
-            if own:
-                name = self.directory.make(distinct=distinct).name or name
-            if rank == 0:
-                alive = self.directory.claim_run()
-                if not own and alive is None:
-                    message = f"{self.directory.path}: another process is logging to this run; end that one first."
-                    raise ResumeError(message)
-                if not own or settings.all_ranks:  # another rank may have been first
-                    self.directory.update(partial(owned if own else running_again, command))
-        except OSError as error:
-            warn(
-                f"journal: cannot write to {self.directory.path} ({error.strerror}); records are delivered from memory "
-                "until it can be written to."
-            )
+        name, alive = self._take_place(name, command, own=own, distinct=distinct)
         self.name = name
+        self._mirror = None if store is None else self._mirrored(store, continued=resumed is not None)
         self.journal: JournalWriter | ForkedJournal = JournalWriter(
             self.directory.rank(rank), rank, settings.durability, first_seq=self.directory.acknowledged(rank)
         )
@@ -121,6 +111,9 @@ class JournaledDelivery:
         self._workers = Workers(self._locks)
         self._upkeep = Upkeep(self.directory, self.journal, self._locks.take_in_new_folder)
         self._noted = Noted(self._upkeep.update, rank)
+        if self._mirror is not None:
+            self._noted.mirror(self._mirror.shown)
+            self._mirror.wake()
         self._outcome: Outcome | None = None
         self._rest_is_wanted = False
         self._last_look = (0, time.monotonic())
@@ -132,6 +125,39 @@ class JournaledDelivery:
         _open_runs.add(self)
         if rank == 0 and settings.keep != "all":
             prune_in_background(self.directory, settings.kept_seconds)
+
+    def _take_place(
+        self, name: str, command: list[str], *, own: bool, distinct: bool
+    ) -> tuple[str, BaseFileLock | None]:
+        """Make the run directory, or go on in it; return the run's name, and the lock that says that it goes on.
+
+        Raises:
+            ResumeError: Another process is logging to the run.
+        """
+        alive: BaseFileLock | None = None
+        try:
+            if own:
+                name = self.directory.make(distinct=distinct).name or name
+            if self._rank == 0:
+                alive = self.directory.claim_run()
+                if not own and alive is None:
+                    message = f"{self.directory.path}: another process is logging to this run; end that one first."
+                    raise ResumeError(message)
+                if not own or self._settings.all_ranks:  # another rank may have been first
+                    self.directory.update(partial(owned if own else running_again, command))
+        except OSError as error:
+            warn(
+                f"journal: cannot write to {self.directory.path} ({error.strerror}); records are delivered from memory "
+                "until it can be written to."
+            )
+        return name, alive
+
+    def _mirrored(self, store: Store, *, continued: bool) -> Mirroring:
+        """Return what copies the run to a store; of a continued run, fetch what this machine does not have."""
+        if continued:
+            fetch_rank(store, self.directory, self._rank)
+        self._is_continued = continued
+        return Mirroring(store, self.directory, self._rank, self._settings.mirror_interval, self._delivered_here)
 
     def add(self, plans: Sequence[Plan]) -> None:
         """Start a worker for each tracker; it begins with the run's first record.
@@ -151,7 +177,7 @@ class JournaledDelivery:
                 continue
             same = sum(one.name == tracker.name for one in self.trackers)
             name = f"{tracker.name}-{same + 1}" if same else tracker.name
-            if not self._locks.claim(name):
+            if not self._locks.claim(name) or self._is_delivered_elsewhere(name):
                 warn(f"{name}: another process delivers this run to it already; it is left out here.")
                 continue
             worker = self._worker(tracker, name, self.journal)
@@ -163,6 +189,17 @@ class JournaledDelivery:
             worker.start(max(0.0, end - time.monotonic()))
             self._check_start(worker)
         self.journal.keeps_objects = bool(self._workers)
+
+    def _is_delivered_elsewhere(self, name: str) -> bool:
+        """Whether another process delivers a continued run to a tracker from the mirror."""
+        if self._mirror is None or not self._is_continued or not self._mirror.is_claimed(name):
+            return False
+        self._locks.release(name)
+        return True
+
+    def _delivered_here(self) -> dict[str, bool]:
+        """Return the names of the trackers to which this process and its companions deliver, and which go on."""
+        return {one.name: not one.over.wait(0) for one in self._everyone}
 
     def _worker(self, tracker: GeneralTracker, name: str, journal: JournalWriter) -> Worker:
         cursor, quarantine = self.directory.cursor(name, self._rank), self.directory.quarantine(name, self._rank)
@@ -313,6 +350,8 @@ class JournaledDelivery:
             self._media.files.forget_spares()
             # Of a run that is idle in the middle of something, nobody may think that it has ended.
             self._locks.rest(alive=self._outcome is None or bool(self._companions.remotes))
+            if self._mirror is not None:
+                self._mirror.rest(over=self._outcome is not None)
             keeper.remove(self._look)
             if not journal.resting:  # a signal handler has logged meanwhile
                 self._woken()
@@ -341,6 +380,8 @@ class JournaledDelivery:
         self._rest_is_wanted = False
         self._last_look = (0, time.monotonic())
         self._workers.wake()
+        if self._mirror is not None:
+            self._mirror.wake()
         keeper.add(self._look)
 
     # -- the end ------------------------------------------------------------------------------------------------------
@@ -406,11 +447,13 @@ class JournaledDelivery:
             self._companions.look()
             self._upkeep.look(self._workers, self._companions.remotes)
             journal.close()
+            if self._mirror is not None:
+                self._mirror.end(0.0 if self._is_alone else self._deadline - time.monotonic())
             self._release_staged()
             self._locks.release_run()
             self._workers.release()
             going_on = self._companions.going_on()
-            notes = media_notes(self._media.files)
+            notes = media_notes(self._media.files) + ([] if self._mirror is None else self._mirror.notes())
             show(closing_report(self.directory.path, self._everyone, journal, going_on, self._objects, notes))
             self.write_no_more(EndedJournal())
             then, self._then = self._then, _nothing

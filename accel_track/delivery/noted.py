@@ -36,6 +36,19 @@ class Noted:
 
         self._update(change)
 
+    def mirror(self, url: str) -> None:
+        """Note where the run's mirror is.
+
+        Args:
+            url: Without credentials.
+        """
+
+        def change(info: RunInfo) -> None:
+            info.mirror = url
+
+        if self._rank == 0:
+            self._update(change)
+
     def identity(self, name: str, tracker: GeneralTracker, identity: dict[str, Any]) -> None:
         """Note how to continue a tracker's backend run."""
         identity, withheld = portable_kwargs(identity)

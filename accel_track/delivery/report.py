@@ -93,18 +93,18 @@ def closing_report(
     reason = "the disk did not take them, or they were deleted"
     if not (run / "run.json").exists():
         counts += [one.pending for one in pending] if found else [journal.next_seq]
-        reason, pending = f"{_relative(run)} is gone", []
+        reason, pending = f"{shown_path(run)} is gone", []
     lost = [f"{max(counts)} records are lost: {reason}"] if max(counts) else []
     if not (lost or notes) and (not found or not journal.next_seq):
         return ""
-    head = f"accel_track: {_relative(run)}"
+    head = f"accel_track: {shown_path(run)}"
     if not (lost or notes) and all(one.whole for one in found):
         return f"{head}: {', '.join(f'{one.name} {one.delivered}' for one in found)} records delivered."
     text = "\n".join([f"{head}:", *[f"  {one}" for one in found], *[f"  {one}" for one in (*lost, *notes)]])
     if pending and going_on:
         text += "".join(f"\n  {sentence}" for sentence in going_on)
     elif [one for one in pending if one.name not in objects]:
-        text += f"\n  Deliver what is pending with: accel-track sync {shlex.quote(_relative(run))}"
+        text += f"\n  Deliver what is pending with: accel-track sync {shlex.quote(shown_path(run))}"
     if left := [one.name for one in pending if one.name in objects]:
         text += (
             f"\n  {', '.join(left)} was passed as an object, which no command can make: `accel-track sync` delivers to "
@@ -112,7 +112,7 @@ def closing_report(
         )
     if refused := [one for one in found if one.quarantined and one.name not in objects]:
         text += f"\n  Deliver what {refused[0].name} refused again with: "
-        text += f"accel-track sync {shlex.quote(_relative(run))} --quarantined"
+        text += f"accel-track sync {shlex.quote(shown_path(run))} --quarantined"
     return text
 
 
@@ -150,6 +150,7 @@ def wait_for(workers: Sequence[Delivering], next_seq: int, timeout: float) -> No
                 return
 
 
-def _relative(path: Path) -> str:
+def shown_path(path: Path) -> str:
+    """Return a path as people read it: relative where it is below the working directory."""
     text = os.path.relpath(path) if os.path.splitdrive(os.getcwd())[0] == path.drive else str(path)
     return str(path) if text.startswith("..") else text

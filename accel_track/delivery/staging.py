@@ -57,9 +57,10 @@ class Staging:
         source = Path(os.path.realpath(path))
         source.stat()  # before a folder is made for it
         kept = Path(FOLDER, secrets.token_hex(4), Path(path).name or "files")  # "/" has no name
-        target = self.folder / kept
-        make_private(target.parent)
-        place = copy or _link
+        place, folder = copy or _link, self.folder / kept.parent
+        new = folder.with_name(f".{folder.name}.new")  # the mirror takes what has its name for whole
+        target = new / kept.name
+        make_private(new)
         try:
             if not source.is_dir():
                 place(os.fspath(source), os.fspath(target))
@@ -68,11 +69,14 @@ class Staging:
             for name in only or ():
                 (target / name).parent.mkdir(parents=True, exist_ok=True)
                 place(os.path.realpath(source / name), os.fspath(target / name))
-            for one in (target, *target.rglob("*"), *target.parents[:2]) if self._durable else ():
+            for one in (target, *target.rglob("*"), new) if self._durable else ():
                 sync_file(one)
+            new.rename(folder)
         except BaseException:
-            shutil.rmtree(target.parent, ignore_errors=True)
+            shutil.rmtree(new, ignore_errors=True)
             raise
+        if self._durable:
+            sync_file(folder.parent)
         return kept.as_posix()
 
     def waiting(self, seq: int, kept: str) -> None:

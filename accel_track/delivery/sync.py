@@ -29,6 +29,7 @@ from accel_track.registry import known_names, tracker_class
 from accel_track.rules import Rules
 from accel_track.trackers.base import GeneralTracker
 from accel_track.trackers.sdk import install_command
+from accel_track.trackers.sole import SoleTracker
 
 _LOOK = 0.1
 """Seconds between two looks at the workers."""
@@ -36,8 +37,11 @@ _LOOK = 0.1
 _LOOK_AT_RUN = 1.0
 """Seconds between two looks whether a run has ended."""
 
+_PUBLISH = 10.0
+"""Seconds after which other machines are told how far a delivery is that goes on."""
+
 TAKEN = "it is delivered by another process, which is running"
-"""Why there is nothing to deliver to a tracker whose cursor is locked."""
+"""The obstacle that passes by itself: the cursor is locked."""
 
 
 @dataclass
@@ -55,6 +59,7 @@ class Sync:
         grouped: Whether other ranks have trackers too, also where they have no journal yet.
         alive: Says whether the run goes on, when that is known; else the run directory does.
         ended: How the run has ended, when that is known; else the run directory says it.
+        leaves_open: Whether the backend runs of a run that goes on are left open, where backends can that.
     """
 
     run: RunDirectory
@@ -67,6 +72,7 @@ class Sync:
     grouped: bool = False
     alive: Callable[[], bool] | None = None
     ended: Outcome | None = None
+    leaves_open: bool = False
 
     def __post_init__(self) -> None:
         """Read `run.json`.
@@ -81,6 +87,7 @@ class Sync:
         self.stopped = False
         """Whether Ctrl-C ended a delivery."""
         self._reset = set(self.names) if self.from_start else set()
+        self._publish_at = time.monotonic() + _PUBLISH
 
     def ranks(self, name: str) -> list[int]:
         """Return the ranks whose records a tracker gets."""
@@ -308,8 +315,7 @@ class Sync:
         """Watch the workers until all are over; a deadline begins anew with each progress of its worker."""
         alive, pause = (self.run.is_live, _LOOK_AT_RUN) if self.alive is None else (self.alive, 0.0)
         try:
-            for job in jobs:
-                job.begin(timeout, ends=not follow)
+            self._begin(jobs, timeout, watch, follow=follow)
             following, looked_at = follow, time.monotonic()
             while left := [job for job in jobs if not job.over]:
                 if following and time.monotonic() - looked_at >= pause:
@@ -318,7 +324,7 @@ class Sync:
                         self._note_end(jobs)
                 for job in left:
                     job.look(timeout, ends=not following)
-                watch(jobs)
+                self._watch(jobs, watch)
                 left[0].worker.over.wait(_LOOK)
             watch(jobs)
         except KeyboardInterrupt:
@@ -331,6 +337,29 @@ class Sync:
         finally:
             for job in jobs:
                 job.lock.release()
+
+    def _begin(
+        self, jobs: Sequence[Job], timeout: float, watch: Callable[[Sequence[Job]], None], *, follow: bool
+    ) -> None:
+        for job in jobs:
+            if self.leaves_open and self.outcome is None and not follow:
+                job.visit(timeout, lambda: self._watch(jobs, watch))
+            else:
+                job.begin(timeout, ends=not follow)
+
+    def _watch(self, jobs: Sequence[Job], watch: Callable[[Sequence[Job]], None]) -> None:
+        watch(jobs)
+        if time.monotonic() >= self._publish_at:
+            self._publish_at = time.monotonic() + _PUBLISH
+            with contextlib.suppress(OSError):  # again soon; nobody takes a claim over before it is old
+                if not self.run.publish():
+                    stop(jobs)
+
+
+def stop(jobs: Sequence[Job]) -> None:
+    """Have workers end behind the records that they have."""
+    for job in jobs:
+        job.stop()
 
 
 def _forget(name: str, info: RunInfo) -> None:
@@ -358,6 +387,7 @@ class Job:
         """Count the records."""
         self.name, self.worker, self.source, self.lock = name, worker, source, lock
         self._given_up_at = float("inf")
+        self._visited = False
         self._folder = folder
         self._last, self._later = read_last(folder)
         self._seen = -1
@@ -367,6 +397,33 @@ class Job:
         if ends:
             self.worker.close(timeout)
         self.worker.start(0.0)
+
+    def visit(self, timeout: float, watch: Callable[[], None]) -> None:
+        """Deliver what is there and leave the backend run open; finish it where nothing would be durable otherwise.
+
+        Args:
+            timeout: How long the tracker may make no progress, in seconds.
+            watch: Called about ten times a second.
+        """
+        worker, tracker = self.worker, self.worker.tracker
+        self._visited = True
+        worker.start(timeout)
+        if not tracker.durable_flush or isinstance(tracker, SoleTracker):
+            worker.close(timeout)
+        moved, seen = time.monotonic(), -1
+        while not worker.over.is_set() and time.monotonic() - moved < timeout:
+            if worker.drain(self.records(), _LOOK) or worker.stalled is not None:
+                break
+            watch()
+            if worker.cursor.seq != seen:
+                moved, seen = time.monotonic(), worker.cursor.seq
+        if worker.stalled is not None or not worker.running:
+            worker.close(0.0)
+        elif tracker.durable_flush and not isinstance(tracker, SoleTracker):
+            worker.rest()
+            worker.wait_for_rest(GRACE)
+            return
+        worker.over.wait(GRACE)
 
     def look(self, timeout: float, *, ends: bool) -> None:
         """Give the worker more time if it got on; unlimited time while it is not to end."""
@@ -383,7 +440,7 @@ class Job:
     @property
     def over(self) -> bool:
         """Whether the worker is through, or hangs in its SDK."""
-        return self.worker.over.is_set() or time.monotonic() > self._given_up_at
+        return self._visited or self.worker.over.is_set() or time.monotonic() > self._given_up_at
 
     def records(self) -> int:
         """Return how many records there are by now."""
@@ -397,4 +454,5 @@ class Job:
             return None
         if self.worker.last_error is None and self.source.stopped:
             return "stopped"
-        return self.worker.last_error or (None if self.worker.over.is_set() else "no answer in time")
+        is_through = self.worker.over.is_set() or self.worker.resting
+        return self.worker.last_error or (None if is_through else "no answer in time")

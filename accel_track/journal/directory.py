@@ -283,6 +283,23 @@ class RunDirectory:
         """
         return acquired(self.path / "run.lock", patience=1.0)
 
+    @property
+    def shown(self) -> str:
+        """Where the run is, for people."""
+        return os.fspath(self.path)
+
+    @property
+    def lacking(self) -> list[str]:
+        """Sentences about what of the run should be in the folder and is not, as far as that is known elsewhere."""
+        return []
+
+    def publish(self) -> bool:
+        """Tell other machines how far the trackers are that this process has claimed; False where one took them over.
+
+        A folder has nobody to tell.
+        """
+        return True
+
     def is_live(self) -> bool:
         """Whether the process that trains is there."""
         if not is_there(self.path / "run.lock"):

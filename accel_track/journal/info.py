@@ -81,6 +81,7 @@ class RunInfo(msgspec.Struct):
         version: Version of the format of the run directory.
         starts: How often a process has begun to log to it.
         imported: Where it comes from; None where this package has logged it.
+        mirror: URL of its mirror, without credentials, or None.
     """
 
     run_id: str
@@ -98,6 +99,7 @@ class RunInfo(msgspec.Struct):
     version: int = VERSION
     starts: int = 1
     imported: ImportInfo | None = None
+    mirror: str | None = None
 
 
 def outcome_noted(info: RunInfo) -> Outcome | None:

@@ -81,7 +81,9 @@ def decide(
         if settings.resume != "never":
             if mark is None:
                 name = None if version in (None, "") else run_name(version)
-                earlier = find_earlier(directory, project, name, trackers, finished=settings.resume == "must")
+                earlier = find_earlier(
+                    directory, project, name, trackers, finished=settings.resume == "must", mirror=settings.mirror
+                )
                 mark = None if earlier is None else Mark(earlier, None)
             if mark is not None and is_free(mark.run, must=settings.resume == "must"):
                 return continued(mark)

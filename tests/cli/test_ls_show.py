@@ -27,7 +27,7 @@ def test_folders_are_expanded(make: Any, invoke: Any, monkeypatch: pytest.Monkey
         assert found["run_id"] == run.path.name
     invoke("export", run.path, "--format", "csv", "--output", "~/run.csv")
     assert (folder / "run.csv").exists()
-    assert "must be a folder of this machine" in " ".join(invoke("ls", "s3://bucket/x", code=2).output.split())
+    assert "must be a folder of this machine" in " ".join(invoke("prune", "s3://bucket/x", code=2).output.split())
     invoke("ls", "~/missing", code=2)
 
 

@@ -34,7 +34,7 @@ def test_options_and_settings_have_the_same_names_and_types() -> None:
 @pytest.mark.parametrize("name", OPTIONS)
 def test_the_text_of_an_option_tells_its_default(name: str) -> None:
     default = getattr(Settings(), name)
-    shown = default if isinstance(default, bool) else json.dumps(default).removesuffix(".0")
+    shown = default if isinstance(default, bool) or default is None else json.dumps(default).removesuffix(".0")
     assert re.search(rf"Default: {shown}[.,]", texts(Options)[name])
 
 

@@ -17,6 +17,8 @@ GIVEN = [
     ("all_ranks", "1", True, False),
     ("rules", '{"aim": {"every": 2}}', {"aim": Rules(every=2)}, {}),
     ("keep", "12h", "12h", "all"),
+    ("mirror", "s3://Bucket/Runs", "s3://Bucket/Runs", None),
+    ("mirror_interval", "2.5", 2.5, 10.0),
 ]
 
 
@@ -35,9 +37,9 @@ def test_an_argument_wins_over_the_environment_and_that_over_the_default(monkeyp
     assert getattr(Settings.of(), name) == getattr(Settings(), name) == default
     assert getattr(Settings.of(**{name: value}), name) == value
     variable = f"ACCEL_TRACK_{name.upper()}"
-    monkeypatch.setenv(variable, f" {text if name == 'rules' else text.upper()} ")
+    monkeypatch.setenv(variable, f" {text if name in ('rules', 'mirror') else text.upper()} ")
     assert getattr(Settings.of(), name) == value
-    assert getattr(Settings.of(**{name: default}), name) == default
+    assert getattr(Settings.of(**{name: default}), name) == (value if default is None else default)
     for empty in ("", "  "):
         monkeypatch.setenv(variable, empty)
         assert getattr(Settings.of(), name) == default
