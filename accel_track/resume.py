@@ -98,10 +98,12 @@ def find_earlier(
     trackers: Collection[str] = (),
     *,
     finished: bool = False,
+    parent: str | None = None,
 ) -> RunDirectory | None:
     """Return the newest run that did not finish and that this program continues, or None.
 
-    It has the same name, or is of the cluster job that SLURM or `torchrun` has started again.
+    It has the same name, or is of the cluster job that SLURM or `torchrun` has started again. Children of other runs
+    are looked for by their name alone.
 
     Args:
         directory: The logging directory.
@@ -109,8 +111,9 @@ def find_earlier(
         name: The name that the user gave the run, or None.
         trackers: Names of trackers; a run that has them all is preferred, since a program may have had several runs.
         finished: Whether to take a run that finished, too.
+        parent: Id of the run whose child is looked for; None: of runs that are no children.
     """
-    job = job_name() if job_restarted() else None
+    job = job_name() if parent is None and job_restarted() else None
     if name is None and job is None:
         return None
     found: list[tuple[bool, float, RunDirectory]] = []
@@ -118,6 +121,8 @@ def find_earlier(
         run = RunDirectory(path.parent)
         with contextlib.suppress(JournalError):
             info = run.load()
+            if info.parent != parent:
+                continue
             if (name is not None and info.name == name) or (job is not None and info.job == job):
                 outcome = run.outcome(info)
                 if outcome is not None and (finished or outcome.status != "finished"):

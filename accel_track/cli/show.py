@@ -147,7 +147,7 @@ def _document(
     }
     document = {
         "path": str(run.path),
-        **{name: getattr(info, name) for name in ("run_id", "project", "name", "created", "host", "pid", "command")},
+        **{name: getattr(info, name) for name in ("run_id", "project", "name", "parent", "created", "host", "pid", "command")},
         **ended,
         "records": records,
         "rewinds": content.rewinds,
@@ -182,6 +182,7 @@ def _print(  # noqa: C901 - one table after the other
         "run": info.run_id,
         "project": info.project,
         "name": info.name or "",
+        **({"parent": _parent(run, info)} if info.parent else {}),
         "status": f"{ended['status']} ({ended['reason']})" if ended["reason"] else ended["status"],
         "created": f"{when(info.created)} UTC",
         "host": f"{info.host}, process {info.pid}",
@@ -229,6 +230,13 @@ def _print(  # noqa: C901 - one table after the other
     for rank, stem, one in companion_states(run):
         for line in _companion(run, rank, stem, one):
             say(line)
+
+
+def _parent(run: RunDirectory, info: RunInfo) -> str:
+    from accel_track.delivery.family import parent_of
+
+    parent = parent_of(run, info)
+    return f"{info.parent} (gone)" if parent is None else f"{info.parent} ({parent.name})"
 
 
 def _companion(run: RunDirectory, rank: int, stem: str, one: CompanionState) -> list[str]:

@@ -59,6 +59,7 @@ class RunInfo(msgspec.Struct):
         pid: Number of the process.
         version: Version of the format of the run directory.
         starts: How often a process has begun to log to it.
+        parent: Id of the run of the same project that this one is a child of, or None.
     """
 
     run_id: str
@@ -75,6 +76,7 @@ class RunInfo(msgspec.Struct):
     pid: int = 0
     version: int = VERSION
     starts: int = 1
+    parent: str | None = None
 
 
 def outcome_noted(info: RunInfo) -> Outcome | None:

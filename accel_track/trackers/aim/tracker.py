@@ -63,6 +63,7 @@ class AimTracker(AimMetrics, AimMedia):
     log_call = "track"
     finish_again = True
     fast_paths = (NumbersPath, ArtifactsPath, QueuePath)
+    of_one_run = frozenset(("run_hash",))
     writer = run = native_object
 
     def __init__(self, run_name: str | None, logging_dir: str | os.PathLike[str] = ".", **kwargs: Any) -> None:

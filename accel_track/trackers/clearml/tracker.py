@@ -59,6 +59,7 @@ class ClearMLTracker(ClearMLMetrics, ClearMLMedia):
     keeps_status = True
     wraps_terminal = True
     place = Sole()
+    of_one_run = frozenset(("task_name", "continue_last_task", "reuse_last_task_id"))
     task = native_object
 
     @classmethod
