@@ -106,7 +106,7 @@ class Accelerator(Training, MediaCalls):
 
     @property
     def run(self) -> Run | None:
-        """The run that goes on; None before `init_trackers`, after `end_training` and where this process does not log."""
+        """The run that goes on; None where there is none, and in processes that do not log."""
         return self._run
 
     def init_trackers(

@@ -117,7 +117,7 @@ class AccelTrackAsAccelerate(TheirTracker, MediaCalls):  # type: ignore[misc]  #
 
     def _started(self) -> Run:
         if self.run is None:
-            message = f"{self.name}: not started; call `init_trackers` before using it, and nothing after `end_training`."
+            message = f"{self.name}: not started, or ended already; call `init_trackers` before using it."
             raise NotStartedError(message)
         return self.run
 

@@ -152,7 +152,9 @@ class AccelerateTracker(GeneralTracker):
     @on_main_process
     def log_artifact(self, path: Any = None, *args: Any, **about: Any) -> None:
         """Store a file or folder by the method that it has for it, which only MLflow's of accelerate's own has."""
-        call = getattr(self.theirs, "log_artifacts" if path is not None and os.path.isdir(path) else "log_artifact", None)
+        call = getattr(
+            self.theirs, "log_artifacts" if path is not None and os.path.isdir(path) else "log_artifact", None
+        )
         if call is None:
             self.drop(os.path.basename(path), path, "its class has no call for artifacts")
         elif "type" in about:  # from a run

@@ -147,7 +147,10 @@ def _document(
     }
     document = {
         "path": str(run.path),
-        **{name: getattr(info, name) for name in ("run_id", "project", "name", "parent", "created", "host", "pid", "command")},
+        **{
+            name: getattr(info, name)
+            for name in ("run_id", "project", "name", "parent", "created", "host", "pid", "command")
+        },
         **ended,
         "records": records,
         "rewinds": content.rewinds,

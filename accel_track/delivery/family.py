@@ -45,5 +45,7 @@ def parent_of(run: RunDirectory, info: RunInfo) -> Parent | None:
     with contextlib.suppress(JournalError):
         if info.parent is not None:
             its = RunDirectory(run.path.absolute().with_name(info.parent)).load()
-            return Parent(its.run_id, its.name or its.run_id, {name: one.identity for name, one in its.trackers.items()})
+            return Parent(
+                its.run_id, its.name or its.run_id, {name: one.identity for name, one in its.trackers.items()}
+            )
     return None
