@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from accel_track.delivery.artifacts import name_of
 from accel_track.delivery.base import Place, Plan
-from accel_track.delivery.family import Parent, inherited
+from accel_track.delivery.family import Parent, inherited, knows_parents
 from accel_track.delivery.modes import mode_of
 from accel_track.endings import Ending, wait_for_collected
 from accel_track.errors import JournalError, NotStartedError, UnwritableDirectoryError, behind, warn
@@ -219,6 +219,7 @@ class Run(MediaCalls):
             one.name: {**inherited(one.name, self._init_kwargs.get(one.name, {})), **given.get(one.name, {})}
             for one in selected
         }
+        linked = [one.name for one in selected if knows_parents(one.name)]
         settings, earlier = self.settings, None
         if settings.resume != "never" and settings.keeps_journal:
             place = None if is_address(self.directory) else self.directory
@@ -235,16 +236,19 @@ class Run(MediaCalls):
             settings=settings,
             resumed=earlier,
             exits_on_sigterm=self._exits_on_sigterm,
-            parent=Parent(self.run_id, self.name, {one.name: self._continued_by(one.name) for one in selected}),
+            parent=Parent(self.run_id, self.name, {one: self._continued_by(one) for one in linked}),
         )
 
     def _continued_by(self, name: str) -> dict[str, Any]:
-        """Return what continues the backend run of a tracker, without a wait for what was logged."""
+        """Return what continues the backend run of a tracker, without a wait for what was logged.
+
+        A companion process gets as long to start the tracker as a tracker here does.
+        """
         with suppress(JournalError):
+            if name in self._delivery.apart:
+                return self._noted_identity(name, self.settings.start_timeout)
             if identity := self._noted(name).identity:
                 return identity
-        if name in self._delivery.apart:
-            return self.backend_identity(name)
         return next((one.identity() for one in self.local_trackers if one.name == name), {})
 
     def _plans(self, selected: Sequence[Selected], kwargs: Mapping[str, Mapping[str, Any]]) -> list[Plan]:
@@ -541,7 +545,10 @@ class Run(MediaCalls):
         """
         if name not in self._delivery.apart:
             return next((one.identity() for one in self.trackers if one.name == name and self.native(one)), {})
-        end = time.monotonic() + (_START if self.settings.runs_apart else 0.0)
+        return self._noted_identity(name, _START)
+
+    def _noted_identity(self, name: str, timeout: float) -> dict[str, Any]:
+        end = time.monotonic() + (timeout if self.settings.runs_apart else 0.0)
         while not (identity := self._noted(name).identity) and time.monotonic() < end:
             time.sleep(_AGAIN)
         return identity

@@ -123,44 +123,47 @@ class AccelerateTracker(GeneralTracker):
     def _log_medium(self, name: str, found: Medium | list[Medium], step: int | None) -> None:
         several = found if isinstance(found, list) else [found]
         way = self.media.get(several[0].kind, _NO_CALL)
+        call = "log_table" if several[0].kind == "table" else "log_images"
+        if way.how == "none" or not callable(getattr(self.theirs, call, None)):
+            self.drop(name, found, way.note if way.how == "none" else f"its class has no `{call}`")
+            return
         try:
             some = [converted(one, way.by, self.passing.folder) if way.by else one for one in several]
         except ValueError as error:
             self.drop(name, found, str(error))
             return
-        call = getattr(self.theirs, "log_table" if isinstance(some[0], Table) else "log_images", None)
-        if way.how == "none" or call is None:
-            self.drop(name, found, way.note if way.how == "none" else "its class has no call for it")
-        elif isinstance(some[0], Table):
-            for table in some:
-                call(name, columns=table.columns, data=table.rows, step=step)
-        else:
-            self._log_images(call, {name: [one.array() for one in some if isinstance(one, Image)]}, step)
+        for table in [one for one in some if isinstance(one, Table)]:
+            self.theirs.log_table(name, columns=table.columns, data=table.rows, step=step)
+        if arrays := [one.array() for one in some if isinstance(one, Image)]:
+            self._log_images(name, arrays, step)
 
-    def _log_images(self, call: Any, values: dict[str, Any], step: int | None) -> None:
-        """Call `log_images` with lists of arrays, of which accelerate's own for TensorBoard wants a stack."""
+    def _log_images(self, name: str, arrays: list[Any], step: int | None) -> None:
+        """Log images as a list, or as accelerate's own tracker for TensorBoard wants them: each as a batch of one."""
         if type(self.theirs).__module__ == "accelerate.tracking" and self.name == "tensorboard":
-            import numpy as np
-
-            for name, arrays in values.items():
-                for place, array in enumerate(arrays):
-                    one = name if len(arrays) == 1 else f"{name}/{place}"
-                    call({one: np.asarray(array)[None]}, step=step, dataformats="NHWC")
+            for place, array in enumerate(arrays):
+                one = name if len(arrays) == 1 else f"{name}/{place}"
+                self.theirs.log_images({one: array[None]}, step=step, dataformats="NHWC")
         else:
-            call(values, step=step)
+            self.theirs.log_images({name: arrays}, step=step)
 
     @on_main_process
     def log_artifact(self, path: Any = None, *args: Any, **about: Any) -> None:
-        """Store a file or folder by the method that it has for it, which only MLflow's of accelerate's own has."""
-        call = getattr(
-            self.theirs, "log_artifacts" if path is not None and os.path.isdir(path) else "log_artifact", None
-        )
-        if call is None:
-            self.drop(os.path.basename(path), path, "its class has no call for artifacts")
-        elif "type" in about:  # from a run
-            call(path, args[0] if args else None)
+        """Store a file or folder by its method for that, which of accelerate's own only MLflow's has.
+
+        Args:
+            path: The file or folder.
+            *args: As its own method has them.
+            **about: Likewise; or what a run says of an artifact, of which only the path is for it.
+        """
+        of_run = "type" in about
+        call = "log_artifacts" if of_run and os.path.isdir(path) else "log_artifact"
+        own = getattr(self.theirs, call, None)
+        if own is None:
+            self.drop("artifact", path, f"its class has no `{call}`")
+        elif of_run:
+            own(path)
         else:
-            getattr(self.theirs, "log_artifact", call)(*(() if path is None else (path,)), *args, **about)
+            own(*(() if path is None else (path,)), *args, **about)
 
     @on_main_process
     def finish(self) -> None:

@@ -40,6 +40,16 @@ def inherited(tracker: str, kwargs: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in kwargs.items() if name not in own}
 
 
+def knows_parents(tracker: str) -> bool:
+    """Whether a tracker links a child to its parent, for which it has to know the parent's backend run."""
+    try:
+        its: Any = tracker_class(tracker).child_of
+    except ImportError:  # as above
+        return False
+    own: Any = GeneralTracker.child_of
+    return its.__func__ is not own.__func__
+
+
 def parent_of(run: RunDirectory, info: RunInfo) -> Parent | None:
     """Return the parent of a run on the disk; None where it has none, or the parent's folder is gone."""
     with contextlib.suppress(JournalError):

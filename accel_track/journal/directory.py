@@ -207,8 +207,8 @@ class RunDirectory:
         if info is None:
             message = f"{path} has version {version} of the format, this package reads {VERSION}; upgrade it."
             raise JournalError(message)
-        names = (info.project, info.run_id, info.name, info.parent, *info.trackers)
-        for text in filter(lambda one: one is not None, names):
+        others = [text for text in (info.name, info.parent) if text is not None]
+        for text in (info.project, info.run_id, *others, *info.trackers):
             if not text.strip(". ") or any(part in text for part in ("/", "\\", "\0")):
                 message = f"{path} holds the name {text!r}, which is none."
                 raise JournalError(message)
