@@ -134,17 +134,19 @@ class AccelerateTracker(GeneralTracker):
             return
         for table in [one for one in some if isinstance(one, Table)]:
             self.theirs.log_table(name, columns=table.columns, data=table.rows, step=step)
-        if arrays := [one.array() for one in some if isinstance(one, Image)]:
-            self._log_images(name, arrays, step)
+        if images := [one for one in some if isinstance(one, Image)]:
+            self._log_images(name, images, step)
 
-    def _log_images(self, name: str, arrays: list[Any], step: int | None) -> None:
+    def _log_images(self, name: str, images: list[Image], step: int | None) -> None:
         """Log images as a list, or as accelerate's own tracker for TensorBoard wants them: each as a batch of one."""
         if type(self.theirs).__module__ == "accelerate.tracking" and self.name == "tensorboard":
-            for place, array in enumerate(arrays):
-                one = name if len(arrays) == 1 else f"{name}/{place}"
+            import numpy as np
+
+            for place, image in enumerate(images):
+                one, array = name if len(images) == 1 else f"{name}/{place}", np.asarray(image.pil().convert("RGB"))
                 self.theirs.log_images({one: array[None]}, step=step, dataformats="NHWC")
         else:
-            self.theirs.log_images({name: arrays}, step=step)
+            self.theirs.log_images({name: [image.array() for image in images]}, step=step)
 
     @on_main_process
     def log_artifact(self, path: Any = None, *args: Any, **about: Any) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import wandb
@@ -38,7 +38,7 @@ class Named(RecordingTracker):
     """Tells by whom a child's tracker was made."""
 
     name = "named"
-    made: list[dict[str, Any]] = []
+    made: ClassVar[list[dict[str, Any]]] = []
 
     @classmethod
     def for_run(cls, project: str, run_name: str | None, directory: Any, init_kwargs: dict[str, Any]) -> "Named":
