@@ -164,7 +164,10 @@ class AccelTrackTrainerCallback(TrainerCallback):  # type: ignore[misc]  # trans
             return None
         mark = Mark.of(str(noted.get("run")), None) if settings.keeps_journal else None
         if self._log_checkpoints and isinstance(known := noted.get("checkpoints"), list):
-            self._stored = [*map(str, known), os.path.join(args.output_dir, f"checkpoint-{state.global_step}")]
+            self._stored = self._stored or [
+                *map(str, known),
+                os.path.join(args.output_dir, f"checkpoint-{state.global_step}"),
+            ]
         if mark is None or (self.run is not None and _is_of(self.run, mark.run)):
             return None if mark is None else mark.run
         return mark.run if is_free(mark.run, must=settings.resume == "must") else None

@@ -60,7 +60,7 @@ def named(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     return Named.made
 
 
-@pytest.mark.parametrize("delivery", ["thread", "inline", "process"])
+@pytest.mark.parametrize("delivery", ["thread", "inline", pytest.param("process", marks=pytest.mark.long)])
 def test_mlflow_nests_a_child_below_its_parent(database: MlflowClient, delivery: Any) -> None:
     with accel_track.init("search", ["mlflow", "tensorboard"], run_name="study", delivery=delivery) as run:
         run.log({"best": 1.0}, 0)

