@@ -28,7 +28,16 @@ _wrapped: weakref.WeakValueDictionary[int, AccelerateTracker] = weakref.WeakValu
 
 
 def adapted(theirs: Any) -> GeneralTracker:
-    """Return the tracker that stands for an instance of accelerate's `GeneralTracker`, the same one each time."""
+    """Return the tracker that stands for an instance of accelerate's `GeneralTracker`, the same one each time.
+
+    Raises:
+        TypeError: It is one of ours, made for accelerate.
+    """
+    if isinstance(theirs, MediaCalls):
+        message = (
+            f"as_accelerate_tracker is for accelerate's Accelerator; name {theirs.name!r} itself in `log_with` here."
+        )
+        raise TypeError(message)
     known = _wrapped.get(id(theirs))
     if known is None:
         known = _wrapped[id(theirs)] = AccelerateTracker(theirs)

@@ -254,6 +254,8 @@ def test_names_that_cannot_be_and_classes_are_refused() -> None:
         accel_track.init("p", tracker)
     with pytest.raises(TypeError, match="takes names"):
         accel_track.init("p", Custom)
+    with pytest.raises(TypeError, match="name 'mlflow' itself"):
+        accel_track.init("p", as_accelerate_tracker("mlflow"))
 
 
 def test_the_package_imports_no_accelerate() -> None:

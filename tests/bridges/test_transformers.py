@@ -98,7 +98,7 @@ def test_a_training_that_goes_on_from_a_checkpoint_continues_its_run(made: list[
         "checkpoint-6",
     ]
     never = AccelTrackTrainerCallback("other", resume="never")
-    tiny("out", [never], max_steps=7).train(resume_from_checkpoint="out/checkpoint-6")
+    tiny("out", [never], max_steps=8).train(resume_from_checkpoint="out/checkpoint-7")
     never.finish()
     assert len(list(find_runs("out"))) == 2
 
