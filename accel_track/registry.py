@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from enum import Enum
+from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Literal, TypeVar, overload
 
@@ -108,6 +110,22 @@ def register_tracker_class(
     return tracker_class
 
 
+_ADAPTERS = {("accelerate.tracking", "GeneralTracker"): "accel_track.bridges.accelerate_trackers"}
+"""The modules whose `adapted` makes a tracker of another library's, by the module and name of its base class."""
+
+
+def _adapted(entry: Any) -> Any:
+    """Return the tracker that stands for another library's; what is none is returned as it is.
+
+    Where the library is not imported, nothing can be one of its trackers.
+    """
+    for (module, name), home in _ADAPTERS.items():
+        base = getattr(sys.modules.get(module), name, None)
+        if isinstance(base, type) and isinstance(entry, base):
+            return import_module(home).adapted(entry)
+    return entry
+
+
 def _plugins() -> dict[str, EntryPoint]:
     """Return third-party trackers by name, without importing them; registered classes go first."""
     found = entry_points(group=ENTRY_POINT_GROUP)
@@ -173,8 +191,8 @@ def select(
     warning, what lacks a folder.
 
     Args:
-        log_with: A name, a `LoggerType`, a tracker instance, a list of these, or None. "all" stands for every
-            installed backend.
+        log_with: A name, a `LoggerType`, a tracker instance (of Hugging Face accelerate, too), a list of these, or
+            None. "all" stands for every installed backend.
         logging_dir: The logging directory, or None.
         missing: What to do about backends that are named and whose packages are missing: "raise", "skip" them with a
             warning that holds the command to install them, or "keep" them, where they are not needed here.
@@ -187,7 +205,8 @@ def select(
     """
     logging_dir = None if logging_dir is None else expanded(logging_dir, "logging_dir", or_address=True)
     several = isinstance(log_with, (Sequence, AbstractSet)) and not isinstance(log_with, (str, GeneralTracker))
-    asked: list[Any] = [] if log_with is None else list(log_with) if several else [log_with]  # type: ignore[arg-type]
+    given: list[Any] = [] if log_with is None else list(log_with) if several else [log_with]  # type: ignore[arg-type]
+    asked = [_adapted(one) for one in given]
     taken = {tracker.name for tracker in asked if isinstance(tracker, GeneralTracker)}
     selected: list[Selected] = []
     problems: list[str] = []

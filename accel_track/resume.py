@@ -101,10 +101,12 @@ def find_earlier(
     *,
     finished: bool = False,
     mirror: str | None = None,
+    parent: str | None = None,
 ) -> RunDirectory | None:
     """Return the newest run that did not finish and that this program continues, or None.
 
-    It has the same name, or is of the cluster job that SLURM or `torchrun` has started again.
+    It has the same name, or is of the cluster job that SLURM or `torchrun` has started again. Children of other runs
+    are looked for by their name alone.
 
     Args:
         directory: The logging directory.
@@ -113,13 +115,16 @@ def find_earlier(
         trackers: Names of trackers; a run that has them all is preferred, since a program may have had several runs.
         finished: Whether to take a run that finished, too.
         mirror: URL of a store from which the run is fetched if this machine does not have it.
+        parent: Id of the run whose child is looked for; None: of runs that are no children.
     """
-    job = job_name() if job_restarted() else None
+    job = job_name() if parent is None and job_restarted() else None
     if name is None and job is None:
         return None
     place = Path(os.path.abspath(directory or os.curdir), PARENT, project)
 
     def rating(info: RunInfo, outcome: Outcome | None = None) -> tuple[bool, float] | None:
+        if info.parent != parent:
+            return None
         ours = (name is not None and info.name == name) or (job is not None and info.job == job)
         ended = (outcome or outcome_noted(info) or CRASHED).status == "finished"
         return (info.trackers.keys() >= set(trackers), info.created) if ours and (finished or not ended) else None

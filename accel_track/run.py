@@ -7,13 +7,15 @@ import os
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from accel_track.delivery.artifacts import name_of
 from accel_track.delivery.base import Place, Plan
+from accel_track.delivery.family import Parent, inherited, knows_parents
 from accel_track.delivery.modes import mode_of
 from accel_track.endings import Ending, wait_for_collected
-from accel_track.errors import NotStartedError, UnwritableDirectoryError, behind, warn
+from accel_track.errors import JournalError, NotStartedError, UnwritableDirectoryError, behind, warn
 from accel_track.folders import expanded, is_address, located
 from accel_track.journal.directory import RunDirectory
 from accel_track.journal.info import TrackerInfo, new_run_id
@@ -23,6 +25,7 @@ from accel_track.options import Settings
 from accel_track.outcome import Outcome, outcome_of
 from accel_track.redaction import redacted
 from accel_track.registry import Selected, build, check_init_kwargs, check_rules, tracker_class
+from accel_track.resume import find_earlier
 from accel_track.texts import storable_text
 from accel_track.trackers.base import GeneralTracker, NoOpTracker
 from accel_track.trackers.elsewhere import TrackerElsewhere
@@ -60,6 +63,7 @@ class Run(MediaCalls):
         step: The step that a continued run logs next; None stands for the first step that is logged.
         exits_on_sigterm: Whether SIGTERM has the program exit in order until the run ends, and not only while it
             starts; unless the program or a library handles the signal.
+        parent: The run that this one is a child of, or None.
 
     Raises:
         ValueError: A name cannot be used.
@@ -87,6 +91,7 @@ class Run(MediaCalls):
         resumed: RunDirectory | None = None,
         step: int | None = None,
         exits_on_sigterm: bool = False,
+        parent: Parent | None = None,
     ) -> None:
         """Check everything, construct the trackers, then begin the journal, store `config` and start the trackers."""
         self.settings = settings or Settings.of()
@@ -102,11 +107,14 @@ class Run(MediaCalls):
         kwargs = located(check_init_kwargs(init_kwargs, selected))
         check_rules(self.settings.rules, selected)
         mode = mode_of(self.settings)
-        self._runs_trackers = mode.runs_trackers
+        self._runs_trackers, self._parent = mode.runs_trackers, parent
+        self._selected, self._init_kwargs = list(selected), dict(kwargs)
+        self._exits_on_sigterm = exits_on_sigterm
         plans = self._plans(selected, kwargs)
         if local is not None and selected:
             _check_writable(local, argument)
-        place = Place(local, self.project, self.name, rank, self.run_id, resumed, distinct)
+        parent_id = None if parent is None else parent.run_id
+        place = Place(local, self.project, self.name, rank, self.run_id, resumed, distinct, parent_id)
         self._delivery = mode(self.settings, place)
         if self._delivery.name != self.name:
             if not rank:
@@ -173,8 +181,76 @@ class Run(MediaCalls):
         """
         kwargs = located(check_init_kwargs(init_kwargs, selected))
         plans = self._plans(selected, kwargs)
+        self._selected += selected
+        self._init_kwargs |= kwargs
         self._order += [plan.name for plan in plans]
         self._delivery.add(plans)
+
+    def child(
+        self, name: str, config: Any = None, *, init_kwargs: Mapping[str, Mapping[str, Any]] | None = None
+    ) -> Run:
+        """Begin a run of its own whose backend runs know this one as their parent: a trial of a search, for example.
+
+        It has the project, the folder, the options and the trackers of this run, with their arguments, but for those
+        that name one run. Trackers that were passed as objects do not take part in it. MLflow nests its run below the
+        parent's; wandb, Trackio and SwanLab put it into a group that is called as the parent; in the others, its name
+        tells. A child ends by itself, as any run does, and not with its parent.
+
+        Args:
+            name: Name of the child; in the backends and on the disk, the parent's name and "-" are put before it. With
+                `resume`, a child of this run and this name that did not finish goes on.
+            config: Hyperparameters of the child.
+            init_kwargs: More constructor arguments by tracker name, for the child.
+
+        Raises:
+            ValueError: The name cannot be used, `init_kwargs` names a tracker that the child does not have, or the run
+                is one of all ranks, which cannot agree on a child.
+            Exception: As the constructor.
+        """
+        if self.settings.all_ranks:
+            message = "child: the processes of a run with all_ranks cannot agree on one; begin runs of their own."
+            raise ValueError(message)
+        name = f"{self.name}-{check_name(name, 'name')}"
+        for one in self._selected:
+            if one.instance is not None:
+                warn(f"{one.name}: was passed as an object, which logs to one run; {name!r} is without it.")
+        selected = [one for one in self._selected if one.instance is None]
+        given = check_init_kwargs(init_kwargs, selected)
+        kwargs = {
+            one.name: {**inherited(one.name, self._init_kwargs.get(one.name, {})), **given.get(one.name, {})}
+            for one in selected
+        }
+        linked = [one.name for one in selected if knows_parents(one.name)]
+        settings, earlier = self.settings, None
+        if settings.resume != "never" and settings.keeps_journal:
+            place = None if is_address(self.directory) else self.directory
+            must = settings.resume == "must"
+            earlier = find_earlier(place, self.project, name, finished=must, parent=self.run_id)
+        return Run(
+            selected,
+            project=self.project,
+            name=name,
+            distinct=True,
+            directory=self.directory,
+            init_kwargs=kwargs,
+            config=config,
+            settings=settings,
+            resumed=earlier,
+            exits_on_sigterm=self._exits_on_sigterm,
+            parent=Parent(self.run_id, self.name, {one: self._continued_by(one) for one in linked}),
+        )
+
+    def _continued_by(self, name: str) -> dict[str, Any]:
+        """Return what continues the backend run of a tracker, without a wait for what was logged.
+
+        A companion process gets as long to start the tracker as a tracker here does.
+        """
+        with suppress(JournalError):
+            if name in self._delivery.apart:
+                return self._noted_identity(name, self.settings.start_timeout)
+            if identity := self._noted(name).identity:
+                return identity
+        return next((one.identity() for one in self.local_trackers if one.name == name), {})
 
     def _plans(self, selected: Sequence[Selected], kwargs: Mapping[str, Mapping[str, Any]]) -> list[Plan]:
         """Construct the trackers that take part; in a continued run, so that they continue their backend runs."""
@@ -192,6 +268,8 @@ class Run(MediaCalls):
                     name = None  # an earlier version of this package has let the backend choose
                 if self.settings.all_ranks and not (cls := tracker_class(one.name)).main_process_only:
                     more = {**cls.grouped(self.name, self.rank), **identity}
+                if self._parent is not None:
+                    more = {**self._parent.link(tracker_class(one.name), one.name), **more}
             elif self.earlier is not None and one.name in self.earlier.trackers:
                 warn(_BEGINS_ANEW.format(one.name))
             complete = {one.name: {**more, **given}}
@@ -468,7 +546,10 @@ class Run(MediaCalls):
         """
         if name not in self._delivery.apart:
             return next((one.identity() for one in self.trackers if one.name == name and self.native(one)), {})
-        end = time.monotonic() + (_START if self.settings.runs_apart else 0.0)
+        return self._noted_identity(name, _START)
+
+    def _noted_identity(self, name: str, timeout: float) -> dict[str, Any]:
+        end = time.monotonic() + (timeout if self.settings.runs_apart else 0.0)
         while not (identity := self._noted(name).identity) and time.monotonic() < end:
             time.sleep(_AGAIN)
         return identity

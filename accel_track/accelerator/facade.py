@@ -104,6 +104,11 @@ class Accelerator(Training, MediaCalls):
         """
         return list(self._ended if self._run is None else self._run.trackers)
 
+    @property
+    def run(self) -> Run | None:
+        """The run that goes on; None where there is none, and in processes that do not log."""
+        return self._run
+
     def init_trackers(
         self,
         project_name: str | None = None,

@@ -152,7 +152,10 @@ def _document(
         "mirrored": {
             rank: msgspec.to_builtins(one) for rank in run.ranks() if (one := mirrored(run, rank)) is not None
         },
-        **{name: getattr(info, name) for name in ("run_id", "project", "name", "created", "host", "pid", "command")},
+        **{
+            name: getattr(info, name)
+            for name in ("run_id", "project", "name", "parent", "created", "host", "pid", "command")
+        },
         **ended,
         "imported": msgspec.to_builtins(info.imported),
         "records": records,
@@ -188,6 +191,7 @@ def _print(  # noqa: C901 - one table after the other
         "run": info.run_id,
         "project": info.project,
         "name": info.name or "",
+        **({"parent": _parent(run, info)} if info.parent else {}),
         "status": f"{ended['status']} ({ended['reason']})" if ended["reason"] else ended["status"],
         "created": f"{when(info.created)} UTC",
         **_origin(info),
@@ -258,6 +262,13 @@ def _mirror(run: RunDirectory, info: RunInfo) -> str:
     far = f"lacks {size(lacking)} that came" if lacking else "has everything"
     error = next((f" ({one.error})" for one in found if one.error), "")
     return f"{info.mirror}: {far} {'since' if lacking else 'as of'} {when(since)} UTC{error}"
+
+
+def _parent(run: RunDirectory, info: RunInfo) -> str:
+    from accel_track.delivery.family import parent_of
+
+    parent = parent_of(run, info)
+    return f"{info.parent} (gone)" if parent is None else f"{info.parent} ({parent.name})"
 
 
 def _companion(run: RunDirectory, rank: int, stem: str, one: CompanionState) -> list[str]:

@@ -29,6 +29,7 @@ class Place(NamedTuple):
         run_id: Name of the run directory, or None for a new one.
         resumed: The run directory of a run to continue, or None.
         distinct: Whether the run gets another name where another run of the project has this one.
+        parent: Id of the run that this one is a child of, or None.
     """
 
     directory: str | os.PathLike[str] | None
@@ -38,6 +39,7 @@ class Place(NamedTuple):
     run_id: str | None = None
     resumed: RunDirectory | None = None
     distinct: bool = False
+    parent: str | None = None
 
 
 class Plan(NamedTuple):

@@ -81,7 +81,7 @@ class JournaledDelivery:
 
     def __init__(self, settings: Settings, place: Place) -> None:
         """Make the run directory, or go on in it, and begin the journal; a disk that takes nothing is a warning."""
-        directory, project, name, rank, run_id, resumed, distinct = place
+        directory, project, name, rank, run_id, resumed, distinct, parent = place
         self.trackers: list[GeneralTracker] = []
         self._apart: dict[str, str] = {}
         self._settings = settings
@@ -91,7 +91,7 @@ class JournaledDelivery:
         self._objects: set[str] = set()
         command = redacted_command(sys.argv) if settings.redact else list(sys.argv)
         own = resumed is None or (rank > 0 and not resumed.path.exists())
-        new = RunDirectory.new(directory, project, name, command, run_id)
+        new = RunDirectory.new(directory, project, name, command, run_id, parent)
         self.directory = resumed if resumed is not None and not own else new
         name, alive = self._take_place(name, command, own=own, distinct=distinct)
         self.name = name

@@ -15,6 +15,7 @@ from typing import Any
 from filelock import BaseFileLock
 
 from accel_track.delivery.again import deliver_again
+from accel_track.delivery.family import parent_of
 from accel_track.delivery.report import status_of_worker
 from accel_track.delivery.sources import StoredSource
 from accel_track.delivery.status import TrackerStatus, ranks_of, total
@@ -284,6 +285,8 @@ class Sync:
         if not rank and self.info.name is None and self.described(name).identity:
             run_name = None  # an earlier version of this package has let the backend choose
         kwargs, cls = self.kwargs(name, rank), tracker_class(name)
+        if (parent := parent_of(self.run, self.info)) is not None:
+            kwargs = {**parent.link(cls, name), **kwargs}
         if self.grouped or len(ranks_of(self.run, name)) > 1:
             kwargs = {**cls.grouped(stem, rank), **kwargs}
         return cls.for_run(self.info.project, run_name, os.fspath(directory), kwargs)

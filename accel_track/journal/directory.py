@@ -65,6 +65,7 @@ class RunDirectory:
         name: str | None,
         command: list[str] | None = None,
         run_id: str | None = None,
+        parent: str | None = None,
     ) -> RunDirectory:
         """Return the folder of a new run, which `make` makes."""
         run_id = run_id or new_run_id()
@@ -78,6 +79,7 @@ class RunDirectory:
             host=socket.gethostname(),
             pid=os.getpid(),
             job=job_name(),
+            parent=parent,
         )
         return cls(cls.of(directory, project, run_id).path, info)
 
@@ -233,8 +235,8 @@ class RunDirectory:
         if info is None:
             message = f"{path} has version {version} of the format, this package reads {VERSION}; upgrade it."
             raise JournalError(message)
-        names = (info.project, info.run_id, *([] if info.name is None else [info.name]), *info.trackers)
-        for text in names:
+        others = [text for text in (info.name, info.parent) if text is not None]
+        for text in (info.project, info.run_id, *others, *info.trackers):
             if not text.strip(". ") or any(part in text for part in ("/", "\\", "\0")):
                 message = f"{path} holds the name {text!r}, which is none."
                 raise JournalError(message)

@@ -82,6 +82,7 @@ class RunInfo(msgspec.Struct):
         starts: How often a process has begun to log to it.
         imported: Where it comes from; None where this package has logged it.
         mirror: URL of its mirror, without credentials, or None.
+        parent: Id of the run of the same project that this one is a child of, or None.
     """
 
     run_id: str
@@ -100,6 +101,7 @@ class RunInfo(msgspec.Struct):
     starts: int = 1
     imported: ImportInfo | None = None
     mirror: str | None = None
+    parent: str | None = None
 
 
 def outcome_noted(info: RunInfo) -> Outcome | None:

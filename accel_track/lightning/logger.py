@@ -9,7 +9,7 @@ import weakref
 from argparse import Namespace
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from lightning.fabric.utilities import move_data_to_device
 from lightning.pytorch.loggers import Logger
@@ -26,6 +26,7 @@ from accel_track.lightning.run_choice import run_name
 from accel_track.lightning.trainer_calls import call_being_set_up
 from accel_track.lightning.trainer_run import Session
 from accel_track.media.calls import MediaCalls
+from accel_track.noop import NoOp
 from accel_track.options import Options, Settings, takes_options
 from accel_track.outcome import FINISHED, Outcome, Status, outcome_of
 from accel_track.registry import LogWith, select
@@ -226,6 +227,11 @@ class AccelTrackLogger(Logger, MediaCalls):
             Exception: As `Run`; an AttributeError comes as a RuntimeError, which `hasattr` cannot hide.
         """
         return self._session.open()
+
+    @property
+    def run(self) -> Run:
+        """The run, started if it is not; off rank zero an object on which everything does nothing."""
+        return self.open() if self._logs_here() else cast("Run", NoOp())
 
     def add(self, other: AccelTrackLogger, *, with_trackers: bool = True) -> None:
         """Let the hyperparameters and the trackers of another logger, which has no run itself, take part in this run.

@@ -128,6 +128,9 @@ class GeneralTracker(MediaCalls):
     """Whether the SDK's object must stay in the thread that started it, which then lives until `finish`. If not, the
     thread ends while the run is idle, and the next calls come from another one."""
 
+    of_one_run: ClassVar[frozenset[str]] = frozenset(("id", "name", "run_id", "run_name", "resume"))
+    """The constructor arguments that name one run, which a child does not get of its parent's."""
+
     wraps_terminal: ClassVar[bool] = False
     """Whether the SDK captures the terminal's output from `start` to `finish`: such trackers are finished
     last-started-first, so that each puts back what it found."""
@@ -435,6 +438,16 @@ class GeneralTracker(MediaCalls):
         Args:
             group: The name that they share.
             rank: Number of this process.
+        """
+        return {}
+
+    @classmethod
+    def child_of(cls, identity: Mapping[str, Any], parent: str) -> dict[str, Any]:
+        """Return constructor arguments that make the new run the child of another; the default is none.
+
+        Args:
+            identity: What `identity` of the tracker of the parent is; empty where that is not known.
+            parent: Name of the parent.
         """
         return {}
 

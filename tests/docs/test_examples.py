@@ -37,9 +37,13 @@ def test_none_is_forgotten() -> None:
         "digits_accelerator",
         "digits_lightning",
         "custom_tracker",
+        "hydra_sweep",  # this one and three more: tests/bridges/test_recipes.py
+        "ignite_loop",
         "media",
         "mixed",
+        "optuna_study",
         "preemption",
+        "torchrun_plain",
     }
 
 

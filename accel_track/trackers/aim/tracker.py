@@ -67,6 +67,7 @@ class AimTracker(AimMetrics, AimMedia):
     log_call = "track"
     finish_again = True
     fast_paths = (NumbersPath, ArtifactsPath, QueuePath)
+    of_one_run = frozenset(("run_hash",))
     writer = run = native_object
 
     _opened: tuple[Any, str] | None = None

@@ -62,6 +62,7 @@ class ClearMLTracker(ClearMLMetrics, ClearMLMedia):
     keeps_status = True
     wraps_terminal = True
     place = Sole()
+    of_one_run = frozenset(("task_name", "continue_last_task", "reuse_last_task_id"))
     _task_id: str | None = None
     """The task that was opened last."""
     task = native_object

@@ -53,6 +53,7 @@ class CometMLTracker(CometMetrics):
     keeps_status = True
     fast_paths = (CometParts,)
     wraps_terminal = True
+    of_one_run = frozenset(("experiment_key", "mode"))
     writer = native_object
 
     experiment_name: str | None = None

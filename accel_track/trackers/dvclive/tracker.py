@@ -55,6 +55,7 @@ class DVCLiveTracker(DVCLiveMetrics, DVCLiveMedia):
     checks_arguments = True
     batch_size = 1000
     fast_paths = (TablesPath, LivePath)
+    of_one_run = frozenset(("run_name", "live", "dir", "dvcyaml", "exp_name", "resume"))
 
     def __init__(self, run_name: str | None = None, live: Any = None, **kwargs: Any) -> None:
         """Keep the arguments for `start`."""

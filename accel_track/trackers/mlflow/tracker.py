@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from accel_track.errors import warn
 from accel_track.redaction import scrubbed
 from accel_track.trackers.mlflow.answers import is_refusal, may_pass, wait_less
 from accel_track.trackers.mlflow.both import RunAndClient
@@ -54,6 +55,7 @@ class MLflowTracker(MLflowMetrics, MLflowParams, MLflowMedia):
         tags: Tags of the run; a dictionary, or one as JSON text.
         nested_run: Make the run a child of the active run (`mlflow.active_run()`) of the thread that constructs or
             starts the tracker, if it has one.
+        parent_run_id: Id of the run that the new run is a child of.
         run_name: Name of the run. Default: MLflow makes one up.
         description: Text shown at the top of the run's page.
         tracking_uri: Server or database.
@@ -83,13 +85,15 @@ class MLflowTracker(MLflowMetrics, MLflowParams, MLflowMedia):
         run_name: str | None = None,
         description: str | None = None,
         tracking_uri: str | None = None,
+        parent_run_id: str | None = None,
     ) -> None:
         """Keep the arguments, or the variables in their place, for `start`."""
         super().__init__(run_name)
         nested = os.environ.get("MLFLOW_NESTED_RUN") or str(nested_run)
         self.experiment_name = os.environ.get("MLFLOW_EXPERIMENT_NAME") or experiment_name or "Default"
         self.logging_dir = logging_dir
-        self.run_id = self._continued = os.environ.get("MLFLOW_RUN_ID") or run_id
+        named = None if parent_run_id else os.environ.get("MLFLOW_RUN_ID")  # the variable names the parent
+        self.run_id = self._continued = named or run_id
         self.tags = parse_tags(os.environ.get("MLFLOW_TAGS") or tags or {})
         self.nested_run = nested.strip().lower() in ("1", "true", "t", "yes", "y", "on")
         self.description = description
@@ -99,7 +103,8 @@ class MLflowTracker(MLflowMetrics, MLflowParams, MLflowMedia):
         self.clipped = Counter()
         self._attempt: str | None = None
         # The active run belongs to a thread, and `start` may come from another one than the user's.
-        self._parent_id = active_run_id() if self.nested_run else None
+        self.parent_run_id = parent_run_id
+        self._active_id = active_run_id() if self.nested_run else None
 
     @classmethod
     def for_run(
@@ -122,7 +127,8 @@ class MLflowTracker(MLflowMetrics, MLflowParams, MLflowMedia):
         if self._continued:
             run = continued_run(client, self._continued, self.run_name, tags)
         else:
-            if self.nested_run and (parent_id := active_run_id() or self._parent_id):
+            active_id = (active_run_id() or self._active_id) if self.nested_run else None
+            if parent_id := self.parent_run_id or active_id:
                 tags["mlflow.parentRunId"] = parent_id
             experiment = experiment_id(client, self.experiment_name, artifacts)
             repeated, self._attempt = self._attempt is not None, self._attempt or uuid.uuid4().hex
@@ -166,6 +172,14 @@ class MLflowTracker(MLflowMetrics, MLflowParams, MLflowMedia):
             return {}
         uri = str(self.client.tracking_uri)
         return {"run_id": self.run_id} | ({"tracking_uri": uri} if scrubbed(uri) == uri else {})
+
+    @classmethod
+    def child_of(cls, identity: Mapping[str, Any], parent: str) -> dict[str, Any]:
+        """Nest it below the parent's run."""
+        if "run_id" in identity:
+            return {"parent_run_id": identity["run_id"]}
+        warn(f"{cls.name}: the run of the parent {parent!r} is not known yet; its child is not nested below it.")
+        return {}
 
     def read(self) -> BackendRun:
         """Return the run as its server or database has it."""

@@ -67,6 +67,7 @@ class SwanLabTracker(SwanLabMetrics):
     durable_flush = False  # the SDK keeps rows in memory, and has no flush
     fast_paths = (Rows, Threads)
     place = Sole()
+    of_one_run = SwanLabMetrics.of_one_run | {"experiment_name"}
     run = native_object
 
     _planned: Mapping[str, Any] = {}
@@ -178,6 +179,11 @@ class SwanLabTracker(SwanLabMetrics):
     def grouped(cls, group: str, rank: int) -> dict[str, Any]:
         """Put the runs of all ranks into one group."""
         return {"group": group}
+
+    @classmethod
+    def child_of(cls, identity: Mapping[str, Any], parent: str) -> dict[str, Any]:
+        """Put it into the group that is called as the parent."""
+        return {"group": parent}
 
     def close(self, native: Any) -> None:
         """End the run with its status and the reason; online, this waits for the upload."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from accel_track.errors import HalfStoredError, NotReadableError
@@ -85,6 +86,11 @@ class TrackioTracker(TrackioMetrics, TrackioMedia):
     def grouped(cls, group: str, rank: int) -> dict[str, Any]:
         """Put the ranks' runs into one of Trackio's groups."""
         return {"group": group}
+
+    @classmethod
+    def child_of(cls, identity: Mapping[str, Any], parent: str) -> dict[str, Any]:
+        """Put it into the group that is called as the parent."""
+        return {"group": parent}
 
     def open(self, sdk: Any) -> Any:
         """Open the run, finishing no other."""

@@ -144,6 +144,12 @@ class WandBTracker(WandBMetrics, WandBMedia):
         """Put the runs of all ranks into one group."""
         return {"group": group}
 
+    @classmethod
+    def child_of(cls, identity: Mapping[str, Any], parent: str) -> dict[str, Any]:
+        """Put it into the group that is called as the parent."""
+        id_of_parent = os.environ.get("WANDB_RUN_ID")
+        return {"group": parent, "job_type": "child"} | ({"id": short_id()} if id_of_parent else {})
+
     def close(self, native: Any) -> None:
         """End the run with the exit code of its outcome; online, this waits for the upload."""
         if "torch" in sys.modules:
