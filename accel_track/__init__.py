@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from accel_track.accelerator.loaders import skip_first_batches
     from accel_track.accelerator.memory import find_executable_batch_size
     from accel_track.accelerator.seeds import synchronize_rng_states
+    from accel_track.available import is_rich_available
     from accel_track.begin import init
     from accel_track.configuration import ProjectConfiguration
     from accel_track.lightning import AccelTrackCallback, AccelTrackLogger
@@ -43,6 +44,7 @@ __all__ = [
     "ProjectConfiguration",
     "find_executable_batch_size",
     "init",
+    "is_rich_available",
     "on_main_process",
     "register_tracker_class",
     "skip_first_batches",
@@ -66,6 +68,7 @@ _HOMES = {
     "ProjectConfiguration": "configuration",
     "find_executable_batch_size": "accelerator.memory",
     "init": "begin",
+    "is_rich_available": "available",
     "on_main_process": "trackers.base",
     "register_tracker_class": "registry",
     "skip_first_batches": "accelerator.loaders",

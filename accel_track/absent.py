@@ -11,15 +11,15 @@ _KEEP = (
     "log_with=[accel_track.bridges.as_accelerate_tracker(...)]"
 )
 SHARDED = (
-    "belongs to sharded training (DeepSpeed, FSDP, Megatron-LM, tensor or context parallelism), which is not here; "
+    "it belongs to sharded training (DeepSpeed, FSDP, Megatron-LM, tensor or context parallelism), which is not here; "
     f"{_KEEP}"
 )
-HELPER = "may be imported from accelerate, which can be installed beside this package"
-_FP8 = "belongs to FP8, which is not here: `mixed_precision` is 'no', 'fp16' or 'bf16'"
-_COMPILE = "is not here: call torch.compile before `prepare`"
-_PROFILE = "is not here: use torch.profiler.profile around the loop"
-_LAUNCH = "is not here: start the program with torchrun"
-_BIG = f"places large models on several devices; it {HELPER}"
+HELPER = "it may be imported from accelerate, which can be installed beside this package"
+_FP8 = "it belongs to FP8, which is not here: `mixed_precision` is 'no', 'fp16' or 'bf16'"
+_COMPILE = "call torch.compile before `prepare`"
+_PROFILE = "use torch.profiler.profile around the loop"
+_LAUNCH = "start the program with torchrun"
+_BIG = f"it places large models on several devices; {HELPER}"
 
 ACCELERATOR = {
     **dict.fromkeys(
@@ -29,9 +29,7 @@ ACCELERATOR = {
             "data_parallel_shard_rank",
             "deepspeed_ulysses_dl_adapter",
             "is_composable_parallelism_enabled",
-            "is_fsdp2",
             "maybe_context_parallel",
-            "parallelism_config",
             "pipeline_parallel_rank",
             "tensor_parallel_rank",
             "torch_device_mesh",
@@ -39,11 +37,11 @@ ACCELERATOR = {
         SHARDED,
     ),
     "fp8_backend": _FP8,
-    "join_uneven_inputs": "is not needed: all processes get equally many batches; take the block away",
-    "lomo_backward": "is not here: call the optimizer's own `fused_backward`",
+    "join_uneven_inputs": "it is not needed: all processes get equally many batches; take the block away",
+    "lomo_backward": "call the optimizer's own `fused_backward`",
     "profile": _PROFILE,
-    "trigger_sync_in_backward": "is not here: leave the last `no_sync` block before its backward pass",
-    "verify_device_map": "is not here: models that are spread over devices are not prepared",
+    "trigger_sync_in_backward": "run the last forward and backward pass outside of `no_sync`",
+    "verify_device_map": "models that are spread over devices are not prepared",
 }
 """Attributes of `Accelerator`."""
 
@@ -73,22 +71,22 @@ PACKAGE = {
 _UTILS = {
     **PACKAGE,
     **dict.fromkeys(("DynamoBackend", "TorchDynamoPlugin"), _COMPILE),
-    **dict.fromkeys(("PrecisionType", "RNGType"), "is not here: use the texts, such as 'fp16' or 'torch'"),
-    "write_basic_config": "is not here: no configuration file is read; start the program with torchrun",
+    **dict.fromkeys(("PrecisionType", "RNGType"), "use the texts, such as 'fp16' or 'torch'"),
+    "write_basic_config": "no configuration file is read; start the program with torchrun",
 }
 _SHARDED_NAMES = re.compile(
-    r"(?i)deepspeed|fsdp|fully_?shard|megatron|parallel|train_?step|gathered_?param|dummy_?(optim|sched)|dtensor|_tp_"
+    r"(?i)deepspeed|fsdp|fully_?shard|megatron|parallel|train_?step|gathered_?param|dummy_?(optim|sched)|has_dtensor|_tp_"
 )
 _FP8_NAMES = re.compile(r"(?i)fp8|msamp|RecipeKwargs|transformer_engine|torchao|_ao(_|$)|^convert_model|linear_layers")
 
 ARGUMENTS = {
-    **dict.fromkeys(("deepspeed_plugins", "parallelism_config", "torch_tp_plugin"), SHARDED),
-    **dict.fromkeys(("dynamo_backend", "dynamo_plugin"), _COMPILE),
+    **dict.fromkeys(("deepspeed_plugins", "parallelism_config", "torch_tp_plugin"), SHARDED.removeprefix("it ")),
+    **dict.fromkeys(("dynamo_backend", "dynamo_plugin"), f"is not here: {_COMPILE}"),
     **dict.fromkeys(("dispatch_batches", "even_batches"), "is a field of DataLoaderConfiguration"),
     "rng_types": "is not needed: the order of shuffled data is the same on all processes, by `set_seed`",
     "downcast_bf16": "is for TPUs only",
 }
-"""Arguments of `Accelerator`."""
+"""Arguments of `Accelerator`, with what it is or does."""
 
 
 def in_utils(name: str) -> str:
@@ -111,8 +109,8 @@ def not_here(module: str, name: str) -> NoReturn:
         message = f"module {module!r} has no attribute {name!r}"
         raise AttributeError(message)
     about = in_utils(name)
-    text = f"a name of accelerate's {about}" if about == HELPER else f"it {about}"
-    message = f"{module} has no {name!r}: {text}. The page migrating.md lists what is here."
+    hint = f"if it is accelerate's, {about}" if about == HELPER else about
+    message = f"{module} has no {name!r}: {hint}. The page migrating.md lists what is here."
     raise ImportError(message, name=module)
 
 
@@ -126,5 +124,5 @@ def refuse(**plugins: Any) -> None:
     variables = ("ACCELERATE_USE_DEEPSPEED", "ACCELERATE_USE_FSDP", "ACCELERATE_USE_MEGATRON_LM")
     asked += [f"`{name}=true`" for name in variables if os.environ.get(name, "").lower() == "true"]
     if asked:
-        message = f"Accelerator: {' and '.join(asked)} {SHARDED}."
+        message = f"Accelerator: {' and '.join(asked)}: {SHARDED}."
         raise NotImplementedError(message)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from importlib.util import find_spec
 from typing import Any
 
@@ -12,6 +11,7 @@ PACKAGES = {
     "aim": "aim",
     "amdsmi": "amdsmi",
     "bnb": "bitsandbytes",
+    "bitsandbytes_multi_backend": "bitsandbytes",
     "boto3": "boto3",
     "clearml": "clearml",
     "comet_ml": "comet_ml",
@@ -36,6 +36,7 @@ PACKAGES = {
     "timm": "timm",
     "torchao": "torchao",
     "torchdata": "torchdata",
+    "torchdata_stateful_dataloader": "torchdata.stateful_dataloader",
     "torchvision": "torchvision",
     "trackio": "trackio",
     "transformer_engine": "transformer_engine",
@@ -44,8 +45,21 @@ PACKAGES = {
     "wandb": "wandb",
 }
 """Package to import by the name in `is_…_available`."""
-DEVICES = ("hpu", "mlu", "musa", "neuron", "npu", "sdaa", "torch_xla", "xccl", "xpu")
-"""Devices, by that name, on which an `Accelerator` does not run, so that none is available to it."""
+WITHOUT = (
+    "fp8",
+    "hpu",
+    "mlu",
+    "musa",
+    "neuron",
+    "npu",
+    "pippy",
+    "sdaa",
+    "torch_xla",
+    "transformer_engine_mxfp8",
+    "xccl",
+    "xpu",
+)
+"""Devices and numbers, by that name, that an `Accelerator` does not use, so that none is available to it."""
 
 
 def is_available(name: str) -> bool:
@@ -56,24 +70,24 @@ def is_available(name: str) -> bool:
         return False
 
 
-def has_device(name: str, *args: Any, **kwargs: Any) -> bool:  # noqa: ARG001 - arguments that scripts pass
-    """Return False, for a device of `DEVICES`."""
-    return False
-
-
 def __getattr__(name: str) -> Any:
-    """Return the question `is_<name>_available` about a package or a device."""
+    """Return the question `is_<name>_available` about a package, or about what is not used."""
     about = name.removeprefix("is_").removesuffix("_available")
-    known = is_available if about in PACKAGES else has_device if about in DEVICES else None
-    if f"is_{about}_available" != name or known is None:
+    if f"is_{about}_available" != name or about not in {*PACKAGES, *WITHOUT}:
         message = f"module {__name__!r} has no attribute {name!r}"
         raise AttributeError(message)
-    return functools.partial(known, about)
+
+    def question(*args: Any, **kwargs: Any) -> bool:  # noqa: ARG001 - of a device's kind, which does not matter here
+        return about in PACKAGES and is_available(about)
+
+    question.__name__ = question.__qualname__ = name
+    question.__doc__ = f"Return whether {about} is available."
+    return question
 
 
 def __dir__() -> list[str]:
     """List the questions."""
-    return sorted({*globals(), *(f"is_{one}_available" for one in (*PACKAGES, *DEVICES))})
+    return sorted({*globals(), *(f"is_{one}_available" for one in (*PACKAGES, *WITHOUT))})
 
 
 def is_cuda_available() -> bool:
@@ -95,6 +109,18 @@ def is_bf16_available(ignore_tpu: bool = False) -> bool:  # noqa: ARG001 - there
     import torch
 
     return torch.cuda.is_bf16_supported() if torch.cuda.is_available() else True
+
+
+def is_rocm_available() -> bool:
+    """Return whether torch has an AMD GPU."""
+    import torch
+
+    return torch.version.hip is not None and torch.cuda.is_available()
+
+
+def is_weights_only_available() -> bool:
+    """Return True: `torch.load` can be kept from executing code."""
+    return True
 
 
 def is_fp16_available() -> bool:

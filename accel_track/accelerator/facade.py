@@ -427,7 +427,7 @@ class Accelerator(Checkpointing, MediaCalls):
         def __getattr__(self, name: str) -> Any:
             """Say of a name of Hugging Face Accelerate's that is not here what to use."""
             if name in ACCELERATOR:
-                message = f"Accelerator has no {name!r}: it {ACCELERATOR[name]}."
+                message = f"Accelerator has no {name!r}: {ACCELERATOR[name]}."
                 raise AttributeError(message)
             return object.__getattribute__(self, name)  # the error as it was, also one of a property
 

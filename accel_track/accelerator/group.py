@@ -32,6 +32,8 @@ class Group(Processes):
     """
 
     _accumulation: Accumulation
+    deepspeed_plugin = parallelism_config = None
+    is_fsdp2 = False
 
     def __init__(self, precision: str, handlers: Handlers, *, cpu: bool) -> None:
         """Choose devices and, under `torchrun`, join the group."""

@@ -589,7 +589,16 @@ def test_a_config_that_says_nothing_of_itself_is_a_type_error() -> None:
 
 @pytest.mark.parametrize(
     ("step", "expected"),
-    [(None, None), (0, 0), (7, 7), (np.int64(3), 3), (torch.tensor(4), 4), (Level.LOW, 1), (3.0, 3), (np.float32(2), 2)],
+    [
+        (None, None),
+        (0, 0),
+        (7, 7),
+        (np.int64(3), 3),
+        (torch.tensor(4), 4),
+        (Level.LOW, 1),
+        (3.0, 3),
+        (np.float32(2), 2),
+    ],
     ids=repr,
 )
 def test_check_step(step: Any, expected: int | None) -> None:
