@@ -66,7 +66,7 @@ def skip_first_batches(dataloader: Any, num_batches: int = 0) -> Any:
         raise ValueError(message)
     if isinstance(dataloader, PreparedDataLoader):
         return dataloader.like(lambda loader: _later(loader, num_batches))
-    if not isinstance(dataloader, DataLoader):
+    if not isinstance(dataloader, (DataLoader, _Later)):
         message = f"skip_first_batches takes a data loader; got {type(dataloader).__name__}."
         raise TypeError(message)
     return _later(dataloader, num_batches)

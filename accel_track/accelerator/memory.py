@@ -56,12 +56,12 @@ def find_executable_batch_size(
     def call(*args: Any, **kwargs: Any) -> Any:
         nonlocal size
         while size > 0:
-            release_memory()
             try:
                 return function(size, *args, **kwargs)
             except RuntimeError as error:
                 if not any(text in str(error) for text in _FULL):
                     raise
+            release_memory()  # what the failed call held is free by now
             size = size * 9 // 10 if reduce_batch_size_fn is None else reduce_batch_size_fn()
         message = f"{function.__name__}: memory does not suffice for any batch size."
         raise RuntimeError(message)

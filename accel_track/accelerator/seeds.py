@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import os
 import random
 from collections.abc import Iterable
@@ -30,9 +31,11 @@ def set_seed(seed: int, device_specific: bool = False, deterministic: bool = Fal
     import numpy as np
     import torch
 
-    if not isinstance(seed, int) or isinstance(seed, bool):
+    try:
+        seed = operator.index(seed)
+    except TypeError:
         message = f"`seed` must be an integer; got {type(seed).__name__}."
-        raise TypeError(message)
+        raise TypeError(message) from None
     own = seed + process_index() if device_specific else seed
     if not (seed >= 0 and own < 2**32):
         message = f"`seed` must be from 0 to 2**32 - 1, with the rank added; got {own}."

@@ -9,7 +9,6 @@ import shutil
 
 import accelerate
 import torch
-import torch.nn.functional as F
 from accelerate import Accelerator
 from accelerate.logging import get_logger
 from accelerate.state import AcceleratorState
@@ -148,7 +147,7 @@ def main() -> None:
     global_step = first_epoch = 0
     if args.resume_from_checkpoint:
         folders = [one for one in os.listdir(args.output_dir) if one.startswith("checkpoint")]
-        path = sorted(folders, key=lambda one: int(one.split("-")[1]))[-1]
+        path = max(folders, key=lambda one: int(one.split("-")[1]))
         accelerator.print(f"Resuming from checkpoint {path}")
         accelerator.load_state(os.path.join(args.output_dir, path))
         global_step = int(path.split("-")[1])
@@ -160,7 +159,9 @@ def main() -> None:
         for batch in loader:
             with accelerator.accumulate(denoiser):
                 noisy = batch["pixel_values"] + batch["noise"] * batch["time"][:, None] / 10
-                loss = F.mse_loss(denoiser(noisy, batch["time"]).float(), batch["noise"].float(), reduction="mean")
+                loss = nn.functional.mse_loss(
+                    denoiser(noisy, batch["time"]).float(), batch["noise"].float(), reduction="mean"
+                )
                 avg_loss = accelerator.gather(loss.repeat(args.batch_size)).mean()
                 train_loss += avg_loss.item() / accelerator.gradient_accumulation_steps
                 accelerator.backward(loss)
