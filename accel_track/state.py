@@ -4,30 +4,20 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
-from functools import wraps
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any
+
+from accel_track.errors import NotStartedError
+from accel_track.processes import DistributedType, Processes, process_group
 
 if TYPE_CHECKING:
-    from types import ModuleType
-
     import torch
 
-P = ParamSpec("P")
-T = TypeVar("T")
+__all__ = ["AcceleratorState", "DistributedType", "PartialState", "is_initialized", "process_index"]
 
 # LOCAL_RANK before SLURM_PROCID: an interactive SLURM shell sets the latter for processes it did not start.
 RANK_VARIABLES = ("RANK", "LOCAL_RANK", "SLURM_PROCID", "JSM_NAMESPACE_RANK")
 LOCAL_RANK_VARIABLES = ("LOCAL_RANK", "SLURM_LOCALID", "JSM_NAMESPACE_LOCAL_RANK")
 _WORLD_SIZE_VARIABLES = ("WORLD_SIZE", "SLURM_NTASKS", "JSM_NAMESPACE_SIZE")
-
-
-def _process_group() -> ModuleType | None:
-    """Return `torch.distributed` if the program has imported torch and initialised a process group, else None."""
-    distributed = sys.modules.get("torch.distributed")
-    if distributed is not None and distributed.is_available() and distributed.is_initialized():
-        return distributed
-    return None
 
 
 def _from_environment(variables: tuple[str, ...], default: int) -> int:
@@ -44,7 +34,7 @@ def process_index() -> int:
     The first that is known counts: the rank in an initialised `torch.distributed` group; Lightning's
     `rank_zero_only.rank`, which a Trainer sets before the group exists; the launcher's environment variables; 0.
     """
-    if (distributed := _process_group()) is not None:
+    if (distributed := process_group()) is not None:
         return int(distributed.get_rank())
     lightning = sys.modules.get("lightning_utilities.core.rank_zero")
     rank = getattr(getattr(lightning, "rank_zero_only", None), "rank", None)
@@ -52,37 +42,19 @@ def process_index() -> int:
     return int(rank) if rank else _from_environment(RANK_VARIABLES, 0)
 
 
-class MainProcess:
-    """`on_main_process` of an `Accelerator` or a `PartialState`: a decorator and a `with` statement.
-
-    As a decorator it runs the function on the main process and returns None elsewhere. A `with` statement cannot skip
-    its body in Python, so the body runs on every process and the value bound by `as` tells whether this is the main
-    one; whatever `get_tracker` returned does nothing elsewhere.
-    """
-
-    def __call__(self, function: Callable[P, T]) -> Callable[P, T | None]:
-        """Wrap `function` so that only the main process runs it; the rank is read at each call."""
-
-        @wraps(function)
-        def run(*args: P.args, **kwargs: P.kwargs) -> T | None:
-            return function(*args, **kwargs) if process_index() == 0 else None
-
-        return run
-
-    def __enter__(self) -> bool:
-        """Return whether this is the main process."""
-        return process_index() == 0
-
-    def __exit__(self, *exc_info: object) -> None:
-        """Let every exception through."""
-
-
-class PartialState:
+class PartialState(Processes):
     """Rank, world size and device of this process.
 
     Constructing it starts nothing and joins nothing; every attribute is read when it is asked for, so an instance made
     before the process group exists is right afterwards.
+
+    Args:
+        cpu: Whether the device is the CPU even where there is a GPU.
     """
+
+    def __init__(self, cpu: bool = False) -> None:
+        """Note the device's kind."""
+        self._cpu = cpu
 
     @property
     def process_index(self) -> int:
@@ -97,45 +69,78 @@ class PartialState:
     @property
     def num_processes(self) -> int:
         """World size, 1 outside distributed training."""
-        if (distributed := _process_group()) is not None:
+        if (distributed := process_group()) is not None:
             return int(distributed.get_world_size())
         return _from_environment(_WORLD_SIZE_VARIABLES, 1)
-
-    @property
-    def is_main_process(self) -> bool:
-        """Whether the global rank is 0."""
-        return process_index() == 0
-
-    @property
-    def is_local_main_process(self) -> bool:
-        """Whether the rank on this machine is 0."""
-        return self.local_process_index == 0
-
-    @property
-    def is_last_process(self) -> bool:
-        """Whether the global rank is the highest."""
-        return self.process_index == self.num_processes - 1
 
     @property
     def device(self) -> torch.device:
         """The device of this process: its CUDA device, else MPS, else the CPU."""
         import torch
 
-        if torch.cuda.is_available():
+        if torch.cuda.is_available() and not self._cpu:
             return torch.device("cuda", self.local_process_index % torch.cuda.device_count())
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-
-    @property
-    def on_main_process(self) -> MainProcess:
-        """Decorator, or `with` statement, for work that belongs to the main process."""
-        return MainProcess()
+        return torch.device("mps" if torch.backends.mps.is_available() and not self._cpu else "cpu")
 
     def wait_for_everyone(self) -> None:
         """Block until every process of an initialised group has called this; return at once without a group."""
-        if (distributed := _process_group()) is not None:
+        if (distributed := process_group()) is not None:
             distributed.barrier()
 
-    def print(self, *args: Any, **kwargs: Any) -> None:
-        """Call the built-in `print` on the main process of each machine."""
-        if self.is_local_main_process:
-            print(*args, **kwargs)  # noqa: T201 - its job
+    def _check_group(self) -> None:
+        if self.num_processes > 1 and process_group() is None:
+            message = (
+                "main_process_first: the processes have no group yet, which `Accelerator()` joins; make it before."
+            )
+            raise NotStartedError(message)
+
+    def __repr__(self) -> str:
+        """Tell rank, world size and device."""
+        return f"{type(self).__name__}({', '.join(self.told())})"
+
+    def told(self) -> list[str]:
+        """Return what `repr` tells, item by item."""
+        return [
+            f"distributed_type={self.distributed_type.value}",
+            f"process {self.process_index} of {self.num_processes}",
+            f"{self.local_process_index} on this machine",
+            f"device {self.device}",
+        ]
+
+
+class AcceleratorState(PartialState):
+    """The state of an `Accelerator`; made by a script, that of the one that was made last.
+
+    Args:
+        mixed_precision: "no", "fp16" or "bf16". Default: the last accelerator's, else "no".
+        cpu: As in `PartialState`. Default: the last accelerator's, else False.
+
+    Attributes:
+        mixed_precision: The precision.
+        deepspeed_plugin: None, as `fsdp_plugin` and `megatron_lm_plugin` are: sharded strategies are not supported.
+    """
+
+    deepspeed_plugin = fsdp_plugin = megatron_lm_plugin = None
+
+    def __init__(self, mixed_precision: str | None = None, cpu: bool | None = None) -> None:
+        """Take what is given, and the rest from the last accelerator."""
+        last = _last or (None, False)
+        super().__init__(last[1] if cpu is None else cpu)
+        self.mixed_precision = mixed_precision or last[0] or "no"
+
+    def note(self) -> None:
+        """Make this the state of the last accelerator."""
+        _last[:] = [self.mixed_precision, self._cpu]
+
+    def told(self) -> list[str]:
+        """Return what `repr` tells, item by item."""
+        return [*super().told(), f"mixed_precision={self.mixed_precision}"]
+
+
+_last: list[Any] = []
+"""Precision, and whether the CPU was asked for, of the accelerator that was made last."""
+
+
+def is_initialized() -> bool:
+    """Return whether this process has made an `Accelerator`."""
+    return bool(_last)

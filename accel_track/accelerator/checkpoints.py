@@ -20,37 +20,46 @@ if TYPE_CHECKING:
 STATE = "state.ckpt"
 """Name of the file with modules, optimizers and the rest; a folder that has one is a checkpoint."""
 
+_SCALER = "scaler.pt"
+
 _AUTOMATIC = re.compile(r"checkpoint_(\d+)")
 
 
-def save(fabric: Fabric, folder: Path, state: Mapping[str, Any]) -> None:
-    """Write `state.ckpt` (through Fabric, which knows the strategy) and each rank's random states into `folder`.
+def save(fabric: Fabric, folder: Path, state: Mapping[str, Any], scaler: Any = None) -> None:
+    """Write `state.ckpt` (on rank zero, through Fabric's strategy) and this rank's random states into `folder`.
 
-    Called on every rank.
+    No rank waits for another one: scripts written for Hugging Face Accelerate save on the main process alone.
 
     Args:
         fabric: The Fabric with which the objects were set up.
-        folder: Created when missing.
+        folder: The folder, which exists.
         state: Modules, optimizers, objects with `state_dict`, or plain data, by name.
+        scaler: The loss scaler, or None.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    fabric.save(folder / STATE, dict(state))
+    fabric.strategy.save_checkpoint(folder / STATE, dict(state))
+    if scaler is not None and fabric.is_global_zero:
+        torch.save(scaler.state_dict(), folder / _SCALER)
     torch.save(_random_states(), folder / f"random_{fabric.global_rank}.pt")
-    fabric.barrier()
 
 
-def load(fabric: Fabric, folder: Path, state: Mapping[str, Any]) -> None:
-    """Restore what `save` wrote into the objects in `state`. Called on every rank.
+def check(folder: Path) -> None:
+    """Check that there is a checkpoint in a folder.
 
     Raises:
-        FileNotFoundError: There is no checkpoint in `folder`.
+        FileNotFoundError: There is none.
     """
     if not (folder / STATE).exists():
         message = f"no checkpoint in {str(folder)!r}; give the folder that `save_state` returned."
         raise FileNotFoundError(message)
+
+
+def load(fabric: Fabric, folder: Path, state: Mapping[str, Any], scaler: Any = None) -> None:
+    """Restore what `save` wrote into the objects in `state`. Called on every rank."""
     fabric.load(folder / STATE, dict(state))
+    if scaler is not None and (folder / _SCALER).exists():  # absent when the state was saved with another precision
+        scaler.load_state_dict(torch.load(folder / _SCALER, weights_only=True))
     random_states = folder / f"random_{fabric.global_rank}.pt"
-    if random_states.exists():  # absent when the number of processes grew
+    if random_states.exists():  # absent when the number of processes grew, or the main process saved alone
         # Python's and NumPy's generator states are tuples and arrays that torch's restricted unpickler refuses.
         _restore_random_states(torch.load(random_states, weights_only=False))
 

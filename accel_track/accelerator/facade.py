@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from accel_track.absent import ACCELERATOR, ARGUMENTS, refuse
+from accel_track.accelerator.checkpointing import Checkpointing
 from accel_track.accelerator.checkpoints import STATE
+from accel_track.accelerator.handlers import (
+    DataLoaderConfiguration,
+    GradientAccumulationPlugin,
+    Handlers,
+    KwargsHandler,
+)
+from accel_track.accelerator.launch import told
 from accel_track.accelerator.reduction import Reduction, reduced
-from accel_track.accelerator.training import Training
 from accel_track.begin import run_to_continue
 from accel_track.configuration import ProjectConfiguration
 from accel_track.errors import behind, warn
@@ -29,12 +38,41 @@ if TYPE_CHECKING:
     from accel_track.monitors.watch import Watched
 
 
+def _accumulation(plugin: GradientAccumulationPlugin | None, steps: int) -> GradientAccumulationPlugin:
+    """Return how gradients are accumulated, from the arguments of an `Accelerator`."""
+    if plugin is None:
+        return GradientAccumulationPlugin(int(told("GRADIENT_ACCUMULATION_STEPS", "1")) if steps == 1 else steps)
+    if not isinstance(plugin, GradientAccumulationPlugin):
+        message = (
+            "`gradient_accumulation_plugin` takes a GradientAccumulationPlugin of accel_track.utils; "
+            f"got {type(plugin).__name__}."
+        )
+        raise TypeError(message)
+    if steps != 1:
+        message = "give `gradient_accumulation_steps` or `gradient_accumulation_plugin`, not both."
+        raise ValueError(message)
+    return plugin
+
+
+def _loaders(configuration: DataLoaderConfiguration | None, *, split_batches: bool) -> DataLoaderConfiguration:
+    """Return how data loaders are prepared, from the arguments of an `Accelerator`."""
+    if configuration is None:
+        return DataLoaderConfiguration(split_batches)
+    if not isinstance(configuration, DataLoaderConfiguration):
+        message = (
+            "`dataloader_config` takes a DataLoaderConfiguration of accel_track.utils; "
+            f"got {type(configuration).__name__}."
+        )
+        raise TypeError(message)
+    return replace(configuration, split_batches=True) if split_batches else configuration
+
+
 _PROJECT = "accel_track"
 """Name of a project that has neither a name nor a folder."""
 
 
 @takes_options
-class Accelerator(Training, MediaCalls):
+class Accelerator(Checkpointing, MediaCalls):
     """Trackers and training helpers for a plain training loop.
 
     One process by default; started by `torchrun` it joins the process group. Trackers run on the main process only;
@@ -48,18 +86,35 @@ class Accelerator(Training, MediaCalls):
         mixed_precision: None or "no", "fp16" or "bf16".
         gradient_accumulation_steps: How many batches one optimizer step takes its gradients from; see `accumulate`.
         cpu: Whether to use the CPU even where there is a GPU.
+        device_placement: Whether `prepare` moves models and batches to the device.
+        split_batches: As in `dataloader_config`.
+        dataloader_config: How data loaders are prepared, a `DataLoaderConfiguration`.
+        gradient_accumulation_plugin: How gradients are accumulated, in place of `gradient_accumulation_steps`.
+        step_scheduler_with_optimizer: Whether prepared schedulers step with the optimizer; else at each call.
+        kwargs_handlers: Arguments of Fabric's strategy, process group, loss scaler and autocast:
+            `DistributedDataParallelKwargs`, `InitProcessGroupKwargs`, `GradScalerKwargs`, `AutocastKwargs`.
+        deepspeed_plugin: None. DeepSpeed, FSDP and Megatron-LM are refused; see
+            [Scripts written for accelerate](migrating.md).
+        fsdp_plugin: None, as `deepspeed_plugin`.
+        megatron_lm_plugin: None, as `deepspeed_plugin`.
         **options: `delivery` to `keep`, the same for all front doors; see
             [`Options`][accel_track.options.Options].
 
     Each of `delivery` to `keep` is, when None, taken from a variable: `ACCEL_TRACK_DELIVERY`, ….
     In a `with` block, the block's end is the training's, and an exception that leaves it is how it ended.
 
+    Where `accelerate launch` has started the program, what it was told of precision, accumulation steps and the CPU
+    takes the place of the defaults.
+
     Raises:
         ValueError: An unknown tracker or precision, fewer than 1 accumulation step, or no folder for a tracker that
             needs one.
-        TypeError: `log_with` holds something else.
+        TypeError: `log_with` or `kwargs_handlers` holds something else.
+        NotImplementedError: A sharded strategy is asked for.
         MissingPackageError: A backend that is named is not installed; with `delivery="none"`, it need not be.
     """
+
+    other_arguments = ARGUMENTS
 
     def __init__(
         self,
@@ -69,15 +124,34 @@ class Accelerator(Training, MediaCalls):
         mixed_precision: str | None = None,
         gradient_accumulation_steps: int = 1,
         cpu: bool = False,
+        device_placement: bool = True,
+        split_batches: bool = False,
+        dataloader_config: DataLoaderConfiguration | None = None,
+        gradient_accumulation_plugin: GradientAccumulationPlugin | None = None,
+        step_scheduler_with_optimizer: bool = True,
+        kwargs_handlers: list[KwargsHandler] | None = None,
+        deepspeed_plugin: None = None,
+        fsdp_plugin: None = None,
+        megatron_lm_plugin: None = None,
         **options: Unpack[Options],
     ) -> None:
         """Choose devices and, under `torchrun`, join the group; check `log_with`."""
+        refuse(deepspeed_plugin=deepspeed_plugin, fsdp_plugin=fsdp_plugin, megatron_lm_plugin=megatron_lm_plugin)
         self._settings = Settings.of(**options)
         configuration = project_config or ProjectConfiguration()
         if project_dir is not None:
             configuration.set_directories(project_dir)
         self._selected = select(log_with, configuration.logging_dir, missing=self._settings.missing)
-        super().__init__(configuration, mixed_precision, gradient_accumulation_steps, cpu)
+        super().__init__(
+            configuration,
+            str(mixed_precision or told("MIXED_PRECISION", "no")),
+            _accumulation(gradient_accumulation_plugin, gradient_accumulation_steps),
+            _loaders(dataloader_config, split_batches=split_batches),
+            Handlers.of(kwargs_handlers),
+            cpu=cpu or told("USE_CPU", "false").lower() == "true",
+            device_placement=device_placement,
+            step_scheduler_with_optimizer=step_scheduler_with_optimizer,
+        )
         self._run: Run | None = None
         self._ended: list[GeneralTracker] = []
         self._loaded: Mark | None = None
@@ -188,11 +262,15 @@ class Accelerator(Training, MediaCalls):
             return loaded.run
         return run_to_continue(settings, self.logging_dir, project, name)
 
-    def save_state(self, output_dir: str | os.PathLike[str] | None = None) -> str:
-        """Save everything prepared or registered, and which run the state belongs to; call this on all processes.
+    def save_state(self, output_dir: str | os.PathLike[str] | None = None, safe_serialization: bool = True) -> str:
+        """Save everything prepared or registered, the random states, and which run the state belongs to.
+
+        With a folder, this may be called on the main process alone, whose random states are saved then. Without one,
+        call it on all processes.
 
         Args:
             output_dir: Folder; may be left out with `automatic_checkpoint_naming`.
+            safe_serialization: Without effect: the file is always one of tensors and plain data, as torch writes it.
 
         Returns:
             The folder.
@@ -201,7 +279,7 @@ class Accelerator(Training, MediaCalls):
             ValueError: No folder, and no automatic naming.
             FileExistsError: The next automatic folder exists already.
         """
-        folder = super().save_state(output_dir)
+        folder = super().save_state(output_dir, safe_serialization)
         if self.is_main_process and self._run is not None and self._run.run_directory is not None:
             mark_checkpoint(os.path.join(folder, STATE), [Mark(self._run.run_directory, None)])
         return folder
@@ -243,7 +321,7 @@ class Accelerator(Training, MediaCalls):
 
         Args:
             values: Names to numbers, texts, tensors or arrays of one element, or dictionaries of these.
-            step: Training step, 0 or more.
+            step: Training step, 0 or more; a float without a fraction counts as its integer.
             log_kwargs: More arguments by tracker name for that tracker's `log`.
             reduce: "mean", "sum" or "max" of each number over all processes is logged instead of this process's. Then
                 the call is collective: make it on all processes, with the same names in the same order.
@@ -341,6 +419,22 @@ class Accelerator(Training, MediaCalls):
                 self._run.finish(outcome)  # a tracker may log meanwhile
             finally:
                 self._run = None
+
+    def __repr__(self) -> str:
+        """Tell the processes, the precision, accumulation, and what is logged where."""
+        names = ", ".join(one.name for one in self._selected) or "nothing"
+        run = "" if self._run is None else f" to the run {self._run.name!r}"
+        steps = f"gradient_accumulation_steps={self.gradient_accumulation_steps}"
+        return f"{type(self).__name__}({', '.join([*self.state.told(), steps])}; logs with {names}{run})"
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """Say of a name of Hugging Face Accelerate's that is not here what to use."""
+            if name in ACCELERATOR:
+                message = f"Accelerator has no {name!r}: {ACCELERATOR[name]}."
+                raise AttributeError(message)
+            return object.__getattribute__(self, name)  # the error as it was, also one of a property
 
     def __enter__(self) -> Self:
         """Return the accelerator, whose training ends with the block."""

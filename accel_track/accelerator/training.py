@@ -1,40 +1,36 @@
-"""The training half of `Accelerator`: devices, processes, prepared objects and checkpoints, on Lightning Fabric."""
+"""The training half of `Accelerator`: prepared objects, accumulation and gradients, on Lightning Fabric."""
 
 from __future__ import annotations
 
 import contextlib
-import os
-from collections.abc import Iterable, Iterator
-from functools import cached_property
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
-from lightning_utilities.core.apply_func import apply_to_collection
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, IterableDataset
 
-from accel_track.accelerator import checkpoints
+from accel_track.accelerator import loaders, saving
+from accel_track.accelerator.group import Group
+from accel_track.accelerator.handlers import DataLoaderConfiguration, GradientAccumulationPlugin, Handlers
+from accel_track.accelerator.launch import PRECISIONS
+from accel_track.accelerator.memory import release_memory
 from accel_track.accelerator.prepared import Accumulation, PreparedDataLoader, PreparedOptimizer, PreparedScheduler
-from accel_track.configuration import ProjectConfiguration
-from accel_track.state import MainProcess, PartialState
-
-if TYPE_CHECKING:
-    import torch
-    from lightning.fabric import Fabric
-
-_PRECISIONS = {"no": "32-true", "fp16": "16-mixed", "bf16": "bf16-mixed"}
+from accel_track.errors import warn
 
 
-class Training:
+class Training(Group):
     """The training half of `Accelerator`, in one process or in the group that `torchrun` started.
 
     Args:
-        configuration: Folders and checkpoint names.
-        mixed_precision: None or "no", "fp16" or "bf16".
-        gradient_accumulation_steps: How many batches one optimizer step takes its gradients from.
+        mixed_precision: "no", "fp16" or "bf16".
+        accumulation: How gradients are accumulated.
+        loaders: How data loaders are prepared.
+        handlers: Arguments of Fabric's strategy, process group and loss scaler.
         cpu: Whether to use the CPU even where there is a GPU.
+        device_placement: Whether models and batches are moved to the device.
+        step_scheduler_with_optimizer: Whether prepared schedulers step with the optimizer.
 
     Raises:
         ValueError: An unknown precision, or fewer than 1 accumulation step.
@@ -42,121 +38,208 @@ class Training:
 
     def __init__(
         self,
-        configuration: ProjectConfiguration,
-        mixed_precision: str | None,
-        gradient_accumulation_steps: int,
+        mixed_precision: str,
+        accumulation: GradientAccumulationPlugin,
+        loaders: DataLoaderConfiguration,
+        handlers: Handlers,
+        *,
         cpu: bool,
+        device_placement: bool,
+        step_scheduler_with_optimizer: bool,
     ) -> None:
         """Choose devices and, under `torchrun`, join the group."""
-        if (precision := mixed_precision or "no") not in _PRECISIONS:
-            message = f"`mixed_precision` must be one of {', '.join(_PRECISIONS)}; got {mixed_precision!r}."
+        if mixed_precision not in PRECISIONS:
+            message = f"`mixed_precision` must be one of {', '.join(PRECISIONS)}; got {mixed_precision!r}."
             raise ValueError(message)
-        if gradient_accumulation_steps < 1:
-            message = f"`gradient_accumulation_steps` must be 1 or more; got {gradient_accumulation_steps}."
-            raise ValueError(message)
-        self.project_configuration = configuration
-        self.mixed_precision = precision
-        self.state = PartialState()
-        self._cpu = cpu
-        self._world_size = _launched_processes()
-        if self._world_size > 1:
-            self.fabric  # noqa: B018 - joins the group
-        self._accumulation = Accumulation(gradient_accumulation_steps)
+        self._accumulation = Accumulation(accumulation)
+        self.gradient_accumulation_steps = self._accumulation.steps  # checks the number
+        super().__init__(mixed_precision, handlers, cpu=cpu)
+        self.dataloader_config = loaders
+        self.device_placement = device_placement
+        self.step_scheduler_with_optimizer = step_scheduler_with_optimizer
         self._models: list[Any] = []
         self._optimizers: list[PreparedOptimizer] = []
         self._schedulers: list[PreparedScheduler] = []
-        self._registered: list[Any] = []
 
-    # -- processes ----------------------------------------------------------------------------------------------------
+    # -- prepared objects ---------------------------------------------------------------------------------------------
 
-    @cached_property
-    def fabric(self) -> Fabric:
-        """Lightning Fabric; in a single process it is made when it is first needed, since its import is slow."""
-        return _launch("cpu" if self._cpu else "auto", _PRECISIONS[self.mixed_precision], self._world_size)
-
-    @property
-    def device(self) -> torch.device:
-        """The device of this process."""
-        return self.fabric.device
-
-    @property
-    def num_processes(self) -> int:
-        """World size."""
-        return self._world_size
-
-    @property
-    def process_index(self) -> int:
-        """Global rank."""
-        return self.fabric.global_rank if self._world_size > 1 else 0
-
-    @property
-    def local_process_index(self) -> int:
-        """Rank on this machine."""
-        return self.fabric.local_rank if self._world_size > 1 else 0
-
-    @property
-    def is_main_process(self) -> bool:
-        """Whether the global rank is 0."""
-        return self.state.is_main_process
-
-    @property
-    def is_local_main_process(self) -> bool:
-        """Whether the rank on this machine is 0."""
-        return self.local_process_index == 0
-
-    @property
-    def on_main_process(self) -> MainProcess:
-        """Decorator, or `with` statement, for work that belongs to the main process."""
-        return self.state.on_main_process
-
-    def wait_for_everyone(self) -> None:
-        """Block until all processes have called this."""
-        if self._world_size > 1:
-            self.fabric.barrier()
-
-    def print(self, *args: Any, **kwargs: Any) -> None:
-        """Call the built-in `print`, once per machine."""
-        if self.is_local_main_process:
-            print(*args, **kwargs)  # noqa: T201 - its job
-
-    # -- training -----------------------------------------------------------------------------------------------------
-
-    def prepare(self, *objects: Any) -> Any:
+    def prepare(self, *objects: Any, device_placement: Sequence[bool] | None = None) -> Any:
         """Set up modules, optimizers, data loaders and learning-rate schedulers for the device and all processes.
 
         Args:
             *objects: In any order; anything else, and what is prepared already, is returned as it is.
+            device_placement: For each object, whether it is moved to the device. Default: as `Accelerator` was told.
 
         Returns:
             The prepared object, or a tuple of them in the order given.
+
+        Raises:
+            ValueError: `device_placement` is not as long as there are objects.
         """
-        prepared = tuple(self._prepare(one) for one in objects)
+        places = [self.device_placement] * len(objects) if device_placement is None else list(device_placement)
+        if len(places) != len(objects):
+            message = f"`device_placement` has {len(places)} entries for {len(objects)} objects."
+            raise ValueError(message)
+        prepared = tuple(self._prepare(one, move) for one, move in zip(objects, places, strict=True))
         return prepared[0] if len(prepared) == 1 else prepared
 
-    def _prepare(self, one: Any) -> Any:
-        if isinstance(one, PreparedOptimizer) or (isinstance(one, nn.Module) and self.unwrap_model(one) is not one):
-            return one
+    def _prepare(self, one: Any, move: bool) -> Any:
         if isinstance(one, nn.Module):
-            model = self.fabric.setup_module(one)
-            self._models.append(model)
-            return model
+            return self.prepare_model(one, move)
         if isinstance(one, Optimizer):
-            optimizer = PreparedOptimizer(self.fabric.setup_optimizers(one), self._accumulation)
-            self._optimizers.append(optimizer)
-            return optimizer
+            return self.prepare_optimizer(one)
         if isinstance(one, DataLoader):
-            return PreparedDataLoader(self.fabric.setup_dataloaders(one), self._accumulation)
-        if isinstance(one, (LRScheduler, ReduceLROnPlateau)):
-            scheduler = PreparedScheduler(one, self._accumulation, self.num_processes)
-            self._schedulers.append(scheduler)
-            return scheduler
-        return one
+            return self.prepare_data_loader(one, move)
+        return self.prepare_scheduler(one) if isinstance(one, (LRScheduler, ReduceLROnPlateau)) else one
 
-    def unwrap_model(self, model: nn.Module) -> nn.Module:
-        """Return the module that was given to `prepare`."""
+    def prepare_model(
+        self, model: nn.Module, device_placement: bool | None = None, evaluation_mode: bool = False
+    ) -> Any:
+        """Set up a module.
+
+        Args:
+            model: The module; a prepared one is returned as it is.
+            device_placement: Whether it is moved to the device. Default: as `Accelerator` was told.
+            evaluation_mode: Whether it will not be trained, so that processes need not exchange gradients.
+        """
         from lightning.fabric.wrappers import _FabricModule
 
-        return model.module if isinstance(model, _FabricModule) else model
+        if isinstance(model, _FabricModule):
+            return model
+        move = self.device_placement if device_placement is None else device_placement
+        trained = not evaluation_mode and any(one.requires_grad for one in model.parameters())
+        if trained or self.num_processes == 1:
+            prepared = self.fabric.setup_module(model, move_to_device=move)
+            wrapped = prepared._forward_module  # noqa: SLF001 - as Fabric's strategy has wrapped it
+            if self._handlers.ddp is not None and isinstance(wrapped, nn.parallel.DistributedDataParallel):
+                self._handlers.ddp.register_comm_hook(wrapped)
+        else:  # DistributedDataParallel refuses modules without gradients
+            prepared = _FabricModule(model.to(self.device) if move else model, self.fabric.strategy)
+        self._models.append(prepared)
+        return prepared
+
+    def prepare_optimizer(self, optimizer: Optimizer, device_placement: bool | None = None) -> PreparedOptimizer:
+        """Set up an optimizer; a prepared one is returned as it is, and its state moves with the parameters."""
+        if isinstance(optimizer, PreparedOptimizer):
+            return optimizer
+        prepared = PreparedOptimizer(self.fabric.setup_optimizers(optimizer), self._accumulation, lambda: self.scaler)
+        self._optimizers.append(prepared)
+        return prepared
+
+    def prepare_scheduler(self, scheduler: Any) -> PreparedScheduler:
+        """Set up a learning-rate scheduler; a prepared one is returned as it is."""
+        if isinstance(scheduler, PreparedScheduler):
+            return scheduler
+        times = 1 if self.split_batches else self.num_processes
+        prepared = PreparedScheduler(
+            scheduler,
+            self._accumulation,
+            times,
+            lambda: self._optimizers,
+            with_optimizer=self.step_scheduler_with_optimizer,
+        )
+        self._schedulers.append(prepared)
+        return prepared
+
+    def prepare_data_loader(self, data_loader: Any, device_placement: bool | None = None) -> PreparedDataLoader:
+        """Set up a data loader, of which each process then reads its share; a prepared one is returned as it is.
+
+        Args:
+            data_loader: The data loader.
+            device_placement: Whether batches are moved to the device. Default: as `Accelerator` was told.
+
+        Raises:
+            ValueError: With `split_batches`, the batch size is no multiple of the number of processes.
+        """
+        if isinstance(data_loader, PreparedDataLoader):
+            return data_loader
+        move = self.device_placement if device_placement is None else device_placement
+        if self.num_processes > 1 and isinstance(data_loader.dataset, IterableDataset):
+            warn(
+                "prepare: each process reads this whole data set, which can only be iterated over; have it yield this "
+                "process's share, by `accelerator.process_index`."
+            )
+        if self.split_batches and self.num_processes > 1:
+            data_loader = loaders.divided(data_loader, self.num_processes)
+        return PreparedDataLoader(self.fabric.setup_dataloaders(data_loader, move_to_device=move), self._accumulation)
+
+    @property
+    def split_batches(self) -> bool:
+        """Whether a batch is divided among the processes; else each process gets batches of that size."""
+        return self.dataloader_config.split_batches
+
+    @property
+    def dispatch_batches(self) -> bool | None:
+        """As in `DataLoaderConfiguration`."""
+        return self.dataloader_config.dispatch_batches
+
+    @property
+    def even_batches(self) -> bool:
+        """As in `DataLoaderConfiguration`."""
+        return self.dataloader_config.even_batches
+
+    @property
+    def use_seedable_sampler(self) -> bool:
+        """As in `DataLoaderConfiguration`."""
+        return self.dataloader_config.use_seedable_sampler
+
+    @property
+    def use_stateful_dataloader(self) -> bool:
+        """As in `DataLoaderConfiguration`."""
+        return self.dataloader_config.use_stateful_dataloader
+
+    @property
+    def non_blocking(self) -> bool:
+        """As in `DataLoaderConfiguration`."""
+        return self.dataloader_config.non_blocking
+
+    def skip_first_batches(self, dataloader: Any, num_batches: int = 0) -> Any:
+        """Return a data loader without the first batches of another one, for the rest of an epoch.
+
+        Args:
+            dataloader: A data loader, prepared or not; it stays as it is.
+            num_batches: How many batches of this process are left out.
+
+        Raises:
+            TypeError: `dataloader` is something else, or `num_batches` no integer.
+            ValueError: `num_batches` is negative.
+        """
+        return loaders.skip_first_batches(dataloader, num_batches)
+
+    def unwrap_model(
+        self, model: nn.Module, keep_fp32_wrapper: bool = True, keep_torch_compile: bool = True
+    ) -> nn.Module:
+        """Return the module that was given to `prepare`.
+
+        Args:
+            model: The module; one that is not prepared is returned as it is.
+            keep_fp32_wrapper: Without effect: precision is in Fabric's wrapper, which is always taken off.
+            keep_torch_compile: Whether `torch.compile`'s wrapper stays around the module.
+        """
+        return saving.extract_model_from_parallel(model, keep_fp32_wrapper, keep_torch_compile)
+
+    def free_memory(self, *objects: Any) -> list[None]:
+        """Forget everything prepared and give its memory back.
+
+        Callers forget it, too, by what is returned: `model, optimizer = accelerator.free_memory(model, optimizer)`.
+
+        Args:
+            *objects: What the caller forgets, too.
+
+        Returns:
+            As many times None, for their variables.
+        """
+        self._models.clear()
+        self._optimizers.clear()
+        self._schedulers.clear()
+        self._accumulation.restart()
+        return release_memory(*objects)
+
+    def clear(self, *objects: Any) -> list[None]:
+        """Do what `free_memory` does."""
+        return self.free_memory(*objects)
+
+    # -- steps --------------------------------------------------------------------------------------------------------
 
     def backward(self, loss: Tensor, **kwargs: Any) -> None:
         """Backpropagate `loss` divided by `gradient_accumulation_steps`."""
@@ -164,13 +247,32 @@ class Training:
 
     @property
     def gradient_accumulation_steps(self) -> int:
-        """How many batches one optimizer step takes its gradients from."""
+        """How many batches one optimizer step takes its gradients from; may be set."""
         return self._accumulation.steps
+
+    @gradient_accumulation_steps.setter
+    def gradient_accumulation_steps(self, steps: int) -> None:
+        if not isinstance(steps, int) or isinstance(steps, bool):
+            message = f"`gradient_accumulation_steps` must be an integer; got {type(steps).__name__}."
+            raise TypeError(message)
+        if steps < 1:
+            message = f"`gradient_accumulation_steps` must be 1 or more; got {steps}."
+            raise ValueError(message)
+        self._accumulation.steps = steps
+
+    @property
+    def gradient_state(self) -> Accumulation:
+        """The position in the accumulation window: `sync_gradients`, `end_of_dataloader`, `num_steps`."""
+        return self._accumulation
 
     @property
     def sync_gradients(self) -> bool:
-        """Whether the current batch ends an accumulation window, so that the optimizer really steps."""
+        """Whether the current batch ends an accumulation window, so that the optimizer really steps; may be set."""
         return self._accumulation.sync
+
+    @sync_gradients.setter
+    def sync_gradients(self, sync: bool) -> None:
+        self._accumulation.sync = bool(sync)
 
     @contextlib.contextmanager
     def accumulate(self, *models: nn.Module) -> Iterator[None]:
@@ -183,15 +285,41 @@ class Training:
         """
         self._accumulation.advance()
         with contextlib.ExitStack() as stack:
-            if self.num_processes > 1:
+            if not (self._accumulation.sync or self._accumulation.plugin.sync_each_batch):
                 for model in models:
-                    enabled = not self._accumulation.sync
-                    stack.enter_context(self.fabric.no_backward_sync(model, enabled=enabled))  # type: ignore[arg-type]
+                    stack.enter_context(self.no_sync(model))
             yield
 
-    def autocast(self) -> contextlib.AbstractContextManager[Any]:
-        """Return a context in which operations run in the mixed precision, for code outside a prepared model."""
-        return self.fabric.autocast()
+    @contextlib.contextmanager
+    def no_sync(self, model: Any) -> Iterator[None]:
+        """Keep processes from exchanging a prepared model's gradients: surround its forward and backward passes.
+
+        Args:
+            model: The model; nothing is done for one that exchanges none.
+        """
+        wrapped = getattr(model, "_forward_module", model)
+        exchanges = isinstance(wrapped, nn.parallel.DistributedDataParallel)
+        with self.fabric.no_backward_sync(model) if exchanges else contextlib.nullcontext():
+            yield
+
+    @property
+    def optimizer_step_was_skipped(self) -> bool:
+        """Whether the last step of a prepared optimizer changed nothing, since gradients overflowed with "fp16"."""
+        return any(one.step_was_skipped for one in self._optimizers)
+
+    def unscale_gradients(self, optimizer: Any = None) -> None:
+        """Undo the scaling of gradients with "fp16", once before a step; clipping does it by itself.
+
+        Args:
+            optimizer: A prepared optimizer, or several. Default: all.
+        """
+        if (scaler := self.scaler) is None:
+            return
+        several = self._optimizers if optimizer is None else optimizer
+        for one in several if isinstance(several, (list, tuple)) else [several]:
+            while hasattr(one, "optimizer"):
+                one = one.optimizer  # noqa: PLW2901 - inside of ours is Fabric's
+            scaler.unscale_(one)
 
     def clip_grad_norm_(self, parameters: Tensor | Iterable[Tensor], max_norm: float, norm_type: float = 2) -> Tensor:
         """Clip gradients to a total norm, after undoing loss scaling; call it where `sync_gradients` is true.
@@ -199,154 +327,10 @@ class Training:
         Returns:
             The norm before clipping, a 0-d tensor.
         """
-        for optimizer in self._optimizers:
-            self.fabric.strategy.precision.unscale_gradients(optimizer.optimizer.optimizer)
+        self.unscale_gradients()
         return nn.utils.clip_grad_norm_(parameters, max_norm, norm_type=norm_type)
 
-    def gather(self, tensor: Any) -> Any:
-        """Return tensors of all processes joined along the first dimension; a collective call.
-
-        Args:
-            tensor: A tensor of shape (n, …), equal on all processes, a 0-d tensor, or a collection of these.
-
-        Returns:
-            The same structure with shapes (world size · n, …), or (world size,) for 0-d tensors. With one process,
-            the input.
-        """
-        if self.num_processes == 1:
-            return tensor
-        return apply_to_collection(self.fabric.all_gather(tensor), Tensor, lambda all_: _join(all_, interleave=False))
-
-    def gather_for_metrics(self, tensor: Any) -> Any:
-        """Like `gather`, in the data set's order, without the samples a distributed sampler repeated at the end.
-
-        Call it inside the loop over a prepared data loader, with tensors whose first dimension is the batch.
-        """
-        if self.num_processes == 1:
-            return tensor
-        loaders = self._accumulation.loaders
-        surplus = loaders[-1].padding if loaders and loaders[-1].at_last_batch else 0
-
-        def unpadded(gathered: Tensor) -> Tensor:
-            samples = _join(gathered, interleave=True)
-            return samples[: len(samples) - surplus] if gathered.ndim > 1 else samples
-
-        return apply_to_collection(self.fabric.all_gather(tensor), Tensor, unpadded)
-
-    def reduce(self, tensor: Any, reduction: str = "sum") -> Any:
-        """Return tensors reduced over all processes; a collective call, the input is not changed.
-
-        Args:
-            tensor: A tensor, equal in shape on all processes, or a collection of these.
-            reduction: "sum", "mean", or "none" for the input.
-
-        Raises:
-            ValueError: `reduction` is none of these.
-        """
-        if reduction not in ("sum", "mean", "none"):
-            message = f"`reduction` must be 'sum', 'mean' or 'none'; got {reduction!r}."
-            raise ValueError(message)
-        if self.num_processes == 1 or reduction == "none":
-            return tensor
-        copy = apply_to_collection(tensor, Tensor, Tensor.clone)
-        return self.fabric.all_reduce(copy, reduce_op=reduction)
-
-    # -- checkpoints --------------------------------------------------------------------------------------------------
-
-    def register_for_checkpointing(self, *objects: Any) -> None:
-        """Have `save_state` and `load_state` include more objects.
-
-        Raises:
-            TypeError: An object lacks `state_dict` or `load_state_dict`.
-        """
-        for one in objects:
-            if not (hasattr(one, "state_dict") and hasattr(one, "load_state_dict")):
-                message = f"cannot checkpoint a {type(one).__name__}: it needs `state_dict` and `load_state_dict`."
-                raise TypeError(message)
-        self._registered.extend(objects)
-
-    def save_state(self, output_dir: str | os.PathLike[str] | None = None) -> str:
-        """Save everything prepared or registered, and each rank's random states; call this on all processes.
-
-        Args:
-            output_dir: Folder; may be left out with `automatic_checkpoint_naming`.
-
-        Returns:
-            The folder.
-
-        Raises:
-            ValueError: No folder, and no automatic naming.
-            FileExistsError: The next automatic folder exists already.
-        """
-        configuration = self.project_configuration
-        automatic = configuration.automatic_checkpoint_naming and output_dir is None
-        folder = checkpoints.next_folder(configuration) if automatic else _folder(output_dir, "output_dir")
-        self.wait_for_everyone()
-        checkpoints.save(self.fabric, folder, self._state())
-        if automatic:
-            configuration.iteration += 1
-            if self.is_main_process:
-                checkpoints.prune(configuration)
-        return str(folder)
-
-    def load_state(self, input_dir: str | os.PathLike[str] | None = None) -> str:
-        """Restore what `save_state` saved, into objects prepared in the same order; call this on all processes.
-
-        Args:
-            input_dir: Folder; left out with `automatic_checkpoint_naming`, the newest checkpoint is taken.
-
-        Returns:
-            The folder.
-
-        Raises:
-            ValueError: No folder, and no automatic naming.
-            FileNotFoundError: There is no checkpoint there.
-        """
-        if self.project_configuration.automatic_checkpoint_naming and input_dir is None:
-            folders = checkpoints.automatic_folders(self.project_configuration)
-            if not folders:
-                message = f"no checkpoint below {str(self.project_configuration.project_dir)!r} yet."
-                raise FileNotFoundError(message)
-            folder = folders[-1]
-        else:
-            folder = _folder(input_dir, "input_dir")
-        checkpoints.load(self.fabric, folder, self._state())
-        return str(folder)
-
-    def _state(self) -> dict[str, Any]:
-        kinds = {
-            "model": self._models,
-            "optimizer": [one.optimizer for one in self._optimizers],
-            "scheduler": [one.scheduler for one in self._schedulers],
-            "registered": self._registered,
-        }
-        return {f"{kind}_{index}": one for kind, ones in kinds.items() for index, one in enumerate(ones)}
-
-
-def _folder(path: str | os.PathLike[str] | None, argument: str) -> Path:
-    if path is None:
-        message = f"`{argument}` is missing; give a folder, or set automatic_checkpoint_naming in ProjectConfiguration."
-        raise ValueError(message)
-    return Path(path)
-
-
-def _launched_processes() -> int:
-    """Return how many processes `torchrun` started; 1 without it."""
-    return int(os.environ.get("WORLD_SIZE", "1")) if "TORCHELASTIC_RUN_ID" in os.environ else 1
-
-
-def _launch(accelerator: str, precision: Any, world_size: int) -> Fabric:
-    """Return a launched Fabric: one process, or the group that `torchrun` describes."""
-    from lightning.fabric import Fabric
-
-    local = int(os.environ.get("LOCAL_WORLD_SIZE", "1")) if world_size > 1 else 1
-    fabric = Fabric(accelerator=accelerator, devices=local, num_nodes=world_size // local, precision=precision)
-    fabric.launch()
-    return fabric
-
-
-def _join(gathered: Tensor, *, interleave: bool) -> Tensor:
-    """Join (world, n, …) to (world · n, …), rank by rank, or sample by sample as a distributed sampler dealt them."""
-    if gathered.ndim < 2:  # noqa: PLR2004
-        return gathered
-    return (gathered.transpose(0, 1) if interleave else gathered).flatten(0, 1)
+    def clip_grad_value_(self, parameters: Tensor | Iterable[Tensor], clip_value: float) -> None:
+        """Clip each gradient to ± `clip_value`, after undoing loss scaling; call it where `sync_gradients` is true."""
+        self.unscale_gradients()
+        nn.utils.clip_grad_value_(parameters, clip_value)

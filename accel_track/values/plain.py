@@ -182,7 +182,7 @@ def check_step(step: Any) -> int | None:
     """Return `step` as a Python int, or None.
 
     Raises:
-        TypeError: It is not an integer.
+        TypeError: It is neither an integer nor a float without a fraction, such as `3.0`.
         ValueError: It is negative.
     """
     if step is None or (type(step) is int and 0 <= step < _NO_INT64):
@@ -190,7 +190,8 @@ def check_step(step: Any) -> int | None:
     try:
         if isinstance(step, bool):
             raise TypeError  # noqa: TRY301 - a bool has an index, and is no step
-        number = operator.index(step)
+        is_integer = getattr(step, "is_integer", None)  # of floats
+        number = int(step) if is_integer is not None and is_integer() else operator.index(step)
     except Exception:  # noqa: BLE001 - also an object's own error
         message = f"`step` must be an integer of 0 or more, or None; got {_shown(step)}."
         raise TypeError(message) from None

@@ -9,6 +9,7 @@ import atexit
 import contextlib
 import functools
 import gc
+import importlib
 import json
 import os
 import random
@@ -235,15 +236,16 @@ def become(request: dict[str, Any]) -> None:
 if __name__ == "__main__":
     sys.path[0] = str(ROOT)
 
+    import lightning.fabric.wrappers  # with torch's compiler, the half of what an Accelerator imports
     from lightning.fabric.utilities.rank_zero import _get_rank, rank_zero_only
 
     import accel_track.lightning
 
+    assert lightning.fabric.wrappers
     assert accel_track.lightning
-    with contextlib.suppress(ImportError):
-        import mlflow
-
-        assert mlflow
+    for package in ("mlflow", "accelerate"):
+        with contextlib.suppress(ImportError):
+            importlib.import_module(package)
     gc.freeze()
     asked = serve(sys.argv[1], *map(int, sys.argv[2:]))
     if asked is not None:

@@ -13,7 +13,7 @@ import torch.distributed
 import torch.multiprocessing
 from lightning_utilities.core.rank_zero import rank_zero_only
 
-from accel_track.state import MainProcess, PartialState, process_index
+from accel_track.state import PartialState, process_index
 from accel_track.trackers.base import GeneralTracker, on_main_process
 
 VARIABLES = [
@@ -123,7 +123,7 @@ def test_waiting_alone_returns_at_once() -> None:
 def test_main_process_as_a_decorator(monkeypatch: pytest.MonkeyPatch) -> None:
     """The rank is read at each call; name and arguments are kept."""
 
-    @MainProcess()
+    @PartialState().on_main_process
     def double(number: int, *, plus: int = 0) -> int:
         """Double a number."""
         return 2 * number + plus
@@ -189,12 +189,12 @@ def test_nothing_is_imported_or_started() -> None:
     """State and decorators need no torch, and construction looks at nothing."""
     code = """
         import sys
-        from accel_track.state import MainProcess, PartialState
+        from accel_track.state import PartialState
         state = PartialState()
-        assert vars(state) == {}
+        assert vars(state) == {'_cpu': False}
         assert (state.process_index, state.num_processes, state.is_main_process) == (0, 1, True)
         state.wait_for_everyone()
-        MainProcess()(print)("ran")
+        PartialState().on_main_process(print)("ran")
         assert not {"torch", "lightning", "numpy"} & set(sys.modules)
     """
     environment = {name: value for name, value in os.environ.items() if name not in VARIABLES}

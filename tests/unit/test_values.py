@@ -589,7 +589,16 @@ def test_a_config_that_says_nothing_of_itself_is_a_type_error() -> None:
 
 @pytest.mark.parametrize(
     ("step", "expected"),
-    [(None, None), (0, 0), (7, 7), (np.int64(3), 3), (torch.tensor(4), 4), (Level.LOW, 1)],
+    [
+        (None, None),
+        (0, 0),
+        (7, 7),
+        (np.int64(3), 3),
+        (torch.tensor(4), 4),
+        (Level.LOW, 1),
+        (3.0, 3),
+        (np.float32(2), 2),
+    ],
     ids=repr,
 )
 def test_check_step(step: Any, expected: int | None) -> None:
@@ -603,7 +612,10 @@ def test_check_step(step: Any, expected: int | None) -> None:
     [
         (-1, ValueError, "`step` must be 0 or more; got -1. Count steps from 0, or pass step=None."),
         (np.int32(-5), ValueError, "`step` must be 0 or more; got -5. Count steps from 0, or pass step=None."),
-        (1.0, TypeError, "`step` must be an integer of 0 or more, or None; got 1.0 (float)."),
+        (1.5, TypeError, "`step` must be an integer of 0 or more, or None; got 1.5 (float)."),
+        (float("nan"), TypeError, "`step` must be an integer of 0 or more, or None; got nan (float)."),
+        (float("inf"), TypeError, "`step` must be an integer of 0 or more, or None; got inf (float)."),
+        (-1.0, ValueError, "`step` must be 0 or more; got -1. Count steps from 0, or pass step=None."),
         ("3", TypeError, "`step` must be an integer of 0 or more, or None; got '3' (str)."),
         (True, TypeError, "`step` must be an integer of 0 or more, or None; got True (bool)."),
     ],
