@@ -18,7 +18,7 @@ import msgspec
 from accel_track.records import Artifact, Checkpoint, Metrics
 from accel_track.trackers.backend_run import BackendRun
 from accel_track.trackers.source_database import moment_of, opened
-from accel_track.trackers.source_files import LostError
+from accel_track.trackers.source_files import FULL, LostError
 from accel_track.trackers.trackio.inbox import Waiting, id_of, rows
 from accel_track.trackers.trackio.stored import Artifacts, logged, plain
 
@@ -83,7 +83,9 @@ class TrackioRun(BackendRun):
                     for step, moment, text in self._rows(connection):
                         yield from self._row(step, moment, text)
                     yield from self._artifacts(connection, scratch)
-            except (sqlite3.Error, OSError):
+            except (sqlite3.Error, OSError) as error:
+                if isinstance(error, OSError) and error.errno in FULL:
+                    raise
                 self.lost[_DAMAGED] += 1
         for file in () if self._waiting is None else self._waiting.files:
             for row in rows(file):
