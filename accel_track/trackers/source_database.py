@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
+
+from accel_track.trackers.source_files import is_regular
 
 _HEAD = b"SQLite format 3\0"
 _JOURNAL = 18
@@ -22,13 +25,17 @@ def opened(database: Path) -> Iterator[sqlite3.Connection]:
         sqlite3.Error: It is none.
         OSError: It cannot be read.
     """
+    beside = [database.with_name(database.name + suffix) for suffix in ("-wal", "-shm", "-journal")]
+    if not database.is_file() or not all(is_regular(one) for one in beside if os.path.lexists(one)):
+        message = "it, or its log, is no regular file"
+        raise sqlite3.DatabaseError(message)
     with open(database, "rb") as file:
         head = file.read(_JOURNAL + 1)
     if not head.startswith(_HEAD):
         message = "it is no database"
         raise sqlite3.DatabaseError(message)
     # Without a log, nobody has it open; to read it as one that nobody changes makes no new log.
-    alone = head[_JOURNAL:] == b"\2" and not database.with_name(f"{database.name}-wal").exists()
+    alone = head[_JOURNAL:] == b"\2" and not beside[0].exists()
     address = f"{database.absolute().as_uri()}?mode=ro{'&immutable=1' if alone else ''}"
     with closing(sqlite3.connect(address, uri=True)) as connection:
         connection.text_factory = lambda data: data.decode(errors="replace")

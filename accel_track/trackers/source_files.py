@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import errno
 import json
 import os
 import shutil
+import stat
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,6 +18,7 @@ from accel_track import media
 MediumT = TypeVar("MediumT", bound=media.Medium)
 
 
+_FULL = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EROFS))
 _QUICK = 20_000
 _LONG = 64 * 1024
 
@@ -43,12 +46,21 @@ def walked(place: Path, *, quick: bool) -> Iterator[tuple[Path, list[str], list[
 
 
 def files_below(place: Path, suffix: str, *, quick: bool = False) -> Iterator[Path]:
-    """Yield the files below a folder whose names end so, or the one that a file is; `quick` as for `walked`."""
+    """Yield the regular files below a folder whose names end so, or the one that a file is; `quick` as for `walked`."""
     if place.is_file():
         yield place
         return
     for folder, _, files in walked(place, quick=quick):
-        yield from (folder / file for file in files if file.endswith(suffix))
+        paths = (folder / file for file in files if file.endswith(suffix))
+        yield from filter(is_regular, paths)
+
+
+def is_regular(path: Path) -> bool:
+    """Whether there is a file, and no link to one, nor a pipe, of which the opening may never end."""
+    try:
+        return stat.S_ISREG(path.lstat().st_mode)
+    except (OSError, ValueError):
+        return False
 
 
 def file_inside(folder: Path, path: str) -> Path:
@@ -82,6 +94,7 @@ def copy_as(file: Path, folder: Path, name: str) -> Path:
 
     Raises:
         LostError: The name leads out of the folder, or the file cannot be read.
+        OSError: The disk is full.
     """
     parts = Path(name).parts
     target = folder.joinpath(*parts)
@@ -94,9 +107,11 @@ def copy_as(file: Path, folder: Path, name: str) -> Path:
             os.link(file, target)
         except OSError:  # another file system
             shutil.copyfile(file, target)
-    except OSError:
+    except OSError as error:
+        if error.errno in _FULL:
+            raise
         message = "a file of an artifact cannot be read"
-        raise LostError(message) from None
+        raise LostError(message) from error
     return target
 
 

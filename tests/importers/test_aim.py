@@ -228,3 +228,11 @@ def test_garbage(tmp_path: Path) -> None:
     found = Found(run, tmp_path / "scratch")
     assert not found.records
     assert len(run.lost) == 3
+
+
+def test_no_room_to_sort_in(repository: Path) -> None:
+    """It is no damage of the source."""
+    (run, *_) = AimSource(str(repository)).runs()
+    with pytest.raises(OSError, match="cannot be sorted"):
+        list(run.records(repository / "nowhere"))
+    assert not run.lost

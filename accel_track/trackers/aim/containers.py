@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from accel_track.trackers.source_files import LostError, is_regular
+
 
 class Container:
     """The part of one run.
@@ -63,8 +65,12 @@ def opened_container(folder: Path, root: tuple[str, ...], logs: str) -> Containe
         logs: A folder for RocksDB's messages, which it would write into that of the container.
 
     Raises:
+        LostError: A part of it is a link, or a pipe.
         Exception: RocksDB cannot open it.
     """
+    if not all(map(is_regular, folder.iterdir())):
+        message = "a database that has links or pipes in it, which was not read"
+        raise LostError(message)
     aimrocks: Any = importlib.import_module("aimrocks")
     rocks: Any = importlib.import_module("aim.storage.rockscontainer")
 

@@ -89,7 +89,7 @@ class AimRun(BackendRun):
                 files = KeptFiles(self._repository.parent, self.id, self._books, scratch)
                 yield from files.records(meta, self.created or 0.0)
                 self.lost += files.lost
-        except GeneratorExit:
+        except OSError:  # of the scratch folder
             raise
         except Exception:  # noqa: BLE001 - RocksDB's and Aim's own, of many types
             self.lost[_DAMAGED] += 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sqlite3
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -78,8 +79,19 @@ class Sequences:
         return sorted(names, key=names.__getitem__)
 
     def rows(self) -> Iterator[Metrics]:
-        """Yield the values of each call, by time."""
+        """Yield the values of each call, by time.
+
+        Raises:
+            OSError: There is no room to sort them.
+        """
         path = self._scratch / "sequences.sqlite"
+        try:
+            yield from self._sorted(path)
+        except sqlite3.Error as error:
+            raise OSError(errno.ENOSPC, f"values cannot be sorted ({error})", str(path)) from error
+        path.unlink()
+
+    def _sorted(self, path: Path) -> Iterator[Metrics]:
         with closing(sqlite3.connect(path, isolation_level=None)) as sorting:
             sorting.execute("pragma journal_mode = off")
             sorting.execute("pragma synchronous = off")
@@ -92,7 +104,6 @@ class Sequences:
                 sorting.executemany("insert into points values (?, ?, ?, ?)", rows)
                 sorting.execute("commit")
             yield from self._together(sorting.execute("select * from points order by time, step, rowid"))
-        path.unlink()
 
     def _together(self, points: Iterator[tuple[float, int, int, bytes | None]]) -> Iterator[Metrics]:
         decode, names = self._series.decode, self._names

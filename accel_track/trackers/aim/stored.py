@@ -20,6 +20,7 @@ def logged(value: Any, scratch: Path) -> Any:
 
     Raises:
         LostError: It is damaged, or there is nothing of its kind here.
+        OSError: A file of it cannot be written.
     """
     if isinstance(value, (list, tuple)):
         several = [logged(one, scratch) for one in value]
@@ -34,6 +35,8 @@ def logged(value: Any, scratch: Path) -> Any:
         raise LostError(message)
     try:
         found = _KINDS[kind](value.storage, scratch)
+    except OSError:  # of the scratch folder
+        raise
     except Exception as error:
         message = f"an object of the kind {kind} that is damaged"
         raise LostError(message) from error

@@ -11,7 +11,7 @@ from typing import Any
 
 from accel_track.errors import NotReadableError
 from accel_track.trackers.source_database import moment_of, opened
-from accel_track.trackers.source_files import walked
+from accel_track.trackers.source_files import is_regular, walked
 from accel_track.trackers.trackio.inbox import FOLDER, waiting_runs
 from accel_track.trackers.trackio.reading import TrackioRun, run_column
 
@@ -29,7 +29,7 @@ def databases(place: Path, *, quick: bool = False) -> Iterator[Path]:
         yield from [place] if is_database(place) else []
     for folder, folders, files in walked(place, quick=quick):
         paths = [folder / file for file in files if file.endswith(".db")]
-        yield from filter(is_database, paths)
+        yield from (path for path in paths if is_regular(path) and is_database(path))
         new = waiting_runs(folder) if FOLDER in folders else ()
         yield from (path for path in sorted(folder / f"{project}.db" for project in new) if path not in paths)
 

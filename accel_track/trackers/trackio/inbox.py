@@ -12,6 +12,8 @@ from typing import Any
 
 import msgspec
 
+from accel_track.trackers.source_files import is_regular
+
 FOLDER = "inbox"
 _ROW = "metric"
 
@@ -36,7 +38,9 @@ class Waiting:
 def waiting_runs(folder: Path) -> dict[str, dict[str, Waiting]]:
     """Return what waits in Trackio's folder, by the run's id, by the project."""
     projects: dict[str, dict[str, Waiting]] = {}
-    for file in sorted((folder / FOLDER).glob("*/*.jsonl")):
+    place = (folder / FOLDER).resolve()
+    found = sorted(place.glob("*/*.jsonl")) if place == folder.resolve() / FOLDER else []
+    for file in filter(is_regular, found):
         for row in rows(file):
             if row is None:
                 continue
