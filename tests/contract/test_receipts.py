@@ -1,6 +1,7 @@
 """A receipt of each backend: a run that was delivered is whole, one that lacks something is not, until it is repaired."""
 
 import contextlib
+import time
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ from accel_track import media
 from accel_track.delivery.receipt import Receipt, compare
 from accel_track.delivery.repair import repair
 from accel_track.delivery.settings import Settings
+from accel_track.delivery.sync import Sync
 from accel_track.errors import AccelTrackWarning
 from accel_track.journal import cursor as cursors
 from accel_track.journal.directory import RunDirectory
@@ -20,6 +22,7 @@ from accel_track.journal.reader import last_seq
 from accel_track.media.ways import KINDS
 from accel_track.registry import LOGGER_TYPE_TO_CLASS, select, tracker_class
 from accel_track.run import Run
+from accel_track.values.plain import leaves
 from tests.support.contracts import contract
 from tests.support.runs import only_run
 from tests.support.skips import need
@@ -86,7 +89,7 @@ def exact(found: Receipt) -> None:
 
 
 @pytest.mark.extras
-def test_numbers_texts_and_hyperparameters(backend: str) -> None:
+def test_numbers_texts_and_hyperparameters(backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
     run = start(backend)
     for values, step in CALLS:
         run.log(values, step)
@@ -95,7 +98,9 @@ def test_numbers_texts_and_hyperparameters(backend: str) -> None:
     exact(found)
     assert found.values.sent >= 66
     assert found.settings.sent == 6
-    with lost(directory, backend) as run:
+    yesterday = time.time() - 86400
+    with lost(directory, backend) as run, monkeypatch.context() as clock:
+        clock.setattr(time, "time", lambda: yesterday)
         run.log({"train": {"loss": 99.5, "acc@1": 98.5}}, 21)
         run.log({"loose": 0.125}, 1000 if tracker_class(backend).keeps_of_a_step == "first" else None)
     lacking = compare(directory, backend, arguments(backend))
@@ -106,6 +111,13 @@ def test_numbers_texts_and_hyperparameters(backend: str) -> None:
     assert (done.delivered, done.error) == (2, None)
     exact(done.after)
     assert done.after.values.sent == found.values.sent + 3
+    if tracker_class(backend).keeps_time:
+        tracker = Sync(directory, arguments={backend: arguments(backend)}).build(backend, 0)
+        Path("scratch").mkdir()
+        times = [
+            one.time for one in tracker.read().records(Path("scratch")) if 99.5 in dict(leaves(one.values)).values()
+        ]
+        assert times == [pytest.approx(yesterday, abs=1)]
     assert repair(directory, backend, arguments(backend)).delivered == 0
 
 

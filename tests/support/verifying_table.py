@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from accel_track.delivery.comparing.sent import plural
+from accel_track.delivery.comparing.sent_media import plural
 from accel_track.registry import tracker_class
 from accel_track.trackers.base import GeneralTracker
 from tests.support.media_table import NAMES

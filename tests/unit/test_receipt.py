@@ -258,7 +258,10 @@ def test_records_for_another_tracker_are_not_looked_for() -> None:
 
 
 def test_hyperparameters() -> None:
-    run = made(*CALLS, config={"lr": 0.1, "layers": [1, 2], "deep": {"on": True, "none": None}, "name": "x" * 300})
+    run = made(
+        *CALLS,
+        config={"lr": 0.1, "layers": [1, 2], "deep": {"on": True, "none": None}, "name": "x" * 300, "kind": "Adam W"},
+    )
     changed = lines()
     stored = next(line["config"] for line in changed if "config" in line)
     stored.update(lr="0.1", layers="[1, 2]", name="x" * 250, deep={"on": "True", "none": "None"})
@@ -266,11 +269,12 @@ def test_hyperparameters() -> None:
     found = receipt(run)
     assert found.whole, str(found)
     assert found.by_design == {"texts of hyperparameters that it has cut": 1}
-    stored.update(lr="0.2")
+    stored.update(lr="0.2", kind="adam w")
     del stored["deep"]["on"]
     rewrite(changed)
     found = receipt(run)
-    assert (found.settings.missing.first, found.settings.differing.first) == ([("deep/on", None)], [("lr", None)])
+    assert found.settings.missing.first == [("deep/on", None)]
+    assert found.settings.differing.first == [("lr", None), ("kind", None)]
 
 
 def test_what_the_reader_could_not_read_is_said() -> None:

@@ -13,6 +13,7 @@ from accel_track.delivery.comparing.likeness import Look, look, look_of_all, sam
 from accel_track.delivery.receipt import compare
 from accel_track.delivery.settings import Settings
 from accel_track.errors import AccelTrackWarning
+from accel_track.journal import cursor as cursors
 from accel_track.media.fallbacks import converted, stored
 from accel_track.media.ways import by, none
 from accel_track.registry import select
@@ -254,3 +255,14 @@ def test_another_form_is_the_same_medium(kind: str, tmp_path: Path) -> None:
 
 def test_nothing_is_like_nothing() -> None:
     assert not same(Look(), Look())
+
+
+def test_as_many_media_as_were_dropped_are_not_missing() -> None:
+    directory = media_run()
+    rewrite([line for line in lines() if line.get("kind") != "image"])
+    cursor = cursors.load(directory.cursor("keeping"))
+    cursor.dropped = {"several": 1}
+    cursors.save(directory.cursor("keeping"), cursor)
+    found = receipt(directory)
+    assert (found.media.sent, found.media.there) == (5, 3)
+    assert (found.dropped.count, found.media.missing.count) == (1, 2)

@@ -5,17 +5,17 @@ from __future__ import annotations
 import math
 import tempfile
 import time
-from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from accel_track.delivery.comparing.content import ContentComparison
 from accel_track.delivery.comparing.found import Found, FoundMedium
 from accel_track.delivery.comparing.lacking import Lacking
-from accel_track.delivery.comparing.likeness import Look, same
+from accel_track.delivery.comparing.likeness import Look
 from accel_track.delivery.comparing.points import NO_STEP, Points, State, Verdict, compared, rounded
-from accel_track.delivery.comparing.sent import Sent, SentMedium, Setting, plural
+from accel_track.delivery.comparing.sent import Sent, Setting
 from accel_track.delivery.ledger import refused, shown
 from accel_track.journal import cursor as cursors
 from accel_track.trackers.base import GeneralTracker
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from accel_track.delivery.sync import Sync
     from accel_track.journal.cursor import Cursor
     from accel_track.trackers.backend_run import BackendRun
-
-_Index = dict[str, dict[int | None, list[FoundMedium]]]
 
 _WRITING, _LOOK = 5.0, 0.05
 """Seconds that a backend may take to write down that a run has ended, and between two looks."""
@@ -85,16 +83,14 @@ def _read(tracker: GeneralTracker, cursor: Cursor) -> BackendRun:
         time.sleep(_LOOK)
 
 
-class _Comparison:
+class _Comparison(ContentComparison):
     """One rank's comparison."""
 
-    def __init__(self, receipt: Receipt, tracker: GeneralTracker, sent: Sent, found: Found, lacking: Lacking) -> None:
-        self.receipt, self.tracker, self.sent, self.found, self.lacking = receipt, tracker, sent, found, lacking
-
     def run(self) -> None:
+        """Compare everything."""
         texts = self._values()
-        self._media(texts)
-        self._artifacts()
+        self.compare_media(texts)
+        self.compare_artifacts()
         self._settings()
         receipt, sent = self.receipt, self.sent
         receipt.by_design.update({f"{what} that it does not take": count for what, count in (+sent.refused).items()})
@@ -140,7 +136,7 @@ class _Comparison:
             np.sum((states == State.DUE) & (steps == NO_STEP) & ~verdict.missing)
         )
         missing = np.flatnonzero(verdict.missing)
-        dropped = min(len(missing), self.sent.dropped(name))
+        dropped = self.sent.excused(user, len(missing))
         tally.sent -= dropped
         self.receipt.dropped.add(user, steps[missing[:dropped]].tolist())
         tally.missing.add(user, steps[missing[dropped:]].tolist())
@@ -152,99 +148,10 @@ class _Comparison:
         if keeps != "first":
             self.lacking.add_values(name, seqs[verdict.differing])
 
-    # -- media --------------------------------------------------------------------------------------------------------
-
-    def _media(self, texts: list[FoundMedium]) -> None:
-        tally, design, keeps = self.receipt.media, self.receipt.by_design, self.tracker.keeps_of_a_step
-        index: _Index = defaultdict(lambda: defaultdict(list))
-        for there in (*self.found.media, *texts):
-            index[there.name][there.step].append(there)
-        due = [one for one in self.sent.media if one.look is not None and not self._lacks(one.kind)]
-        if keeps != "all":
-            kept = {(one.name, one.place, one.step): one for one in (due if keeps == "last" else due[::-1])}
-            chosen = [one for one in due if one.step is None or kept[one.name, one.place, one.step] is one]
-            design[f"media of a step of which it keeps the {keeps}"] += len(due) - len(chosen)
-            due = chosen
-        left = [one for one in due if not self._take(one, index, alike=True)]
-        for one in left:
-            differs = self._take(one, index, alike=False)
-            if not differs and self.sent.dropped(self.sent.stored_name(one.name)):
-                self.receipt.dropped.add(one.name, [one.step])
-                continue
-            (tally.differing if differs else tally.missing).add(one.name, [one.step])
-            if not (differs and keeps == "first"):
-                self.lacking.media.setdefault(one.seq, set()).add((one.name, one.place))
-        tally.sent += len(due)
-        self._extra(index, due)
-
-    def _extra(self, index: _Index, due: list[SentMedium]) -> None:
-        """Count what was found and is in nobody's place; not what the run went back over, or is not acknowledged."""
-        chosen = set(map(id, due))
-        excused = {(name, one.step) for one in self.sent.media if id(one) not in chosen for name in self._names(one)}
-        for name, by_step in index.items():
-            for step, some in by_step.items():
-                if name not in self.sent.free and (name, step) not in excused:
-                    values = sum(one.is_text for one in some)
-                    self.receipt.values.extra.add(name, [step] * values)
-                    self.receipt.media.extra.add(name, [step] * (len(some) - values))
-
-    def _take(self, one: SentMedium, index: _Index, *, alike: bool) -> bool:
-        """Take a medium out of those found: the same one, or any of its name and step."""
-        for name in self._names(one):
-            if name not in index:
-                continue
-            steps = [one.step] if one.step is not None else list(index[name])
-            for step in steps:
-                for place, other in enumerate(index[name].get(step, ())):
-                    if not alike or (one.look is not None and same(one.look, other.look)):
-                        del index[name][step][place]
-                        return True
-        return False
-
-    def _names(self, one: SentMedium) -> list[str]:
-        """Return the names that a backend may have a medium under."""
-        names = [one.name, self.sent.stored_name(one.name)]
-        if one.place is not None:
-            part = f"{one.name}/{one.place}"
-            names = [part, self.sent.stored_name(part), *names]
-            names += [f"{one.name}/{begin}" for begin in range(0, one.place, 108) if begin]
-        return list(dict.fromkeys(names))
-
-    def _lacks(self, kind: str) -> bool:
-        """Whether the backend's reader never gives something of a kind; if so, count one that is not compared."""
-        if kind in self.found.lacks:
-            what = "hyperparameters" if kind == "config" else plural(kind)
-            self.receipt.uncompared[f"{what}, which cannot be read there: {self.found.lacks[kind]}"] += 1
-        return kind in self.found.lacks
-
-    # -- artifacts and hyperparameters --------------------------------------------------------------------------------
-
-    def _artifacts(self) -> None:
-        """Look for each artifact by its files; of several of one name, the last has to be there."""
-        tally, over = self.receipt.artifacts, list(self.found.artifacts)
-        last = {one.name: one for one in self.sent.artifacts}
-        for one in self.sent.artifacts:
-            if self._lacks(one.kind):
-                continue
-            names = (one.name, self.sent.stored_name(one.name))
-            wanted = sorted(one.files.values())
-            alike = [other for other in over if sorted(other[1].values()) == wanted]
-            match = next((other for other in alike if other[0] in names), alike[0] if alike else None)
-            if match is not None:
-                over.remove(match)
-            elif last[one.name] is not one:
-                self.receipt.uncompared["earlier versions of artifacts, which a backend need not keep"] += 1
-                continue
-            else:
-                other = next((other for other in over if other[0] in names), None)
-                (tally.missing if other is None else tally.differing).add(one.name, [one.step])
-                self.lacking.records.add(one.seq)
-            tally.sent += 1
-
     def _settings(self) -> None:
         tally, found = self.receipt.settings, self.found.settings
         for name, setting in self.sent.settings.items():
-            if self._lacks("config"):
+            if self.lacks("config"):
                 continue
             tally.sent += 1
             there = [found[one] for one in (name, self.sent.stored_name(name)) if one in found]
@@ -271,11 +178,12 @@ def _text(name: str, step: int, mark: int) -> FoundMedium:
 
 
 def _same_setting(sent: Any, found: Any, precision: float) -> bool:
-    """Compare hyperparameters: numbers as numbers, the rest as text without quotes, which is all that many store."""
+    """Compare hyperparameters: numbers as numbers, the rest as text, which is all that many backends store."""
     if (number := _number(sent)) is not None and (other := _number(found)) is not None:
-        alike = number == other or (math.isnan(number) and math.isnan(other))
-        return alike or abs(number - other) <= precision * abs(number)
-    texts = [str(value).replace("'", '"').replace(" ", "").strip('"').lower() for value in (sent, found)]
+        return math.isclose(number, other, rel_tol=precision) or (math.isnan(number) and math.isnan(other))
+    if isinstance(sent, str) and not sent.startswith("["):
+        return str(found).strip('"') == sent.strip('"')
+    texts = [str(value).replace("'", '"').replace(" ", "").lower() for value in (sent, found)]
     return texts[0] == texts[1] or (sent is None and texts[1] in ("", "null"))
 
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from array import array
+from collections import defaultdict
+from collections.abc import Iterator
 from enum import IntEnum
 from typing import Literal, NamedTuple
 
@@ -123,7 +126,9 @@ def compared(sent: Points, found: Points, precision: float, *, first: bool = Fal
         left &= ~there
         over &= ~used
     if precision:
-        _near(left & stepped, over, (steps, places), (sent.values, found.values), precision, left)
+        own, other = np.flatnonzero(left & stepped), np.flatnonzero(over)
+        for one, its in _near((steps[own], own), (places[other], other), (sent.values, found.values), precision):
+            left[one] = over[its] = False
     undone = replaced = 0
     alike = np.zeros(len(mine), np.int64), np.zeros(len(theirs), np.int64)
     for by_step in (True, False):
@@ -165,6 +170,7 @@ def _keys(values: array[float], precision: float) -> NDArray[np.int64]:
 
 
 _Side = tuple[NDArray[np.int64], NDArray[np.int64]]
+_Pair = tuple[int, int]
 
 
 def _pairs(sent: _Side, found: _Side) -> tuple[Mask, Mask]:
@@ -186,29 +192,27 @@ def _pairs(sent: _Side, found: _Side) -> tuple[Mask, Mask]:
     return matched[:count], matched[count:]
 
 
-def _near(
-    which: Mask,
-    over: Mask,
-    steps: tuple[NDArray[np.int64], NDArray[np.int64]],
-    values: tuple[array[float], array[float]],
-    precision: float,
-    left: Mask,
-) -> None:
-    """Take those out of `left` and `over` that are the same but for a rounding other than that to 32 bits."""
-    sides: tuple[dict[int, list[int]], dict[int, list[int]]] = ({}, {})
-    shared = np.intersect1d(steps[0][which], steps[1][over])
-    for side, of, chosen in zip(sides, steps, (which, over), strict=True):
-        for place in np.flatnonzero(chosen & np.isin(of, shared)).tolist():
-            side.setdefault(int(of[place]), []).append(place)
-    for step, own in sides[0].items():
-        mine = sorted(own, key=values[0].__getitem__)
-        theirs = sorted(sides[1].get(step, []), key=values[1].__getitem__)
+def _near(sent: _Side, found: _Side, values: tuple[array[float], array[float]], precision: float) -> Iterator[_Pair]:
+    """Yield the places of pairs that are the same but for a rounding other than that to 32 bits.
+
+    Args:
+        sent: Steps and places of some that were sent.
+        found: Steps and places of some that were found.
+        values: All that were sent, and all that were found.
+        precision: Relative error.
+    """
+    shared = np.intersect1d(sent[0], found[0])
+    by_step: tuple[dict[int, list[int]], dict[int, list[int]]] = (defaultdict(list), defaultdict(list))
+    for side, (steps, places), of in zip(by_step, (sent, found), values, strict=True):
+        chosen = np.isin(steps, shared)
+        for step, place in zip(steps[chosen].tolist(), places[chosen].tolist(), strict=True):
+            if not math.isnan(of[place]):
+                side[step].append(place)
+    for step, own in by_step[0].items():
+        mine, theirs = sorted(own, key=values[0].__getitem__), sorted(by_step[1][step], key=values[1].__getitem__)
         while mine and theirs:
             one, other = values[0][mine[-1]], values[1][theirs[-1]]
-            near = abs(one - other) <= precision * abs(one)
-            if near:
-                left[mine[-1]] = over[theirs[-1]] = False
-            if near or one > other:
-                mine.pop()
-            if near or not one > other:
-                theirs.pop()
+            if math.isclose(one, other, rel_tol=precision):
+                yield mine.pop(), theirs.pop()
+            else:
+                (mine if one > other else theirs).pop()

@@ -9,48 +9,19 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from accel_track.delivery.artifacts import deliverable, name_of
-from accel_track.delivery.comparing.likeness import Look, look_of_all
 from accel_track.delivery.comparing.points import Points, State, hashed
 from accel_track.delivery.comparing.records import RecordsFor
-from accel_track.delivery.media import KeptMedia
+from accel_track.delivery.comparing.sent_media import SentMedia
 from accel_track.journal.cursor import Cursor
 from accel_track.media import sums
-from accel_track.media.fallbacks import QUANTILES, converted, stored
-from accel_track.media.kinds import Histogram, Medium
-from accel_track.records import AnyRecord, Artifact, Checkpoint, Config, Metrics, Rewind, Stored, WithoutForm
+from accel_track.records import AnyRecord, Artifact, Checkpoint, Config, Metrics, Rewind
 from accel_track.trackers.base import GeneralTracker
-from accel_track.trackers.media import StoresMedia
 from accel_track.trackers.sdk import SDKTracker
-from accel_track.values.arrays import is_array
 from accel_track.values.plain import flat_config, is_number, leaves
 
-_OF_A_HISTOGRAM = (*(f"p{round(100 * share):02d}" for share in QUANTILES), "min", "max")
-"""What the names of the numbers that stand for a histogram end in."""
-
 _SAFE = 2**53
-_WORDS = {
-    sign + word: float(sign + word[:3]) for sign in ("", "+", "-") for word in ("nan", "inf", "infinity") if sign + word
-}
-
-
-class SentMedium(NamedTuple):
-    """One medium.
-
-    Attributes:
-        name: Its name, "/" between the parts.
-        place: Its place in a list of several; None where it is alone.
-        step: Training step, or None.
-        seq: Number of its record.
-        kind: Its kind.
-        look: What there is to compare of it; None where it is not due.
-    """
-
-    name: str
-    place: int | None
-    step: int | None
-    seq: int
-    kind: str
-    look: Look | None
+_WORDS = {sign + word: float(sign + word) for sign in ("", "+", "-") for word in ("nan", "inf", "infinity")}
+"""The numbers that some backends keep as texts."""
 
 
 class SentArtifact(NamedTuple):
@@ -70,7 +41,7 @@ class Setting(NamedTuple):
     seq: int
 
 
-class Sent:
+class Sent(SentMedia):
     """What one rank's journal says that a tracker was to be given.
 
     Args:
@@ -90,64 +61,47 @@ class Sent:
         self, folder: Path, name: str, tracker: GeneralTracker, cursor: Cursor, aside: Collection[int], scratch: Path
     ) -> None:
         """Read the journal."""
+        super().__init__(folder, tracker, scratch)
         self.numbers: dict[str, Points] = {}
         """Numbers by the name under which the backend has them."""
         self.texts: dict[str, Points] = {}
         """Texts likewise, as hashes."""
-        self.media: list[SentMedium] = []
         self.artifacts: list[SentArtifact] = []
         self.settings: dict[str, Setting] = {}
         """Hyperparameters by name, "/" between the parts."""
         self.pending = self.aside = 0
         """Records that are not delivered yet, and those in the quarantine."""
-        self.refused: Counter[str] = Counter()
-        """How many of what the backend does not take, as its tracker declares."""
-        self.uncompared: Counter[str] = Counter()
-        """How many of what there is nothing to compare by."""
-        self.free: set[str] = set()
-        """Names under which the backend may have more than is known here."""
-        self.of_histograms: set[str] = set()
-        """Names of numbers that a backend may store beside a histogram, or in its place."""
-        self.damaged = 0
-        """Bytes of the journal that were skipped."""
-        self.left_out = 0
-        """Values that the tracker's rules leave out."""
-        self.names: dict[str, str] = {}
-        """The user's names by the backend's."""
-        self._known_drops: Counter[str] = Counter()
-        self._folder, self._name, self._tracker, self._cursor, self._aside = folder, name, tracker, cursor, aside
-        self._files, self._scratch = KeptMedia(folder), scratch
-        self._stored: dict[str, str] = {}
-        self._read()
-
-    def stored_name(self, name: str) -> str:
-        """Return the name under which the backend has a value."""
-        known = self._stored.get(name)
-        if known is None:
-            known = self._stored[name] = self._tracker.stored_name(name)
-            self.names.setdefault(known, name)
-        return known
-
-    def dropped(self, name: str) -> int:
-        """Return how many values of a name its tracker has counted as dropped for another reason than `refused`."""
-        user = self.names.get(name, name)
-        if user in self.settings:  # it may be the hyperparameter that was
-            return 0
-        return max(0, self._cursor.dropped.get(user, 0) - self._known_drops[user])
-
-    def setting_dropped(self, name: str) -> bool:
-        """Whether the tracker has counted a hyperparameter as dropped, such as one that cannot change any more."""
-        return self._cursor.dropped.get(name, 0) > self._known_drops[name]
-
-    def _read(self) -> None:
-        records = RecordsFor(self._folder, (self._name, self._tracker.name), self._cursor.rules)
+        self._cursor, self._aside = cursor, aside
+        records = RecordsFor(folder, (name, tracker.name), cursor.rules)
         for record, counts in records:
             self._add(record, self._state(record) if counts else State.UNDONE)
         self.damaged, self.left_out = records.damaged, records.left_out
-        if self._tracker.keeps_of_a_step != "all":
+        """Bytes of the journal that were skipped, and values that the tracker's rules leave out."""
+        self._keep_of_a_step()
+        self._excuses = Counter(cursor.dropped) - self.known_drops
+
+    def excused(self, name: str, count: int) -> int:
+        """Return how many of so many values of a name are missing since the tracker has dropped them; once each.
+
+        Not those that `refused` counts, and none where it may be a hyperparameter of that name that was dropped.
+
+        Args:
+            name: The user's name of the values.
+            count: How many are missing.
+        """
+        found = 0 if name in self.settings else min(count, self._excuses[name])
+        self._excuses[name] -= found
+        return found
+
+    def setting_dropped(self, name: str) -> bool:
+        """Whether the tracker has counted a hyperparameter as dropped, such as one that cannot change any more."""
+        return self._excuses[name] > 0
+
+    def _keep_of_a_step(self) -> None:
+        if self.tracker.keeps_of_a_step != "all":
             for name, points in (*self.numbers.items(), *self.texts.items()):
-                points.keep_of_a_step(self._tracker.keeps_of_a_step)
-                self._known_drops[self.names[name]] += points.states.count(State.UNKEPT)
+                points.keep_of_a_step(self.tracker.keeps_of_a_step)
+                self.known_drops[self.names[name]] += points.states.count(State.UNKEPT)
 
     def _state(self, record: AnyRecord) -> State:
         if record.seq >= self._cursor.seq:
@@ -160,7 +114,7 @@ class Sent:
 
     def _add(self, record: AnyRecord, state: State) -> None:
         if isinstance(record, Metrics):
-            self._known_drops.update(record.unread)
+            self.known_drops.update(record.unread)
             for name, value in dict(leaves(record.values)).items():
                 self._add_value(name, value, record, state)
         elif state is not State.DUE:
@@ -170,7 +124,7 @@ class Sent:
         elif isinstance(record, Artifact):
             self._add_artifact(record)
         elif isinstance(record, Checkpoint) and record.path:
-            keeps = type(self._tracker).log_checkpoint is not GeneralTracker.log_checkpoint
+            keeps = type(self.tracker).log_checkpoint is not GeneralTracker.log_checkpoint
             (self.uncompared if keeps else self.refused)["checkpoints"] += 1
 
     def _add_value(self, name: str, value: Any, record: Metrics, state: State) -> None:
@@ -183,12 +137,10 @@ class Sent:
                 points = self.texts if word is None else self.numbers
                 self._point(points, name, hashed(value) if word is None else word, record, state)
             elif state in (State.DUE, State.UNDONE):
-                self._known_drops[name] += 1
+                self.known_drops[name] += 1
                 self.refused[what] += state is State.DUE
-        elif is_array(value) and isinstance(self._tracker, StoresMedia):
-            self._add_array(name, value, record, state)
         else:
-            self._add_media(name, value, record, state)
+            self.add_object(name, value, record, state)
 
     def _point(self, where: dict[str, Points], name: str, value: Any, record: Metrics, state: State) -> None:
         stored_name = self.stored_name(name)
@@ -198,7 +150,7 @@ class Sent:
 
     def _refusal(self, value: Any) -> str | None:
         """Return what the backend takes none of, of which this is one; or None."""
-        tracker = self._tracker
+        tracker = self.tracker
         if isinstance(value, str):
             return None if tracker.takes_text else "texts"
         if isinstance(value, float) and math.isnan(value):
@@ -207,89 +159,16 @@ class Sent:
             return None if tracker.takes_inf else "infinities"
         return "long integers" if isinstance(tracker, SDKTracker) and tracker.refusal(value) is not None else None
 
-    def _add_array(self, name: str, value: Any, record: Metrics, state: State) -> None:
-        try:
-            histogram = stored(Histogram(value), self._scratch)
-        except (ValueError, TypeError):
-            self._known_drops[name] += 1
-            self.refused["arrays without numbers"] += state is State.DUE
-        else:
-            self._add_medium(name, None, histogram, record, state)
-
-    def _add_media(self, name: str, value: Any, record: Metrics, state: State) -> None:
-        some = value if isinstance(value, list) else [value]
-        if not any(isinstance(one, Stored) for one in some):
-            foreign = any(isinstance(one, WithoutForm) for one in some) or not isinstance(self._tracker, SDKTracker)
-            if foreign or self._tracker.refusal(value) is None:  # type: ignore[attr-defined] # as in the line before
-                self._free(name, "objects of other kinds", state)
-            elif state in (State.DUE, State.UNDONE):
-                self._known_drops[name] += 1
-                self.refused["objects of other kinds"] += state is State.DUE
-            return
-        several = isinstance(value, list)
-        for place, one in enumerate(some):
-            medium = self._files.medium(one) if isinstance(one, Stored) else one
-            if isinstance(medium, Medium):
-                self._add_medium(name, place if several else None, medium, record, state)
-            elif medium is not None:
-                what = "media whose files are gone" if isinstance(one, Stored) else "objects of other kinds"
-                self._free(name, what, state)
-
-    def _free(self, name: str, what: str, state: State) -> None:
-        self.free.update((name, self.stored_name(name)))
-        self._known_drops[name] += state in (State.DUE, State.UNDONE)
-        self.uncompared[what] += state is State.DUE
-
-    def _add_medium(self, name: str, place: int | None, medium: Medium, record: Metrics, state: State) -> None:
-        look = None
-        if medium.kind == "histogram":
-            self.of_histograms.update(self.stored_name(f"{name}/{end}") for end in _OF_A_HISTOGRAM)
-        if state is State.DUE:
-            try:
-                forms = self._forms(medium)
-                if not forms:
-                    self._known_drops[name] += 1
-                    self.refused[plural(medium.kind)] += 1
-                    return
-                if None in forms:
-                    self.uncompared["histograms, which are kept as a few numbers"] += 1
-                    return
-                look = look_of_all([one for one in forms if one is not None], self._scratch)
-            except (OSError, ValueError, TypeError):
-                self._free(name, "media that cannot be read", state)
-                return
-            self.uncompared["captions"] += bool(medium.caption)
-        self.media.append(SentMedium(name, place, record.step, record.seq, medium.kind, look))
-
-    def _forms(self, medium: Medium) -> list[Medium | None]:
-        """Return a medium and as what it is stored, one made of the other; nothing where it is left out.
-
-        None stands for numbers.
-        """
-        tracker, forms = self._tracker, list[Medium | None]()
-        while True:
-            forms.append(medium)
-            if medium.kind == "file":
-                return forms
-            way = tracker.way(medium) if isinstance(tracker, StoresMedia) else tracker.media.get(medium.kind)
-            if way is None or way.how == "none":
-                return []
-            if not way.by:
-                return forms
-            if way.by == "quantiles":
-                return [*forms, None]
-            medium = converted(medium, way.by, self._scratch)
-
     def _add_artifact(self, record: Artifact) -> None:
         name = name_of(record.name, record.path)
         kind = "model" if record.type == "model" else "artifact"
-        way = self._tracker.media.get(kind)
-        keeps = type(self._tracker).log_artifact is not GeneralTracker.log_artifact
+        way = self.tracker.media.get(kind)
+        keeps = type(self.tracker).log_artifact is not GeneralTracker.log_artifact
         if not keeps or (way is not None and way.how == "none"):
-            self._known_drops[name] += 1
+            self.known_drops[name] += 1
             self.refused["artifacts"] += 1
             return
-        path = deliverable(self._folder, record)
+        path = deliverable(self.folder, record)
         try:
             files = None if path is None else file_hashes(Path(path))
         except OSError:
@@ -304,14 +183,6 @@ class Sent:
             self.uncompared["the environment"] = 1
         else:
             self.settings.update({key: Setting(value, record.seq) for key, value in flat_config(record.values).items()})
-
-
-_PLURALS = {"audio": "sounds", "html": "pages", "points": "points in space", "confusion_matrix": "confusion matrices"}
-
-
-def plural(kind: str) -> str:
-    """Return what several media of a kind are called."""
-    return _PLURALS.get(kind, f"{kind}s")
 
 
 def as_number(value: Any) -> float | None:
