@@ -131,10 +131,11 @@ class Filling:
         except (TypeError, ValueError):
             self.lost["steps that are no integers of 0 or more; their values are kept without one"] += 1
             step = None
-        call = self._without_links(call)
-        self._media.keep(call)
-        while self._media.files.encode_next():
-            pass
+        if call.media:
+            call = self._without_links(call)
+            self._media.keep(call)
+            while self._media.files.encode_next():
+                pass
         for name, why in call.unread.items():
             self._count("values that could not be kept", f"{name}: {why}")
         self._writer.metrics(call.values, step, {}, unread=call.unread)

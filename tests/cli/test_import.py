@@ -1,6 +1,8 @@
 """`accel-track import`: which source, what is said, and the exit code."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from importlib.metadata import EntryPoint
 from pathlib import Path
@@ -195,6 +197,16 @@ class TestWhichSource:
     def test_wrong_arguments(self, invoke: Invoke, arguments: tuple[str, ...], says: str) -> None:
         assert says in " ".join(invoke("import", *arguments, code=2).stderr.replace("│", " ").split())
         assert not Path(".accel_track").exists()
+
+    def test_no_sdk_is_imported_to_find_out(self, tmp_path: Path) -> None:
+        code = (
+            "import sys\nfrom accel_track.importers.registry import BUILT_IN, source_class\n"
+            "for name in BUILT_IN:\n    assert not source_class(name).recognises(sys.argv[1]), name\n"
+            "sdks = {'aim', 'clearml', 'comet_ml', 'dvclive', 'mlflow', 'swanlab', 'tensorboard', 'trackio', 'wandb'}\n"
+            "assert not (sdks | {'torch', 'lightning', 'pyarrow'}) & set(sys.modules), set(sys.modules)\n"
+        )
+        for place in (tmp_path, _table(tmp_path).with_name("gone"), "/dev/null"):
+            subprocess.run([sys.executable, "-c", code, place], check=True, timeout=60)
 
     def test_a_package_that_is_missing(self, invoke: Invoke, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(MadeSource, "sdk", "not_there")
