@@ -18,7 +18,9 @@ from accel_track import media
 MediumT = TypeVar("MediumT", bound=media.Medium)
 
 
-_FULL = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EROFS))
+FULL = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EROFS))
+"""Numbers of the errors of a disk that takes nothing: that of the copy, not of the source."""
+
 _QUICK = 20_000
 _LONG = 64 * 1024
 
@@ -108,7 +110,7 @@ def copy_as(file: Path, folder: Path, name: str) -> Path:
         except OSError:  # another file system
             shutil.copyfile(file, target)
     except OSError as error:
-        if error.errno in _FULL:
+        if error.errno in FULL:
             raise
         message = "a file of an artifact cannot be read"
         raise LostError(message) from error

@@ -236,3 +236,39 @@ def test_no_room_to_sort_in(repository: Path) -> None:
     with pytest.raises(OSError, match="cannot be sorted"):
         list(run.records(repository / "nowhere"))
     assert not run.lost
+
+
+def test_hostile_sequences(tmp_path: Path) -> None:
+    """Each value that is none is counted, and the others are there."""
+    run = aim.Run(repo=str(tmp_path), system_tracking_interval=None, capture_terminal_logs=False)
+    run.track(True, name="flag", step=0)
+    for name in ("good", "step", "time", "value", "object"):
+        for step in range(4):
+            run.track(step / 2, name=name, step=step)
+    run.track(aim.Text("t"), name="text", step=0)
+    run.track(aim.Text("t"), name="gone", step=0)
+    run.track(aim.Text("t"), name="minus", step=-3)
+    context = aim.storage.context.Context({}).idx
+    series = run.series_run_trees[2]
+    key = aim.storage.hashing.hash_auto(2)
+    container = series.container
+    encode_path = __import__("aim.storage.encoding", fromlist=["x"]).encode_path
+    container[encode_path((context, "time", "time", key))] = b"\x04a text"
+    container[encode_path((context, "value", "val", key))] = b"\x03x"
+    del container[encode_path((context, "step", "step", key))]
+    run.series_run_trees[1][context, "gone", "val", 0] = 7
+    run.series_run_trees[1][context, "text", "val", 0] = aim.sdk.logging.log_record.LogRecord("x", 1)
+    run.close()
+    (found,) = read(tmp_path).values()
+    whole = [(step, step / 2) for step in range(4)]
+    assert found.points["good"] == found.points["object"] == whole
+    rest = [(step, value) for step, value in whole if step != 2]
+    assert found.points["time"] == found.points["value"] == found.points["step"] == rest
+    assert found.points["flag"] == [(0, True)]
+    assert found.points["gone"] == [(0, 7)]
+    assert dict(found.run.lost) == {
+        "a value whose step is none, or whose time is none": 1,
+        "a value without its step or its time": 1,
+        "a number that is damaged": 2,
+        "an object of the kind LogRecord": 1,
+    }

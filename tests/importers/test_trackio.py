@@ -136,6 +136,9 @@ def test_damaged_rows(store: Path) -> None:
     with closing(sqlite3.connect(store / "mydigits.db")) as connection:
         connection.execute("update metrics set metrics = '{\"loss\": ' where step = 5")
         connection.execute("update metrics set metrics = ? where step = 6", ("[" * 100_000,))
+        deep = '{"a":' * 700 + "1" + "}" * 700
+        connection.execute("update metrics set metrics = ? where step = 9", ('{"count": 9, "deep": ' + deep + "}",))
+        connection.execute("update configs set config = ? where run_name = 'first'", (deep,))
         connection.execute("update metrics set step = -1 where step = 7")
         connection.execute("update metrics set timestamp = 'noon' where step = 8")
         connection.execute("update configs set config = 'x' where run_name = 'second'")
@@ -145,6 +148,7 @@ def test_damaged_rows(store: Path) -> None:
     assert [step for step, _ in first.points["count"]] == [0, 1, 2, 3, 4, None, *range(8, 20)]
     assert first.run.lost["a row that is no JSON"] == 2
     assert first.run.lost["a step that is no whole number from 0 on; its values are there without it"] == 1
+    assert first.run.lost["a value that is nested too deeply"] == 2
     assert found["second"].run.lost == {"hyperparameters that are no JSON": 1}
 
 

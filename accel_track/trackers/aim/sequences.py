@@ -18,6 +18,10 @@ from accel_track.trackers.aim.values import EMPTY
 from accel_track.trackers.source_files import LostError
 
 _NUMBERS = frozenset(("int", "float", "float64", "number"))
+_SIZE = 9
+_SIZES = {b"\1": 2, b"\2": _SIZE, b"\3": _SIZE}
+"""Bytes of an encoded boolean, integer and float, by their first one."""
+
 _TOGETHER = 1.0
 """Seconds within which values of one step are taken for those of one call."""
 
@@ -75,7 +79,10 @@ class Sequences:
             own = "" if one.name == EMPTY else one.name
             forms = ("{value}/", "{key}={value}/", f"{one.context}/")
             free = ("".join(_parts(context, form)) + own for form in forms)
-            names.setdefault(next((name for name in free if name not in names), f"{number}/{own}"), number)
+            name = next((name for name in free if name not in names), own)
+            while name in names:
+                name += "_"
+            names[name] = number
         return sorted(names, key=names.__getitem__)
 
     def rows(self) -> Iterator[Metrics]:
@@ -99,11 +106,17 @@ class Sequences:
             sorting.execute("create table points (time real, step integer, sequence integer, value blob)")
             for number, sequence in enumerate(self._sequences):
                 sorting.execute("begin")
-                points = self._numbers(sequence) if sequence.kind in _NUMBERS else self._objects(sequence)
-                rows = ((time, step, number, value) for time, step, value in points)
+                rows = ((time, step, number, value) for time, step, value in self._points(sequence))
                 sorting.executemany("insert into points values (?, ?, ?, ?)", rows)
                 sorting.execute("commit")
             yield from self._together(sorting.execute("select * from points order by time, step, rowid"))
+
+    def _points(self, sequence: _Sequence) -> Iterator[tuple[float, int, Any]]:
+        """Yield time, step and the encoded value of each number, or None of each object."""
+        try:
+            yield from self._numbers(sequence) if sequence.kind in _NUMBERS else self._objects(sequence)
+        except Exception:  # noqa: BLE001 - RocksDB's and Aim's own, of many types
+            self.lost["a part of a sequence that is damaged"] += 1
 
     def _together(self, points: Iterator[tuple[float, int, int, bytes | None]]) -> Iterator[Metrics]:
         decode, names = self._series.decode, self._names
@@ -123,11 +136,14 @@ class Sequences:
             yield Metrics(-1, begin, values, last)
 
     def _numbers(self, sequence: _Sequence) -> Iterator[tuple[float, int, Any]]:
-        """Yield time, step and the encoded value of each number."""
         series, decode = self._series, self._series.decode
         # Aim before its release 3.19 had no steps beside the values: the key is the step.
         stepped = sequence.version == 2  # noqa: PLR2004
         for key, moment, value, number in self._joined(sequence, "time", "val", "step" if stepped else "time"):
+            # Aim's decoder reads on behind a number that is cut off.
+            if len(value) != _SIZES.get(value[:1]) or len(moment) != _SIZE or len(number) != _SIZE:
+                self.lost["a number that is damaged"] += 1
+                continue
             time, step = decode(moment), decode(number) if stepped else series.rest(key)[0]
             if type(step) is int and step >= 0 and type(time) is float:
                 yield time, step, value
@@ -155,7 +171,7 @@ class Sequences:
         """Yield time and step of each object, which is read once it is its turn."""
         for key, value in self._series.items(*sequence.part("time")):
             if key:
-                (step,), time = self._series.rest(key), self._series.decode(value)
+                (step,), time = self._series.rest(key), self._series.decode(value) if len(value) == _SIZE else None
                 if type(step) is int and step >= 0 and type(time) is float:
                     yield time, step, None
                 else:

@@ -193,13 +193,14 @@ def runs_in(files: Sequence[Path]) -> Iterator[SwanLabRun]:
         NotReadableError: SwanLab is not installed.
     """
     parse = _parser()
-    runs: dict[tuple[Path, str], list[Path]] = defaultdict(list)
-    for file in sorted(files, key=lambda path: path.parent.name):
+    runs: dict[tuple[Path, str], list[tuple[int, Path]]] = defaultdict(list)
+    for file in files:
         start = _start(file, parse)
         own = file.parent.name.rpartition("-")[2] if start is None or not start.id else start.id
-        runs[file.parent.parent, own].append(file)
-    for (_, own), several in runs.items():
-        yield SwanLabRun(own, several)
+        begin = file.stat().st_mtime_ns if start is None else start.started_at.ToNanoseconds()
+        runs[file.parent.parent, own].append((begin, file))
+    for (_, own), several in sorted(runs.items(), key=lambda item: min(item[1])):
+        yield SwanLabRun(own, [file for _, file in sorted(several)])
 
 
 def read_run(folder: Path, id: str) -> SwanLabRun:  # noqa: A002 - the word of the attribute

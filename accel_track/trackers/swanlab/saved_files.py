@@ -43,9 +43,9 @@ def configuration(folder: Path) -> dict[str, Any]:
         if not isinstance(entries, dict) or _size(entries, _MOST_PARTS) < 0:
             raise LostError(message)
         config = {str(name): entry["value"] for name, entry in entries.items()}
+        plain: dict[str, Any] = with_numbers(storable(config), _WORDS)
     except (OSError, ValueError, yaml.YAMLError, TypeError, KeyError, RecursionError):
         raise LostError(message) from None
-    plain: dict[str, Any] = with_numbers(storable(config), _WORDS)
     return plain
 
 

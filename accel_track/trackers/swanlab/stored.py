@@ -36,7 +36,7 @@ def medium_of(folder: Path, kind: str, item: Any) -> media.Medium | str | Path:
     try:
         make = _MAKERS.get(kind)
         found: Any = file if make is None else make(file, item.caption)
-    except (msgspec.MsgspecError, KeyError, TypeError, ValueError, IndexError, OSError, RecursionError) as error:
+    except Exception as error:  # what a chart says may be anything
         message = f"a medium of the kind {kind} that is damaged"
         raise LostError(message) from error
     return whole(found) if isinstance(found, media.Medium) else found

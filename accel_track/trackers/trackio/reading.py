@@ -18,12 +18,13 @@ import msgspec
 from accel_track.records import Artifact, Checkpoint, Metrics
 from accel_track.trackers.backend_run import BackendRun
 from accel_track.trackers.source_database import moment_of, opened
-from accel_track.trackers.source_files import LostError
+from accel_track.trackers.source_files import FULL, LostError
 from accel_track.trackers.trackio.inbox import Waiting, id_of, rows
 from accel_track.trackers.trackio.stored import Artifacts, logged, plain
 
 _NUMBERS = frozenset((float, int, bool))
 _NO_ROW = "a row that is no JSON"
+_DEEP = "a value that is nested too deeply"
 _DAMAGED = "the database is damaged: what it has of the run behind the damage"
 
 
@@ -73,7 +74,10 @@ class TrackioRun(BackendRun):
 
     def _take_config(self, config: Mapping[str, Any]) -> None:
         self.created = moment_of(config.get("_Created"), self.created)
-        self.config = {name: plain(value) for name, value in config.items() if not name.startswith("_")}
+        try:
+            self.config = {name: plain(value) for name, value in config.items() if not name.startswith("_")}
+        except RecursionError:
+            self.lost[_DEEP] += 1
 
     def records(self, scratch: Path) -> Iterator[Metrics | Artifact | Checkpoint]:
         """Yield the rows in the order logged, then the artifacts, then the rows that wait."""
@@ -83,7 +87,9 @@ class TrackioRun(BackendRun):
                     for step, moment, text in self._rows(connection):
                         yield from self._row(step, moment, text)
                     yield from self._artifacts(connection, scratch)
-            except (sqlite3.Error, OSError):
+            except (sqlite3.Error, OSError) as error:
+                if isinstance(error, OSError) and error.errno in FULL:
+                    raise
                 self.lost[_DAMAGED] += 1
         for file in () if self._waiting is None else self._waiting.files:
             for row in rows(file):
@@ -128,8 +134,8 @@ class TrackioRun(BackendRun):
             for name, value in values.items():
                 try:
                     one = logged(value, self._database.parent / "media")
-                except LostError as error:
-                    self.lost[str(error)] += 1
+                except (LostError, RecursionError) as error:
+                    self.lost[str(error) if isinstance(error, LostError) else _DEEP] += 1
                     continue
                 if isinstance(one, Path):
                     yield Artifact(-1, time, {}, name=_given(name), path=str(one), type="object3d", step=step)

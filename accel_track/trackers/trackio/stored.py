@@ -67,7 +67,7 @@ def logged(value: Any, folder: Path) -> Any:
     kind = value.get("_type")
     if kind is None:
         return {name: logged(item, folder) for name, item in value.items()}
-    if kind not in _KINDS:
+    if not isinstance(kind, str) or kind not in _KINDS:
         message = f"a value of the kind {kind!s:.40}"
         raise LostError(message)
     try:
