@@ -99,6 +99,10 @@ def test_pending_and_quarantined_records_are_not_missing() -> None:
     assert (found.values.sent, found.values.missing.count, found.pending, found.quarantined) == (18, 2, 1, 1)
     assert set(found.values.missing.first) == {("train/loss", 5), ("n", 5)}
     assert not found.whole
+    assert str(found).splitlines()[1:] == [
+        "  pending: 1 records, which `accel-track sync` delivers",
+        "  quarantined: 1 records, which `accel-track sync --quarantined` tries again",
+    ]
 
 
 def test_what_is_delivered_and_not_acknowledged_is_not_unknown() -> None:
@@ -134,6 +138,7 @@ def test_what_the_tracker_has_dropped_is_not_missing(monkeypatch: pytest.MonkeyP
     found = receipt(run)
     assert found.whole
     assert (found.values.sent, found.dropped.count) == (19, 1)
+    assert "dropped when they were delivered: 1 values at step 3 (n)" in str(found)
     rewrite(lines()[2:])
     assert receipt(run).values.missing.count == 2  # of which one is named "n", beside the one that was dropped
 
@@ -401,3 +406,14 @@ def test_the_rules_of_a_tracker_say_what_is_to_be_there() -> None:
     assert receipt(directory).values.missing.first == [("eval/loss", 10), ("other", 10)]
     assert repair(directory, "keeping").delivered == 1
     assert sorted(map(str, lines())) == sorted(map(str, whole))
+
+
+def test_a_reader_may_give_the_names_of_the_user_or_of_the_backend() -> None:
+    run = made(({"acc@1": 0.5}, 0), ({"acc@1": 0.25}, 1))
+    changed = lines()
+    assert changed[0]["name"] == "acc_at_1"
+    changed[0]["name"] = "acc@1"
+    rewrite(changed)
+    assert str(receipt(run)) == "keeping: 2 of 2 values"
+    rewrite(changed[1:])
+    assert receipt(run).values.missing.first == [("acc@1", 0)]

@@ -266,3 +266,49 @@ def test_as_many_media_as_were_dropped_are_not_missing() -> None:
     found = receipt(directory)
     assert (found.media.sent, found.media.there) == (5, 3)
     assert (found.dropped.count, found.media.missing.count) == (1, 2)
+
+
+def test_numbers_that_stand_for_a_histogram_are_not_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+    directory = media_run()
+    rewrite([*lines(), {"name": "bins/p50", "step": 2, "value": 0.5, "time": 0}])
+    assert receipt(directory).by_design == {"numbers that stand for histograms": 1}
+    monkeypatch.setattr(KeepingTracker, "media", {**KeepingTracker.media, "histogram": by("quantiles", "numbers")})
+    rewrite([line for line in lines() if line.get("kind") != "histogram"])
+    found = receipt(directory)
+    assert found.whole
+    assert found.uncompared["histograms, which are kept as a few numbers"] == 1
+
+
+def test_artifacts_that_the_backend_does_not_take(monkeypatch: pytest.MonkeyPatch) -> None:
+    directory = media_run()
+    monkeypatch.setattr(KeepingTracker, "media", {**KeepingTracker.media, "artifact": none("no files")})
+    found = receipt(directory)
+    assert (found.artifacts.sent, found.by_design) == (0, {"artifacts that it does not take": 2})
+
+
+def test_what_is_damaged_in_the_backend_is_said_and_not_there() -> None:
+    directory = media_run()
+    changed = lines()
+    words = next(line for line in changed if line.get("kind") == "text")
+    Path("kept/words.md").write_bytes(b"\xff")
+    words.update(file="words.md", info={})
+    artifact = next(line for line in changed if line.get("artifact") == "file")
+    artifact["file"] = "nowhere"
+    rewrite(changed)
+    found = receipt(directory)
+    assert found.media.differing.first == [("words", 2)]
+    assert found.artifacts.missing.first == [("file", None)]
+    assert len(found.unread) == 2
+
+
+def test_an_array_without_numbers() -> None:
+    run = Run(
+        select("tensorboard", "runs"), project="p", name="r", directory="runs", settings=Settings.of(delivery="thread")
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", AccelTrackWarning)
+        run.log({"loss": 1.0, "odd": np.full(50, np.nan)}, 1)
+        run.finish()
+    found = compare(only_run(Path("runs")), "tensorboard")
+    assert found.whole
+    assert found.by_design["arrays without numbers that it does not take"] == 1

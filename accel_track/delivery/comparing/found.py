@@ -86,7 +86,7 @@ class Found:
         try:
             whole = stored(medium, self._scratch)
             return whole.text if isinstance(whole, Text) else None
-        except (OSError, ValueError):
+        except (OSError, ValueError):  # `_look` counts it
             return None
 
     def _look(self, medium: Medium) -> Look:
