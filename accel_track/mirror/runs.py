@@ -18,7 +18,7 @@ from accel_track.files import make_private
 from accel_track.journal import cursor as cursors
 from accel_track.journal.cursor import Cursor
 from accel_track.journal.directory import RunDirectory
-from accel_track.mirror.claims import Claim
+from accel_track.mirror.claims import LASTS, Claim
 from accel_track.mirror.download import Download
 from accel_track.mirror.layout import (
     CLAIMS,
@@ -163,8 +163,8 @@ class MirroredRun(RunDirectory):
             OSError: It cannot be made, or the store cannot be reached.
         """
         state = self.download.states.get(rank)
-        if state is not None and tracker in state.trackers and self.is_live():
-            return None  # the program itself delivers to it
+        if state is not None and tracker in state.trackers and self._may_deliver(state):
+            return None
         lock = super().claim(tracker, rank)
         if lock is None:
             return None
@@ -181,6 +181,10 @@ class MirroredRun(RunDirectory):
             raise
         held = self._held[tracker, rank] = _Held(self, tracker, rank, lock, claim)
         return cast("BaseFileLock", held)
+
+    def _may_deliver(self, state: State) -> bool:
+        """Whether the program delivers; or its companion does, which has not told the store how far it is."""
+        return self.is_live() or (state.over and time.time() - state.time < LASTS)
 
     def _take_over(self, tracker: str, rank: int) -> None:
         """Take over how far the one before has got: what the store says, unless this machine knows better."""
