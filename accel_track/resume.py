@@ -130,7 +130,7 @@ def find_earlier(
         return (info.trackers.keys() >= set(trackers), info.created) if ours and (finished or not ended) else None
 
     if mirror is not None:
-        fetch_earlier(mirror, place, project, rating)
+        fetch_earlier(mirror, place, project, (name, job), rating)
     found: list[tuple[tuple[bool, float], RunDirectory]] = []
     for path in place.glob("*/run.json"):
         run = RunDirectory(path.parent)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from accel_track.cli._common import fail, say
@@ -13,7 +14,9 @@ from accel_track.errors import AccelTrackError
 from accel_track.journal.directory import RunDirectory
 from accel_track.mirror.addresses import mirrored_at
 from accel_track.mirror.complete import complete
-from accel_track.mirror.runs import MirroredRun, is_run, mirrored_runs
+from accel_track.mirror.layout import RUN
+from accel_track.mirror.runs import MirroredRun, mirrored_runs
+from accel_track.mirror.store import Store
 from accel_track.progress import progress_bar
 from accel_track.registry import tracker_class
 from accel_track.texts import clean
@@ -45,14 +48,15 @@ def follow_mirror(url: str, deliver: Callable[[RunDirectory], Sync], timeout: fl
         deliver: Makes the delivery of a run.
         timeout: How long a tracker may make no progress, in seconds.
     """
-    alone = is_run(url)
+    store = Store(url)
+    alone = store.mark(RUN) is not None
     with progress_bar() as bars:
         task = bars.add_task(f"following {clean(url)}", total=None)
 
         def tell(line: str) -> None:
             bars.console.print(clean(line), markup=False, highlight=False, soft_wrap=True)
 
-        fleet = Fleet(lambda: mirrored_runs(url), deliver, timeout, tell, _pool(deliver))
+        fleet = Fleet(partial(mirrored_runs, store), deliver, timeout, tell, _pool(deliver))
 
         def watch() -> None:
             runs = list(fleet.followed.values())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -71,7 +71,7 @@ class Fleet:
     Memory and connections do not depend on how many there are, but for a few hundred bytes a run.
 
     Args:
-        find: Yields the runs that there are.
+        find: Yields the runs that there are, but for those whose URLs it is given.
         deliver: Makes the delivery of a run.
         timeout: How long a tracker may make no progress, in seconds.
         tell: Called with a line for a run that is taken up, has ended, or cannot be delivered.
@@ -80,7 +80,7 @@ class Fleet:
 
     def __init__(
         self,
-        find: Callable[[], Iterable[MirroredRun]],
+        find: Callable[[Collection[str]], Iterable[MirroredRun]],
         deliver: Callable[[MirroredRun], Sync],
         timeout: float,
         tell: Callable[[str], None],
@@ -118,9 +118,8 @@ class Fleet:
         if time.monotonic() < self._find_due:
             return
         try:
-            for run in self._find():
-                if run.shown not in self.followed:
-                    self.followed[run.shown] = Followed(run)
+            for run in self._find(self.followed.keys()):
+                self.followed[run.shown] = Followed(run)
             self._find_error = ""
         except (AccelTrackError, OSError) as error:
             if self._find_error != (text := clean(error)):

@@ -131,6 +131,12 @@ class Sync:
                 return any(status != self.outcome.status for status in told)
         return False
 
+    def _was_left_open(self, cursor: cursors.Cursor) -> bool:
+        """Whether a visit has left a backend run open, of a run that has ended since."""
+        if not self.leaves_open or self.outcome is None:
+            return False
+        return cursor.seq > 0 and cursor.status != self.outcome.status
+
     def kwargs(self, name: str, rank: int = 0) -> dict[str, Any]:
         """Return the constructor arguments of a tracker: those stored, those that continue its run, those given."""
         stored = self.described(name)
@@ -256,7 +262,7 @@ class Sync:
     ) -> None:
         cursor = cursors.load(self.run.cursor(name, rank))
         delivered = last_seq(self.run.rank(rank)) < cursor.seq and not (follow and self.run.is_live())
-        if delivered and not self._to_be_ended(name):
+        if delivered and not (self._to_be_ended(name) or self._was_left_open(cursor)):
             lock.release()
             return
         try:

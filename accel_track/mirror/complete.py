@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
 from accel_track.files import replace_file
 from accel_track.journal.directory import RunDirectory
@@ -16,12 +17,13 @@ from accel_track.texts import json_bytes
 _INTERVAL = 10.0
 
 
-def complete(run: RunDirectory, url: str) -> None:
+def complete(run: RunDirectory, url: str, ranks: Sequence[int] | None = None) -> None:
     """Copy what a mirror lacks of a run that has ended, and say there that nothing more will come.
 
     Args:
         run: A run of this machine that no process logs to.
         url: The mirror.
+        ranks: Whose folders; None for all.
 
     Raises:
         StoreError: The store cannot be reached.
@@ -29,7 +31,7 @@ def complete(run: RunDirectory, url: str) -> None:
         OSError: A medium cannot be encoded.
     """
     store, trackers = Store(url), dict.fromkeys(run.load().trackers, False)
-    for rank in run.ranks():
+    for rank in run.ranks() if ranks is None else ranks:
         files = MediaFolder(run.rank(rank) / MEDIA)
         files.find_waiting()
         while files.encode_next():

@@ -103,10 +103,11 @@ class Download:
         found = (rank_of(name) for name in self.store.folders(self.name))
         return sorted(rank for rank in found if rank is not None)
 
-    def look(self, *, media: bool = True, kept: Collection[str] = ()) -> bool:
+    def look(self, info: RunInfo, *, media: bool = True, kept: Collection[str] = ()) -> bool:
         """Fetch what is new; say whether there was anything.
 
         Args:
+            info: What `info` returned.
             media: Whether to fetch media and artifacts, too.
             kept: Names of the trackers whose cursors here are ahead of the store's.
 
@@ -125,7 +126,7 @@ class Download:
                 self.rank(rank, state, media=media)
                 news = True
             self.states[rank] = state
-        self._documents(kept)
+        self._documents(info, kept)
         return news
 
     def rank(self, rank: int, state: State, *, media: bool = True) -> None:
@@ -137,7 +138,7 @@ class Download:
         """
         folder, start = self._target.rank(rank), self.path(rank_name(rank))
         make_private(folder)
-        if media:
+        if media and state.files:
             self._media(folder, f"{start}/{MEDIA}")
         for name, size in state.segments.items():
             if not SEGMENT.fullmatch(name):
@@ -215,11 +216,8 @@ class Download:
             with contextlib.suppress(FileNotFoundError):
                 new.unlink()
 
-    def _documents(self, kept: Collection[str]) -> None:
-        """Fetch `run.json` and the trackers' documents."""
-        info = self.info()
-        if info is None:
-            return
+    def _documents(self, info: RunInfo, kept: Collection[str]) -> None:
+        """Store `run.json` and the trackers' documents."""
         here = None
         with contextlib.suppress(JournalError):
             here = self._target.load()

@@ -13,7 +13,7 @@ from accel_track.files import make_private
 from accel_track.journal.directory import PARENT, RunDirectory
 from accel_track.journal.info import RunInfo
 from accel_track.mirror.download import Download
-from accel_track.mirror.layout import State, plain_path, stored_name
+from accel_track.mirror.layout import State, plain_path, started_folders, stored_name
 from accel_track.mirror.runs import Lively
 from accel_track.mirror.store import Store, StoreError
 
@@ -28,6 +28,7 @@ def fetch_earlier(
     url: str,
     place: Path,
     project: str,
+    wanted: tuple[str | None, str | None],
     rating: Callable[[RunInfo], tuple[bool, float] | None],
     sleep: Callable[[float], None] = time.sleep,
 ) -> None:
@@ -39,13 +40,14 @@ def fetch_earlier(
         url: The mirror.
         place: The folder of the project's runs here.
         project: The project.
+        wanted: Name and cluster job of the run; None where there is none.
         rating: Says how well a run suits; None where it does not.
         sleep: Waits so many seconds.
     """
     try:
         store = Store(url)
         found: list[tuple[tuple[bool, float], str, RunInfo]] = []
-        for folder in store.folders(stored_name(project)):
+        for folder in {name for one in started_folders(project, *wanted) for name in store.sizes(one)}:
             info = Download(store, f"{stored_name(project)}/{folder}", RunDirectory(place)).info()
             if info is not None and info.run_id == plain_path(folder) and (rated := rating(info)) is not None:
                 found.append((rated, folder, info))
@@ -70,15 +72,15 @@ def _fetch(store: Store, name: str, run: RunDirectory, info: RunInfo, sleep: Cal
         make_private(aside)
         run.path.rename(aside / f"{run.path.name}-{secrets.token_hex(3)}")
         warn(f"{run.path}: the run went on elsewhere; what this machine had of it is in {aside} now.")
-    _bring(download, run)
+    _bring(download, run, info)
 
 
-def _bring(download: Download, run: RunDirectory) -> None:
+def _bring(download: Download, run: RunDirectory, info: RunInfo) -> None:
     """Fetch all of a run into a new folder, which gets its name once it is complete."""
     new = RunDirectory(run.path.parents[1] / FETCHED / run.path.parent.name / f"{run.path.name}-{secrets.token_hex(3)}")
     whole = Download(download.store, download.name, new)
     try:
-        whole.look()
+        whole.look(info)
         info = new.load()
         store = run.path.parents[1]
         info.directory = str(store.parent) if store.name == PARENT else None

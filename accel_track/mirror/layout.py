@@ -24,6 +24,9 @@ RUN = "run.json"
 STATE = "mirror.json"
 TRACKERS = "trackers"
 CLAIMS = "claims"
+STARTED = ".started"
+"""Folder beside the projects, in which runs are found by their name or job: an empty object for each."""
+
 MEDIA = "media"
 SUMS = "SHA256SUMS"
 SEGMENT = re.compile(r"\d{8}\.seg", re.ASCII)
@@ -135,6 +138,12 @@ def plain_path(name: str) -> str | None:
         return None
     wrong = any(not one.strip(". ") or any(odd in one for odd in ("/", "\\", "\0")) for one in parts)
     return None if wrong else "/".join(parts)
+
+
+def started_folders(project: str, name: str | None, job: str | None) -> list[str]:
+    """Return the folders with an empty object, called by a run's id, for each run of a name or a cluster job."""
+    given = (("name", name), ("job", job))
+    return [f"{STARTED}/{stored_name(project)}/{kind}/{stored_name(text)}" for kind, text in given if text is not None]
 
 
 class State(msgspec.Struct):

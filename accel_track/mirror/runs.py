@@ -7,7 +7,7 @@ import hashlib
 import os
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import cast
 
@@ -18,11 +18,12 @@ from accel_track.files import make_private
 from accel_track.journal import cursor as cursors
 from accel_track.journal.cursor import Cursor
 from accel_track.journal.directory import RunDirectory
-from accel_track.mirror.claims import Claim
+from accel_track.mirror.claims import LASTS, Claim
 from accel_track.mirror.download import Download
 from accel_track.mirror.layout import (
     CLAIMS,
     RUN,
+    STARTED,
     TRACKERS,
     Delivered,
     State,
@@ -128,7 +129,7 @@ class MirroredRun(RunDirectory):
             message = f"{self.shown}: its {RUN} is of another run, {info.run_id!r}; nothing is done with it."
             raise JournalError(message)
         make_private(self.path)
-        news = self.download.look(media=media, kept=[name for name, _ in self._held])
+        news = self.download.look(info, media=media, kept=[name for name, _ in self._held])
         if (state := self.download.states.get(0)) is not None:
             self._lively.see(state)
         return news
@@ -162,8 +163,8 @@ class MirroredRun(RunDirectory):
             OSError: It cannot be made, or the store cannot be reached.
         """
         state = self.download.states.get(rank)
-        if state is not None and tracker in state.trackers and self.is_live():
-            return None  # the program itself delivers to it
+        if state is not None and tracker in state.trackers and self._may_deliver(state):
+            return None
         lock = super().claim(tracker, rank)
         if lock is None:
             return None
@@ -180,6 +181,10 @@ class MirroredRun(RunDirectory):
             raise
         held = self._held[tracker, rank] = _Held(self, tracker, rank, lock, claim)
         return cast("BaseFileLock", held)
+
+    def _may_deliver(self, state: State) -> bool:
+        """Whether the program delivers; or its companion does, which has not told the store how far it is."""
+        return self.is_live() or (state.over and time.time() - state.time < LASTS)
 
     def _take_over(self, tracker: str, rank: int) -> None:
         """Take over how far the one before has got: what the store says, unless this machine knows better."""
@@ -238,41 +243,43 @@ class _Held:
             self._lock.release()
 
 
-def is_run(url: str) -> bool:
-    """Whether a URL is that of a run, and not of a place for several.
-
-    Raises:
-        StoreError: The store cannot be reached.
-        MissingPackageError: The package that such URLs need is not installed.
-        ValueError: It is no URL of a store.
-    """
-    return Store(url).mark(RUN) is not None
-
-
-def mirrored_runs(url: str) -> Iterator[MirroredRun]:
+def mirrored_runs(place: str | Store, known: Collection[str] = ()) -> Iterator[MirroredRun]:
     """Yield the runs below a URL, or the one that it is; none of them is fetched yet.
 
+    Args:
+        place: The URL, or the store.
+        known: URLs of runs that are left out.
+
     Raises:
         StoreError: The store cannot be reached.
         MissingPackageError: The package that such URLs need is not installed.
         ValueError: It is no URL of a store.
     """
-    store = Store(url)
+    store = Store(place) if isinstance(place, str) else place
     base = cache_folder(store)
-    alone = Download(store, "", RunDirectory(base))
-    if store.mark(RUN) is not None and (info := alone.info()) is not None:
-        run_id = plain_path(stored_name(info.run_id))
-        if run_id is None or "/" in info.run_id:
+    if store.mark(RUN) is not None:
+        if (info := Download(store, "", RunDirectory(base)).info()) is None:
+            message = f"{store.shown}: its {RUN} cannot be read."
+            raise JournalError(message)
+        if "/" in info.run_id or plain_path(stored_name(info.run_id)) is None:
             message = f"{store.shown}: its {RUN} names a run {info.run_id!r}, which is no name."
             raise JournalError(message)
-        yield MirroredRun(store, "", base / run_id)
+        if store.shown not in known:
+            yield MirroredRun(store, "", base / info.run_id)
         return
+    for name in _names(store):
+        path = plain_path(name)
+        run = None if path is None else MirroredRun(store, name, base / path)
+        if run is not None and run.shown not in known and store.mark(f"{name}/{RUN}") is not None:
+            yield run
+
+
+def _names(store: Store) -> Iterator[str]:
+    """Yield the folders in a store that may be runs."""
     for folder in store.folders():
-        inner = (
-            [folder]
-            if store.mark(f"{folder}/{RUN}") is not None
-            else [f"{folder}/{one}" for one in store.folders(folder) if store.mark(f"{folder}/{one}/{RUN}") is not None]
-        )
-        for name in inner:
-            if (path := plain_path(name)) is not None:
-                yield MirroredRun(store, name, base / path)
+        if folder == STARTED:
+            continue
+        if store.mark(f"{folder}/{RUN}") is not None:
+            yield folder
+        else:
+            yield from (f"{folder}/{one}" for one in store.folders(folder))

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import os
 import secrets
+import threading
 from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import unquote, urlsplit
+from weakref import WeakValueDictionary
 
 from accel_track.errors import AccelTrackError, MissingPackageError
 from accel_track.mirror.addresses import is_url
@@ -27,6 +30,13 @@ _OPTIONS: dict[str, dict[str, Any]] = {
     "s3": {"config_kwargs": {"connect_timeout": 10, "read_timeout": 30, "retries": {"max_attempts": 1}}},
     "sftp": {"timeout": 30},
 }
+
+_shared: WeakValueDictionary[tuple[int, str], Any] = WeakValueDictionary()
+"""Connections by process and URL, for as long as a store uses them: the runs of a process share them."""
+
+_sharing = threading.Lock()
+if hasattr(os, "register_at_fork"):  # another thread may hold it
+    os.register_at_fork(after_in_child=lambda: globals().update(_sharing=threading.Lock()))
 
 
 class StoreError(AccelTrackError, OSError):
@@ -76,10 +86,17 @@ class Store:
             import fsspec
 
             options = _OPTIONS.get({"s3a": "s3", "local": "file"}.get(self._scheme, self._scheme), {})
-            files, root = fsspec.url_to_fs(self._url, skip_instance_cache=True, use_listings_cache=False, **options)
-            if hasattr(files, "retries"):
-                files.retries = 2  # whoever calls repeats, with longer pauses
-            self._connected = files, root.rstrip("/")
+            with _sharing:
+                key = os.getpid(), self._url
+                files = _shared.get(key)
+                if files is None:
+                    files, _ = fsspec.url_to_fs(
+                        self._url, skip_instance_cache=True, use_listings_cache=False, **options
+                    )
+                    if hasattr(files, "retries"):
+                        files.retries = 2  # whoever calls repeats, with longer pauses
+                    _shared[key] = files
+            self._connected = files, str(files._strip_protocol(self._url)).rstrip("/")  # noqa: SLF001 - as fsspec's own
         return self._connected
 
     @property

@@ -31,6 +31,7 @@ from accel_track.mirror.layout import (
     part_of,
     parts_by_file,
     rank_name,
+    started_folders,
     stored_name,
 )
 from accel_track.mirror.store import Store
@@ -104,6 +105,8 @@ class Upload:
         for name, data in documents.items():
             self._document(f"{rank_name(self._rank)}/{name}", data)
         if info is not None and not self._rank:
+            for folder in started_folders(info.project, info.name, info.job):
+                self._document("", b"", at=f"{folder}/{stored_name(info.run_id)}")
             self._document(RUN, encoded(info))
         self._state(owned, over=over)
 
@@ -256,11 +259,12 @@ class Upload:
                     found[f"{TRACKERS}/{stored_name(path.name)}"] = encoded(delivered)
         return found
 
-    def _document(self, name: str, data: bytes) -> None:
-        """Store a document, if it has changed."""
+    def _document(self, name: str, data: bytes, at: str = "") -> None:
+        """Store a document of the run, or one that is elsewhere, if it has changed."""
+        name = at or f"{self.name}/{name}"
         mark = zlib.crc32(data).to_bytes(4, "little") + len(data).to_bytes(8, "little")
         if self._documents.get(name) != mark:
-            self._store.put(f"{self.name}/{name}", data)
+            self._store.put(name, data)
             self._documents[name] = mark
 
     def _state(self, owned: Mapping[str, bool], *, over: bool) -> None:

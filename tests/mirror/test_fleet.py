@@ -1,7 +1,6 @@
 """Many runs followed at once: each as it comes, goes on and ends, within bounds, and by one collector."""
 
 import json
-import os
 import signal
 import subprocess
 import time
@@ -25,7 +24,6 @@ from tests.support.processes import PYTHON, own_environment
 from tests.support.stores import Bucket, Proxy
 from tests.support.waiting import until
 
-MANY = int(os.environ.get("ACCEL_TRACK_TEST_FLEET", "200"))
 pytestmark = pytest.mark.timeout(400)
 
 
@@ -168,7 +166,7 @@ def test_a_collector_that_was_killed_is_replaced(bucket: Bucket, tmp_path: Path,
     run.log({"loss": 1.0}, step=1)
     run.finish()
     again = collector(bucket.url, "--to", "jsonl", name="east")
-    until(lambda: lines(tmp_path / "east", "one") == [0, 1])
+    until(lambda: set(lines(tmp_path / "east", "one")) == {0, 1})  # what it had not noted comes once more
     stop(again)
 
 
@@ -227,16 +225,19 @@ def log_many(tmp_path: Path, steps: int) -> None:
     )
 
 
-def test_200_runs_are_followed_at_once(bucket: Bucket, proxy: Proxy, tmp_path: Path, collector: Any) -> None:
+@pytest.mark.parametrize("many", [30, pytest.param(200, marks=pytest.mark.long)])
+def test_many_runs_are_followed_at_once(
+    bucket: Bucket, proxy: Proxy, tmp_path: Path, collector: Any, many: int
+) -> None:
     steps = 100
     log_many(tmp_path, steps)
     variables = own_environment(AWS_ENDPOINT_URL=f"http://127.0.0.1:{bucket.port}")
-    command = [PYTHON, str(tmp_path / "many.py"), bucket.url, "0", str(MANY), "1"]
+    command = [PYTHON, str(tmp_path / "many.py"), bucket.url, "0", str(many), "1"]
     training = subprocess.Popen(command, cwd=tmp_path, env=variables)
     process = collector(bucket.url, "--to", "jsonl")
     seen = psutil.Process(process.pid)
     begun, most, threads = time.monotonic(), 0, 0
-    folder, wanted = tmp_path / "collector", [f"run-{number}" for number in range(MANY)]
+    folder, wanted = tmp_path / "collector", [f"run-{number}" for number in range(many)]
 
     def done() -> bool:
         nonlocal most, threads
@@ -251,14 +252,14 @@ def test_200_runs_are_followed_at_once(bucket: Bucket, proxy: Proxy, tmp_path: P
     def all_ended() -> bool:
         done()
         found = [run.download.delivered(0) for run in mirrored_runs(f"s3://{bucket.name}/some/prefix")]
-        return len(found) == MANY and all(one and one[0].cursor.status for one in found)
+        return len(found) == many and all(one and one[0].cursor.status for one in found)
 
     until(all_ended, 180, every=5)
     print(
-        f"{MANY} runs: {took:.0f} s, ended {time.monotonic() - ended_at:.0f} s later; "
+        f"{many} runs: {took:.0f} s, ended {time.monotonic() - ended_at:.0f} s later; "
         f"{most / 2**20:.0f} MiB, {threads} threads, {proxy.most} connections"
     )
-    assert f"{MANY} runs, {MANY} ended; {MANY * steps:,} records delivered" in stop(process)
+    assert f"{many} runs, {many} ended; {many * steps:,} records delivered" in stop(process)
     assert most < 500 * 2**20
     assert proxy.most <= 60
     assert threads <= 40

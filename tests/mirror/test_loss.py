@@ -95,6 +95,19 @@ def test_what_a_lost_machine_costs(
     assert list((tmp_path / "cache").rglob("*.png"))
 
 
+def test_a_companion_completes_the_mirror_of_a_killed_program(bucket: Bucket, train, tmp_path: Path) -> None:
+    process = train("process")
+    until(lambda: len(there(bucket)) > 100)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    last = int((tmp_path / "side").read_text().split()[0])
+    until(lambda: there(bucket)[-1] >= last)
+    (run,) = mirrored_runs(bucket.url)
+    run.refresh()
+    until(lambda: run.refresh() or run.load().status == "failed")
+    assert journaled(only_run(tmp_path / "runs")) == journaled(run)
+
+
 def test_what_is_there_is_delivered_by_somebody_else(
     bucket: Bucket, train, tmp_path: Path, machine_is_gone: Callable[[], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:

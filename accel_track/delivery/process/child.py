@@ -19,9 +19,11 @@ from typing import Any, TextIO
 
 from accel_track.delivery.process.protocol import Brief, CompanionState, WorkerState, load_state, state_file
 from accel_track.delivery.sync import Job, Sync
+from accel_track.errors import AccelTrackError
 from accel_track.files import replace_file
 from accel_track.journal.directory import RunDirectory
 from accel_track.journal.info import outcome_noted
+from accel_track.mirror.complete import complete
 from accel_track.outcome import CRASHED, Outcome
 from accel_track.registry import LOGGER_TYPE_TO_CLASS
 from accel_track.texts import clean, json_bytes
@@ -113,6 +115,15 @@ class Deliverer:
         self._store(CompanionState(self._state.pid, self._state.starts, not self._sync.stopped, trackers))
         for one in found:
             print(one, flush=True)  # noqa: T201 - into the log
+        if self._brief.mirror is not None:
+            self._complete_mirror(self._brief.mirror)
+
+    def _complete_mirror(self, url: str) -> None:
+        """Copy what the process that trains could not: the tail, if it was killed, and how far the trackers are."""
+        try:
+            complete(self._run, url, [self._brief.rank])
+        except (AccelTrackError, OSError, ValueError) as error:
+            print(f"mirror: {error}", flush=True)  # noqa: T201 - into the log
 
 
 def main() -> None:

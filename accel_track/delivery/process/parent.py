@@ -110,6 +110,7 @@ class Companion:
             max(PATIENCE, settings.finish_timeout),
             os.getpid(),
             settings.all_ranks,
+            settings.mirror,
         )
         self._run, self._rank = run, rank
         self._process: subprocess.Popen[bytes] | None = None

@@ -29,6 +29,7 @@ class Brief:
         parent: Number of the process that trains.
         path: `sys.path` of that process.
         grouped: Whether other ranks have trackers too.
+        mirror: URL of the run's mirror, which is completed behind the last delivery, or None.
     """
 
     run: str
@@ -38,6 +39,7 @@ class Brief:
     patience: float
     parent: int
     grouped: bool
+    mirror: str | None = None
     path: list[str] = field(default_factory=lambda: list(sys.path))
 
 
