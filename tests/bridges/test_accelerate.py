@@ -182,6 +182,59 @@ def test_media_of_a_run_go_to_the_calls_that_it_has(recwarn: pytest.WarningsReco
     assert any("custom: dropped 'table': its class has no `log_table`" in str(one.message) for one in recwarn)
 
 
+class WithArtifacts(Custom):
+    """Has the calls for artifacts that MLflow's tracker of accelerate's own has."""
+
+    def log_artifact(self, local_path: Any, artifact_path: Any = None) -> None:
+        self._call("artifact", Path(local_path).name, artifact_path)
+
+    def log_artifacts(self, local_dir: Any, artifact_path: Any = None) -> None:
+        self._call("artifacts", sorted(one.name for one in Path(local_dir).iterdir()), artifact_path)
+
+
+def test_artifacts_and_the_environment() -> None:
+    tracker = WithArtifacts()
+    Path("folder").mkdir()
+    for name in ("file", "folder/a", "folder/b"):
+        Path(name).write_text(name)
+    with accel_track.init("p", tracker) as run:
+        run.log_artifact("file", type="data", metadata={"a": 1})
+        run.log_artifact("folder")
+        run.store_environment({"python": {"version": "3"}})
+        run.get_tracker("custom").log_artifact("file", artifact_path="there")
+        run.get_tracker("custom").log_artifact(local_path="file")
+        run.get_tracker("custom").log_artifacts("folder", "there")
+    assert tracker.calls[1:-1] == [
+        ("artifact", "file", None),
+        ("artifacts", ["a", "b"], None),
+        ("config", {"environment/python/version": "3"}),
+        ("artifact", "file", "there"),
+        ("artifact", "file", None),
+        ("artifacts", ["a", "b"], "there"),
+    ]
+
+
+def test_a_figure_of_plotlys_is_dropped_and_off_the_main_process_nothing_is_done(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Plotly:
+        __module__ = "plotly.graph_objs"
+
+        def to_json(self) -> str:
+            return "{}"
+
+    tracker = WithMedia()
+    with pytest.warns(AccelTrackWarning, match="dropped 'figure'"), accel_track.init("p", tracker) as run:
+        run.log_figure("figure", Plotly())
+    monkeypatch.setattr("accel_track.trackers.base.process_index", lambda: 1)
+    monkeypatch.setattr("accel_track.bridges.accelerate_trackers.process_index", lambda: 1)
+    (one,) = filter_trackers(tracker)
+    assert not one.tracker  # type: ignore[union-attr]
+    one.start()  # type: ignore[union-attr]
+    one.log({"a": 1.0}, 0)  # type: ignore[union-attr]
+    assert [call[0] for call in tracker.calls] == ["start", "finish"]
+
+
 def accel_track_image() -> Any:
     from accel_track.media import Image
 

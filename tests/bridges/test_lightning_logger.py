@@ -10,6 +10,7 @@ import mlflow
 import numpy as np
 import pytest
 import pytorch_lightning.loggers
+import torch
 import yaml
 from lightning.fabric.loggers import CSVLogger as FabricCSVLogger
 from lightning.pytorch.callbacks import ModelCheckpoint
@@ -249,6 +250,47 @@ def test_hyperparameters_that_a_logger_does_not_take_are_counted() -> None:
         assert tracker.dropped == {"hyperparameters": 1, "checkpoint": 1}
     assert "does not yet support logging hyperparameters" in str(warned[0].message)
     assert points("fabric", "loss") == [(0, 1.0)]
+
+
+class WithSound(Remembering):
+    def log_audio(self, key: str, audios: list[str], step: int | None = None, **kwargs: Any) -> None:
+        self._call("log_audio", key, [Path(one).suffix for one in audios], step, kwargs)
+
+    def log_video(self, key: str, videos: list[str], step: int | None = None, **kwargs: Any) -> None:
+        self._call("log_video", key, [Path(one).suffix for one in videos], step, kwargs)
+
+    def log_graph(self, model: Any, input_array: Any = None) -> None:
+        self._call("log_graph", type(model).__name__, input_array)
+
+
+def test_sound_videos_the_graph_and_the_environment() -> None:
+    logger = WithSound()
+    ours = AccelTrackLogger(LightningLoggerTracker(logger), log_graph=True)
+    ours.log_audio({"sound": np.zeros(10, np.float32)}, step=1, sample_rate=8000)
+    ours.log_video({"video": np.zeros((2, 4, 4, 3), np.uint8)}, step=2, captions="black")
+    ours.log_graph(Tiny(), torch.zeros(1))
+    ours.run.store_environment({"python": {"version": "3"}})
+    assert ours.experiment == "native"
+    ours.finish()
+    assert logger.named("log_audio") == [("sound", [".wav"], 1, {})]
+    assert logger.named("log_video") == [("video", [".gif"], 2, {"caption": ["black"]})]
+    assert logger.named("log_graph") == [("Tiny", torch.zeros(1))]
+    assert logger.named("log_hyperparams") == [({"environment/python/version": "3"},)]
+
+
+def test_a_logger_of_the_other_import_name_gets_its_own_kind_of_checkpoint() -> None:
+    class Old(pytorch_lightning.loggers.CSVLogger):
+        got: Any = None
+
+        def after_save_checkpoint(self, checkpoint_callback: Any) -> None:
+            self.got = checkpoint_callback
+
+    logger = Old("csv")
+    Path("c.ckpt").write_text("weights")
+    with accel_track.init("p", LightningLoggerTracker(logger), delivery="inline") as run:
+        run.log_checkpoint("c", "c.ckpt", 1, {"score": 0.5})
+    assert type(logger.got).__module__.startswith("pytorch_lightning.")
+    assert (logger.got.last_model_path, logger.got.best_model_path) == ("c.ckpt", "")
 
 
 def test_texts_are_dropped() -> None:
