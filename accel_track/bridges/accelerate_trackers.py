@@ -35,7 +35,8 @@ def adapted(theirs: Any) -> GeneralTracker:
     """
     if isinstance(theirs, MediaCalls):
         message = (
-            f"as_accelerate_tracker is for accelerate's Accelerator; name {theirs.name!r} itself in `log_with` here."
+            "as_accelerate_tracker is for accelerate's Accelerator; here, name the backend itself in `log_with`, "
+            f"such as {getattr(theirs, 'name', 'mlflow')!r}."
         )
         raise TypeError(message)
     known = _wrapped.get(id(theirs))

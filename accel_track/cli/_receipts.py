@@ -98,6 +98,36 @@ def tell(receipt: Receipt) -> None:
             say(part)
 
 
+def compared(
+    run: RunDirectory,
+    names: Sequence[str],
+    arguments: Mapping[str, Mapping[str, Any]],
+    document: dict[str, Any],
+    *,
+    quiet: bool,
+    title: str = "",
+) -> bool:
+    """Compare backends with a run, print the receipts and note them in a document; say whether all is there.
+
+    Args:
+        run: The run.
+        names: The trackers' names.
+        arguments: Constructor arguments by name.
+        document: What JSON shows of the run; gets `receipts`.
+        quiet: Whether nothing is printed.
+        title: A line before each receipt; "" for none.
+    """
+    found = []
+    for receipt in receipts(run, names, arguments):
+        found.append(receipt)
+        if not quiet:
+            if title:
+                say(title)
+            tell(receipt)
+    document["receipts"] = [receipt.document() for receipt in found]
+    return all(receipt.whole for receipt in found)
+
+
 def tell_of_repair(done: Repair) -> None:
     """Print what a repair did, and the receipt after it."""
     if done.delivered or done.error:

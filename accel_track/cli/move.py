@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from accel_track.cli._common import INCOMPLETE, Json, console, fail, one_line_errors, print_json, say, table
-from accel_track.cli._receipts import check_names, given_arguments, receipts, tell
+from accel_track.cli._receipts import check_names, given_arguments
 from accel_track.cli.import_ import Again, Into, Kind, Places, Project, Taken, document, found, imported, options
-from accel_track.cli.sync import _delivered, _document
 
 if TYPE_CHECKING:
     from accel_track.delivery.status import TrackerStatus
@@ -59,10 +58,10 @@ def move(
         for one in taken:
             if one.what is not None and one.what.directory is not None:
                 sync = Sync(one.what.directory, to, arguments)
-                arrived.append((one, _delivered(sync, follow=False, timeout=timeout)))
+                arrived.append((one, delivered(sync, follow=False, timeout=timeout)))
                 if sync.stopped:
                     break
-        documents = {id(one): {**document(one), "trackers": list(map(_document, some))} for one, some in arrived}
+        documents = {id(one): {**document(one), "trackers": list(map(status_document, some))} for one, some in arrived}
         if not as_json:
             _sum_up(arrived)
         complete = all(one.complete for one in taken) and len(arrived) == len(taken)
@@ -81,14 +80,8 @@ def _verified(
     """Compare the backends with what was imported, and say whether they have all of it."""
     assert one.what is not None  # noqa: S101 - it was delivered
     assert one.what.directory is not None  # noqa: S101 - as above
-    found = []
-    for receipt in receipts(one.what.directory, to, arguments):
-        found.append(receipt)
-        if not as_json:
-            say(f"{one.what.info.name if one.what.info else one.id}:")
-            tell(receipt)
-    document["receipts"] = [receipt.document() for receipt in found]
-    return all(receipt.whole for receipt in found)
+    title = f"{one.what.info.name if one.what.info else one.id}:"
+    return compared(one.what.directory, to, arguments, document, quiet=as_json, title=title)
 
 
 def _sum_up(arrived: Sequence[tuple[Taken, Sequence[TrackerStatus]]]) -> None:

@@ -5,21 +5,19 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict
+from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from accel_track.cli._common import INCOMPLETE, Json, fail, find_all, one_line_errors, print_json, say
-from accel_track.cli._receipts import check_names, given_arguments, receipts, tell
-from accel_track.progress import progress_bar
-from accel_track.texts import printable
+from accel_track.cli._delivering import delivered, status_document
+from accel_track.cli._receipts import check_names, compared, given_arguments
 
 if TYPE_CHECKING:
     from accel_track.delivery.status import TrackerStatus
-    from accel_track.delivery.sync import Job, Sync
+    from accel_track.delivery.sync import Sync
     from accel_track.rules import Rules
 
 
@@ -78,42 +76,77 @@ def sync(
     documents: list[dict[str, Any]] = []
     complete = True
     with one_line_errors():
-        from accel_track.cli._follow import finish_mirror, follow_mirror, only_mirror
-        from accel_track.delivery.sync import Sync  # here, so that other commands do not import all trackers' modules
-        from accel_track.mirror.runs import MirroredRun
-
         check_names({"--to": to or [], "--set": arguments})
-        deliver = partial(Sync, to=to or [], arguments=arguments, again=quarantined, rules=rules, leaves_open=True)
-        if follow and not dry_run and (url := only_mirror(runs)) is not None:
-            if from_start:
-                fail("--from-start does not go with --follow for a mirror; deliver once with it first.")
-            with contextlib.redirect_stdout(sys.stderr):
-                complete = follow_mirror(url, deliver, timeout)
-            raise typer.Exit(code=0 if complete else INCOMPLETE)
-        all_runs = [run for text in runs for run in find_all(text)]
-        found = [Sync(run, to or [], arguments, from_start, quarantined, rules) for run in all_runs]
-        for one in found:
-            one.leaves_open = isinstance(one.run, MirroredRun)
+        if follow and not dry_run:
+            _follow_mirror(runs, to or [], arguments, rules, timeout, from_start=from_start, again=quarantined)
+        found = _deliveries(runs, to or [], arguments, rules, from_start=from_start, again=quarantined)
         _check_used(found, arguments)
         _check_rules(found)
         for one in found:
-            statuses = _planned(one) if dry_run else _delivered(one, follow=follow, timeout=timeout)
+            statuses = _planned(one) if dry_run else delivered(one, follow=follow, timeout=timeout)
             complete = complete and (dry_run or (not one.run.lacking and all(status.complete for status in statuses)))
-            documents.append({"run": one.run.shown, "trackers": [_document(status) for status in statuses]})
+            documents.append({"run": one.run.shown, "trackers": [status_document(status) for status in statuses]})
             if not as_json:
                 _tell(one, statuses, dry_run=dry_run)
             if one.stopped:
                 complete = False
                 break
-            if verify and not dry_run:
-                whole = _verified(one, documents[-1], as_json=as_json)
-                complete = complete and whole
             if not dry_run:
-                complete = finish_mirror(one.run) and complete
+                whole = not verify or compared(one.run, one.names, arguments, documents[-1], quiet=as_json)
+                complete = _finish_mirror(one) and whole and complete
         if as_json:
             print_json(documents)
     if not complete:
         raise typer.Exit(code=INCOMPLETE)
+
+
+def _follow_mirror(
+    runs: Sequence[str],
+    to: Sequence[str],
+    arguments: dict[str, dict[str, Any]],
+    rules: Rules | None,
+    timeout: float,
+    *,
+    from_start: bool,
+    again: bool,
+) -> None:
+    """Follow the runs of a mirror and exit, if a mirror is what was given."""
+    from accel_track.cli._follow import follow_mirror, only_mirror
+    from accel_track.delivery.sync import Sync
+
+    if (url := only_mirror(runs)) is None:
+        return
+    if from_start:
+        fail("--from-start does not go with --follow for a mirror; deliver once with it first.")
+    deliver = partial(Sync, to=to, arguments=arguments, again=again, rules=rules, leaves_open=True)
+    with contextlib.redirect_stdout(sys.stderr):
+        complete = follow_mirror(url, deliver, timeout)
+    raise typer.Exit(code=0 if complete else INCOMPLETE)
+
+
+def _deliveries(
+    runs: Sequence[str],
+    to: Sequence[str],
+    arguments: dict[str, dict[str, Any]],
+    rules: Rules | None,
+    *,
+    from_start: bool,
+    again: bool,
+) -> list[Sync]:
+    from accel_track.delivery.sync import Sync  # here, so that other commands do not import all trackers' modules
+    from accel_track.mirror.runs import MirroredRun
+
+    return [
+        Sync(run, to, arguments, from_start, again, rules, leaves_open=isinstance(run, MirroredRun))
+        for text in runs
+        for run in find_all(text)
+    ]
+
+
+def _finish_mirror(one: Sync) -> bool:
+    from accel_track.cli._follow import finish_mirror
+
+    return finish_mirror(one.run)
 
 
 def _rules(
@@ -156,41 +189,6 @@ def _planned(one: Sync) -> list[TrackerStatus]:
     return [one.status(name) for name in one.names]
 
 
-def _delivered(one: Sync, *, follow: bool, timeout: float) -> list[TrackerStatus]:
-    with contextlib.redirect_stdout(sys.stderr), _bars(follow=follow) as watch:  # what SDKs print is not our output
-        return one.deliver(follow=follow, timeout=timeout, watch=watch)
-
-
-@contextlib.contextmanager
-def _bars(*, follow: bool) -> Iterator[Callable[[Sequence[Job]], None]]:
-    """Yield a function that shows the workers' progress on a terminal."""
-    if follow and not sys.stderr.isatty():
-        say("following the run until it ends; Ctrl-C stops", err=True)
-    with progress_bar() as bars:
-        tasks: dict[str, Any] = {}
-
-        def watch(jobs: Sequence[Job]) -> None:
-            for job in jobs:
-                if job.name not in tasks:
-                    from rich.markup import escape
-
-                    tasks[job.name] = bars.add_task(f"delivering to {escape(printable(job.name))}")
-                bars.update(tasks[job.name], completed=job.worker.cursor.seq, total=job.records())
-
-        yield watch
-
-
-def _verified(one: Sync, document: dict[str, Any], *, as_json: bool) -> bool:
-    """Compare the backends with the journal, and say whether they have all of it."""
-    found = []
-    for receipt in receipts(one.run, one.names, one.arguments):
-        found.append(receipt)
-        if not as_json:
-            tell(receipt)
-    document["receipts"] = [receipt.document() for receipt in found]
-    return all(receipt.whole for receipt in found)
-
-
 def _tell(one: Sync, statuses: Sequence[TrackerStatus], *, dry_run: bool) -> None:
     say(f"{one.run.shown}:" if statuses else f"{one.run.shown}: the run has no trackers; name one with --to.")
     for status in statuses:
@@ -205,8 +203,3 @@ def _tell(one: Sync, statuses: Sequence[TrackerStatus], *, dry_run: bool) -> Non
                 say(f"    by its rules: {rules}")
         if status.url and not dry_run:
             say(f"    {status.url}")
-
-
-def _document(status: TrackerStatus) -> dict[str, Any]:
-    told = {**asdict(status), "complete": status.complete}
-    return {name: value for name, value in told.items() if name not in ("under_way", "lag")}  # those are a live run's
