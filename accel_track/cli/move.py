@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from accel_track.cli._common import INCOMPLETE, Json, console, fail, one_line_errors, print_json, say, table
-from accel_track.cli._receipts import check_names, given_arguments
+from accel_track.cli._delivering import delivered, status_document
+from accel_track.cli._receipts import check_names, compared, given_arguments
 from accel_track.cli.import_ import Again, Into, Kind, Places, Project, Taken, document, found, imported, options
 
 if TYPE_CHECKING:
