@@ -33,10 +33,9 @@ def adapted(theirs: Any) -> GeneralTracker:
     Raises:
         TypeError: It is one of ours, made for accelerate.
     """
+    name = theirs.name
     if isinstance(theirs, MediaCalls):
-        message = (
-            f"as_accelerate_tracker is for accelerate's Accelerator; name {theirs.name!r} itself in `log_with` here."
-        )
+        message = f"as_accelerate_tracker is for accelerate's Accelerator; name {name!r} itself in `log_with` here."
         raise TypeError(message)
     known = _wrapped.get(id(theirs))
     if known is None:
