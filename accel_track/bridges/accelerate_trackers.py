@@ -33,11 +33,9 @@ def adapted(theirs: Any) -> GeneralTracker:
     Raises:
         TypeError: It is one of ours, made for accelerate.
     """
+    name = theirs.name
     if isinstance(theirs, MediaCalls):
-        message = (
-            "as_accelerate_tracker is for accelerate's Accelerator; here, name the backend itself in `log_with`, "
-            f"such as {getattr(theirs, 'name', 'mlflow')!r}."
-        )
+        message = f"as_accelerate_tracker is for accelerate's Accelerator; name {name!r} itself in `log_with` here."
         raise TypeError(message)
     known = _wrapped.get(id(theirs))
     if known is None:

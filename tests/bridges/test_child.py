@@ -1,5 +1,6 @@
 """Runs with children: each backend's way to know the parent, read back by its own reader."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
@@ -250,3 +251,18 @@ def test_a_logger_has_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
     assert scalars(Path("search", "study-x")) == [(0, 1.0)]
     monkeypatch.setattr("accel_track.lightning.logger.process_index", lambda: 1)
     assert isinstance(logger.run, NoOp)
+
+
+def test_variables_that_name_the_parents_run_are_not_for_its_children(
+    database: MlflowClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    experiment = database.create_experiment("search")
+    monkeypatch.setenv("MLFLOW_RUN_ID", database.create_run(experiment, run_name="given").info.run_id)
+    monkeypatch.setenv("WANDB_RUN_ID", "parents")
+    with accel_track.init("search", ["mlflow", "wandb"], run_name="study") as run, run.child("x") as child:
+        child.log({"loss": 1.0}, 0)
+        assert child.get_tracker("wandb", unwrap=True).id != "parents"
+        assert run.get_tracker("wandb", unwrap=True).id == "parents"
+    found = by_name(database)
+    assert found["study-x"].data.metrics == {"loss": 1.0}
+    assert found["study-x"].data.tags[PARENT] == os.environ["MLFLOW_RUN_ID"]
