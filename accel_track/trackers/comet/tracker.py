@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from accel_track.trackers.comet.fast import CometParts, is_configured
 from accel_track.trackers.comet.metrics import CometMetrics
+from accel_track.trackers.comet.names import fitting
+from accel_track.trackers.comet.reading import STATUS, run_with
 from accel_track.trackers.sdk import native_object, unreachable
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-_STATUS = "status"
+    from accel_track.trackers.backend_run import BackendRun
 
 
 class CometMLTracker(CometMetrics):
@@ -54,6 +56,9 @@ class CometMLTracker(CometMetrics):
     writer = native_object
 
     experiment_name: str | None = None
+    _place: tuple[str, str, str | None] = ("", "", None)
+    """Key, folder of archives, and folder while it is running, of the offline experiment that was opened."""
+
     offline_directory: str | None = None
 
     @classmethod
@@ -93,8 +98,10 @@ class CometMLTracker(CometMetrics):
             raise ConnectionError(message)
         # Offline, everything is in a folder for temporary files until the archive is made at the end.
         self.durable_flush = not isinstance(experiment, sdk.OfflineExperiment)
+        if not self.durable_flush:
+            self._place = experiment.get_key(), str(experiment.offline_directory), str(experiment.tmpdir)
         if "experiment_key" in kwargs:  # perhaps of an experiment that has ended
-            experiment.log_other(_STATUS, "running")
+            experiment.log_other(STATUS, "running")
         return experiment
 
     def _options(self, sdk: Any) -> Any:
@@ -129,6 +136,18 @@ class CometMLTracker(CometMetrics):
         """Return the experiment's key; offline, another process adds an archive of the same key."""
         return {} if self.native is None else {"experiment_key": self.native.get_key(), "mode": "get_or_create"}
 
+    def read(self) -> BackendRun:
+        """Return the offline experiment; of one on a server there is no reader."""
+        key, folder, unfinished = self._place
+        if not key:
+            sdk = self.import_sdk()
+            key, folder = str(self.init_kwargs.get("experiment_key", "")), str(self._options(sdk).offline_directory)
+        return run_with(key, folder, unfinished)
+
+    def stored_name(self, name: str) -> str:
+        """Return the name as Comet takes it."""
+        return fitting(name)
+
     def page(self) -> str | None:
         """Page of the experiment; None offline."""
         url = None if self.native is None else self.native.url
@@ -142,7 +161,7 @@ class CometMLTracker(CometMetrics):
     def close(self, native: Any) -> None:
         """End the experiment with its status: send what is left, or write the archive when offline."""
         message = self.outcome.text
-        native.log_other(_STATUS, message)
+        native.log_other(STATUS, message)
         if self.outcome.status != "finished":
             self.fast(CometParts).use(lambda parts: parts.report_crash(native, message))
         native.end()

@@ -66,8 +66,7 @@ class Folder:
     def _run(self, place: Path, experiment: str) -> StoredRun:
         about = _about(place)
         tags = dict(_texts(place / "tags"))
-        own, given = place / "artifacts", about.get("artifact_uri")
-        address = given if isinstance(given, str) and not (own.is_dir() and any(own.iterdir())) else str(own)
+        address = _address(place, about.get("artifact_uri"))
         name = about.get("run_name") or tags.get("mlflow.runName")
         status, began = _STATUS.get(_integer(about.get("status")) or 0, ""), _integer(about.get("start_time"))
         params = dict(_texts(place / "params"))
@@ -87,7 +86,8 @@ class Folder:
             about = _about(home)
             if about.get("source_run_id") == run.id:
                 told = _about(place / "outputs" / home.name)
-                yield StoredModel(str(about.get("name")), str(home / "artifacts"), _integer(told.get("step")))
+                address = _address(home, about.get("artifact_location"))
+                yield StoredModel(str(about.get("name")), address, _integer(told.get("step")))
 
 
 def _about(folder: Path) -> dict[str, Any]:
@@ -100,6 +100,12 @@ def _about(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError, yaml.YAMLError, RecursionError):
         return {}
     return {key: value for key, value in found.items() if isinstance(value, (str, int))} if type(found) is dict else {}
+
+
+def _address(home: Path, given: Any) -> str:
+    """Return where the artifacts of a run or model are: beside what tells of it, also where the folder was moved."""
+    own = home / "artifacts"
+    return given if isinstance(given, str) and not (own.is_dir() and any(own.iterdir())) else str(own)
 
 
 def _files(folder: Path) -> Iterator[tuple[str, Path]]:

@@ -136,6 +136,9 @@ class CometContract(TrackerContract):
     def make(self, folder: Path) -> CometMLTracker:
         return CometMLTracker("contract", experiment_config=offline(folder, display_summary_level=0))
 
+    def init_kwargs(self, folder: Path) -> dict[str, Any]:
+        return {"experiment_config": offline(folder, display_summary_level=0)}
+
     def read(self, folder: Path) -> Readback:
         found = archives(folder)
         stored = read(found[0])

@@ -1,0 +1,111 @@
+"""The archive of a Comet experiment: messages, one a line in JSON, and the files that they name.
+
+It is a zip file or, until Comet makes that of it, a folder.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import zipfile
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO, Any
+
+from accel_track.trackers.readable import LostError, target, within
+
+MESSAGES, ABOUT = "messages.json", "experiment.json"
+_LONGEST = 64 * 1024 * 1024
+"""Bytes of the longest message that is read."""
+
+
+def is_archive(path: str) -> bool:
+    """Whether a zip file or a folder is one; never raises."""
+    try:
+        if os.path.isdir(path):
+            with open(os.path.join(path, MESSAGES), "rb") as file:
+                return file.read(2) == b'{"'
+        with zipfile.ZipFile(path) as archive:
+            return {MESSAGES, ABOUT} <= set(archive.namelist())
+    except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError):
+        return False
+
+
+class Archive:
+    """One archive.
+
+    Args:
+        path: The zip file or folder.
+        lost: Counts, by a sentence, what cannot be read.
+    """
+
+    def __init__(self, path: Path, lost: Counter[str]) -> None:
+        """Open nothing yet."""
+        self.path, self._lost = path, lost
+
+    def about(self) -> dict[str, Any]:
+        """Return what it says of the experiment; nothing before that has ended."""
+        try:
+            with self._opened(ABOUT) as file:
+                about = json.loads(file.read(_LONGEST))
+        except (LostError, OSError, ValueError, RecursionError, EOFError, zipfile.BadZipFile, zlib.error):
+            return {}
+        return about if isinstance(about, dict) else {}
+
+    def messages(self, skip: Callable[[bytes], bool] = lambda _: False) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Yield the kind and the content of each message.
+
+        Args:
+            skip: Which lines are left out.
+        """
+        try:
+            with self._opened(MESSAGES) as file:
+                while line := file.readline(_LONGEST):
+                    if skip(line):
+                        continue
+                    if (message := _message(line)) is not None:
+                        yield message
+                    else:
+                        self._lost["messages that are damaged, or were not written to their ends"] += 1
+        except (LostError, OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError):
+            self._lost["messages behind damage in an archive"] += 1
+
+    def fetch(self, name: Any, folder: Path, own: str) -> Path:
+        """Return the path of a copy of a file in a folder, under a name of its own there.
+
+        Raises:
+            LostError: It is not there, or damaged.
+        """
+        place = target(own, folder)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with self._opened(str(name)) as source, place.open("wb") as copy:
+                shutil.copyfileobj(source, copy)
+        except LostError:
+            raise
+        except Exception as error:  # of the file system, of a zip file, or of what is compressed in one
+            message = "files that cannot be read from an archive"
+            raise LostError(message) from error
+        return place
+
+    def _opened(self, name: str) -> IO[bytes]:
+        if self.path.is_dir():
+            return within(name, self.path).open("rb")
+        with zipfile.ZipFile(self.path) as archive:
+            try:
+                return archive.open(name)  # the file stays open for it
+            except KeyError as error:
+                message = "files that are not in the archive"
+                raise LostError(message) from error
+
+
+def _message(line: bytes) -> tuple[str, dict[str, Any]] | None:
+    try:
+        message = json.loads(line)
+        kind, content = message["type"], message["payload"]
+    except (ValueError, TypeError, LookupError, RecursionError):
+        return None
+    return (kind, content) if isinstance(kind, str) and isinstance(content, dict) else None
