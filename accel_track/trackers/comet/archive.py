@@ -8,16 +8,22 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import struct
 import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
+
+import msgspec
 
 from accel_track.trackers.readable import LostError, target, within
 
 MESSAGES, ABOUT = "messages.json", "experiment.json"
+_DAMAGE = (OSError, ValueError, EOFError, RuntimeError, struct.error, zlib.error, zipfile.BadZipFile)
+"""What reading a damaged or hostile zip file raises, also one that is encrypted."""
+_decode = msgspec.json.Decoder().decode
 _LONGEST = 64 * 1024 * 1024
 """Bytes of the longest message that is read."""
 
@@ -30,7 +36,7 @@ def is_archive(path: str) -> bool:
                 return file.read(2) == b'{"'
         with zipfile.ZipFile(path) as archive:
             return {MESSAGES, ABOUT} <= set(archive.namelist())
-    except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError):
+    except _DAMAGE:
         return False
 
 
@@ -51,26 +57,23 @@ class Archive:
         try:
             with self._opened(ABOUT) as file:
                 about = json.loads(file.read(_LONGEST))
-        except (LostError, OSError, ValueError, RecursionError, EOFError, zipfile.BadZipFile, zlib.error):
+        except _DAMAGE:
             return {}
         return about if isinstance(about, dict) else {}
 
-    def messages(self, skip: Callable[[bytes], bool] = lambda _: False) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Yield the kind and the content of each message.
-
-        Args:
-            skip: Which lines are left out.
-        """
+    def messages(self, *without: str) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Yield the kind and the content of each message, but for some kinds, which are not decoded."""
+        ends = tuple(f'"type":"{kind}"}}\n'.encode() for kind in without)
         try:
             with self._opened(MESSAGES) as file:
                 while line := file.readline(_LONGEST):
-                    if skip(line):
+                    if line.endswith(ends):
                         continue
                     if (message := _message(line)) is not None:
                         yield message
                     else:
                         self._lost["messages that are damaged, or were not written to their ends"] += 1
-        except (LostError, OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError):
+        except _DAMAGE:
             self._lost["messages behind damage in an archive"] += 1
 
     def fetch(self, name: Any, folder: Path, own: str) -> Path:
@@ -104,7 +107,10 @@ class Archive:
 
 def _message(line: bytes) -> tuple[str, dict[str, Any]] | None:
     try:
-        message = json.loads(line)
+        try:
+            message = _decode(line)
+        except (msgspec.DecodeError, UnicodeDecodeError):  # as of NaN, or a long integer
+            message = json.loads(line)
         kind, content = message["type"], message["payload"]
     except (ValueError, TypeError, LookupError, RecursionError):
         return None

@@ -19,7 +19,6 @@ from accel_track.trackers.readable import LostError, new_folder, number_of
 STATUS = "status"
 """The name among the "other" values under which the tracker tells how a run ended."""
 
-_METRIC = b'"type":"metric_msg"}'
 _OWN_UPLOADS = frozenset(
     ("source_code", "git-patch", "notebook", "conda-environment-definition", "conda-info", "conda-specification")
 )
@@ -101,7 +100,7 @@ class CometRun(BackendRun):
             if self.created is None and isinstance(began, (int, float)):
                 self.created = began / 1000
             self.outcome = None
-            for kind, content in archive.messages(lambda line: line.rstrip().endswith(_METRIC)):
+            for kind, content in archive.messages("metric_msg", "standard_output"):
                 if kind == "parameter_msg":
                     one = content.get("param") or content.get("params")
                     if isinstance(one, dict) and one.get("source") != "auto-logged":
@@ -140,7 +139,7 @@ class _Messages:
         self._known: tuple[dict[str, Any], int | None] = ({}, None)
 
     def records(self) -> Iterator[Metrics | Artifact]:
-        for kind, content in self._archive.messages():
+        for kind, content in self._archive.messages("parameter_msg", "standard_output"):
             yield from self._tried(kind, content)
         yield from self._settled()
         yield from self._artifact()
