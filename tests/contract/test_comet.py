@@ -27,6 +27,18 @@ from tests.support.readers.comet import CometContract, archives, messages, metri
 
 
 class TestComet(CometContract):
+    def test_long_names_are_read_as_stored(self, tmp_path: Path) -> None:
+        """`stored_name` says under which name a value is read."""
+        name = "a/" + "long" * 40
+        tracker = self.make(tmp_path)
+        tracker.start()
+        tracker.log({name: 1.0}, step=2)
+        tracker.finish()
+        (scratch := tmp_path / "scratch").mkdir()
+        (row,) = tracker.read().records(scratch)
+        assert row.values == {tracker.stored_name(name): 1.0}
+        assert tracker.stored_name(name) != name
+
     def test_whole_life_in_a_thread(self, tmp_path: Path, in_worker: Callable[[Callable[[], None]], None]) -> None:
         """Start, configuration, log, flush and finish off the main thread store everything."""
 
@@ -382,15 +394,3 @@ def test_a_disabled_experiment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     tracker.finish()
     assert not tracker.dropped
     assert not archives(tmp_path)
-
-    def test_long_names_are_read_as_stored(self, tmp_path: Path) -> None:
-        """`stored_name` says under which name a value is read."""
-        name = "a/" + "long" * 40
-        tracker = self.make(tmp_path)
-        tracker.start()
-        tracker.log({name: 1.0}, step=2)
-        tracker.finish()
-        (scratch := tmp_path / "scratch").mkdir()
-        (row,) = tracker.read().records(scratch)
-        assert row.values == {tracker.stored_name(name): 1.0}
-        assert tracker.stored_name(name) != name

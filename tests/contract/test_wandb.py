@@ -29,6 +29,18 @@ from tests.support.readers.wandb import WandBContract, decoded, records, rows
 
 
 class TestWandB(WandBContract):
+    def test_rows_are_read_as_they_were_logged(self, tmp_path: Path) -> None:
+        """With the user's own names, also those that wandb keeps for itself, and without a step where there was none."""
+        tracker = self.make(tmp_path)
+        tracker.start()
+        calls: list[tuple[dict[str, float], int | None]] = [({"_step": 1.0, "": 2.0}, None), ({"a": 3.0}, 4)]
+        for values, step in [*calls, ({"a": 5.0}, None)]:
+            tracker.log(dict(values), step=step)
+        tracker.finish()
+        (scratch := tmp_path / "scratch").mkdir()
+        found = [(row.values, row.step) for row in tracker.read().records(scratch) if isinstance(row, Metrics)]
+        assert found == [*calls, ({"a": 5.0}, None)]
+
     def test_steps_in_any_order(self, tmp_path: Path) -> None:
         """Every value arrives with its step when evaluation goes back to lower steps, and when a step comes twice."""
         steps = [1, 3, 0, 1, 3, 3, 5, 7, 2, 3, 7]
@@ -516,15 +528,3 @@ def test_what_wandbs_own_process_had_when_it_was_killed_is_not_delivered(tmp_pat
     assert len(files) == 2
     assert not any(record.HasField("exit") for record in decoded(files[0]))
     assert [row["loss"] for row in rows(files[1].parent)] == list(range(40))
-
-    def test_rows_are_read_as_they_were_logged(self, tmp_path: Path) -> None:
-        """With the user's own names, also those that wandb keeps for itself, and without a step where there was none."""
-        tracker = self.make(tmp_path)
-        tracker.start()
-        calls: list[tuple[dict[str, float], int | None]] = [({"_step": 1.0, "": 2.0}, None), ({"a": 3.0}, 4)]
-        for values, step in [*calls, ({"a": 5.0}, None)]:
-            tracker.log(dict(values), step=step)
-        tracker.finish()
-        (scratch := tmp_path / "scratch").mkdir()
-        found = [(row.values, row.step) for row in tracker.read().records(scratch) if isinstance(row, Metrics)]
-        assert found == [*calls, ({"a": 5.0}, None)]
