@@ -102,7 +102,7 @@ def _stores(place: str) -> Iterator[str]:
             folders.clear()
             yield home
         named = (os.path.join(home, file) for file in sorted(files) if file.endswith(_SUFFIXES))
-        yield from filter(is_database, named)
+        yield from (path for path in named if not os.path.islink(path) and is_database(path))
 
 
 def _answers(address: str) -> bool:

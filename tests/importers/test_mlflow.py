@@ -224,10 +224,15 @@ def test_a_torn_file_of_metrics(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     for step in range(3):
         client.log_metric(run.info.run_id, "loss", 0.25, timestamp=step + 1, step=10 + step)
     (path,) = tmp_path.rglob("metrics/loss")
+    (tmp_path / "secrets").mkdir()
+    (tmp_path / "secrets" / "key").write_text("secret")
+    (path.parent.parent / "params").rmdir()
+    (path.parent.parent / "params").symlink_to(tmp_path / "secrets")
     path.write_bytes(path.read_bytes()[:-2] + b"\n1 x 2\n4 0.25 1")
     (found,) = runs(str(tmp_path))
     assert [row.step for row in read(found, tmp_path / "scratch")[0]] == [10, 11, 1]
     assert found.lost == {"values that are damaged": 2}
+    assert found.config == {}  # nothing is read through links
 
 
 def test_a_killed_run(database: Path, tmp_path: Path) -> None:

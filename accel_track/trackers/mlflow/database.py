@@ -74,11 +74,13 @@ class Database:
 
     def _run(self, database: sqlite3.Connection, run_id: str, *fields: Any) -> StoredRun:
         experiment, name, status, began, address = fields
-        params = dict(database.execute('SELECT "key", value FROM params WHERE run_uuid = ?', (run_id,)))
-        tags = dict(database.execute('SELECT "key", value FROM tags WHERE run_uuid = ?', (run_id,)))
+        params = _texts(database.execute('SELECT "key", value FROM params WHERE run_uuid = ?', (run_id,)))
+        tags = _texts(database.execute('SELECT "key", value FROM tags WHERE run_uuid = ?', (run_id,)))
         (total,) = database.execute("SELECT COUNT(*) FROM metrics WHERE run_uuid = ?", (run_id,)).fetchone()
         name = name or tags.get("mlflow.runName")
-        return StoredRun(run_id, experiment, name, status, began, self._address(address), params, tags, total)
+        began = began if type(began) is int else None
+        told = str(experiment), name and str(name), str(status), began, self._address(address)
+        return StoredRun(str(run_id), *told, params, tags, total)
 
     def _address(self, address: Any) -> str | None:
         """Return where artifacts are: by a relative path, from the file's folder, where MLflow was started."""
@@ -98,6 +100,11 @@ class Database:
             if database.execute("SELECT 1 FROM sqlite_master WHERE name = 'logged_models'").fetchone():
                 for name, address, step in database.execute(_MODELS, (run.id,)).fetchall():
                     yield StoredModel(name, self._address(address) or "", step)
+
+
+def _texts(rows: sqlite3.Cursor) -> dict[str, str]:
+    """Return texts by name, also where a damaged file holds other values."""
+    return {str(name): str(value) for name, value in rows}
 
 
 def _opened(path: str) -> sqlite3.Connection:

@@ -54,10 +54,15 @@ class Folder:
         for home in sorted(self._path.iterdir()):
             about = _about(home)
             name = str(about.get("name", home.name))
-            if not about or about.get("lifecycle_stage") == "deleted" or experiment not in (None, name):
+            if (
+                home.is_symlink()
+                or not about
+                or about.get("lifecycle_stage") == "deleted"
+                or experiment not in (None, name)
+            ):
                 continue
             for place in home.iterdir():
-                told = _about(place)
+                told = {} if place.is_symlink() else _about(place)
                 if "run_id" in told and told.get("lifecycle_stage") != "deleted" and run_id in (None, place.name):
                     found.append((_integer(told.get("start_time")) or 0, place, name))
         for _, place, name in sorted(found):
@@ -94,7 +99,7 @@ def _about(folder: Path) -> dict[str, Any]:
     """Return what `meta.yaml` of a folder says; nothing where there is none, or one that is damaged."""
     path = folder / "meta.yaml"
     try:
-        if not path.is_file() or path.stat().st_size > _LARGEST:
+        if path.is_symlink() or not path.is_file() or path.stat().st_size > _LARGEST:
             return {}
         found = yaml.safe_load(path.read_text(errors="replace"))
     except (OSError, ValueError, yaml.YAMLError, RecursionError):
@@ -110,7 +115,7 @@ def _address(home: Path, given: Any) -> str:
 
 def _files(folder: Path) -> Iterator[tuple[str, Path]]:
     """Yield each file of a folder and of those in there, but no link, and its path from there."""
-    for home, folders, files in os.walk(folder):
+    for home, folders, files in () if folder.is_symlink() else os.walk(folder):
         folders.sort()
         for file in sorted(files):
             path = Path(home, file)

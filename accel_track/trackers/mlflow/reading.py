@@ -25,6 +25,7 @@ from accel_track.trackers.mlflow.stored_run import Store, StoredRun
 from accel_track.trackers.readable import literal_of
 
 _STATUS: dict[str, Status] = {"FINISHED": "finished", "FAILED": "failed", "KILLED": "interrupted"}
+_LARGEST = 2**63
 _INFINITE = sys.float_info.max
 """What MLflow's databases store in place of an infinite number."""
 
@@ -104,7 +105,7 @@ class MLflowRun(BackendRun):
     def _values(self) -> Iterator[_Call]:
         try:
             for name, value, milliseconds, step in self._store.points(self._stored):
-                if not (isinstance(value, (int, float)) and type(milliseconds) is type(step) is int):
+                if not (isinstance(value, (int, float)) and _is_integer(milliseconds) and _is_integer(step)):
                     self.lost["values that are damaged"] += 1
                 elif abs(value) >= _INFINITE:
                     yield milliseconds, step, name, float("inf") if value > 0 else float("-inf")
@@ -139,6 +140,10 @@ def _rows(milliseconds: int, step: int, call: Iterator[_Call], files: StoredFile
                 values.pop(quantile, None)
     if values:
         yield Metrics(-1, milliseconds / 1000, values, own)
+
+
+def _is_integer(value: Any) -> bool:
+    return type(value) is int and abs(value) < _LARGEST
 
 
 def _quantiles(name: str) -> Iterator[str]:

@@ -17,9 +17,9 @@ from accel_track.trackers.mlflow.stored_run import StoredModel, StoredRun
 from accel_track.trackers.mlflow.tables import TABLES, listed_in
 from accel_track.trackers.readable import LostError, MissingError, json_file, new_folder, whole
 
-_IMAGE = re.compile(r"images/(.+?)[+%]step[+%](-?\d+)[+%]timestamp[+%](\d+)[+%][^/]*\.png", re.DOTALL)
+_IMAGE = re.compile(r"images/(.+?)[+%]step[+%](-?\d{1,18})[+%]timestamp[+%](\d{1,18})[+%][^/]*\.png", re.DOTALL)
 _SMALL = re.compile(r"images/.+[+%]step[+%]-?\d+[+%]timestamp[+%]\d+[+%][^/]*\.webp", re.DOTALL)
-_MEDIUM = re.compile(r"media/(.+)/step-(\d+)-(\d+)-[0-9a-f]{8}(\.[^/]+)", re.DOTALL)
+_MEDIUM = re.compile(r"media/(.+)/step-(\d{1,18})-(\d{1,18})-[0-9a-f]{8}(\.[^/]+)", re.DOTALL)
 _CHECKPOINT = re.compile(r"checkpoints/(.+)/" + re.escape(ABOUT), re.DOTALL)
 _ABOUT = f".{ABOUT}"
 

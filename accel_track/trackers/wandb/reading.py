@@ -20,7 +20,7 @@ from accel_track.trackers.backend_run import BackendRun
 from accel_track.trackers.readable import LostError, copied, new_folder, target, within
 from accel_track.trackers.wandb import log_file
 from accel_track.trackers.wandb.names import user_names
-from accel_track.trackers.wandb.stored_media import StoredMedia
+from accel_track.trackers.wandb.stored_media import StoredMedia, stored_file
 
 _OWN = frozenset(("_step", "_runtime", "_timestamp", "_wandb"))
 """Fields of each row that wandb adds."""
@@ -29,7 +29,9 @@ _NOT_VALUES = (log_file.OUTPUT, log_file.STATS, log_file.TELEMETRY, log_file.OUT
 _OWN_ARTIFACTS = ("run_table", "job", "code")
 _STATUS: dict[int, Status] = {0: "finished", 130: "interrupted", 143: "preempted"}
 
+_DEEPEST = 100
 _WRITING = 10.0
+_LARGEST = 2**63
 _PLAIN = frozenset((float, int, str, bool))
 _decoder = json.JSONDecoder()
 _decode: Callable[[str], Any] = _decoder.decode
@@ -155,7 +157,7 @@ class WandBRun(BackendRun):
         moment, names = self.created or 0.0, set(_OWN)
         summary: dict[str, Any] = {}
         for path in self._paths:
-            media = StoredMedia(path.parent / "files", self._charts, self.lost)
+            media = StoredMedia(path.parent, self._charts, self.lost)
             for record in log_file.records(path, self.lost, _NOT_VALUES):
                 kind = record.WhichOneof("record_type")
                 if kind == "history":
@@ -170,7 +172,7 @@ class WandBRun(BackendRun):
                 elif kind == "files":
                     yield from self._saved(record.files.files, path, moment)
         if rest := {name: value for name, value in summary.items() if name not in names}:
-            yield from _records(rest, moment, None, StoredMedia(self._paths[-1].parent / "files", {}, self.lost))
+            yield from _records(rest, moment, None, StoredMedia(self._paths[-1].parent, {}, self.lost))
 
     def _time(self, row: dict[str, Any], before: float) -> float:
         stamp, passed = row.pop("_timestamp", None), row.pop("_runtime", None)
@@ -215,7 +217,7 @@ class WandBRun(BackendRun):
             if one.path.startswith("media/") or one.type != 0:  # those of media, and wandb's own
                 continue
             try:
-                found = within(one.path, path.parent / "files")
+                found = stored_file(one.path, path.parent)
             except LostError as error:
                 self.lost[str(error)] += 1
             else:
@@ -245,7 +247,9 @@ def _tree(items: Any, lost: Counter[str]) -> dict[str, Any]:
                     continue
             else:
                 value = _native(item)
-            if not names:
+            if len(names) > _DEEPEST:
+                lost[_UNREADABLE] += 1
+            elif not names:
                 tree[item.key] = value
             elif len(names) == 1:
                 tree[names[0]] = value
@@ -312,4 +316,4 @@ def _entry(entry: Any, path: Path) -> Path:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and value - value == 0
+    return isinstance(value, (int, float)) and abs(value) < _LARGEST

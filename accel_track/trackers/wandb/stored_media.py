@@ -39,20 +39,24 @@ class StoredMedia:
     """Makes media of what wandb has stored of them.
 
     Args:
-        files: The folder `files` of the run.
+        folder: The folder of the run, in which `files` is.
         charts: What the run's configuration says of charts of wandb's own, by their names.
         lost: Counts, by a sentence, what cannot be read.
     """
 
-    def __init__(self, files: Path, charts: Mapping[str, Any], lost: Counter[str]) -> None:
+    def __init__(self, folder: Path, charts: Mapping[str, Any], lost: Counter[str]) -> None:
         """Know where the files are."""
-        self._files, self._lost = files, lost
+        self._folder, self._lost = folder, lost
         self._charts = {f"{name}_table": (name, chart) for name, chart in charts.items()}
 
     def of_row(self, row: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Path]]:
         """Return a row's values with media in place of what stands for them, and files of other kinds by name."""
         files: dict[str, Path] = {}
-        return self._dictionary(row, "", files), files
+        try:
+            return self._dictionary(row, "", files), files
+        except RecursionError:
+            self._lost["rows that are nested too deep"] += 1
+            return {}, {}
 
     def _dictionary(self, row: dict[str, Any], prefix: str, files: dict[str, Path]) -> dict[str, Any]:
         found: dict[str, Any] = {}
@@ -145,7 +149,16 @@ class StoredMedia:
         return cell
 
     def _file(self, fields: Mapping[str, Any]) -> Path:
-        return within(fields["path"], self._files)
+        return stored_file(fields["path"], self._folder)
+
+
+def stored_file(place: Any, folder: Path) -> Path:
+    """Return the path of a file that wandb keeps with a run.
+
+    Raises:
+        LostError: It is not there, or `files` or something in there is a link to another folder.
+    """
+    return within(f"files/{place}", folder)
 
 
 def _matrix(cells: Table) -> ConfusionMatrix:
