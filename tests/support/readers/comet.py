@@ -136,8 +136,8 @@ class CometContract(TrackerContract):
     def make(self, folder: Path) -> CometMLTracker:
         return CometMLTracker("contract", experiment_config=offline(folder, display_summary_level=0))
 
-    def init_kwargs(self, folder: Path) -> dict[str, Any]:
-        return {"experiment_config": offline(folder, display_summary_level=0)}
+    def continued(self, folder: Path, identity: dict[str, Any]) -> CometMLTracker:
+        return CometMLTracker("contract", experiment_config=offline(folder, display_summary_level=0), **identity)
 
     def read(self, folder: Path) -> Readback:
         found = archives(folder)
