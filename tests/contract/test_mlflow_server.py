@@ -24,7 +24,7 @@ from urllib3.connection import HTTPConnection
 
 from accel_track.accelerator.facade import Accelerator
 from accel_track.delivery.settings import Settings
-from accel_track.errors import AccelTrackWarning
+from accel_track.errors import AccelTrackWarning, NotReadableError
 from accel_track.journal import cursor as cursors
 from accel_track.media import Image
 from accel_track.media.fallbacks import stored
@@ -80,6 +80,35 @@ def test_a_run_on_a_server(server: str, tmp_path: Path) -> None:
     assert any(path.startswith("images/sample+step+2+") and path.endswith(".png") for path in pictures)
     fetched = client.download_artifacts(run.info.run_id, "notes/note.txt", str(tmp_path))
     assert Path(fetched).read_text() == "hello"
+
+
+def test_a_run_is_read_from_a_server(server: str, tmp_path: Path) -> None:
+    """Calls with their media, artifacts and the status, by the tracker itself and by one that is told which run."""
+    (tmp_path / "note.txt").write_text("hello")
+    tracker = MLflowTracker("read", run_name="first", tracking_uri=server)
+    tracker.start()
+    tracker.store_init_configuration({"lr": 0.1})
+    for step in range(3):
+        tracker.log({"loss": 1 / (step + 1), "acc@1": step, "nan": float("nan")}, step=step)
+    tracker.log_images({"sample": np.zeros((4, 6, 3))}, step=2)
+    tracker.log_artifact(tmp_path / "note.txt", "notes")
+    identity = tracker.identity()
+    tracker.finish()
+    for number, reader in enumerate((tracker, MLflowTracker("read", **identity))):
+        run = reader.read()
+        scratch = tmp_path / f"scratch{number}"
+        scratch.mkdir()
+        *rows, image, artifact = run.records(scratch)
+        assert (run.project, run.name, run.config, run.lost) == ("read", "first", {"lr": 0.1}, {})
+        assert run.outcome is not None
+        assert run.outcome.status == "finished"
+        names = {"loss", reader.stored_name("acc@1"), "nan"}
+        assert [(row.step, set(row.values)) for row in rows] == [(step, names) for step in range(3)]
+        assert [row.values["loss"] for row in rows] == [1.0, 0.5, 1 / 3]
+        assert image.values["sample"].array().shape == (4, 6, 3)
+        assert Path(artifact.path).read_text() == "hello"
+    with pytest.raises(NotReadableError, match="mlflow"):
+        MLflowTracker("read", run_id="0" * 32, tracking_uri=server).read()
 
 
 def test_through_the_front_door(server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
