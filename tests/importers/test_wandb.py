@@ -22,6 +22,7 @@ from accel_track.errors import NotReadableError
 from accel_track.importers.wandb import WandBSource
 from accel_track.records import Artifact, Metrics
 from accel_track.trackers.backend_run import BackendRun
+from accel_track.trackers.wandb.tracker import WandBTracker
 from tests.support.readers.wandb import records as finished
 from tests.support.waiting import until
 
@@ -188,6 +189,27 @@ def test_artifacts(tmp_path: Path) -> None:
         "files are outside of the source's folders, where nothing is read": 1,
         "artifacts of which no file is there": 2,
     }
+
+
+def test_media_of_this_package(tmp_path: Path) -> None:
+    """Videos that wandb does not take, and checkpoints, which the tracker stores as artifacts, have their own names."""
+    (tmp_path / "a.mov").write_bytes(b"moving")
+    (tmp_path / "best.ckpt").write_text("weights")
+    tracker = WandBTracker("digits", dir=str(tmp_path))
+    tracker.start()
+    tracker.log({"some/video": media.Video(tmp_path / "a.mov")}, step=3)
+    tracker.log_checkpoint("best", str(tmp_path / "best.ckpt"), 7, {"score": 0.5})
+    tracker.log({"loss": 0.5}, step=8)
+    tracker.finish()
+    run = tracker.read()
+    found = list(all_of(run, tmp_path / "scratch"))
+    (video,) = (one for one in found if isinstance(one, Metrics) and "some/video" in one.values)
+    (checkpoint,) = (one for one in found if isinstance(one, Artifact))
+    assert video.step == 3
+    assert video.values["some/video"].kept().path.read_bytes() == b"moving"
+    assert (checkpoint.name, checkpoint.step, checkpoint.values) == ("best", 7, {"score": 0.5})
+    assert Path(checkpoint.path).read_text() == "weights"
+    assert not run.lost
 
 
 def test_a_resumed_run_is_one(tmp_path: Path) -> None:
