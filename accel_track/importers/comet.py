@@ -21,9 +21,8 @@ class CometSource(Source):
     sdk = "comet_ml"
     install = "comet-ml>=3.58"
     cannot_give = (
-        "The time at which this package's tracker was given a value (Comet has that of delivery), the bins of a "
-        'histogram but for those of this package, and the status of a run, except of this package\'s. "Other" '
-        "values, tags, source code and console output are left out."
+        "The status of a run and the exact bins of a histogram, except of this package's, and the names of raw texts; "
+        '"Other" values, tags, source code, and console output are left out.'
     )
 
     @classmethod

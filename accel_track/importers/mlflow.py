@@ -34,8 +34,8 @@ class MLflowSource(Source):
         "artifacts": "another local folder in which artifacts may be, besides the store's own",
     }
     cannot_give = (
-        "Texts and media within a call, the order of calls of one millisecond, and whether there was a step (0 stands "
-        "for none). Tags, notes, data sets, traces, metrics of models and parents of runs are left out."
+        "Texts among the values of a call, captions, and whether there was a step (0 stands for none); tags, notes, "
+        "data sets, traces, metrics of models, and the parents of runs are left out."
     )
 
     @classmethod

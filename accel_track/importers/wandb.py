@@ -21,9 +21,9 @@ class WandBSource(Source):
     sdk = "wandb"
     install = "wandb>=0.31"
     cannot_give = (
-        "Values that wandb had not written when its process was killed; what is on its server alone. Machine metrics, "
-        "console output, code, alerts, tags and notes are left out, and so are files that are links to others' folders "
-        "and artifacts by reference."
+        "Values that wandb had not written when its process was killed, what is on its server alone, and artifacts by "
+        "reference; machine metrics, console output, code, alerts, tags, notes, masks and boxes of images, and saved "
+        "files that are links are left out."
     )
 
     @classmethod
