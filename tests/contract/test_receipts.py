@@ -168,3 +168,16 @@ def test_media_and_artifacts(backend: str) -> None:
     assert not any(tally.extra.count for tally in done.after.tallies), str(done.after)
     assert done.after.media.there == 2 * kept
     assert repair(directory, backend, arguments(backend)).delivered == 0
+
+
+@pytest.mark.extras
+def test_a_wandb_folder_that_another_of_its_second_made_longer_is_found() -> None:
+    """wandb adds "-1" where the folder of the run's time and id is there, as where a run goes on at once."""
+    need("wandb")
+    run = start("wandb")
+    run.log({"loss": 0.5}, 0)
+    directory = ended(run)
+    assert compare(directory, "wandb", arguments("wandb")).whole
+    (folder,) = Path("runs/wandb").glob("offline-run-*")
+    folder.rename(f"{folder}-1")
+    exact(compare(directory, "wandb", arguments("wandb")))

@@ -74,7 +74,8 @@ def run_with(id: str, folder: str, axis: str, *, ended: bool) -> WandBRun:  # no
 
 
 def _found(id: str, folder: str, axis: str) -> WandBRun:  # noqa: A002 - as above
-    paths = sorted(Path(folder).glob(f"offline-run-*-{glob.escape(id)}/run-{glob.escape(id)}.wandb"))
+    # wandb puts "-1" and so on behind the folder's name where one of the same second is there.
+    paths = sorted(Path(folder).glob(f"offline-run-*-{glob.escape(id)}*/run-{glob.escape(id)}.wandb"))
     files = [path for path in paths if log_file.is_run_file(path)]
     if not files:
         message = f"wandb: there is no offline run {id!r} in {folder}; what is on a server is not read."
