@@ -25,7 +25,7 @@ from accel_track.journal.cursor import Cursor
 from accel_track.journal.entries import Entry, ShortEntries, next_seq
 from accel_track.journal.reader import BATCH
 from accel_track.outcome import FINISHED
-from accel_track.records import AnyRecord, Artifact, Checkpoint, Metrics, is_for, names_without_form, replayable
+from accel_track.records import AnyRecord, Artifact, Checkpoint, Metrics, Rewind, is_for, names_without_form, replayable
 from accel_track.rules import Reshaper, Rules
 from accel_track.trackers.base import GeneralTracker
 from accel_track.trackers.errors import is_ours
@@ -240,7 +240,7 @@ class Worker:
         try:
             if self.running:
                 self.ledger.begin(anew=True)
-            if self.running or (self._begin() and self._call(self._take_up_rules)):
+            if self.running or (self._begin() and self._call(self._take_up_rules, self.cursor.seq)):
                 rests = not self._deliver()
         except DeadlineReachedError as error:
             if error.__cause__ is not None:
@@ -279,11 +279,11 @@ class Worker:
             self._tell()
         return True
 
-    def _take_up_rules(self) -> bool:
-        """Make ready to apply the tracker's rules, of which some depend on the records before the cursor."""
+    def _take_up_rules(self, seq: int) -> bool:
+        """Make ready to apply the tracker's rules to the record of a number: some depend on those before that count."""
         if (rules := self.cursor.rules) is not None:
             self._reshape = Reshaper(rules, self.name)
-            for record in earlier(self._folder, self.cursor.seq) if rules.every > 1 else ():
+            for record in earlier(self._folder, seq) if rules.every > 1 else ():
                 self._reshape(record)
         return True
 
@@ -465,6 +465,8 @@ class Worker:
         if not is_for(entry.record, self.name, self.tracker.name):
             return Part(entry, None, foreign=True)
         if self._reshape is not None:
+            if type(record) is Rewind:
+                self._call(self._take_up_rules, entry.record.seq)
             record = self._reshape(entry.record)
         if record is None:
             return Part(entry, None, foreign=True)

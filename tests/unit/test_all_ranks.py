@@ -23,7 +23,7 @@ from accel_track.testing import RecordingTracker
 from tests.support.processes import PROGRAMS, own_environment
 from tests.support.programs.all_ranks import Lines
 from tests.support.ranks import ranks
-from tests.support.readers.wandb import STEP, decoded, items
+from tests.support.readers.wandb import STEP, items, records
 
 RUNS = Path("runs")
 
@@ -77,10 +77,10 @@ def wandb_runs(project: str) -> dict[str, tuple[str, str, list[tuple[int, float]
     """Return group, name, and points of "loss" of each run by its id."""
     found = {}
     for path in RUNS.rglob("*.wandb"):
-        records = decoded(path)
-        (run,) = [one.run for one in records if one.HasField("run")][:1]
+        written = records(path)
+        (run,) = [one.run for one in written if one.HasField("run")][:1]
         if run.project == project:
-            rows = [items(one.history.item) for one in records if one.HasField("history")]
+            rows = [items(one.history.item) for one in written if one.HasField("history")]
             points = [(row[STEP], row["loss"]) for row in rows if "loss" in row]
             found[run.run_id] = (run.run_group, run.display_name, points)
     return found

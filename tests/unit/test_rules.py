@@ -243,6 +243,21 @@ def test_other_processes_find_them_in_the_cursor(tmp_path: Path, delivery: str) 
     assert lines_of(tmp_path) == [0, 10, 20]
 
 
+@pytest.mark.parametrize(("back", "again"), [(10, [10, 20]), (15, [20]), (0, [0, 10, 20]), (21, [])])
+def test_a_run_that_goes_back_delivers_what_it_would_have_from_there(
+    tmp_path: Path, back: int, again: list[int]
+) -> None:
+    tracker = RecordingTracker()
+    with run_of(tracker, tmp_path, {"every": 10}) as run:
+        for step in range(25):
+            run.log({"loss": 1.0}, step)
+        run.flush()
+        run.rewind(back)
+        for step in range(back, 25):
+            run.log({"loss": 2.0}, step)
+    assert [step for _, step in logged(tracker)] == [0, 10, 20, *again]
+
+
 def test_batches_that_fail_half_way_are_sent_by_the_same_rules(tmp_path: Path) -> None:
     tracker = Flapping(3)
     with run_of(tracker, tmp_path, {"every": 4}) as run:
