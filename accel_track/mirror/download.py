@@ -12,7 +12,7 @@ from accel_track.errors import JournalError
 from accel_track.files import make_private
 from accel_track.journal import cursor as cursors
 from accel_track.journal.directory import RunDirectory
-from accel_track.journal.info import RunInfo
+from accel_track.journal.info import RunInfo, TrackerInfo
 from accel_track.mirror.layout import (
     LARGEST_DOCUMENT,
     MEDIA,
@@ -221,13 +221,14 @@ class Download:
         here = None
         with contextlib.suppress(JournalError):
             here = self._target.load()
-        for name in kept if here is not None else ():
-            if here is not None and name in here.trackers:
-                info.trackers[name] = here.trackers[name]
+        for name, tracker in ({} if here is None else here.trackers).items():
+            # What this machine has begun and was killed before it could tell the store, is its to continue.
+            if name in kept or (tracker.identity and not info.trackers.get(name, TrackerInfo()).identity):
+                info.trackers[name] = tracker
         for rank in self.states:
             for delivered in self.delivered(rank):
                 if delivered.name not in kept:
-                    _overlay(info, rank, delivered)
+                    overlay(info, rank, delivered)
                     file = self._target.cursor(delivered.name, rank)
                     make_private(file.parent)
                     cursors.save(file, delivered.cursor)
@@ -247,7 +248,7 @@ class Download:
         return [one for one in found if one is not None and one.name.strip(". ")]
 
 
-def _overlay(info: RunInfo, rank: int, delivered: Delivered) -> None:
+def overlay(info: RunInfo, rank: int, delivered: Delivered) -> None:
     """Take over what continues a backend run: others than the program may have delivered since."""
     if delivered.tracker is None:
         return

@@ -8,6 +8,7 @@ import os
 import secrets
 import time
 from collections.abc import Collection, Iterator
+from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -19,7 +20,7 @@ from accel_track.journal import cursor as cursors
 from accel_track.journal.cursor import Cursor
 from accel_track.journal.directory import RunDirectory
 from accel_track.mirror.claims import LASTS, Claim
-from accel_track.mirror.download import Download
+from accel_track.mirror.download import Download, overlay
 from accel_track.mirror.layout import (
     CLAIMS,
     RUN,
@@ -193,6 +194,7 @@ class MirroredRun(RunDirectory):
             if one.name == tracker and one.cursor.time >= here.time:
                 make_private(self.cursor(tracker, rank).parent)
                 cursors.save(self.cursor(tracker, rank), one.cursor)
+                self.update(partial(overlay, rank=rank, delivered=one))
 
     def publish(self) -> bool:
         """Store how far the trackers are that this process delivers to; False where another has taken one over.
