@@ -229,12 +229,17 @@ class Download:
             for delivered in self.delivered(rank):
                 if delivered.name not in kept:
                     overlay(info, rank, delivered)
-                    file = self._target.cursor(delivered.name, rank)
-                    make_private(file.parent)
-                    cursors.save(file, delivered.cursor)
+                    self.take_cursor(rank, delivered)
         if info != here:
             make_private(self._target.path)
             self._target.save(info)
+
+    def take_cursor(self, rank: int, delivered: Delivered) -> None:
+        """Take over how far a tracker is, unless this machine has delivered since, and could not tell the store."""
+        file = self._target.cursor(delivered.name, rank)
+        if delivered.cursor.time >= cursors.load(file).time:
+            make_private(file.parent)
+            cursors.save(file, delivered.cursor)
 
     def delivered(self, rank: int) -> list[Delivered]:
         """Return what the store has of each tracker's deliveries of a rank.

@@ -189,11 +189,9 @@ class MirroredRun(RunDirectory):
 
     def _take_over(self, tracker: str, rank: int) -> None:
         """Take over how far the one before has got: what the store says, unless this machine knows better."""
-        here = cursors.load(self.cursor(tracker, rank))
         for one in self.download.delivered(rank):
-            if one.name == tracker and one.cursor.time >= here.time:
-                make_private(self.cursor(tracker, rank).parent)
-                cursors.save(self.cursor(tracker, rank), one.cursor)
+            if one.name == tracker:
+                self.download.take_cursor(rank, one)
                 self.update(partial(overlay, rank=rank, delivered=one))
 
     def publish(self) -> bool:
@@ -210,6 +208,7 @@ class MirroredRun(RunDirectory):
         cursor = Cursor()
         with contextlib.suppress(JournalError):
             cursor = cursors.load(self.cursor(tracker, rank))
+        cursor.time = cursor.time or time.time()  # one that begins anew is newer than what others have
         data = encoded(Delivered(tracker, cursor, self.load().trackers.get(tracker)))
         if data != before:
             file = stored_name(self.cursor(tracker, rank).name)
