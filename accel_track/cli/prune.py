@@ -49,7 +49,8 @@ def prune(
 ) -> None:
     """Delete the journals of runs that have ended and are delivered to all their trackers.
 
-    A run is kept if it goes on, has pending or quarantined records, has no tracker, or is damaged.
+    A run is kept if it goes on, has pending or quarantined records, a mirror that lacks something, or no tracker, or is
+    damaged.
 
     Example: accel-track prune runs --older-than 90 --dry-run
     """

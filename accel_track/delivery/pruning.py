@@ -16,6 +16,7 @@ from accel_track.files import make_private
 from accel_track.journal import cursor as cursors
 from accel_track.journal.directory import DELETED, PARENT, RunDirectory, find_runs
 from accel_track.journal.reader import last_seq
+from accel_track.mirror.mirrored import mirrored
 
 
 def kept_because(run: RunDirectory) -> str | None:
@@ -32,6 +33,9 @@ def kept_because(run: RunDirectory) -> str | None:
         return "it is running"
     if not info.trackers:
         return "it has no tracker, so nothing else has its records"
+    notes = [note for rank in run.ranks() if (note := mirrored(run, rank)) is not None]
+    if lacking := sum(note.lacking for note in notes):
+        return f"its mirror {info.mirror} lacks {lacking} bytes"
     logged = {rank: last_seq(run.rank(rank)) + 1 for rank in run.ranks()}
     return next(filter(None, (_lacking(run, name, logged) for name in info.trackers)), None)
 

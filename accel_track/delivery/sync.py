@@ -206,6 +206,7 @@ class Sync:
                     if lock is None:
                         before[name].obstacle = TAKEN
                     else:
+                        self.info = self.run.load()  # somebody may have delivered until just now
                         self._add_job(jobs, name, rank, lock, errors, follow=follow)
             finish_in_order([job.worker for job in jobs])
             self._drive(jobs, follow=follow, timeout=timeout, watch=watch)
@@ -312,6 +313,8 @@ class Sync:
                 stored.url = None if page is None else scrubbed(page)
 
         self.info = self.run.update(change)
+        with contextlib.suppress(OSError):  # else at the next publication
+            self.run.publish()
 
     def _drive(
         self,

@@ -18,6 +18,9 @@ RENEWED = 60.0
 LASTS = 300.0
 """Seconds after which a claim that was not renewed counts for nothing; clocks may differ by less than four minutes."""
 
+_WRITTEN = 1.0
+"""Seconds in which a claim that was made is written."""
+
 
 class _Claimed(msgspec.Struct):
     """The content of a claim.
@@ -72,6 +75,9 @@ class Claim:
         if self._store.put_new(self._name, self._content()):
             return True
         found = self._found()
+        if found is None:  # in a folder, it may be made and not written yet
+            time.sleep(_WRITTEN)
+            found = self._found()
         is_left = found is not None and self._place and found.place == self._place
         if mark is None or not (is_left or self.holder is None):  # made just now, or held
             return False

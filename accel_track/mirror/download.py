@@ -12,7 +12,7 @@ from accel_track.errors import JournalError
 from accel_track.files import make_private
 from accel_track.journal import cursor as cursors
 from accel_track.journal.directory import RunDirectory
-from accel_track.journal.info import RunInfo
+from accel_track.journal.info import RunInfo, TrackerInfo
 from accel_track.mirror.layout import (
     LARGEST_DOCUMENT,
     MEDIA,
@@ -221,19 +221,25 @@ class Download:
         here = None
         with contextlib.suppress(JournalError):
             here = self._target.load()
-        for name in kept if here is not None else ():
-            if here is not None and name in here.trackers:
-                info.trackers[name] = here.trackers[name]
+        for name, tracker in ({} if here is None else here.trackers).items():
+            # What this machine has begun and was killed before it could tell the store, is its to continue.
+            if name in kept or (tracker.identity and not info.trackers.get(name, TrackerInfo()).identity):
+                info.trackers[name] = tracker
         for rank in self.states:
             for delivered in self.delivered(rank):
                 if delivered.name not in kept:
-                    _overlay(info, rank, delivered)
-                    file = self._target.cursor(delivered.name, rank)
-                    make_private(file.parent)
-                    cursors.save(file, delivered.cursor)
+                    overlay(info, rank, delivered)
+                    self.take_cursor(rank, delivered)
         if info != here:
             make_private(self._target.path)
             self._target.save(info)
+
+    def take_cursor(self, rank: int, delivered: Delivered) -> None:
+        """Take over how far a tracker is, unless this machine has delivered since, and could not tell the store."""
+        file = self._target.cursor(delivered.name, rank)
+        if delivered.cursor.time >= cursors.load(file).time:
+            make_private(file.parent)
+            cursors.save(file, delivered.cursor)
 
     def delivered(self, rank: int) -> list[Delivered]:
         """Return what the store has of each tracker's deliveries of a rank.
@@ -247,7 +253,7 @@ class Download:
         return [one for one in found if one is not None and one.name.strip(". ")]
 
 
-def _overlay(info: RunInfo, rank: int, delivered: Delivered) -> None:
+def overlay(info: RunInfo, rank: int, delivered: Delivered) -> None:
     """Take over what continues a backend run: others than the program may have delivered since."""
     if delivered.tracker is None:
         return

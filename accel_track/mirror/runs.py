@@ -8,6 +8,7 @@ import os
 import secrets
 import time
 from collections.abc import Collection, Iterator
+from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -19,7 +20,7 @@ from accel_track.journal import cursor as cursors
 from accel_track.journal.cursor import Cursor
 from accel_track.journal.directory import RunDirectory
 from accel_track.mirror.claims import LASTS, Claim
-from accel_track.mirror.download import Download
+from accel_track.mirror.download import Download, overlay
 from accel_track.mirror.layout import (
     CLAIMS,
     RUN,
@@ -188,11 +189,10 @@ class MirroredRun(RunDirectory):
 
     def _take_over(self, tracker: str, rank: int) -> None:
         """Take over how far the one before has got: what the store says, unless this machine knows better."""
-        here = cursors.load(self.cursor(tracker, rank))
         for one in self.download.delivered(rank):
-            if one.name == tracker and one.cursor.time >= here.time:
-                make_private(self.cursor(tracker, rank).parent)
-                cursors.save(self.cursor(tracker, rank), one.cursor)
+            if one.name == tracker:
+                self.download.take_cursor(rank, one)
+                self.update(partial(overlay, rank=rank, delivered=one))
 
     def publish(self) -> bool:
         """Store how far the trackers are that this process delivers to; False where another has taken one over.
@@ -208,6 +208,7 @@ class MirroredRun(RunDirectory):
         cursor = Cursor()
         with contextlib.suppress(JournalError):
             cursor = cursors.load(self.cursor(tracker, rank))
+        cursor.time = cursor.time or time.time()  # one that begins anew is newer than what others have
         data = encoded(Delivered(tracker, cursor, self.load().trackers.get(tracker)))
         if data != before:
             file = stored_name(self.cursor(tracker, rank).name)

@@ -1,6 +1,8 @@
 """The commands with URLs of mirrors: they say of a run in a store what they say of it here."""
 
 import json
+import shutil
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +13,12 @@ from typer.testing import CliRunner
 import accel_track
 from accel_track.cli import app
 from accel_track.media import Image
+from accel_track.mirror.earlier import fetch_rank
+from accel_track.mirror.runs import mirrored_runs
+from accel_track.mirror.store import Store
 from tests.support.runs import only_run
-from tests.support.stores import Bucket
+from tests.support.stores import Bucket, Proxy
+from tests.support.waiting import until
 
 
 def invoke(*arguments: object, code: int = 0) -> str:
@@ -96,3 +102,30 @@ def test_an_address_that_needs_a_package_says_so() -> None:
             result = CliRunner().invoke(app, [command, "gs://bucket/x"])
             assert result.exit_code == 2
             assert "accel-track[gs]" in " ".join(result.output.split())
+
+
+def test_a_run_is_kept_as_long_as_its_mirror_lacks_something(bucket: Bucket, proxy: Proxy, tmp_path: Path) -> None:
+    with accel_track.init(
+        "project", "jsonl", project_dir="runs", mirror=bucket.url, mirror_interval=0.2, finish_timeout=5
+    ) as run:
+        run.log({"loss": 1.0}, step=0)
+        until(lambda: list(mirrored_runs(bucket.url)))
+        proxy.is_down = True
+        proxy.hang_up()
+        run.log({"loss": 1.0}, step=1)
+        warnings.simplefilter("ignore")
+    assert "its mirror" in invoke("prune", "runs", "--older-than", 0, "--dry-run")
+    proxy.is_down = False
+    invoke("sync", only_run(tmp_path / "runs").path)
+    assert "its mirror" not in invoke("prune", "runs", "--older-than", 0, "--dry-run")
+
+
+def test_a_rank_without_its_folder_fetches_it(bucket: Bucket, tmp_path: Path) -> None:
+    with accel_track.init("project", project_dir="runs", delivery="none", mirror=bucket.url) as run:
+        for step in range(50):
+            run.log({"loss": 1.0}, step=step)
+    here = only_run(tmp_path / "runs")
+    before = (here.rank() / "00000000.seg").read_bytes()
+    shutil.rmtree(here.rank())
+    fetch_rank(Store(bucket.url), here, 0)
+    assert (here.rank() / "00000000.seg").read_bytes() == before

@@ -11,8 +11,11 @@ from typing import Any
 
 import psutil
 import pytest
+from typer.testing import CliRunner
 
 import accel_track
+from accel_track.cli import app
+from accel_track.journal import cursor as cursors
 from accel_track.mirror import claims
 from accel_track.mirror import runs as mirrors
 from accel_track.mirror.claims import Claim
@@ -168,6 +171,34 @@ def test_a_collector_that_was_killed_is_replaced(bucket: Bucket, tmp_path: Path,
     again = collector(bucket.url, "--to", "jsonl", name="east")
     until(lambda: set(lines(tmp_path / "east", "one")) == {0, 1})  # what it had not noted comes once more
     stop(again)
+
+
+def test_what_was_begun_anew_is_anew_for_all(bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with begin(bucket, "one", tmp_path) as run:
+        run.log({"loss": 1.0}, step=0)
+
+    def deliver(place: str, *more: str) -> int:
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / place))
+        done = CliRunner().invoke(app, ["sync", bucket.url, "--to", "jsonl", *more])
+        assert done.exit_code == 0, done.output
+        return sum(len(one.read_text().splitlines()) for one in tmp_path.rglob("metrics*.jsonl"))
+
+    assert [deliver("east"), deliver("west"), deliver("west", "--from-start")] == [1, 1, 2]
+    assert [deliver("east"), deliver("west")] == [2, 2]
+
+
+def test_a_cursor_that_the_store_was_not_told_is_this_machines(bucket: Bucket, tmp_path: Path) -> None:
+    with begin(bucket, "one", tmp_path) as run:
+        run.log({"loss": 1.0}, step=0)
+    (found,) = mirrored_runs(bucket.url)
+    found.refresh()
+    lock = found.claim("jsonl")
+    assert lock is not None
+    cursors.save(found.cursor("jsonl"), cursors.Cursor(seq=1, delivered=1, time=time.time()))
+    found.refresh()  # and the process is killed: nothing was published
+    (again,) = mirrored_runs(bucket.url)
+    again.refresh()
+    assert cursors.load(again.cursor("jsonl")).seq == 1
 
 
 def test_a_claim_counts_for_a_while(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
