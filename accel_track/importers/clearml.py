@@ -9,6 +9,7 @@ from accel_track.importers.below import SourceBelow
 from accel_track.trackers.backend_run import BackendRun
 from accel_track.trackers.clearml.reading import ClearMLRun
 from accel_track.trackers.clearml.session import EVENTS, TASK, Session, is_session
+from accel_track.trackers.reading.places import is_regular
 from accel_track.trackers.reading.walks import walked
 
 _BEGIN, _ARCHIVE = "offline-", ".zip"
@@ -41,4 +42,4 @@ def _sessions(folder: Path, names: list[str]) -> Iterator[Path]:
     if TASK in names and (EVENTS in names or folder.name.startswith(_BEGIN)) and is_session(folder):
         yield folder
     archives = [folder / name for name in names if name.startswith(_BEGIN) and name.endswith(_ARCHIVE)]
-    yield from (one for one in archives if not one.with_suffix("").is_dir() and is_session(one))
+    yield from (one for one in archives if is_regular(one) and not one.with_suffix("").is_dir() and is_session(one))

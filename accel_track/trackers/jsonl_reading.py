@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from accel_track.files import read_file
+from accel_track.files import open_regular, read_file
 from accel_track.media.kinds import KINDS, Medium
 from accel_track.media.sums import sha256
 from accel_track.records import Artifact, Metrics
@@ -64,7 +64,7 @@ class JsonlRun(BackendRun):
 
     def _lines(self) -> Iterator[Metrics]:
         try:
-            with self._file.open("rb") as file:
+            with open(open_regular(self._file), "rb") as file:
                 for line in file:
                     if line.endswith(b"\n"):
                         yield from self._line(line)

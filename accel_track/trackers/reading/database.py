@@ -10,6 +10,9 @@ from pathlib import Path
 
 from accel_track.trackers.reading.places import is_regular
 
+_PATIENCE = 30.0
+"""Seconds for which another process may be writing."""
+
 _HEAD = b"SQLite format 3\0"
 _JOURNAL = 18
 """Place of the byte of a database's header that is 2 where it has a write-ahead log."""
@@ -35,7 +38,7 @@ def opened(database: Path) -> Iterator[sqlite3.Connection]:
     # Without a log, nobody has it open; to read it as one that nobody changes makes no new log.
     alone = head[_JOURNAL:] == b"\2" and not beside[0].exists()
     address = f"{database.absolute().as_uri()}?mode=ro{'&immutable=1' if alone else ''}"
-    with closing(sqlite3.connect(address, uri=True)) as connection:
+    with closing(sqlite3.connect(address, uri=True, timeout=_PATIENCE)) as connection:
         connection.text_factory = lambda data: data.decode(errors="replace")
         connection.execute("pragma trusted_schema = off")
         try:

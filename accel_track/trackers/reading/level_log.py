@@ -48,6 +48,8 @@ def _joined(parts: Iterator[tuple[int, bytes]], lost: Counter[str], *, known: bo
     begun: list[bytes] | None = None
     size = 0
     for kind, data in parts:
+        if begun is not None and kind in (_FULL, _FIRST):  # the record has no end
+            lost[DAMAGED] += 1
         if kind == _FULL:
             yield data
         elif kind == _FIRST:
