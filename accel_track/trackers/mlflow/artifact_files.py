@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 from urllib.parse import unquote, urlsplit
 
-from accel_track.trackers.reading.copies import copied, new_folder, target
+from accel_track.trackers.reading.copies import FULL, copied, new_folder, target
 from accel_track.trackers.reading.lost import MISSING, UNREADABLE, LostError, MissingError
 from accel_track.trackers.reading.places import file_within, within
 from accel_track.trackers.reading.walks import walked
@@ -101,4 +101,6 @@ def _tried(read: Callable[[], T]) -> T:
     except LostError:
         raise
     except Exception as error:  # the file system's, MLflow's, and those of stores of objects
+        if isinstance(error, OSError) and error.errno in FULL:
+            raise
         raise LostError(UNREADABLE) from error

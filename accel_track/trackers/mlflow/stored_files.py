@@ -16,7 +16,7 @@ from accel_track.trackers.mlflow.files import ABOUT
 from accel_track.trackers.mlflow.stored_run import StoredModel, StoredRun
 from accel_track.trackers.mlflow.tables import TABLES, listed_in
 from accel_track.trackers.reading.copies import new_folder
-from accel_track.trackers.reading.lost import UNREADABLE, LostError, MissingError
+from accel_track.trackers.reading.lost import LostError, MissingError
 from accel_track.trackers.reading.media import read_medium, whole
 from accel_track.trackers.reading.values import json_file, step_of, with_numbers
 
@@ -136,8 +136,8 @@ class StoredFiles:
     def _fetched(self, files: Files, path: str, folder: Path) -> bool:
         try:
             files.fetch(path, folder)
-        except (LostError, OSError) as error:
-            self._lost[str(error) if isinstance(error, LostError) else UNREADABLE] += 1
+        except LostError as error:
+            self._lost[str(error)] += 1
             return False
         return True
 

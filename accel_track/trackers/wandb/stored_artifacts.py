@@ -12,7 +12,7 @@ from typing import Any
 
 from accel_track.media.kinds import Video
 from accel_track.records import Artifact, Metrics
-from accel_track.trackers.reading.copies import copied, new_folder, only
+from accel_track.trackers.reading.copies import FULL, copied, new_folder, only
 from accel_track.trackers.reading.lost import UNREADABLE, LostError
 from accel_track.trackers.reading.places import file_within, within
 from accel_track.trackers.reading.values import step_of
@@ -67,7 +67,9 @@ class StoredArtifacts:
             return copied(_entry(entry, path), folder, entry.path)
         except LostError as error:
             self._lost[str(error)] += 1
-        except (OSError, ValueError):
+        except OSError as error:
+            if error.errno in FULL:
+                raise
             self._lost[UNREADABLE] += 1
         return None
 
