@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
-from accel_track.errors import NotReadableError
-from accel_track.importers.source import Source
+from accel_track.importers.below import SourceBelow
 from accel_track.trackers.backend_run import BackendRun
+from accel_track.trackers.comet.reading import archives, experiments_of
 
 
-class CometSource(Source):
+class CometSource(SourceBelow):
     """The offline experiments in a folder, at any depth, or the one whose archive is given.
 
     The archives of an experiment that was continued are one run. An archive may be unpacked; that of an experiment
@@ -18,6 +19,7 @@ class CometSource(Source):
 
     name = "comet_ml"
     what = "Comet's offline archives (`<key>.zip`, or their folders)"
+    none = "no archive of an offline experiment that is whole"
     sdk = "comet_ml"
     install = "comet-ml>=3.58"
     cannot_give = (
@@ -26,20 +28,10 @@ class CometSource(Source):
     )
 
     @classmethod
-    def recognises(cls, place: str) -> bool:
-        """Look for an archive with messages and a description of an experiment."""
-        from accel_track.trackers.comet.reading import archives
+    def found(cls, place: Path, *, quick: bool = False) -> Iterator[Path]:
+        """Yield the archives, with messages and a description of an experiment."""
+        return archives(place, quick=quick)
 
-        return next(archives(place), None) is not None
-
-    def runs(self) -> Iterator[BackendRun]:
+    def runs_in(self, found: Sequence[Path]) -> Iterator[BackendRun]:
         """Yield the experiments, oldest first."""
-        from accel_track.trackers.comet.reading import archives, experiments_of
-
-        found = list(archives(self.place))
-        if not found:
-            message = (
-                f"comet_ml: there is no archive of an offline experiment in {self.place!r}, or none that is whole."
-            )
-            raise NotReadableError(message)
-        yield from experiments_of(found)
+        return experiments_of(found)

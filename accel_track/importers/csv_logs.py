@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from accel_track.errors import NotReadableError
-from accel_track.importers.source import Source
+from accel_track.importers.below import SourceBelow
 from accel_track.records import Metrics
 from accel_track.trackers.backend_run import BackendRun
-from accel_track.trackers.plain_yaml import plain_yaml
-from accel_track.trackers.text_tables import cell, rows, step_of
-from accel_track.trackers.walks import folders, is_within, quick_look
+from accel_track.trackers.reading.lost import OUTSIDE
+from accel_track.trackers.reading.places import is_within
+from accel_track.trackers.reading.tables import cell, rows, step_in_cell
+from accel_track.trackers.reading.walks import walked
+from accel_track.trackers.reading.yaml import plain_yaml
 
 METRICS, HPARAMS = "metrics.csv", "hparams.yaml"
 _STEP = "step"
@@ -35,7 +36,7 @@ class CsvLogsRun(BackendRun):
         files = [file for file in (self._file, folder / HPARAMS) if file.is_file() and is_within(file, root)]
         self._changed = min((file.stat().st_mtime for file in files), default=0.0)
         if self._file not in files:
-            self.lost["a link to metrics outside of the folder was not followed"] += 1
+            self.lost[OUTSIDE] += 1
         if folder / HPARAMS in files:
             try:
                 self.config = plain_yaml(folder / HPARAMS)
@@ -52,35 +53,33 @@ class CsvLogsRun(BackendRun):
         for row in table:
             given = {name: text for name, text in zip(columns, row, strict=True) if text and name != _STEP}
             values = {name: cell(text) for name, text in given.items()}
-            step = step_of(row[columns.index(_STEP)]) if _STEP in columns else None
+            step = step_in_cell(row[columns.index(_STEP)]) if _STEP in columns else None
             if values:
                 yield Metrics(-1, self._changed, values, step=step)
 
 
-class CsvLogsSource(Source):
+class CsvLogsSource(SourceBelow):
     """The runs of a CSVLogger below a folder: each folder with a `metrics.csv` that has a column of steps is one."""
 
     name = "csv_logs"
     what = "the folders of Lightning's CSVLogger (metrics.csv and hparams.yaml)"
+    none = "no folder of Lightning's CSVLogger"
     cannot_give = (
         "Lightning's CSV logs have numbers and hyperparameters alone, and no time but that of the files, which all "
         "values get; objects among the hyperparameters are texts."
     )
 
     @classmethod
-    def recognises(cls, place: str) -> bool:
-        """Whether there is such a table."""
-        return any(METRICS in names and _has_steps(folder / METRICS) for folder, names in quick_look(Path(place)))
+    def found(cls, place: Path, *, quick: bool = False) -> Iterator[Path]:
+        """Yield the folders with such a table."""
+        for folder, _, names in walked(place, quick=quick):
+            if METRICS in names and _has_steps(folder / METRICS):
+                yield folder
 
-    def runs(self) -> Iterator[BackendRun]:
+    def runs_in(self, found: Sequence[Path]) -> Iterator[BackendRun]:
         """Yield the runs in the order of their folders' names."""
         root = Path(self.place)
-        if not root.exists():
-            message = f"{self.name}: there is no {self.place}."
-            raise NotReadableError(message)
-        for folder, names in folders(root):
-            if METRICS in names and _has_steps(folder / METRICS):
-                yield CsvLogsRun(folder, root.parent if root.is_file() else root)
+        return (CsvLogsRun(folder, root.parent if root.is_file() else root) for folder in found)
 
 
 def _has_steps(file: Path) -> bool:

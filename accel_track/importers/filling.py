@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import itertools
 import os
 import shutil
@@ -18,6 +17,7 @@ from accel_track.journal.past import PastWriter
 from accel_track.records import Artifact, Checkpoint, Metrics
 from accel_track.texts import storable_text
 from accel_track.trackers.backend_run import BackendRun
+from accel_track.trackers.reading.copies import FULL
 from accel_track.values.capture import Captured, captured
 from accel_track.values.passing import leave_out
 from accel_track.values.plain import check_step, leaves, storable
@@ -27,8 +27,6 @@ AnyLogged = Metrics | Artifact | Checkpoint
 
 LATEST = 32503680000.0
 """The year 3000: a number of seconds beyond it is no time of a record."""
-
-_FULL = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EROFS))
 
 
 def readable(run: BackendRun, scratch: Path) -> Iterator[AnyLogged]:
@@ -195,7 +193,7 @@ class Filling:
 
     @staticmethod
     def _is_full(error: Exception) -> bool:
-        return isinstance(error, OSError) and error.errno in _FULL
+        return isinstance(error, OSError) and error.errno in FULL
 
     def _count(self, what: str, example: str) -> None:
         """Count something as lost, with the first one as an example."""

@@ -16,9 +16,9 @@ from accel_track.importers.lines import Lines
 from accel_track.importers.tables import TableSource
 from accel_track.trackers.backend_run import BackendRun
 from accel_track.trackers.jsonl_reading import JsonlRun
-from accel_track.trackers.walks import folders, quick_look
+from accel_track.trackers.reading.values import NUMBERS
+from accel_track.trackers.reading.walks import walked
 
-_NOT_FINITE = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
 _LOOKS = 100
 """How many lines say which columns there are."""
 
@@ -37,7 +37,7 @@ class JsonlSource(TableSource):
     def recognises(cls, place: str) -> bool:
         """Whether the first line of a file is a JSON object, or there are files of the tracker in a folder."""
         if Path(place).is_dir():
-            return any(True for folder, names in quick_look(Path(place)) for _ in _own(folder, names))
+            return any(True for folder, _, names in walked(Path(place), quick=True) for _ in _own(folder, names))
         lost: Counter[str] = Counter()
         try:
             return Path(place).is_file() and next(cls(place).rows(0, lost), None) is not None and not lost
@@ -48,7 +48,7 @@ class JsonlSource(TableSource):
         """Yield the runs, folder by folder."""
         path = Path(self.place)
         if path.is_dir():
-            files = [file for folder, names in folders(path) for file in _own(folder, names)]
+            files = [file for folder, _, names in walked(path) for file in _own(folder, names)]
         else:
             files = [] if self.given else list(_own(path.parent, [path.name]))
         if not files and not path.is_dir():
@@ -81,7 +81,7 @@ class JsonlSource(TableSource):
     def values(self, row: dict[str, Any], lost: Counter[str]) -> dict[str, Any]:
         """Return what is not null; the texts "NaN", "Infinity" and "-Infinity" are numbers."""
         return {
-            name: _NOT_FINITE.get(cell, cell) if type(cell) is str else cell
+            name: NUMBERS.get(cell, cell) if type(cell) is str else cell
             for name, cell in row.items()
             if cell is not None
         }

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from accel_track.errors import NotReadableError
+from accel_track.files import open_regular
 from accel_track.importers.tables import TableSource
 
 _BUFFER = 256 * 1024
@@ -31,11 +32,11 @@ class ParquetSource(TableSource):
     def recognises(cls, place: str) -> bool:
         """Whether a file begins and ends as Parquet does."""
         try:
-            with Path(place).open("rb") as file:
+            with open(open_regular(place), "rb") as file:
                 begins = file.read(4) == b"PAR1"
                 file.seek(-4, 2)
                 return begins and file.read(4) == b"PAR1"
-        except OSError:
+        except (OSError, ValueError):
             return False
 
     def columns(self) -> list[str]:
@@ -47,6 +48,9 @@ class ParquetSource(TableSource):
         import pyarrow as pa
         from pyarrow import parquet
 
+        if not Path(self.place).is_file():  # the opening of a pipe may never end
+            message = f"{self.name}: {self.place} is no file."
+            raise NotReadableError(message)
         try:
             return parquet.ParquetFile(self.place, pre_buffer=False, buffer_size=_BUFFER)
         except (pa.ArrowException, OSError) as error:

@@ -8,7 +8,7 @@ from pathlib import Path
 from accel_track.errors import NotReadableError
 from accel_track.importers.source import Source
 from accel_track.trackers.backend_run import BackendRun
-from accel_track.trackers.walks import quick_look
+from accel_track.trackers.reading.walks import walked
 
 
 class TensorBoardSource(Source):
@@ -33,8 +33,8 @@ class TensorBoardSource(Source):
         from accel_track.trackers.tensorboard.frames import begins
         from accel_track.trackers.tensorboard.reading import is_event_file
 
-        files = (folder / name for folder, names in quick_look(Path(place)) for name in names if is_event_file(name))
-        return any(map(begins, files))
+        places = walked(Path(place), quick=True)
+        return any(begins(folder / name) for folder, _, names in places for name in names if is_event_file(name))
 
     def runs(self) -> Iterator[BackendRun]:
         """Yield the runs, oldest first."""

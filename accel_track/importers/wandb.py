@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
-from accel_track.errors import NotReadableError
-from accel_track.importers.source import Source
+from accel_track.importers.below import SourceBelow
 from accel_track.trackers.backend_run import BackendRun
+from accel_track.trackers.wandb.reading import run_files, runs_of
 
 
-class WandBSource(Source):
+class WandBSource(SourceBelow):
     """The offline runs in a folder, at any depth, or the one whose `.wandb` file is given.
 
     The files of a run that was resumed are one run. Runs that were interrupted or killed are read as far as wandb has
@@ -18,6 +19,7 @@ class WandBSource(Source):
 
     name = "wandb"
     what = "wandb's offline runs (folders `offline-run-…` with a `.wandb` file)"
+    none = "no offline run of wandb's"
     sdk = "wandb"
     install = "wandb>=0.31"
     cannot_give = (
@@ -27,18 +29,10 @@ class WandBSource(Source):
     )
 
     @classmethod
-    def recognises(cls, place: str) -> bool:
-        """Look for a file that begins as wandb's do."""
-        from accel_track.trackers.wandb.reading import run_files
+    def found(cls, place: Path, *, quick: bool = False) -> Iterator[Path]:
+        """Yield the files of runs, which begin as such."""
+        return run_files(place, quick=quick)
 
-        return next(run_files(place), None) is not None
-
-    def runs(self) -> Iterator[BackendRun]:
+    def runs_in(self, found: Sequence[Path]) -> Iterator[BackendRun]:
         """Yield the runs, oldest first."""
-        from accel_track.trackers.wandb.reading import run_files, runs_of
-
-        files = list(run_files(self.place))
-        if not files:
-            message = f"wandb: there is no file of an offline run in {self.place!r}."
-            raise NotReadableError(message)
-        yield from runs_of(files)
+        return runs_of(found)

@@ -11,14 +11,16 @@ from typing import Any
 
 import msgspec
 
-from accel_track.files import read_file
+from accel_track.files import open_regular, read_file
 from accel_track.media.kinds import KINDS, Medium
 from accel_track.media.sums import sha256
 from accel_track.records import Artifact, Metrics
 from accel_track.trackers.backend_run import BackendRun
 from accel_track.trackers.jsonl import CONFIG, NOT_FINITE, OURS
 from accel_track.trackers.jsonl_media import ARTIFACTS, INDEX
-from accel_track.trackers.walks import is_within, stays_within
+from accel_track.trackers.reading.lost import OUTSIDE, LostError
+from accel_track.trackers.reading.places import is_within, stays_within, within
+from accel_track.trackers.reading.values import step_of
 from accel_track.values.plain import is_number
 
 _LARGEST = 2**26
@@ -62,7 +64,7 @@ class JsonlRun(BackendRun):
 
     def _lines(self) -> Iterator[Metrics]:
         try:
-            with self._file.open("rb") as file:
+            with open(open_regular(self._file), "rb") as file:
                 for line in file:
                     if line.endswith(b"\n"):
                         yield from self._line(line)
@@ -119,13 +121,14 @@ class JsonlRun(BackendRun):
                 parts = list(about["sha256"])
                 if len(parts) == 1 and "/" not in parts[0]:  # it was one file
                     path /= parts[0]
-                if not stays_within(path, self._file.parent) or not path.exists():
-                    self.lost["an artifact is not there, or leads elsewhere"] += 1
-                    continue
-                step = about["step"] if type(about["step"]) is int and about["step"] >= 0 else None
+                if not stays_within(within(path, self._file.parent), self._file.parent):
+                    raise LostError(OUTSIDE)  # noqa: TRY301 - as `within` does
+                step = step_of(about["step"])
                 name, kind = str(about["name"]), str(about["type"])
                 known = float(about["time"]), dict(about["metadata"])
                 yield Artifact(-1, *known, name=name, path=str(path), type=kind, step=step)
+            except LostError as error:  # noqa: PERF203 - the other artifacts are there
+                self.lost[str(error)] += 1
             except (KeyError, TypeError, AttributeError, ValueError):
                 self.lost["an artifact's description is damaged"] += 1
 

@@ -180,7 +180,8 @@ def test_garbage(session: Path, tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "offline-3.zip", "w") as archive:
         archive.writestr("something", "else")
     assert not ClearMLSource.recognises(str(tmp_path))
-    assert runs(tmp_path) == []
+    with pytest.raises(NotReadableError, match="clearml: there is no offline session"):
+        runs(tmp_path)
     (tmp_path / "offline-4").mkdir()
     (tmp_path / "offline-4" / "task.json").write_text("[")
     assert ClearMLSource.recognises(str(tmp_path))

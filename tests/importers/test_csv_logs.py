@@ -12,7 +12,7 @@ from lightning.pytorch.loggers import CSVLogger
 
 from accel_track.errors import NotReadableError
 from accel_track.importers.csv_logs import CsvLogsRun, CsvLogsSource
-from accel_track.trackers.text_tables import CUT_OFF, ODD
+from accel_track.trackers.reading.tables import CUT_OFF, ODD
 from tests.support.backend_runs import held
 
 

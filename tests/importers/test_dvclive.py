@@ -20,7 +20,8 @@ from accel_track.errors import NotReadableError
 from accel_track.importers.dvclive import DVCLiveSource
 from accel_track.trackers.backend_run import BackendRun
 from accel_track.trackers.dvclive.tracker import DVCLiveTracker
-from accel_track.trackers.text_tables import CUT_OFF, ODD
+from accel_track.trackers.reading.lost import OUTSIDE
+from accel_track.trackers.reading.tables import CUT_OFF, ODD
 from tests.support.backend_runs import held
 from tests.support.pictures import pixels
 
@@ -117,7 +118,7 @@ def test_media_and_artifacts(tmp_path: Path) -> None:
     assert (Path(model.path).read_bytes(), model.type, model.step) == (b"model", "model", 3)
     assert model.values == {"score": 0.5, "desc": "the best"}
     assert run.lost == {
-        "an artifact outside of the folder was refused": 2,
+        OUTSIDE: 2,
         "an artifact is not there, but in DVC's cache or nowhere": 1,
     }
 
@@ -205,7 +206,7 @@ def test_links_out_of_the_folder(tmp_path: Path) -> None:
     (run,) = runs(tmp_path / "place").values()
     assert set(held(run, tmp_path / "scratch").points) == {"loss"}
     assert run.config == {}
-    assert run.lost == {"a link to a file outside of the folder was not followed": 2}
+    assert run.lost == {OUTSIDE: 2}
 
 
 def test_recognition(tmp_path: Path) -> None:

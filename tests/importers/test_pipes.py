@@ -1,5 +1,6 @@
 """Pipes and links in the place of files: nobody waits for one, or goes through one out of the folder."""
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -7,8 +8,11 @@ import pytest
 
 from accel_track.errors import NotReadableError
 from accel_track.importers.aim import AimSource
+from accel_track.importers.mlflow import MLflowSource
+from accel_track.importers.registry import BUILT_IN, source_class
 from accel_track.importers.swanlab import SwanLabSource
 from accel_track.importers.trackio import TrackioSource
+from accel_track.records import Metrics
 
 
 def pipe(path: Path) -> None:
@@ -49,3 +53,50 @@ def test_links(tmp_path: Path) -> None:
         (inside / name).symlink_to(outside / name)
     assert not TrackioSource.recognises(str(inside))
     assert not SwanLabSource.recognises(str(inside))
+
+
+NAMES = (
+    "a.wandb", "a.zip", "offline-1.zip", "messages.json", "task.json", "metrics.jsonl", "metrics.csv", "a.tfevents.1",
+    "a.db", "metrics.json", "params.yaml", "plots/metrics/loss.tsv", "mlruns/0/meta.yaml",
+)  # fmt: skip
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("name", [name for name in BUILT_IN if name not in ("dvclive", "tensorboard")])
+def test_no_source_waits_for_a_pipe(name: str, tmp_path: Path) -> None:
+    """Nor takes one for what it is named like."""
+    for one in NAMES:
+        pipe(tmp_path / one)
+    cls = source_class(name)
+    for place in (tmp_path, *(tmp_path / one for one in NAMES if "/" not in one)):
+        assert not cls.recognises(str(place)), place
+    for place in (tmp_path, tmp_path / "a.zip"):
+        with contextlib.suppress(NotReadableError):
+            assert list(cls(str(place)).runs()) == []
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("name", ["dvclive", "tensorboard"])
+def test_a_pipe_beside_others(name: str, tmp_path: Path) -> None:
+    """These know their folders by names alone: what is none is lost, and the rest is read."""
+    for one in NAMES:
+        pipe(tmp_path / one)
+    for run in source_class(name)(str(tmp_path)).runs():
+        assert list(run.records(tmp_path)) == []
+
+
+@pytest.mark.timeout(60)
+def test_pipes_in_a_store_of_mlflows(tmp_path: Path) -> None:
+    """Files of values and hyperparameters that are pipes are left out."""
+    run = tmp_path / "mlruns" / "0" / "abc"
+    run.mkdir(parents=True)
+    (run.parent / "meta.yaml").write_text(
+        "artifact_location: x\nexperiment_id: '0'\nname: e\nlifecycle_stage: active\n"
+    )
+    (run / "meta.yaml").write_text("run_id: abc\nrun_uuid: abc\nlifecycle_stage: active\nstatus: 3\nstart_time: 1\n")
+    for one in ("params/a", "tags/a", "metrics/a"):
+        pipe(run / one)
+    (run / "metrics" / "loss").write_text("1000 0.5 1\n")
+    (found,) = MLflowSource(str(tmp_path)).runs()
+    assert [dict(one.values) for one in found.records(tmp_path / "s") if isinstance(one, Metrics)] == [{"loss": 0.5}]
+    assert found.config == {}

@@ -17,7 +17,7 @@ import trackio as _trackio  # noqa: F401 - what writes the runs
 from accel_track import media
 from accel_track.errors import NotReadableError
 from accel_track.importers.trackio import TrackioSource
-from accel_track.trackers.source_database import opened
+from accel_track.trackers.reading.database import opened
 from tests.support import warm
 from tests.support.imports import Found
 from tests.support.processes import PROGRAMS, PYTHON
@@ -173,7 +173,7 @@ def test_media_that_lead_elsewhere(store: Path, tmp_path: Path) -> None:
     assert sum(found["x"].run.lost.values()) == len(ways)
     assert found["x"].run.lost["a file that the source names is outside of its folder, and was not read"] == 3
     assert found["first"].files["data"] == {"a.txt": b"one"}
-    assert any("leads out of the artifact" in one for one in found["first"].run.lost)
+    assert any("leads out of its folder" in one for one in found["first"].run.lost)
 
 
 def test_damaged_media(store: Path) -> None:

@@ -22,6 +22,7 @@ from accel_track.errors import NotReadableError
 from accel_track.importers.wandb import WandBSource
 from accel_track.records import Artifact, Metrics
 from accel_track.trackers.backend_run import BackendRun
+from accel_track.trackers.reading.lost import OUTSIDE
 from accel_track.trackers.wandb.tracker import WandBTracker
 from tests.support.readers.wandb import records as finished
 from tests.support.waiting import until
@@ -185,9 +186,9 @@ def test_artifacts(tmp_path: Path) -> None:
     assert (Path(folder.path) / "deep" / "b.txt").read_text() == "two"
     assert (model.name, model.type, Path(model.path).read_text()) == ("net", "model", "one")
     assert found.lost == {
-        "references of artifacts to what is elsewhere": 1,
-        "files are outside of the source's folders, where nothing is read": 1,
-        "artifacts of which no file is there": 2,
+        "a file of an artifact that is somewhere else": 1,
+        OUTSIDE: 1,
+        "an artifact without a file that can be read": 2,
     }
 
 

@@ -11,6 +11,7 @@ from accel_track import media
 from accel_track.errors import NotReadableError
 from accel_track.records import Metrics
 from accel_track.trackers.jsonl import JsonlTracker
+from accel_track.trackers.reading.lost import MISSING, OUTSIDE
 from tests.support.backend_runs import held
 
 
@@ -115,7 +116,8 @@ def test_files_that_lead_elsewhere(tmp_path: Path) -> None:
     assert (found.step, found.values) == (2, {"rows": 3})
     assert run.lost == {
         "a value is damaged, or its file is not there": 5,
-        "an artifact is not there, or leads elsewhere": 3,
+        MISSING: 2,
+        OUTSIDE: 1,
         "an artifact's description is damaged": 2,
     }
 

@@ -10,7 +10,7 @@ import trackio
 
 from accel_track import media
 from accel_track.media.fallbacks import stored
-from accel_track.trackers.source_files import LostError
+from accel_track.trackers.reading.lost import LostError
 from accel_track.trackers.swanlab.stored import medium_of
 from accel_track.trackers.trackio.stored import logged
 

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from accel_track.trackers.source_files import LostError, is_regular
+from accel_track.trackers.reading.lost import LostError
+from accel_track.trackers.reading.places import is_regular
 
 
 class Container:

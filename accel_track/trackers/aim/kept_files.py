@@ -13,7 +13,11 @@ from accel_track.records import Artifact, Metrics
 from accel_track.trackers.aim.containers import Container
 from accel_track.trackers.aim.files import safe_path
 from accel_track.trackers.aim.values import EMPTY
-from accel_track.trackers.source_files import LostError, copy_as, file_inside, medium_of_file
+from accel_track.trackers.reading.copies import copied, only
+from accel_track.trackers.reading.lost import LostError
+from accel_track.trackers.reading.media import medium_of_file
+from accel_track.trackers.reading.places import file_within
+from accel_track.trackers.reading.values import step_of
 from accel_track.values.plain import storable
 
 _MEDIUM = re.compile(r"media/(?P<name>.+)/(?:step-(?P<step>\d+)-)?(?P<time>\d{1,17})-[0-9a-f]{8}\.\w[^/]*")
@@ -62,7 +66,7 @@ class KeptFiles:
         place = Path(parts.path)
         # The repository may have been moved, with the folder of artifacts beside it.
         place = place if place.is_relative_to(self._root) else self._root / place.name
-        return file_inside(self._root, str((place / self._run / key).relative_to(self._root)))
+        return file_within((place / self._run / key).relative_to(self._root), self._root)
 
     def _grouped(self, files: Mapping[str, Path]) -> Mapping[tuple[str, str], dict[str, Path]]:
         """Return the files of each artifact by their names in it."""
@@ -90,10 +94,8 @@ class KeptFiles:
         step = about.pop("step", None)
         own = {"checkpoints": "model", "artifacts": str(about.pop("type", "artifact"))}.get(kind, "file")
         folder = self._scratch / "artifacts" / kind / name.replace("/", "_")
-        placed = [copy_as(file, folder, part) for part, file in parts.items()]
-        path = placed[0] if len(placed) == 1 and placed[0].parent == folder else folder
-        step = step if type(step) is int and step >= 0 else None
-        return Artifact(-1, created, storable(about), name=_given(name), path=str(path), type=own, step=step)
+        path = only(folder, [copied(file, folder, part) for part, file in parts.items()])
+        return Artifact(-1, created, storable(about), name=_given(name), path=str(path), type=own, step=step_of(step))
 
 
 def _given(name: str) -> str:

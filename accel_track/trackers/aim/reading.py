@@ -20,8 +20,9 @@ from accel_track.trackers.aim.ending import ending
 from accel_track.trackers.aim.kept_files import KeptFiles
 from accel_track.trackers.aim.sequences import Sequences
 from accel_track.trackers.backend_run import BackendRun
-from accel_track.trackers.source_database import moment_of, opened
-from accel_track.trackers.source_files import walked
+from accel_track.trackers.reading.database import opened
+from accel_track.trackers.reading.values import moment_of
+from accel_track.trackers.reading.walks import walked
 from accel_track.values.plain import storable
 
 _OWN = "__"

@@ -11,11 +11,12 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from accel_track.records import Metrics
+from accel_track.records import Artifact, Metrics
 from accel_track.trackers.aim.containers import Container
 from accel_track.trackers.aim.stored import logged
 from accel_track.trackers.aim.values import EMPTY
-from accel_track.trackers.source_files import LostError
+from accel_track.trackers.reading.calls import Point, calls
+from accel_track.trackers.reading.lost import LostError
 
 _NUMBERS = frozenset(("int", "float", "float64", "number"))
 _SIZE = 9
@@ -85,7 +86,7 @@ class Sequences:
             names[name] = number
         return sorted(names, key=names.__getitem__)
 
-    def rows(self) -> Iterator[Metrics]:
+    def rows(self) -> Iterator[Metrics | Artifact]:
         """Yield the values of each call, by time.
 
         Raises:
@@ -98,7 +99,7 @@ class Sequences:
             raise OSError(errno.ENOSPC, f"values cannot be sorted ({error})", str(path)) from error
         path.unlink()
 
-    def _sorted(self, path: Path) -> Iterator[Metrics]:
+    def _sorted(self, path: Path) -> Iterator[Metrics | Artifact]:
         with closing(sqlite3.connect(path, isolation_level=None)) as sorting:
             sorting.execute("pragma journal_mode = off")
             sorting.execute("pragma synchronous = off")
@@ -109,7 +110,8 @@ class Sequences:
                 rows = ((time, step, number, value) for time, step, value in self._points(sequence))
                 sorting.executemany("insert into points values (?, ?, ?, ?)", rows)
                 sorting.execute("commit")
-            yield from self._together(sorting.execute("select * from points order by time, step, rowid"))
+            points = sorting.execute("select * from points order by time, step, rowid")
+            yield from calls(self._values(points), _TOGETHER)
 
     def _points(self, sequence: _Sequence) -> Iterator[tuple[float, int, Any]]:
         """Yield time, step and the encoded value of each number, or None of each object."""
@@ -118,22 +120,15 @@ class Sequences:
         except Exception:  # noqa: BLE001 - RocksDB's and Aim's own, of many types
             self.lost["a part of a sequence that is damaged"] += 1
 
-    def _together(self, points: Iterator[tuple[float, int, int, bytes | None]]) -> Iterator[Metrics]:
+    def _values(self, points: Iterator[tuple[float, int, int, bytes | None]]) -> Iterator[Point]:
         decode, names = self._series.decode, self._names
-        values: dict[str, Any] = {}
-        begin, last = 0.0, -1
         for time, step, number, encoded in points:
-            name = names[number]
-            if step != last or name in values or time - begin > _TOGETHER:
-                if values:
-                    yield Metrics(-1, begin, values, last)
-                values, begin, last = {}, time, step
             try:
-                values[name] = self._object(number, step) if encoded is None else decode(encoded)
-            except LostError as error:
+                value = self._object(number, step) if encoded is None else decode(encoded)
+            except LostError as error:  # noqa: PERF203 - the other values are there
                 self.lost[str(error)] += 1
-        if values:
-            yield Metrics(-1, begin, values, last)
+            else:
+                yield time, step, names[number], value
 
     def _numbers(self, sequence: _Sequence) -> Iterator[tuple[float, int, Any]]:
         series, decode = self._series, self._series.decode

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from accel_track import media
-from accel_track.trackers.source_files import LostError, picture, text_of, whole
+from accel_track.trackers.reading.lost import LostError
+from accel_track.trackers.reading.media import file_of, picture_of, text_of, whole
 
 
 def logged(value: Any, scratch: Path) -> Any:
@@ -48,22 +48,13 @@ def _loaded(value: Any) -> Any:
     return value.load() if hasattr(value, "load") else value
 
 
-def _file(scratch: Path, suffix: str, data: bytes) -> Path:
-    with tempfile.NamedTemporaryFile(dir=scratch, suffix=suffix, delete=False) as file:
-        file.write(data)
-    return Path(file.name)
-
-
 def _image(stored: Any, scratch: Path) -> media.Medium:
-    data = bytes(stored["data"])
-    if data.startswith(b"GIF8"):
-        return picture(_file(scratch, ".gif", data), str(stored["caption"]))
-    return media.Image(data, str(stored["caption"]))
+    return picture_of(bytes(stored["data"]), scratch, str(stored["caption"]))
 
 
 def _audio(stored: Any, scratch: Path) -> media.Medium:
     suffix = {"wav": ".wav", "mp3": ".mp3", "flac": ".flac"}[stored["format"]]
-    return media.Audio(_file(scratch, suffix, bytes(stored["data"])), caption=str(stored["caption"]))
+    return media.Audio(file_of(bytes(stored["data"]), suffix, scratch), caption=str(stored["caption"]))
 
 
 def _distribution(stored: Any) -> media.Medium:
@@ -77,7 +68,7 @@ def _distribution(stored: Any) -> media.Medium:
 def _figure(stored: Any, scratch: Path) -> media.Medium:
     data = _loaded(stored["data"])
     data = data.encode() if isinstance(data, str) else bytes(data)
-    return media.Figure.of_stored({}, _file(scratch, ".plotly.json", data))
+    return media.Figure.of_stored({}, file_of(data, ".plotly.json", scratch))
 
 
 _KINDS: Mapping[str, Callable[[Any, Path], Any]] = {

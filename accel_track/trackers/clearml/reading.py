@@ -13,11 +13,12 @@ from typing import Any, cast, get_args
 from accel_track.outcome import Outcome, Status
 from accel_track.records import Artifact, Metrics
 from accel_track.trackers.backend_run import BackendRun
-from accel_track.trackers.calls import OF_ONE_CALL, Point, calls
 from accel_track.trackers.clearml.plots import joined
 from accel_track.trackers.clearml.session import EVENTS, TASK, Session
 from accel_track.trackers.clearml.stored_plots import plotted
-from accel_track.trackers.read_media import of_file
+from accel_track.trackers.reading.calls import OF_ONE_CALL, Point, calls
+from accel_track.trackers.reading.media import read_medium, with_file
+from accel_track.trackers.reading.values import step_of
 
 _MONITOR = ":monitor:"
 _ENVIRONMENT = re.compile(r"environment(_\d+)?")
@@ -83,7 +84,7 @@ class ClearMLRun(BackendRun):
             except Exception:  # noqa: BLE001 - anything may be in a file that somebody else wrote
                 self.lost["a value cannot be read"] += 1
                 continue
-            yield time, step if type(step) is int and step >= 0 else None, name, value
+            yield time, step_of(step), name, value
 
     def _events(self) -> Iterator[Mapping[str, Any]]:
         try:
@@ -112,9 +113,11 @@ class ClearMLRun(BackendRun):
             if file is None:
                 message = "there is no such file in the session"
                 raise OSError(message)
-            medium = of_file(file, scratch)
+            medium = read_medium(file)
             time = event["timestamp"] / 1000
-            return series, medium or Artifact(-1, time, {}, name=series, path=str(file))
+            if medium is not None:
+                return series, with_file(medium, scratch)
+            return series, Artifact(-1, time, {}, name=series, path=str(file))
         message = f"an event of the type {kind!r} is not known"
         raise ValueError(message)
 

@@ -6,10 +6,13 @@ import os
 import shutil
 import zipfile
 from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
+from contextlib import suppress
+from pathlib import Path
 
 from accel_track.errors import NotReadableError
-from accel_track.trackers.walks import is_within
+from accel_track.trackers.reading.copies import target
+from accel_track.trackers.reading.lost import LostError
+from accel_track.trackers.reading.places import file_within
 
 TASK, EVENTS = "task.json", "metrics.jsonl"
 _LARGEST = 2**30
@@ -49,21 +52,19 @@ class Session:
         Raises:
             OSError: It cannot be unpacked.
         """
-        parts = PurePosixPath(name).parts
-        if ".." in parts or name.startswith("/") or not parts:
+        try:
+            if self.place.is_dir():
+                return file_within(name, self.place)
+            path = target(scratch / "session", name)
+        except LostError:
             return None
-        if self.place.is_dir():
-            path = self.place / name
-            return path if path.is_file() and is_within(path, self.place) else None
         try:
             with zipfile.ZipFile(self.place) as archive:
                 if archive.getinfo(name).file_size > _LARGEST:
                     return None
-                target = scratch / "session" / name
-                target.parent.mkdir(parents=True, exist_ok=True)
-                with archive.open(name) as member, target.open("wb") as copy:
+                with archive.open(name) as member, path.open("wb") as copy:
                     shutil.copyfileobj(member, copy)
-                return target
+                return path
         except (KeyError, RuntimeError, zipfile.BadZipFile) as error:  # RuntimeError: it is encrypted
             message = f"{name} cannot be unpacked: {error}"
             raise OSError(message) from error
@@ -75,10 +76,8 @@ class Session:
             OSError: It cannot be read any further.
         """
         if self.place.is_dir():
-            path = self.place / name
-            if path.is_file() and is_within(path, self.place):
-                with path.open("rb") as file:
-                    yield from file
+            with suppress(LostError), file_within(name, self.place).open("rb") as file:
+                yield from file
             return
         try:
             with zipfile.ZipFile(self.place) as archive, archive.open(name) as member:

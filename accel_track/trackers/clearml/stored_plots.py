@@ -10,7 +10,7 @@ from typing import Any
 from accel_track.media import ConfusionMatrix, Figure, Histogram, Points3D, Table
 from accel_track.media.fallbacks import stored
 from accel_track.media.kinds import Medium
-from accel_track.trackers.read_media import of_bytes
+from accel_track.trackers.reading.media import file_of
 
 
 def plotted(text: str, scratch: Path) -> Medium:
@@ -38,7 +38,7 @@ def plotted(text: str, scratch: Path) -> Medium:
                 return stored(found, scratch)
         except (ValueError, TypeError, KeyError, IndexError):  # a plot of that type that shows something else
             pass
-    return of_bytes(Figure, text.encode(), ".plotly.json", scratch)
+    return Figure.of_stored({}, file_of(text.encode(), ".plotly.json", scratch))
 
 
 def _table(trace: Mapping[str, Any]) -> Medium:

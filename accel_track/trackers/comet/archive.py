@@ -6,7 +6,6 @@ It is a zip file or, until Comet makes that of it, a folder.
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import struct
 import zipfile
@@ -18,23 +17,25 @@ from typing import IO, Any
 
 import msgspec
 
-from accel_track.trackers.readable import LostError, target, within
+from accel_track.files import open_regular
+from accel_track.trackers.reading.copies import target
+from accel_track.trackers.reading.lost import MISSING, LostError, MissingError
+from accel_track.trackers.reading.places import begins_with, file_within
 
 MESSAGES, ABOUT = "messages.json", "experiment.json"
-_DAMAGE = (OSError, ValueError, EOFError, RuntimeError, struct.error, zlib.error, zipfile.BadZipFile)
+_DAMAGE = (LostError, OSError, ValueError, EOFError, RuntimeError, struct.error, zlib.error, zipfile.BadZipFile)
 """What reading a damaged or hostile zip file raises, also one that is encrypted."""
 _decode = msgspec.json.Decoder().decode
 _LONGEST = 64 * 1024 * 1024
 """Bytes of the longest message that is read."""
 
 
-def is_archive(path: str) -> bool:
+def is_archive(path: Path) -> bool:
     """Whether a zip file or a folder is one; never raises."""
     try:
-        if os.path.isdir(path):
-            with open(os.path.join(path, MESSAGES), "rb") as file:
-                return file.read(2) == b'{"'
-        with zipfile.ZipFile(path) as archive:
+        if path.is_dir():
+            return begins_with(path / MESSAGES, b'{"')
+        with open(open_regular(path), "rb") as file, zipfile.ZipFile(file) as archive:
             return {MESSAGES, ABOUT} <= set(archive.namelist())
     except _DAMAGE:
         return False
@@ -72,7 +73,7 @@ class Archive:
                     if (message := _message(line)) is not None:
                         yield message
                     else:
-                        self._lost["messages that are damaged, or were not written to their ends"] += 1
+                        self._lost["a message that is damaged, or was not written to its end"] += 1
         except _DAMAGE:
             self._lost["messages behind damage in an archive"] += 1
 
@@ -82,27 +83,25 @@ class Archive:
         Raises:
             LostError: It is not there, or damaged.
         """
-        place = target(own, folder)
-        place.parent.mkdir(parents=True, exist_ok=True)
+        place = target(folder, own)
         try:
             with self._opened(str(name)) as source, place.open("wb") as copy:
                 shutil.copyfileobj(source, copy)
         except LostError:
             raise
         except Exception as error:  # of the file system, of a zip file, or of what is compressed in one
-            message = "files that cannot be read from an archive"
+            message = "a file that cannot be read from an archive"
             raise LostError(message) from error
         return place
 
     def _opened(self, name: str) -> IO[bytes]:
         if self.path.is_dir():
-            return within(name, self.path).open("rb")
+            return file_within(name, self.path).open("rb")
         with zipfile.ZipFile(self.path) as archive:
             try:
                 return archive.open(name)  # the file stays open for it
             except KeyError as error:
-                message = "files that are not in the archive"
-                raise LostError(message) from error
+                raise MissingError(MISSING) from error
 
 
 def _message(line: bytes) -> tuple[str, dict[str, Any]] | None:

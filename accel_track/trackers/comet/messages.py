@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections import Counter
 from collections.abc import Iterator
@@ -11,12 +12,15 @@ from typing import Any
 from accel_track.records import Artifact, Metrics
 from accel_track.trackers.comet.archive import Archive
 from accel_track.trackers.comet.stored_media import page, points, stored_value, without_suffix
-from accel_track.trackers.readable import LostError, new_folder, number_of
+from accel_track.trackers.reading.copies import new_folder, only
+from accel_track.trackers.reading.lost import LostError
+from accel_track.trackers.reading.values import NUMBERS, step_of, with_numbers
 
 _OWN_UPLOADS = frozenset(
     ("source_code", "git-patch", "notebook", "conda-environment-definition", "conda-info", "conda-specification")
 )
 _OWN_METRICS = frozenset(("process duration",))
+_NUMBERS = {**NUMBERS, "nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 _TOGETHER = 1.0
 """Seconds between the values of one call, at most."""
 _UNNAMED = "auto-generated-in-the-backend"
@@ -66,14 +70,18 @@ class Messages:
         except LostError as error:
             self._lost[str(error)] += 1
         except (LookupError, TypeError, ValueError, AttributeError, OSError):
-            self._lost["messages that do not say what they should"] += 1
+            self._lost["a message that does not say what it should"] += 1
 
     def _metric(self, content: dict[str, Any]) -> Iterator[Metrics]:
         metric = content["metric"]
-        name, value, step = metric["metricName"], number_of(metric["metricValue"]), _step(metric.get("step"))
+        name, value, step = (
+            metric["metricName"],
+            with_numbers(metric["metricValue"], _NUMBERS),
+            step_of(metric.get("step")),
+        )
         moment = _moment(content, self._time)
         if not isinstance(value, (int, float)):
-            self._lost["values of metrics that are no numbers"] += 1
+            self._lost["a value of a metric that is no number"] += 1
         elif name not in _OWN_METRICS:
             if name in self._values or step != self._step or moment - self._time > _TOGETHER:
                 yield from self._settled()
@@ -88,13 +96,13 @@ class Messages:
 
     def _values_of(self, name: str, step: Any, value: Any, moment: float | None = None) -> Iterator[Metrics]:
         yield from self._settled()
-        yield Metrics(-1, self._time if moment is None else moment, {str(name): value}, _step(step))
+        yield Metrics(-1, self._time if moment is None else moment, {str(name): value}, step_of(step))
 
     def _upload(self, content: dict[str, Any]) -> Iterator[Metrics | Artifact]:
         kind, about, known = content["upload_type"], content["additional_params"], content.get("metadata") or {}
         if kind in _OWN_UPLOADS:
             return
-        moment, step = _moment(content, self._time), _step(about.get("step"))
+        moment, step = _moment(content, self._time), step_of(about.get("step"))
         name = str(about.get("figName") or about.get("fileName") or kind)
         if kind == "model-element" or "artifact" in known:
             yield from self._settled()
@@ -124,15 +132,15 @@ class Messages:
         assert self._folder is not None  # noqa: S101 - made with the group
         self._files[part] = self._archive.fetch(content["file_path"], self._folder, part)
         about = {key: value for key, value in known.items() if key not in ("artifact", "step")}
-        self._known = about, step if known.get("step") is None else _step(known["step"])
+        self._known = about, step if known.get("step") is None else step_of(known["step"])
 
     def _artifact(self) -> Iterator[Artifact]:
         if self._files:
             kind, name = self._group
             about, step = self._known
             what = str(about.pop("type", "artifact")) if kind != "model-element" else "model"
-            only = next(iter(self._files)) if len(self._files) == 1 else "/"
-            path = self._folder if "/" in only else self._files[only]
+            assert self._folder is not None  # noqa: S101 - made with the group
+            path = only(self._folder, list(self._files.values()))
             yield Artifact(-1, self._time, about, name, str(path), what, step)
             self._files = {}
         self._group = ("", "")
@@ -145,7 +153,3 @@ class Messages:
 def _moment(content: dict[str, Any], before: float) -> float:
     stamp = content.get("local_timestamp")
     return stamp / 1000 if isinstance(stamp, (int, float)) else before
-
-
-def _step(value: Any) -> int | None:
-    return value if type(value) is int and value >= 0 else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -14,23 +13,23 @@ from accel_track.records import Artifact, Metrics
 from accel_track.trackers.backend_run import BackendRun
 from accel_track.trackers.comet.archive import MESSAGES, Archive, is_archive
 from accel_track.trackers.comet.messages import Messages
+from accel_track.trackers.reading.places import is_regular
+from accel_track.trackers.reading.walks import walked
 
 STATUS = "status"
 """The name among the "other" values under which the tracker tells how a run ended."""
 
 
-def archives(place: str | os.PathLike[str]) -> Iterator[Path]:
-    """Yield the archives in a folder, at any depth, or the archive that this is; never raises."""
-    path = os.fspath(place)
-    if is_archive(path):
-        yield Path(path)
+def archives(place: Path, *, quick: bool = False) -> Iterator[Path]:
+    """Yield the archives below a folder, or the one that this is; never raises; `quick` as for `walked`."""
+    if is_archive(place):
+        yield place
         return
-    for home, folders, files in os.walk(path) if os.path.isdir(path) else ():
-        folders.sort()
-        if MESSAGES in files and is_archive(home):
-            yield Path(home)
-        named = (os.path.join(home, file) for file in sorted(files) if file.endswith(".zip"))
-        yield from (Path(one) for one in named if not os.path.islink(one) and is_archive(one))
+    for folder, _, files in walked(place, quick=quick) if place.is_dir() else ():
+        if MESSAGES in files and is_archive(folder):
+            yield folder
+        named = (folder / file for file in files if file.endswith(".zip"))
+        yield from (one for one in named if is_regular(one) and is_archive(one))
 
 
 def experiments_of(paths: Iterable[Path]) -> Iterator[CometRun]:
@@ -56,10 +55,10 @@ def run_with(key: str, folder: str, unfinished: str | None) -> CometRun:
     Raises:
         NotReadableError: There is none.
     """
-    paths = [path for path in sorted(Path(folder).glob("*.zip")) if path.name.startswith(key) and is_archive(str(path))]
+    paths = [path for path in sorted(Path(folder).glob("*.zip")) if path.name.startswith(key) and is_archive(path)]
     own = [run for run in experiments_of(paths) if run.id == key]
     parts = own[0].paths if key and own else []
-    if unfinished is not None and is_archive(unfinished):
+    if unfinished is not None and is_archive(Path(unfinished)):
         parts = [*parts, Path(unfinished)]
     if not parts:
         message = f"comet_ml: there is no offline experiment {key!r} in {folder}; what is on a server is not read."

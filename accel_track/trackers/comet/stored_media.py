@@ -2,37 +2,26 @@
 
 from __future__ import annotations
 
-import csv
 import html
 import json
-import os
 import re
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from accel_track.media.kinds import (
-    Audio,
-    ConfusionMatrix,
-    Figure,
-    Histogram,
-    Html,
-    Image,
-    Medium,
-    Points3D,
-    Table,
-    Video,
-)
+from accel_track import media
 from accel_track.trackers.comet.names import literal
-from accel_track.trackers.readable import LostError, json_file, literal_of, whole
+from accel_track.trackers.reading.lost import LostError
+from accel_track.trackers.reading.media import read_medium, whole
+from accel_track.trackers.reading.values import json_file
 
-_LARGEST_TABLE = 50_000_000
 _HEADING = re.compile(r"<h4>(.*?)(?:, step (\d+))?</h4>\n(.*)", re.DOTALL)
 _VIDEOS = (".gif", ".mp4", ".webm", ".ogg", ".mov", ".mkv", ".avi", ".wmv")
 _COLOURS = 6
 
 
-def stored_value(kind: str, path: Path, about: Mapping[str, Any]) -> Medium | str | None:
+def stored_value(kind: str, path: Path, about: Mapping[str, Any]) -> media.Medium | str | None:
     """Return what an uploaded file was logged as; None where it is a file.
 
     Args:
@@ -52,16 +41,16 @@ def without_suffix(name: str) -> str:
     return re.sub(r"(\.plotly)?\.[A-Za-z]\w{0,4}$", "", name) or name
 
 
-def page(text: str) -> tuple[str, int | None, Html]:
+def page(text: str) -> tuple[str, int | None, media.Html]:
     """Return name, step and content of what was added to the HTML tab; it is called "html" where nothing tells more."""
     found = _HEADING.fullmatch(text)
     if found is None:
-        return "html", None, Html(text)
+        return "html", None, media.Html(text)
     name, step, content = found.groups()
-    return html.unescape(name), None if step is None else int(step), Html(content)
+    return html.unescape(name), None if step is None else int(step), media.Html(content)
 
 
-def points(path: Path) -> Points3D:
+def points(path: Path) -> media.Points3D:
     """Return the points of a file, with colours of 0 to 255.
 
     Raises:
@@ -77,19 +66,11 @@ def points(path: Path) -> Points3D:
         raise LostError(message) from error
     if array.ndim == 2 and array.shape[1] == _COLOURS:  # noqa: PLR2004 - rows of numbers
         array[:, 3:] *= 255
-    return whole(Points3D(array))
+    return whole(media.Points3D(array))
 
 
-def _image(path: Path, about: Mapping[str, Any]) -> Medium:
-    return whole(Image(path, caption=about.get("caption")))
-
-
-def _audio(path: Path, about: Mapping[str, Any]) -> Medium:
-    return whole(Audio(path, caption=about.get("caption")))
-
-
-def _video(path: Path, about: Mapping[str, Any]) -> Medium:
-    return whole(Video(path, caption=about.get("caption")))
+def _of_file(make: Callable[..., media.Medium], path: Path, about: Mapping[str, Any]) -> media.Medium:
+    return whole(make(path, caption=about.get("caption")))
 
 
 def _text(path: Path, _: Mapping[str, Any]) -> str:
@@ -97,9 +78,9 @@ def _text(path: Path, _: Mapping[str, Any]) -> str:
     return text[1:] if text.startswith("\n") and literal(text[1:]) == text else text
 
 
-def _histogram(path: Path, about: Mapping[str, Any]) -> Medium:
+def _histogram(path: Path, about: Mapping[str, Any]) -> media.Medium:
     if "counts" in about and "edges" in about:
-        return whole(Histogram(counts=about["counts"], edges=about["edges"]))
+        return whole(media.Histogram(counts=about["counts"], edges=about["edges"]))
     from comet_ml import Histogram as Bins
 
     content = json_file(path)
@@ -109,39 +90,32 @@ def _histogram(path: Path, about: Mapping[str, Any]) -> Medium:
     )
     low, high = min(counts), max(counts) + 1
     edges = [float(bins.values[index]) for index in range(low, high + 1)]
-    return whole(Histogram(counts=[counts.get(index, 0) for index in range(low, high)], edges=edges))
+    return whole(media.Histogram(counts=[counts.get(index, 0) for index in range(low, high)], edges=edges))
 
 
-def _matrix(path: Path, _: Mapping[str, Any]) -> Medium:
+def _matrix(path: Path, _: Mapping[str, Any]) -> media.Medium:
     content = json_file(path)
-    return whole(ConfusionMatrix(matrix=content["matrix"], labels=content["labels"]))
+    return whole(media.ConfusionMatrix(matrix=content["matrix"], labels=content["labels"]))
 
 
-def _curve(path: Path, _: Mapping[str, Any]) -> Medium:
+def _curve(path: Path, _: Mapping[str, Any]) -> media.Medium:
     content = json_file(path)
-    return whole(Table(list(zip(content["x"], content["y"], strict=True)), ["x", "y"]))
+    return whole(media.Table(list(zip(content["x"], content["y"], strict=True)), ["x", "y"]))
 
 
-def _by_suffix(path: Path, about: Mapping[str, Any]) -> Medium | None:
+def _by_suffix(path: Path, about: Mapping[str, Any]) -> media.Medium | None:
     suffix = path.suffix.lower()
     if path.name.endswith(".plotly.json"):
-        return Figure.of_stored({}, path)
-    if suffix == ".csv" and os.path.getsize(path) <= _LARGEST_TABLE:
-        with path.open(newline="") as file:
-            columns, *rows = csv.reader(file)
-        return whole(Table([[literal_of(cell) for cell in row] for row in rows], columns))
-    if suffix == ".npy":
-        import numpy as np
-
-        with path.open("rb") as file:
-            return whole(Points3D(np.load(file, allow_pickle=False), about.get("caption")))
-    return _video(path, about) if suffix in _VIDEOS else None
+        return media.Figure.of_stored({}, path)
+    if suffix in (".csv", ".npy"):
+        return read_medium(path, about.get("caption", ""))
+    return _of_file(media.Video, path, about) if suffix in _VIDEOS else None
 
 
-_KINDS: dict[str, Callable[[Path, Mapping[str, Any]], Medium | str | None]] = {
-    "visualization": _image,
-    "audio": _audio,
-    "video": _video,
+_KINDS: dict[str, Callable[[Path, Mapping[str, Any]], media.Medium | str | None]] = {
+    "visualization": partial(_of_file, media.Image),
+    "audio": partial(_of_file, media.Audio),
+    "video": partial(_of_file, media.Video),
     "text-sample": _text,
     "histogram3d": _histogram,
     "confusion-matrix": _matrix,

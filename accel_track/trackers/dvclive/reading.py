@@ -14,18 +14,19 @@ from typing import Any
 from accel_track.files import read_file
 from accel_track.records import Artifact, Metrics
 from accel_track.trackers.backend_run import BackendRun
-from accel_track.trackers.calls import Point, calls
 from accel_track.trackers.dvclive.steps import IMAGES, OTHERS, step_in
 from accel_track.trackers.dvclive.stored_plots import medium_in
-from accel_track.trackers.plain_yaml import plain_yaml
-from accel_track.trackers.text_tables import cell, rows, step_of
-from accel_track.trackers.walks import folders, is_within, stays_within
+from accel_track.trackers.reading.calls import Point, calls
+from accel_track.trackers.reading.lost import OUTSIDE
+from accel_track.trackers.reading.places import is_within, stays_within
+from accel_track.trackers.reading.tables import cell, rows, step_in_cell
+from accel_track.trackers.reading.walks import walked
+from accel_track.trackers.reading.yaml import plain_yaml
 from accel_track.values.plain import is_number, leaves
 
 _LARGEST_SUMMARY = 2**24
 _MOST_OPEN = 200
 _PARAMS, _SUMMARY, _LISTED = "params.yaml", "metrics.json", "dvc.yaml"
-_LINK = "a link to a file outside of the folder was not followed"
 _Placed = tuple[float, int, Point]
 """Step, number among the values of its name and step, and the value."""
 
@@ -67,12 +68,12 @@ class DVCLiveRun(BackendRun):
     def _files(self, kind: str, suffix: str = "") -> Iterator[tuple[str, Path]]:
         """Yield the files of a kind of plots by their paths, without their suffix where one is given."""
         root = self._folder / "plots" / kind
-        for folder, names in folders(root):
+        for folder, _, names in walked(root):
             for file in (folder / name for name in names if name.endswith(suffix) and not name.startswith(".")):
                 if is_within(file, self._folder):
                     yield file.relative_to(root).as_posix().removesuffix(suffix), file
                 else:
-                    self.lost[_LINK] += 1
+                    self.lost[OUTSIDE] += 1
 
     def _point(self, step: int | None, name: str, value: Any, time: float | None = None) -> Point:
         return self._changed if time is None else time, step, name, value
@@ -85,7 +86,7 @@ class DVCLiveRun(BackendRun):
             return
         last, again = None, 0
         for *first, text in table:
-            step, moment = step_of(first[-1]), cell(first[0])
+            step, moment = step_in_cell(first[-1]), cell(first[0])
             if step is None:
                 self.lost["a line of a metric's table has no step"] += 1
                 continue
@@ -105,7 +106,7 @@ class DVCLiveRun(BackendRun):
         except (OSError, ValueError, RecursionError, AttributeError) as error:
             self.lost[f"{_SUMMARY} cannot be read: {error}"] += 1
             return
-        step = step_of(str(values.pop("step", "")))
+        step = step_in_cell(str(values.pop("step", "")))
         for name, value in values.items():
             if name not in self._tables and (is_number(value) or isinstance(value, str)):
                 yield math.inf if step is None else step, 0, self._point(step, name, value)
@@ -140,7 +141,7 @@ class DVCLiveRun(BackendRun):
         if not file.is_file():
             return {}
         if not is_within(file, file.parent):
-            self.lost[_LINK] += 1
+            self.lost[OUTSIDE] += 1
             return {}
         try:
             return plain_yaml(file, newer=True)
@@ -167,7 +168,7 @@ class DVCLiveRun(BackendRun):
 
     def _artifact(self, name: str, target: Path, root: Path, entry: Mapping[str, Any]) -> Iterator[Artifact]:
         if not stays_within(target, root):
-            self.lost["an artifact outside of the folder was refused"] += 1
+            self.lost[OUTSIDE] += 1
         elif not target.exists():
             self.lost["an artifact is not there, but in DVC's cache or nowhere"] += 1
         else:
@@ -182,7 +183,7 @@ class DVCLiveRun(BackendRun):
                 name=str(given),
                 path=str(target),
                 type=str(entry.get("type", "artifact")),
-                step=step_of(str(step)),
+                step=step_in_cell(str(step)),
             )
 
 
@@ -193,13 +194,16 @@ def is_run(folder: Path, names: Sequence[str]) -> bool:
         folder: The folder.
         names: The names of its files.
     """
-    tables = (name for _, some in folders(folder / "plots" / "metrics") for name in some if name.endswith(".tsv"))
+    tables = (name for _, _, some in walked(folder / "plots" / "metrics") for name in some if name.endswith(".tsv"))
     beside = _PARAMS in names or os.path.isdir(folder / "plots")
     return next(tables, None) is not None or (_SUMMARY in names and beside)
 
 
-def runs_below(root: Path) -> Iterator[DVCLiveRun]:
-    """Yield the runs of a folder and all below it."""
-    for folder, names in folders(root):
-        if is_run(folder, names):
-            yield DVCLiveRun(folder.name if folder == root else folder.relative_to(root).as_posix(), folder)
+def run_folders(root: Path, *, quick: bool = False) -> Iterator[Path]:
+    """Yield the folders of runs below a folder; `quick` as for `walked`."""
+    return (folder for folder, _, names in walked(root, quick=quick) if is_run(folder, names))
+
+
+def run_in(folder: Path, root: Path) -> DVCLiveRun:
+    """Return the run of a folder below the one that holds all runs."""
+    return DVCLiveRun(folder.name if folder == root else folder.relative_to(root).as_posix(), folder)

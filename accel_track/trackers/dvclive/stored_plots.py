@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,10 +11,10 @@ from accel_track.files import read_file
 from accel_track.media import ConfusionMatrix, Histogram, Table
 from accel_track.media.fallbacks import stored
 from accel_track.media.kinds import Medium
-from accel_track.trackers.read_media import of_file
-from accel_track.trackers.text_tables import cell
+from accel_track.trackers.reading.media import read_medium, with_file
+from accel_track.trackers.reading.tables import cell
+from accel_track.trackers.reading.values import LARGEST, json_file
 
-_LARGEST = 2**28
 _BINS, _SAMPLES = {"bin", "from", "to", "count"}, {"actual", "predicted"}
 _TARGET, _PREDICTED = "target", "predicted "
 
@@ -34,10 +33,11 @@ def medium_in(path: Path, scratch: Path) -> Medium | None:
         KeyError: As above.
     """
     if path.name.endswith(".json") and not path.name.endswith(".plotly.json"):
-        return stored(_of_rows(json.loads(read_file(path, _LARGEST))), scratch)
+        return stored(_of_rows(json_file(path)), scratch)
     if path.suffix == ".csv":
-        return stored(_of_csv(read_file(path, _LARGEST).decode()), scratch)
-    return of_file(path, scratch)
+        return stored(_of_csv(read_file(path, LARGEST).decode()), scratch)
+    found = read_medium(path)
+    return None if found is None else with_file(found, scratch)
 
 
 def _of_rows(content: Any) -> Medium:

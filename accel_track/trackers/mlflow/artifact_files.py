@@ -8,7 +8,10 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 from urllib.parse import unquote, urlsplit
 
-from accel_track.trackers.readable import LostError, copied, new_folder, target, within
+from accel_track.trackers.reading.copies import FULL, copied, new_folder, target
+from accel_track.trackers.reading.lost import MISSING, UNREADABLE, LostError, MissingError
+from accel_track.trackers.reading.places import file_within, within
+from accel_track.trackers.reading.walks import walked
 
 T = TypeVar("T")
 
@@ -45,7 +48,7 @@ def files_at(address: str | None, folders: Sequence[str] | None, tracking_uri: s
 
         return _RemoteFiles(get_artifact_repository(address or "", tracking_uri=tracking_uri))
     except Exception as error:
-        message = "artifacts are where MLflow, as it is installed here, does not get to"
+        message = "an artifact that is where MLflow, as it is installed here, does not get to"
         raise LostError(message) from error
 
 
@@ -61,13 +64,12 @@ class _LocalFiles:
         self._root = root
 
     def paths(self) -> Iterator[str]:
-        for home, folders, files in os.walk(self._root):
-            folders.sort()
-            for file in sorted(files):
-                yield os.path.relpath(os.path.join(home, file), self._root).replace(os.sep, "/")
+        root = Path(self._root)
+        for folder, _, files in walked(root):
+            yield from ((folder / file).relative_to(root).as_posix() for file in files)
 
     def fetch(self, path: str, folder: Path) -> Path:
-        return _tried(lambda: copied(within(path, self._root), target(path, folder)))
+        return _tried(lambda: copied(file_within(path, self._root), folder, path))
 
 
 class _RemoteFiles:
@@ -86,12 +88,10 @@ class _RemoteFiles:
                 yield from self._below(one.path, seen)
 
     def fetch(self, path: str, folder: Path) -> Path:
-        place = target(path, folder)
-        place.parent.mkdir(parents=True, exist_ok=True)
+        place = target(folder, path)
         got = _tried(lambda: Path(self._repository.download_artifacts(path, str(new_folder(folder.parent)))))
         if not got.is_file():
-            message = "files that a server lists and does not have"
-            raise LostError(message)
+            raise MissingError(MISSING)
         return got.replace(place)
 
 
@@ -101,5 +101,6 @@ def _tried(read: Callable[[], T]) -> T:
     except LostError:
         raise
     except Exception as error:  # the file system's, MLflow's, and those of stores of objects
-        message = "artifacts that cannot be read"
-        raise LostError(message) from error
+        if isinstance(error, OSError) and error.errno in FULL:
+            raise
+        raise LostError(UNREADABLE) from error

@@ -10,14 +10,13 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from accel_track.errors import NotReadableError
 from accel_track.trackers.mlflow.stored_run import Point, StoredModel, StoredRun
+from accel_track.trackers.reading.database import opened
 
-_MAGIC = b"SQLite format 3\x00"
 _TABLES = {"experiments", "runs", "metrics", "params", "tags"}
 _RUNS = """
     SELECT runs.run_uuid, experiments.name, runs.name, runs.status, runs.start_time, runs.artifact_uri
@@ -37,10 +36,7 @@ _MODELS = """
 def is_database(path: str) -> bool:
     """Whether a file is a SQLite file with MLflow's tables; never raises."""
     try:
-        with open(path, "rb") as file:
-            if file.read(len(_MAGIC)) != _MAGIC:
-                return False
-        with closing(_opened(path)) as database:
+        with opened(Path(path)) as database:
             names = database.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
     except (OSError, ValueError, sqlite3.Error):
         return False
@@ -65,10 +61,10 @@ class Database:
             message = f"mlflow: {self._path!r} is no SQLite file of MLflow's."
             raise NotReadableError(message)
         try:
-            with closing(_opened(self._path)) as database:
+            with opened(Path(self._path)) as database:
                 found = database.execute(_RUNS, (experiment, run_id)).fetchall()
                 yield from (self._run(database, *one) for one in found)
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             message = f"mlflow: {self._path!r} cannot be read ({error}); check whether it is damaged or locked."
             raise NotReadableError(message) from error
 
@@ -90,13 +86,13 @@ class Database:
 
     def points(self, run: StoredRun) -> Iterator[Point]:
         """Yield the values in the order in which they were stored."""
-        with closing(_opened(self._path)) as database:
+        with opened(Path(self._path)) as database:
             for name, value, at, step, is_nan in database.execute(_POINTS, (run.id,)):
                 yield name, float("nan") if is_nan else value, at, step
 
     def models(self, run: StoredRun) -> Iterator[StoredModel]:
         """Yield the models, of which MLflow has a table since its version 3."""
-        with closing(_opened(self._path)) as database:
+        with opened(Path(self._path)) as database:
             if database.execute("SELECT 1 FROM sqlite_master WHERE name = 'logged_models'").fetchone():
                 for name, address, step in database.execute(_MODELS, (run.id,)).fetchall():
                     yield StoredModel(name, self._address(address) or "", step)
@@ -105,10 +101,3 @@ class Database:
 def _texts(rows: sqlite3.Cursor) -> dict[str, str]:
     """Return texts by name, also where a damaged file holds other values."""
     return {str(name): str(value) for name, value in rows}
-
-
-def _opened(path: str) -> sqlite3.Connection:
-    database = sqlite3.connect(f"file:{quote(os.path.abspath(path))}?mode=ro", uri=True, timeout=30)
-    database.text_factory = lambda data: data.decode(errors="replace")
-    database.execute("PRAGMA trusted_schema = OFF")  # else a hostile file's views could call functions
-    return database

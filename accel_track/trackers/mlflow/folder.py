@@ -8,7 +8,6 @@ Format: a folder for each experiment, and in it for each run, with a `meta.yaml`
 from __future__ import annotations
 
 import heapq
-import os
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -18,6 +17,7 @@ import yaml
 
 from accel_track.errors import NotReadableError
 from accel_track.trackers.mlflow.stored_run import Point, StoredModel, StoredRun
+from accel_track.trackers.reading.walks import files_below
 
 _STATUS = {1: "RUNNING", 2: "SCHEDULED", 3: "FINISHED", 4: "FAILED", 5: "KILLED"}
 _LARGEST = 1 << 20
@@ -115,12 +115,8 @@ def _address(home: Path, given: Any) -> str:
 
 def _files(folder: Path) -> Iterator[tuple[str, Path]]:
     """Yield each file of a folder and of those in there, but no link, and its path from there."""
-    for home, folders, files in () if folder.is_symlink() else os.walk(folder):
-        folders.sort()
-        for file in sorted(files):
-            path = Path(home, file)
-            if not path.is_symlink():
-                yield path.relative_to(folder).as_posix(), path
+    for path in () if folder.is_symlink() or not folder.is_dir() else files_below(folder, ""):
+        yield path.relative_to(folder).as_posix(), path
 
 
 def _texts(folder: Path) -> Iterator[tuple[str, str]]:

@@ -22,7 +22,7 @@ from accel_track.trackers.mlflow.run import REASON_TAG, STATUS_TAG
 from accel_track.trackers.mlflow.store import address_of, file_of
 from accel_track.trackers.mlflow.stored_files import StoredFiles
 from accel_track.trackers.mlflow.stored_run import Store, StoredRun
-from accel_track.trackers.readable import literal_of
+from accel_track.trackers.reading.values import literal_of, step_of
 
 _STATUS: dict[str, Status] = {"FINISHED": "finished", "FAILED": "failed", "KILLED": "interrupted"}
 _LARGEST = 2**63
@@ -123,7 +123,7 @@ class MLflowRun(BackendRun):
 
 def _rows(milliseconds: int, step: int, call: Iterator[_Call], files: StoredFiles) -> Iterator[Metrics]:
     """Yield the values of one time and step, in as many calls as the most frequent name needs."""
-    own = step if step >= 0 else None
+    own = step_of(step)
     values: dict[str, Any] = {}
     for _, _, name, given in call:
         value = given

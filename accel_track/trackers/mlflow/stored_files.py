@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
-import json
+import math
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from accel_track.media.kinds import Audio, Histogram, Html, Image, Medium, Points3D, Table, Text, Video
+from accel_track.media.kinds import Histogram, Medium, Table, Video
 from accel_track.records import Artifact
 from accel_track.trackers.mlflow.artifact_files import Files, files_at
 from accel_track.trackers.mlflow.files import ABOUT
 from accel_track.trackers.mlflow.stored_run import StoredModel, StoredRun
 from accel_track.trackers.mlflow.tables import TABLES, listed_in
-from accel_track.trackers.readable import LostError, MissingError, json_file, new_folder, whole
+from accel_track.trackers.reading.copies import new_folder
+from accel_track.trackers.reading.lost import LostError, MissingError
+from accel_track.trackers.reading.media import read_medium, whole
+from accel_track.trackers.reading.values import json_file, step_of, with_numbers
 
 _IMAGE = re.compile(r"images/(.+?)[+%]step[+%](-?\d{1,18})[+%]timestamp[+%](\d{1,18})[+%][^/]*\.png", re.DOTALL)
 _SMALL = re.compile(r"images/.+[+%]step[+%]-?\d+[+%]timestamp[+%]\d+[+%][^/]*\.webp", re.DOTALL)
 _MEDIUM = re.compile(r"media/(.+)/step-(\d{1,18})-(\d{1,18})-[0-9a-f]{8}(\.[^/]+)", re.DOTALL)
 _CHECKPOINT = re.compile(r"checkpoints/(.+)/" + re.escape(ABOUT), re.DOTALL)
 _ABOUT = f".{ABOUT}"
+
+_INFINITE = {"Infinity": math.inf, "-Infinity": -math.inf}
 
 _Place = tuple[int, int, str, Any]
 
@@ -90,7 +95,7 @@ class StoredFiles:
         except LostError as error:
             self._lost[str(error)] += 1
         except (OSError, ValueError, TypeError, LookupError, AttributeError):
-            self._lost["media whose files are damaged"] += 1
+            self._lost["a medium whose file is damaged"] += 1
         return None
 
     def _artifacts(self, paths: Sequence[str], moment: float) -> Iterator[Artifact]:
@@ -126,14 +131,13 @@ class StoredFiles:
         alone = list(where.iterdir()) if where.is_dir() else []
         if len(got) == 1 and len(alone) == 1 and alone[0].is_file():
             where = alone[0]
-        own = step if type(step) is int and step >= 0 else None
-        yield Artifact(-1, moment, known, name, str(where), str(told.get("type", kind)), own)
+        yield Artifact(-1, moment, known, name, str(where), str(told.get("type", kind)), step_of(step))
 
     def _fetched(self, files: Files, path: str, folder: Path) -> bool:
         try:
             files.fetch(path, folder)
-        except (LostError, OSError) as error:
-            self._lost[str(error) if isinstance(error, LostError) else "artifacts that cannot be read"] += 1
+        except LostError as error:
+            self._lost[str(error)] += 1
             return False
         return True
 
@@ -165,32 +169,13 @@ class StoredFiles:
 
 def _medium(path: Path, suffix: str) -> Medium:
     if suffix == ".json":
-        content = json.loads(path.read_bytes())
+        content = json_file(path)
         if "counts" in content:
             return whole(Histogram(counts=content["counts"], edges=content["edges"]))
-        rows = [[_cell(cell) for cell in row] for row in content["data"]]
-        return whole(Table(rows, [str(one) for one in content["columns"]]))
-    if suffix == ".md":
-        return Text(path.read_text())
-    if suffix == ".npy":
-        import numpy as np
-
-        with path.open("rb") as file:
-            return whole(Points3D(np.load(file, allow_pickle=False)))
-    for kind in (Image, Audio, Video, Html):
-        if suffix in _SUFFIXES[kind]:
-            return whole(kind(path))
-    message = "media in files of kinds that are not known"
-    raise LostError(message)
-
-
-_SUFFIXES: dict[Any, tuple[str, ...]] = {
-    Image: (".png", ".jpg", ".jpeg"),
-    Audio: (".wav", ".mp3", ".flac", ".ogg", ".opus", ".m4a", ".aac"),
-    Video: (".gif", ".mp4", ".webm", ".mov", ".mkv", ".avi", ".wmv"),
-    Html: (".html", ".htm"),
-}
-
-
-def _cell(value: Any) -> Any:
-    return {"Infinity": float("inf"), "-Infinity": float("-inf")}.get(value, value) if type(value) is str else value
+        return whole(Table(with_numbers(content["data"], _INFINITE), [str(one) for one in content["columns"]]))
+    if suffix == ".gif":  # also one that does not move
+        return whole(Video(path))
+    if (found := read_medium(path)) is None:
+        message = "a medium in a file of a kind that is not known"
+        raise LostError(message)
+    return found

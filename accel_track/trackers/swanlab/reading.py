@@ -12,7 +12,9 @@ from accel_track.errors import NotReadableError
 from accel_track.outcome import Outcome
 from accel_track.records import Artifact, Checkpoint, Metrics
 from accel_track.trackers.backend_run import BackendRun
-from accel_track.trackers.source_files import LostError, files_below
+from accel_track.trackers.reading.lost import NO_STEP, LostError
+from accel_track.trackers.reading.values import step_of
+from accel_track.trackers.reading.walks import files_below
 from accel_track.trackers.swanlab.log_file import SUFFIX, is_log_file, payloads
 from accel_track.trackers.swanlab.saved_files import SavedFiles, configuration
 from accel_track.trackers.swanlab.stored import medium_of
@@ -80,16 +82,13 @@ class SwanLabRun(BackendRun):
         self.lost += saved.lost
 
     def _decoded(self, encoded: Iterator[bytes], *, count: bool = True) -> Iterator[Any]:
-        try:
-            for payload in encoded:
-                try:
-                    record = self._parse(payload)
-                except Exception:  # noqa: BLE001 - protobuf's own, of which there are several
-                    self.lost["a record that is damaged"] += count
-                    continue
-                yield record
-        except OSError:
-            self.lost["a file of records that cannot be read"] += count
+        for payload in encoded:
+            try:
+                record = self._parse(payload)
+            except Exception:  # noqa: BLE001 - protobuf's own, of which there are several
+                self.lost["a record that is damaged"] += count
+                continue
+            yield record
 
     def _media(self, record: Any, folder: Path, rows: _Rows) -> Iterator[Metrics | Artifact]:
         kind = type(record).DESCRIPTOR.fields_by_name["type"].enum_type.values_by_number.get(record.type)
@@ -102,7 +101,7 @@ class SwanLabRun(BackendRun):
                 self.lost[str(error)] += 1
                 continue
             if isinstance(one, Path):
-                step = record.step if record.step >= 0 else None
+                step = step_of(record.step)
                 yield Artifact(-1, _time(record), {}, name=record.key, path=str(one), type=name or "medium", step=step)
             else:
                 found.append(one)
@@ -142,8 +141,8 @@ class _Rows:
         if self._values and self._place is not None:
             step, seconds, nanos = self._place
             if step < 0:
-                self._run.lost["a step below 0; its values are there without it"] += 1
-            yield Metrics(-1, seconds + nanos / 1e9, self._values, step if step >= 0 else None)
+                self._run.lost[NO_STEP] += 1
+            yield Metrics(-1, seconds + nanos / 1e9, self._values, step_of(step))
             self._values = {}
 
 

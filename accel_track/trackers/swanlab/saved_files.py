@@ -13,7 +13,11 @@ import msgspec
 import yaml
 
 from accel_track.records import Artifact, Metrics
-from accel_track.trackers.source_files import LostError, copy_as, file_inside, medium_of_file, with_numbers
+from accel_track.trackers.reading.copies import copied, only
+from accel_track.trackers.reading.lost import LostError
+from accel_track.trackers.reading.media import medium_of_file
+from accel_track.trackers.reading.places import file_within
+from accel_track.trackers.reading.values import step_of, with_numbers
 from accel_track.values.plain import storable
 
 _CUSTOM = 0
@@ -38,7 +42,7 @@ def configuration(folder: Path) -> dict[str, Any]:
         return {}
     message = "hyperparameters, of which the file is damaged"
     try:
-        text = file_inside(folder, "config.yaml").read_bytes()
+        text = file_within("config.yaml", folder).read_bytes()
         entries = yaml.safe_load(text) if len(text) <= _LARGEST_CONFIG else None
         if not isinstance(entries, dict) or _size(entries, _MOST_PARTS) < 0:
             raise LostError(message)
@@ -83,7 +87,7 @@ class SavedFiles:
         if save.type != _CUSTOM:
             return
         try:
-            file = file_inside(folder, save.name)
+            file = file_within(save.name, folder)
         except LostError as error:
             self.lost[str(error)] += 1
             return
@@ -118,13 +122,13 @@ class SavedFiles:
         own = {name.removeprefix("files/"): file for name, file in files.items()}
         name, kind = str(known.get("name") or place[1]), str(known.get("type") or "artifact")
         metadata = known.get("metadata") if isinstance(known.get("metadata"), dict) else {}
-        path, step = self._placed("/".join(place), own), _step(known.get("step"))
+        path, step = self._placed("/".join(place), own), step_of(known.get("step"))
         return Artifact(-1, int(place[2]) / 1e6, metadata or {}, name=name, path=str(path), type=kind, step=step)
 
     def _checkpoint(self, name: str, files: dict[str, Path], created: float) -> Artifact:
         known = _json(files.pop(f"{name}.json", None))
         own = {one.removeprefix(f"{name}/"): file for one, file in files.items()}
-        path, step = self._placed(f"checkpoints/{name}", own), _step(known.pop("step", None))
+        path, step = self._placed(f"checkpoints/{name}", own), step_of(known.pop("step", None))
         return Artifact(-1, created, known, name=name, path=str(path), type="model", step=step)
 
     def _file(self, name: str, file: Path, created: float) -> Metrics | Artifact:
@@ -141,12 +145,7 @@ class SavedFiles:
             message = "an artifact without files"
             raise LostError(message)
         folder = self._scratch / place
-        placed = [copy_as(file, folder, name) for name, file in files.items()]
-        return placed[0] if len(placed) == 1 and placed[0].parent == folder else folder
-
-
-def _step(value: Any) -> int | None:
-    return value if type(value) is int and value >= 0 else None
+        return only(folder, [copied(file, folder, name) for name, file in files.items()])
 
 
 def _json(file: Path | None) -> dict[str, Any]:

@@ -11,7 +11,9 @@ from typing import Any
 import msgspec
 
 from accel_track import media
-from accel_track.trackers.source_files import LostError, file_inside, picture, text_of, whole
+from accel_track.trackers.reading.lost import LostError
+from accel_track.trackers.reading.media import picture, text_of, whole
+from accel_track.trackers.reading.places import file_within
 
 _EDGES = re.compile(r"(\S+) to (\S+)")
 _GREEN = [0.0, 255.0, 0.0]
@@ -29,7 +31,7 @@ def medium_of(folder: Path, kind: str, item: Any) -> media.Medium | str | Path:
     Raises:
         LostError: It cannot be read.
     """
-    file = file_inside(folder / kind, item.filename)
+    file = file_within(item.filename, folder / kind)
     if item.size and file.stat().st_size != item.size:
         message = "a medium whose file is cut off"
         raise LostError(message)

@@ -13,7 +13,7 @@ import numpy as np
 
 from accel_track.media import Points3D, Table, Text
 from accel_track.media.fallbacks import stored
-from accel_track.trackers.read_media import picture, sound
+from accel_track.trackers.reading.media import picture_of, sound, with_file
 from accel_track.trackers.tensorboard.bins import of_proto, of_rows
 from accel_track.trackers.tensorboard.messages import parsed
 
@@ -83,9 +83,9 @@ class Contents:
     def _value(self, kind: str | None, plugin: str, value: Any) -> Any:
         """Return a value; None where it is none of the user's. Raises whatever is wrong with it."""
         if kind == "image":
-            return picture(value.image.encoded_image_string, self._scratch)
+            return with_file(picture_of(value.image.encoded_image_string, self._scratch), self._scratch)
         if kind == "audio":
-            return sound(value.audio.encoded_audio_string, self._scratch)
+            return with_file(sound(value.audio.encoded_audio_string, self._scratch), self._scratch)
         if kind == "histo":
             return of_proto(value.histo)
         if kind == "tensor" and (make := _TENSORS.get(plugin)) is not None:
@@ -164,14 +164,14 @@ def _text(tensor: Any, scratch: Path) -> Any:
 
 def _images(tensor: Any, scratch: Path) -> Any:
     """Return an image, or a list of them; their width and height come first."""
-    found = [picture(one, scratch) for one in tensor.string_val[2:]]
+    found = [with_file(picture_of(one, scratch), scratch) for one in tensor.string_val[2:]]
     return found[0] if len(found) == 1 else found or None
 
 
 def _sounds(tensor: Any, scratch: Path) -> Any:
     """Return sound, or a list of it: strings, each with a label where the tensor has two dimensions."""
     strings = tensor.string_val[:: max(1, len(tensor.tensor_shape.dim))]
-    found = [sound(one, scratch) for one in strings]
+    found = [with_file(sound(one, scratch), scratch) for one in strings]
     return found[0] if len(found) == 1 else found or None
 
 

@@ -13,13 +13,16 @@ from typing import Any, NamedTuple
 
 from accel_track.records import Artifact, Metrics
 from accel_track.trackers.backend_run import BackendRun
-from accel_track.trackers.calls import OF_ONE_CALL, Point, calls
-from accel_track.trackers.plain_yaml import plain_yaml
+from accel_track.trackers.reading.calls import OF_ONE_CALL, Point, calls
+from accel_track.trackers.reading.lost import OUTSIDE
+from accel_track.trackers.reading.places import is_within
+from accel_track.trackers.reading.values import step_of
+from accel_track.trackers.reading.walks import walked
+from accel_track.trackers.reading.yaml import plain_yaml
 from accel_track.trackers.tensorboard.contents import Contents
 from accel_track.trackers.tensorboard.frames import frames
 from accel_track.trackers.tensorboard.messages import parsed
 from accel_track.trackers.tensorboard.survey import Survey, first_tags, first_time
-from accel_track.trackers.walks import folders, is_within
 
 _HPARAMS = ("hparams.yml", "hparams.yaml")
 """The files of hyperparameters of accel_track and of Lightning."""
@@ -68,7 +71,7 @@ class TensorBoardRun(BackendRun):
         own, *others = self._surveys
         self.created, self.outcome = own.created, own.outcome
         if refused:
-            self.lost["a link to an event file outside of the folder was not followed"] += refused
+            self.lost[OUTSIDE] += refused
         config = own.config
         for file in map(folder.joinpath, _HPARAMS):
             if file.is_file() and is_within(file, folder):
@@ -93,7 +96,7 @@ class TensorBoardRun(BackendRun):
         contents = Contents(scratch, self.lost)
         for event in self._events(part, survey):
             time = event.wall_time if 0 <= event.wall_time < math.inf else self.created or 0.0
-            step = event.step if event.step >= 0 else None
+            step = step_of(event.step)
             if event.HasField("summary"):
                 for name, value in contents.of(event.summary.value):
                     yield time, step, part.name(name) if part.tag else name, value
@@ -153,7 +156,7 @@ def _event_files(root: Path) -> tuple[dict[Path, list[Path]], Counter[Path]]:
     """Return the event files of each folder, as TensorBoard orders them, and how many links in it lead elsewhere."""
     files: dict[Path, list[Path]] = {}
     refused: Counter[Path] = Counter()
-    for folder, names in folders(root):
+    for folder, _, names in walked(root):
         some = [folder / name for name in names if is_event_file(name)]
         within = [file for file in some if not file.is_symlink() or is_within(file, root)]
         refused[folder] = len(some) - len(within)

@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from accel_track.errors import NotReadableError
-from accel_track.trackers.source_database import moment_of, opened
-from accel_track.trackers.source_files import is_regular, walked
+from accel_track.trackers.reading.database import opened
+from accel_track.trackers.reading.places import is_regular
+from accel_track.trackers.reading.values import moment_of
+from accel_track.trackers.reading.walks import walked
 from accel_track.trackers.trackio.inbox import FOLDER, waiting_runs
 from accel_track.trackers.trackio.reading import TrackioRun, run_column
 
@@ -27,6 +29,7 @@ def databases(place: Path, *, quick: bool = False) -> Iterator[Path]:
     """
     if place.is_file():
         yield from [place] if is_database(place) else []
+        return
     for folder, folders, files in walked(place, quick=quick):
         paths = [folder / file for file in files if file.endswith(".db")]
         yield from (path for path in paths if is_regular(path) and is_database(path))

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from accel_track.trackers.source_files import is_regular
+from accel_track.trackers.reading.places import is_regular
 
 FOLDER = "inbox"
 _ROW = "metric"

@@ -17,10 +17,12 @@ import msgspec
 
 from accel_track.records import Artifact, Checkpoint, Metrics
 from accel_track.trackers.backend_run import BackendRun
-from accel_track.trackers.source_database import moment_of, opened
-from accel_track.trackers.source_files import FULL, LostError
+from accel_track.trackers.reading.copies import FULL
+from accel_track.trackers.reading.database import opened
+from accel_track.trackers.reading.lost import NO_STEP, LostError
+from accel_track.trackers.reading.values import moment_of, with_numbers
 from accel_track.trackers.trackio.inbox import Waiting, id_of, rows
-from accel_track.trackers.trackio.stored import Artifacts, logged, plain
+from accel_track.trackers.trackio.stored import Artifacts, logged
 
 _NUMBERS = frozenset((float, int, bool))
 _NO_ROW = "a row that is no JSON"
@@ -75,7 +77,7 @@ class TrackioRun(BackendRun):
     def _take_config(self, config: Mapping[str, Any]) -> None:
         self.created = moment_of(config.get("_Created"), self.created)
         try:
-            self.config = {name: plain(value) for name, value in config.items() if not name.startswith("_")}
+            self.config = {name: with_numbers(value) for name, value in config.items() if not name.startswith("_")}
         except RecursionError:
             self.lost[_DEEP] += 1
 
@@ -127,7 +129,7 @@ class TrackioRun(BackendRun):
             self.lost[_NO_ROW] += 1
             return
         if type(step) is not int or step < 0:
-            self.lost["a step that is no whole number from 0 on; its values are there without it"] += 1
+            self.lost[NO_STEP] += 1
             step = None
         if not _NUMBERS.issuperset(map(type, values.values())):
             found = {}

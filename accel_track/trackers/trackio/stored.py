@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 import sqlite3
 from collections import Counter
@@ -15,17 +14,12 @@ import msgspec
 
 from accel_track import media
 from accel_track.records import Artifact, Metrics
-from accel_track.trackers.source_files import (
-    LostError,
-    copy_as,
-    file_inside,
-    medium_of_file,
-    picture,
-    whole,
-    with_numbers,
-)
+from accel_track.trackers.reading.copies import copied, only
+from accel_track.trackers.reading.lost import LostError
+from accel_track.trackers.reading.media import medium_of_file, picture, whole
+from accel_track.trackers.reading.places import file_within
+from accel_track.trackers.reading.values import step_of, with_numbers
 
-_WORDS = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 _SCALARS = frozenset((float, int, bool, str))
 _PAGE = re.compile(
     r'<!doctype html><html><head><meta charset="utf-8"><style>[^<]*</style></head><body>(.*)</body></html>', re.DOTALL
@@ -42,11 +36,6 @@ _GREY = (148, 163, 184)
 """The colour of points that were logged without one."""
 
 
-def plain(value: Any) -> Any:
-    """Return a JSON value with numbers in place of the texts that Trackio stores for some."""
-    return with_numbers(value, _WORDS)
-
-
 def logged(value: Any, folder: Path) -> Any:
     """Return the number, text, medium or dictionary of such that a value of a row stands for; a path of a 3D model.
 
@@ -58,10 +47,10 @@ def logged(value: Any, folder: Path) -> Any:
         LostError: It cannot be read, or there is nothing of its kind here.
     """
     if type(value) is list and value and _SCALARS.issuperset(map(type, value)):
-        return plain(value)
+        return with_numbers(value)
     if type(value) is not dict:
         if type(value) in _SCALARS:
-            return plain(value)
+            return with_numbers(value)
         message = "a value that is neither number, text nor medium"
         raise LostError(message)
     kind = value.get("_type")
@@ -79,7 +68,7 @@ def logged(value: Any, folder: Path) -> Any:
 
 
 def _of_file(make: Callable[[Path, str], Any], value: Mapping[str, Any], folder: Path) -> Any:
-    return make(file_inside(folder, value["file_path"]), value.get("caption") or "")
+    return make(file_within(value["file_path"], folder), value.get("caption") or "")
 
 
 def _html(file: Path, caption: str) -> media.Html:
@@ -114,7 +103,7 @@ def _table(value: Mapping[str, Any]) -> media.Table:
 def _cell(value: Any) -> Any:
     """Return the cell of a table: tables hold numbers and texts, so a medium is a text that says what there was."""
     if type(value) not in (dict, list):
-        return plain(value)
+        return with_numbers(value)
     return msgspec.json.encode(value).decode()
 
 
@@ -181,17 +170,17 @@ class Artifacts:
         if not paths:
             message = "an artifact without a file that can be read"
             raise LostError(message)
-        step = known.get("step")
-        step = known.pop("step") if type(step) is int and step >= 0 else None
+        step = step_of(known.get("step"))
+        known = {key: value for key, value in known.items() if key != "step" or step is None}
         if kind == "media" and isinstance(known.get("name"), str) and (one := medium_of_file(paths[0])) is not None:
             return Metrics(-1, time, {known["name"]: one}, step)
         own = name.removesuffix(f"-{self._run[:8]}") if kind in ("model", "media") else name
-        path = paths[0] if len(files) == 1 and paths[0].parent == place else place
-        return Artifact(-1, time, plain(known), name=own, path=str(path), type=kind, step=step)
+        path = only(place, paths) if len(files) == 1 else place
+        return Artifact(-1, time, with_numbers(known), name=own, path=str(path), type=kind, step=step)
 
     def _file(self, file: Mapping[str, Any], place: Path) -> Path:
         if "ref" in file:
-            message = "a file of an artifact that is somewhere else, of which only the address is here"
+            message = "a file of an artifact that is somewhere else"
             raise LostError(message)
         digest, name = str(file.get("digest")), str(file.get("path"))
-        return copy_as(file_inside(self._blobs, f"{digest[:2]}/{digest}"), place, name)
+        return copied(file_within(f"{digest[:2]}/{digest}", self._blobs), place, name)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import glob
-import os
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,6 +13,7 @@ from accel_track.errors import NotReadableError
 from accel_track.outcome import Outcome, Status
 from accel_track.records import Artifact, Metrics
 from accel_track.trackers.backend_run import BackendRun
+from accel_track.trackers.reading.walks import files_below
 from accel_track.trackers.wandb import log_file
 from accel_track.trackers.wandb.fields import merge, tree_of
 from accel_track.trackers.wandb.names import user_names
@@ -31,18 +31,9 @@ _LARGEST = 2**63
 _PLAIN = frozenset((float, int, str, bool))
 
 
-def run_files(place: str | Path) -> Iterator[Path]:
-    """Yield the files of runs in a folder, at any depth, or the file that this is; never raises."""
-    if not os.path.isdir(place):
-        if log_file.is_run_file(place):
-            yield Path(place)
-        return
-    for folder, folders, files in os.walk(place):
-        folders.sort()
-        for name in sorted(files):
-            path = os.path.join(folder, name)
-            if name.endswith(".wandb") and not os.path.islink(path) and log_file.is_run_file(path):
-                yield Path(path)
+def run_files(place: Path, *, quick: bool = False) -> Iterator[Path]:
+    """Yield the files of runs below a folder, or the one that this is; never raises; `quick` as for `walked`."""
+    return filter(log_file.is_run_file, files_below(place, ".wandb", quick=quick))
 
 
 def runs_of(files: Iterable[Path]) -> Iterator[WandBRun]:

@@ -12,9 +12,11 @@ from typing import Any
 
 from accel_track.media.kinds import Video
 from accel_track.records import Artifact, Metrics
-from accel_track.trackers.readable import LostError, copied, new_folder, target, whole, within
+from accel_track.trackers.reading.copies import FULL, copied, new_folder, only
+from accel_track.trackers.reading.lost import UNREADABLE, LostError
+from accel_track.trackers.reading.places import file_within, within
+from accel_track.trackers.reading.values import step_of
 from accel_track.trackers.wandb.fields import decode
-from accel_track.trackers.wandb.stored_media import stored_file
 
 _OWN_TYPES = ("run_table", "job", "code")
 _VIDEOS = (".mov", ".mkv", ".avi", ".wmv")
@@ -49,25 +51,26 @@ class StoredArtifacts:
             if (file := self._part(entry, path, folder)) is not None:
                 files[entry.path] = file
         if not files:
-            self._lost["artifacts of which no file is there"] += 1
+            self._lost["an artifact without a file that can be read"] += 1
             return
         ours = artifact.name == f"model-{self._run_id}" or artifact.name.startswith(f"media-{self._run_id}-")
         name = str((about.pop("name", None) if ours else None) or artifact.name)
-        alone = next(iter(files)) if len(files) == 1 else "/"
-        content = folder if "/" in alone else files[alone]
+        content = only(folder, list(files.values()))
         if ours and artifact.type == "media" and content.suffix in _VIDEOS:
-            yield Metrics(-1, moment, {name: whole(Video(content))}, step)
+            yield Metrics(-1, moment, {name: Video(content)}, step)
         else:
             yield Artifact(-1, moment, about, name, str(content), artifact.type, step)
 
     def _part(self, entry: Any, path: Path, folder: Path) -> Path | None:
         """Return the path of a copy of an artifact's file in a folder."""
         try:
-            return copied(_entry(entry, path), target(entry.path, folder))
+            return copied(_entry(entry, path), folder, entry.path)
         except LostError as error:
             self._lost[str(error)] += 1
-        except (OSError, ValueError):
-            self._lost["files of artifacts cannot be read"] += 1
+        except OSError as error:
+            if error.errno in FULL:
+                raise
+            self._lost[UNREADABLE] += 1
         return None
 
     def saved(self, files: Any, path: Path, moment: float) -> Iterator[Artifact]:
@@ -76,7 +79,7 @@ class StoredArtifacts:
             if one.path.startswith("media/") or one.type != 0:  # those of media, and wandb's own
                 continue
             try:
-                found = stored_file(one.path, path.parent)
+                found = within(f"files/{one.path}", path.parent)
             except LostError as error:
                 self._lost[str(error)] += 1
             else:
@@ -91,8 +94,8 @@ def _metadata(text: str) -> tuple[dict[str, Any], int | None]:
         about = {}
     if not isinstance(about, dict):
         return {}, None
-    step = about.get("step")
-    if type(step) is not int or step < 0:
+    step = step_of(about.get("step"))
+    if step is None:
         return about, None
     return {name: value for name, value in about.items() if name != "step"}, step
 
@@ -106,14 +109,16 @@ def _entry(entry: Any, path: Path) -> Path:
     from wandb.env import get_data_dir
 
     if not entry.local_path:
-        message = "references of artifacts to what is elsewhere" if entry.ref else "artifacts without their files"
+        message = (
+            "a file of an artifact that is somewhere else" if entry.ref else "a file of an artifact without content"
+        )
         raise LostError(message)
-    found = within(os.path.expanduser(entry.local_path), path.parent, os.path.join(get_data_dir(), "artifacts"))
+    found = file_within(os.path.expanduser(entry.local_path), path.parent, os.path.join(get_data_dir(), "artifacts"))
     digest = hashlib.md5(usedforsecurity=False)
     with found.open("rb") as file:
         while part := file.read(1 << 20):
             digest.update(part)
     if b64encode(digest.digest()).decode() != entry.digest:
-        message = "files of artifacts that were changed since"
+        message = "a file of an artifact that was changed since"
         raise LostError(message)
     return found

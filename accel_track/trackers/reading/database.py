@@ -1,4 +1,4 @@
-"""The databases of a source: SQLite's, read so that nothing in their folder changes."""
+"""The databases of SQLite in a source, opened so that nothing in their folders changes."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
 
-from accel_track.trackers.source_files import is_regular
+from accel_track.trackers.reading.places import is_regular
+
+_PATIENCE = 30.0
+"""Seconds for which another process may be writing."""
 
 _HEAD = b"SQLite format 3\0"
 _JOURNAL = 18
@@ -37,7 +38,7 @@ def opened(database: Path) -> Iterator[sqlite3.Connection]:
     # Without a log, nobody has it open; to read it as one that nobody changes makes no new log.
     alone = head[_JOURNAL:] == b"\2" and not beside[0].exists()
     address = f"{database.absolute().as_uri()}?mode=ro{'&immutable=1' if alone else ''}"
-    with closing(sqlite3.connect(address, uri=True)) as connection:
+    with closing(sqlite3.connect(address, uri=True, timeout=_PATIENCE)) as connection:
         connection.text_factory = lambda data: data.decode(errors="replace")
         connection.execute("pragma trusted_schema = off")
         try:
@@ -45,12 +46,3 @@ def opened(database: Path) -> Iterator[sqlite3.Connection]:
         except UnicodeDecodeError as error:  # raised in place of SQLite's message about names that are damaged
             message = "its names are damaged"
             raise sqlite3.DatabaseError(message) from error
-
-
-def moment_of(text: Any, otherwise: float | None) -> float | None:
-    """Return a time in seconds since 1970-01-01 UTC."""
-    try:
-        moment = datetime.fromisoformat(text)
-        return (moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)).timestamp()
-    except (TypeError, ValueError, OverflowError):
-        return otherwise

@@ -76,7 +76,7 @@ def cell(text: str) -> int | float | str:
     return text if "_" in text or text != text.strip() else number  # which Python takes
 
 
-def step_of(text: str) -> int | None:
+def step_in_cell(text: str) -> int | None:
     """Return a cell as a step; None where it is none. Lightning may write one as "3.0"."""
     number = cell(text)
     if isinstance(number, float) and number.is_integer():

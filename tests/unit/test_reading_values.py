@@ -7,16 +7,12 @@ from typing import Any
 import pytest
 
 from accel_track import media
-from accel_track.trackers.readable import (
-    LostError,
-    MissingError,
-    json_file,
-    literal_of,
-    number_of,
-    target,
-    whole,
-    within,
-)
+from accel_track.trackers.comet.messages import _NUMBERS
+from accel_track.trackers.reading.copies import target
+from accel_track.trackers.reading.lost import LostError, MissingError
+from accel_track.trackers.reading.media import whole
+from accel_track.trackers.reading.places import within
+from accel_track.trackers.reading.values import json_file, literal_of, with_numbers
 
 
 @pytest.mark.parametrize(
@@ -38,7 +34,7 @@ def test_other_texts_stay(text: Any) -> None:
 
 def test_numbers_that_are_stored_as_texts() -> None:
     """NaN and infinities, as JavaScript and as Python write them; no other text."""
-    assert [number_of(text) for text in ("Infinity", "-Infinity", "inf", "-inf", "1", 2)] == [
+    assert [with_numbers(text, _NUMBERS) for text in ("Infinity", "-Infinity", "inf", "-inf", "1", 2)] == [
         math.inf,
         -math.inf,
         math.inf,
@@ -46,7 +42,7 @@ def test_numbers_that_are_stored_as_texts() -> None:
         "1",
         2,
     ]
-    assert math.isnan(number_of("NaN"))
+    assert math.isnan(with_numbers("NaN", _NUMBERS))
 
 
 def test_paths_within_folders(tmp_path: Path) -> None:
@@ -70,10 +66,10 @@ def test_paths_within_folders(tmp_path: Path) -> None:
 
 def test_names_of_new_files(tmp_path: Path) -> None:
     """A name that a source chooses stays in the folder."""
-    assert target("a/b.txt", tmp_path) == tmp_path / "a" / "b.txt"
+    assert target(tmp_path, "a/b.txt") == tmp_path / "a" / "b.txt"
     for name in ("", "/a", "../a", "a/../../b", "..\\a", "a\0"):
         with pytest.raises(LostError):
-            target(name, tmp_path)
+            target(tmp_path, name)
 
 
 def test_what_is_damaged(tmp_path: Path) -> None:

@@ -12,7 +12,11 @@ from PIL import Image as Pil
 
 from accel_track import media
 from accel_track.media.fallbacks import converted, stored
-from accel_track.trackers.source_files import LostError, copy_as, file_inside, medium_of_file, text_of, walked
+from accel_track.trackers.reading.copies import copied
+from accel_track.trackers.reading.lost import LostError
+from accel_track.trackers.reading.media import medium_of_file, text_of
+from accel_track.trackers.reading.places import file_within
+from accel_track.trackers.reading.walks import walked
 
 
 def test_a_medium_is_what_was_made_into_a_file(tmp_path: Path) -> None:
@@ -70,25 +74,25 @@ def test_what_is_none(name: str, tmp_path: Path) -> None:
 def test_names_in_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "given"
     file.write_text("x")
-    assert copy_as(file, tmp_path / "to", "deep/name.txt").read_text() == "x"
+    assert copied(file, tmp_path / "to", "deep/name.txt").read_text() == "x"
     for name in ("", "..", "../up", "a/../../up", "/abs", "a\0b"):
         with pytest.raises(LostError, match="leads out"):
-            copy_as(file, tmp_path / "to", name)
+            copied(file, tmp_path / "to", name)
     with pytest.raises(LostError, match="cannot be read"):
-        copy_as(tmp_path / "gone", tmp_path / "to", "x")
+        copied(tmp_path / "gone", tmp_path / "to", "x")
 
     def other(*_: Any) -> None:
         raise OSError(errno.EXDEV, "another file system")
 
     monkeypatch.setattr(os, "link", other)
-    assert copy_as(file, tmp_path / "to", "copy").read_text() == "x"
+    assert copied(file, tmp_path / "to", "copy").read_text() == "x"
 
     def full(*_: Any) -> None:
         raise OSError(errno.ENOSPC, "full")
 
     monkeypatch.setattr("shutil.copyfile", full)
     with pytest.raises(OSError, match="full"):
-        copy_as(file, tmp_path / "to", "another")
+        copied(file, tmp_path / "to", "another")
 
 
 def test_files_in_a_folder(tmp_path: Path) -> None:
@@ -99,15 +103,15 @@ def test_files_in_a_folder(tmp_path: Path) -> None:
     (folder / "to-out").symlink_to(tmp_path / "out")
     (folder / "to-a").symlink_to("deep/a")
     (folder / "circle").symlink_to("circle")
-    assert file_inside(folder, "deep/a").read_text() == file_inside(folder, "to-a").read_text() == "a"
+    assert file_within("deep/a", folder).read_text() == file_within("to-a", folder).read_text() == "a"
     for path, why in {
         "to-out": "outside", "../out": "outside", "deep/../deep/a": "outside", str(tmp_path / "out"): "outside",
         "circle": "not there", "gone": "not there", "a\0": "not there", "deep": "is none", "": "is none",
     }.items():  # fmt: skip
         with pytest.raises(LostError, match=why):
-            file_inside(folder, path)
+            file_within(path, folder)
     with pytest.raises(LostError, match="not there"):
-        file_inside(tmp_path / "nowhere", "a")
+        file_within("a", tmp_path / "nowhere")
 
 
 def test_a_quick_look_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,7 +119,7 @@ def test_a_quick_look_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         (tmp_path / str(number)).mkdir()
         (tmp_path / str(number) / "file").touch()
     assert len(list(walked(tmp_path, quick=True))) == 22
-    monkeypatch.setattr("accel_track.trackers.source_files._QUICK", 10)
+    monkeypatch.setattr("accel_track.trackers.reading.walks._QUICK", 10)
     assert len(list(walked(tmp_path, quick=True))) < 10
     assert len(list(walked(tmp_path, quick=False))) == 22
 
