@@ -51,6 +51,8 @@ class Mirroring:
         self._done_at: float | None = None
         self._error: str | None = None
         self._told = ""
+        self._left = False
+        """Whether the end has not waited for the thread."""
 
     @property
     def shown(self) -> str:
@@ -62,6 +64,7 @@ class Mirroring:
         with self._lock:
             self._closing = False
             if self._thread is None and os.getpid() == self._pid:
+                self._left = False
                 self._deadline = Deadline()
                 self._thread = threading.Thread(target=self._copy, name=f"{WORKER_NAME}mirror", daemon=True)
                 self._thread.start()
@@ -82,6 +85,9 @@ class Mirroring:
         self._close()
         if thread is not None and thread is not threading.current_thread():
             thread.join(max(timeout, LEAST))
+            if thread.is_alive():  # in a request that does not end: others may complete the mirror from here on
+                self._note()
+                self._left = True
 
     def _close(self) -> None:
         self._closing = True
@@ -129,6 +135,8 @@ class Mirroring:
 
     def _note(self) -> None:
         """Write down how far the mirror is, for `accel-track show`."""
+        if self._left:
+            return
         with contextlib.suppress(OSError):
             noted = Mirrored(self.shown, self._done_at, self._upload.segments, self._upload.behind, self._error)
             replace_file(noted_file(self._run, self._rank), json_bytes(noted))

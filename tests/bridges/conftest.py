@@ -1,5 +1,7 @@
 """What tests of bridges share."""
 
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,14 @@ def _empty_database(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
     MlflowClient(f"sqlite:///{path}").search_experiments()  # migrations take seconds
     return path.read_bytes()
+
+
+@pytest.fixture(autouse=True)
+def _no_run_of_wandbs_is_left() -> Iterator[None]:
+    """End what a logger of Lightning's or accelerate's leaves open, with the variables that wandb has read."""
+    yield
+    if (wandb := sys.modules.get("wandb")) is not None:
+        wandb.teardown()
 
 
 @pytest.fixture

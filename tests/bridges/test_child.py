@@ -259,6 +259,7 @@ def test_variables_that_name_the_parents_run_are_not_for_its_children(
     experiment = database.create_experiment("search")
     monkeypatch.setenv("MLFLOW_RUN_ID", database.create_run(experiment, run_name="given").info.run_id)
     monkeypatch.setenv("WANDB_RUN_ID", "parents")
+    wandb.teardown()  # it has read its variables, where another test has used it
     with accel_track.init("search", ["mlflow", "wandb"], run_name="study") as run, run.child("x") as child:
         child.log({"loss": 1.0}, 0)
         assert child.get_tracker("wandb", unwrap=True).id != "parents"

@@ -432,10 +432,10 @@ def test_a_killed_import_leaves_nothing_that_looks_whole(take: Take, tmp_path: P
         env={**os.environ, "PYTHONPATH": str(root)},
         text=True,
     )
-    assert process.stdout is not None
-    assert process.stdout.readline() == "now\n"
-    process.kill()
-    process.wait()
+    with process:  # closes its pipe
+        assert process.stdout is not None
+        assert process.stdout.readline() == "now\n"
+        process.kill()
     assert not list(find_runs(tmp_path))
     assert list((tmp_path / "runs" / PARENT / IMPORTING / "runs").iterdir())
     assert take(MadeRun("r1", calls(5000))).state == "imported"

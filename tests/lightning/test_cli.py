@@ -52,7 +52,10 @@ DELIVERY: dict[str, Any] = {
     "redact": True,
     "resume": "auto",
     "all_ranks": False,
+    "rules": None,
     "keep": "30d",
+    "mirror": None,
+    "mirror_interval": None,
 }
 LOGGER: dict[str, Any] = {
     "log_with": ["tensorboard", "mlflow"],
@@ -165,7 +168,7 @@ def test_every_argument_is_documented(door: str, capsys: pytest.CaptureFixture[s
         about = re.fullmatch(r"--\S+ (?:\S+, --\S+ )?\S+ (.+) \(type: (.+), default: (.*)\).*", text[begin:end])
         assert about is not None, text[begin:end]
         assert re.match(r"[A-Z\"].*\.$", about[1]), (name, about[1])
-        assert "Any" not in about[2] or name in ("config", "init_kwargs"), (name, about[2])
+        assert "Any" not in about[2] or name in ("config", "init_kwargs", "rules"), (name, about[2])
 
 
 @pytest.mark.parametrize("door", ["logger", "callbacks"])

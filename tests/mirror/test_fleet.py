@@ -46,8 +46,8 @@ def collector(tmp_path: Path) -> Any:
 
     yield start
     for process in started:
-        process.kill()
-        process.wait()
+        with process:  # closes its pipes
+            process.kill()
 
 
 def stop(process: "subprocess.Popen[str]") -> str:

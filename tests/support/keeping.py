@@ -97,9 +97,11 @@ def registered() -> Iterator[None]:
     """Make it available by name."""
     before = dict(LOGGER_TYPE_TO_CLASS)
     register_tracker_class(KeepingTracker)
-    yield
-    LOGGER_TYPE_TO_CLASS.clear()
-    LOGGER_TYPE_TO_CLASS.update(before)
+    try:
+        yield
+    finally:  # Hypothesis ends examples by exceptions
+        LOGGER_TYPE_TO_CLASS.clear()
+        LOGGER_TYPE_TO_CLASS.update(before)
 
 
 class KeptRun(BackendRun):

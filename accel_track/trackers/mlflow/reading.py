@@ -16,6 +16,7 @@ from accel_track.media.kinds import Histogram
 from accel_track.outcome import Outcome, Status
 from accel_track.records import Artifact, Metrics
 from accel_track.trackers.backend_run import BackendRun
+from accel_track.trackers.mlflow.answers import wait_less
 from accel_track.trackers.mlflow.database import Database
 from accel_track.trackers.mlflow.metrics import mlflow_name
 from accel_track.trackers.mlflow.run import REASON_TAG, STATUS_TAG
@@ -45,6 +46,7 @@ def store_at(address: str, folders: Sequence[str] | None) -> Store:
 
     from accel_track.trackers.mlflow.client_store import ClientStore
 
+    wait_less()
     try:
         return ClientStore(MlflowClient(address), folders)
     except Exception as error:
