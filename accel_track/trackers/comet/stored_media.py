@@ -85,7 +85,7 @@ def _histogram(path: Path, about: Mapping[str, Any]) -> media.Medium:
 
     content = json_file(path)
     counts = {int(index): float(count) for index, count in content["index_values"]}
-    bins: Any = Bins(  # type: ignore[no-untyped-call]
+    bins: Any = Bins(
         content["start"], content["stop"], content["step"], content["offset"]
     )
     low, high = min(counts), max(counts) + 1

@@ -159,6 +159,6 @@ def default_address(directory: str | os.PathLike[str] | None) -> str:
     from mlflow import get_tracking_uri
     from mlflow.tracking import is_tracking_uri_set
 
-    if is_tracking_uri_set():  # type: ignore[no-untyped-call]
+    if is_tracking_uri_set():
         return str(get_tracking_uri())
     return address_of(Path(directory or "").absolute() / "mlflow.db")

@@ -34,7 +34,7 @@ def records(path: Path, lost: Counter[str], skip: Collection[int] = ()) -> Itera
     """
     from wandb.proto import wandb_internal_pb2
 
-    make: Any = wandb_internal_pb2.Record  # type: ignore[attr-defined]
+    make: Any = wandb_internal_pb2.Record
     for payload in payloads(path, lost):
         if kind_of(payload) in skip:
             continue
