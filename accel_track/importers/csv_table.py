@@ -6,14 +6,17 @@ import csv
 import functools
 from collections import Counter
 from collections.abc import Callable, Iterator
-from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 from accel_track.errors import NotReadableError
 from accel_track.importers.lines import Lines
+from accel_track.importers.rows import Rows
 from accel_track.importers.tables import EXACT, NO_TIME, Columns, TableSource, number_or_text
 from accel_track.records import Metrics
+
+_AT_ONCE = 1000
+"""Rows that are made numbers together."""
 
 
 class CsvSource(TableSource):
@@ -67,33 +70,30 @@ class CsvSource(TableSource):
 
     def calls(
         self, special: Columns, begin: float, lost: Counter[str], call_of: Callable[[dict[str, Any]], Metrics | None]
-    ) -> Iterator[Metrics]:
-        """Yield the calls that the rows are, without a detour for those that are numbers alone."""
+    ) -> Iterator[Metrics | Rows]:
+        """Yield the calls that the rows are, those of numbers alone together."""
         names = self.columns()
-        values, width = [name for name in names if name not in special], len(names)
-        places = [names.index(name) for name in values]
-        several = len(places) > 1
-        pick = itemgetter(*places) if several else itemgetter(slice(places[0], places[0] + 1) if places else slice(0))
-        step_at, time_at = (names.index(name) if name else None for name in special[:2])
-        step, moment = None, begin
+        for block, plain in self._blocks(lost):
+            if plain and (rows := _rows(names, special, begin, block)) is not None:
+                yield rows
+            else:
+                yield from filter(None, (call_of(dict(zip(names, cells))) for cells in block))  # noqa: B905
+
+    def _blocks(self, lost: Counter[str]) -> Iterator[tuple[list[list[str]], bool]]:
+        """Yield some rows at a time, and whether they have something in each cell."""
+        width, block = len(self.columns()), []
         with self._lines(0, lost) as lines:
             for cells in self._cells(lines.quick_texts(), lost):
                 if len(cells) == width and "" not in cells and not lines.underscores:
-                    try:
-                        call = dict(zip(values, map(float, pick(cells))))  # noqa: B905
-                        if step_at is not None:
-                            step = int(cells[step_at])
-                        if time_at is not None:
-                            moment = float(cells[time_at])
-                    except ValueError:
-                        pass
-                    else:
-                        dated = time_at is None or 0 < moment < NO_TIME
-                        if dated and -EXACT < sum(call.values()) < EXACT and (step is None or step >= 0):
-                            yield Metrics(-1, moment, call, step)
-                            continue
-                if (made := call_of(dict(zip(names, cells)))) is not None:  # noqa: B905 - as far as there are both
-                    yield made
+                    block.append(cells)
+                    if len(block) < _AT_ONCE:
+                        continue
+                    yield block, True
+                else:
+                    yield block, True
+                    yield [cells], False
+                block = []
+        yield block, True
 
     def _lines(self, place: int, lost: Counter[str]) -> Lines:
         return Lines(self.place, lost, max(place, self._head[2]))
@@ -117,3 +117,25 @@ class CsvSource(TableSource):
     def values(self, row: dict[str, Any], lost: Counter[str]) -> dict[str, Any]:
         """Return the cells as numbers, or as texts."""
         return {name: number_or_text(cell) for name, cell in row.items() if cell}
+
+
+def _rows(names: list[str], special: Columns, begin: float, block: list[list[str]]) -> Rows | None:
+    """Return rows as numbers; None where there are none, or a cell is no number, or none that a float is."""
+    import numpy as np
+
+    values = [name for name in names if name not in special]
+    if not block or not values:
+        return None
+    cells = dict(zip(names, zip(*block)))  # noqa: B905 - each row is as long
+    try:
+        columns = [np.array(list(map(float, cells[name]))) for name in values]
+        steps = None if special.step is None else np.array(list(map(int, cells[special.step])))
+        moments = (
+            np.full(len(block), begin) if special.time is None else np.array(list(map(float, cells[special.time])))
+        )
+    except (ValueError, OverflowError):
+        return None
+    exact = all(((np.abs(one) < EXACT) | ~np.isfinite(one)).all() for one in columns)
+    counted = steps is None or (steps.dtype == np.int64 and bool((steps >= 0).all()))
+    dated = special.time is None or bool(((moments > 0) & (moments < NO_TIME)).all())
+    return Rows(tuple(values), columns, steps, moments) if exact and counted and dated else None

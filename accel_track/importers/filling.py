@@ -13,6 +13,8 @@ from typing import Any
 from accel_track.delivery.artifacts import checksums, logged, name_of
 from accel_track.delivery.media import KeptMedia
 from accel_track.delivery.staging import Staging
+from accel_track.importers.rows import Rows
+from accel_track.importers.tables import TableRun
 from accel_track.journal.past import PastWriter
 from accel_track.records import Artifact, Checkpoint, Metrics
 from accel_track.texts import storable_text
@@ -24,21 +26,24 @@ from accel_track.values.plain import check_step, leaves, storable
 from accel_track.values.structures import reason
 
 AnyLogged = Metrics | Artifact | Checkpoint
+Together = AnyLogged | Rows
 
 LATEST = 32503680000.0
 """The year 3000: a number of seconds beyond it is no time of a record."""
 
 
-def readable(run: BackendRun, scratch: Path) -> Iterator[AnyLogged]:
-    """Yield a run's records until their reader fails, which is counted as lost."""
+def readable(run: BackendRun, scratch: Path) -> Iterator[Together]:
+    """Yield a run's records until their reader fails, which is counted as lost; those of a table together."""
     try:
-        yield from run.records(scratch)
+        yield from run.batches() if isinstance(run, TableRun) else run.records(scratch)
     except Exception as error:  # noqa: BLE001 - a reader of somebody else's files may meet anything
         run.lost[f"what follows, since it cannot be read: {reason(error)}"] += 1
 
 
-def count_of(record: AnyLogged) -> int:
+def count_of(record: Together) -> int:
     """Return how many values a record has; an artifact or a checkpoint counts as one, what is no record as none."""
+    if isinstance(record, Rows):
+        return record.calls * len(record.names)
     if type(record) is Metrics:
         try:
             return sum(1 for _ in leaves(record.values))
@@ -80,7 +85,7 @@ class Filling:
         if values:
             self._writer.config(values)
 
-    def fill(self, records: Iterable[AnyLogged], tell: Callable[[int], None], often: int) -> None:
+    def fill(self, records: Iterable[Together], tell: Callable[[int], None], often: int) -> None:
         """Append records.
 
         Args:
@@ -93,6 +98,11 @@ class Filling:
         """
         writer, again, begin, values, next_sign = self._writer, self._writer.again, self._begin, 0, often
         for record in records:
+            if isinstance(record, Rows):
+                self._rows(record)
+                values += record.calls * len(record.names)
+                tell(values)
+                continue
             try:
                 writer.moment = moment if 0 < (moment := record.time) < LATEST else begin
             except (AttributeError, TypeError):  # it is no record
@@ -107,6 +117,23 @@ class Filling:
                 tell(values)
         self.values += values
         tell(values)
+
+    def _rows(self, rows: Rows) -> None:
+        """Append rows together, and those that are unlike the ones before alone."""
+        import numpy as np
+
+        key = (rows.names, rows.types)
+        moments = np.where((rows.moments > 0) & (rows.moments < LATEST), rows.moments, self._begin)
+        done = 0
+        while done < rows.calls:
+            steps = None if rows.steps is None else rows.steps[done:]
+            together = self._writer.again_together(key, steps, moments[done:], [one[done:] for one in rows.columns])
+            if not together:
+                self._writer.moment = float(moments[done])
+                record = rows.record(done)
+                if not self._writer.again(record.values, record.step):
+                    self._metrics(record)
+            done += together or 1
 
     def _take(self, record: AnyLogged) -> None:
         if type(record) is Artifact:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -11,7 +11,9 @@ from typing import Any
 
 from accel_track.errors import NotReadableError
 from accel_track.files import open_regular
-from accel_track.importers.tables import TableSource
+from accel_track.importers.rows import Rows
+from accel_track.importers.tables import NO_TIME, Columns, TableSource
+from accel_track.records import Metrics
 
 _BUFFER = 256 * 1024
 """Bytes of a column that are read at once; without it, all of a group of rows."""
@@ -71,6 +73,26 @@ class ParquetSource(TableSource):
                 except (pa.ArrowException, OSError):  # noqa: PERF203 - the others are read
                     lost["groups of rows that cannot be read"] += 1
 
+    def calls(
+        self, special: Columns, begin: float, lost: Counter[str], call_of: Callable[[dict[str, Any]], Metrics | None]
+    ) -> Iterator[Metrics | Rows]:
+        """Yield the calls that the rows are, those of numbers alone together."""
+        import pyarrow as pa
+
+        with self._open() as file:
+            names = file.schema_arrow.names
+            for group in range(file.num_row_groups):
+                try:
+                    for batch in file.iter_batches(_AT_ONCE, row_groups=[group]):
+                        if (rows := _rows(batch, special, begin)) is not None:
+                            yield rows
+                            continue
+                        for cells in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+                            if (made := call_of(dict(zip(names, cells)))) is not None:  # noqa: B905 - as many
+                                yield made
+                except (pa.ArrowException, OSError):
+                    lost["groups of rows that cannot be read"] += 1
+
     def values(self, row: dict[str, Any], lost: Counter[str]) -> dict[str, Any]:
         """Return what is not null; decimals as floats, dates as texts in ISO 8601."""
         return {name: _plain(cell) for name, cell in row.items() if cell is not None}
@@ -83,3 +105,28 @@ def _plain(cell: Any) -> Any:
     if isinstance(cell, Decimal):
         return float(cell)
     return cell.isoformat() if isinstance(cell, date) else cell
+
+
+def _rows(batch: Any, special: Columns, begin: float) -> Rows | None:
+    """Return rows as numbers; None where a cell is no number, or there are none."""
+    import numpy as np
+    from pyarrow import types
+
+    def numbers(name: str) -> Any:
+        column = batch.column(name)
+        if column.null_count or not (types.is_integer(column.type) or types.is_floating(column.type)):
+            return None
+        found = column.to_numpy(zero_copy_only=False)
+        if found.dtype == np.uint64:
+            return None
+        return found.astype(np.float64 if found.dtype.kind == "f" else np.int64)
+
+    values = [name for name in batch.schema.names if name not in special]
+    columns = [numbers(name) for name in values]
+    steps = None if special.step is None else numbers(special.step)
+    moments = np.full(batch.num_rows, begin) if special.time is None else numbers(special.time)
+    if not values or not batch.num_rows or any(one is None for one in columns) or moments is None:
+        return None
+    counted = special.step is None or (steps is not None and steps.dtype == np.int64 and bool((steps >= 0).all()))
+    dated = special.time is None or bool(((moments > 0) & (moments < NO_TIME)).all())
+    return Rows(tuple(values), columns, steps, moments.astype(np.float64)) if counted and dated else None

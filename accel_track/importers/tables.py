@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 from accel_track.errors import NotReadableError
+from accel_track.importers.rows import Rows
 from accel_track.importers.source import Source
 from accel_track.records import Metrics
 from accel_track.trackers.backend_run import BackendRun
@@ -89,7 +90,7 @@ class TableSource(Source):
 
     def calls(
         self, special: Columns, begin: float, lost: Counter[str], call_of: Callable[[dict[str, Any]], Metrics | None]
-    ) -> Iterator[Metrics]:
+    ) -> Iterator[Metrics | Rows]:
         """Yield the calls that the rows are; for a format that has a quick way from one to the other.
 
         Args:
@@ -179,6 +180,14 @@ class TableRun(BackendRun):
 
     def records(self, scratch: Path) -> Iterator[Metrics]:
         """Yield a call for each row; in a table of single values, one for those in a row that have the same step."""
+        for one in self.batches():
+            if isinstance(one, Rows):
+                yield from one.records()
+            else:
+                yield one
+
+    def batches(self) -> Iterator[Metrics | Rows]:
+        """Yield the same, those of numbers alone together."""
         special, begin = self._special, self.created or 0.0
         if special.metric is not None:
             return self._single_values(special.metric)

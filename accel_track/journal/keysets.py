@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 from zlib import crc32
@@ -171,6 +171,29 @@ class KeySet:
         values = [(f"v{index}", kinds[kind]) for index, kind in enumerate(self.types)]
         found = np.frombuffer(data, [("head", f"V{HEAD.size}"), *values, ("checksum", "V4")])
         return np.stack([found[name].astype("<f8") for name, _ in values], axis=1)
+
+    def framed(self, first: int, steps: Any, ticks: Any, columns: Sequence[Any]) -> bytes:
+        """Return the frames of records that follow each other.
+
+        Args:
+            first: Number of the first record.
+            steps: The step of each, or `NO_STEP` for all.
+            ticks: The time of each, as an array, after the key set's in 1/65536 s.
+            columns: An array of values for each name, of the key set's types.
+        """
+        import numpy as np
+
+        kinds = {float: "<f8", int: "<i8", bool: "?"}
+        values = [(f"v{index}", kinds[kind]) for index, kind in enumerate(self.types)]
+        heads = [("marker", "u1"), ("set", "<u2"), ("seq", "<u4"), ("step", "<u4"), ("ticks", "<u4")]
+        found = np.empty(len(ticks), [*heads, *values, ("checksum", "<u4")])
+        found["marker"], found["set"], found["step"], found["ticks"] = MARKER[0], self.number, steps, ticks
+        found["seq"] = np.arange(first, first + len(ticks))
+        for (name, _), column in zip(values, columns, strict=True):
+            found[name] = column
+        view, size = memoryview(found.tobytes()), self.size
+        found["checksum"] = [crc32(view[at : at + size - 4]) for at in range(0, len(view), size)]
+        return found.tobytes()
 
     def records(self, data: bytes) -> list[Metrics]:
         """Return the records of undamaged frames of this key set."""

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
-from accel_track.journal.keysets import MARKER, NO_STEP, TICKS
+from accel_track.journal.keysets import MARKER, NO_STEP, TICKS, Key
 from accel_track.journal.writer import JournalWriter
 from accel_track.records import AnyRecord
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 _AT_ONCE = 1000
 """Records that wait for one write."""
@@ -70,6 +75,46 @@ class PastWriter(JournalWriter):
         if len(waiting) > _AT_ONCE:
             self._flush()
         return True
+
+    def again_together(
+        self, key: Key, steps: NDArray[np.int64] | None, moments: NDArray[np.float64], columns: Sequence[NDArray[Any]]
+    ) -> int:
+        """Append the first of some records of numbers, if the segment knows their names and types.
+
+        Args:
+            key: Names and types.
+            steps: The step of each, 0 or more; None for none.
+            moments: When each was logged, in seconds since 1970-01-01 UTC.
+            columns: An array of values for each name, of the types of the key.
+
+        Returns:
+            How many were appended; 0 where the first has to go another way.
+
+        Raises:
+            OSError: They cannot be written.
+        """
+        segment = self._segment
+        keys = None if segment is None else segment.sets.get(key)
+        if keys is None:
+            return 0
+        if not keys.left:
+            self._waiting.append(keys.defined())
+            self._room -= len(keys.definition)
+        ticks = ((moments - keys.time) * TICKS).astype("i8")
+        good = (ticks >= 0) & (ticks < 2**32)
+        if steps is not None:
+            good &= steps < NO_STEP
+        fitting = len(good) if good.all() else int(good.argmin())
+        count = min(fitting, keys.left, (self._room - len(keys.definition)) // keys.size)
+        if count < 1:
+            return 0
+        at = NO_STEP if steps is None else steps[:count]
+        self._waiting.append(keys.framed(self.next_seq, at, ticks[:count], [one[:count] for one in columns]))
+        self._room -= count * keys.size
+        keys.left -= count
+        self.next_seq += count
+        self._flush()
+        return count
 
     def _append(self, record: AnyRecord) -> int:
         self._flush()

@@ -85,9 +85,7 @@ def _histogram(path: Path, about: Mapping[str, Any]) -> media.Medium:
 
     content = json_file(path)
     counts = {int(index): float(count) for index, count in content["index_values"]}
-    bins: Any = Bins(
-        content["start"], content["stop"], content["step"], content["offset"]
-    )
+    bins: Any = Bins(content["start"], content["stop"], content["step"], content["offset"])
     low, high = min(counts), max(counts) + 1
     edges = [float(bins.values[index]) for index in range(low, high + 1)]
     return whole(media.Histogram(counts=[counts.get(index, 0) for index in range(low, high)], edges=edges))
