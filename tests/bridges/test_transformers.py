@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -105,7 +106,9 @@ def test_a_training_that_goes_on_from_a_checkpoint_continues_its_run(made: list[
 
 def test_killed_delivered_and_gone_on_with(tmp_path: Path) -> None:
     program = [sys.executable, "-W", "ignore", str(PROGRAMS / "transformers_killed.py"), str(tmp_path)]
-    assert warm.run(program, timeout=170).returncode == -9
+    where = {**os.environ, "PYTHONPATH": str(PROGRAMS.parents[2])}  # of this folder's helpers
+    done = warm.run(program, timeout=170, env=where)
+    assert done.returncode == -9, done.stderr
     run = only_run(tmp_path)
     command("sync", run.path)
     assert run.load().status == "failed"

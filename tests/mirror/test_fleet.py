@@ -23,6 +23,7 @@ from accel_track.mirror.runs import mirrored_runs
 from accel_track.mirror.store import Store
 from accel_track.outcome import Outcome
 from accel_track.run import Run
+from tests.support import warm
 from tests.support.processes import PYTHON, own_environment
 from tests.support.stores import Bucket, Proxy
 from tests.support.waiting import until
@@ -39,7 +40,7 @@ def collector(tmp_path: Path) -> Any:
         folder = tmp_path / name
         folder.mkdir(exist_ok=True)
         command = [PYTHON, "-m", "accel_track", "sync", *arguments, "--follow"]
-        variables = own_environment(XDG_CACHE_HOME=folder / "cache", **environment)
+        variables = own_environment(XDG_CACHE_HOME=folder / "cache", **environment, **warm.coverage)
         process = subprocess.Popen(command, cwd=folder, env=variables, stderr=subprocess.PIPE, text=True)
         started.append(process)
         return process

@@ -35,7 +35,11 @@ def outcome(name: str, package: str, folder: Path, processes: int, *arguments: s
     if processes == 1:
         done = [warm.run(command, timeout=200, env={**os.environ, **ENVIRONMENT})]
     else:
-        done = ranks(command, timeout=200, env={**ENVIRONMENT, **warm.NOT_MEASURED})
+        done = ranks(
+            command,
+            timeout=200,
+            env={**ENVIRONMENT, **(warm.coverage if package == "accel_track" else warm.NOT_MEASURED)},
+        )
     assert [one.returncode for one in done] == [0] * processes, "\n".join(one.stderr for one in done)
     return [json.loads((out / f"result_{rank}.json").read_text()) for rank in range(processes)]
 

@@ -24,6 +24,7 @@ from accel_track.records import Metrics
 from accel_track.registry import select
 from accel_track.run import Run
 from accel_track.testing import RecordingTracker
+from tests.support.waiting import until
 
 FOLDER = Path("rank-00000")
 
@@ -277,11 +278,11 @@ def test_what_cannot_be_read_until_the_end_is_pending_and_the_tracker_is_not_fin
 def test_a_second_without_descriptors_delays_delivery_only(unreadable: list[int]) -> None:
     tracker = RecordingTracker()
     run = Run(select(tracker), project="p", directory="logs", settings=Settings.of())
-    with pytest.warns(AccelTrackWarning, match="Too many open files"):
+    with pytest.warns(AccelTrackWarning, match="Too many open files") as caught:
         unreadable.append(errno.EMFILE)
         for step in range(5):
             run.log({"loss": 0.5}, step)
-        run.flush()
+        until(lambda: len(caught) > 0)
         unreadable.clear()
         run.finish()
     assert [call[2] for call in tracker.calls if call[0] == "log"] == list(range(5))
