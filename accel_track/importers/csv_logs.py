@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from itertools import groupby, islice
 from pathlib import Path
+from typing import Any
 
 from accel_track.importers.below import SourceBelow
+from accel_track.importers.rows import BatchedRun, Rows
 from accel_track.records import Metrics
 from accel_track.trackers.backend_run import BackendRun
 from accel_track.trackers.reading.lost import OUTSIDE
@@ -15,11 +18,19 @@ from accel_track.trackers.reading.tables import cell, rows, step_in_cell
 from accel_track.trackers.reading.walks import walked
 from accel_track.trackers.reading.yaml import plain_yaml
 
+_AT_ONCE = 1000
+"""Rows that become numbers together."""
+
+_LONGEST = 24
+"""Characters of the longest number that does."""
+
+_NONE: Any = object()
+
 METRICS, HPARAMS = "metrics.csv", "hparams.yaml"
 _STEP = "step"
 
 
-class CsvLogsRun(BackendRun):
+class CsvLogsRun(BatchedRun):
     """One folder of a CSVLogger, `<save_dir>/<name>/version_<n>`.
 
     Args:
@@ -44,18 +55,44 @@ class CsvLogsRun(BackendRun):
                 self.lost[f"{HPARAMS} cannot be read: {error}"] += 1
         self._follows = self._file in files
 
-    def records(self, scratch: Path) -> Iterator[Metrics]:
+    def batches(self) -> Iterator[Metrics | Rows]:
         """Yield the rows, at the time of the oldest file's last change; a cell without text is no value."""
         if not self._follows:
             return
         table = rows(self._file, self.lost)
         columns = next(table, [])
-        for row in table:
-            given = {name: text for name, text in zip(columns, row, strict=True) if text and name != _STEP}
-            values = {name: cell(text) for name, text in given.items()}
-            step = step_in_cell(row[columns.index(_STEP)]) if _STEP in columns else None
-            if values:
-                yield Metrics(-1, self._changed, values, step=step)
+        for filled, same in groupby(table, lambda row: tuple(map(bool, row))):
+            while block := list(islice(same, _AT_ONCE)):
+                if (together := self._together(columns, filled, block)) is not None:
+                    yield together
+                else:
+                    yield from filter(None, (self._call(columns, row) for row in block))
+
+    def _call(self, columns: Sequence[str], row: Sequence[str]) -> Metrics | None:
+        given = {name: text for name, text in zip(columns, row, strict=True) if text and name != _STEP}
+        step = step_in_cell(row[columns.index(_STEP)]) if _STEP in columns else None
+        values = {name: cell(text) for name, text in given.items()}
+        return Metrics(-1, self._changed, values, step=step) if values else None
+
+    def _together(self, columns: Sequence[str], filled: Sequence[bool], block: list[list[str]]) -> Rows | None:
+        """Return rows with something in the same cells; None where these are not numbers alone."""
+        import numpy as np
+
+        if len(set(columns)) < len(columns):
+            return None
+        numbers = {
+            name: _numbers(texts)
+            for name, there, texts in zip(columns, filled, zip(*block, strict=True), strict=True)
+            if there
+        }
+        steps = numbers.pop(_STEP, None) if _STEP in numbers else _NONE
+        found = [one for one in numbers.values() if one is not None]
+        if not found or len(found) < len(numbers) or steps is None:
+            return None
+        if steps is not _NONE and (steps.dtype.kind != "i" or steps.min() < 0):
+            return None
+        moments = np.full(len(block), self._changed)
+        return Rows(tuple(numbers), found, None if steps is _NONE else steps, moments)
 
 
 class CsvLogsSource(SourceBelow):
@@ -84,3 +121,18 @@ class CsvLogsSource(SourceBelow):
 
 def _has_steps(file: Path) -> bool:
     return _STEP in next(rows(file, Counter()), [])
+
+
+def _numbers(texts: Sequence[str]) -> Any:
+    """Return cells as an array of integers or of floats, as `cell` reads each; None where they are not alike."""
+    import numpy as np
+
+    joined = "".join(texts)
+    if not joined.isascii() or "_" in joined or joined.split() != [joined] or max(map(len, texts)) > _LONGEST:
+        return None
+    whole = {text.lstrip("+-").isdecimal() for text in texts}
+    try:
+        found = np.array(list(map(int if whole == {True} else float, texts)))
+    except ValueError:
+        return None
+    return found if len(whole) == 1 and found.dtype in (np.int64, np.float64) else None

@@ -13,8 +13,7 @@ from typing import Any
 from accel_track.delivery.artifacts import checksums, logged, name_of
 from accel_track.delivery.media import KeptMedia
 from accel_track.delivery.staging import Staging
-from accel_track.importers.rows import Rows
-from accel_track.importers.tables import TableRun
+from accel_track.importers.rows import BatchedRun, Rows
 from accel_track.journal.past import PastWriter
 from accel_track.records import Artifact, Checkpoint, Metrics
 from accel_track.texts import storable_text
@@ -35,7 +34,7 @@ LATEST = 32503680000.0
 def readable(run: BackendRun, scratch: Path) -> Iterator[Together]:
     """Yield a run's records until their reader fails, which is counted as lost; those of a table together."""
     try:
-        yield from run.batches() if isinstance(run, TableRun) else run.records(scratch)
+        yield from run.batches() if isinstance(run, BatchedRun) else run.records(scratch)
     except Exception as error:  # noqa: BLE001 - a reader of somebody else's files may meet anything
         run.lost[f"what follows, since it cannot be read: {reason(error)}"] += 1
 

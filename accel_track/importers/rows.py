@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
+from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from accel_track.records import Metrics
+from accel_track.trackers.backend_run import BackendRun
 
 if TYPE_CHECKING:
     import numpy as np
@@ -45,3 +49,19 @@ class Rows(NamedTuple):
     def records(self) -> list[Metrics]:
         """Return the calls."""
         return [self.record(place) for place in range(self.calls)]
+
+
+class BatchedRun(BackendRun):
+    """A run whose source has rows, of which many become records together."""
+
+    @abstractmethod
+    def batches(self) -> Iterator[Metrics | Rows]:
+        """Yield what `records` does, rows of numbers together."""
+
+    def records(self, scratch: Path) -> Iterator[Metrics]:
+        """Yield a call for each row that has values."""
+        for one in self.batches():
+            if isinstance(one, Rows):
+                yield from one.records()
+            else:
+                yield one

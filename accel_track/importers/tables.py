@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 from accel_track.errors import NotReadableError
-from accel_track.importers.rows import Rows
+from accel_track.importers.rows import BatchedRun, Rows
 from accel_track.importers.source import Source
 from accel_track.records import Metrics
 from accel_track.trackers.backend_run import BackendRun
@@ -157,7 +157,7 @@ class TableSource(Source):
         return (Part(key, *part) for key, part in found.items())
 
 
-class TableRun(BackendRun):
+class TableRun(BatchedRun):
     """One run in a table.
 
     Args:
@@ -178,16 +178,8 @@ class TableRun(BackendRun):
         self.total = part.rows
         self.lost.update(lost)
 
-    def records(self, scratch: Path) -> Iterator[Metrics]:
-        """Yield a call for each row; in a table of single values, one for those in a row that have the same step."""
-        for one in self.batches():
-            if isinstance(one, Rows):
-                yield from one.records()
-            else:
-                yield one
-
     def batches(self) -> Iterator[Metrics | Rows]:
-        """Yield the same, those of numbers alone together."""
+        """Yield a call for each row; in a table of single values, one for those in a row that have the same step."""
         special, begin = self._special, self.created or 0.0
         if special.metric is not None:
             return self._single_values(special.metric)

@@ -18,8 +18,7 @@ from pyarrow import parquet
 from accel_track.importers.filling import Filling
 from accel_track.importers.importer import Importer
 from accel_track.importers.registry import source_class
-from accel_track.importers.rows import Rows
-from accel_track.importers.tables import TableRun
+from accel_track.importers.rows import BatchedRun, Rows
 from accel_track.journal.past import PastWriter
 from accel_track.journal.reader import JournalReader
 from accel_track.records import Metrics
@@ -43,7 +42,7 @@ def alike(one: Any, other: Any) -> bool:
     return repr(one) == repr(other)  # NaN, and 1 beside 1.0
 
 
-def imported(run: TableRun, folder: Path, *, together: bool) -> list[tuple[int, float, dict[str, Any], int | None]]:
+def imported(run: BatchedRun, folder: Path, *, together: bool) -> list[tuple[int, float, dict[str, Any], int | None]]:
     filling = Filling(folder, 1.5e9, [])
     filling.fill(run.batches() if together else run.records(folder), lambda _: None, 10**9)
     filling.close()
@@ -70,7 +69,26 @@ def test_a_table_of_anything(rows: list[tuple[Any, ...]], left: set[str], monkey
             run = next(iter(source_class("csv")(str(folder / "t.csv")).runs()), None)
             if run is None:
                 return
-            assert isinstance(run, TableRun)
+            assert isinstance(run, BatchedRun)
+            found.append((imported(run, folder / str(together), together=together), dict(run.lost)))
+        assert alike(*found)
+
+
+@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(rows=st.lists(st.tuples(_CELLS, _STEPS, _CELLS, _CELLS), max_size=30))
+def test_logs_of_anything(rows: list[tuple[Any, ...]], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lightning's CSV logs likewise, of which cells are empty in turns."""
+    with tempfile.TemporaryDirectory() as name, monkeypatch.context() as patch:
+        patch.setattr("accel_track.importers.csv_logs._AT_ONCE", 4)
+        folder = Path(name)
+        with open(folder / "metrics.csv", "w", newline="", encoding="utf-8") as file:
+            csv.writer(file).writerows([["epoch", "step", "a", "b"], *rows])
+        found = []
+        for together in (True, False):
+            if not together:
+                patch.setattr("accel_track.importers.csv_logs._numbers", lambda _: None)
+            (run,) = source_class("csv_logs")(name).runs()
+            assert isinstance(run, BatchedRun)
             found.append((imported(run, folder / str(together), together=together), dict(run.lost)))
         assert alike(*found)
 
@@ -120,7 +138,7 @@ def test_columns_of_other_types(tmp_path: Path, kind: str) -> None:
     given = pa.array([0, 1, 2], pa.int64()).cast(kind) if kind != "bool" else pa.array([True, False, True])
     parquet.write_table(pa.table({"step": [0, 1, 2], "x": given}), tmp_path / "t.parquet")
     (run,) = source_class("parquet")(str(tmp_path / "t.parquet")).runs()
-    assert isinstance(run, TableRun)
+    assert isinstance(run, BatchedRun)
     together = any(isinstance(one, Rows) for one in run.batches())
     assert together == (kind in ("int8", "uint32", "float32"))
     found = imported(run, tmp_path / "a", together=True)

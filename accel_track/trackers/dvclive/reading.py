@@ -84,13 +84,13 @@ class DVCLiveRun(BackendRun):
         if columns[:-1] not in (["step"], ["timestamp", "step"]):
             self.lost["a table of a metric has other columns than a step and a value"] += 1
             return
-        last, again = None, 0
+        last, again, dated = None, 0, len(columns) > 2  # noqa: PLR2004 - the step and the value
         for *first, text in table:
-            step, moment = step_in_cell(first[-1]), cell(first[0])
+            step, moment = step_in_cell(first[-1]), cell(first[0]) if dated else None
             if step is None:
                 self.lost["a line of a metric's table has no step"] += 1
                 continue
-            time = moment / 1000 if len(first) > 1 and isinstance(moment, (int, float)) else None
+            time = moment / 1000 if isinstance(moment, (int, float)) else None
             again = again + 1 if step == last else 0
             last = step
             yield step, again, self._point(step, name, cell(text), time)
