@@ -2,6 +2,7 @@
 
 import functools
 import importlib.util
+import logging
 import os
 import re
 import tempfile
@@ -74,6 +75,12 @@ def _missing(path: Path) -> bool:
 def _coverage_of_warm_programs() -> None:
     """Start other programs without it: it doubles the price of what they import, and tells little that is new."""
     warm.keep_coverage()
+
+
+@pytest.fixture(autouse=True)
+def _log_as_usual() -> None:
+    """Take back the level that a library or a test before has given to all loggers: what they log is in reports."""
+    logging.root.setLevel(logging.WARNING)
 
 
 @pytest.fixture(autouse=True)
