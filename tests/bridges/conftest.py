@@ -18,8 +18,15 @@ def _empty_database(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 @pytest.fixture(autouse=True)
 def _no_run_of_wandbs_is_left() -> Iterator[None]:
     """End what a logger of Lightning's or accelerate's leaves open, with the variables that wandb has read."""
+    _end_wandb()
     yield
+    _end_wandb()
+
+
+def _end_wandb() -> None:
     if (wandb := sys.modules.get("wandb")) is not None:
+        if wandb.run is not None:
+            wandb.finish()
         wandb.teardown()
 
 
