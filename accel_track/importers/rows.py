@@ -31,6 +31,11 @@ class Rows(NamedTuple):
     moments: NDArray[np.float64]
 
     @property
+    def time(self) -> float:
+        """When the first was logged."""
+        return float(self.moments[0])
+
+    @property
     def calls(self) -> int:
         """How many calls there are."""
         return len(self.moments)

@@ -2,6 +2,7 @@
 
 import csv
 import math
+import os
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
@@ -171,3 +172,14 @@ def test_rows_are_counted(tmp_path: Path) -> None:
         float: 10,
         int: 10,
     }
+
+
+def test_a_run_begins_when_its_first_row_says(tmp_path: Path) -> None:
+    """Lightning's logs have the time of their file, which is that of the run's beginning, too."""
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "metrics.csv").write_text("step,a\n0,0.5\n1,0.25\n")
+    os.utime(tmp_path / "logs" / "metrics.csv", (1.6e9, 1.6e9))
+    source = source_class("csv_logs")(str(tmp_path / "logs"))
+    (run,) = source.runs()
+    assert Importer(tmp_path / "runs").take(source, run).state == "imported"
+    assert only_run(tmp_path).load().created == 1.6e9
