@@ -22,11 +22,10 @@ from accel_track.cli._common import (
 )
 from accel_track.cli._receipts import (
     check_names,
+    compared,
     given_arguments,
-    receipts,
     repair_document,
     repairs,
-    tell,
     tell_of_repair,
 )
 from accel_track.delivery.artifacts import problem
@@ -80,7 +79,8 @@ def verify(
         document: dict[str, Any] = {"path": str(found.path), "ok": not problems, "problems": problems, "ranks": ranks}
         if not as_json:
             _tell(found, ranks, problems)
-        whole = _compared(found, names, arguments, document, repair=repair, as_json=as_json) if names else True
+        look = _repaired if repair else compared
+        whole = look(found, names, arguments, document, quiet=as_json) if names else True
         if as_json:
             print_json(document)
     if problems or not whole:
@@ -99,29 +99,21 @@ def _tell(run: RunDirectory, ranks: list[dict[str, Any]], problems: list[str]) -
     say("damaged" if problems else "everything is there and undamaged")
 
 
-def _compared(
+def _repaired(
     run: RunDirectory,
     names: list[str],
     arguments: dict[str, dict[str, Any]],
     document: dict[str, Any],
     *,
-    repair: bool,
-    as_json: bool,
+    quiet: bool,
 ) -> bool:
-    """Compare backends with the journal, and say whether they have all of it."""
+    """Deliver to backends what they lack, and say whether they have all of it then."""
     document["receipts"], whole = [], True
-    if repair:
-        for done in repairs(run, names, arguments):
-            whole = whole and done.after.whole and done.error is None
-            document["receipts"].append(repair_document(done))
-            if not as_json:
-                tell_of_repair(done)
-    else:
-        for receipt in receipts(run, names, arguments):
-            whole = whole and receipt.whole
-            document["receipts"].append(receipt.document())
-            if not as_json:
-                tell(receipt)
+    for done in repairs(run, names, arguments):
+        whole = whole and done.after.whole and done.error is None
+        document["receipts"].append(repair_document(done))
+        if not quiet:
+            tell_of_repair(done)
     return whole
 
 
