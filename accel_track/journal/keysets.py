@@ -159,6 +159,22 @@ class KeySet:
         for _, step, ticks in _form(self.codes).heads.iter_unpack(data):
             yield base + ticks / TICKS, None if step == NO_STEP else step
 
+    def places(self, data: bytes) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
+        """Return number, step (-1 for none) and time of each record of undamaged frames of this key set."""
+        import numpy as np
+
+        heads = [
+            ("begin", "V3"),
+            ("seq", "<u4"),
+            ("step", "<u4"),
+            ("ticks", "<u4"),
+            ("rest", f"V{self.size - HEAD.size}"),
+        ]
+        found: Any = np.frombuffer(data, heads)
+        steps = found["step"].astype("i8")
+        steps[steps == NO_STEP] = -1
+        return found["seq"].astype("i8"), steps, self.time + found["ticks"] / TICKS
+
     def numbers(self, data: bytes) -> NDArray[np.float64]:
         """Return the values of undamaged frames of this key set: a row for each record, a column for each name."""
         import numpy as np

@@ -10,7 +10,7 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from accel_track.errors import JournalError
 from accel_track.journal import frames, keysets
@@ -19,6 +19,10 @@ from accel_track.journal.entries import Entry, Position, ShortEntries, Stretch
 from accel_track.journal.frames import segment_name
 from accel_track.journal.keysets import KeySet
 from accel_track.records import AnyRecord, Artifact, Metrics, Rewind, decode
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 BATCH = 100
 """How many records to have in memory at once: few enough that Python's garbage collector, which stops training too and
@@ -411,3 +415,11 @@ class History:
             return True
         later = bisect_right(self._seqs, record.seq)
         return later == len(self._seqs) or self._lowest[later] > record.step
+
+    def counting_places(self, seqs: NDArray[np.int64], steps: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Return for each of some records of metrics, by number and step (-1 for none), whether it still counts."""
+        import numpy as np
+
+        later = np.searchsorted(self._seqs, seqs, side="right")
+        lowest = np.array([*self._lowest, np.iinfo("i8").max])
+        return (steps < 0) | (lowest[later] > steps)

@@ -2,10 +2,11 @@
 
 import json
 import signal
+import sqlite3
 import subprocess
 import time
 from collections import Counter
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -107,21 +108,28 @@ def test_backend_runs_are_open_until_the_run_ends(bucket: Bucket, tmp_path: Path
 
     run = begin(bucket, "one", tmp_path)
     process = collector(bucket.url, "--to", "mlflow")
-    uri = f"sqlite:///{tmp_path}/collector/mlflow.db"
-    client: list[MlflowClient] = []
+    database = tmp_path / "collector" / "mlflow.db"
+
+    def has_values() -> bool:
+        with (
+            suppress(sqlite3.OperationalError),
+            closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as opened,
+        ):
+            return bool(opened.execute("select count(*) from metrics").fetchone()[0])
+        return False
+
+    run.log({"loss": 1.0}, step=0)
+    until(has_values)  # a client that came earlier would make MLflow's tables at the same time
+    client = MlflowClient(f"sqlite:///{database}")
 
     def history() -> tuple[str, list[int]]:
-        if not (tmp_path / "collector" / "mlflow.db").exists():
-            return "", []
-        with suppress(Exception):  # the database is being made
-            client[:] = client or [MlflowClient(uri)]
-            (found,) = client[0].search_runs([one.experiment_id for one in client[0].search_experiments()])
-            steps = [metric.step for metric in client[0].get_metric_history(found.info.run_id, "loss")]
-            return found.info.status, sorted(steps)
-        return "", []
+        (found,) = client.search_runs([one.experiment_id for one in client.search_experiments()])
+        steps = [metric.step for metric in client.get_metric_history(found.info.run_id, "loss")]
+        return found.info.status, sorted(steps)
 
     for step in range(3):
-        run.log({"loss": 1.0}, step=step)
+        if step:
+            run.log({"loss": 1.0}, step=step)
         until(lambda: history() == ("RUNNING", list(range(step + 1))))  # noqa: B023 - called at once
     run.finish(Outcome("failed", "no more"))
     until(lambda: history() == ("FAILED", [0, 1, 2]))
