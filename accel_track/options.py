@@ -8,10 +8,11 @@ import inspect
 import json
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypedDict, TypeVar, get_args, get_type_hints
 
+from accel_track.alerts.rules import AlertRule, alert_rules
 from accel_track.mirror.addresses import is_url
 from accel_track.rules import Rules
 from accel_track.texts import clean
@@ -67,6 +68,9 @@ class Options(TypedDict, total=False):
         mirror: URL of a store, such as "s3://bucket/prefix", to which the run directory is copied while the run goes
             on; for s3, gs, az and sftp, `accel-track[s3]` and so on bring the package. Default: None, no mirror.
         mirror_interval: Seconds between two copies. Default: 10.
+        alerts: Rules that raise alerts, such as `["nan", "loss > 10 for 50 steps", "no step for 10 min", "failed"]`;
+            a companion process watches them, see [`alert_rule`][accel_track.alerts.rules.alert_rule]. As a variable:
+            with commas between, or JSON. Default: [].
     """
 
     delivery: Delivery | None
@@ -82,6 +86,7 @@ class Options(TypedDict, total=False):
     keep: str | None
     mirror: str | None
     mirror_interval: float | None
+    alerts: Sequence[str] | str | None
 
 
 def takes_options(door: _Door) -> _Door:
@@ -163,6 +168,7 @@ class Settings:
     keep: str = "all"
     mirror: str | None = None
     mirror_interval: float = 10.0
+    alerts: tuple[AlertRule, ...] = ()
 
     @property
     def keeps_journal(self) -> bool:
@@ -204,6 +210,11 @@ class Settings:
         if "mirror" in values and not _MODES[values.get("delivery", cls.delivery)].keeps_journal:
             message = f"`mirror` copies a run's journal, and delivery={values['delivery']!r} has none; use another one."
             raise ValueError(message)
+        if values.get("alerts") and not _MODES[values.get("delivery", cls.delivery)].keeps_journal:
+            message = (
+                f"`alerts` watches a run's journal, and delivery={values['delivery']!r} has none; use another one."
+            )
+            raise ValueError(message)
         values.setdefault("on_error", _MODES[values.get("delivery", cls.delivery)].on_error)
         return cls(**values)
 
@@ -222,7 +233,7 @@ def _read(name: str, kind: Any, value: Any) -> Any:
             return None
     read, possible = _KINDS[kind] if kind in _KINDS else (_choice, f"one of {', '.join(get_args(kind))}")
     try:
-        return read(kind, value.lower() if isinstance(value, str) and kind not in (_RULES, _URL) else value)
+        return read(kind, value.lower() if isinstance(value, str) and kind not in (_RULES, _URL, _ALERTS) else value)
     except _WrongRulesError as error:
         message = f"{where}, {error}"
         raise ValueError(message) from None
@@ -281,12 +292,21 @@ def _rules_of(name: str, given: Any) -> Rules:
         raise _WrongRulesError(message) from error
 
 
+def _alerts(_: Any, value: Any) -> tuple[AlertRule, ...]:
+    try:
+        return alert_rules(without_omegaconf(value))
+    except (TypeError, ValueError) as error:
+        raise _WrongRulesError(str(error)) from error
+
+
 _RULES = Mapping[str, Rules]
+_ALERTS = tuple[AlertRule, ...]
 _URL = str | None
 _KINDS: dict[Any, tuple[Callable[[Any, Any], Any], str]] = {
     bool: (_switch, "0 or 1"),
     float: (_seconds, "a number of seconds, 0 or more"),
     _RULES: (_rules, "a dictionary of rules by tracker name, such as {'wandb': {'every': 10}}"),
+    _ALERTS: (_alerts, "a list of rules"),
     _URL: (_address, "a URL, such as s3://bucket/prefix"),
     str: (_age, "all, pending, or a time such as 30d, 12h or 90m"),
 }

@@ -16,6 +16,9 @@ from accel_track.values.structures import class_name
 Name = str | tuple[str, ...]
 """Name of a number; in a dictionary among the values of a call, the names on the way to it."""
 
+ALERT = "alert"
+"""Name of an alert among the values of its record."""
+
 LARGEST_ARRAY = 1024 * 1024
 """Bytes of an array that has a portable form."""
 
@@ -57,6 +60,30 @@ class Config(Record, frozen=True, array_like=True, tag="config"):
     only: str = ""
 
 
+class Alert(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What an alert says.
+
+    Attributes:
+        title: One line.
+        text: More, or nothing.
+        level: "info", "warning" or "error".
+        rule: The rule that raised it; empty: the program did.
+        id: Unique in the run where a rule raised it, else empty.
+    """
+
+    title: str
+    text: str = ""
+    level: str = "info"
+    rule: str = ""
+    id: str = ""
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """What trackers without alerts get: one text in Markdown, by the name `ALERT`."""
+        text = f"**{self.level}: {self.title}**" + (f"\n\n{self.text}" if self.text else "")
+        return {ALERT: Stored("text", "", {"text": text})}
+
+
 class Metrics(Record, frozen=True, array_like=True, tag="metrics", gc=False):
     """The values of one call of `log`. Python's garbage collector does not look at it, since no cycle goes through one.
 
@@ -65,12 +92,14 @@ class Metrics(Record, frozen=True, array_like=True, tag="metrics", gc=False):
         kwargs: More keyword arguments for `log`, by tracker name.
         unread: Why a value could not be read in the call, by its name; it is not in `values`.
         only: Name of the one tracker that the call is for; empty: all.
+        alert: The alert that the record is, if it is one; `values` holds it as a text then.
     """
 
     step: int | None = None
     kwargs: dict[str, dict[str, Any]] = {}
     unread: dict[str, str] = {}
     only: str = ""
+    alert: Alert | None = None
 
 
 class Rewind(Record, frozen=True, array_like=True, tag="rewind"):
@@ -121,6 +150,11 @@ class Artifact(Record, frozen=True, array_like=True, tag="artifact"):
 
 
 AnyRecord = Config | Metrics | Rewind | Checkpoint | Artifact
+
+
+def is_call(record: AnyRecord) -> bool:
+    """Whether a record is a call of `log`, of which a tracker may get several at once."""
+    return type(record) is Metrics and record.alert is None
 
 
 def is_for(record: AnyRecord, *names: str) -> bool:
@@ -190,7 +224,7 @@ def numbers(record: Metrics) -> Mapping[Name, Any] | None:
 
     Those in dictionaries have the names on the way to them for a name.
     """
-    if record.kwargs or record.unread or record.only:
+    if record.kwargs or record.unread or record.only or record.alert is not None:
         return None
     if _NUMBERS.issuperset(map(type, record.values.values())):
         return record.values  # type: ignore[return-value] # Mapping is invariant in its keys

@@ -18,7 +18,8 @@ class Rules(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
     """The rules of one tracker.
 
     In patterns, `*` stands for any characters and `?` for one; names of nested values are joined with "/", and case
-    counts. Hyperparameters and checkpoints are delivered whatever the rules say; artifacts go by `only` and `drop`.
+    counts. Hyperparameters, checkpoints and alerts are delivered whatever the rules say; artifacts go by `only` and
+    `drop`.
 
     Attributes:
         map: New names by patterns of names: `{"val_*": "eval/*"}`. A `*` or `?` of the new name stands for what that of
@@ -112,7 +113,7 @@ class Reshaper:
         """Return what the tracker gets of a record; None: nothing of it."""
         if type(record) is Artifact:
             return record if self._goes(record.name or re.split(r"[\\/]", record.path)[-1]) else None
-        if type(record) is not Metrics or not (record.values or record.unread):
+        if type(record) is not Metrics or record.alert is not None or not (record.values or record.unread):
             return record
         values: dict[str, Any] = {}
         for name, value in _leaves(record.values):

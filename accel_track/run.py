@@ -8,8 +8,9 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
+from accel_track.credentials.recognition import scrubbed
 from accel_track.delivery.artifacts import name_of
 from accel_track.delivery.base import Place, Plan
 from accel_track.delivery.family import Parent, inherited, knows_parents
@@ -19,14 +20,15 @@ from accel_track.errors import JournalError, NotStartedError, UnwritableDirector
 from accel_track.folders import expanded, is_address, located
 from accel_track.journal.directory import RunDirectory
 from accel_track.journal.info import TrackerInfo, new_run_id
-from accel_track.media.calls import MediaCalls
+from accel_track.media.calls import AlertLevel, MediaCalls
 from accel_track.noop import NoOp
 from accel_track.options import Settings
 from accel_track.outcome import Outcome, outcome_of
+from accel_track.records import Alert
 from accel_track.redaction import redacted
 from accel_track.registry import Selected, build, check_init_kwargs, check_rules, tracker_class
 from accel_track.resume import find_earlier
-from accel_track.texts import storable_text
+from accel_track.texts import printable, storable_text
 from accel_track.trackers.base import GeneralTracker, NoOpTracker
 from accel_track.trackers.elsewhere import TrackerElsewhere
 from accel_track.values.plain import check_config, check_name, check_step, storable, warn_of_same_names
@@ -42,6 +44,8 @@ _PATIENCE = 2.0
 _START = 5.0
 """How long `backend_identity` waits for a companion process, in seconds."""
 _AGAIN = 0.05
+_TITLE, _TEXT = 200, 10_000
+"""Characters of an alert that are kept."""
 
 
 class Run(MediaCalls):
@@ -428,6 +432,32 @@ class Run(MediaCalls):
                 self.log(values, step)
         finally:
             self._watches = others
+
+    def alert(self, title: str, text: str = "", level: AlertLevel = "info", *, only: str = "") -> None:
+        """Raise an alert: it is a record, shown on the terminal, and goes to the trackers and to notification services.
+
+        wandb and Trackio have alerts, Comet sends a mail where it is online; the others get a text called "alert".
+        Services are those of the variable `ACCEL_TRACK_NOTIFY`, which the companion process sends it to.
+
+        Args:
+            title: What has happened, in one line.
+            text: More about it, in Markdown.
+            level: "info", "warning" or "error".
+            only: Name of the one tracker that it is for, and then for nobody else; empty: all.
+
+        Raises:
+            TypeError: `title` or `text` is no text.
+            ValueError: `level` is another one.
+        """
+        if not isinstance(title, str) or not isinstance(text, str):
+            message = f"`alert` takes texts; got {type(title).__name__} and {type(text).__name__}."
+            raise TypeError(message)
+        if level not in get_args(AlertLevel):
+            message = f"`level` must be one of {', '.join(get_args(AlertLevel))}; got {level!r}."
+            raise ValueError(message)
+        if self.settings.redact:
+            title, text = scrubbed(title), scrubbed(text)
+        self._delivery.alert(Alert(printable(title)[:_TITLE], storable_text(text)[:_TEXT], level), only)
 
     def _log_media(self, values: dict[str, Any], step: int | None, **kwargs: Any) -> None:
         no_arguments(kwargs)

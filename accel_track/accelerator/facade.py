@@ -23,7 +23,7 @@ from accel_track.configuration import ProjectConfiguration
 from accel_track.errors import behind, warn
 from accel_track.journal.directory import RunDirectory
 from accel_track.journal.info import new_run_id
-from accel_track.media.calls import MediaCalls
+from accel_track.media.calls import AlertLevel, MediaCalls
 from accel_track.options import Options, Settings, takes_options
 from accel_track.outcome import Outcome, Status, outcome_of
 from accel_track.registry import LogWith, select
@@ -347,6 +347,13 @@ class Accelerator(Checkpointing, MediaCalls):
             self._run.log_artifact(path, name, **about)
         else:
             self._warn_of_nothing()
+
+    def alert(self, title: str, text: str = "", level: AlertLevel = "info") -> None:
+        """Raise an alert, as [`Run.alert`][accel_track.run.Run.alert] does; on the main process only."""
+        if self._run is not None:
+            self._run.alert(title, text, level)
+        else:
+            self._warn_of_nothing("alert")
 
     def watch(
         self, model: Any, log: Watched | None = "gradients", every: int = 100, *, log_freq: int | None = None

@@ -11,7 +11,7 @@ from accelerate.tracking import GeneralTracker as TheirTracker
 
 from accel_track.begin import init
 from accel_track.errors import NotStartedError
-from accel_track.media.calls import MediaCalls
+from accel_track.media.calls import AlertLevel, MediaCalls
 from accel_track.noop import NoOp
 from accel_track.options import Options, Settings, takes_options
 from accel_track.registry import LogWith, select
@@ -173,6 +173,11 @@ class AccelTrackAsAccelerate(TheirTracker, MediaCalls):  # type: ignore[misc]  #
     @on_main_process
     def _log_artifact(self, path: str | os.PathLike[str], name: str | None, about: dict[str, Any]) -> None:
         self._started().log_artifact(path, name, **about)
+
+    @on_main_process
+    def alert(self, title: str, text: str = "", level: AlertLevel = "info") -> None:
+        """Raise an alert, as [`Run.alert`][accel_track.run.Run.alert] does."""
+        self._started().alert(title, text, level)
 
     @on_main_process
     def finish(self) -> None:

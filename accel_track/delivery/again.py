@@ -18,7 +18,7 @@ from accel_track.journal import cursor as cursors
 from accel_track.journal.directory import RunDirectory
 from accel_track.journal.reader import History, JournalReader
 from accel_track.outcome import FINISHED, Outcome
-from accel_track.records import AnyRecord, Artifact, Checkpoint, Metrics, replayable
+from accel_track.records import AnyRecord, Artifact, Checkpoint, is_call, replayable
 from accel_track.rules import Reshaper, Rules
 from accel_track.trackers.base import GeneralTracker
 
@@ -116,7 +116,7 @@ def _batches(records: Iterable[AnyRecord], size: int) -> Iterator[list[tuple[int
     """Yield records with their places, calls of `log` so many together."""
     batch: list[tuple[int, AnyRecord]] = []
     for place, record in enumerate(records):
-        if batch and (len(batch) >= size or not isinstance(record, Metrics) or not isinstance(batch[0][1], Metrics)):
+        if batch and (len(batch) >= size or not is_call(record) or not is_call(batch[0][1])):
             yield batch
             batch = []
         batch.append((place, record))

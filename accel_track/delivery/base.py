@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 
 from accel_track.journal.entries import ShortRecords
-from accel_track.records import AnyRecord, Artifact, Checkpoint, Config, Metrics, Rewind
+from accel_track.records import Alert, AnyRecord, Artifact, Checkpoint, Config, Metrics, Rewind
 from accel_track.trackers.base import GeneralTracker
 
 if TYPE_CHECKING:
     from accel_track.journal.directory import RunDirectory
+    from accel_track.media.calls import AlertLevel
     from accel_track.options import Settings
     from accel_track.outcome import Outcome
     from accel_track.values.capture import Captured
@@ -120,6 +121,9 @@ class Delivery(Protocol):
     ) -> None:
         """Give an artifact to every tracker, or to the one of a name only; count one that cannot be read."""
 
+    def alert(self, alert: Alert, only: str = "") -> None:
+        """Give an alert to every tracker, or to the one of a name only."""
+
     def lost(self, name: str, error: Exception, only: str = "") -> None:
         """Have every tracker, or the one of a name only, count something that could not be read."""
 
@@ -171,7 +175,9 @@ def hand_over(tracker: GeneralTracker, records: Sequence[AnyRecord], folder: Pat
         tracker.log_batch(records)
         return
     first = records[0]
-    if isinstance(first, Metrics):
+    if isinstance(first, Metrics) and first.alert is not None and type(tracker).alert is not GeneralTracker.alert:
+        give_alert(tracker, first.alert, first.time)
+    elif isinstance(first, Metrics):
         calls = cast("Sequence[Metrics]", records)
         if some := [call for call in calls if call.values or not call.unread]:
             tracker.log_batch(some)
@@ -180,6 +186,15 @@ def hand_over(tracker: GeneralTracker, records: Sequence[AnyRecord], folder: Pat
                 _drop_unread(tracker, call.unread)
     else:
         _hand_over_other(tracker, first, folder)
+
+
+def give_alert(tracker: GeneralTracker, alert: Alert, time: float | None = None) -> None:
+    """Give a tracker an alert, which was raised at a time or just now."""
+    tracker.record_time = time
+    try:
+        tracker.alert(alert.title, alert.text, cast("AlertLevel", alert.level))
+    finally:
+        tracker.record_time = None
 
 
 def _hand_over_other(tracker: GeneralTracker, record: AnyRecord, folder: Path) -> None:

@@ -9,13 +9,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from accel_track.alerts.telling import show_alert
 from accel_track.delivery.artifacts import described, name_of
-from accel_track.delivery.base import Place, Plan, hand_over, unknown_tracker
+from accel_track.delivery.base import Place, Plan, give_alert, hand_over, unknown_tracker
 from accel_track.delivery.staging import Staging
 from accel_track.errors import log_error, warn
 from accel_track.options import Settings
 from accel_track.outcome import Outcome
-from accel_track.records import AnyRecord, Artifact, Metrics, own_copy, own_values
+from accel_track.records import Alert, AnyRecord, Artifact, Metrics, own_copy, own_values
 from accel_track.rules import Reshaper
 from accel_track.trackers.base import GeneralTracker
 from accel_track.values.capture import Captured, captured
@@ -121,6 +122,12 @@ class InlineDelivery:
             return
         record = Artifact(self._calls, time.time(), values, name, path, kind, step, files, only)
         self._each(partial(self._give, record), only)
+
+    def alert(self, alert: Alert, only: str = "") -> None:
+        """Give an alert to every tracker, or to the one of a name only, and show it."""
+        if not only:
+            show_alert(alert)
+        self._each(lambda tracker: give_alert(tracker, alert), only)
 
     def lost(self, name: str, error: Exception, only: str = "") -> None:
         """Tell every tracker, or the one of a name only, that something could not be read."""

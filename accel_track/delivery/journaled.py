@@ -14,6 +14,9 @@ from typing import Any
 
 from filelock import BaseFileLock
 
+from accel_track.alerts.services import wanted
+from accel_track.alerts.watching import Watched
+from accel_track.delivery.alerting import Alerting
 from accel_track.delivery.artifacts import checksums, logged, name_of
 from accel_track.delivery.base import Place, Plan, unknown_tracker
 from accel_track.delivery.gpu import Arriving
@@ -31,7 +34,7 @@ from accel_track.delivery.staging import Staging
 from accel_track.delivery.upkeep import Upkeep
 from accel_track.delivery.worker import Worker
 from accel_track.delivery.workers import Workers
-from accel_track.errors import ResumeError, warn
+from accel_track.errors import JournalError, ResumeError, warn
 from accel_track.files import make_private
 from accel_track.journal.cursor import begun, load, save
 from accel_track.journal.directory import RunDirectory
@@ -41,6 +44,7 @@ from accel_track.mirror.earlier import fetch_rank
 from accel_track.mirror.store import Store
 from accel_track.options import Settings
 from accel_track.outcome import Outcome
+from accel_track.records import Alert
 from accel_track.redaction import redacted_command
 from accel_track.registry import known_names, tracker_class
 from accel_track.rules import Rules
@@ -87,6 +91,7 @@ class JournaledDelivery:
         self._settings = settings
         self._rank = rank
         store = None if settings.mirror is None else Store(settings.mirror)  # before anything is touched
+        sends = not rank and wanted()  # as above
         self._changing: set[str] = set()
         self._objects: set[str] = set()
         command = redacted_command(sys.argv) if settings.redact else list(sys.argv)
@@ -106,7 +111,8 @@ class JournaledDelivery:
         self._encoding = Encoding(self._media.files)
         if not own:
             self._media.files.find_waiting()
-        self._companions = Companions(self.directory, rank, settings)
+        self._companions = Companions(self.directory, rank, settings, self._watched(sends=sends))
+        self._alerting = Alerting(self.directory.rank(rank), self._this_journal, self._companions, sends=sends)
         self._locks = Locks(self.directory, rank, alive)
         self._workers = Workers(self._locks)
         self._upkeep = Upkeep(self.directory, self.journal, self._locks.take_in_new_folder)
@@ -159,6 +165,19 @@ class JournaledDelivery:
         self._is_continued = continued
         return Mirroring(store, self.directory, self._rank, self._settings.mirror_interval, self._delivered_here)
 
+    def _watched(self, *, sends: bool) -> Watched | None:
+        """Return what a companion watches the run for: on rank zero, rules, or alerts that it sends."""
+        rules = tuple(one.text for one in self._settings.alerts)
+        if self._rank or not (rules or sends) or not isinstance(self.journal, JournalWriter):
+            return None
+        starts = 1
+        with contextlib.suppress(OSError, JournalError):
+            starts = self.directory.load().starts
+        return Watched(rules, self.journal.number, starts)
+
+    def _this_journal(self) -> JournalWriter | ForkedJournal:
+        return self.journal
+
     def add(self, plans: Sequence[Plan]) -> None:
         """Start a worker for each tracker; it begins with the run's first record.
 
@@ -170,6 +189,8 @@ class JournaledDelivery:
         self.wake()
         self._note_rules([plan.name for plan in plans])
         plans = self._companions.take(plans, self._noted.describe)
+        if self._settings.alerts and not self._rank:
+            self._alerting.watch()
         end = time.monotonic() + self._settings.start_timeout
         for plan in plans:
             tracker = plan.tracker
@@ -300,6 +321,10 @@ class JournaledDelivery:
         self.journal.artifact(name, found.path, kind, step, storable(values), found.files, only)
         self._encoding.begin(checksums(self._staging.folder, found))
 
+    def alert(self, alert: Alert, only: str = "") -> None:
+        """Append an alert, and show it; services get it from the companion process."""
+        self._alerting.alert(alert, only)
+
     def lost(self, name: str, error: Exception, only: str = "") -> None:
         """Append that something could not be read."""
         self.journal.metrics({}, None, {}, unread={name: reason(error)}, only=only)
@@ -422,6 +447,7 @@ class JournaledDelivery:
         self._upkeep.look(self._workers, self._companions.remotes)
         if not self._is_alone:
             self._workers.drain_own(self.journal, self._settings.finish_timeout / 2)
+        self._alerting.settle(outcome)
         self.conclude(outcome)
         self._deadline = end
         self._workers.close(outcome, end - time.monotonic())
@@ -444,6 +470,7 @@ class JournaledDelivery:
                 return
             _open_runs.discard(self)
             keeper.remove(self._look)
+            self._alerting.end()
             self._companions.look()
             self._upkeep.look(self._workers, self._companions.remotes)
             journal.close()

@@ -25,7 +25,17 @@ from accel_track.journal.cursor import Cursor
 from accel_track.journal.entries import Entry, ShortEntries, next_seq
 from accel_track.journal.reader import BATCH
 from accel_track.outcome import FINISHED
-from accel_track.records import AnyRecord, Artifact, Checkpoint, Metrics, Rewind, is_for, names_without_form, replayable
+from accel_track.records import (
+    AnyRecord,
+    Artifact,
+    Checkpoint,
+    Metrics,
+    Rewind,
+    is_call,
+    is_for,
+    names_without_form,
+    replayable,
+)
 from accel_track.rules import Reshaper, Rules
 from accel_track.trackers.base import GeneralTracker
 from accel_track.trackers.errors import is_ours
@@ -304,8 +314,8 @@ class Worker:
             if isinstance(entries, ShortEntries):
                 self._hand_over(entries, self.tracker.batch_size)
             else:
-                for kind, group in groupby(entries, lambda entry: type(entry.record)):
-                    self._hand_over(list(group), self.tracker.batch_size if kind is Metrics else 1)
+                for together, group in groupby(entries, lambda entry: is_call(entry.record)):
+                    self._hand_over(list(group), self.tracker.batch_size if together else 1)
             self._seen = max(self._seen, next_seq(entries))
             if not entries:
                 self._settle(closing=closing)

@@ -29,7 +29,14 @@ class ForkedJournal:
         return False
 
     def metrics(
-        self, values: Any, step: Any, kwargs: Any, moment: Any = None, unread: Any = None, only: str = ""
+        self,
+        values: Any,
+        step: Any,
+        kwargs: Any,
+        moment: Any = None,
+        unread: Any = None,
+        only: str = "",
+        alert: Any = None,
     ) -> None:
         """Warn once."""
         if not self.warned:

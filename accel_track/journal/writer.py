@@ -23,6 +23,7 @@ from accel_track.journal.memory import Kept, Memory, Outage
 from accel_track.journal.reader import last_seq, segments
 from accel_track.journal.segment import Segment, fdatasync
 from accel_track.records import (
+    Alert,
     AnyRecord,
     Artifact,
     Checkpoint,
@@ -224,12 +225,13 @@ class JournalWriter:
         moment: float | None = None,
         unread: Mapping[str, str] = _NOTHING,
         only: str = "",
+        alert: Alert | None = None,
     ) -> int:
         """Append the captured values of one call, made now or at that moment; return the record's number."""
         with self._lock:
             now = self.clock() if moment is None else moment
             return self._append(
-                Metrics(next(self._numbers), now, values, step, kwargs, unread, only)  # type: ignore[arg-type]  # as above
+                Metrics(next(self._numbers), now, values, step, kwargs, unread, only, alert)  # type: ignore[arg-type]  # as above
             )
 
     def rewind(self, step: int) -> int:

@@ -22,7 +22,7 @@ from accel_track.lightning.media import only_where_logged
 from accel_track.lightning.names import DEFAULT
 from accel_track.lightning.run_choice import INSIDE, marks_in
 from accel_track.lightning.samples import SampleMedia, ValidationSamples
-from accel_track.media.calls import MediaCalls
+from accel_track.media.calls import AlertLevel, MediaCalls
 from accel_track.monitors.environment import describe_environment
 from accel_track.monitors.machine import SystemMetrics
 from accel_track.monitors.training import Throughput, gradient_norm, learning_rates, summarize
@@ -342,6 +342,11 @@ class AccelTrackCallback(Callback, MediaCalls):
     def _log_artifact(self, path: str | os.PathLike[str], name: str | None, about: dict[str, Any]) -> None:
         if self.logger is not None:
             self.logger._log_artifact(path, name, about)  # noqa: SLF001 - as above
+
+    def alert(self, title: str, text: str = "", level: AlertLevel = "info") -> None:
+        """Raise an alert, as [`Run.alert`][accel_track.run.Run.alert] does; on the ranks that log."""
+        if self._logs_here() and self.logger is not None:
+            self.logger.alert(title, text, level)
 
     # -- measurements -------------------------------------------------------------------------------------------------
 

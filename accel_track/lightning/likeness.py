@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from accel_track.lightning.media import only_where_logged
-from accel_track.media.calls import MediaCalls
+from accel_track.media.calls import AlertLevel, MediaCalls
 
 if TYPE_CHECKING:
     from accel_track.lightning.logger import AccelTrackLogger
@@ -90,6 +90,11 @@ class Likeness(MediaCalls):
 
     def _log_media(self, values: dict[str, Any], step: int | None, **kwargs: Any) -> None:
         self._logger.log_for(self._tracker, values, step, kwargs)
+
+    def alert(self, title: str, text: str = "", level: AlertLevel = "info") -> None:
+        """Raise an alert with this tracker alone."""
+        if self._logs_here():
+            self._logger.open().alert(title, text, level, only=self._tracker)
 
     def _log_artifact(self, path: str | os.PathLike[str], name: str | None, about: dict[str, Any]) -> None:
         self._logger._log_artifact(path, name, {**about, "only": self._tracker})  # noqa: SLF001 - as above

@@ -25,7 +25,7 @@ from accel_track.lightning.names import DEFAULT, Names
 from accel_track.lightning.run_choice import run_name
 from accel_track.lightning.trainer_calls import call_being_set_up
 from accel_track.lightning.trainer_run import Session
-from accel_track.media.calls import MediaCalls
+from accel_track.media.calls import AlertLevel, MediaCalls
 from accel_track.noop import NoOp
 from accel_track.options import Options, Settings, takes_options
 from accel_track.outcome import FINISHED, Outcome, Status, outcome_of
@@ -378,6 +378,11 @@ class AccelTrackLogger(Logger, MediaCalls):
         if self._prefix:
             name = self._prefixed(name or os.path.basename(os.path.normpath(path)))
         self.open().log_artifact(path, name, **about)
+
+    def alert(self, title: str, text: str = "", level: AlertLevel = "info") -> None:
+        """Raise an alert, as [`Run.alert`][accel_track.run.Run.alert] does; on the ranks that log."""
+        if self._logs_here():
+            self.open().alert(title, text, level)
 
     def log_hyperparams(
         self,

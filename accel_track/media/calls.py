@@ -1,11 +1,11 @@
-"""The calls that log one medium each: the same on front doors and trackers."""
+"""The calls that log one medium each, or raise an alert: the same on front doors and trackers."""
 
 from __future__ import annotations
 
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from accel_track.media.kinds import (
     Audio,
@@ -23,6 +23,8 @@ from accel_track.media.kinds import (
     Video,
 )
 from accel_track.media.pixels import is_nested_numbers
+
+AlertLevel = Literal["info", "warning", "error"]
 
 _BATCH, _VIDEOS = 4, 5
 """Dimensions of several images, and of several videos, in one array."""
@@ -260,6 +262,20 @@ class MediaCalls:
         """
         one = ConfusionMatrix(targets, predictions, matrix=matrix, labels=labels)
         self._log_media({name: one}, step, **kwargs)
+
+    def alert(self, title: str, text: str = "", level: AlertLevel = "info") -> None:
+        """Raise an alert, which goes to the terminal, to trackers and to the services of `ACCEL_TRACK_NOTIFY`.
+
+        Args:
+            title: What has happened, in one line.
+            text: More about it.
+            level: "info", "warning" or "error".
+
+        Raises:
+            TypeError: `title` or `text` is no text.
+            ValueError: `level` is another one.
+        """
+        raise NotImplementedError
 
     def log_artifact(
         self,

@@ -11,11 +11,12 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar, cast
 
 from accel_track.errors import NotReadableError, warn
-from accel_track.media.calls import MediaCalls
+from accel_track.media.calls import AlertLevel, MediaCalls
+from accel_track.media.kinds import Text
 from accel_track.media.ways import ALL, Way
 from accel_track.noop import NoOp
 from accel_track.outcome import FINISHED, Outcome
-from accel_track.records import Metrics
+from accel_track.records import ALERT, Alert, Metrics
 from accel_track.state import process_index
 from accel_track.trackers.errors import concerns_run, is_transient
 from accel_track.trackers.fast import FastPath
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 MethodT = TypeVar("MethodT", bound=Callable[..., Any])
 
+_LATE = 60.0
 _REQUIRED = ("name", "requires_logging_directory", "tracker")
 
 
@@ -108,6 +110,9 @@ class GeneralTracker(MediaCalls):
 
     keeps_time: ClassVar[bool] = False
     """Whether values that are delivered late are stored with the time at which they were logged."""
+
+    keeps_alerts: ClassVar[bool] = False
+    """Whether the backend has alerts of its own, which `alert` stores in place of a text."""
 
     keeps_nesting: ClassVar[bool] = False
     """Whether nested hyperparameters stay nested; if not, their names are joined with "/"."""
@@ -263,6 +268,28 @@ class GeneralTracker(MediaCalls):
             self.log(call.values, step=step, **kwargs)
         for name, why in call.unread.items():
             self.drop(name, None, why)
+
+    def alert(self, title: str, text: str = "", level: AlertLevel = "info") -> None:
+        """Store an alert; the default logs it as a text called "alert".
+
+        A backend that has alerts overrides this and sets `keeps_alerts`. Those of a run come here in the order of its
+        records, with the time at which they were raised in `record_time`.
+
+        Args:
+            title: What has happened, in one line.
+            text: More about it, in Markdown, or nothing.
+            level: "info", "warning" or "error".
+        """
+        said = Alert(title, text, level).values[ALERT]
+        self._log_media({ALERT: Text(said.info["text"])}, None)
+
+    def said_late(self, text: str) -> str:
+        """Return an alert's text, with the time at which it was raised where that is over a minute ago."""
+        raised = self.now()
+        if time.time() - raised < _LATE:
+            return text
+        when = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(raised))
+        return f"{text}\n\nraised at {when} UTC".strip()
 
     def watch(
         self,
@@ -515,6 +542,9 @@ class NoOpTracker(NoOp, GeneralTracker):
         """Do nothing."""
 
     def unwatch(self, model: Any = None) -> None:
+        """Do nothing."""
+
+    def alert(self, title: Any, text: Any = "", level: Any = "info") -> None:
         """Do nothing."""
 
     def log_artifact(self, path: Any, name: str | None = None, **kwargs: Any) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from accel_track.errors import ElsewhereError, warn
+from accel_track.media.calls import AlertLevel
 from accel_track.trackers.base import GeneralTracker
 
 
@@ -19,6 +20,9 @@ class Logs(Protocol):
 
     def store_configuration(self, config: Any, *, only: str) -> None:
         """Store hyperparameters for the tracker of a name."""
+
+    def alert(self, title: str, text: str, level: AlertLevel, *, only: str) -> None:
+        """Raise an alert with the tracker of a name."""
 
     def log_artifact(
         self,
@@ -87,6 +91,11 @@ class TrackerElsewhere(GeneralTracker):
 
     def _log_media(self, values: dict[str, Any], step: int | None, **kwargs: Any) -> None:
         self.log(values, step, **kwargs)
+
+    def alert(self, title: str, text: str = "", level: AlertLevel = "info") -> None:
+        """Raise an alert with this tracker alone, through the journal."""
+        if (run := self._logs()) is not None:
+            run.alert(title, text, level, only=self.name)
 
     def log_artifact(
         self,

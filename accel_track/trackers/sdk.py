@@ -41,6 +41,7 @@ _GATED = (
     "log_artifact",
     "log_artifacts",
     "log_model",
+    "alert",
     "log_checkpoint",
     "describe_checkpoint",
     "delete_checkpoint",

@@ -113,7 +113,9 @@ class Sent(SentMedia):
         return State.DUE
 
     def _add(self, record: AnyRecord, state: State) -> None:
-        if isinstance(record, Metrics):
+        if isinstance(record, Metrics) and record.alert is not None and self.tracker.keeps_alerts:
+            self.uncompared["alerts"] += state is State.DUE
+        elif isinstance(record, Metrics):
             self.known_drops.update(record.unread)
             for name, value in dict(leaves(record.values)).items():
                 self._add_value(name, value, record, state)

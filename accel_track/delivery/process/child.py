@@ -1,4 +1,4 @@
-"""The companion process: `accel-track sync --follow` of one run, told by a pipe what it needs.
+"""The companion process: `accel-track sync --follow` of one run, and its watcher, told by a pipe what it needs.
 
 It ends when everything is delivered after the end of the process that trains, which it notices at once: a process whose
 parent has died gets another one.
@@ -14,10 +14,13 @@ import select
 import signal
 import sys
 import threading
+import time
 from collections.abc import Sequence
 from typing import Any, TextIO
 
-from accel_track.delivery.process.protocol import Brief, CompanionState, WorkerState, load_state, state_file
+from accel_track.alerts.watching import Watching
+from accel_track.delivery.process.protocol import Brief, CompanionState, Concluding, WorkerState, load_state, state_file
+from accel_track.delivery.status import TrackerStatus
 from accel_track.delivery.sync import Job, Sync
 from accel_track.errors import AccelTrackError
 from accel_track.files import replace_file
@@ -27,6 +30,15 @@ from accel_track.mirror.complete import complete
 from accel_track.outcome import CRASHED, Outcome
 from accel_track.registry import LOGGER_TYPE_TO_CLASS
 from accel_track.texts import clean, json_bytes
+
+_LOOK = 0.1
+"""Seconds between two looks at the process that trains, where no tracker is followed."""
+
+_LET_GO = 10.0
+"""Seconds that the process that trains gets to let go of a run that it has ended."""
+
+_LAST_ALERTS = 60.0
+"""Seconds that services get for the last alerts."""
 
 _LONGEST_EXIT = 20
 """Seconds for what SDKs do at the interpreter's exit, where one may hang: Aim does if its folder was deleted."""
@@ -66,17 +78,30 @@ class Deliverer:
         self._sync = Sync(
             self._run, list(arguments), arguments, rank=brief.rank, grouped=brief.grouped, alive=self._alive
         )
+        self._watching = None if brief.watched is None else Watching(self._run, brief.rank, brief.watched)
 
     def _alive(self) -> bool:
         """Whether the process that trains is there and has not ended the run."""
         if self._ended is None:
-            if select.select([0], [], [], 0)[0] and isinstance(message := _message(), Outcome):
+            message = _message() if select.select([0], [], [], 0)[0] else None
+            if isinstance(message, Outcome):
                 self._ended = message
+                self._conclude(message)
+            elif isinstance(message, Concluding):
+                self._conclude(message.outcome)
             elif os.getppid() != self._brief.parent:
                 noted = outcome_noted(self._run.load()) if self._brief.rank == 0 else None
                 self._ended = noted or CRASHED
+                self._conclude(self._ended)
+                if self._watching is not None:  # before trackers get the last records
+                    self._watching.record(0.0)
             self._sync.ended = self._ended
         return self._ended is None
+
+    def _conclude(self, outcome: Outcome) -> None:
+        """Have the last alerts raised."""
+        if self._watching is not None:
+            self._watching.conclude(outcome)
 
     def _note(self, jobs: Sequence[Job]) -> None:
         """Store how the trackers are doing, if that has changed."""
@@ -88,7 +113,13 @@ class Deliverer:
             )
             for job in jobs
         }
-        self._store(CompanionState(self._state.pid, self._state.starts, trackers=trackers))
+        self._store(self._now(trackers))
+
+    def _now(self, trackers: dict[str, WorkerState], *, over: bool = False) -> CompanionState:
+        state = CompanionState(self._state.pid, self._state.starts, over, trackers)
+        if self._watching is not None:
+            state.watches, state.problem = True, self._watching.problem
+        return state
 
     def _last(self, name: str, error: str | None) -> WorkerState:
         """Return how a tracker has ended; one that never had a worker has failed."""
@@ -110,13 +141,27 @@ class Deliverer:
             OSError: The run directory cannot be written to.
         """
         replace_file(self._file, json_bytes(self._state))
-        found = self._sync.deliver(follow=True, timeout=self._brief.patience, watch=self._note)
+        if self._watching is not None:
+            self._watching.start()
+        found: list[TrackerStatus] = []
+        if self._brief.trackers:
+            found = self._sync.deliver(follow=True, timeout=self._brief.patience, watch=self._note)
         trackers = {one.name: self._last(one.name, one.obstacle or one.error) for one in found}
-        self._store(CompanionState(self._state.pid, self._state.starts, not self._sync.stopped, trackers))
+        if self._watching is not None and not self._sync.stopped:
+            self._watch_on(self._watching, trackers)
+        self._store(self._now(trackers, over=not self._sync.stopped))
         for one in found:
             print(one, flush=True)  # noqa: T201 - into the log
         if self._brief.mirror is not None:
             self._complete_mirror(self._brief.mirror)
+
+    def _watch_on(self, watching: Watching, trackers: dict[str, WorkerState]) -> None:
+        """Watch until the run has ended, also where no tracker is left, and send the last alerts."""
+        while self._alive():
+            self._store(self._now(trackers))
+            time.sleep(_LOOK)
+        watching.record(_LET_GO)
+        watching.close(_LAST_ALERTS)
 
     def _complete_mirror(self, url: str) -> None:
         """Copy what the process that trains could not: the tail, if it was killed, and how far the trackers are."""

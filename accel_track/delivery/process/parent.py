@@ -13,10 +13,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from accel_track.alerts.watching import Watched
 from accel_track.delivery.base import Plan
 from accel_track.delivery.process.protocol import (
     Brief,
     CompanionState,
+    Concluding,
     WorkerState,
     load_state,
     portable,
@@ -34,6 +36,7 @@ PATIENCE = 60.0
 """Seconds without progress after which a companion gives up at the end, where `finish_timeout` is not longer."""
 
 _LONGEST_PAUSE = 60.0
+_NOTIFY = "ACCEL_TRACK_NOTIFY"
 _started: list[subprocess.Popen[bytes]] = []
 """Processes that may go on: Python warns of a Popen that is collected before its process has ended."""
 
@@ -94,9 +97,12 @@ class Companion:
         rank: Number of this process.
         number: How many companions this process had before.
         settings: How to deliver.
+        watched: What it watches the run for, or None.
     """
 
-    def __init__(self, run: RunDirectory, rank: int, number: int, settings: Settings) -> None:
+    def __init__(
+        self, run: RunDirectory, rank: int, number: int, settings: Settings, watched: Watched | None = None
+    ) -> None:
         """Start nothing yet."""
         stem = "companion" if not number else f"companion-{number + 1}"
         self.remotes: list[Remote] = []
@@ -111,6 +117,7 @@ class Companion:
             os.getpid(),
             settings.all_ranks,
             settings.mirror,
+            watched,
         )
         self._run, self._rank = run, rank
         self._process: subprocess.Popen[bytes] | None = None
@@ -178,6 +185,9 @@ class Companion:
             if remote.last_error is not None and remote.name not in self._told:
                 self._told.add(remote.name)
                 warn(f"{remote.name}: {remote.last_error} (in the companion process, see {self.log})")
+        if state.problem is not None and _NOTIFY not in self._told:
+            self._told.add(_NOTIFY)
+            warn(f"alerts: {state.problem}; training goes on.")
         with self._lock:
             if not self._crashed() or time.monotonic() < self._again_at:
                 return
@@ -205,6 +215,16 @@ class Companion:
                 return errors[0] if errors else None
             time.sleep(0.02)
         return f"the trackers have not started within {timeout:g} s; see {self.log}"
+
+    @property
+    def watches(self) -> bool:
+        """Whether it watches the run for alerts."""
+        return self._brief.watched is not None
+
+    def conclude(self, outcome: Outcome) -> None:
+        """Have the process raise the last alerts."""
+        with self._lock:
+            self._send(Concluding(outcome))
 
     def end(self, outcome: Outcome) -> None:
         """Have the process deliver what is left, tell the backends how the run ended, and end."""
@@ -250,7 +270,7 @@ class Companion:
     @property
     def going_on(self) -> str | None:
         """A sentence if the process is still at work, or None."""
-        if self._process is None or self._process.poll() is not None:
+        if self._process is None or self._process.poll() is not None or not self.remotes:
             return None
         return f"The companion process {self._process.pid} goes on delivering; see {self.log}"
 
@@ -267,11 +287,12 @@ class Companions:
         run: The run directory.
         rank: Number of this process.
         settings: How to deliver.
+        watched: What one of them watches the run for, or None.
     """
 
-    def __init__(self, run: RunDirectory, rank: int, settings: Settings) -> None:
+    def __init__(self, run: RunDirectory, rank: int, settings: Settings, watched: Watched | None = None) -> None:
         """Start none yet."""
-        self._run, self._rank, self._settings = run, rank, settings
+        self._run, self._rank, self._settings, self._watched = run, rank, settings, watched
         self._all: list[Companion] = []
         self._told: set[str] = set()
 
@@ -292,7 +313,7 @@ class Companions:
         """
         if not self._settings.runs_apart:
             return plans
-        companion = Companion(self._run, self._rank, len(self._all), self._settings)
+        companion = self._new()
         left = []
         for plan in plans:
             if plan.tracker is None or plan.is_instance or plan.tracker.needs_terminal:
@@ -315,6 +336,28 @@ class Companions:
             raise DeliveryError(problem)
         self._all.append(companion)
         return left
+
+    def _new(self) -> Companion:
+        """Return a companion, which watches the run unless another one does."""
+        watched = None if any(one.watches for one in self._all) else self._watched
+        return Companion(self._run, self._rank, len(self._all), self._settings, watched)
+
+    def watch(self) -> bool:
+        """Have a companion watch the run for alerts, one without trackers if need be; say whether one does."""
+        if self._watched is None or any(one.watches for one in self._all):
+            return self._watched is not None
+        companion = self._new()
+        if (problem := self._problem() or companion.start()) is not None:
+            warn(f"alerts: no companion process ({problem}); no rule is watched, and no service gets an alert.")
+            return False
+        self._all.append(companion)
+        return True
+
+    def conclude(self, outcome: Outcome) -> None:
+        """Have the last alerts raised."""
+        for companion in self._all:
+            if companion.watches:
+                companion.conclude(outcome)
 
     def _problem(self) -> str | None:
         if os.name == "nt":

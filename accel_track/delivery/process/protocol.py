@@ -9,11 +9,13 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
+from accel_track.alerts.watching import Watched
 from accel_track.journal.directory import RunDirectory
+from accel_track.outcome import Outcome
 
 
 @dataclass
@@ -30,6 +32,7 @@ class Brief:
         path: `sys.path` of that process.
         grouped: Whether other ranks have trackers too.
         mirror: URL of the run's mirror, which is completed behind the last delivery, or None.
+        watched: What it watches the run for, or None.
     """
 
     run: str
@@ -40,7 +43,18 @@ class Brief:
     parent: int
     grouped: bool
     mirror: str | None = None
+    watched: Watched | None = None
     path: list[str] = field(default_factory=lambda: list(sys.path))
+
+
+class Concluding(NamedTuple):
+    """Sent before the outcome, to have the last alerts raised while the run's own process can still deliver them.
+
+    Attributes:
+        outcome: How the run ends.
+    """
+
+    outcome: Outcome
 
 
 class WorkerState(msgspec.Struct):
@@ -68,6 +82,8 @@ class CompanionState(msgspec.Struct):
         over: Whether it has nothing more to do.
         trackers: By name.
         host: Name of the machine.
+        watches: Whether it watches the run for alerts.
+        problem: What is wrong with a service that gets alerts, or None.
     """
 
     pid: int = 0
@@ -75,6 +91,8 @@ class CompanionState(msgspec.Struct):
     over: bool = False
     trackers: dict[str, WorkerState] = {}
     host: str = msgspec.field(default_factory=socket.gethostname)
+    watches: bool = False
+    problem: str | None = None
 
     @property
     def state(self) -> str:

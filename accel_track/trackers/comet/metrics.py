@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
+from accel_track.media.calls import AlertLevel
 from accel_track.trackers.comet.media import CometMedia
 from accel_track.trackers.comet.names import fitting, literal
 from accel_track.trackers.rows import Row
@@ -22,6 +23,13 @@ class CometMetrics(CometMedia):
     def store_environment(self, values: dict[str, Any]) -> None:
         """Log it among the "other" values."""
         self.tracker.log_others(_flat(values))
+
+    def alert(self, title: str, text: str = "", level: AlertLevel = "info") -> None:
+        """Log the alert as a text, and have Comet send it by mail, which it does for online experiments only."""
+        super().alert(title, text, level)
+        if self.durable_flush:
+            said = self.said_late(text)
+            self.alive().send_notification(title, level, {"text": said} if said else None)
 
     def write_row(self, row: Row) -> None:
         """Log a call's numbers together, with `kwargs` for `Experiment.log_metrics` (e.g. `epoch`), and each text."""

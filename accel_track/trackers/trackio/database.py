@@ -10,6 +10,7 @@ from typing import Any
 from accel_track.trackers.fast import UnfitError
 
 PARTS = (
+    "trackio.sqlite_storage:SQLiteStorage.bulk_alert",
     "trackio.sqlite_storage:SQLiteStorage.bulk_log",
     "trackio.sqlite_storage:SQLiteStorage.get_max_step_for_run",
     "trackio.sqlite_storage:SQLiteStorage.get_run_config",
@@ -41,6 +42,12 @@ def arguments(run: Any, entries: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "timestamps": [entry.get("time", now).isoformat() for entry in entries],
         "config": next((entry["config"] for entry in entries if entry["config"]), None),
     }
+
+
+def store_alert(run: Any, alert: tuple[str, str | None, str, int, str, str]) -> None:
+    """Store an alert: title, text, level, step, time and id; of two with the same id Trackio keeps the first."""
+    titles, texts, levels, steps, moments, names = ([one] for one in alert)
+    storage().bulk_alert(run.project, run.name, titles, texts, levels, steps, moments, names, run.id)
 
 
 def replace_config(run: Any) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from accel_track.errors import warn
+from accel_track.media.calls import AlertLevel
 from accel_track.trackers.rows import Row
 from accel_track.trackers.trackio.config import TrackioConfig
 from accel_track.trackers.trackio.names import unicode_names
@@ -44,6 +45,17 @@ class TrackioMetrics(TrackioConfig):
             self._empty = False
         for key, value in lost:
             self.drop(key, value, _LOST)
+
+    def alert(self, title: str, text: str = "", level: AlertLevel = "info") -> None:
+        """Raise one of Trackio's alerts.
+
+        A local run's from a delivery is stored once, with the time at which it was raised. One that goes to a webhook
+        or a server has the time of its delivery.
+        """
+        raised, kind = self.record_time, {"warning": "warn"}.get(level, level)
+        if raised is None or not self.fast(Store).use(lambda fast: fast.store_alert(title, text, kind, raised)):
+            levels = type(self.import_sdk().AlertLevel.WARN)
+            self.tracker.alert(title, self.said_late(text) or None, levels(kind))
 
     def write_row(self, row: Row) -> None:
         """Put a row into the run's queue."""

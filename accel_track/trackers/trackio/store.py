@@ -32,6 +32,7 @@ class Store(FastPath):
         "_next_step",
         "_config_logged",
         "_warned_failures",
+        "_webhook_url",
     )
 
     def __init__(self, native: Any) -> None:
@@ -112,6 +113,17 @@ class Store(FastPath):
         if "write-logs-to-sqlite" in run._warned_failures:  # noqa: SLF001
             message = "trackio: its thread has lost rows that its own calls gave it, see its warning."
             raise HalfStoredError(message)
+
+    def store_alert(self, title: str, text: str, level: str, time: float) -> bool:
+        """Store an alert, unless it is there; False where a webhook is to be called, which `Run.alert` does."""
+        run = self.native
+        if run._webhook_url is not None:  # noqa: SLF001
+            return False
+        moment = datetime.fromtimestamp(time, timezone.utc).isoformat()
+        step = max(run._next_step - 1, 0)  # noqa: SLF001
+        name = uuid.uuid5(uuid.NAMESPACE_OID, f"{run.id} {time!r} {title}").hex
+        database.store_alert(run, (title, text or None, level, step, moment, name))
+        return True
 
     def store_config(self) -> bool:
         """Write the run's hyperparameters, without a row."""

@@ -55,6 +55,7 @@ class TrackioTracker(TrackioMetrics, TrackioMedia):
     main_process_only = False
     sdk = "trackio"
     install = "trackio>=0.43"
+    keeps_alerts = True
     keeps_nesting = True
     keeps_time = True
     checks_arguments = True

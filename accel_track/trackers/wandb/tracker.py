@@ -8,6 +8,7 @@ import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from accel_track.media.calls import AlertLevel
 from accel_track.trackers.names import short_id
 from accel_track.trackers.sdk import native_object
 from accel_track.trackers.wandb import global_run as _wandb_global
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from accel_track.trackers.backend_run import BackendRun
 
+_ALERT_TITLE = 63
 _REFUSED = re.compile(r"returned error 4(?!08|29)\d\d")
 
 
@@ -62,6 +64,7 @@ class WandBTracker(WandBMetrics, WandBMedia):
     wraps_terminal = True
     durable_flush = False  # the SDK keeps rows in memory, and has no flush
     fast_paths = (Rows,)
+    keeps_alerts = True
     keeps_nesting = True
     keeps_time = True
     checks_arguments = True
@@ -110,6 +113,12 @@ class WandBTracker(WandBMetrics, WandBMedia):
     def store_init_configuration(self, values: dict[str, Any]) -> None:
         """Add to the run's config; in offline mode too it is in the run's file at once."""
         self.tracker.config.update(storable(values), allow_val_change=True)
+
+    def alert(self, title: str, text: str = "", level: AlertLevel = "info") -> None:
+        """Raise one of wandb's alerts, which go to the user's mail or Slack; offline, with `wandb sync`."""
+        level_name = {"warning": "WARN"}.get(level, level.upper())
+        # wandb would leave out a second one of a title within a minute; `wait_duration=0` stands for that minute, too.
+        self.tracker.alert(title[:_ALERT_TITLE], self.said_late(text), level_name, wait_duration=0.001)
 
     def is_transient(self, error: BaseException) -> bool:
         """Say so also of wandb's `CommError`, unless it is about the key or holds another answer of the server's."""

@@ -1,0 +1,1 @@
+"""Alerts: rules on what a run logs, the process that watches them, and the services that get them."""

@@ -1,0 +1,163 @@
+"""The rules of alerts: what a line such as "loss > 10 for 50 steps" stands for."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, get_args
+
+from accel_track.outcome import Status
+
+_UNITS = {"s": 1.0, "sec": 1.0, "second": 1.0, "min": 60.0, "minute": 60.0, "m": 60.0, "h": 3600.0, "hour": 3600.0}
+_UNITS |= {"d": 86_400.0, "day": 86_400.0}
+_NUMBER = r"[+-]?(?:\d{1,30}\.?\d{0,30}|\.\d{1,30})(?:e[+-]?\d{1,3})?"
+_SPAN = rf"(\d{{1,15}}(?:\.\d{{1,15}})?)\s*({'|'.join(_UNITS)})s?"
+_SILENCE = re.compile(rf"no\s+steps?\s+for\s+{_SPAN}", re.IGNORECASE | re.ASCII)
+_NAN = re.compile(r"nan(?:\s+in\s+(\S.*))?", re.IGNORECASE)
+_THRESHOLD = re.compile(
+    rf"(\S.*?)\s*(>=|<=|==|!=|>|<)\s*({_NUMBER}|[+-]?inf)(?:\s+for\s+(?:(\d{{1,15}})\s*steps?|{_SPAN}))?",
+    re.IGNORECASE | re.ASCII,
+)
+_WILD = re.compile(r"([*?])")
+
+EXAMPLES = (
+    *("nan", "nan in train/*", "loss > 10", "val/* < 0.1 for 50 steps", "loss > 10 for 5 min", "no step for 10 min"),
+    *get_args(Status),
+)
+"""One rule of each form."""
+
+
+@dataclass(frozen=True)
+class Nan:
+    """A metric is NaN.
+
+    Attributes:
+        text: The rule as it was given.
+        pattern: Which metrics.
+    """
+
+    text: str
+    pattern: str = "*"
+
+    level = "error"
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """A metric is beyond a number, perhaps for some time.
+
+    Attributes:
+        text: The rule as it was given.
+        pattern: Which metrics.
+        operator: How it is compared.
+        number: With what.
+        steps: For how many training steps it has to be so.
+        seconds: For how many seconds.
+    """
+
+    text: str
+    pattern: str
+    operator: str
+    number: float
+    steps: int = 0
+    seconds: float = 0.0
+
+    level = "warning"
+
+
+@dataclass(frozen=True)
+class Silence:
+    """No step is logged.
+
+    Attributes:
+        text: The rule as it was given.
+        seconds: For how many seconds.
+    """
+
+    text: str
+    seconds: float
+
+    level = "warning"
+
+
+@dataclass(frozen=True)
+class End:
+    """The run ends.
+
+    Attributes:
+        text: The rule as it was given.
+        status: With which status.
+    """
+
+    text: str
+    status: str
+
+    @cached_property
+    def level(self) -> str:
+        """How bad that is."""
+        return {"finished": "info", "failed": "error"}.get(self.status, "warning")
+
+
+AlertRule = Nan | Threshold | Silence | End
+
+
+def alert_rule(text: str) -> AlertRule:
+    """Return the rule that a text stands for.
+
+    Args:
+        text: `nan`, `nan in NAMES`, `NAMES OPERATOR NUMBER`, the same followed by `for N steps` or `for N UNIT`,
+            `no step for N UNIT`, or a status. `NAMES` is a metric's name, nested ones joined with "/", in which `*`
+            stands for any characters and `?` for one; `OPERATOR` is `>`, `>=`, `<`, `<=`, `==` or `!=`; `UNIT` is `s`,
+            `min`, `h` or `d`.
+
+    Raises:
+        TypeError: It is no text.
+        ValueError: It is no rule; the message says what rules look like.
+    """
+    if not isinstance(text, str):
+        message = f"a rule is a text; got {text!r}"
+        raise TypeError(message)
+    text = " ".join(text.split())
+    if text.lower() in get_args(Status):
+        return End(text.lower(), text.lower())
+    if (match := _SILENCE.fullmatch(text)) is not None and (seconds := _seconds(match[1], match[2])) > 0:
+        return Silence(text, seconds)
+    if (match := _NAN.fullmatch(text)) is not None:
+        return Nan(text, match[1] or "*")
+    if (match := _THRESHOLD.fullmatch(text)) is not None:
+        name, operator, number, steps, span, unit = match.groups()
+        seconds = 0.0 if span is None else _seconds(span, unit)
+        return Threshold(text, name, operator, float(number), int(steps or 0), seconds)
+    message = f"{text!r} is no rule; rules are such as {str(EXAMPLES)[1:-1]}"
+    raise ValueError(message)
+
+
+def alert_rules(given: Any) -> tuple[AlertRule, ...]:
+    """Return the rules that are given: texts, or one text with several rules between commas, or a JSON list of them.
+
+    Raises:
+        TypeError: It is something else.
+        ValueError: One is no rule.
+    """
+    if isinstance(given, str):
+        given = (
+            json.loads(given) if given.lstrip().startswith("[") else [one for one in given.split(",") if one.strip()]
+        )
+    if not isinstance(given, Iterable):
+        message = f"rules are a list of texts; got {given!r}"
+        raise TypeError(message)
+    rules = (one if isinstance(one, AlertRule) else alert_rule(one) for one in given)
+    return tuple({one.text: one for one in rules}.values())
+
+
+def matching(pattern: str) -> re.Pattern[str]:
+    """Return the expression of a pattern of names."""
+    parts = ({"*": ".*", "?": "."}.get(part) or re.escape(part) for part in _WILD.split(pattern))
+    return re.compile("".join(parts), re.DOTALL)
+
+
+def _seconds(number: str, unit: str) -> float:
+    return float(number) * _UNITS[unit.lower()]

@@ -1,0 +1,80 @@
+"""The alerts of a run in its own process, also those of the companion's rules: to the journal and the terminal."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from accel_track.alerts.limits import Limit
+from accel_track.alerts.noted import Notes
+from accel_track.alerts.services import MOST
+from accel_track.alerts.telling import show_alert
+from accel_track.delivery.keeper import keeper
+from accel_track.delivery.process.parent import Companions
+from accel_track.journal.forked import ForkedJournal
+from accel_track.journal.writer import JournalWriter
+from accel_track.outcome import Outcome
+from accel_track.records import Alert
+
+_SETTLE = 2.0
+"""Seconds that the end of a run waits for the companion to look at the last records."""
+
+
+class Alerting:
+    """Appends alerts to the journal of this process and shows them.
+
+    Args:
+        folder: The rank's folder.
+        journal: Returns the journal.
+        companions: Where rules are watched.
+        sends: Whether there are services to send alerts to.
+    """
+
+    def __init__(
+        self, folder: Path, journal: Callable[[], JournalWriter | ForkedJournal], companions: Companions, *, sends: bool
+    ) -> None:
+        """Do nothing yet."""
+        self._journal, self._companions, self._sends = journal, companions, sends
+        self._notes = Notes(folder)
+        self._notes.skip()
+        self._limit = Limit(MOST)
+        self._watches = False
+        self._ended = 0
+
+    def watch(self) -> None:
+        """Have a companion watch the run, once; a run that is watched is looked after also while it is idle."""
+        if not self._watches and self._companions.watch():
+            self._watches = True
+            keeper.add(self.look)
+
+    def alert(self, alert: Alert, only: str = "", moment: float | None = None) -> None:
+        """Append an alert, and show it unless it is for one tracker alone."""
+        self._journal().metrics(alert.values, None, {}, moment, only=only, alert=alert)
+        if only:
+            return
+        if self._sends:
+            self.watch()
+        if self._limit.passes():
+            show_alert(alert, more=self._limit.release())
+
+    def look(self) -> None:
+        """Take over what rules have raised since."""
+        for note in self._notes.read():
+            self._ended = note.ended or self._ended
+            if note.raised is not None:
+                self.alert(note.raised, moment=note.time)
+
+    def settle(self, outcome: Outcome) -> None:
+        """Have the companion look at the last records and the end, and take over what it raises, in a moment's time."""
+        if not self._watches:
+            return
+        self._companions.conclude(outcome)
+        end = time.monotonic() + _SETTLE
+        while not self._ended and time.monotonic() < end:
+            time.sleep(0.01)
+            self.look()
+
+    def end(self) -> None:
+        """Look no more."""
+        keeper.remove(self.look)
