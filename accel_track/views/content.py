@@ -53,6 +53,7 @@ class Content:
         media: By name: `kind`, `count`, and the last one's `last`, `step`, `time` and `rank`.
         artifacts: Of each: `name`, `type`, `step`, `path`, `files` (how many), `bytes`, `about`.
         checkpoints: By name: `step` and `about`.
+        alerts: Of each: `time`, `title`, `text`, `level`, `rule` (empty: the program raised it) and `rank`.
         rewinds: Steps to which the run went back, of all ranks.
         records: How many records were read, also those that no longer count.
         newest: The time of the newest record of metrics, in seconds since 1970-01-01 UTC, or None.
@@ -72,6 +73,7 @@ class Content:
         self.media: dict[str, dict[str, Any]] = {}
         self.artifacts: list[dict[str, Any]] = []
         self.checkpoints: dict[str, dict[str, Any]] = {}
+        self.alerts: list[dict[str, Any]] = []
         self.records = 0
         self.newest: float | None = None
 
@@ -171,6 +173,9 @@ class Content:
                 del self.checkpoints[record.name]
         elif isinstance(record, Artifact):
             self.artifacts.append(_about(record))
+        elif isinstance(record, Metrics) and (alert := record.alert) is not None:
+            said = {"title": alert.title, "text": alert.text, "level": alert.level, "rule": alert.rule}
+            self.alerts.append({"time": record.time, **said, "rank": rank})
         elif isinstance(record, Metrics):
             self._note_time(record.time)
             for name, value in leaves(record.values):

@@ -56,6 +56,7 @@ DELIVERY: dict[str, Any] = {
     "keep": "30d",
     "mirror": None,
     "mirror_interval": None,
+    "alerts": ["nan", "loss > 10 for 50 steps"],
 }
 LOGGER: dict[str, Any] = {
     "log_with": ["tensorboard", "mlflow"],

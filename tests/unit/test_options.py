@@ -3,7 +3,7 @@
 import inspect
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -27,6 +27,7 @@ def texts(about: Any) -> dict[str, str]:
 def test_options_and_settings_have_the_same_names_and_types() -> None:
     kinds = {name: kind | None for name, kind in get_type_hints(Settings).items()}
     kinds["rules"] = Mapping[str, Rules | Mapping[str, Any]] | None  # given as dictionaries
+    kinds["alerts"] = Sequence[str] | str | None  # given as texts
     assert kinds == OPTIONS
     assert list(kinds) == list(OPTIONS)
 
@@ -41,7 +42,7 @@ def test_the_text_of_an_option_tells_its_default(name: str) -> None:
 @pytest.mark.parametrize("name", OPTIONS)
 def test_the_table_of_options_has_it(name: str) -> None:
     default = getattr(Settings(), name)
-    shown = f"`{int(default)}`" if isinstance(default, bool) else f"`{default}`"
+    shown = f"`{int(default)}`" if isinstance(default, bool) else f"`{re.escape(str(default))}`"
     row = (
         rf"\| `{name}` \| `ACCEL_TRACK_{name.upper()}` \| (?:{shown}|{default:g})"
         if isinstance(default, float)

@@ -2,6 +2,7 @@
 
 import pytest
 
+from accel_track.alerts.rules import alert_rules
 from accel_track.options import Settings
 from accel_track.rules import Rules
 
@@ -19,6 +20,7 @@ GIVEN = [
     ("keep", "12h", "12h", "all"),
     ("mirror", "s3://Bucket/Runs", "s3://Bucket/Runs", None),
     ("mirror_interval", "2.5", 2.5, 10.0),
+    ("alerts", "nan, loss > 10 for 5 steps", alert_rules(["nan", "loss > 10 for 5 steps"]), ()),
 ]
 
 
@@ -37,7 +39,7 @@ def test_an_argument_wins_over_the_environment_and_that_over_the_default(monkeyp
     assert getattr(Settings.of(), name) == getattr(Settings(), name) == default
     assert getattr(Settings.of(**{name: value}), name) == value
     variable = f"ACCEL_TRACK_{name.upper()}"
-    monkeypatch.setenv(variable, f" {text if name in ('rules', 'mirror') else text.upper()} ")
+    monkeypatch.setenv(variable, f" {text if name in ('rules', 'mirror', 'alerts') else text.upper()} ")
     assert getattr(Settings.of(), name) == value
     assert getattr(Settings.of(**{name: default}), name) == (value if default is None else default)
     for empty in ("", "  "):
