@@ -17,8 +17,8 @@ from accel_track.journal.writer import JournalWriter
 from accel_track.outcome import Outcome
 from accel_track.records import Alert
 
-_SETTLE = 2.0
-"""Seconds that the end of a run waits for the companion to look at the last records."""
+SETTLE = 10.0
+"""Seconds that the end of a run waits for the companion, which may be starting still, to look at the last records."""
 
 
 class Alerting:
@@ -65,13 +65,18 @@ class Alerting:
             if note.raised is not None:
                 self.alert(note.raised, moment=note.time)
 
-    def settle(self, outcome: Outcome) -> None:
-        """Have the companion look at the last records and the end, and take over what it raises, in a moment's time."""
+    def settle(self, outcome: Outcome, timeout: float) -> None:
+        """Have the companion look at the last records and the end, and take over what it raises.
+
+        Args:
+            outcome: How the run ends.
+            timeout: How long to wait for that, in seconds; it takes a moment.
+        """
         if not self._watches:
             return
+        end = time.monotonic() + timeout
         self._companions.conclude(outcome)
-        end = time.monotonic() + _SETTLE
-        while not self._ended and time.monotonic() < end:
+        while not self._ended and time.monotonic() < end and self._companions.is_watched:
             time.sleep(0.01)
             self.look()
 

@@ -16,7 +16,7 @@ from filelock import BaseFileLock
 
 from accel_track.alerts.services import wanted
 from accel_track.alerts.watching import Watched
-from accel_track.delivery.alerting import Alerting
+from accel_track.delivery.alerting import SETTLE, Alerting
 from accel_track.delivery.artifacts import checksums, logged, name_of
 from accel_track.delivery.base import Place, Plan, unknown_tracker
 from accel_track.delivery.gpu import Arriving
@@ -447,7 +447,7 @@ class JournaledDelivery:
         self._upkeep.look(self._workers, self._companions.remotes)
         if not self._is_alone:
             self._workers.drain_own(self.journal, self._settings.finish_timeout / 2)
-        self._alerting.settle(outcome)
+        self._alerting.settle(outcome, min(SETTLE, self._settings.finish_timeout) if not self._is_alone else _SOON)
         self.conclude(outcome)
         self._deadline = end
         self._workers.close(outcome, end - time.monotonic())

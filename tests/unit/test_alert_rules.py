@@ -58,10 +58,11 @@ def test_what_a_text_stands_for(text: str, rule: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "loss", "loss > ten", "> 10", "loss > 10 for", "loss > 10 for 5", "no step for 0 s", "no step", "nan in"]
+    "text",
+    ["", "loss", "loss > ten", "> 10", "loss > 10 for", "loss > 10 for 5", "no step for 0 s", "no step", "nan in"],
 )
 def test_what_is_no_rule_is_an_error_that_shows_all_forms(text: str) -> None:
-    with pytest.raises(ValueError, match="is no rule; rules are such as 'nan', .*'no step for 10 min', 'finished'"):
+    with pytest.raises(ValueError, match=r"is no rule; rules are such as 'nan', .*'no step for 10 min', 'finished'"):
         alert_rule(text)
 
 
@@ -82,7 +83,9 @@ def test_rules_are_given_as_texts(given: Any, count: int) -> None:
     assert len(Settings.of(alerts=given).alerts) == count
 
 
-@pytest.mark.parametrize(("given", "said"), [(["nan", 3], "a rule is a text; got 3"), (7, "rules are a list"), ("[", "")])
+@pytest.mark.parametrize(
+    ("given", "said"), [(["nan", 3], "a rule is a text; got 3"), (7, "rules are a list"), ("[", "")]
+)
 def test_other_types_are_an_error_that_names_the_option(given: Any, said: str, monkeypatch: Any) -> None:
     with pytest.raises(ValueError, match=f"`alerts`, .*{said}"):
         Settings.of(alerts=given)

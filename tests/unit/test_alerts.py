@@ -85,8 +85,8 @@ def test_an_earlier_version_reads_an_alert_as_a_text() -> None:
 
     class EarlierMetrics(Record, frozen=True, array_like=True, tag="metrics"):
         step: int | None = None
-        kwargs: dict[str, dict[str, Any]] = {}
-        unread: dict[str, str] = {}
+        kwargs: dict[str, dict[str, Any]] | None = None
+        unread: dict[str, str] | None = None
         only: str = ""
 
     alert = Alert("t", "x", "error", "nan", "nan @3")

@@ -222,9 +222,16 @@ class Companion:
         return self._brief.watched is not None
 
     def conclude(self, outcome: Outcome) -> None:
-        """Have the process raise the last alerts."""
+        """Have the process raise the last alerts; one that has crashed since the last look is started again."""
         with self._lock:
+            if self._crashed():
+                self.start()
             self._send(Concluding(outcome))
+
+    @property
+    def runs(self) -> bool:
+        """Whether the process is there."""
+        return self._process is not None and self._process.poll() is None
 
     def end(self, outcome: Outcome) -> None:
         """Have the process deliver what is left, tell the backends how the run ended, and end."""
@@ -352,6 +359,11 @@ class Companions:
             return False
         self._all.append(companion)
         return True
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether a companion is there that watches the run."""
+        return any(one.watches and one.runs for one in self._all)
 
     def conclude(self, outcome: Outcome) -> None:
         """Have the last alerts raised."""
