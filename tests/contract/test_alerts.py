@@ -3,7 +3,6 @@
 import zipfile
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -31,7 +30,9 @@ def raised(log_with: str, project: str = "p") -> Run:
 
 
 def wandb_alerts() -> list[tuple[str, str, str]]:
+    """Return title, text and level of each, once wandb's service has written the run's end."""
     (path,) = Path("runs").rglob("*.wandb")
+    until(lambda: any(one.HasField("exit") for one in log_file.records(path, Counter())))
     found = [one.alert for one in log_file.records(path, Counter()) if one.HasField("alert")]
     return [(one.title, one.text, one.level) for one in found]
 

@@ -30,7 +30,7 @@ from accel_track.journal.entries import Position
 from accel_track.journal.reader import BATCH, Damage, JournalReader, last_seq, read_last, segments
 from accel_track.journal.writer import JournalWriter
 from accel_track.media import Image, Text, Video
-from accel_track.records import Config, Metrics, WithoutForm
+from accel_track.records import Alert, Config, Metrics, WithoutForm
 from accel_track.values.capture import captured
 
 FOLDER = Path("rank-00000")
@@ -151,11 +151,15 @@ class TestFormatDocument:
         for step in (10, None, 12):
             journal.metrics({"ü": 0.1, "n": -1, "new": step == 12}, step, {})
         journal.metrics({"w": np.array([[1, 2], [3, 4]], ">u2")}, 13, {}, unread={"m": "RuntimeError: gone"})
+        alert = Alert("title", "more", "error", "nan", "nan @3")
+        journal.metrics(alert.values, None, {}, alert=alert)
         journal.close()
         records, skipped = self.records(FOLDER)
         assert skipped == 0
         assert len(segments(FOLDER)) > 3
-        assert [record[1] for record in records] == list(range(17))
+        assert [record[1] for record in records] == list(range(18))
+        assert list(records[17][3]) == ["alert"]
+        assert records[17][4:] == [None, {}, {}, "", ["title", "more", "error", "nan", "nan @3"]]
         assert all(record[2] > 1.7e9 for record in records)
         name = f"{Picture.__module__}.Picture".encode()
         assert records[0][:2] + records[0][3:] == ["config", 0, {"lr": 0.1, "net": {"layers": [1, 2]}}, False, ""]
@@ -171,15 +175,16 @@ class TestFormatDocument:
             {},
             {},
             "",
+            None,
         ]
-        assert records[2][3:] == [{"loss": 0.5}, None, {"wandb": {"commit": False}}, {}, ""]
-        assert records[12][3:] == [{"text": "ü"}, 9, {}, {}, ""]
+        assert records[2][3:] == [{"loss": 0.5}, None, {"wandb": {"commit": False}}, {}, "", None]
+        assert records[12][3:] == [{"text": "ü"}, 9, {}, {}, "", None]
         assert records[14][3:] == [{"ü": 0.1, "n": -1, "new": False}, None, {}]
         assert records[15][3:] == [{"ü": 0.1, "n": -1, "new": True}, 12, {}]
         extension = records[16][3]["w"]
         assert extension.code == 3
         assert msgspec.msgpack.decode(extension.data) == [">u2", [2, 2], bytes([0, 1, 0, 2, 0, 3, 0, 4])]
-        assert records[16][4:] == [13, {}, {"m": "RuntimeError: gone"}, ""]
+        assert records[16][4:] == [13, {}, {"m": "RuntimeError: gone"}, "", None]
 
     def test_it_finds_media_and_artifacts(self):
         journal, kept = JournalWriter(FOLDER, rank=3), KeptMedia(FOLDER)
