@@ -1,4 +1,7 @@
-"""A tracker of one's own that posts JSON to a web hook; the example brings the server it posts to."""
+"""A tracker of one's own that posts JSON to a web hook; the example brings the server it posts to.
+
+python examples/custom_tracker.py
+"""
 
 import json
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -68,6 +71,7 @@ def main() -> None:
             accelerator.log({"loss": 1 / (step + 1), "val": {"accuracy": step / 3}}, step=step)
         accelerator.end_training()
         server.shutdown()
+    print("look at it: accel-track ls")
 
 
 if __name__ == "__main__":

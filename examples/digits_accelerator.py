@@ -1,4 +1,7 @@
-"""A training on handwritten digits in a plain loop: python digits_accelerator.py tensorboard mlflow."""
+"""A plain loop on handwritten digits: accumulation, validation, samples, histograms of gradients, a checkpoint.
+
+python examples/digits_accelerator.py --dir runs tensorboard mlflow
+"""
 
 import argparse
 
@@ -11,9 +14,9 @@ from accel_track.demo import loaders
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("log_with", nargs="*", default=["tensorboard"], help="names of backends, or 'all'")
-    parser.add_argument("--dir", default="digits-accelerator", help="where to put logs and checkpoints")
+    parser.add_argument("--dir", default="runs", help="where to put logs and checkpoints")
     parser.add_argument("--epochs", type=int, default=5)
     arguments = parser.parse_args()
 
@@ -55,6 +58,7 @@ def main() -> None:
 
     accelerator.save_state(f"{arguments.dir}/checkpoint")
     accelerator.end_training()
+    accelerator.print(f"look at it: accel-track ls {arguments.dir}")
 
 
 if __name__ == "__main__":

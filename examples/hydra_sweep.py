@@ -55,6 +55,7 @@ def main(config: Config) -> None:
             optimizer.step()
             run.log({"loss": loss}, step)
     print(f"lr={config.lr}: loss {loss.item():.4f}")
+    print(f"look at it: accel-track ls {config.dir}")
 
 
 if __name__ == "__main__":

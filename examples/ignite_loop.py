@@ -15,7 +15,7 @@ import accel_track
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("trackers", nargs="*", default=["tensorboard"])
     parser.add_argument("--dir", default="runs")
     parser.add_argument("--epochs", type=int, default=3)
@@ -58,6 +58,7 @@ def main() -> None:
 
         trainer.run(data, max_epochs=arguments.epochs)
     print(f"val/mse: {evaluator.state.metrics['mse']:.4f}")
+    print(f"look at it: accel-track ls {arguments.dir}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,7 @@
-"""Every medium to every backend, offline: python media.py, or python media.py tensorboard mlflow.
+"""Images, tables, sound, video and all other media to every backend, offline.
+
+    python examples/media.py --dir runs
+    python examples/media.py --dir runs tensorboard mlflow
 
 In a Git repository, DVCLive makes a folder `.dvc` at its root.
 """
@@ -10,9 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
-PARSER = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+PARSER = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 PARSER.add_argument("log_with", nargs="*", default=["all"], help="names of backends; default: all that are installed")
-PARSER.add_argument("--dir", default="media", help="where to put everything")
+PARSER.add_argument("--dir", default="runs", help="where to put everything")
 PARSER.add_argument("--steps", type=int, default=3)
 ARGUMENTS = PARSER.parse_args()
 FOLDER = Path(ARGUMENTS.dir).resolve()
@@ -84,6 +87,7 @@ def main() -> None:
     accelerator.end_training()
     for name in names:
         print(f"{name}: {WHERE.get(name, '{}').format(FOLDER)}")
+    print(f"look at it: accel-track ls {FOLDER}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,7 @@
-"""One tracker object in a plain loop and in a Lightning Trainer: started once, finished by its last user."""
+"""One tracker object in a plain loop and in a Lightning Trainer: started once, finished by its last user.
+
+python examples/mixed.py --dir runs
+"""
 
 import argparse
 from typing import Any
@@ -39,8 +42,8 @@ class BestTracker(GeneralTracker):
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--dir", default="digits-mixed", help="where to put logs and checkpoints")
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--dir", default="runs", help="where to put logs and checkpoints")
     parser.add_argument("--epochs", type=int, default=2)
     arguments = parser.parse_args()
     best = BestTracker()
@@ -57,6 +60,7 @@ def main() -> None:
 
     accelerator.end_training()  # `best` goes on: the logger still uses it
     logger.finish()  # its last user: now it prints
+    print(f"look at it: accel-track ls {arguments.dir}")
 
 
 if __name__ == "__main__":

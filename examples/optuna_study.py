@@ -36,7 +36,7 @@ def train(trial: optuna.Trial, run: Run) -> tuple[float, bool]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("trackers", nargs="*", default=["mlflow"])
     parser.add_argument("--dir", default="runs")
     parser.add_argument("--trials", type=int, default=4)
@@ -58,6 +58,7 @@ def main() -> None:
         study.optimize(objective, n_trials=arguments.trials)
         parent.store_configuration({"best": study.best_params})
     print(f"best of {len(study.trials)} trials: {study.best_value:.4f} with lr={study.best_params['lr']:.4f}")
+    print(f"look at it: accel-track ls {arguments.dir}")
 
 
 if __name__ == "__main__":

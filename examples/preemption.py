@@ -1,9 +1,9 @@
 """A training that is killed in the middle and started again: one run, in the journal and in every backend.
 
-Run it twice with the same folder:
-
-    python examples/preemption.py --dir runs --kill-at 300
+    python examples/preemption.py --dir runs --kill-at 130
     python examples/preemption.py --dir runs
+
+A scheduler that starts a job again after a preemption starts it with the same folder, as the second line does.
 """
 
 import argparse
@@ -40,7 +40,7 @@ def main() -> None:
     last = os.path.join(checkpoints, "last.ckpt")
     logger = AccelTrackLogger(arguments.trackers, name="preemption", save_dir=arguments.dir)
     trainer = Trainer(
-        max_epochs=20,
+        max_epochs=10,
         logger=logger,
         callbacks=[
             ModelCheckpoint(checkpoints, every_n_train_steps=50, save_last=True),
@@ -54,6 +54,7 @@ def main() -> None:
     trainer.fit(Digits(), training, validation, ckpt_path=last if os.path.exists(last) else None)
     print(f"{logger.log_dir}: trained to step {trainer.global_step}")
     logger.finish()
+    print(f"look at it: accel-track ls {arguments.dir}")
 
 
 if __name__ == "__main__":

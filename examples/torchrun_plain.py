@@ -14,7 +14,7 @@ import accel_track
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("trackers", nargs="*", default=["tensorboard"])
     parser.add_argument("--dir", default="runs")
     parser.add_argument("--steps", type=int, default=20)
@@ -40,6 +40,7 @@ def main() -> None:
             run.log({"train/loss": total / world, "lr": optimizer.param_groups[0]["lr"]}, step)
     if rank == 0:
         print(f"process {os.environ['RANK']} of {world} has logged {arguments.steps} steps")
+        print(f"look at it: accel-track ls {arguments.dir}")
     dist.destroy_process_group()
 
 

@@ -1,25 +1,12 @@
 """The recipes for other libraries, which are the examples of these names, run as a user runs them and read back."""
 
-import os
-import sys
 from pathlib import Path
 
 from mlflow import MlflowClient
 
 from accel_track.journal.directory import find_runs
-from tests.support import warm
-from tests.support.runs import scalars
-
-EXAMPLES = Path(__file__).parents[2] / "examples"
-
-
-def run(name: str, *arguments: str, by: tuple[str, ...] = ()) -> str:
-    command = [sys.executable, *by, str(EXAMPLES / name), *arguments]
-    done = warm.run(
-        command, timeout=150, env={**os.environ, "OMP_NUM_THREADS": "1", **(warm.NOT_MEASURED if by else {})}
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+from tests.support.examples import run
+from tests.support.runs import only_run, scalars
 
 
 def test_ignite() -> None:
@@ -63,3 +50,11 @@ def test_hydra(database: MlflowClient) -> None:
     assert sorted(one.data.params["lr"] for one in runs) == ["0.01", "0.1"]
     assert len({one.data.tags["sweep"] for one in runs}) == 1
     assert sorted(one.info.run_name.rpartition("-")[2] for one in runs) == ["0", "1"]
+
+
+def test_accelerate() -> None:
+    printed = run("accelerate_script.py", "tensorboard", "jsonl", "--dir", "runs", "--steps", "12")
+    assert printed.startswith("loss after 12 steps: ")
+    found = only_run(Path("runs"))
+    assert [step for step, _ in scalars(Path("runs/regression", found.path.name), "train/loss")] == list(range(12))
+    assert len(list(Path("runs").rglob("metrics.jsonl"))) == 1

@@ -1,52 +1,59 @@
-"""The tables in docs/backends.md say what the trackers' attributes say."""
+"""The pages of docs/backends say what the trackers declare, and what they show works."""
 
+import re
+import sys
 from pathlib import Path
 
 import pytest
-import tomllib
 
 from accel_track.registry import LOGGER_TYPE_TO_CLASS
-
-ROOT = Path(__file__).parents[2]
-LINES = (ROOT / "docs" / "backends.md").read_text(encoding="utf-8").splitlines()
-NO = "\N{EN DASH}"
-BUILT_IN = sorted(name for name, one in LOGGER_TYPE_TO_CLASS.items() if one.in_all)
+from tests.support import warm
+from tests.support.backend_pages import FACTS, FOLDER, INDEX, NAMES, PROJECT, extra, index, page, pages
+from tests.support.runs import only_run
 
 
-def table(column: str) -> dict[str, dict[str, str]]:
-    """Return the rows of the first table with a column of that name, as columns by name, by the tracker's name."""
-    begin = next(number for number, line in enumerate(LINES) if line.startswith("|") and f"| {column} |" in line)
-    end = next(number for number, line in enumerate(LINES) if number > begin and not line.startswith("|"))
-    columns, _, *rows = ([cell.strip() for cell in line.strip("|").split("|")] for line in LINES[begin:end])
-    return {row[0].strip("`"): dict(zip(columns, row, strict=True)) for row in rows}
+@pytest.mark.parametrize("path", pages(), ids=lambda path: path.stem)
+def test_each_is_up_to_date(path) -> None:
+    """Else: python -m tests.support.backend_pages."""
+    assert path.read_text(encoding="utf-8") == pages()[path]
 
 
-VALUES, DELIVERY = table("Extra"), table("Keeps the time of the call")
+def test_each_tracker_has_a_page_and_facts() -> None:
+    assert sorted(FACTS) == sorted(NAMES) == sorted(LOGGER_TYPE_TO_CLASS)
+    assert {path.stem for path in FOLDER.glob("*.md")} == {"index", *NAMES}
 
 
-def test_each_tracker_has_a_row() -> None:
-    """So that the tests below look at all of them."""
-    assert sorted(VALUES) == sorted(DELIVERY) == BUILT_IN
+def test_an_extra_installs_what_the_tracker_asks_for() -> None:
+    for name, cls in LOGGER_TYPE_TO_CLASS.items():
+        assert extra(name) or cls.install is None or cls.install in PROJECT["dependencies"], name
 
 
-@pytest.mark.parametrize("name", BUILT_IN)
-def test_values(name: str) -> None:
-    """What is taken, and how."""
-    tracker, row = LOGGER_TYPE_TO_CLASS[name], VALUES[name]
-    takes = (tracker.takes_nan, tracker.takes_inf)
-    not_finite = {(True, True): ("✓", "as texts"), (True, False): ("NaN",), (False, False): (NO,)}
-    assert row["NaN, ±inf"] in not_finite[takes]
-    assert row["Numbers"] == ("✓ (32-bit)" if tracker.precision else "✓")
-    assert row["Texts"] == ("✓" if tracker.takes_text else NO)
-    assert row["Nested hyperparameters"] == ("kept" if tracker.keeps_nesting else 'joined with "/"')
-    assert DELIVERY[name]["Keeps the time of the call"].startswith("✓" if tracker.keeps_time else NO)
+def test_a_page_with_other_sections_is_refused() -> None:
+    text = (FOLDER / "aim.md").read_text(encoding="utf-8")
+    with pytest.raises(ValueError, match="sections"):
+        page("aim", text.replace("## Media", "## Pictures"))
+    with pytest.raises(ValueError, match="nothing is in the section 'With a server'"):
+        page("aim", re.sub(r"(## With a server\n).*?(\n## )", r"\1\2", text, flags=re.DOTALL))
+    compared = (FOLDER / "index.md").read_text(encoding="utf-8")
+    with pytest.raises(ValueError, match="Steps"):
+        index(compared.replace("## Steps", "## Numbers of steps"))
+    assert all(f"## {heading}\n" in compared for heading in INDEX)
 
 
-@pytest.mark.parametrize("name", BUILT_IN)
-def test_extras(name: str) -> None:
-    """The extra installs what the tracker asks for."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    places = {f"`{extra}`": required for extra, required in project["optional-dependencies"].items()}
-    places["always there"] = project["dependencies"]
-    required = [one.partition(";")[0].strip() for one in places[VALUES[name]["Extra"]]]
-    assert LOGGER_TYPE_TO_CLASS[name].install in required
+@pytest.mark.parametrize("name", NAMES)
+def test_what_a_page_shows_is_read_back(name: str) -> None:
+    """The blocks of a page run as programs, and `accel-track verify --against`, which it names, finds all of it."""
+    text = (FOLDER / f"{name}.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
+    done = warm.run([sys.executable, "-W", "ignore", "-c", block], timeout=100)
+    assert done.returncode == 0, done.stdout + done.stderr
+    for printed in re.findall(r"# > (.*)", block):
+        assert printed in done.stdout.splitlines()
+    if name == "console":
+        assert re.search(r"train/loss\W+9\W+0\.1\W", done.stderr), done.stderr
+    else:
+        assert f"verify RUN --against {name}`" in text
+        verify = [sys.executable, "-m", "accel_track", "verify", str(only_run(Path()).path), "--against", name]
+        verified = warm.run(verify, timeout=100)
+        assert verified.returncode == 0, verified.stdout + verified.stderr
+        assert f"{name}: 10 of 10 values" in verified.stdout

@@ -10,7 +10,13 @@ from pytest_examples import CodeExample, EvalExample, find_examples
 from accel_track.registry import LOGGER_TYPE_TO_CLASS
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    *sorted((ROOT / "examples").rglob("*.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
+]
+ELSEWHERE = [ROOT / "docs" / "backends" / f"{name}.md" for name in LOGGER_TYPE_TO_CLASS]  # run by test_backends.py
 
 
 @pytest.fixture(autouse=True)
@@ -21,7 +27,9 @@ def _restored_registry() -> Iterator[None]:
     LOGGER_TYPE_TO_CLASS.update(before)
 
 
-BLOCKS = [block for block in find_examples(*PAGES) if block.prefix == "python"]
+BLOCKS = [
+    block for block in find_examples(*(page for page in PAGES if page not in ELSEWHERE)) if block.prefix == "python"
+]
 
 
 @pytest.mark.timeout(300)

@@ -17,25 +17,23 @@ _AS = {
 }
 
 
-def _short(way: Way | None) -> str:
+def short(way: Way | None) -> str:
+    """Return what becomes of a medium, in a word or two."""
     if way is None or way.how == "none":
         return "\N{EN DASH}"
     return "native" if way.how == "native" else _AS.get(way.by, "otherwise")
 
 
 def matrix() -> str:
-    """Return the matrix, and below it what is found where."""
+    """Return the matrix."""
     ways = {name: tracker_class(name).media for name in NAMES}
-    lines = ["| | " + " | ".join(f"`{name}`" for name in NAMES) + " |", "|---" * (len(NAMES) + 1) + "|"]
+    heads = (f"[{name}](backends/{name}.md#media)" for name in NAMES)
+    lines = ["| | " + " | ".join(heads) + " |", "|---" * (len(NAMES) + 1) + "|"]
     lines += [
-        f"| {kind.replace('_', ' ')} | " + " | ".join(_short(ways[name].get(kind)) for name in NAMES) + " |"
+        f"| {kind.replace('_', ' ')} | " + " | ".join(short(ways[name].get(kind)) for name in NAMES) + " |"
         for kind in KINDS
     ]
-    parts = ["\n".join(lines)]
-    for name in NAMES:
-        notes = [f"* {kind.replace('_', ' ')}: {ways[name][kind].note}" for kind in KINDS if kind in ways[name]]
-        parts.append("\n".join([f"### {name}\n", *notes]))
-    return "\n\n".join(parts) + "\n"
+    return "\n".join(lines) + "\n"
 
 
 def page(text: str) -> str:

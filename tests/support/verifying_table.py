@@ -16,20 +16,27 @@ def _kept(is_kept: bool) -> str:
     return "kept" if is_kept else "left out"
 
 
-def _row(name: str) -> str:
+def changes(name: str) -> dict[str, str]:
+    """Return what a tracker's backend changes by design, by what it is about."""
     cls = tracker_class(name)
-    names = "some are changed" if cls.stored_name is not GeneralTracker.stored_name else "as given"
-    numbers = "32 bits" if cls.precision else "as sent"
-    cells = [f"`{name}`", names, numbers, *map(_kept, (cls.takes_nan, cls.takes_inf, cls.takes_text))]
     left_out = ", ".join(plural(kind) for kind, way in cls.media.items() if way.how == "none")
-    return "| " + " | ".join([*cells, _OF_A_STEP[cls.keeps_of_a_step], left_out or "\N{EN DASH}"]) + " |"
+    return {
+        "Names": "some are changed" if cls.stored_name is not GeneralTracker.stored_name else "as given",
+        "Numbers": "32 bits" if cls.precision else "as sent",
+        "NaN": _kept(cls.takes_nan),
+        "±inf": _kept(cls.takes_inf),
+        "Texts": _kept(cls.takes_text),
+        "Of several values of a step": _OF_A_STEP[cls.keeps_of_a_step],
+        "Media that are left out": left_out or "\N{EN DASH}",
+    }
 
 
 def table() -> str:
     """Return the table of the trackers that have a reader."""
-    read = [name for name in NAMES if tracker_class(name).read is not GeneralTracker.read]
-    heads = "| | Names | Numbers | NaN | ±inf | Texts | Of several values of a step | Media that are left out |"
-    return "\n".join([heads, "|---" * 8 + "|", *map(_row, read)]) + "\n"
+    read = {name: changes(name) for name in NAMES if tracker_class(name).read is not GeneralTracker.read}
+    lines = ["| | " + " | ".join(read["wandb"]) + " |", "|---" * 8 + "|"]
+    lines += [f"| [{name}](backends/{name}.md) | " + " | ".join(row.values()) + " |" for name, row in read.items()]
+    return "\n".join(lines) + "\n"
 
 
 def page(text: str) -> str:
