@@ -89,6 +89,7 @@ function draw(chart) {
     chart.place.replaceChildren();
     chart.plot = new Plot(chart.place, lines, {log: show.log, suffix});
   }
+  leave(chart);
   Object.assign(chart, {lines: lines.filter((one) => !one.faint), look, suffix, stale: false});
   describe(chart);
 }
@@ -187,7 +188,7 @@ function renderCurves() {
     groups.set(prefix, [...(groups.get(prefix) ?? []), name]);
   }
   let open = 0;
-  const made = [...groups].sort(([one], [other]) => one.localeCompare(other)).map(([prefix, names]) => {
+  const made = [...groups].sort(([one], [other]) => !one - !other || one.localeCompare(other)).map(([prefix, names]) => {
     const isOpen = open < AT_ONCE;
     open += names.length;
     return folded(`curves ${prefix}`, prefix || "without a group", names.length, () => {

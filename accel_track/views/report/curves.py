@@ -38,9 +38,8 @@ def curve(rank: int, points: Points, begin: float, limit: int, since: int = 0) -
         limit: About how many points to keep.
         since: How many points the page has already seen.
     """
-    steps, times, values = (one[since:] for one in points)
-    where = kept(values, limit)
-    steps, times, values = steps[where], times[where] - begin, values[where]
+    where = kept(points.values[since:], limit) + since
+    steps, times, values = points.steps[where], points.times[where] - begin, points.values[where]
     return {
         "rank": rank,
         "since": since,

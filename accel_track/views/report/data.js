@@ -2,6 +2,7 @@
 // The document: what the page holds of runs, and what a live page gets in addition.
 
 const ARRAYS = {i4: Int32Array, f4: Float32Array, f8: Float64Array};
+const MOST_SHOWN = 20;  // runs that are shown at first
 const report = {runs: [], version: 0, limit: 1000, live: false, time: 0};
 
 function unpacked([kind, text]) {
@@ -44,7 +45,7 @@ function take(document) {
   if ("live" in document) report.live = document.live;
   const changed = new Set();
   document.runs.forEach((facts, place) => {
-    const before = report.runs[place] ?? {metrics: new Map(), media: [], shown: true};
+    const before = report.runs[place] ?? {metrics: new Map(), media: [], shown: place < MOST_SHOWN};
     const metrics = facts.whole ? new Map() : before.metrics;
     merge(metrics, facts.metrics);
     for (const [name] of facts.metrics) changed.add(name);

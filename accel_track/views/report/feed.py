@@ -23,7 +23,7 @@ _REMEMBERED = 50
 class _Seen(NamedTuple):
     """What a page has of a metric: changes of the first two make it news, the others say what is new."""
 
-    count: int
+    numbers: int
     moment: float
     points: dict[int, int]
 
@@ -98,7 +98,8 @@ class Feed:
             lengths: dict[int, int] = {}
             curves = []
             for rank in metric.ranks[:MOST_RANKS] if metric.count else []:
-                points = metric.points(rank)
+                if not len((points := metric.points(rank)).values):
+                    continue
                 lengths[rank] = len(points.values)
                 since = 0 if before is None else before.points.get(rank, 0)
                 curves.append(curve(rank, points, info.created, limit, since))

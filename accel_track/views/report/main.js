@@ -1,22 +1,36 @@
 // The page: what is chosen at its top, and news from the server where there is one.
 
 const byId = (id) => document.getElementById(id);
-const EVERY = 2000;  // milliseconds between two questions for news
+const EVERY = 1000;  // milliseconds between two questions for news
+
+function renderShown() {
+  renderChips();
+  redraw();
+  renderValues();
+  renderConfiguration();
+  renderMedia();
+}
+
+function chip(run) {
+  const {place, name, short, status, shown} = run;
+  const state = status === "finished" ? null : element("span", {class: status === "running" ? "faint" : "bad"}, status);
+  const about = {type: "button", "aria-pressed": String(shown), title: "Show or hide this run"};
+  const made = element("button", about, swatch(run), name, " ", element("span", {class: "id"}, short), state);
+  made.addEventListener("click", () => {
+    report.runs[place].shown = !report.runs[place].shown;
+    renderShown();
+    byId("runs-shown").children[place].focus();
+  });
+  return made;
+}
 
 function renderChips() {
-  const chips = report.runs.map((run) => element("button", {
-    type: "button", "aria-pressed": String(run.shown), title: "Show or hide this run",
-    onclick: (event) => {
-      run = report.runs[run.place];
-      run.shown = !run.shown;
-      event.currentTarget.setAttribute("aria-pressed", String(run.shown));
-      redraw();
-      renderValues();
-      renderConfiguration();
-      renderMedia();
-    },
-  }, swatch(run), run.name, " ", element("span", {class: "id"}, run.short),
-  run.status === "finished" ? null : element("span", {class: run.status === "running" ? "faint" : "bad"}, run.status)));
+  const chips = report.runs.map(chip);
+  const all = (title, shown) => element("button", {type: "button", onclick: () => {
+    for (const run of report.runs) run.shown = shown;
+    renderShown();
+  }}, title);
+  if (chips.length > 5) chips.push(all("All", true), all("None", false));
   byId("runs-shown").replaceChildren(...chips);
 }
 
@@ -30,12 +44,9 @@ function renderAll() {
   renderMade();
   renderChips();
   renderCurves();
-  setTimeout(() => {  // behind the first charts
-    renderValues();
-    renderConfiguration();
-    renderMedia();
-    renderRuns();
-  });
+  const rest = () => { renderValues(); renderConfiguration(); renderMedia(); renderRuns(); };
+  if (globalThis.requestIdleCallback) requestIdleCallback(rest, {timeout: 500});  // behind the first charts
+  else setTimeout(rest, 100);  // Safari
 }
 
 function withPause(action, milliseconds = 150) {
@@ -45,11 +56,7 @@ function withPause(action, milliseconds = 150) {
 
 function themed() {
   byId("theme").textContent = isDark() ? "Light" : "Dark";
-  renderChips();
-  redraw();
-  renderValues();
-  renderConfiguration();
-  renderMedia();
+  renderShown();
   renderRuns();
 }
 
@@ -79,6 +86,7 @@ function listen() {
 }
 
 async function askForNews() {
+  if (document.hidden) { setTimeout(askForNews, EVERY); return; }
   try {
     const asked = isLong() ? "news" : `news?since=${report.version}`;
     const answer = await fetch(asked);

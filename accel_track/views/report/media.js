@@ -39,7 +39,7 @@ function renderMedia() {
       return element("div", {}, element("p", {}, runLabel(run), " ", element("span", {class: "where"}, [step, logged].filter(Boolean).join(", "))),
         element("div", {class: "items"}, ...items), more);
     });
-    return folded(`medium ${name}`, name, found[0][1].kind.replaceAll("_", " "), () => parts, true);
+    return folded(`medium ${name}`, name, found[0][1].kind.replaceAll("_", " "), () => [element("div", {class: "side"}, ...parts)], true);
   });
   section.replaceChildren(document.getElementById("media-title"), ...cards);
 }

@@ -17,9 +17,18 @@ from accel_track.records import Stored, media_in
 from accel_track.views.report.texts import short
 
 _TYPES = {
-    **{".png": "image/png", ".jpg": "image/jpeg", ".gif": "image/gif"},
-    **{".wav": "audio/wav", ".mp3": "audio/mpeg", ".flac": "audio/flac", ".ogg": "audio/ogg", ".opus": "audio/ogg"},
-    **{".m4a": "audio/mp4", ".aac": "audio/aac", ".mp4": "video/mp4", ".webm": "video/webm"},
+    ".png": "image/png",
+    ".jpg": "image/jpeg",
+    ".gif": "image/gif",
+    ".wav": "audio/wav",
+    ".mp3": "audio/mpeg",
+    ".flac": "audio/flac",
+    ".ogg": "audio/ogg",
+    ".opus": "audio/ogg",
+    ".m4a": "audio/mp4",
+    ".aac": "audio/aac",
+    ".mp4": "video/mp4",
+    ".webm": "video/webm",
 }
 """What browsers show, by how a file's name ends; nothing of it can hold a script."""
 _MOST = 16
@@ -97,21 +106,28 @@ def _shown(medium: Medium, room: Room) -> dict[str, Any]:
         text = short(medium.text)
         return {"type": "text", "text": text} if room.take(len(text)) else _too_large(medium.kind, len(text))
     if isinstance(medium, Table):
-        rows = [[short(str(cell)) for cell in row[:_COLUMNS]] for row in medium.rows[:_ROWS]]
-        columns = [short(str(name)) for name in medium.columns[:_COLUMNS]]
-        size = sum(len(cell) for row in [columns, *rows] for cell in row)
-        if not room.take(size):
-            return _too_large("table", size)
-        shape = [len(medium.rows), len(medium.columns)]
-        return {"type": "table", "columns": columns, "rows": rows, "shape": shape}
+        return _table(medium, room)
     if isinstance(medium, (Histogram, ConfusionMatrix)):
-        if len(medium.counts if isinstance(medium, Histogram) else medium.labels) > _PARTS:
-            return {"why": f"{medium.kind} of more than {_PARTS} parts"}
-        with tempfile.TemporaryDirectory(prefix="accel_track-report-") as folder:
-            return _file(converted(medium, "image", Path(folder)), room)
+        return _picture(medium, len(medium.counts if isinstance(medium, Histogram) else medium.labels), room)
     if isinstance(medium, (Image, Audio, Video)):
         return _file(medium, room)
     return {"why": f"{medium.kind}, which this page does not show"}
+
+
+def _table(medium: Table, room: Room) -> dict[str, Any]:
+    rows = [[short(str(cell)) for cell in row[:_COLUMNS]] for row in medium.rows[:_ROWS]]
+    columns = [short(str(name)) for name in medium.columns[:_COLUMNS]]
+    size = sum(len(cell) for row in [columns, *rows] for cell in row)
+    if not room.take(size):
+        return _too_large("table", size)
+    return {"type": "table", "columns": columns, "rows": rows, "shape": [len(medium.rows), len(medium.columns)]}
+
+
+def _picture(medium: Medium, parts: int, room: Room) -> dict[str, Any]:
+    if parts > _PARTS:
+        return {"why": f"{medium.kind} of {parts:,} parts, more than this page draws"}
+    with tempfile.TemporaryDirectory(prefix="accel_track-report-") as folder:
+        return _file(converted(medium, "image", Path(folder)), room)
 
 
 def _file(medium: Medium, room: Room) -> dict[str, Any]:
