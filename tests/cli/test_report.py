@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from accel_track.journal.directory import find_runs
 from accel_track.media import Audio, Html, Image, Table, Text
 from accel_track.run import Run
 from tests.support.browser import chromium, complaints, opened, resize
@@ -277,3 +278,24 @@ def test_only_its_user_is_served(served: Any) -> None:
     assert answer(url.rsplit("/", 2)[0] + "/") == 404
     assert answer(f"{url}../../etc/passwd") == 404
     assert answer(url, data=b"x") == 501
+
+
+@pytest.mark.long
+def test_a_page_of_many_points_is_small_and_soon_there(invoke: Any, start: Any) -> None:
+    """Measured in time of the browser's main thread, which other processes do not lengthen."""
+    names = [f"{group}/m{number}" for group in ("train", "val") for number in range(25)]
+    for number in range(5):
+        run = start(name=f"run{number}")
+        for step in range(10_000):
+            run.log({name: math.sin(place + step * step) for place, name in enumerate(names)}, step)
+        run.finish()
+    runs = [one.path for one in find_runs("runs")]
+    about = json.loads(invoke("report", *runs, "--json").stdout)
+    assert about["bytes"] < 6_000_000
+    with chromium() as browser:
+        browser.execute_cdp_cmd("Performance.enable", {"timeDomain": "threadTicks"})
+        browser.get(opened(Path("report.html")))
+        until(lambda: do(browser, "return document.querySelectorAll('.plot .bk-Figure').length >= 6 && !waiting.size"))
+        metrics = browser.execute_cdp_cmd("Performance.getMetrics", {})["metrics"]
+    (busy,) = [one["value"] for one in metrics if one["name"] == "TaskDuration"]
+    assert busy < 2

@@ -2,9 +2,9 @@
 
 const ESCAPES = /\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)/g;
 const ODD = /[\p{Cc}\p{Cf}\p{Cs}\p{Co}\u2028\u2029]/gu;
-const COLOURS = {  // seven hues in two shades each, for light and dark pages
-  light: ["#0072b2", "#d55e00", "#00805c", "#a8478b", "#8a6d00", "#3a3a3a", "#7a4fc9"],
-  dark: ["#56b4e9", "#ff9248", "#2fc79a", "#e79ad0", "#e6cf3c", "#e0e0e0", "#b59cf5"],
+const COLOURS = {  // chosen to differ also for people who see no red, no green or no blue; see tests/views/test_colours.py
+  light: ["#0037eb", "#ff5200", "#09a17e", "#ab70e7", "#91311c", "#6c1d74", "#000015"],
+  dark: ["#8478ff", "#da5618", "#3dad76", "#d05db2", "#fbc000", "#b0ffa8", "#e2d8e4"],
 };
 const DASHES = [["solid", "solid"], ["dash", "dashed"], ["dot", "dotted"]];  // as Plotly and CSS name them
 
