@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import itertools
 import os
 import tempfile
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from accel_track.monitors.watch import Watch, Watched
+    from accel_track.views.notebook import RunView
 
 _BEGINS_ANEW = "{}: its backend run cannot be continued; a new one begins in the continued run."
 _PATIENCE = 2.0
@@ -138,6 +140,7 @@ class Run(MediaCalls):
         self._raises = self.settings.on_error == "raise"
         self._elsewhere: dict[str, TrackerElsewhere] = {}
         self._order = [plan.name for plan in plans]
+        self._view: RunView | None = None
         wait_for_collected(_PATIENCE)
         with self._ending.starting(exits_on_sigterm=exits_on_sigterm):
             self._delivery.add(plans)
@@ -151,6 +154,25 @@ class Run(MediaCalls):
         """End the run, by the block's exception if there is one."""
         with behind(error):
             self.finish(outcome_of(error))
+
+    def _repr_html_(self) -> str | None:
+        """Return what a notebook shows: status and small curves; None where the run cannot be read."""
+        try:
+            return self._html()
+        except Exception:  # noqa: BLE001 - a look at a run stops no cell
+            return None
+
+    def _html(self) -> str:
+        from accel_track.views.notebook import RunView, overview
+
+        if self.run_directory is None:
+            names = ", ".join(one.name for one in self.trackers)
+            state = "running" if self.outcome is None else self.outcome.text
+            hint = f"Its values go straight to {names}: with inline delivery there is no journal to draw curves from."
+            return overview([self.project, self.name], state, [], html.escape(hint))
+        if self._view is None:
+            self._view = RunView(self.run_directory)
+        return self._view.html()
 
     @property
     def starts(self) -> int:

@@ -2,7 +2,7 @@
 
 import typer
 
-from accel_track.cli import alerts, demo, doctor, export, import_, ls, move, prune, show, sync, verify
+from accel_track.cli import alerts, demo, doctor, export, import_, ls, move, prune, report, show, sync, verify
 from accel_track.cli._common import EPILOG
 
 app = typer.Typer(
@@ -21,6 +21,7 @@ for _command in (
     move.move,
     export.export,
     verify.verify,
+    report.report,
     prune.prune,
     doctor.doctor,
     demo.demo,

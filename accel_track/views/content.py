@@ -108,8 +108,8 @@ class Content:
                 self._ranks[number] = _Rank(folder, History(folder), JournalReader(folder))
         for number, (_, history, reader) in self._ranks.items():
             known = {one.seq for one in history.rewinds}
-            while entries := reader.read(_AT_ONCE):
-                if not self._add(number, history, entries, known):
+            while parts := reader.read_apart(_AT_ONCE):
+                if not all(self._add(number, history, entries, known) for entries in parts):
                     return False
         return True
 

@@ -140,3 +140,12 @@ def points(directory: RunDirectory) -> dict[str, list[tuple[int, float, float]]]
                     step = record.seq if record.step is None else record.step
                     found.setdefault(name, []).append((step, record.time, float(value)))
     return found
+
+
+def test_many_records_in_short_between_others(run: Run) -> None:
+    for step in range(400):
+        run.log({"a": step / 2, **({"said": "hello"} if step == 200 else {})}, step=step)
+    content = content_of(run)
+    steps, _, values = content.metrics["a"].points()
+    assert (steps.tolist(), values.tolist()) == (list(range(400)), [step / 2 for step in range(400)])
+    assert (content.metrics["said"].last.step, content.records) == (200, 401)

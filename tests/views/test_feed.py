@@ -1,0 +1,90 @@
+"""The feed of a page: everything at first, then what is new and no more."""
+
+from base64 import b64decode
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import accel_track
+from accel_track.media import Text
+from accel_track.run import Run
+from accel_track.views.metric import Points
+from accel_track.views.report.curves import curve, limit_of
+from accel_track.views.report.feed import Feed
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Any:
+    with accel_track.init("p", project_dir=tmp_path, delivery="none") as begun:
+        yield begun
+
+
+def unpacked(packed: list[str]) -> list[float]:
+    return np.frombuffer(b64decode(packed[1]), f"<{packed[0]}").tolist()
+
+
+def feed_of(run: Run) -> Feed:
+    assert run.run_directory is not None
+    return Feed([run.run_directory], 1_000_000)
+
+
+def test_only_what_is_new_is_given(run: Run) -> None:
+    feed = feed_of(run)
+    run.log({"a": 1.0, "b": 1.0, "note": Text("one")}, 0)
+    first = feed.document()
+    run.log({"a": 2.0}, 1)
+    second = feed.document(first["version"])
+    (found,) = second["runs"]
+    assert (found["whole"], "media" in found, [name for name, _ in found["metrics"]]) == (False, False, ["a"])
+    (news,) = found["metrics"][0][1]["curves"]
+    assert (news["since"], unpacked(news["x"]), unpacked(news["y"])) == (1, [1], [2.0])
+    assert feed.document(second["version"])["runs"][0]["metrics"] == []
+    again = feed.document(first["version"])["runs"][0]  # another page, which is behind
+    assert [name for name, _ in again["metrics"]] == ["a"]
+    run.log({"note": Text("two")}, 2)
+    assert feed.document(second["version"])["runs"][0]["media"][0]["items"][0]["text"] == "two"
+
+
+def test_a_page_gets_everything_where_its_state_is_not_known_or_the_run_went_back(run: Run) -> None:
+    feed = feed_of(run)
+    for step in range(5):
+        run.log({"a": float(step)}, step)
+    version = feed.document()["version"]
+    assert feed.document(12345)["runs"][0]["whole"]
+    run.rewind(2)
+    run.log({"a": 9.0}, 2)
+    (found,) = feed.document(version)["runs"]
+    assert found["whole"]
+    assert unpacked(found["metrics"][0][1]["curves"][0]["y"]) == [0, 1, 9]
+
+
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [
+        ([0.1, 0.2, 0.3], "f4"),
+        ([1e300, 0.0], "f8"),
+        ([1e9, 1e9 + 1], "f8"),  # 32 bits have no step between them
+        ([0.001] * 4, "f4"),
+        ([np.nan, np.inf], "f4"),
+        ([1e308, -1e308], "f8"),
+        ([1e-300, 2e-300], "f8"),
+        ([], "f4"),
+    ],
+)
+def test_numbers_have_as_many_bits_as_the_eye_needs(values: list[float], kind: str) -> None:
+    found = np.array(values, float)
+    packed = curve(0, Points(np.arange(len(found)), np.zeros(len(found)), found), 0.0, 100)
+    assert packed["y"][0] == kind
+    np.testing.assert_allclose(unpacked(packed["y"]), found, rtol=1e-6)
+
+
+def test_steps_that_32_bits_do_not_have() -> None:
+    steps = np.array([0, 2**40])
+    packed = curve(0, Points(steps, np.zeros(2), np.zeros(2)), 0.0, 100)
+    assert unpacked(packed["x"]) == steps.tolist()
+
+
+def test_the_more_curves_the_fewer_points() -> None:
+    assert [limit_of(count) for count in (0, 250, 5000, 10**6)] == [1000, 1000, 50, 40]
