@@ -13,7 +13,6 @@ from accel_track.cli._common import (
     INCOMPLETE,
     DirArgument,
     Json,
-    check_plain,
     console,
     one_line_errors,
     print_json,
@@ -24,6 +23,7 @@ from accel_track.cli._common import (
 from accel_track.cli._place import place
 from accel_track.delivery.pruning import delete, finish_deletions, kept_because, leads_elsewhere, size_and_time
 from accel_track.journal.directory import RunDirectory, find_runs, find_stores
+from accel_track.journal.plain import check_plain
 
 _DAY = 86_400.0
 
