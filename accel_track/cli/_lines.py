@@ -11,7 +11,8 @@ from typing import NamedTuple
 from accel_track.texts import printable
 
 _GAP = 2
-_NARROWEST = 4
+_NARROW = (16, 8, 4)
+"""How far cells are cut before the columns that are spare at first are left out, those spare later, and in the end."""
 
 
 class Shape(NamedTuple):
@@ -21,14 +22,14 @@ class Shape(NamedTuple):
         title: Its name.
         right: Whether its cells are justified to the right.
         shrinks: Whether its cells may be cut where the terminal is narrow.
-        spare: Whether it is left out there.
+        spare: When it is left out there: 1 at first, 2 later, 0 never.
         style: Returns the escape sequence in front of a cell, "" for none; None where there is none at all.
     """
 
     title: str
     right: bool = False
     shrinks: bool = False
-    spare: bool = False
+    spare: int = 0
     style: Callable[[str], str] | None = None
 
 
@@ -58,8 +59,8 @@ def fitted(
 ) -> Iterator[str]:
     """Yield a line of titles and one for each row, none of them wider than the terminal.
 
-    Where they would be, columns that are spare are left out, the last first; then the widest of those that shrink are
-    cut, and in the end the lines.
+    Where they would be, the widest cells of columns that shrink are cut and columns that are spare are left out, by
+    turns (`_NARROW`), and in the end the lines are cut.
 
     Args:
         shapes: The columns.
@@ -70,19 +71,30 @@ def fitted(
     from rich.cells import cell_len
 
     cells = [[one.title for one in shapes], *([printable(cell) for cell in row] for row in rows)]
-    widths = [max(map(cell_len, column)) for column in zip(*cells, strict=True)]
-    kept = list(range(len(shapes)))
-    while _total(widths, kept) > width and (spare := [one for one in kept if shapes[one].spare]):
-        kept.remove(spare[-1])
-    while _total(widths, kept) > width:
-        widest = max((one for one in kept if shapes[one].shrinks), key=lambda one: widths[one], default=None)
-        if widest is None or widths[widest] <= _NARROWEST:
+    whole = [max(map(cell_len, column)) for column in zip(*cells, strict=True)]
+    kept, widths = list(range(len(shapes))), whole
+    for level, least in enumerate(_NARROW, 1):
+        widths = _cut(shapes, whole, kept, width, least)
+        while _total(widths, kept) > width and (spare := [one for one in kept if shapes[one].spare == level]):
+            kept.remove(spare[-1])
+            widths = _cut(shapes, whole, kept, width, least)
+        if _total(widths, kept) <= width:
             break
-        widths[widest] -= 1
     for number, row in enumerate(cells):
         styles = [shapes[one].style if colours and number else None for one in kept]
         shown = [_cell(row[one], widths[one], shapes[one]) for one in kept]
         yield _line(shown, [row[one] for one in kept], styles, width)
+
+
+def _cut(shapes: Sequence[Shape], whole: Sequence[int], kept: Sequence[int], width: int, least: int) -> list[int]:
+    """Return the widths of columns, of which the widest are cut, no more than needed."""
+    widths = list(whole)
+    while _total(widths, kept) > width:
+        widest = max((one for one in kept if shapes[one].shrinks), key=lambda one: widths[one], default=None)
+        if widest is None or widths[widest] <= least:
+            break
+        widths[widest] -= 1
+    return widths
 
 
 def _total(widths: Sequence[int], kept: Sequence[int]) -> int:
@@ -112,8 +124,9 @@ def _line(cells: Sequence[str], texts: Sequence[str], styles: Sequence[Callable[
     line, left = "", width
     for number, (cell, text, style) in enumerate(zip(cells, texts, styles, strict=True)):
         gap = " " * _GAP * bool(number)
-        if cell_len(gap + cell.rstrip()) > left:
-            return line + cut(gap + cell, left) if left else line
+        if cell_len(gap + cell) > left:
+            line += cut((gap + cell).rstrip(), left) if left else ""
+            break
         left -= cell_len(gap + cell)
         start = "" if style is None else style(text)
         line += f"{gap}{start}{cell}\x1b[0m" if start else gap + cell

@@ -20,20 +20,21 @@ TITLES = ("id", "project", "name", "status", "created", "duration", "records", "
 """The columns between tabs."""
 
 
-def shapes(extra: Sequence[Column]) -> list[Shape]:
-    """Return the columns of the list on a terminal."""
+def shapes(rows: Sequence[Listed], extra: Sequence[Column], now: float) -> list[Shape]:
+    """Return the columns of the list on a terminal; numbers are not cut."""
+    texts = [any(isinstance(column.get(one, now), str) for one in rows) for column in extra]
     return [
         Shape("id"),
         Shape("project", shrinks=True),
         Shape("name", shrinks=True),
         Shape("status", style=_style),
-        Shape("created", spare=True),
+        Shape("created", spare=1),
         Shape("age", right=True),
-        Shape("duration", right=True),
-        Shape("records", right=True),
+        Shape("duration", right=True, spare=2),
+        Shape("records", right=True, spare=2),
         Shape("pending", right=True),
-        *(Shape(one.title, right=True, shrinks=True) for one in extra),
-        Shape("tags", shrinks=True, spare=True),
+        *(Shape(one.title, right=not text, shrinks=text) for one, text in zip(extra, texts, strict=True)),
+        Shape("tags", shrinks=True, spare=1),
     ]
 
 
@@ -50,7 +51,7 @@ def in_short(one: Listed, extra: Sequence[Column], now: float, *, utc: bool) -> 
         "" if (seconds := summary.duration(now)) is None else span(seconds),
         "" if summary.records is None else str(summary.records),
         str(summary.pending) if summary.pending else "",
-        *("" if (value := column.get(one, now)) is None else shown(value) for column in extra),
+        *(_short(column.get(one, now)) for column in extra),
         ", ".join(summary.tags),
     ]
 
@@ -90,6 +91,10 @@ def description(one: Listed, extra: Sequence[Column], now: float) -> dict[str, A
         "trackers": None if summary.records is None else trackers,
         "values": {column.title: column.get(one, now) for column in extra},
     }
+
+
+def _short(value: Scalar) -> str:
+    return "" if value is None else f"{value:.5g}" if isinstance(value, float) else shown(value)
 
 
 def _style(status: str) -> str:

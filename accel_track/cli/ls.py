@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import difflib
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from fnmatch import fnmatchcase
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, get_args
 
 import typer
@@ -25,11 +26,13 @@ from accel_track.views.columns import FIELDS, Column, hyperparameter, metric, na
 from accel_track.views.conditions import Comparison, conditions
 
 if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
     from accel_track.journal.directory import RunDirectory
     from accel_track.views.listing import Listed
 
-_MANY = 500
-"""Runs from which on the reading has a progress bar."""
+_LONG = 2.0
+"""Seconds after which the reading of runs has a progress bar."""
 
 _STATUSES = ("running", *get_args(Status), "damaged")
 
@@ -150,11 +153,22 @@ def _listed(directory: str | None, *, values: bool) -> list[Listed]:
         runs = list(mirrored_runs(url))
     else:
         runs = list(find_runs(place() if directory is None else existing(directory)))
-    with progress_bar() if len(runs) >= _MANY else contextlib.nullcontext() as bars:
-        if bars is None:
-            return listed(runs, values=values)
-        task = bars.add_task("reading runs", total=len(runs))
-        return listed(runs, values=values, tell=lambda count: bars.update(task, completed=count))
+    begin = time.monotonic()
+    with contextlib.ExitStack() as stack:
+        update: list[Callable[[int], None]] = []
+
+        def tell(done: int) -> None:
+            if not update and time.monotonic() - begin > _LONG:
+                bars = stack.enter_context(progress_bar())
+                update.append(partial(_advance, bars, bars.add_task("reading runs", total=len(runs))))
+            for one in update:
+                one(done)
+
+        return listed(runs, values=values, tell=tell)
+
+
+def _advance(bars: Progress, task: TaskID, done: int) -> None:
+    bars.update(task, completed=done)
 
 
 def _sorted(rows: Iterable[Listed], order: Column, now: float, *, backwards: bool) -> list[Listed]:
@@ -182,7 +196,10 @@ def _warn_of_unknown(rows: Sequence[Listed], columns: Sequence[Column], now: flo
 def _print(rows: Sequence[Listed], extra: Sequence[Column], now: float, *, utc: bool) -> None:
     if is_terminal():
         lines = fitted(
-            shapes(extra), [in_short(row, extra, now, utc=utc) for row in rows], terminal_width(), colours=has_colours()
+            shapes(rows, extra, now),
+            [in_short(row, extra, now, utc=utc) for row in rows],
+            terminal_width(),
+            colours=has_colours(),
         )
     else:
         cells = [full(row, extra, now, utc=utc) for row in rows]

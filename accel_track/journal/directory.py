@@ -18,7 +18,7 @@ import msgspec
 from filelock import BaseFileLock
 
 from accel_track.errors import JournalError
-from accel_track.files import make_private, replace_file
+from accel_track.files import make_private, read_file, replace_file
 from accel_track.journal import cursor as cursors
 from accel_track.journal.info import VERSION, RunInfo, concluded, job_name, new_run_id, outcome_noted
 from accel_track.journal.locks import acquired, is_held
@@ -31,6 +31,7 @@ DELETED = ".deleted"
 IMPORTING = ".importing"
 """Folder beside the projects, for runs on their way in: no run is looked for in it."""
 
+_LARGEST = 2**28
 _PLAIN_NAME = re.compile(r"[\w.\- ]+")
 _RANK = re.compile(r"rank-(\d{5})")
 
@@ -242,14 +243,14 @@ class RunDirectory:
         """
         path = self.path / "run.json"
         try:
-            data = path.read_bytes()
+            data = read_file(path, _LARGEST)
             version = msgspec.json.decode(data, type=_Version).version
             info = msgspec.json.decode(data, type=RunInfo) if version == VERSION else None
         except FileNotFoundError:
             message = f"{self.path} is not a run directory: it has no run.json."
             raise JournalError(message) from None
         except OSError as error:
-            message = f"{path} cannot be read ({error.strerror}); what is there is not changed."
+            message = f"{path} cannot be read ({error.strerror or error}); what is there is not changed."
             raise JournalError(message) from error
         except (msgspec.MsgspecError, ValueError, RecursionError) as error:
             message = f"{path} is damaged ({error}); the journal beside it can still be read with 'accel-track export'."

@@ -101,6 +101,9 @@ def _tokens(text: str) -> list[_Token]:
             message = f"a quote is not closed: {text[at:].strip()[:40]}"
             raise ValueError(message)
         token = match[match.lastgroup]
+        if match.lastgroup == "word" and token.count("(") != token.count(")"):
+            message = f"there are no parentheses around conditions: {token[:40]}"
+            raise ValueError(message)
         found.append(_Token(match.lastgroup, token[1:-1] if match.lastgroup == "quoted" else token))
         at = match.end()
     return found
