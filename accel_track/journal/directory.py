@@ -333,7 +333,7 @@ class RunDirectory:
 
     def is_live(self) -> bool:
         """Whether the process that trains is there."""
-        return is_held(self.path / "run.lock")
+        return is_held(os.path.join(self.path, "run.lock"))
 
     def outcome(self, info: RunInfo) -> Outcome | None:
         """Return how the run ended, by its `run.json` and its lock; None while it is running."""
@@ -350,7 +350,7 @@ def find_runs(directory: str | os.PathLike[str]) -> Iterator[RunDirectory]:
         return
     for store in find_stores(root):
         for project in _folders(store):
-            yield from (RunDirectory(run) for run in _folders(project) if (run / "run.json").is_file())
+            yield from (RunDirectory(run) for run in _folders(project) if os.path.isfile(os.path.join(run, "run.json")))
 
 
 def _folders(parent: Path, *, links: bool = True) -> list[Path]:

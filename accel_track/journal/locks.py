@@ -61,7 +61,7 @@ def _is_acquired(lock: BaseFileLock, patience: float) -> bool:
     return True
 
 
-def is_held(path: Path) -> bool:
+def is_held(path: str | os.PathLike[str]) -> bool:
     """Whether somebody holds a lock, as far as that can be told; its file is neither made nor changed."""
     try:
         import fcntl
@@ -74,7 +74,7 @@ def is_held(path: Path) -> bool:
     except BlockingIOError:
         return True
     except (ImportError, OSError):  # no `flock` on this system, or on this file system, or nobody has ever held it
-        return _is_held_somehow(path)
+        return _is_held_somehow(Path(path))
     return False
 
 

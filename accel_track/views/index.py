@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -44,6 +45,7 @@ class Index(Generic[FoundT]):
         self._type = tuple[int, dict[str, tuple[bytes, kind]]]  # type: ignore[valid-type]
         self._known: dict[str, tuple[bytes, FoundT]] = self._loaded() if self._usable else {}
         self._now: dict[str, tuple[bytes, FoundT]] = {}
+        self._asked: set[str] = set()
 
     def _loaded(self) -> dict[str, tuple[bytes, FoundT]]:
         with contextlib.suppress(OSError, ValueError, msgspec.MsgspecError, RecursionError):
@@ -64,18 +66,21 @@ class Index(Generic[FoundT]):
         Raises:
             Exception: What `read` raises.
         """
-        key = storable_text(f"{run.path.parent.name}/{run.path.name}")
+        parts = os.fspath(run.path).rsplit(os.sep, 2)[-2:]
+        key = storable_text("/".join(parts if len(parts) > 1 else run.path.absolute().parts[-2:]))
         known = self._known.get(key)
         if known is None or known[0] != signature:
             known = signature or b"", self._read(run)
+        self._asked.add(key)
         if signature is not None:
             self._now[key] = known
         return known[1]
 
     def save(self) -> None:
-        """Keep what was asked for since the beginning, if it differs from what the file has; the rest is forgotten."""
-        before, now = self._known, self._now
-        is_same = before.keys() == now.keys() and all(one is before[key] for key, one in now.items())
+        """Keep what was asked for, if it differs from what the file has; what is known of runs that are gone is not."""
+        others = self._known.keys() - self._asked
+        now = self._now | {key: self._known[key] for key in others if (self._path.parent / key).is_dir()}
+        is_same = self._known.keys() == now.keys() and all(one is self._known[key] for key, one in now.items())
         if self._usable and not is_same:
             with contextlib.suppress(OSError, ValueError):  # a full disk; a text that MessagePack does not hold
                 data = msgspec.msgpack.encode((VERSION, now))

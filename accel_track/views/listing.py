@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import NamedTuple
 
 from accel_track.journal.directory import RunDirectory
@@ -35,17 +35,18 @@ def listed(
     """Return runs with what is known of them; only those that have changed since the last call are read.
 
     Args:
-        runs: Run directories, all below some stores: the index of a store forgets those that are not among them.
+        runs: Run directories.
         values: Whether their values are wanted, for which all of a run is read.
         tell: Called with how many are done, now and then.
     """
-    indices: dict[Path, tuple[Index[Summary], Index[Values]]] = {}
+    indices: dict[str, tuple[Index[Summary], Index[Values]]] = {}
     found = []
     for number, run in enumerate(runs):
-        store = run.path.absolute().parents[1]
-        if store not in indices:
-            indices[store] = Index(store, "summaries", Summary, Summary.of), Index(store, "values", Values, Values.of)
-        summaries, contents = indices[store]
+        place = os.path.dirname(os.path.dirname(run.path))
+        if place not in indices:
+            store = run.path.absolute().parents[1]
+            indices[place] = Index(store, "summaries", Summary, Summary.of), Index(store, "values", Values, Values.of)
+        summaries, contents = indices[place]
         sign = signature(run)
         found.append(Listed(run, summaries.of(run, sign), contents.of(run, sign) if values else Values()))
         if number % 100 == 0:

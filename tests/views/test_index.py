@@ -138,6 +138,18 @@ def test_what_is_gone_is_forgotten(runs: list[RunDirectory]) -> None:
     assert Path("runs/.accel_track/index-summaries").stat().st_size < size
 
 
+def test_a_look_at_one_run_keeps_what_is_known_of_the_others(
+    runs: list[RunDirectory], read: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked()
+    looked(below=str(runs[1].path))
+    monkeypatch.chdir(runs[1].path)
+    looked(below=".")
+    monkeypatch.chdir(runs[1].path.absolute().parents[1])
+    looked(below=".")
+    assert len(read) == 3
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_a_store_that_cannot_be_written_needs_no_index() -> None:
     Path("runs/.accel_track").chmod(0o500)
