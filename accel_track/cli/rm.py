@@ -28,13 +28,15 @@ class _Going(NamedTuple):
         run: The run.
         title: What it is called.
         size: Bytes of its folder.
-        lost: What nobody else has of it, or None.
+        delivered: Whether it has trackers, and these have all of it but for what is lost.
+    lost: What its trackers or its mirror do not have, or None.
         kept: Why it cannot be deleted, or None.
     """
 
     run: RunDirectory
     title: str
     size: int
+    delivered: bool
     lost: str | None
     kept: str | None
 
@@ -75,21 +77,23 @@ def rm(
 
 
 def _judged(run: RunDirectory) -> _Going:
+    delivered = False
     try:
         info = run.load()
+        delivered = bool(info.trackers)
         title = f"{info.run_id} ({info.project}/{info.name})" if info.name else f"{info.run_id} ({info.project})"
         lost = undelivered(run, info)
     except (JournalError, OSError) as error:
         title, lost = run.path.name, f"it is damaged: {' '.join(str(error).split())}"
     kept = "it is running; end it first" if run.is_live() else leads_elsewhere(run)
-    return _Going(run, title, size_and_time(run.path)[0], lost, kept)
+    return _Going(run, title, size_and_time(run.path)[0], delivered, lost, kept)
 
 
 def _what(one: _Going) -> str:
     """Return what is about to happen to a run."""
     if one.kept is not None:
         return f"stays: {one.kept}"
-    return f"{size(one.size)}{f'; {one.lost}' if one.lost else ', all delivered'}"
+    return f"{size(one.size)}; {one.lost or ('all is delivered' if one.delivered else 'no backend has it')}"
 
 
 def _deleted(one: _Going, *, yes: bool, force: bool) -> str | None:

@@ -17,6 +17,7 @@ def test_it_asks_once_for_all(invoke: Any) -> None:
     runs = [made("runs", "p", name, time.time() - n) for n, name in enumerate("abc")]
     result = invoke("rm", "p/a", "b", "p/a", input="n\n", code=1)
     assert "Delete 2 runs" in result.stderr
+    assert result.stderr.count("no backend has it") == 2
     assert "stopped" in result.stderr
     assert all(one.path.exists() for one in runs)
     result = invoke("rm", "p/a", "b", input="y\n")
