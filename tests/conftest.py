@@ -45,7 +45,15 @@ os.environ.update(
         "TOKENIZERS_PARALLELISM": "false",
     }
 )
-for _variable in ("RANK", "LOCAL_RANK", "WORLD_SIZE", "SLURM_PROCID", "MLFLOW_TRACKING_URI", "WANDB_API_KEY"):
+for _variable in (
+    "RANK",
+    "LOCAL_RANK",
+    "WORLD_SIZE",
+    "SLURM_PROCID",
+    "MLFLOW_TRACKING_URI",
+    "WANDB_API_KEY",
+    "ACCEL_TRACK_DIR",
+):
     os.environ.pop(_variable, None)
 
 

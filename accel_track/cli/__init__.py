@@ -2,20 +2,37 @@
 
 import typer
 
-from accel_track.cli import alerts, demo, doctor, export, import_, ls, move, prune, report, show, sync, verify
+from accel_track.cli import (
+    alerts,
+    demo,
+    doctor,
+    export,
+    import_,
+    ls,
+    move,
+    note,
+    prune,
+    rename,
+    report,
+    rm,
+    show,
+    sync,
+    tag,
+    verify,
+)
+from accel_track.cli._app import Commands, root
 from accel_track.cli._common import EPILOG
 
-app = typer.Typer(
-    name="accel-track",
-    help="Track experiments with TensorBoard, Weights & Biases, MLflow, Comet and others through one API.",
-    epilog=EPILOG,
-    no_args_is_help=True,
-    add_completion=False,
-)
+app = typer.Typer(name="accel-track", cls=Commands, epilog=EPILOG, no_args_is_help=True, pretty_exceptions_enable=False)
+app.callback()(root)
 for _command in (
     ls.ls,
     show.show,
     alerts.alerts,
+    rm.rm,
+    rename.rename,
+    tag.tag,
+    note.note,
     sync.sync,
     import_.import_,
     move.move,

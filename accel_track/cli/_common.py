@@ -6,8 +6,8 @@ import contextlib
 import json
 import math
 import os
-import stat
 import sys
+import time
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timezone
@@ -16,13 +16,19 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from accel_track.cli._completion import complete_run
+from accel_track.cli._lines import Shape, fitted
+from accel_track.cli._place import place
+from accel_track.cli._times import age
 from accel_track.errors import AccelTrackError, AccelTrackWarning
 from accel_track.folders import expanded
 from accel_track.journal.directory import RunDirectory, find_runs
+from accel_track.journal.plain import check_plain
 from accel_track.mirror.addresses import mirrored_at
 from accel_track.records import Stored, WithoutForm
 from accel_track.texts import printable
 from accel_track.values.arrays import is_array
+from accel_track.views.naming import Named, is_pattern, matching, meant, near_names, short_ids
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -33,7 +39,10 @@ if TYPE_CHECKING:
 INCOMPLETE, UNUSABLE = 1, 2
 
 _SHOWN = 20
-"""How many problems of a mirrored run are told."""
+"""How many problems of a mirrored run, or runs that a word may mean, are told."""
+
+_WIDE = 250
+"""Columns of an output that is no terminal's."""
 
 _LONG = 10_000
 """Bits of an integer that is shown in base 16: Python refuses to convert much longer ones to base 10."""
@@ -68,12 +77,18 @@ def existing(text: str) -> Path:
 
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
-DirArgument = Annotated[Path, typer.Argument(metavar="[DIR]", parser=existing, help="Folder to look in.")]
+DirArgument = Annotated[
+    Path | None,
+    typer.Argument(metavar="[DIR]", parser=existing, help="Folder to look in; default: -C, or the working directory."),
+]
+_RUN = "a path, an id or a part of one, NAME, PROJECT/NAME, latest, latest:PROJECT, @2, or the URL of a mirrored one."
 RunArgument = Annotated[
-    str,
+    str, typer.Argument(metavar="RUN", autocompletion=complete_run, help=f"The run: {_RUN}", show_default=False)
+]
+RunsArgument = Annotated[
+    list[str],
     typer.Argument(
-        metavar="RUN",
-        help="A run directory, the id (or its beginning) of a run found below here, or the URL of one in a mirror.",
+        metavar="RUN...", autocompletion=complete_run, help=f"Each run: {_RUN} Patterns such as 'sweep-*' mean several."
     ),
 ]
 
@@ -112,7 +127,10 @@ def one_line_errors() -> Iterator[None]:
 
 
 def find_run(text: str) -> RunDirectory:
-    """Return the run directory that a path or the beginning of a run id means, checked by `check_plain`.
+    """Return the run directory that a word means, checked by `check_plain`.
+
+    It is the URL of a mirrored run, the path of a run directory, or what `accel_track.views.naming.meant` knows of the
+    runs below the logging directory.
 
     Raises:
         typer.Exit: There is no such run, or more than one.
@@ -121,33 +139,80 @@ def find_run(text: str) -> RunDirectory:
     if (url := mirrored_at(text)) is not None:
         mirrored = _fetched(url)
         if len(mirrored) != 1:
-            fail(f"{text} holds {len(mirrored)} runs; `accel-track ls` shows them, write one's URL.")
+            fail(f"{text} holds {len(mirrored)} runs; `accel-track ls {text}` shows them, write one's URL.")
         return mirrored[0]
-    path = here(text)
-    if path.is_dir():
-        run = RunDirectory(path)
-        if not run.ranks() and not (path / "run.json").exists():
-            fail(f"{text} is not a run directory; `accel-track ls {text}` shows the runs below it.")
-        check_plain(run)
-        return run
-    found = [run for run in find_runs(".") if run.path.name.startswith(text)] if text.strip() else []
-    found = [run for run in found if run.path.name == text] or found
-    if not found:
-        fail(f"there is no run {text!r}: it is neither a folder nor the id of a run below the working directory.")
+    found = _found(text)
     if len(found) > 1:
-        fail(f"{text!r} may be any of {', '.join(str(run.path) for run in found[:5])}; write more of it, or a path.")
-    check_plain(found[0])
-    return found[0]
+        _tell_candidates(text, found)
+    check_plain(found[0].run)
+    return found[0].run
 
 
 def find_all(text: str) -> Sequence[RunDirectory]:
-    """Return the run directory that `find_run` does, or of a mirror, all that are below a URL.
+    """Return the run directory that `find_run` does; of a pattern such as `sweep-*` or the URL of a mirror, all.
 
     Raises:
         typer.Exit: There is none.
         JournalError: A run directory holds something that does not belong in one.
     """
-    return [find_run(text)] if (url := mirrored_at(text)) is None else _fetched(url)
+    if (url := mirrored_at(text)) is not None:
+        return _fetched(url)
+    if not is_pattern(text):
+        return [find_run(text)]
+    runs = [one.run for one in _found(text)]
+    for run in runs:
+        check_plain(run)
+    return runs
+
+
+def find_own(texts: Iterable[str]) -> list[RunDirectory]:
+    """Return the run directories of this machine that words mean, each once; none is fetched from a mirror.
+
+    Raises:
+        typer.Exit: There is no such run, it is in a mirror, or a word that is no pattern means more than one.
+        JournalError: A run directory holds something that does not belong in one.
+    """
+    found: dict[Path, RunDirectory] = {}
+    for text in texts:
+        if mirrored_at(text) is not None:
+            fail(f"{text} is in a mirror; change a run in the logging directory that it comes from.")
+        found.update({run.path.absolute(): run for run in find_all(text)})
+    return list(found.values())
+
+
+def _found(text: str) -> list[Named]:
+    """Return the runs of this machine that a word may mean; exits where there is none."""
+    path = here(text)
+    for one in (path, place() / path):
+        if text.strip() and one.is_dir() and ((one / "run.json").exists() or RunDirectory(one).ranks()):
+            return [Named.of(RunDirectory(one))]
+    runs = list(find_runs(place()))
+    found = meant(text, runs)
+    if not found and is_pattern(text):
+        found = matching(text, runs)
+    if not found and path.is_dir() and text.strip():
+        fail(f"{text} is not a run directory; `accel-track ls {text}` shows the runs below it.")
+    if not found:
+        below = "the working directory" if place() == Path() else str(place())
+        hint = f"; near it is {' or '.join(near)}" if (near := near_names(text, runs)) else ""
+        fail(f"there is no run {text!r} below {below}{hint}; `accel-track ls` shows the runs.")
+    return found
+
+
+def _tell_candidates(text: str, found: Sequence[Named]) -> NoReturn:
+    """Say which runs an ambiguous word may mean, and exit."""
+    say(f"accel-track: {text!r} may be any of {len(found)} runs; write more of it, or one of these:", err=True)
+    short, now = short_ids([one.id for one in found]), time.time()
+    same = len({one.id for one in found}) < len(found)
+    rows = [
+        (str(one.run.path) if same else short[one.id], one.project, one.name or "", f"{age(now - one.created)} ago")
+        for one in found[:_SHOWN]
+    ]
+    for line in fitted([Shape("run"), *map(Shape, ("project", "name", "age"))], rows, _WIDE):
+        say(f"  {line}", err=True)
+    if len(found) > _SHOWN:
+        say(f"  … and {len(found) - _SHOWN} more", err=True)
+    raise typer.Exit(code=UNUSABLE)
 
 
 def _fetched(url: str, *, media: bool = True) -> list[RunDirectory]:
@@ -165,26 +230,6 @@ def _fetched(url: str, *, media: bool = True) -> list[RunDirectory]:
     if not found:
         fail(f"there is no run in {clean(url)}.")
     return found
-
-
-def check_plain(run: RunDirectory) -> None:
-    """Make sure that nothing in a run directory leads out of it or blocks its reader.
-
-    Raises:
-        JournalError: The run directory holds a symbolic link, a device, a pipe, or the like.
-    """
-    from accel_track.errors import JournalError
-
-    folders = [os.fspath(run.path)]
-    while folders:
-        with os.scandir(folders.pop()) as entries:
-            for entry in entries:
-                mode = entry.stat(follow_symlinks=False).st_mode
-                if stat.S_ISDIR(mode):
-                    folders.append(entry.path)
-                elif not stat.S_ISREG(mode):
-                    message = f"{entry.path} is a link or a device, which no run directory has; it is not touched."
-                    raise JournalError(message)
 
 
 def when(seconds: float) -> str:
@@ -252,7 +297,7 @@ def console() -> Console:
     """Return the standard output as rich prints on it; without a terminal, lines are not broken."""
     from rich.console import Console
 
-    return Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else 250)
+    return Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else _WIDE)
 
 
 def size(count: float) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
+from accel_track.cli import _place
 from accel_track.cli._common import (
     INCOMPLETE,
     Json,
@@ -40,7 +41,15 @@ Kind = Annotated[
     str | None, typer.Option("--from", metavar="KIND", help="What is there, such as wandb; default: found by content.")
 ]
 Project = Annotated[str | None, typer.Option(help="Project of the runs; default: the source's, else its folder.")]
-Into = Annotated[Path, typer.Option("--into", metavar="DIR", parser=here, help="Logging directory that gets the runs.")]
+Into = Annotated[
+    Path | None,
+    typer.Option(
+        "--into",
+        metavar="DIR",
+        parser=here,
+        help="Logging directory that gets the runs; default: -C, or the working one.",
+    ),
+]
 Again = Annotated[bool, typer.Option("--again", help="Import runs anew that have changed since an earlier import.")]
 
 
@@ -71,7 +80,7 @@ def import_(
     places: Places,
     kind: Kind = None,
     project: Project = None,
-    into: Into = Path(),
+    into: Into = None,
     set_: Annotated[
         list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Setting of the source.")
     ] = None,
@@ -127,12 +136,12 @@ def found(places: Sequence[str], kind: str | None, options: dict[str, str]) -> l
 
 
 def imported(
-    sources: Sequence[Source], project: str | None, into: Path, *, again: bool, quiet: bool
+    sources: Sequence[Source], project: str | None, into: Path | None, *, again: bool, quiet: bool
 ) -> Iterator[Taken]:
     """Import the runs of sources one by one, and yield what became of each; unless quiet, say it, too."""
     from accel_track.importers.importer import Importer
 
-    importer = Importer(into, project, again=again)
+    importer = Importer(_place.place() if into is None else into, project, again=again)
     for source in sources:
         for run, error in _runs(source):
             one = Taken(source.place, source.name, "", None, error) if run is None else _taken(importer, source, run)

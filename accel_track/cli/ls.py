@@ -2,86 +2,207 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+import contextlib
+import difflib
+import time
+from collections.abc import Callable, Iterable, Sequence
+from fnmatch import fnmatchcase
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, get_args
 
 import typer
 
-from accel_track.cli._common import (
-    INCOMPLETE,
-    Json,
-    check_plain,
-    console,
-    ending,
-    existing,
-    one_line_errors,
-    print_json,
-    say,
-    table,
-    when,
-)
-from accel_track.journal.directory import RunDirectory, find_runs
+from accel_track.cli._common import INCOMPLETE, Json, existing, fail, one_line_errors, print_json, say
+from accel_track.cli._lines import between_tabs, fitted, has_colours, is_terminal, terminal_width
+from accel_track.cli._list import TITLES, description, full, in_short, shapes
+from accel_track.cli._place import place
+from accel_track.cli._times import since as moment
+from accel_track.journal.directory import find_runs
 from accel_track.mirror.addresses import mirrored_at
-from accel_track.texts import clean, printable
+from accel_track.outcome import Status
+from accel_track.progress import progress_bar
+from accel_track.texts import clean
+from accel_track.views.columns import FIELDS, Column, hyperparameter, metric, named
+from accel_track.views.conditions import Comparison, conditions
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+    from accel_track.journal.directory import RunDirectory
+    from accel_track.views.listing import Listed
+
+_LONG = 2.0
+"""Seconds after which the reading of runs has a progress bar."""
+
+_STATUSES = ("running", *get_args(Status), "damaged")
 
 
 def ls(
-    directory: Annotated[str, typer.Argument(metavar="[DIR]", help="Folder to look in, or the URL of a mirror.")] = ".",
+    directory: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[DIR]", help="Folder to look in, or the URL of a mirror; default: -C, or the working directory."
+        ),
+    ] = None,
+    project: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Runs of this project, or of those that a pattern fits.")
+    ] = None,
+    status: Annotated[list[str] | None, typer.Option(help=f"Runs of this status: {', '.join(_STATUSES)}.")] = None,
+    tag: Annotated[
+        list[str] | None, typer.Option(metavar="TAG", help="Runs that have this tag, and each other.")
+    ] = None,
+    since: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Runs that began since: 2d, 12h or 90m ago, or 2026-01-31.")
+    ] = None,
+    where: Annotated[
+        str | None, typer.Option(metavar="CONDITION", help="Runs for which it holds: 'val/acc > 0.9 and lr <= 1e-3'.")
+    ] = None,
+    metric_: Annotated[
+        list[str] | None,
+        typer.Option("--metric", metavar="NAME[:last|min|max]", help="A column more: a metric. May be repeated."),
+    ] = None,
+    config: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="A column more: a hyperparameter. May be repeated.")
+    ] = None,
+    sort: Annotated[
+        str, typer.Option(metavar="COLUMN", help="By what to sort, the largest last; with - in front, first.")
+    ] = "created",
+    limit: Annotated[int | None, typer.Option(min=1, metavar="N", help="The last N lines only.")] = None,
+    utc: Annotated[bool, typer.Option("--utc", help="Times in UTC, not in local time.")] = False,
     as_json: Json = False,
 ) -> None:
-    """List the runs below a folder: their names, their status, and what is pending for each tracker.
+    """List the runs below a folder, one in a line, the newest last.
 
-    Example: accel-track ls runs
+    On a terminal, lines have its width at most; else fields are in full, between tabs.
+
+    Example: accel-track ls --project digits --metric val/acc:max --sort val/acc:max --limit 10
     """
+    extra = [*map(metric, metric_ or []), *map(hyperparameter, config or [])]
+    chosen = _Choice.of(project, status, tag, since, where)
+    order = named(sort.removeprefix("-"))
+    needs = any(one.needs_values for one in (*extra, order, *(one.column for one in chosen.conditions)))
     with one_line_errors():
-        from accel_track.mirror.runs import mirrored_runs  # here, since the store's package may be large
-
-        url = mirrored_at(directory)
-        runs = find_runs(existing(directory)) if url is None else mirrored_runs(url)
-        found = [_described(run) for run in runs]
+        everything = _listed(directory, values=needs)
+        now = time.time()
+        rows = [one for one in everything if chosen.has(one, now)]
+        rows = _sorted(rows, order, now, backwards=sort.startswith("-"))[-(limit or len(rows)) :]
+        columns = [order, *extra, *(one.column for one in chosen.conditions)]
+        _warn_of_unknown(everything, columns, now)
         if as_json:
-            print_json(found)
-        elif not found:
-            say(f"no runs below {clean(directory)}")
+            print_json([description(one, extra, now) for one in rows])
+        elif not everything:
+            say(f"no runs below {clean(place() if directory is None else directory)}")
         else:
-            columns = ("project", "run id", "name", "status", "created (UTC)", ">records", "delivery")
-            console().print(table("", columns, map(_row, found)))
-        for one in found:
-            if one["error"] is not None and not as_json:
-                say(f"{one['path']}: {one['error']}", err=True)
-    if any(one["error"] is not None for one in found):
+            _print(rows, extra, now, utc=utc)
+        damaged = [one for one in rows if one.summary.error is not None]
+        for one in damaged:
+            if not as_json:
+                say(f"{one.run.path}: {one.summary.error}", err=True)
+    if damaged:
         raise typer.Exit(code=INCOMPLETE)
 
 
-def _described(run: RunDirectory) -> dict[str, Any]:
-    from accel_track.delivery.status import records, status_of
-    from accel_track.mirror.runs import MirroredRun
+class _Choice(NamedTuple):
+    """Which runs are wanted."""
 
-    described: dict[str, Any] = dict.fromkeys(
-        ("project", "run_id", "name", "status", "reason", "created", "records", "trackers")
-    )
-    described.update({"path": str(run.path), "run_id": run.path.name, "status": "damaged", "error": None})
-    try:
-        if isinstance(run, MirroredRun):
-            described["path"] = run.shown
-            run.refresh(media=False)
-        check_plain(run)
-        info = run.load()
-        described.update({"project": info.project, "run_id": info.run_id, "name": info.name, "created": info.created})
-        logged = records(run)
-        described["records"] = sum(logged.values())
-        described["trackers"] = {name: status_of(run, name, logged).counts for name in info.trackers}
-        described.update(ending(run, info))
-    except (ValueError, OSError, OverflowError) as error:
-        described["error"] = " ".join(str(error).split())
-    return described
+    projects: Sequence[str]
+    statuses: Sequence[str]
+    tags: frozenset[str]
+    since: float | None
+    conditions: Sequence[Comparison]
+
+    @classmethod
+    def of(
+        cls,
+        project: list[str] | None,
+        status: list[str] | None,
+        tag: list[str] | None,
+        since: str | None,
+        where: str | None,
+    ) -> _Choice:
+        """Return what options say; exits where one says nothing that there is."""
+        if unknown := [one for one in status or [] if one not in _STATUSES]:
+            fail(f"--status {unknown[0]}: there is no such status; known are {', '.join(_STATUSES)}.")
+        try:
+            comparisons = [] if where is None else conditions(where)
+        except ValueError as error:
+            fail(f"--where: {error}.")
+        begun = None if since is None else moment(since)
+        return cls(project or [], status or [], frozenset(tag or []), begun, comparisons)
+
+    def has(self, row: Listed, now: float) -> bool:
+        """Whether a run is wanted."""
+        one = row.summary
+        return (
+            (not self.projects or any(fnmatchcase(one.project or "", pattern) for pattern in self.projects))
+            and (not self.statuses or one.status in self.statuses)
+            and self.tags <= set(one.tags)
+            and (self.since is None or (one.created is not None and one.created >= self.since))
+            and all(comparison.holds(row, now) for comparison in self.conditions)
+        )
 
 
-def _row(one: dict[str, Any]) -> list[str]:
-    trackers = one["trackers"] or {}
-    delivery = ", ".join(
-        f"{printable(name)}: {counts['pending']} pending" if counts["pending"] else printable(name)
-        for name, counts in trackers.items()
-    )
-    created = "" if one["created"] is None else when(one["created"])
-    records = "" if one["records"] is None else str(one["records"])
-    return [one["project"] or "", one["run_id"], one["name"] or "", one["status"], created, records, delivery]
+def _listed(directory: str | None, *, values: bool) -> list[Listed]:
+    """Return the runs below a directory or in a mirror."""
+    from accel_track.views.listing import listed
+
+    runs: list[RunDirectory]
+    if directory is not None and (url := mirrored_at(directory)) is not None:
+        from accel_track.mirror.runs import mirrored_runs  # here, since the store's package may be large
+
+        runs = list(mirrored_runs(url))
+    else:
+        runs = list(find_runs(place() if directory is None else existing(directory)))
+    begin = time.monotonic()
+    with contextlib.ExitStack() as stack:
+        update: list[Callable[[int], None]] = []
+
+        def tell(done: int) -> None:
+            if not update and time.monotonic() - begin > _LONG:
+                bars = stack.enter_context(progress_bar())
+                update.append(partial(_advance, bars, bars.add_task("reading runs", total=len(runs))))
+            for one in update:
+                one(done)
+
+        return listed(runs, values=values, tell=tell)
+
+
+def _advance(bars: Progress, task: TaskID, done: int) -> None:
+    bars.update(task, completed=done)
+
+
+def _sorted(rows: Iterable[Listed], order: Column, now: float, *, backwards: bool) -> list[Listed]:
+    """Return rows by a column: those without a value, then numbers, then texts; equal ones by their beginnings."""
+
+    def key(row: Listed) -> tuple[Any, ...]:
+        value = order.get(row, now)
+        is_there = value is not None and value == value  # noqa: PLR0124 - NaN is not
+        return (True, isinstance(value, str), value) if is_there else (False,)
+
+    by_age = sorted(rows, key=lambda row: (row.summary.created or 0.0, str(row.run.path)))
+    return sorted(by_age, key=key, reverse=backwards)
+
+
+def _warn_of_unknown(rows: Sequence[Listed], columns: Sequence[Column], now: float) -> None:
+    """Say which names no run has, and what is near them."""
+    for column in {one.title: one for one in columns if one.needs_values}.values():
+        if rows and all(column.get(row, now) is None for row in rows):
+            known = {name for row in rows for name in (*row.values.metrics, *row.values.config)} | FIELDS.keys()
+            near = difflib.get_close_matches(column.title, known, n=3, cutoff=0.4)
+            hint = f"; there is {', '.join(near)}" if near else ""
+            say(f"no run has {column.title!r}{hint}", err=True)
+
+
+def _print(rows: Sequence[Listed], extra: Sequence[Column], now: float, *, utc: bool) -> None:
+    if is_terminal():
+        lines = fitted(
+            shapes(rows, extra, now),
+            [in_short(row, extra, now, utc=utc) for row in rows],
+            terminal_width(),
+            colours=has_colours(),
+        )
+    else:
+        cells = [full(row, extra, now, utc=utc) for row in rows]
+        lines = between_tabs([*TITLES, *(one.title for one in extra)], cells)
+    for line in lines:
+        typer.echo(line)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -22,7 +21,7 @@ def move(
     to: Annotated[list[str], typer.Option(metavar="NAME", help="Backend that gets the runs; may be repeated.")],
     kind: Kind = None,
     project: Project = None,
-    into: Into = Path(),
+    into: Into = None,
     set_: Annotated[
         list[str] | None,
         typer.Option(

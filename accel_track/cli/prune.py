@@ -13,7 +13,6 @@ from accel_track.cli._common import (
     INCOMPLETE,
     DirArgument,
     Json,
-    check_plain,
     console,
     one_line_errors,
     print_json,
@@ -21,8 +20,10 @@ from accel_track.cli._common import (
     size,
     table,
 )
+from accel_track.cli._place import place
 from accel_track.delivery.pruning import delete, finish_deletions, kept_because, leads_elsewhere, size_and_time
 from accel_track.journal.directory import RunDirectory, find_runs, find_stores
+from accel_track.journal.plain import check_plain
 
 _DAY = 86_400.0
 
@@ -39,7 +40,7 @@ class _Found:
 
 
 def prune(
-    directory: DirArgument = Path(),
+    directory: DirArgument = None,
     older_than: Annotated[
         float, typer.Option("--older-than", metavar="DAYS", min=0, help="Keep runs that were touched within this time.")
     ] = 30.0,
@@ -54,6 +55,7 @@ def prune(
 
     Example: accel-track prune runs --older-than 90 --dry-run
     """
+    directory = place() if directory is None else directory
     with one_line_errors():
         found = [_judged(run, older_than) for run in find_runs(directory)]
         _finish(directory, dry_run=dry_run)

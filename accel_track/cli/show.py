@@ -154,7 +154,7 @@ def _document(
         },
         **{
             name: getattr(info, name)
-            for name in ("run_id", "project", "name", "parent", "created", "host", "pid", "command")
+            for name in ("run_id", "project", "name", "parent", "created", "host", "pid", "command", "tags", "note")
         },
         **ended,
         "imported": msgspec.to_builtins(info.imported),
@@ -192,6 +192,8 @@ def _print(  # noqa: C901 - one table after the other
         "project": info.project,
         "name": info.name or "",
         **({"parent": _parent(run, info)} if info.parent else {}),
+        **({"tags": ", ".join(info.tags)} if info.tags else {}),
+        **({"note": info.note} if info.note else {}),
         "status": f"{ended['status']} ({ended['reason']})" if ended["reason"] else ended["status"],
         "created": f"{when(info.created)} UTC",
         **_origin(info),

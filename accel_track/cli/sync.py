@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from accel_track.cli._common import INCOMPLETE, Json, fail, find_all, one_line_errors, print_json, say
+from accel_track.cli._common import INCOMPLETE, Json, RunsArgument, fail, find_all, one_line_errors, print_json, say
 from accel_track.cli._delivering import delivered, status_document
 from accel_track.cli._receipts import check_names, compared, given_arguments
 
@@ -22,12 +22,7 @@ if TYPE_CHECKING:
 
 
 def sync(
-    runs: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="RUN...", help="Run directories, ids (or their beginnings) of runs, or URLs of mirrors."
-        ),
-    ],
+    runs: RunsArgument,
     to: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="Deliver to this backend only; it may be a new one.")
     ] = None,

@@ -10,12 +10,12 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from accel_track.delivery.status import ranks_of
+from accel_track.delivery.status import ranks_of, records
 from accel_track.errors import WORKER_NAME, JournalError, warn
 from accel_track.files import make_private
 from accel_track.journal import cursor as cursors
 from accel_track.journal.directory import DELETED, PARENT, RunDirectory, find_runs
-from accel_track.journal.reader import last_seq
+from accel_track.journal.info import RunInfo
 from accel_track.mirror.mirrored import mirrored
 
 
@@ -33,10 +33,20 @@ def kept_because(run: RunDirectory) -> str | None:
         return "it is running"
     if not info.trackers:
         return "it has no tracker, so nothing else has its records"
+    return undelivered(run, info)
+
+
+def undelivered(run: RunDirectory, info: RunInfo) -> str | None:
+    """Return what neither its trackers nor its mirror have of a run, or None.
+
+    Raises:
+        JournalError: It is damaged.
+        OSError: It cannot be read.
+    """
     notes = [note for rank in run.ranks() if (note := mirrored(run, rank)) is not None]
     if lacking := sum(note.lacking for note in notes):
         return f"its mirror {info.mirror} lacks {lacking} bytes"
-    logged = {rank: last_seq(run.rank(rank)) + 1 for rank in run.ranks()}
+    logged = records(run)
     return next(filter(None, (_lacking(run, name, logged) for name in info.trackers)), None)
 
 
@@ -106,10 +116,13 @@ def finish_deletions(store: Path) -> None:
 @contextlib.contextmanager
 def _held(run: RunDirectory) -> Iterator[bool]:
     """Hold all locks of a run; gives whether nobody else holds one."""
-    info = run.load()
+    try:
+        names = [*run.load().trackers]
+    except JournalError:  # whoever uses it has told its name before
+        names = []
     with contextlib.ExitStack() as locks:
         free = True
-        for lock in (run.claim_run(), *(run.claim(name, rank) for rank in run.ranks() for name in info.trackers)):
+        for lock in (run.claim_run(), *(run.claim(name, rank) for rank in run.ranks() for name in names)):
             if lock is None:
                 free = False
             else:

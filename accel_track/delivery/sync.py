@@ -401,7 +401,7 @@ class Job:
         self._given_up_at = float("inf")
         self._visited = False
         self._folder = folder
-        self._last, self._later = read_last(folder)
+        self._last, _, self._later = read_last(folder)
         self._seen = -1
 
     def begin(self, timeout: float, *, ends: bool) -> None:

@@ -18,10 +18,10 @@ import msgspec
 from filelock import BaseFileLock
 
 from accel_track.errors import JournalError
-from accel_track.files import make_private, replace_file
+from accel_track.files import make_private, read_file, replace_file
 from accel_track.journal import cursor as cursors
 from accel_track.journal.info import VERSION, RunInfo, concluded, job_name, new_run_id, outcome_noted
-from accel_track.journal.locks import acquired, is_there
+from accel_track.journal.locks import acquired, is_held
 from accel_track.outcome import CRASHED, Outcome
 from accel_track.texts import json_bytes, storable_text
 
@@ -31,7 +31,9 @@ DELETED = ".deleted"
 IMPORTING = ".importing"
 """Folder beside the projects, for runs on their way in: no run is looked for in it."""
 
+_LARGEST = 2**28
 _PLAIN_NAME = re.compile(r"[\w.\- ]+")
+_RANK = re.compile(r"rank-(\d{5})")
 
 
 class _Version(msgspec.Struct):
@@ -194,6 +196,27 @@ class RunDirectory:
             self.save(info)
         return info
 
+    def rename(self, name: str) -> RunInfo:
+        """Give the run another name, which no other run of its project has; return the new content of `run.json`.
+
+        Args:
+            name: A name that `accel_track.values.plain.check_name` has let pass.
+
+        Raises:
+            JournalError: Another run has that name, or `run.json` is damaged.
+            OSError: It cannot be written.
+        """
+
+        def change(info: RunInfo) -> None:
+            free = name if info.name == name else free_name(self.path.parent, name)
+            if free != name:
+                message = f"another run of {info.project} is called {name!r}; {free!r} is free."
+                raise JournalError(message)
+            info.name = name
+
+        with _locked(self._make_store()):
+            return self.update(change)
+
     def conclude(self, outcome: Outcome | None) -> None:
         """Store how the run ended; None: it is running.
 
@@ -220,14 +243,14 @@ class RunDirectory:
         """
         path = self.path / "run.json"
         try:
-            data = path.read_bytes()
+            data = read_file(path, _LARGEST)
             version = msgspec.json.decode(data, type=_Version).version
             info = msgspec.json.decode(data, type=RunInfo) if version == VERSION else None
         except FileNotFoundError:
             message = f"{self.path} is not a run directory: it has no run.json."
             raise JournalError(message) from None
         except OSError as error:
-            message = f"{path} cannot be read ({error.strerror}); what is there is not changed."
+            message = f"{path} cannot be read ({error.strerror or error}); what is there is not changed."
             raise JournalError(message) from error
         except (msgspec.MsgspecError, ValueError, RecursionError) as error:
             message = f"{path} is damaged ({error}); the journal beside it can still be read with 'accel-track export'."
@@ -248,8 +271,10 @@ class RunDirectory:
 
     def ranks(self) -> list[int]:
         """Return the ranks that have a journal."""
-        names = (path.name for path in self.path.glob("rank-*") if path.is_dir())
-        return sorted(int(match[1]) for name in names if (match := re.fullmatch(r"rank-(\d{5})", name)))
+        with contextlib.suppress(OSError), os.scandir(self.path) as entries:
+            found = [(_RANK.fullmatch(entry.name), entry) for entry in entries]
+            return sorted(int(match[1]) for match, entry in found if match and entry.is_dir())
+        return []
 
     def cursor(self, tracker: str, rank: int = 0) -> Path:
         """Return the file of a tracker's cursor."""
@@ -295,6 +320,10 @@ class RunDirectory:
         """Sentences about what of the run should be in the folder and is not, as far as that is known elsewhere."""
         return []
 
+    def refresh(self, *, media: bool = True) -> bool:
+        """Bring the folder up to date with what is elsewhere; say whether there was anything new."""
+        return False
+
     def publish(self) -> bool:
         """Tell other machines how far the trackers are that this process has claimed; False where one took them over.
 
@@ -304,15 +333,7 @@ class RunDirectory:
 
     def is_live(self) -> bool:
         """Whether the process that trains is there."""
-        if not is_there(self.path / "run.lock"):
-            return False
-        try:
-            lock = acquired(self.path / "run.lock")
-        except OSError:
-            return False
-        if lock is not None:
-            lock.release()
-        return lock is None
+        return is_held(os.path.join(self.path, "run.lock"))
 
     def outcome(self, info: RunInfo) -> Outcome | None:
         """Return how the run ended, by its `run.json` and its lock; None while it is running."""
@@ -327,8 +348,17 @@ def find_runs(directory: str | os.PathLike[str]) -> Iterator[RunDirectory]:
     if (root / "run.json").is_file():
         yield RunDirectory(root)
         return
-    for path in sorted(root.rglob(f"{PARENT}/*/*/run.json") if root.name != PARENT else root.glob("*/*/run.json")):
-        yield RunDirectory(path.parent)
+    for store in find_stores(root):
+        for project in _folders(store):
+            yield from (RunDirectory(run) for run in _folders(project) if os.path.isfile(os.path.join(run, "run.json")))
+
+
+def _folders(parent: Path, *, links: bool = True) -> list[Path]:
+    """Return the folders in a folder, and links to some, by name; none where it cannot be read."""
+    with contextlib.suppress(OSError), os.scandir(parent) as entries:
+        names = sorted(one.name for one in entries if one.is_dir(follow_symlinks=links or one.name == PARENT))
+        return [parent / name for name in names]
+    return []
 
 
 @contextlib.contextmanager
@@ -352,9 +382,17 @@ def _locked(path: Path) -> Iterator[None]:
 
 
 def find_stores(directory: str | os.PathLike[str]) -> Iterator[Path]:
-    """Yield the `.accel_track` folders below a directory, or itself if it is one."""
+    """Yield the `.accel_track` folders below a directory, or itself if it is one, in the order of their paths."""
     root = Path(directory)
-    yield from [root] if root.name == PARENT else sorted(root.rglob(PARENT))
+    if root.name == PARENT or os.path.basename(os.path.abspath(root)) == PARENT:
+        yield root
+        return
+    found: list[Path] = []
+    folders = [root]
+    while folders:
+        for folder in _folders(folders.pop(), links=False):
+            (found if folder.name == PARENT else folders).append(folder)
+    yield from sorted(found)
 
 
 def free_name(project: Path, name: str, known: dict[Path, str | None] | None = None) -> str:

@@ -119,3 +119,11 @@ def next_seq(entries: Sequence[Entry]) -> int:
     if isinstance(entries, ShortEntries):
         return entries.next_seq
     return max((entry.record.seq + 1 for entry in entries), default=0)
+
+
+def last_time(entries: Sequence[Entry]) -> float:
+    """Return when the last of some records was logged; those in short are not decoded for that."""
+    if isinstance(entries, ShortEntries):
+        keys, data, _ = entries.stretches[-1]
+        return next(keys.heads(data[-keys.size :]))[0]
+    return entries[-1].record.time

@@ -83,6 +83,8 @@ class RunInfo(msgspec.Struct):
         imported: Where it comes from; None where this package has logged it.
         mirror: URL of its mirror, without credentials, or None.
         parent: Id of the run of the same project that this one is a child of, or None.
+        tags: Labels that people have given the run, in their order.
+        note: What people have noted about it; empty for nothing.
     """
 
     run_id: str
@@ -102,6 +104,8 @@ class RunInfo(msgspec.Struct):
     imported: ImportInfo | None = None
     mirror: str | None = None
     parent: str | None = None
+    tags: list[str] = []
+    note: str = ""
 
 
 def outcome_noted(info: RunInfo) -> Outcome | None:

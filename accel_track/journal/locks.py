@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import errno
+import os
 from pathlib import Path
 
 from filelock import BaseFileLock, FileLock, SoftFileLock, Timeout
 
 from accel_track.errors import warn
-from accel_track.files import make_private
+from accel_track.files import make_private, open_regular
 
 SOFT = ".soft"
 """How the name of a file ends whose being there is a lock, where `flock` does not work."""
@@ -60,6 +61,30 @@ def _is_acquired(lock: BaseFileLock, patience: float) -> bool:
     return True
 
 
-def is_there(path: Path) -> bool:
-    """Whether a lock has ever been taken."""
-    return path.exists() or path.with_name(path.name + SOFT).exists()
+def is_held(path: str | os.PathLike[str]) -> bool:
+    """Whether somebody holds a lock, as far as that can be told; its file is neither made nor changed."""
+    try:
+        import fcntl
+
+        file = open_regular(path)
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        finally:
+            os.close(file)
+    except BlockingIOError:
+        return True
+    except (ImportError, OSError):  # no `flock` on this system, or on this file system, or nobody has ever held it
+        return _is_held_somehow(Path(path))
+    return False
+
+
+def _is_held_somehow(path: Path) -> bool:
+    if not (path.exists() or path.with_name(path.name + SOFT).exists()):
+        return False
+    try:
+        lock = acquired(path)
+    except OSError:
+        return False
+    if lock is not None:
+        lock.release()
+    return lock is None

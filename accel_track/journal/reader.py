@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from accel_track.errors import JournalError
 from accel_track.journal import frames, keysets
 from accel_track.journal.checksums import Checksums
-from accel_track.journal.entries import Entry, Position, ShortEntries, Stretch
+from accel_track.journal.entries import Entry, Position, ShortEntries, Stretch, last_time, next_seq
 from accel_track.journal.frames import segment_name
 from accel_track.journal.keysets import KeySet
 from accel_track.records import AnyRecord, Artifact, Metrics, Rewind, decode
@@ -382,11 +382,25 @@ def last_seq(folder: Path) -> int:
     Raises:
         JournalError: The last segment is of a later version of the format.
     """
-    return read_last(folder)[0]
+    return read_last(folder).seq
 
 
-def read_last(folder: Path) -> tuple[int, JournalReader]:
-    """Return the number that `last_seq` returns, and a reader of what is written later.
+class JournalEnd(NamedTuple):
+    """The present end of a rank's journal.
+
+    Attributes:
+        seq: The highest number of a record; -1 if there is none.
+        time: When the last record was logged, in seconds since 1970-01-01 UTC; None where the last segment has none.
+        later: A reader of what is written later.
+    """
+
+    seq: int
+    time: float | None
+    later: JournalReader
+
+
+def read_last(folder: Path) -> JournalEnd:
+    """Return the present end of a rank's journal; reads all of the last segment.
 
     Raises:
         JournalError: The last segment is of a later version of the format.
@@ -396,11 +410,14 @@ def read_last(folder: Path) -> tuple[int, JournalReader]:
             data = file.read(frames.HEADER.size)
         # It has no header if its writer was killed in between, or after damage.
         before = frames.first_seq(data, str(path)) - 1 if frames.is_segment(data) else -1
-        reader = JournalReader(folder, Position(number))
-        last = max((record.seq for record in reader), default=before)
+        reader, last, time = JournalReader(folder, Position(number)), -1, None
+        while entries := reader.read(BATCH):
+            last, time = max(last, next_seq(entries) - 1), last_time(entries)
+        if time is None:
+            last = before
         if last >= 0:
-            return last, reader
-    return -1, JournalReader(folder)
+            return JournalEnd(last, time, reader)
+    return JournalEnd(-1, None, JournalReader(folder))
 
 
 _TAG = b"\xa6rewind"

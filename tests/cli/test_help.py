@@ -8,7 +8,10 @@ import pytest
 
 from accel_track.cli import app
 
-COMMANDS = ["ls", "show", "alerts", "sync", "import", "move", "export", "verify", "report", "prune", "doctor", "demo"]
+COMMANDS = [
+    *("ls", "show", "alerts", "rm", "rename", "tag", "note", "sync", "import", "move", "export", "verify", "report"),
+    *("prune", "doctor", "demo"),
+]
 
 
 def test_these_are_all_commands() -> None:

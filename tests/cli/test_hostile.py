@@ -134,7 +134,7 @@ def test_times_that_are_none(make: Any, invoke: Any) -> None:
     run = make()
     info = json.loads((run.path / "run.json").read_text())
     (run.path / "run.json").write_text(json.dumps({**info, "created": 1e300}))
-    assert " ? " in invoke("ls").stdout
+    assert "\t?\t" in invoke("ls").stdout
     assert "? UTC" in invoke("show", run.path).stdout
 
 

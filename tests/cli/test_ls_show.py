@@ -35,20 +35,16 @@ def test_ls_tells_what_each_run_is(make: Any, start: Any, invoke: Any) -> None:
     done = make("tensorboard", delivery="thread", name="first")
     later = make(folder="others")
     live = start()
-    result = invoke("ls")
+    titles, *rows = (line.split("\t") for line in invoke("ls").stdout.splitlines())
     live.finish()
-    rows = [
-        [cell.strip() for cell in row.split("│")[1:-1]]
-        for row in result.stdout.splitlines()
-        if row.startswith("│ proj")
-    ]
-    told = {row[1]: row for row in rows}
-    assert len(told) == 3
-    assert told[done.path.name][2:4] == ["first", "finished"]
-    assert told[done.path.name][5:] == ["5", "tensorboard"]
-    assert told[later.path.name][5:] == ["5", "lines: 5 pending"]
-    assert "running" in result.stdout
-    assert invoke("ls", "others").stdout.count("│ proj ") == 1
+    assert titles == ["id", "project", "name", "status", "created", "duration", "records", "pending", "tags"]
+    told = {row[0]: row for row in rows}
+    assert len(told) == len(rows) == 3
+    assert told[done.path.name][1:4] == ["proj", "first", "finished"]
+    assert told[done.path.name][5:] == ["0", "5", "0", ""]
+    assert told[later.path.name][6:] == ["5", "5", ""]
+    assert rows[-1][3] == "running"
+    assert invoke("ls", "others").stdout.count("\tproj\t") == 1
 
 
 def test_ls_tells_a_run_that_ended_early(make: Any, invoke: Any) -> None:
@@ -83,8 +79,8 @@ def test_ls_shows_the_others_beside_a_damaged_run(make: Any, invoke: Any, damage
         bad.cursor("lines").parent.mkdir(exist_ok=True)
         bad.cursor("lines").write_text("[]")
     result = invoke("ls", code=1)
-    assert re.search(rf"{bad.path.name} .* damaged ", result.stdout)
-    assert re.search(rf"{good.path.name} .* finished ", result.stdout)
+    assert re.search(rf"^{bad.path.name}\t.*\tdamaged\t", result.stdout, re.MULTILINE)
+    assert re.search(rf"^{good.path.name}\t.*\tfinished\t", result.stdout, re.MULTILINE)
     assert result.stderr.count("\n") == 1
     told = {one["run_id"]: one for one in json.loads(invoke("ls", "--json", code=1).stdout)}
     assert told[bad.path.name]["status"] == "damaged"

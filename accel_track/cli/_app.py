@@ -1,0 +1,100 @@
+"""The program `accel-track` around its commands: what holds for all of them, and one line for each wrong call."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from accel_track import __version__
+from accel_track.cli._common import UNUSABLE, existing, say
+from accel_track.cli._place import VARIABLE, set_place
+
+_WORDS = {
+    "int_parsing": "{0} is no whole number",
+    "int_from_float": "{0} is no whole number",
+    "float_parsing": "{0} is no number",
+    "greater_than": "{0} is not more than {gt}",
+    "greater_than_equal": "{0} is less than {ge}",
+    "less_than": "{0} is not less than {lt}",
+    "less_than_equal": "{0} is more than {le}",
+    "enum": "{0} is none of {expected}",
+}
+"""What is wrong with a value, by pydantic's name of the error, with which typer checks values since 0.2x."""
+
+
+class Commands(TyperGroup):
+    """The commands; a wrong call of one is told in one line, with exit code 2."""
+
+    def main(self, *args: Any, **options: Any) -> Any:
+        """Run a command as typer does, and exit.
+
+        Raises:
+            SystemExit: Always, unless `standalone_mode` is False.
+        """
+        exits, options["standalone_mode"] = options.get("standalone_mode", True), False
+        if not exits:
+            return super().main(*args, **options)
+        try:
+            code = super().main(*args, **options)
+        except typer.Abort:
+            say("accel-track: stopped; nothing more is done.", err=True)
+            sys.exit(1)
+        except Exception as error:
+            # Typer has its own copies of click's classes since 0.2x, and click's before: these methods are in both.
+            tell = getattr(error, "format_message", None)
+            if tell is None:
+                raise
+            say(_sentence(error, tell()), err=True)
+            sys.exit(UNUSABLE)
+        sys.exit(code if isinstance(code, int) else 0)
+
+
+def _sentence(error: Exception, message: str) -> str:
+    """Return one line about a wrong call: the command, what is wrong, and where to read on."""
+    context = getattr(error, "ctx", None)
+    command = "accel-track" if context is None else context.command_path
+    if (why := _in_our_words(error.__cause__)) and message.endswith(str(getattr(error, "message", None))):
+        message = message.removesuffix(error.message) + why  # type: ignore[attr-defined]
+    message = " ".join(message.split())
+    return f"{command}: {message[:1].lower()}{message[1:].rstrip('.')}; see `{command} --help`."
+
+
+def _in_our_words(cause: object) -> str | None:
+    """Return what is wrong with a value that pydantic refused; None for other errors."""
+    errors = getattr(cause, "errors", None)
+    if errors is None:
+        return None
+    (first, *_) = errors()
+    value, limits = repr(str(first["input"])), {name: str(limit) for name, limit in first.get("ctx", {}).items()}
+    if first["type"] in _WORDS:
+        return _WORDS[first["type"]].format(value, **limits)
+    return str(first["msg"]).removeprefix("Value error, ")
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"accel-track {__version__}")
+        raise typer.Exit
+
+
+def root(
+    directory: Annotated[
+        Path | None,
+        typer.Option(
+            "-C",
+            metavar="DIR",
+            parser=existing,
+            envvar=VARIABLE,
+            help="Find runs below this directory, not below the working directory.",
+        ),
+    ] = None,
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Track experiments with TensorBoard, Weights & Biases, MLflow, Comet and others through one API."""
+    set_place(directory)

@@ -1,0 +1,20 @@
+"""The logging directory below which commands find runs: `-C DIR`, `ACCEL_TRACK_DIR`, or the working directory."""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from pathlib import Path
+
+VARIABLE = "ACCEL_TRACK_DIR"
+
+_place: ContextVar[Path] = ContextVar("place", default=Path())
+
+
+def place() -> Path:
+    """Return the directory below which runs are found."""
+    return _place.get()
+
+
+def set_place(directory: Path | None) -> None:
+    """Have the commands of this process look below a directory; None: below the working directory."""
+    _place.set(Path() if directory is None else directory)

@@ -1,0 +1,87 @@
+"""The index: what was found out about the runs of a store, kept there, so that only changed runs are read again."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Generic, TypeVar
+
+import msgspec
+
+from accel_track.files import read_file, replace_file
+from accel_track.journal.directory import PARENT, RunDirectory
+from accel_track.texts import storable_text
+
+FoundT = TypeVar("FoundT")
+
+VERSION = 1
+"""Changes with the meaning of what is kept."""
+
+_LARGEST = 2**30
+_CHECKSUM = 4
+
+
+class Index(Generic[FoundT]):
+    """A file `.accel_track/index-<name>`, made again where it is missing, damaged, or of another version.
+
+    It is a convenience: where it cannot be written, everything is found out anew. Two processes may use it at once;
+    what the later one writes stays.
+
+    Args:
+        store: The folder `.accel_track`.
+        name: What is kept, as a part of the file's name.
+        kind: The type of what is kept of each run, which msgspec can encode.
+        read: Finds it out.
+    """
+
+    def __init__(self, store: Path, name: str, kind: type[FoundT], read: Callable[[RunDirectory], FoundT]) -> None:
+        """Read the file, if there is one."""
+        self._path = store / f"index-{name}"
+        self._read = read
+        self._usable = store.name == PARENT
+        self._type = tuple[int, dict[str, tuple[bytes, kind]]]  # type: ignore[valid-type]
+        self._known: dict[str, tuple[bytes, FoundT]] = self._loaded() if self._usable else {}
+        self._now: dict[str, tuple[bytes, FoundT]] = {}
+        self._asked: set[str] = set()
+
+    def _loaded(self) -> dict[str, tuple[bytes, FoundT]]:
+        with contextlib.suppress(OSError, ValueError, msgspec.MsgspecError, RecursionError):
+            data = read_file(self._path, _LARGEST)
+            if zlib.crc32(data[_CHECKSUM:]) == int.from_bytes(data[:_CHECKSUM], "little"):
+                version, known = msgspec.msgpack.decode(data[_CHECKSUM:], type=self._type)
+                return dict(known) if version == VERSION else {}
+        return {}
+
+    def of(self, run: RunDirectory, signature: bytes | None) -> FoundT:
+        """Return what is known of a run, or find it out.
+
+        Args:
+            run: A run of the store.
+            signature: Changes with the run, see `accel_track.views.summary.signature`. It is taken before the call, so
+                what changes while the run is read is met the next time. None: nothing is kept.
+
+        Raises:
+            Exception: What `read` raises.
+        """
+        parts = os.fspath(run.path).rsplit(os.sep, 2)[-2:]
+        key = storable_text("/".join(parts if len(parts) > 1 else run.path.absolute().parts[-2:]))
+        known = self._known.get(key)
+        if known is None or known[0] != signature:
+            known = signature or b"", self._read(run)
+        self._asked.add(key)
+        if signature is not None:
+            self._now[key] = known
+        return known[1]
+
+    def save(self) -> None:
+        """Keep what was asked for, if it differs from what the file has; what is known of runs that are gone is not."""
+        others = self._known.keys() - self._asked
+        now = self._now | {key: self._known[key] for key in others if (self._path.parent / key).is_dir()}
+        is_same = self._known.keys() == now.keys() and all(one is self._known[key] for key, one in now.items())
+        if self._usable and not is_same:
+            with contextlib.suppress(OSError, ValueError):  # a full disk; a text that MessagePack does not hold
+                data = msgspec.msgpack.encode((VERSION, now))
+                replace_file(self._path, zlib.crc32(data).to_bytes(_CHECKSUM, "little") + data)
