@@ -66,6 +66,7 @@ def _located(key: str, value: Any) -> Any:
     text = os.fsdecode(value)
     return value if _URL.match(text) else os.path.abspath(os.path.expanduser(os.path.expandvars(text)))
 
+
 def shown_path(path: Path) -> str:
     """Return a path as people read it: relative where it is below the working directory."""
     text = os.path.relpath(path) if os.path.splitdrive(os.getcwd())[0] == path.drive else str(path)
@@ -79,3 +80,8 @@ def command_line(*words: str | os.PathLike[str]) -> str:
     """
     texts = (shown_path(one) if isinstance(one, Path) else os.fspath(one) for one in words)
     return shlex.join(printable(text) for text in texts)
+
+
+def cache_home() -> Path:
+    """Return the user's folder of what this package can make again; it may be deleted at any time."""
+    return Path(os.path.abspath(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")), "accel_track")

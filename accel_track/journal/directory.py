@@ -251,13 +251,17 @@ class RunDirectory:
         names = (path.name for path in self.path.glob("rank-*") if path.is_dir())
         return sorted(int(match[1]) for name in names if (match := re.fullmatch(r"rank-(\d{5})", name)))
 
+    def deliveries(self, number: int = 0) -> Path:
+        """Return the folder of what trackers note of a rank's journal: cursors, their locks, and quarantine."""
+        return self.rank(number)
+
     def cursor(self, tracker: str, rank: int = 0) -> Path:
         """Return the file of a tracker's cursor."""
-        return self.rank(rank) / "cursors" / f"{_file_name(tracker)}.json"
+        return self.deliveries(rank) / "cursors" / f"{_file_name(tracker)}.json"
 
     def quarantine(self, tracker: str, rank: int = 0) -> Path:
         """Return the file of the records that a tracker's backend refused."""
-        return self.rank(rank) / "quarantine" / f"{_file_name(tracker)}.jsonl"
+        return self.deliveries(rank) / "quarantine" / f"{_file_name(tracker)}.jsonl"
 
     def acknowledged(self, rank: int) -> int:
         """Return one more than the highest number that a tracker of a rank has acknowledged; 0 for none."""
@@ -294,6 +298,14 @@ class RunDirectory:
     def lacking(self) -> list[str]:
         """Sentences about what of the run should be in the folder and is not, as far as that is known elsewhere."""
         return []
+
+    def refresh(self, *, media: bool = True) -> bool:
+        """Bring it up to date, where it is a copy; say whether there was anything new.
+
+        Args:
+            media: Whether to fetch media and artifacts, too.
+        """
+        return False
 
     def publish(self) -> bool:
         """Tell other machines how far the trackers are that this process has claimed; False where one took them over.

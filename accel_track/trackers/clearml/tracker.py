@@ -150,7 +150,7 @@ class ClearMLTracker(ClearMLMetrics, ClearMLMedia):
         return ClearMLRun(Session(Path(str(get_offline_dir(task)))))  # pathlib2's, not Python's
 
     def look(self) -> str | None:
-        """Return the command that uploads a session of the offline mode, where the SDK, which knows its place, is there."""
+        """Return the command that uploads an offline session, where the SDK is imported, which knows its place."""
         task, config = self._task_id or self.init_kwargs.get("continue_last_task"), sys.modules.get("clearml.config")
         if config is None or not isinstance(task, str) or not task.startswith("offline-"):
             return None
