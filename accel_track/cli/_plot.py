@@ -17,6 +17,9 @@ MOST = 12
 """How many curves a plot has: more cannot be told from each other."""
 
 _WIDEST, _HEIGHT = 120, 20
+_LARGEST = 1e307
+"""Of larger numbers, the difference would be infinite."""
+
 _MARKERS = "ox+*#@%&=~$^"
 _COLORS = (4, 2, 1, 5, 6, 3, 12, 10, 9, 13, 14, 11)
 
@@ -76,7 +79,7 @@ def _signal(figure: Any, marker: Any, points: Points, width: int) -> Any:
 
     which = _thinned(points.values, 2 * width)
     finite = np.isfinite(points.values[which])
-    steps, values = points.steps[which].astype(float), points.values[which]
+    steps, values = points.steps[which].astype(float), points.values[which].clip(-_LARGEST, _LARGEST)
     signal = figure.signal(steps[finite].tolist(), values[finite].tolist(), marker=marker).lines()
     for index, (before, place) in enumerate(pairwise(np.flatnonzero(finite).tolist()), start=1):
         if place - before > 1:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import sys
 import time
@@ -95,8 +96,7 @@ def _until_stopped() -> Iterator[None]:
     def interrupt(*_: int | FrameType | None) -> None:
         raise KeyboardInterrupt
 
-    handlers = {one: signal.signal(one, interrupt) for one in (signal.SIGTERM, signal.SIGHUP)}
-    handlers[signal.SIGINT] = signal.getsignal(signal.SIGINT)
+    handlers = {one: signal.signal(one, interrupt) for one in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     try:
         yield
     except KeyboardInterrupt:
@@ -108,7 +108,7 @@ def _until_stopped() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[TextIO]:
-    """Yield the standard output, to which SDKs do not print meanwhile."""
+    """Yield the standard output, to which SDKs do not print their greetings meanwhile."""
     out = sys.stdout
-    with contextlib.redirect_stdout(sys.stderr):
+    with open(os.devnull, "w", encoding="utf-8") as nowhere, contextlib.redirect_stdout(nowhere):
         yield out
