@@ -25,6 +25,9 @@ _BESIDE = 4
 _MOST = 12
 """How many metrics are compared without `--all` and `--metric`."""
 
+_MOST_KEYS = 40
+"""How many hyperparameters are, without `--all`."""
+
 
 @dataclass
 class _Compared:
@@ -127,7 +130,10 @@ def _print(runs: Sequence[_Compared], names: Sequence[str], *, everything: bool,
     keys = list(dict.fromkeys(name for one in configs for name in one)) if everything else differing(configs)
     if keys:
         rows = [[key, *(config.get(key, MISSING) for config in configs)] for key in keys]
-        _print_runs("hyperparameters" if everything else "hyperparameters that differ", labels, rows)
+        shown_keys = rows if everything else rows[:_MOST_KEYS]
+        _print_runs("hyperparameters" if everything else "hyperparameters that differ", labels, shown_keys)
+        if left := len(rows) - len(shown_keys):
+            say(f"and {left:,} more that differ; --all shows them")
     else:
         say("hyperparameters: the same in all" if any(configs) else "hyperparameters: none were logged")
     compared = figures([one.metrics for one in runs], names)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 from collections import deque
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from accel_track.journal.directory import RunDirectory
@@ -13,6 +14,9 @@ from accel_track.journal.reader import BATCH, JournalReader, segments
 from accel_track.records import AnyRecord, Metrics, Rewind, media_in
 from accel_track.rules import any_of
 from accel_track.values.plain import leaves
+
+_BACK = (2**16, 2**20, 2**24)
+"""How many bytes before the end of a segment are read, one after the other, before all of it is."""
 
 
 class Line(NamedTuple):
@@ -59,16 +63,15 @@ class Lines:
         return merged[len(merged) - count :] if count < len(merged) else merged
 
     def _last_of(self, rank: int, count: int, *, several: bool) -> list[Line]:
-        """Read a rank's last segment, or twice as many, and so on, until there are enough lines."""
+        """Read the end of a rank's journal, from ever earlier places until there are enough lines."""
         folder, found = self._run.rank(rank), deque[Line](maxlen=count)
-        reader, numbers, many = JournalReader(folder), [number for number, _ in segments(folder)], 1
-        while numbers:
+        reader = JournalReader(folder)
+        for place in _places(folder):
             found.clear()
-            reader = JournalReader(folder, Position(numbers[-many:][0]))
+            reader = JournalReader(folder, place)
             found.extend(self._of(reader, rank if several else None))
-            if len(found) == count or many >= len(numbers):
+            if len(found) == count:
                 break
-            many *= 2
         self._readers[rank] = reader
         return list(found)
 
@@ -102,6 +105,21 @@ class Lines:
 
     def _wanted(self, name: str) -> bool:
         return self._fits is None or name in self._names or self._fits.fullmatch(name) is not None
+
+
+def _places(folder: Path) -> Iterator[Position]:
+    """Yield places ever further before the end of a journal, which can be read from anywhere; the last is its begin."""
+    there = segments(folder)
+    if there:
+        number, path = there[-1]
+        size = path.stat().st_size
+        yield from (Position(number, size - back) for back in _BACK if back < size)
+    many = 1
+    while many < len(there):
+        yield Position(there[-many][0])
+        many *= 2
+    if there:
+        yield Position(there[0][0])
 
 
 def _told(value: Any) -> Any:

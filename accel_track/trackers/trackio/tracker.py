@@ -156,7 +156,7 @@ class TrackioTracker(TrackioMetrics, TrackioMedia):
         if self._is_remote:
             return None
         folder = os.environ.get("TRACKIO_DIR")
-        place = f"{command_line(f'TRACKIO_DIR={folder}')} " if folder else ""
+        place = f"TRACKIO_DIR={command_line(folder)} " if folder else ""
         return place + command_line("trackio", "show", "--project", str(self.run_name))
 
     def stored_name(self, name: str) -> str:
