@@ -8,7 +8,6 @@ from collections.abc import Iterable
 from accel_track.delivery.sync import Sync
 from accel_track.errors import AccelTrackError
 from accel_track.journal.directory import RunDirectory
-from accel_track.registry import known_names
 from accel_track.trackers.base import GeneralTracker
 
 
@@ -24,8 +23,8 @@ def looks(run: RunDirectory, trackers: Iterable[GeneralTracker] = ()) -> dict[st
         sync, at_hand = Sync(run), {one.name: one for one in trackers}
         for name, stored in sync.info.trackers.items():
             look = stored.url
-            with contextlib.suppress(Exception):  # a plugin's error, arguments of another version
-                if look is None and (name in at_hand or name in known_names()):
+            with contextlib.suppress(Exception):  # a name that nobody knows here, a plugin's error
+                if look is None:
                     look = (at_hand.get(name) or sync.build(name, 0)).look()
             if look is not None:
                 found[name] = look
