@@ -1,12 +1,16 @@
-"""Folders as users give them: with `~`, variables, `file://`, relative, or on no file system of this machine."""
+"""Folders as users give them, with `~`, variables, `file://`, relative, or elsewhere; and as they are told of them."""
 
 from __future__ import annotations
 
 import os
 import re
+import shlex
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
+
+from accel_track.texts import printable
 
 ADDRESSES = ("aim",)
 """Schemes of servers that a tracker takes in place of a folder, where its class says `takes_address`."""
@@ -61,3 +65,23 @@ def _located(key: str, value: Any) -> Any:
         return value
     text = os.fsdecode(value)
     return value if _URL.match(text) else os.path.abspath(os.path.expanduser(os.path.expandvars(text)))
+
+
+def shown_path(path: Path) -> str:
+    """Return a path as people read it: relative where it is below the working directory."""
+    text = os.path.relpath(path) if os.path.splitdrive(os.getcwd())[0] == path.drive else str(path)
+    return str(path) if text.startswith("..") else text
+
+
+def command_line(*words: str | os.PathLike[str]) -> str:
+    """Return a command for people to copy into a shell: words quoted, paths as `shown_path` has them.
+
+    What terminals would obey is taken out before the quoting, so that nothing comes out of its quotes.
+    """
+    texts = (shown_path(one) if isinstance(one, Path) else os.fspath(one) for one in words)
+    return shlex.join(printable(text) for text in texts)
+
+
+def cache_home() -> Path:
+    """Return the user's folder of what this package can make again; it may be deleted at any time."""
+    return Path(os.path.abspath(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")), "accel_track")

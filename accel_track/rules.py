@@ -102,7 +102,7 @@ class Reshaper:
     def __init__(self, rules: Rules, who: str) -> None:
         """Begin before the first record."""
         self.rules, self._who = rules, who
-        self._only, self._drop = _any_of(rules.only), _any_of(rules.drop)
+        self._only, self._drop = any_of(rules.only), any_of(rules.drop)
         self._map = [(_matching(pattern), _WILD.split(name)) for pattern, name in rules.map.items()]
         self._names: dict[str, str | None] = {}
         self._spans: dict[str, int] = {}
@@ -181,5 +181,6 @@ def _matching(pattern: str) -> re.Pattern[str]:
     return re.compile(_expression(pattern), re.DOTALL)
 
 
-def _any_of(patterns: Sequence[str]) -> re.Pattern[str] | None:
+def any_of(patterns: Sequence[str]) -> re.Pattern[str] | None:
+    """Return what names fully match that fit one of these patterns; None where there is none."""
     return re.compile("|".join(map(_expression, patterns)), re.DOTALL) if patterns else None

@@ -4,6 +4,7 @@ import typer
 
 from accel_track.cli import (
     alerts,
+    compare,
     demo,
     doctor,
     export,
@@ -11,6 +12,7 @@ from accel_track.cli import (
     ls,
     move,
     note,
+    open_,
     prune,
     rename,
     report,
@@ -18,6 +20,7 @@ from accel_track.cli import (
     show,
     sync,
     tag,
+    tail,
     verify,
 )
 from accel_track.cli._app import Commands, root
@@ -28,6 +31,10 @@ app.callback()(root)
 for _command in (
     ls.ls,
     show.show,
+    compare.compare,
+    tail.tail,
+    open_.open_,
+    report.report,
     alerts.alerts,
     rm.rm,
     rename.rename,
@@ -38,7 +45,6 @@ for _command in (
     move.move,
     export.export,
     verify.verify,
-    report.report,
     prune.prune,
     doctor.doctor,
     demo.demo,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from accel_track.cli._common import Json, here, print_json
+from accel_track.cli._plot import Curve, draw
 from accel_track.trackers.sdk import install_command
 
 if TYPE_CHECKING:
@@ -70,9 +71,11 @@ def _show_media(tensorboard: Counter[str], mlflow: Counter[str]) -> None:
 
 def _show(tensorboard: Stored, mlflow: Stored) -> None:
     """Print the numbers that both backends hold, side by side, and plot the loss."""
-    import plotext
+    import numpy as np
     from rich.console import Console
     from rich.table import Table
+
+    from accel_track.views.metric import Points
 
     table = Table(title="What was logged, read back from each backend")
     for column in ("metric", "points", "TensorBoard: last", "MLflow: last"):
@@ -82,14 +85,10 @@ def _show(tensorboard: Stored, mlflow: Stored) -> None:
         points = str(len(files)) if len(files) == len(database) else f"{len(files)} and {len(database)}"
         last = [f"{series[-1][1]:.6g} at {series[-1][0]}" if series else "none" for series in (files, database)]
         table.add_row(name, points, *last)
-    console = Console()
-    console.print(table)
+    Console().print(table)
 
-    figure = plotext.figure
-    figure.clear()
+    curves = []
     for name in ("train/loss", "val/loss"):
         steps, losses = zip(*mlflow[name], strict=True)
-        figure.draw(figure.signal(list(steps), list(losses)).lines().label(name))
-    figure.title("loss by training step")
-    figure.plot_size(min(console.width, 100), 18)
-    figure.show(colorless=not console.is_terminal)
+        curves.append(Curve(name, Points(np.array(steps), np.empty(0), np.array(losses))))
+    draw("loss by training step", curves)

@@ -23,6 +23,7 @@ from accel_track.delivery.gpu import Arriving
 from accel_track.delivery.inline import say_who
 from accel_track.delivery.keeper import keeper
 from accel_track.delivery.locks import Locks
+from accel_track.delivery.looking import looks
 from accel_track.delivery.media import Encoding, KeptMedia, media_notes
 from accel_track.delivery.mirroring import Mirroring
 from accel_track.delivery.noted import Noted, owned, running_again
@@ -481,7 +482,8 @@ class JournaledDelivery:
             self._workers.release()
             going_on = self._companions.going_on()
             notes = media_notes(self._media.files) + ([] if self._mirror is None else self._mirror.notes())
-            show(closing_report(self.directory.path, self._everyone, journal, going_on, self._objects, notes))
+            pages = looks(self.directory, [one.tracker for one in self._workers]).values()
+            show(closing_report(self.directory.path, self._everyone, journal, going_on, self._objects, notes, pages))
             self.write_no_more(EndedJournal())
             then, self._then = self._then, _nothing
             then()

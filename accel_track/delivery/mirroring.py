@@ -9,10 +9,10 @@ import time
 from collections.abc import Callable, Mapping
 from functools import partial
 
-from accel_track.delivery.report import shown_path
 from accel_track.delivery.retry import Deadline, DeadlineReachedError, retrying
 from accel_track.errors import WORKER_NAME, warn
 from accel_track.files import replace_file
+from accel_track.folders import shown_path
 from accel_track.journal.directory import RunDirectory
 from accel_track.mirror.claims import Claim
 from accel_track.mirror.layout import CLAIMS, rank_name, stored_name

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import sys
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from accel_track.delivery.status import TrackerStatus
+from accel_track.folders import shown_path
 from accel_track.journal.cursor import Cursor
 from accel_track.progress import progress_bar
 from accel_track.texts import clean
@@ -75,6 +75,7 @@ def closing_report(
     going_on: Sequence[str] = (),
     objects: Collection[str] = (),
     notes: Sequence[str] = (),
+    looks: Iterable[str] = (),
 ) -> str:
     """Return the report on a run that has ended, with what finishes the job if there is something left.
 
@@ -85,6 +86,7 @@ def closing_report(
         going_on: A sentence for each process that goes on delivering; where there is none, the command is given.
         objects: Names of the trackers that were passed as objects, which no command can make.
         notes: Sentences about anything else.
+        looks: Pages of the backend runs, and commands that show them.
     """
     found = [status_of_worker(worker, journal.next_seq) for worker in workers]
     pending = [one for one in found if one.pending]
@@ -98,8 +100,9 @@ def closing_report(
     if not (lost or notes) and (not found or not journal.next_seq):
         return ""
     head = f"accel_track: {shown_path(run)}"
+    look_at_it = "".join(f"\n  look at it: {one}" for one in looks)
     if not (lost or notes) and all(one.whole for one in found):
-        return f"{head}: {', '.join(f'{one.name} {one.delivered}' for one in found)} records delivered."
+        return f"{head}: {', '.join(f'{one.name} {one.delivered}' for one in found)} records delivered." + look_at_it
     text = "\n".join([f"{head}:", *[f"  {one}" for one in found], *[f"  {one}" for one in (*lost, *notes)]])
     if pending and going_on:
         text += "".join(f"\n  {sentence}" for sentence in going_on)
@@ -113,7 +116,7 @@ def closing_report(
     if refused := [one for one in found if one.quarantined and one.name not in objects]:
         text += f"\n  Deliver what {refused[0].name} refused again with: "
         text += f"accel-track sync {shlex.quote(shown_path(run))} --quarantined"
-    return text
+    return text + look_at_it
 
 
 def show(report: str) -> None:
@@ -148,9 +151,3 @@ def wait_for(workers: Sequence[Delivering], next_seq: int, timeout: float) -> No
                 bars.update(task, completed=worker.cursor.seq - first)
             if all_over(min(end, time.monotonic() + 0.1)):
                 return
-
-
-def shown_path(path: Path) -> str:
-    """Return a path as people read it: relative where it is below the working directory."""
-    text = os.path.relpath(path) if os.path.splitdrive(os.getcwd())[0] == path.drive else str(path)
-    return str(path) if text.startswith("..") else text

@@ -275,7 +275,7 @@ class Sync:
         source = StoredSource(self.run.rank(rank), cursor)
         quarantine = self.run.quarantine(name, rank)
         path, note = self.run.cursor(name, rank), partial(self.note, name, rank)
-        worker = Worker(tracker, source, path, quarantine, note, rules=self.rules)
+        worker = Worker(tracker, source, path, quarantine, note, rules=self.rules, folder=self.run.rank(rank))
         worker.outcome = self.outcome or FINISHED
         jobs.append(Job(name, worker, source, lock, self.run.rank(rank)))
 

@@ -78,6 +78,7 @@ class Worker:
         clock: Returns monotonic seconds.
         name: What to call the tracker, where several of a run have the same name.
         rules: What of the run the tracker gets, unless its cursor has got on; None: what the cursor says.
+        folder: The folder of the rank; None: the one that the cursor is in.
     """
 
     def __init__(
@@ -90,6 +91,7 @@ class Worker:
         clock: Callable[[], float] = time.monotonic,
         name: str | None = None,
         rules: Rules | None = None,
+        folder: Path | None = None,
     ) -> None:
         """Read the cursor; nothing runs yet."""
         self.tracker = tracker
@@ -123,7 +125,7 @@ class Worker:
         self.finish_after: Worker | None = None
         self.outcome = FINISHED
         """How the run ended, for the tracker; set before `close`."""
-        self._folder = cursor.parents[1]
+        self._folder = folder or cursor.parents[1]
         self._media = KeptMedia(self._folder)
         self._note = note
         self._clock = clock

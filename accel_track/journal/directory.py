@@ -276,13 +276,17 @@ class RunDirectory:
             return sorted(int(match[1]) for match, entry in found if match and entry.is_dir())
         return []
 
+    def deliveries(self, number: int = 0) -> Path:
+        """Return the folder of what trackers note of a rank's journal: cursors, their locks, and quarantine."""
+        return self.rank(number)
+
     def cursor(self, tracker: str, rank: int = 0) -> Path:
         """Return the file of a tracker's cursor."""
-        return self.rank(rank) / "cursors" / f"{_file_name(tracker)}.json"
+        return self.deliveries(rank) / "cursors" / f"{_file_name(tracker)}.json"
 
     def quarantine(self, tracker: str, rank: int = 0) -> Path:
         """Return the file of the records that a tracker's backend refused."""
-        return self.rank(rank) / "quarantine" / f"{_file_name(tracker)}.jsonl"
+        return self.deliveries(rank) / "quarantine" / f"{_file_name(tracker)}.jsonl"
 
     def acknowledged(self, rank: int) -> int:
         """Return one more than the highest number that a tracker of a rank has acknowledged; 0 for none."""
@@ -321,7 +325,11 @@ class RunDirectory:
         return []
 
     def refresh(self, *, media: bool = True) -> bool:
-        """Bring the folder up to date with what is elsewhere; say whether there was anything new."""
+        """Bring it up to date, where it is a copy; say whether there was anything new.
+
+        Args:
+            media: Whether to fetch media and artifacts, too.
+        """
         return False
 
     def publish(self) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 import secrets
 import time
 from collections.abc import Collection, Iterator
@@ -16,6 +15,7 @@ from filelock import BaseFileLock
 
 from accel_track.errors import JournalError
 from accel_track.files import make_private
+from accel_track.folders import cache_home
 from accel_track.journal import cursor as cursors
 from accel_track.journal.cursor import Cursor
 from accel_track.journal.directory import RunDirectory
@@ -41,9 +41,7 @@ SILENT = 60.0
 
 def cache_folder(store: Store) -> Path:
     """Return the folder of this machine for copies of a store's runs; it may be deleted at any time."""
-    home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    digest = hashlib.sha256(store.shown.encode()).hexdigest()[:16]
-    return Path(os.path.abspath(home), "accel_track", "mirror", digest)
+    return cache_home() / "mirror" / hashlib.sha256(store.shown.encode()).hexdigest()[:16]
 
 
 def _place(copy: Path) -> str:

@@ -455,6 +455,14 @@ class GeneralTracker(MediaCalls):
         """Return the address of the backend run's page, where there is one; asked between `start` and `finish`."""
         return None
 
+    def look(self) -> str | None:
+        """Return the command with which people look at the backend run, where it has no page; the default is none.
+
+        `show` and the closing report tell it. As `read`, it may be called before `start` of a tracker that was
+        constructed with `identity`, and after `finish`; the SDK is not imported for it. `folders.command_line` quotes.
+        """
+        return None
+
     def finish(self) -> None:
         """Close the run; `outcome` says how it ended."""
 

@@ -17,6 +17,7 @@ import msgspec
 
 from accel_track.errors import NotReadableError, NotStartedError
 from accel_track.files import replace_file
+from accel_track.folders import command_line
 from accel_track.media.fallbacks import stored
 from accel_track.media.ways import Way, native
 from accel_track.noop import NoOp
@@ -281,11 +282,18 @@ class JsonlTracker(StoresMedia):
         """
         from accel_track.trackers.jsonl_reading import JsonlRun
 
-        path = self._path or self._last_path or self.folder / self.file
+        path = self._file()
         if not path.is_file():
             message = f"{self.name}: there is no file {path}."
             raise NotReadableError(message)
         return JsonlRun(path)
+
+    def _file(self) -> Path:
+        return self._path or self._last_path or self.folder / self.file
+
+    def look(self) -> str | None:
+        """Return the command that shows the lines."""
+        return command_line("less", self._file())
 
     def identity(self) -> dict[str, Any]:
         """Return the folder and the file, from any working directory."""

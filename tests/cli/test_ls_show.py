@@ -1,4 +1,4 @@
-"""`accel-track ls` and `accel-track show`."""
+"""`accel-track ls`, and what both `ls` and `show` do with hostile runs."""
 
 import json
 import re
@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from accel_track.journal import frames
-from accel_track.journal.writer import JournalWriter
 
 
 def test_ls_without_runs(invoke: Any) -> None:
@@ -86,87 +85,6 @@ def test_ls_shows_the_others_beside_a_damaged_run(make: Any, invoke: Any, damage
     assert told[bad.path.name]["status"] == "damaged"
     assert told[bad.path.name]["error"]
     assert told[good.path.name]["error"] is None
-
-
-def test_show_tells_identity_config_values_and_delivery(make: Any, invoke: Any) -> None:
-    run = make(name="first", config={"optimizer": {"lr": 0.1}}, values={"text": "hello", "nan": float("nan")})
-    invoke("sync", run.path)
-    result = invoke("show", run.path)
-    for told in (run.path.name, "first", "finished", "optimizer/lr", "0.1", "hello", "http://***@localhost/0"):
-        assert told in result.stdout
-    assert re.search(r"train/loss\W+0\.2\W+4\W", result.stdout)
-    assert re.search(r"lines\W+7\W+0\W+0\W", result.stdout)
-
-
-def test_show_tells_hyperparameters_first(start: Any, invoke: Any) -> None:
-    run = start(config={"zeta": 1})
-    run.store_environment({"a": "of the machine"})
-    run.store_configuration({"later": 2})
-    run.finish()
-    text = invoke("show", run.run_directory.path).stdout
-    places = [text.index(told) for told in ("hyperparameters", "zeta", "later", "environment", "of the machine")]
-    assert places == sorted(places)
-
-
-def test_show_json(make: Any, invoke: Any) -> None:
-    run = make(config={"lr": 0.1, "deep": {"a": [1]}}, values={"nan": float("nan"), "inf": float("inf")})
-    told = json.loads(invoke("show", run.path, "--json").stdout)
-    assert told["config"] == {"lr": 0.1, "deep": {"a": [1]}}
-    assert told["metrics"]["train/loss"] | {"value": 0.2, "step": 4, "rank": 0} == told["metrics"]["train/loss"]
-    assert told["metrics"]["nan"]["value"] == "NaN"
-    assert told["metrics"]["inf"]["value"] == "Infinity"
-    assert (told["run_id"], told["project"], told["status"], told["records"]) == (run.path.name, "proj", "finished", 7)
-    assert told["trackers"]["lines"]["pending"] == 7
-    assert told["trackers"]["lines"]["kwargs"]["path"]
-    assert "points" not in told
-
-
-def test_show_merges_later_hyperparameters(make: Any, invoke: Any) -> None:
-    run = make(config={"a": 1, "b": 2})
-    writer = JournalWriter(run.rank())
-    writer.config({"b": 3})
-    writer.close()
-    assert json.loads(invoke("show", run.path, "--json").stdout)["config"] == {"a": 1, "b": 3}
-
-
-def test_show_tells_refused_and_dropped_values(make: Any, invoke: Any) -> None:
-    run = make("tensorboard", values={"refused": 1, "image": b"bytes"})
-    invoke("sync", run.path)
-    told = json.loads(invoke("show", run.path, "--json").stdout)["trackers"]["tensorboard"]
-    assert told["dropped"] == {"image": 1}
-    assert "1 image" in invoke("show", run.path).stdout
-
-
-@pytest.mark.extras
-def test_show_draws_a_metric(make: Any, invoke: Any) -> None:
-    run = make(values={"train": {"loss": float("nan")}})
-    result = invoke("show", run.path, "--metric", "train/loss")
-    assert "train/loss by step" in result.stdout
-    assert "1 points are NaN" in result.stdout
-    points = json.loads(invoke("show", run.path, "--metric", "train/loss", "--json").stdout)["points"]
-    assert points == [*([step, 1 / (step + 1)] for step in range(5)), [5, "NaN"]]
-
-
-@pytest.mark.extras
-def test_show_of_a_metric_that_is_not_there(make: Any, invoke: Any) -> None:
-    run = make(values={"text": "hello"})
-    assert "there is train/loss" in invoke("show", run.path, "--metric", "train/los", code=2).stderr
-    assert "no finite number" in invoke("show", run.path, "--metric", "text", code=2).stderr
-
-
-def test_show_without_plotext(make: Any, invoke: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    run = make()
-    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
-    assert 'pip install "accel-track[demo]"' in invoke("show", run.path, "--metric", "train/loss", code=2).stderr
-
-
-def test_show_tells_of_damage(make: Any, invoke: Any) -> None:
-    run = make()
-    (segment,) = run.rank().glob("*.seg")
-    data = bytearray(segment.read_bytes())
-    data[60] ^= 0xFF
-    segment.write_bytes(bytes(data))
-    assert "accel-track verify" in invoke("show", run.path).stdout
 
 
 @pytest.mark.extras

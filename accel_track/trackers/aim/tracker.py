@@ -7,7 +7,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from accel_track.folders import is_address
+from accel_track.folders import command_line, is_address
 from accel_track.trackers.aim.fast import NumbersPath
 from accel_track.trackers.aim.files import ArtifactsPath
 from accel_track.trackers.aim.media import AimMedia
@@ -131,6 +131,12 @@ class AimTracker(AimMetrics, AimMedia):
         given = self.init_kwargs.get("repo", self.logging_dir), self.init_kwargs.get("run_hash")
         place, own = self._opened or given
         return read_run(getattr(place, "root_path", place), own)
+
+    def look(self) -> str | None:
+        """Return the command that shows the repository; None for one at a server."""
+        place, _ = self._opened or (self.init_kwargs.get("repo", self.logging_dir), "")
+        place = getattr(place, "root_path", place)
+        return None if "://" in str(place) else command_line("aim", "up", "--repo", Path(place))
 
     def store_outcome(self) -> None:
         """Report a good end to `aim-watcher`; any other is a message of the run."""

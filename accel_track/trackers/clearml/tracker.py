@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from accel_track.errors import HalfStoredError, NotReadableError
+from accel_track.folders import command_line
 from accel_track.trackers.clearml.failures import Failures
 from accel_track.trackers.clearml.fast import Scalars, Tasks
 from accel_track.trackers.clearml.media import ClearMLMedia
@@ -146,6 +148,13 @@ class ClearMLTracker(ClearMLMetrics, ClearMLMedia):
             message = f"{self.name}: task {task} is on a server, and only sessions of the offline mode can be read."
             raise NotReadableError(message)
         return ClearMLRun(Session(Path(str(get_offline_dir(task)))))  # pathlib2's, not Python's
+
+    def look(self) -> str | None:
+        """Return the command that uploads an offline session, where the SDK is imported, which knows its place."""
+        task, config = self._task_id or self.init_kwargs.get("continue_last_task"), sys.modules.get("clearml.config")
+        if config is None or not isinstance(task, str) or not task.startswith("offline-"):
+            return None
+        return command_line("clearml-task", "--import-offline-session", Path(str(config.get_offline_dir(task))))
 
     def stored_name(self, name: str) -> str:
         """Return title and series of a metric, which depend on the names before it, as `read` joins them."""

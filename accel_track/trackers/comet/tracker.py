@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import copy
+import glob
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from accel_track.folders import command_line
 from accel_track.trackers.comet.fast import CometParts, is_configured
 from accel_track.trackers.comet.metrics import CometMetrics
 from accel_track.trackers.comet.names import fitting
@@ -153,6 +156,14 @@ class CometMLTracker(CometMetrics):
         """Page of the experiment; None offline."""
         url = None if self.native is None else self.native.url
         return url if str(url).startswith("http") else None  # offline, it is a sentence
+
+    def look(self) -> str | None:
+        """Return the command that uploads an offline experiment, once it has ended: there is no page of those."""
+        key, folder, _ = self._place
+        key = key or str(self.init_kwargs.get("experiment_key") or "")
+        folder = folder or os.environ.get("COMET_OFFLINE_DIRECTORY") or self.offline_directory or ""
+        archives = sorted(Path(folder).glob(f"{glob.escape(key)}*.zip")) if key and folder else []
+        return command_line("comet", "upload", *archives) if archives else None
 
     def finish(self) -> None:
         """End the experiment, which itself waits for what is not sent, also where somebody else has ended it before."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from accel_track.errors import NotReadableError
+from accel_track.folders import command_line
 from accel_track.trackers.dvclive.fast import LivePath, TablesPath
 from accel_track.trackers.dvclive.folders import claimed_folder, dvc_alone, last_folder, places
 from accel_track.trackers.dvclive.media import DVCLiveMedia
@@ -160,6 +161,10 @@ class DVCLiveTracker(DVCLiveMetrics, DVCLiveMedia):
         """Return the folder that the `Live` has, had or will have."""
         native = self.native or self._last or self._given
         return Path(os.path.abspath(native.dir if native else self.init_kwargs.get("dir", "dvclive")))
+
+    def look(self) -> str | None:
+        """Return the command that draws the tables of the folder; it writes a page and says where."""
+        return None if self._place is not None else command_line("dvc", "plots", "show", self._folder() / "plots")
 
     def stored_name(self, name: str) -> str:
         """Return the name of the table of a metric, without its suffix."""

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from accel_track.errors import warn
+from accel_track.folders import command_line
 from accel_track.redaction import scrubbed
 from accel_track.trackers.mlflow.answers import is_refusal, may_pass, wait_less
 from accel_track.trackers.mlflow.both import RunAndClient
@@ -196,6 +197,15 @@ class MLflowTracker(MLflowMetrics, MLflowParams, MLflowMedia):
             return None
         info = self.native.info
         return f"{self.client.tracking_uri.rstrip('/')}/#/experiments/{info.experiment_id}/runs/{info.run_id}"
+
+    def look(self) -> str | None:
+        """Return the command that shows the database; none for one on a server of databases, whose URI has a password.
+
+        MLflow's pages need an address; a run that was not started yet has none.
+        """
+        address = str(self.client.tracking_uri) if self.client is not None else self.tracking_uri or ""
+        files = address.startswith(("sqlite:", "file:"))
+        return command_line("mlflow", "ui", "--backend-store-uri", address) if files else None
 
     def store_outcome(self) -> None:
         """Set the final status of this run and no other; after a failure that may pass, `finish` does it again."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import re
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from accel_track.errors import NotReadableError
+from accel_track.folders import command_line
 from accel_track.trackers.names import short_id
 from accel_track.trackers.sdk import native_object, unreachable
 from accel_track.trackers.sole import Sole
@@ -163,6 +165,17 @@ class SwanLabTracker(SwanLabMetrics):
             message = f"{self.name}: which run of {self.run_name!r} to read is not known before `start`."
             raise NotReadableError(message)
         return self.init_kwargs.get("mode") or settings.mode, Path(folder), own
+
+    def look(self) -> str | None:
+        """Return the command that shows a local run, or uploads an offline one: there is no page of those."""
+        given, own = self.init_kwargs, str(self.init_kwargs.get("id") or "")
+        folder = given.get("log_dir") or given.get("logdir") or os.environ.get("SWANLAB_LOG_DIR") or "swanlog"
+        mode = given.get("mode") or os.environ.get("SWANLAB_MODE")
+        mode, place, own = self._opened or (str(mode), Path(folder), own)
+        folders = sorted(place.glob(f"run-*-{glob.escape(own)}")) if own else []
+        if not folders or mode not in ("local", "offline"):
+            return None
+        return command_line("swanlab", "watch", place) if mode == "local" else command_line("swanlab", "sync", *folders)
 
     def stored_name(self, name: str) -> str:
         """Return the name as SwanLab takes it."""

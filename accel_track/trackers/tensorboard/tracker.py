@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from accel_track.errors import NotReadableError
+from accel_track.folders import command_line
 from accel_track.trackers.sdk import native_object
 from accel_track.trackers.tensorboard.events import Delivered, outlast
 from accel_track.trackers.tensorboard.file import EventFile
@@ -158,6 +159,10 @@ class TensorBoardTracker(TensorBoardMetrics, TensorBoardMedia):
             message = f"{self.name}: there are no event files in {self.logging_dir}."
             raise NotReadableError(message)
         return run
+
+    def look(self) -> str | None:
+        """Return the command that shows the folder."""
+        return command_line("tensorboard", "--logdir", Path(self.logging_dir))
 
     def close(self, native: EventFile) -> None:
         """Close the file, and other files of `tracker`."""

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from accel_track.errors import HalfStoredError, NotReadableError
+from accel_track.folders import command_line
 from accel_track.texts import storable_text
 from accel_track.trackers.sdk import native_object
 from accel_track.trackers.trackio import current
@@ -142,10 +143,22 @@ class TrackioTracker(TrackioMetrics, TrackioMedia):
         Raises:
             NotReadableError: There is no such run, or it is on a server.
         """
-        if self._server is not None or {"server_url", "space_id"} & self.init_kwargs.keys():
+        if self._is_remote:
             message = f"{self.name}: the run is on a server, and only databases on this computer can be read."
             raise NotReadableError(message)
         return read_run(self.import_sdk().utils, str(self.run_name), self._opened or self.run_id)
+
+    @property
+    def _is_remote(self) -> bool:
+        return self._server is not None or bool({"server_url", "space_id"} & self.init_kwargs.keys())
+
+    def look(self) -> str | None:
+        """Return the command that shows the project; None for one on a server."""
+        if self._is_remote:
+            return None
+        folder = os.environ.get("TRACKIO_DIR")
+        place = f"TRACKIO_DIR={command_line(folder)} " if folder else ""
+        return place + command_line("trackio", "show", "--project", str(self.run_name))
 
     def stored_name(self, name: str) -> str:
         """Return the name as JSON can hold it."""

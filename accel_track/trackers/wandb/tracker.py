@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import re
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from accel_track.media.calls import AlertLevel
+from accel_track.folders import command_line
 from accel_track.trackers.names import short_id
 from accel_track.trackers.sdk import native_object
 from accel_track.trackers.wandb import global_run as _wandb_global
@@ -147,6 +150,12 @@ class WandBTracker(WandBMetrics, WandBMedia):
     def page(self) -> str | None:
         """Page of the run; None offline."""
         return None if self.native is None or self.native.offline else self.native.url
+
+    def look(self) -> str | None:
+        """Return the command that uploads an offline run: there is no page of those."""
+        run_id, folder = self._place or (str(self.init_kwargs.get("id", "")), runs_folder(self.init_kwargs))
+        folders = sorted(Path(folder).glob(f"offline-run-*-{glob.escape(run_id)}")) if run_id else []
+        return command_line("wandb", "sync", *folders) if folders else None
 
     @classmethod
     def grouped(cls, group: str, rank: int) -> dict[str, Any]:

@@ -1,0 +1,102 @@
+"""`accel-track tail`: the last values of a run as lines, and with -f those that come, until the run ends."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from accel_track.cli._common import RunArgument, find_run, jsonable, one_line_errors, say, shown
+from accel_track.views.lines import Line, Lines
+
+if TYPE_CHECKING:
+    from accel_track.journal.directory import RunDirectory
+
+_LOOK = 0.2
+"""Seconds between two looks for new records."""
+
+
+def tail(
+    run: RunArgument,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the run ends, or Ctrl-C.")] = False,
+    number: Annotated[
+        int, typer.Option("--lines", "-n", min=0, metavar="N", help="How many calls to begin with.")
+    ] = 10,
+    metric: Annotated[
+        list[str] | None, typer.Option("--metric", "-m", metavar="NAME", help="Only these metrics; patterns are fine.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object a line instead of text.")] = False,
+) -> None:
+    """Show the last values of a run; with -f, go on with those that come.
+
+    Piped, each value is a line of time, rank, step, name and value, separated by tabs.
+
+    Example: accel-track tail 3f2a91 -f --metric "train/*"
+    """
+    tell = _json if as_json else _text if sys.stdout.isatty() else _tabs
+    with one_line_errors(), suppress(KeyboardInterrupt):
+        found = find_run(run)
+        lines = Lines(found, metric or ())
+        for line in lines.last(number):
+            tell(line)
+        if follow:
+            _follow(found, lines, tell)
+
+
+def _follow(run: RunDirectory, lines: Lines, tell: Callable[[Line], None]) -> None:
+    while True:
+        ended = run.outcome(run.load())  # before the look, so that what came until then is seen
+        for line in lines.new():
+            tell(line)
+        sys.stdout.flush()
+        if ended is not None:
+            say(f"the run has ended: {ended.text}", err=True)
+            return
+        time.sleep(_LOOK)
+        run.refresh(media=False)
+
+
+def _text(line: Line) -> None:
+    if line.rewind is not None:
+        say(f"the run went back to step {line.rewind}")
+        return
+    rank = "" if line.rank is None else f"  rank {line.rank}"
+    step = "" if line.step is None else f"  step {line.step}"
+    values = "  ".join(f"{name}={shown(value)}" for name, value in line.values.items())
+    say(f"{_clock(line.time)}{rank}{step}  {values}")
+
+
+def _clock(seconds: float) -> str:
+    try:
+        return f"{datetime.fromtimestamp(seconds):%H:%M:%S}"  # noqa: DTZ006 - the reader's clock
+    except (ValueError, OverflowError, OSError):
+        return "?"
+
+
+def _tabs(line: Line) -> None:
+    for row in _rows(line):
+        say_tabs = "\t".join(str(jsonable(cell)) for cell in row)
+        typer.echo(say_tabs)
+
+
+def _rows(line: Line) -> Iterator[tuple[Any, ...]]:
+    from accel_track.texts import printable
+
+    step = "" if line.step is None else line.step
+    if line.rewind is not None:
+        yield f"{line.time:.3f}", line.rank or 0, line.rewind, "(rewind)", ""
+    for name, value in line.values.items():
+        yield f"{line.time:.3f}", line.rank or 0, step, printable(name), printable(jsonable(value))
+
+
+def _json(line: Line) -> None:
+    document = {"time": line.time, "rank": line.rank or 0, "step": line.step, "values": line.values}
+    if line.rewind is not None:
+        document |= {"step": None, "rewind": line.rewind}
+    typer.echo(json.dumps(jsonable(document)))
