@@ -55,6 +55,7 @@ class Content:
         checkpoints: By name: `step` and `about`.
         rewinds: Steps to which the run went back, of all ranks.
         records: How many records were read, also those that no longer count.
+        logged: How many records each rank has logged, by the highest number that was read.
         newest: The time of the newest record of metrics, in seconds since 1970-01-01 UTC, or None.
     """
 
@@ -73,6 +74,7 @@ class Content:
         self.artifacts: list[dict[str, Any]] = []
         self.checkpoints: dict[str, dict[str, Any]] = {}
         self.records = 0
+        self.logged: dict[int, int] = {}
         self.newest: float | None = None
 
     @property
@@ -118,6 +120,7 @@ class Content:
         else:
             for entry in entries:
                 record = entry.record
+                self._note_seq(rank, record.seq)
                 if isinstance(record, Rewind) and record.seq not in known:
                     return False
                 if history.counts(record):
@@ -135,6 +138,7 @@ class Content:
         for keys, pieces in groups.values():
             data = b"".join(pieces)
             places, numbers = Places(*keys.places(data)), keys.numbers(data)
+            self._note_seq(rank, int(places.seqs.max()))
             if history.rewinds:
                 counts = history.counting_places(places.seqs, places.steps)
                 if not counts.any():
@@ -151,6 +155,9 @@ class Content:
         self._note_time(record.time)
         for name, value in leaves(record.values):
             self._metric(name).note(Last(value, record.step, record.time, rank), record.seq)
+
+    def _note_seq(self, rank: int, seq: int) -> None:
+        self.logged[rank] = max(self.logged.get(rank, 0), seq + 1)
 
     def _note_time(self, time: float) -> None:
         self.newest = time if self.newest is None else max(self.newest, time)
