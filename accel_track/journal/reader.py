@@ -118,6 +118,20 @@ class JournalReader:
             JournalError: A segment is of a later version of the format.
             OSError: A segment cannot be read.
         """
+        return _entries(self._found(limit))
+
+    def read_apart(self, limit: int) -> tuple[ShortEntries, list[Entry]]:
+        """Return what `read` does: first the records in short, which are not decoded, then the others, each in order.
+
+        Raises:
+            JournalError: As `read`.
+            OSError: As `read`.
+        """
+        found = self._found(limit)
+        stretches = [one for one in found if isinstance(one, Stretch)]
+        return ShortEntries(stretches), [one for one in found if not isinstance(one, Stretch)]
+
+    def _found(self, limit: int) -> list[Stretch | Entry]:
         found: list[Stretch | Entry] = []
         left = limit
         while left:
@@ -129,7 +143,7 @@ class JournalReader:
                 if found:  # the next call meets the error again
                     break
                 raise
-        return _entries(found)
+        return found
 
     def damaged(self) -> int:
         """Return how many bytes were skipped."""

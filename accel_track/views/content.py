@@ -108,24 +108,22 @@ class Content:
                 self._ranks[number] = _Rank(folder, History(folder), JournalReader(folder))
         for number, (_, history, reader) in self._ranks.items():
             known = {one.seq for one in history.rewinds}
-            while entries := reader.read(_AT_ONCE):
-                if not self._add(number, history, entries, known):
+            while any(found := reader.read_apart(_AT_ONCE)):
+                if not self._add(number, history, *found, known):
                     return False
         return True
 
-    def _add(self, rank: int, history: History, entries: Sequence[Entry], known: set[int]) -> bool:
+    def _add(self, rank: int, history: History, short: ShortEntries, others: Sequence[Entry], known: set[int]) -> bool:
         gathered: defaultdict[str, _Gathered] = defaultdict(_Gathered)
-        if isinstance(entries, ShortEntries):
-            self._add_short(rank, history, entries, gathered)
-        else:
-            for entry in entries:
-                record = entry.record
-                self._note_seq(rank, record.seq)
-                if isinstance(record, Rewind) and record.seq not in known:
-                    return False
-                if history.counts(record):
-                    self._add_record(rank, record, gathered)
-        self.records += len(entries)
+        for entry in others:
+            record = entry.record
+            self._note_seq(rank, record.seq)
+            if isinstance(record, Rewind) and record.seq not in known:
+                return False
+            if history.counts(record):
+                self._add_record(rank, record, gathered)
+        self._add_short(rank, history, short, gathered)
+        self.records += len(short) + len(others)
         for name, found in gathered.items():
             self.metrics[name].add(rank, *_in_order(found))
         return True
