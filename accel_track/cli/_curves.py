@@ -1,9 +1,9 @@
-"""Curves as text: a line of blocks, or a plot of braille dots."""
+"""Curves as text, from the means of equal stretches of steps: a line of blocks, or a plot of braille dots."""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from accel_track.views.metric import Points
@@ -14,83 +14,83 @@ _DOTS = ((0x01, 0x02, 0x04, 0x40), (0x08, 0x10, 0x20, 0x80))
 """Bits of a braille character by column and row: Unicode's block U+2800."""
 
 
+class Plot(NamedTuple):
+    """A drawn curve.
+
+    Attributes:
+        lines: Its lines, the highest first.
+        low: The value at the lowest dot.
+        high: The value at the highest dot.
+    """
+
+    lines: list[str]
+    low: float
+    high: float
+
+
 def sparkline(points: Points, width: int) -> str:
-    """Return a curve as one line of blocks: the mean of each stretch of steps, ! where none of it is finite."""
-    found = _stretches(points, width)
-    if found is None:
+    """Return a curve as one line of blocks, and "!" where none of its numbers is finite; empty where there is none."""
+    if not len(points.values) or width < 1:
         return ""
-    _, _, means, counts = found
+    means, counts, _ = _means(points, width)
     low, span = _range(means)
     text, before = "", " "
     for mean, count in zip(means.tolist(), counts.tolist(), strict=True):
         if not math.isnan(mean):
-            level = 0.5 if span == 0 else (mean - low) / span
+            level = (mean - low) / span if span else 0.5
             before = _BLOCKS[min(int(level * len(_BLOCKS)), len(_BLOCKS) - 1)]
         elif count:
             before = _NOT_FINITE
-        text += before
+        text += before  # where nothing was logged, it stays
     return text
 
 
-def plot(points: Points, width: int, height: int) -> list[str]:
-    """Return a curve as lines of braille; each stretch of steps is drawn from its lowest to its highest value.
+def plot(points: Points, width: int, height: int) -> Plot | None:
+    """Return a curve as lines of braille, with straight lines between what was logged; None where nothing is finite.
 
     Args:
-        points: The curve. Numbers that are not finite are left out.
+        points: The curve.
         width: How many characters a line has.
         height: How many lines there are.
     """
     import numpy as np
 
-    found = _stretches(points, 2 * width)
+    if not np.isfinite(points.values).any() or width < 1 or height < 1:
+        return None
+    means, _, scale = _means(points, 2 * width)
+    places = np.flatnonzero(~np.isnan(means))
+    low, span = _range(means)
     rows = [[0] * width for _ in range(height)]
-    if found is not None and bool((is_there := ~np.isnan(found[2])).any()):
-        lows, highs, _, _ = found
-        places = np.flatnonzero(is_there)
-        low, span = _range(np.concatenate([lows, highs]))
-        every = np.arange(places[0], places[-1] + 1)  # between stretches with values there is a straight line
-        levels = [np.interp(every, places, each[places]) for each in (lows, highs)]
-        most = 4 * height - 1
-        dots = [[most // 2] * len(every) if span == 0 else np.rint((one - low) / span * most) for one in levels]
-        before = None
-        for column, bottom, top in zip(every.tolist(), *(map(int, one) for one in dots), strict=True):
-            begin, end = bottom, top
-            if before is not None:  # joined to the stretch before
-                begin, end = min(begin, before[1]), max(end, before[0])
-            before = bottom, top
-            for level in range(begin, end + 1):
-                row, dot = divmod(most - level, 4)
-                rows[row][column // 2] |= _DOTS[column % 2][dot]
-    return ["".join(chr(0x2800 + bits) if bits else " " for bits in row) for row in rows]
+    most, before = 4 * height - 1, None
+    every = np.arange(places[0], places[-1] + 1)
+    levels = np.interp(every, places, (means[places] - low) / (span or 1.0) * most) if span else 0 * every + most // 2
+    for column, level in zip(every.tolist(), np.rint(levels).astype(int).tolist(), strict=True):
+        begin = level if before is None else before + (level > before) - (level < before)
+        for drawn in range(min(begin, level), max(begin, level) + 1):
+            row, dot = divmod(most - drawn, 4)
+            rows[row][column // 2] |= _DOTS[column % 2][dot]
+        before = level
+    lines = ["".join(chr(0x2800 + bits) if bits else " " for bits in row) for row in rows]
+    return Plot(lines, low * scale, (low + span) * scale)
 
 
-def _stretches(points: Points, count: int) -> tuple[Any, Any, Any, Any] | None:
-    """Return lowest, highest, mean and number of the values of each of `count` equal stretches of steps.
+def _means(points: Points, count: int) -> tuple[Any, Any, float]:
+    """Return the mean of each of `count` equal stretches of steps, the number of its values, and what 1.0 stands for.
 
-    The first three are NaN where a stretch has no finite value. None: there are no points, or there is no room.
+    Only finite numbers are in a mean, which is NaN where there is none, and -1.0 to 1.0 else: so the difference of two
+    is finite, too.
     """
     import numpy as np
 
-    if not len(points.values) or count < 1:
-        return None
     steps = points.steps.astype("f8")
     first, span = steps.min(), np.ptp(steps)
     at = np.minimum((steps - first) * (count / span), count - 1).astype("i8") if span else np.zeros(len(steps), "i8")
     finite = np.isfinite(points.values)
-    values, where = points.values[finite] * 0.25, at[finite]  # a quarter: the difference of two is finite, too
-    lows, highs = np.full(count, np.inf), np.full(count, -np.inf)
-    np.minimum.at(lows, where, values)
-    np.maximum.at(highs, where, values)
-    numbers = np.bincount(where, minlength=count)
-    with np.errstate(all="ignore"):
-        scale = np.abs(values).max(initial=0.0) or 1.0
-        means = np.bincount(where, values / scale, minlength=count) / numbers * scale
-        return (
-            np.where(numbers, lows, np.nan),
-            np.where(numbers, highs, np.nan),
-            means,
-            np.bincount(at, minlength=count),
-        )
+    where, values = at[finite], points.values[finite]
+    scale = float(np.abs(values).max(initial=0.0)) or 1.0
+    with np.errstate(invalid="ignore"):  # 0 / 0
+        means = np.bincount(where, values / scale, minlength=count) / np.bincount(where, minlength=count)
+    return means, np.bincount(at, minlength=count), scale
 
 
 def _range(values: Any) -> tuple[float, float]:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
 from accel_track.cli._curves import plot
-from accel_track.cli._top_texts import at, busy, colour, count, duration, pending, rate, short
+from accel_track.cli._top_texts import at, busy, colour, count, duration, name_of, pending, rate, short
 from accel_track.texts import printable
 
 if TYPE_CHECKING:
@@ -29,18 +28,18 @@ def run_lines(run: Watched, activity: Activity, width: int, height: int) -> list
     above = [_heading(run, activity, width)]
     if run.error is not None:
         above.append(Text(printable(run.error), style="red"))
-    below = [Text(one) for one in (_progress(run, activity), _load(run)) if one]
+    below = [Text(one) for one in (_progress(run), _load(run)) if one]
     trackers = [_tracker(one) for one in run.trackers.values()]
     if height <= _SMALL:
         below += [Text(", ").join(trackers)] if trackers else []
     else:
-        below += [*trackers, *_values(run, name, height // 3)]
+        below += [*trackers, *_companions(run), *_values(run, name, height // 3)]
     if name is None:
         return [*above, Text("no metric yet" if activity.wanted is None else "it has no such metric"), Text(), *below]
     metric = content.metrics[name]
-    about = f"{printable(name)}  {at(metric.last)}"
-    about += f"  min {at(metric.minimum)}" if metric.minimum else ""
-    about += f"  max {at(metric.maximum)}" if metric.maximum else ""
+    about = f"{printable(name)} {at(metric.last, 'at step')}"
+    about += f", min {at(metric.minimum)}" if metric.minimum else ""
+    about += f", max {at(metric.maximum)}" if metric.maximum else ""
     above.append(Text(about, style="cyan"))
     if metric.first_not_finite is not None:
         first = metric.first_not_finite
@@ -56,42 +55,41 @@ def _heading(run: Watched, activity: Activity, width: int) -> Text:
     if run.outcome is not None:
         state = run.outcome.text
     else:
-        state = f"running for {duration(max(0.0, activity.now - info.created))}"
-    name = printable(f"{info.project}/{info.name}" if info.name not in (None, info.run_id) else info.project)
-    text = f"── {printable(info.run_id)}  {name}  {printable(state)} "
+        state = f"running {duration(max(0.0, activity.now - info.created))}"
+        quiet = run.quiet(activity.now)
+        state += "" if quiet is None else f", last value {duration(quiet)} ago"
+    text = f"── {printable(info.run_id)} {printable(state)}: {printable(name_of(info))} "
     return Text(text + "─" * max(0, width - cell_len(text)), style="bold")
 
 
 def _axes(run: Watched, name: str, width: int, height: int) -> list[Text]:
     """Return the curve of a metric between its axes, `height` lines and one."""
     points, metric = run.points(name), run.content.metrics[name]
-    if not len(points.values) or metric.minimum is None or metric.maximum is None:
+    drawn = plot(points, width - _AXIS, height)
+    if drawn is None:
         return [Text("no number to draw")]
-    lines = plot(points, width - _AXIS, height)
-    labels = [""] * height
-    labels[-1], labels[0] = short(metric.minimum.value), short(metric.maximum.value)
-    drawn = [Text(f"{label:>{_AXIS - 2}} ┤") for label in labels]
-    for line, dots in zip(drawn, lines, strict=True):
+    labels = [short(drawn.high), *[""] * (height - 2), short(drawn.low)]
+    lines = [Text(f"{label:>{_AXIS - 2}} ┤") for label in labels]
+    for line, dots in zip(lines, drawn.lines, strict=True):
         line.append(dots, style="cyan")
     first, last = count(int(points.steps.min())), count(int(points.steps.max()))
     first = first if metric.last is not None and metric.last.step is not None else f"record {first}"
-    return [*drawn, Text(" " * _AXIS + first + last.rjust(max(1, width - _AXIS - len(first))))]
+    return [*lines, Text(" " * _AXIS + first + last.rjust(max(1, width - _AXIS - len(first))))]
 
 
-def _progress(run: Watched, activity: Activity) -> str:
+def _progress(run: Watched) -> str:
     pace, parts = run.pace, []
     if pace.now is not None:
-        parts.append(f"{rate(pace.now)} {pace.unit} now")
+        parts.append(f"{rate(pace.now, pace.unit)} now")
     if pace.mean is not None:
-        parts.append(f"{rate(pace.mean)} {pace.unit} on average")
+        parts.append(f"{rate(pace.mean)} mean")
     if run.share is not None and run.total is not None and run.step is not None:
-        parts.append(f"step {count(run.step)} of {count(run.total)} ({run.share:.0%})")
+        parts.append(f"step {count(run.step)} of {count(run.total)} ({100 * run.share:.0f} %)")
     elif run.step is not None:
         parts.append(f"step {count(run.step)}")
     if run.seconds_left is not None:
         parts.append(f"{duration(run.seconds_left)} left")
-    quiet = run.quiet(activity.now)
-    return ", ".join([*parts, *([] if quiet is None else [f"last value {duration(quiet)} ago"])])
+    return " · ".join(parts)
 
 
 def _load(run: Watched) -> str:
@@ -102,7 +100,7 @@ def _load(run: Watched) -> str:
 
 def _values(run: Watched, first: str | None, height: int) -> list[Text]:
     """Return the last values of the metrics, that of the curve first, then those behind it by name."""
-    names = metric_names([run])
+    names = sorted_names(run.content.metrics)
     begin = names.index(first) if first in names else 0
     order = [*names[begin:], *names[:begin]]
     lines = [Text(f"{'last values':30} {'value':>10} {'step':>9} {'min':>10} {'max':>10}", style="bold")]
@@ -118,6 +116,13 @@ def _values(run: Watched, first: str | None, height: int) -> list[Text]:
     return lines
 
 
+def _companions(run: Watched) -> list[Text]:
+    """Return what keeps the companion processes of a run from their work."""
+    gone = [f"companion {one.pid} is gone; accel-track sync delivers" for one in run.companions if one.state == "gone"]
+    errors = [f"{name}: {its.error}" for one in run.companions for name, its in one.trackers.items() if its.error]
+    return [Text(printable(text), style="red") for text in [*gone, *errors]]
+
+
 def _tracker(one: TrackerStatus) -> Text:
     more = [f"{one.quarantined:,} quarantined"] if one.quarantined else []
     more += [f"{sum(one.dropped.values()):,} values dropped"] if one.dropped else []
@@ -126,6 +131,10 @@ def _tracker(one: TrackerStatus) -> Text:
 
 
 def metric_names(runs: Sequence[Watched]) -> list[str]:
-    """Return the names of the metrics of some runs: first what they learn, then what is measured of their machines."""
-    found = set(itertools.chain.from_iterable(one.content.metrics for one in runs))
-    return sorted(found, key=lambda name: (name.startswith("system/"), name))
+    """Return the names of the metrics of some runs that have curves."""
+    return sorted_names({name for run in runs for name, one in run.content.metrics.items() if one.count})
+
+
+def sorted_names(names: Iterable[str]) -> list[str]:
+    """Return names of metrics in order: first what a run learns, then what is measured of its machine."""
+    return sorted(names, key=lambda name: (name.startswith("system/"), name))

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from accel_track.cli._curves import sparkline
 from accel_track.cli._top_run import run_lines
-from accel_track.cli._top_texts import busy, colour, count, duration, pending, rate, short
+from accel_track.cli._top_texts import busy, colour, count, duration, name_of, pending, rate, short
 from accel_track.texts import printable
 
 if TYPE_CHECKING:
@@ -21,20 +21,20 @@ if TYPE_CHECKING:
     from accel_track.views.activity import Activity, Watched
 
 _PANE = 12
-"""Lines of the chosen run below the list, at the least."""
+"""Lines of the chosen run below the list; half of the screen if that is less."""
 _KEYS = "↑↓ choose  enter details  m metric  a ended  ? help  q quit"
 _HELP = """\
 up, down, k, j   choose a run
 enter            the chosen run alone, larger; again: back to the list
-m, M             the next metric, the one before; after the last one, each run's most telling one
+m, M             the next metric, the one before; behind the last, each run's own
 a                also runs that ended within the last hour
 ?                this help
 q, Ctrl-C        quit
 
-STEP/S           over the last 30 seconds, or between the last two points; 0 where the next is late
+STEP/S           over the last 30 s, or between the last two points; 0 if overdue
 CURVE, VALUE     of the metric in the title: by step, and its last value
 AGO              since the newest value of any metric
-DELIVERY         of the tracker that is furthest behind: records that are pending, and for how long
+DELIVERY         of the tracker furthest behind: records pending, and how long
 
 accel-track show, tail and ls tell more of one run, and of runs that ended."""
 
@@ -95,7 +95,7 @@ def screen(activity: Activity, view: View, width: int, height: int) -> list[Text
     elif view.alone:
         lines = run_lines(chosen, activity, width, body)
     else:
-        pane = 0 if body < _PANE + 3 else max(_PANE, body - len(runs) - 1)
+        pane = 0 if body < _PANE else max(min(_PANE, body // 2), body - len(runs) - 1)
         lines = _list(runs, chosen, activity, width, body - pane)
         lines += run_lines(chosen, activity, width, pane) if pane else []
     title = [_title(activity, runs, width)]
@@ -138,9 +138,9 @@ def _list(runs: Sequence[Watched], chosen: Watched | None, activity: Activity, w
     room = max(1, height - 1)
     index = 0 if chosen is None else runs.index(chosen)
     first = min(max(0, index - room // 2), max(0, len(runs) - room))
-    titles = Text("  " + " ".join(_cell(Text(one.title), one).plain for one in columns), style="bold")
-    if len(runs) > room:
-        titles.append(f" {first + 1}-{first + room} of {len(runs)}")
+    shown = {"NAME": f"NAME {first + 1}-{first + room} of {len(runs)}"} if len(runs) > room else {}
+    texts = (_cell(Text(shown.get(one.title, one.title)), one).plain for one in columns)
+    titles = Text("  " + " ".join(texts), style="bold")
     lines = [titles]
     for run in runs[first : first + room]:
         line = Text("> " if run is chosen else "  ", style="reverse" if run is chosen else "")
@@ -166,7 +166,7 @@ def _cell(text: Text, column: _Column) -> Text:
 
 def _name(run: Watched, _: Activity, __: int) -> Text:
     info = run.info
-    return Text("" if info is None else printable(f"{info.project}/{info.name}" if info.name else info.project))
+    return Text("" if info is None else printable(name_of(info)))
 
 
 def _speed(run: Watched, _: Activity, __: int) -> Text:

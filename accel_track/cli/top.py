@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 
 _LOOKS_AT_SIZE = 0.25
 """Seconds after which a change of the terminal's size is seen."""
+_SHARE = 10
+"""A look comes after so many times as long as the one before took, if that is later than the interval."""
+_WIDEST = 120
+"""Cells of a line that is printed once; what has no end of its own would take all that a pipe has."""
 _MOVES = {"up": -1, "k": -1, "down": 1, "j": 1}
 _TURNS = {"m": 1, "M": -1}
 
@@ -103,15 +107,16 @@ class _Screen:
 
     def show(self) -> None:
         """Look and draw until a key or the terminal's end says that it is over."""
+        self._draw()
         while not self._quits:
-            begun = time.monotonic()
-            self._draw()
+            begun, worked = time.monotonic(), time.process_time()
             for _ in self._activity.refresh():
                 self._obey(0)
                 if self._quits:
                     return
             self._draw()
-            while not self._quits and (left := begun + self._interval - time.monotonic()) > 0:
+            pause = max(self._interval, _SHARE * (time.process_time() - worked))
+            while not self._quits and (left := begun + pause - time.monotonic()) > 0:
                 if self._obey(min(left, _LOOKS_AT_SIZE)):
                     break
 
@@ -189,5 +194,5 @@ def _print(activity: Activity) -> None:
     out = console()
     if not activity.runs:
         say(f"no run is running below {activity.directory}")
-    for line in snapshot(activity, out.width):
+    for line in snapshot(activity, min(out.width, _WIDEST)):
         out.print(line, soft_wrap=True)

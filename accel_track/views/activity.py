@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import os
 import time
+from bisect import bisect_right
 from collections.abc import Callable, Iterator
+from operator import itemgetter
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from accel_track.delivery.process.protocol import CompanionState, companion_states
 from accel_track.delivery.status import TrackerStatus, status_of
 from accel_track.journal.directory import RunDirectory, find_runs
-from accel_track.journal.info import RunInfo
+from accel_track.journal.info import RunInfo, outcome_noted
 from accel_track.journal.reader import segments
+from accel_track.outcome import CRASHED, Outcome
 from accel_track.views.content import Content
 from accel_track.views.load import Load, LoadMeter
 from accel_track.views.metric import Metric, Points
 from accel_track.views.pace import Pace, latest_step, pace_of, total_steps
-
-if TYPE_CHECKING:
-    from accel_track.outcome import Outcome
 
 UNREADABLE = (ValueError, OSError, OverflowError, RecursionError)
 """What a damaged run raises, JournalError among it."""
@@ -27,6 +27,8 @@ _SEARCH_EVERY = 5.0
 _SEARCH_SHARE = 20
 """A search for runs comes after so many seconds, and after so many times as long as the one before took."""
 
+_SEEN = 1000
+"""Looks that are remembered; of more, every other one is forgotten."""
 _LINGERS = 60.0
 """Seconds for which a run is shown that was seen to end."""
 _ENDED_LATELY = 3600.0
@@ -48,6 +50,7 @@ class Watched:
         total: How many steps it is to have, or None where that is not known.
         load: How busy its machine is, or None where that is not known.
         trackers: How far each tracker is, by name.
+        companions: What the companion processes of `delivery="process"` say of themselves.
         error: Why something of it cannot be read, or None.
     """
 
@@ -62,10 +65,14 @@ class Watched:
         self.total: int | None = None
         self.load: Load | None = None
         self.trackers: dict[str, TrackerStatus] = {}
+        self.companions: list[CompanionState] = []
         self.error: str | None = None
         self._curve: str | None = None
         self._pace: str | None = None
         self._kept: set[str] = set()
+        self._points: dict[str, Points] = {}
+        self._seen: list[tuple[int, float]] = []
+        """How many records there were, and when, at looks since the oldest pending one was logged."""
         self._meter = LoadMeter()
         self.content = self._reread()
 
@@ -97,8 +104,10 @@ class Watched:
         return self._curve if wanted is None else wanted if wanted in self.content.metrics else None
 
     def points(self, name: str) -> Points:
-        """Return the curve of a metric, as the last `look` for it has found it."""
-        return self.content.metrics.get(name, Metric()).points()
+        """Return the curve of a metric; empty where the last `look` did not want it."""
+        if name not in self._points:
+            self._points[name] = self.content.metrics.get(name, Metric()).points()
+        return self._points[name]
 
     def look(self, wanted: str | None, now: float) -> None:
         """Read what is new; what is damaged ends in `error`, and the rest is as it was.
@@ -110,20 +119,43 @@ class Watched:
         self.error = None
         try:
             self.info = self.run.load()
-            self.outcome = self.run.outcome(self.info)
+            live = self.run.is_live()
+            self.outcome = None if live else outcome_noted(self.info) or CRASHED
             self.ended = None if self.outcome is None else now if self.ended is None else self.ended
             came = self.content.update()
             if (came or self.lacks(wanted)) and self._choose(wanted):
                 self.content = self._reread()
-                self.content.update()
+                came = self.content.update()
             if came:
+                self._points.clear()
                 self.step, self.total = latest_step(self.content), total_steps(self.content.config)
-            self.pace = pace_of(self.content.metrics.get(self._pace or ""), now)
+            if self._pace is not None:
+                stepped = _stepped(self.content.metrics[self._pace])
+                self.pace = pace_of(self.points(self._pace), now, stepped=stepped)
             self.load = self._meter.look(self.info, self.content, now) if self.running else None
-            logged = self.content.logged
-            self.trackers = {name: status_of(self.run, name, logged) for name in self.info.trackers}
+            self.companions = [one for _, _, one in companion_states(self.run)]
+            self._look_at_trackers(self.info, live, now)
         except UNREADABLE as error:
             self.error = " ".join(str(error).split()) or type(error).__name__
+
+    def _look_at_trackers(self, info: RunInfo, live: bool, now: float) -> None:
+        """Find how far they are; the lag, which the journal tells at a price, is later seen by the looks before."""
+        logged, first = self.content.logged, not self._seen
+        found = {name: status_of(self.run, name, logged, live=live, lag=first) for name in info.trackers}
+        count = sum(logged.values())
+        oldest = min((count - one.pending - one.under_way for one in found.values()), default=count)
+        if first:
+            since = max((one.lag for one in found.values() if one.lag is not None), default=0.0)
+            self._seen.append((oldest + 1, now - since))
+        if count > self._seen[-1][0]:
+            self._seen.append((count, now))
+        for one in found.values() if not first else ():
+            there = bisect_right(self._seen, count - one.pending, key=itemgetter(0))
+            one.lag = None if not one.pending else max(0.0, now - self._seen[min(there, len(self._seen) - 1)][1])
+        del self._seen[: max(0, bisect_right(self._seen, oldest, key=itemgetter(0)) - 1)]
+        if len(self._seen) > _SEEN:
+            del self._seen[1:-1:2]
+        self.trackers = found
 
     def lacks(self, wanted: str | None) -> bool:
         """Whether the points of a metric that it has are not kept yet."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from accel_track.views.content import Content
-    from accel_track.views.metric import Metric
+    from accel_track.views.metric import Points
 
 _LATELY = 30.0
 """Seconds that "now" goes back, at least as far as to the last point but one."""
@@ -34,19 +34,17 @@ class Pace(NamedTuple):
     unit: str = "steps"
 
 
-def pace_of(metric: Metric | None, now: float) -> Pace:
-    """Return the pace of a run by the points of a metric.
+def pace_of(points: Points, now: float, *, stepped: bool = True) -> Pace:
+    """Return the pace of a run by the curve of a metric that it logs often.
 
     Args:
-        metric: One whose points are kept, and which is logged often; None: there is none.
+        points: The curve.
         now: Wall-clock time in seconds since 1970-01-01 UTC.
+        stepped: Whether the metric is logged with steps.
     """
     import numpy as np
 
-    if metric is None or metric.last is None:
-        return Pace()
-    stepped = metric.last.step is not None
-    steps, times, _ = metric.points()
+    steps, times, _ = points
     count, unit = len(times), "steps" if stepped else "values"
     if count < 2:  # noqa: PLR2004
         return Pace(unit=unit)
