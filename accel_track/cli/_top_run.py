@@ -26,8 +26,8 @@ def run_lines(run: Watched, activity: Activity, width: int, height: int) -> list
     """Return what there is to say of a run: its curve with as much room as the texts around it leave."""
     name, content = run.metric(activity.wanted), run.content
     above = [_heading(run, activity, width)]
-    if run.error is not None:
-        above.append(Text(printable(run.error), style="red"))
+    reason = None if run.outcome is None else run.outcome.reason
+    above += [Text(printable(text), style="red") for text in (reason, run.error) if text is not None]
     below = [Text(one) for one in (_progress(run), _load(run)) if one]
     trackers = [_tracker(one) for one in run.trackers.values()]
     if height <= _SMALL:
@@ -53,7 +53,7 @@ def _heading(run: Watched, activity: Activity, width: int) -> Text:
     if info is None:
         return Text()
     if run.outcome is not None:
-        state = run.outcome.text
+        state = run.outcome.status
     else:
         state = f"running {duration(max(0.0, activity.now - info.created))}"
         quiet = run.quiet(activity.now)

@@ -139,7 +139,13 @@ def records(run: RunDirectory) -> dict[int, int]:
 
 
 def status_of(
-    run: RunDirectory, name: str, logged: Mapping[int, int], *, live: bool | None = None, lag: bool = True
+    run: RunDirectory,
+    name: str,
+    logged: Mapping[int, int],
+    *,
+    live: bool | None = None,
+    lag: bool = True,
+    now: float | None = None,
 ) -> TrackerStatus:
     """Return where a tracker stands, as the run directory says.
 
@@ -149,6 +155,7 @@ def status_of(
         logged: What `records` returned.
         live: What `run.is_live` says, if that is known.
         lag: Whether to tell that, too: it takes a look at the segment with the oldest pending record.
+        now: Wall-clock time in seconds since 1970-01-01 UTC, if it is not the present.
 
     Raises:
         JournalError: A cursor is damaged.
@@ -166,14 +173,15 @@ def status_of(
             and had == cursor.seq
             and (oldest := JournalReader(run.rank(rank), cursor.position).read(1))
         ):
-            one.lag = seconds_since(oldest[0].record.time)
+            one.lag = seconds_since(oldest[0].record.time, now)
         found.append(one)
     return total(name, found)
 
 
-def seconds_since(moment: float | None) -> float | None:
+def seconds_since(moment: float | None, now: float | None = None) -> float | None:
     """Return how many seconds ago that was, or None."""
-    return None if moment is None or not math.isfinite(moment) else max(0.0, time.time() - moment)
+    now = time.time() if now is None else now
+    return None if moment is None or not math.isfinite(moment) else max(0.0, now - moment)
 
 
 def ranks_of(run: RunDirectory, name: str) -> list[int]:

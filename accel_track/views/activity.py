@@ -141,7 +141,7 @@ class Watched:
     def _look_at_trackers(self, info: RunInfo, live: bool, now: float) -> None:
         """Find how far they are; the lag, which the journal tells at a price, is later seen by the looks before."""
         logged, first = self.content.logged, not self._seen
-        found = {name: status_of(self.run, name, logged, live=live, lag=first) for name in info.trackers}
+        found = {name: status_of(self.run, name, logged, live=live, lag=first, now=now) for name in info.trackers}
         count = sum(logged.values())
         oldest = min((count - one.pending - one.under_way for one in found.values()), default=count)
         if first:
