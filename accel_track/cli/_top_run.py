@@ -52,12 +52,10 @@ def _heading(run: Watched, activity: Activity, width: int) -> Text:
     info = run.info
     if info is None:
         return Text()
-    if run.outcome is not None:
-        state = run.outcome.status
-    else:
-        state = f"running {duration(max(0.0, activity.now - info.created))}"
-        quiet = run.quiet(activity.now)
-        state += "" if quiet is None else f", last value {duration(quiet)} ago"
+    quiet = run.quiet(activity.now)
+    ago = "" if quiet is None else f", last value {duration(quiet)} ago"
+    lasts = f"running {duration(max(0.0, activity.now - info.created))}{ago}"
+    state = lasts if run.outcome is None else run.outcome.status
     text = f"── {printable(info.run_id)} {printable(state)}: {printable(name_of(info))} "
     return Text(text + "─" * max(0, width - cell_len(text)), style="bold")
 
