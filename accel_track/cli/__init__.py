@@ -21,6 +21,7 @@ from accel_track.cli import (
     sync,
     tag,
     tail,
+    top,
     verify,
 )
 from accel_track.cli._app import Commands, root
@@ -31,6 +32,7 @@ app.callback()(root)
 for _command in (
     ls.ls,
     show.show,
+    top.top,
     compare.compare,
     tail.tail,
     open_.open_,

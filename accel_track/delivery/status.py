@@ -138,33 +138,50 @@ def records(run: RunDirectory) -> dict[int, int]:
     return {rank: last_seq(run.rank(rank)) + 1 for rank in run.ranks()}
 
 
-def status_of(run: RunDirectory, name: str, logged: Mapping[int, int]) -> TrackerStatus:
+def status_of(
+    run: RunDirectory,
+    name: str,
+    logged: Mapping[int, int],
+    *,
+    live: bool | None = None,
+    lag: bool = True,
+    now: float | None = None,
+) -> TrackerStatus:
     """Return where a tracker stands, as the run directory says.
 
     Args:
         run: The run.
         name: Name of the tracker.
         logged: What `records` returned.
+        live: What `run.is_live` says, if that is known.
+        lag: Whether to tell that, too: it takes a look at the segment with the oldest pending record.
+        now: Wall-clock time in seconds since 1970-01-01 UTC, if it is not the present.
 
     Raises:
         JournalError: A cursor is damaged.
     """
-    live, found = run.is_live(), []
+    live, found = run.is_live() if live is None else live, []
     for rank in ranks_of(run, name):
         cursor, count = cursors.load(run.cursor(name, rank)), logged.get(rank, 0)
         # Of a live run, what the SDK has and did not store yet is on its way; of another, it is to be delivered again.
         had = max(cursor.seq, cursor.taken) if live else cursor.seq
         one = TrackerStatus.of(name, cursor, max(0, count - had))
         one.under_way = count - one.pending - cursor.seq if had > cursor.seq else 0
-        if one.pending and had == cursor.seq and (oldest := JournalReader(run.rank(rank), cursor.position).read(1)):
-            one.lag = seconds_since(oldest[0].record.time)
+        if (
+            lag
+            and one.pending
+            and had == cursor.seq
+            and (oldest := JournalReader(run.rank(rank), cursor.position).read(1))
+        ):
+            one.lag = seconds_since(oldest[0].record.time, now)
         found.append(one)
     return total(name, found)
 
 
-def seconds_since(moment: float | None) -> float | None:
+def seconds_since(moment: float | None, now: float | None = None) -> float | None:
     """Return how many seconds ago that was, or None."""
-    return None if moment is None or not math.isfinite(moment) else max(0.0, time.time() - moment)
+    now = time.time() if now is None else now
+    return None if moment is None or not math.isfinite(moment) else max(0.0, now - moment)
 
 
 def ranks_of(run: RunDirectory, name: str) -> list[int]:

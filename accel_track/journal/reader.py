@@ -120,14 +120,16 @@ class JournalReader:
         """
         return _entries(self._found(limit))
 
-    def read_apart(self, limit: int) -> Sequence[Sequence[Entry]]:
-        """Return what `read` returns, in parts: many records in short that follow each other are one of their own.
+    def read_apart(self, limit: int) -> tuple[ShortEntries, list[Entry]]:
+        """Return what `read` does: first the records in short, which are not decoded, then the others, each in order.
 
         Raises:
             JournalError: As `read`.
             OSError: As `read`.
         """
-        return _apart(self._found(limit))
+        found = self._found(limit)
+        stretches = [one for one in found if isinstance(one, Stretch)]
+        return ShortEntries(stretches), [one for one in found if not isinstance(one, Stretch)]
 
     def _found(self, limit: int) -> list[Stretch | Entry]:
         found: list[Stretch | Entry] = []
@@ -344,19 +346,6 @@ def _entries(found: Sequence[Stretch | Entry]) -> Sequence[Entry]:
         return ShortEntries(stretches)
     groups = (ShortEntries([one]) if isinstance(one, Stretch) else [one] for one in found)
     return [entry for group in groups for entry in group]
-
-
-def _apart(found: Sequence[Stretch | Entry]) -> list[Sequence[Entry]]:
-    parts: list[Sequence[Entry]] = []
-    others: list[Entry] = []
-    for is_short, some in groupby(found, key=lambda one: isinstance(one, Stretch)):
-        entries = _entries(list(some))
-        if is_short and len(entries) >= _MANY:
-            parts += [others, entries] if others else [entries]
-            others = []
-        else:
-            others += entries
-    return [*parts, others] if others else parts
 
 
 @functools.lru_cache(maxsize=10)

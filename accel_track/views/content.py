@@ -53,9 +53,9 @@ class Content:
         media: By name: `kind`, `count`, and the last one's `last`, `step`, `time` and `rank`.
         artifacts: Of each: `name`, `type`, `step`, `path`, `files` (how many), `bytes`, `about`.
         checkpoints: By name: `step` and `about`.
-        alerts: Of each: `time`, `title`, `text`, `level`, `rule` (empty: the program raised it) and `rank`.
         rewinds: Steps to which the run went back, of all ranks.
         records: How many records were read, also those that no longer count.
+        logged: How many records each rank has logged, by the highest number that was read.
         newest: The time of the newest record of metrics, in seconds since 1970-01-01 UTC, or None.
     """
 
@@ -73,8 +73,8 @@ class Content:
         self.media: dict[str, dict[str, Any]] = {}
         self.artifacts: list[dict[str, Any]] = []
         self.checkpoints: dict[str, dict[str, Any]] = {}
-        self.alerts: list[dict[str, Any]] = []
         self.records = 0
+        self.logged: dict[int, int] = {}
         self.newest: float | None = None
 
     @property
@@ -108,23 +108,22 @@ class Content:
                 self._ranks[number] = _Rank(folder, History(folder), JournalReader(folder))
         for number, (_, history, reader) in self._ranks.items():
             known = {one.seq for one in history.rewinds}
-            while parts := reader.read_apart(_AT_ONCE):
-                if not all(self._add(number, history, entries, known) for entries in parts):
+            while any(found := reader.read_apart(_AT_ONCE)):
+                if not self._add(number, history, *found, known):
                     return False
         return True
 
-    def _add(self, rank: int, history: History, entries: Sequence[Entry], known: set[int]) -> bool:
+    def _add(self, rank: int, history: History, short: ShortEntries, others: Sequence[Entry], known: set[int]) -> bool:
         gathered: defaultdict[str, _Gathered] = defaultdict(_Gathered)
-        if isinstance(entries, ShortEntries):
-            self._add_short(rank, history, entries, gathered)
-        else:
-            for entry in entries:
-                record = entry.record
-                if isinstance(record, Rewind) and record.seq not in known:
-                    return False
-                if history.counts(record):
-                    self._add_record(rank, record, gathered)
-        self.records += len(entries)
+        for entry in others:
+            record = entry.record
+            self._note_seq(rank, record.seq)
+            if isinstance(record, Rewind) and record.seq not in known:
+                return False
+            if history.counts(record):
+                self._add_record(rank, record, gathered)
+        self._add_short(rank, history, short, gathered)
+        self.records += len(short) + len(others)
         for name, found in gathered.items():
             self.metrics[name].add(rank, *_in_order(found))
         return True
@@ -137,6 +136,7 @@ class Content:
         for keys, pieces in groups.values():
             data = b"".join(pieces)
             places, numbers = Places(*keys.places(data)), keys.numbers(data)
+            self._note_seq(rank, int(places.seqs.max()))
             if history.rewinds:
                 counts = history.counting_places(places.seqs, places.steps)
                 if not counts.any():
@@ -153,6 +153,9 @@ class Content:
         self._note_time(record.time)
         for name, value in leaves(record.values):
             self._metric(name).note(Last(value, record.step, record.time, rank), record.seq)
+
+    def _note_seq(self, rank: int, seq: int) -> None:
+        self.logged[rank] = max(self.logged.get(rank, 0), seq + 1)
 
     def _note_time(self, time: float) -> None:
         self.newest = time if self.newest is None else max(self.newest, time)
@@ -173,9 +176,6 @@ class Content:
                 del self.checkpoints[record.name]
         elif isinstance(record, Artifact):
             self.artifacts.append(_about(record))
-        elif isinstance(record, Metrics) and (alert := record.alert) is not None:
-            said = {"title": alert.title, "text": alert.text, "level": alert.level, "rule": alert.rule}
-            self.alerts.append({"time": record.time, **said, "rank": rank})
         elif isinstance(record, Metrics):
             self._note_time(record.time)
             for name, value in leaves(record.values):
