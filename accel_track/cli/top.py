@@ -6,7 +6,6 @@ import contextlib
 import time
 import warnings
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -14,13 +13,14 @@ import typer
 from accel_track.cli._common import (
     DirArgument,
     Json,
-    check_plain,
     console,
     one_line_errors,
     print_json,
     say,
 )
+from accel_track.cli._place import place
 from accel_track.errors import AccelTrackWarning
+from accel_track.journal.plain import check_plain
 
 if TYPE_CHECKING:
     from rich.live import Live
@@ -38,7 +38,7 @@ _TURNS = {"m": 1, "M": -1}
 
 
 def top(
-    directory: DirArgument = Path(),
+    directory: DirArgument = None,
     metric: Annotated[
         str | None, typer.Option(metavar="NAME", help="Draw this metric of each run, such as train/loss.")
     ] = None,
@@ -57,7 +57,7 @@ def top(
         from accel_track.cli._terminal import is_terminal
         from accel_track.views.activity import Activity
 
-        activity = Activity(directory, check_plain, ended=ended, wanted=metric)
+        activity = Activity(place() if directory is None else directory, check_plain, ended=ended, wanted=metric)
         if not (once or as_json) and is_terminal():
             _watch(activity, interval)
             return

@@ -53,6 +53,7 @@ class Content:
         media: By name: `kind`, `count`, and the last one's `last`, `step`, `time` and `rank`.
         artifacts: Of each: `name`, `type`, `step`, `path`, `files` (how many), `bytes`, `about`.
         checkpoints: By name: `step` and `about`.
+        alerts: Of each: `time`, `title`, `text`, `level`, `rule` (empty: the program raised it) and `rank`.
         rewinds: Steps to which the run went back, of all ranks.
         records: How many records were read, also those that no longer count.
         logged: How many records each rank has logged, by the highest number that was read.
@@ -73,6 +74,7 @@ class Content:
         self.media: dict[str, dict[str, Any]] = {}
         self.artifacts: list[dict[str, Any]] = []
         self.checkpoints: dict[str, dict[str, Any]] = {}
+        self.alerts: list[dict[str, Any]] = []
         self.records = 0
         self.logged: dict[int, int] = {}
         self.newest: float | None = None
@@ -176,6 +178,9 @@ class Content:
                 del self.checkpoints[record.name]
         elif isinstance(record, Artifact):
             self.artifacts.append(_about(record))
+        elif isinstance(record, Metrics) and (alert := record.alert) is not None:
+            said = {"title": alert.title, "text": alert.text, "level": alert.level, "rule": alert.rule}
+            self.alerts.append({"time": record.time, **said, "rank": rank})
         elif isinstance(record, Metrics):
             self._note_time(record.time)
             for name, value in leaves(record.values):

@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from accel_track.delivery.report import shown_path
+from accel_track.folders import shown_path
 from accel_track.texts import printable
 from accel_track.views.content import Content
 from accel_track.views.downsampling import kept

@@ -9,7 +9,22 @@ import pytest
 from accel_track.cli import app
 
 COMMANDS = [
-    *("ls", "show", "top", "compare", "tail", "open", "report", "alerts", "rm", "rename", "tag", "note", "sync", "import"),
+    *(
+        "ls",
+        "show",
+        "top",
+        "compare",
+        "tail",
+        "open",
+        "report",
+        "alerts",
+        "rm",
+        "rename",
+        "tag",
+        "note",
+        "sync",
+        "import",
+    ),
     *("move", "export", "verify", "prune", "doctor", "demo"),
 ]
 

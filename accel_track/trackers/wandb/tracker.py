@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from accel_track.media.calls import AlertLevel
 from accel_track.folders import command_line
+from accel_track.media.calls import AlertLevel
 from accel_track.trackers.names import short_id
 from accel_track.trackers.sdk import native_object
 from accel_track.trackers.wandb import global_run as _wandb_global
