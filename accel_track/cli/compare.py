@@ -106,11 +106,15 @@ def _read(texts: Sequence[str], patterns: Sequence[str]) -> list[_Compared]:
 
 
 def _label(runs: Sequence[_Compared]) -> None:
-    """Call runs by their names, where these tell them apart, else by the last part of their ids as well."""
+    """Call runs by their names, where these tell them apart, else by the last part of their ids or a number as well."""
     names = [one.info.name or one.info.run_id for one in runs]
     for one, name in zip(runs, names, strict=True):
         short = one.info.run_id.rsplit("-", 1)[-1]
         one.label = name if names.count(name) == 1 or name.endswith(short) else f"{name} {short}"
+    labels = [one.label for one in runs]
+    for number, one in enumerate(runs, start=1):
+        if labels.count(one.label) > 1:  # copies of one run
+            one.label += f" ({number})"
 
 
 def _names(runs: Sequence[_Compared], patterns: Sequence[str]) -> list[str]:

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 _LOOK = 0.2
 """Seconds between two looks for new records."""
 
+_FETCH = 5.0
+"""Seconds between two looks into a mirror."""
+
 
 def tail(
     run: RunArgument,
@@ -50,6 +53,7 @@ def tail(
 
 
 def _follow(run: RunDirectory, lines: Lines, tell: Callable[[Line], None]) -> None:
+    fetch_at = time.monotonic() + _FETCH
     while True:
         ended = run.outcome(run.load())  # before the look, so that what came until then is seen
         for line in lines.new():
@@ -59,7 +63,9 @@ def _follow(run: RunDirectory, lines: Lines, tell: Callable[[Line], None]) -> No
             say(f"the run has ended: {ended.text}", err=True)
             return
         time.sleep(_LOOK)
-        run.refresh(media=False)
+        if time.monotonic() >= fetch_at:
+            run.refresh(media=False)
+            fetch_at = time.monotonic() + _FETCH
 
 
 def _text(line: Line) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from accel_track.delivery.beside import Beside
 from accel_track.delivery.status import TrackerStatus
 from accel_track.delivery.sync import TAKEN, Job, Sync, stop
-from accel_track.errors import WORKER_NAME
+from accel_track.errors import WORKER_NAME, AccelTrackError
 from accel_track.files import make_private
 from accel_track.folders import cache_home
 from accel_track.journal.directory import PARENT, RunDirectory
@@ -30,6 +30,9 @@ _TIMEOUT = 60.0
 
 _LOOK = 1.0
 """Seconds between two looks whether a run goes on again."""
+
+_FETCH = 5.0
+"""Seconds between two looks into mirrors."""
 
 _DAYS = 30
 """How long what nobody opens is kept."""
@@ -75,7 +78,7 @@ class Opening:
         self._stop, self._begun = threading.Event(), threading.Event()
         live = sum(one.run.is_live() for one in self.opened)
         self._pool = ThreadPoolExecutor(_POOL + live, thread_name_prefix=f"{WORKER_NAME}open")
-        self._look_at = 0.0
+        self._look_at, self._fetch_at = 0.0, time.monotonic() + _FETCH
 
     def start(self) -> None:
         """Begin to deliver, and return as soon as the tracker has made its files."""
@@ -93,9 +96,18 @@ class Opening:
         if time.monotonic() < self._look_at:
             return
         self._look_at = time.monotonic() + _LOOK
+        self._fetch()
         for one in self.opened:
             if one.task is None or (one.task.done() and self._goes_on(one)):
                 one.task = self._pool.submit(self._deliver, one)
+
+    def _fetch(self) -> None:
+        """Bring copies of mirrored runs up to date, every few seconds."""
+        if time.monotonic() < self._fetch_at:
+            return
+        for one in self.opened:
+            _fetch_one(one)
+        self._fetch_at = time.monotonic() + _FETCH
 
     def _goes_on(self, one: Opened) -> bool:
         return one.run.is_live() or any(status.obstacle == TAKEN for status in one.statuses)
@@ -108,7 +120,6 @@ class Opening:
                 stop(jobs)
 
         try:
-            one.run.refresh()
             one.statuses = Sync(one.run, [self._tracker]).deliver(follow=True, timeout=_TIMEOUT, watch=watch)
         except Exception as error:  # noqa: BLE001 - of one run, which is told of it
             one.error = clean(error) or type(error).__name__
@@ -120,6 +131,13 @@ class Opening:
         self._pool.shutdown(cancel_futures=True)
         if self._lock is not None:
             self._lock.release()
+
+
+def _fetch_one(one: Opened) -> None:
+    try:
+        one.run.refresh()
+    except (AccelTrackError, OSError) as error:
+        one.error = clean(error)
 
 
 def _home() -> Path:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +83,11 @@ def test_seeds_are_averaged_over(sweep: list[Path], invoke: Any) -> None:
     assert second["runs"] == [str(path) for path in sweep[3:]]
     spread = second["metrics"]["val/loss"]["min"]
     assert spread == pytest.approx({"runs": 3, "mean": 2.1, "std": 0.1, "low": 2.0, "high": 2.2})
+
+
+def test_copies_of_a_run_are_told_apart(sweep: list[Path], invoke: Any) -> None:
+    shutil.copytree(sweep[0], "copy")
+    assert re.search(r"lr1-0 \w{6} \(1\)  lr1-0 \w{6} \(2\)", invoke("compare", sweep[0], "copy").stdout)
 
 
 def test_compare_wants_two_runs(sweep: list[Path], invoke: Any) -> None:
