@@ -20,6 +20,8 @@ from tests.support.browser import chromium, complaints, opened, resize
 from tests.support.damage import flip_in_first_record
 from tests.support.waiting import until
 
+pytestmark = pytest.mark.extras
+
 DRAWN = "return document.querySelectorAll('.plot .bk-Figure').length === {count} && !waiting.size"
 EVIL = "</script><script>window.pwned=1</script><img src=x onerror='window.pwned=2'>\x1b[31mred\x1b[0m\u202e"
 TINY = [[[255, 0, 0]] * 4] * 4
@@ -71,6 +73,21 @@ def test_runs_on_top_of_each_other(make: Any, page: Any) -> None:
     until(lambda: do(browser, "return charts.get('train/loss').lines.length === 1"))
     do(browser, "byId('filter').value = 'ACC'; byId('filter').dispatchEvent(new Event('input'))")
     until(lambda: do(browser, "return [...charts.keys()].join() === 'val/acc'"))
+    assert complaints(browser) == []
+
+
+def test_of_many_runs_some_are_shown_at_first(make: Any, page: Any) -> None:
+    runs = [make(count=2, name=f"trial{number}").path for number in range(22)]
+    browser = page(*runs, charts=1)
+    lines = "return charts.get('train/loss').lines.length"
+    assert do(browser, lines) == 20
+    do(browser, "document.querySelector('#runs-shown button').click()")  # all
+    until(lambda: do(browser, lines) == 22)
+    do(browser, "document.querySelectorAll('#runs-shown button')[1].click()")  # none
+    until(lambda: do(browser, lines) == 0)
+    do(browser, "chips[3].click()")
+    until(lambda: do(browser, lines) == 1)
+    assert do(browser, "return document.activeElement === chips[3]")
     assert complaints(browser) == []
 
 

@@ -42,12 +42,12 @@ def train(folder: Path, learning_rate: float, width: int, epochs: int = 40) -> N
                 loss.backward()
                 optimizer.step()
                 norm = sum(float(one.grad.square().sum()) for one in model.parameters()) ** 0.5
-                run.log({"train/loss": float(loss), "train/grad_norm": norm}, step=step)
+                run.log({"train/loss": loss.item(), "train/grad_norm": norm}, step=step)
                 step += 1
             with torch.no_grad():
                 output = model(inputs[1400:])
             accuracy = float((output.argmax(1) == targets[1400:]).float().mean())
-            values = {"val/loss": float(loss_of(output, targets[1400:])), "val/accuracy": accuracy, "epoch": epoch}
+            values = {"val/loss": loss_of(output, targets[1400:]).item(), "val/accuracy": accuracy, "epoch": epoch}
             run.log(values, step=step)
         run.log_confusion_matrix("val/confusion", targets[1400:].numpy(), output.argmax(1).numpy(), step=step)
         run.log_images({"val/digits": [inputs[place].reshape(8, 8).numpy() for place in range(1400, 1408)]}, step=step)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import accel_track
+from accel_track.journal.past import PastWriter
 from accel_track.media import Text
 from accel_track.run import Run
 from accel_track.views.metric import Points
@@ -88,3 +89,13 @@ def test_steps_that_32_bits_do_not_have() -> None:
 
 def test_the_more_curves_the_fewer_points() -> None:
     assert [limit_of(count) for count in (0, 250, 5000, 10**6)] == [1000, 1000, 50, 40]
+
+
+def test_each_rank_has_a_curve(run: Run) -> None:
+    run.log({"a": 1.0}, 0)
+    assert run.run_directory is not None
+    other = PastWriter(run.run_directory.rank(1), 1.0)
+    other.metrics({"a": 2.0}, 0, {})
+    other.close()
+    ((_, found),) = feed_of(run).document()["runs"][0]["metrics"]
+    assert [(one["rank"], unpacked(one["y"])) for one in found["curves"]] == [(0, [1.0]), (1, [2.0])]

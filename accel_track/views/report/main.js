@@ -1,6 +1,7 @@
 // The page: what is chosen at its top, and news from the server where there is one.
 
 const byId = (id) => document.getElementById(id);
+let chips = [];
 const EVERY = 1000;  // milliseconds between two questions for news
 
 function renderShown() {
@@ -19,19 +20,19 @@ function chip(run) {
   made.addEventListener("click", () => {
     report.runs[place].shown = !report.runs[place].shown;
     renderShown();
-    byId("runs-shown").children[place].focus();
+    chips[place].focus();
   });
   return made;
 }
 
 function renderChips() {
-  const chips = report.runs.map(chip);
+  chips = report.runs.map(chip);
   const all = (title, shown) => element("button", {type: "button", onclick: () => {
     for (const run of report.runs) run.shown = shown;
     renderShown();
   }}, title);
-  if (chips.length > 5) chips.push(all("All", true), all("None", false));
-  byId("runs-shown").replaceChildren(...chips);
+  const both = chips.length > 5 ? [all("All", true), all("None", false)] : [];
+  byId("runs-shown").replaceChildren(...both, ...chips);
 }
 
 function renderMade() {
