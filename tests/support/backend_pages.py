@@ -108,8 +108,9 @@ def _reading(name: str) -> str:
     if name in SOURCES:
         told += f", and `accel-track import {name} PLACE` makes runs of what is there ([Importing](../importing.md))"
     parts = [f"{told}. By design, this differs from what was logged:\n", _table(["", ""], changes(name).items())]
-    if name in SOURCES:
-        parts.append(f"What is there and cannot be read: {source_class(name).cannot_give}\n")
+    unread = FACTS[name].get("unread", source_class(name).cannot_give if name in SOURCES else "")
+    if unread:
+        parts.append(f"What is not there, or cannot be read: {unread}\n")
     return "\n".join(parts)
 
 
