@@ -5,7 +5,6 @@ started here is a process like any other: with its own environment, folder, argu
 killed. Where coverage is measured, it begins behind the imports, which it makes twice as long.
 """
 
-import atexit
 import contextlib
 import functools
 import gc
@@ -15,6 +14,7 @@ import os
 import random
 import runpy
 import selectors
+import shutil
 import socket
 import subprocess
 import sys
@@ -24,6 +24,8 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock
 
 ROOT = Path(__file__).parents[2]
 _LONGEST = 100_000
@@ -122,38 +124,33 @@ def _connected(path: str) -> socket.socket:
 
 @functools.lru_cache(1)
 def _server() -> str:
-    """Start the warm process, once for this one; return its address."""
-    folder = tempfile.mkdtemp(prefix="accel_track-warm-")
+    """Return the address of the warm process, which the first that needs it starts for all processes of a test run.
+
+    It ends with the process that began the test run: pytest-xdist's workers have it as their parent.
+    """
+    run = os.environ.get("PYTEST_XDIST_TESTRUNUID")
+    owner = os.getpid() if run is None else os.getppid()
+    folder = os.path.join(tempfile.gettempdir(), f"accel_track-warm-{owner}-{run}")
+    os.makedirs(folder, mode=0o700, exist_ok=True)
     path = os.path.join(folder, "socket")
-    ready, write = os.pipe()
-    alive, keeps = os.pipe()  # it ends with this process, which holds the other end
-    server = subprocess.Popen(
-        [sys.executable, __file__, path, str(write), str(alive)],
-        cwd=ROOT,
-        pass_fds=(write, alive),
-        stdin=subprocess.DEVNULL,
-    )
-    for file in (write, alive):
-        os.close(file)
-
-    def end() -> None:
-        os.close(keeps)
-        server.wait(20)
-        for file in Path(folder).iterdir():
-            file.unlink()
-        os.rmdir(folder)
-
-    atexit.register(end)
-    assert os.read(ready, 1) == b"!", "the warm process did not start"
-    os.close(ready)
+    with FileLock(os.path.join(folder, "lock")):
+        if not os.path.exists(path):
+            ready, write = os.pipe()
+            command = [sys.executable, __file__, path, str(write), str(owner)]
+            server = subprocess.Popen(command, cwd=ROOT, pass_fds=(write,), stdin=subprocess.DEVNULL)
+            server.returncode = 0  # nobody waits for it: else Python warns that it is still there
+            os.close(write)
+            assert os.read(ready, 1) == b"!", "the warm process did not start"
+            os.close(ready)
     return path
 
 
 # -- the warm process -----------------------------------------------------------------------------------------------------
 
 
-def serve(path: str, ready: int, alive: int) -> dict[str, Any] | None:
-    """Fork a child for each request and tell its end; return the request in the child, and None at the end."""
+def serve(path: str, ready: int, owner: int) -> dict[str, Any] | None:
+    """Fork a child for each request and tell its end; return the request in the child, and None at the owner's end."""
+    alive = os.pidfd_open(owner)
     listening = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     listening.bind(path)
     listening.listen(64)
@@ -248,6 +245,8 @@ if __name__ == "__main__":
             importlib.import_module(package)
     gc.freeze()
     asked = serve(sys.argv[1], *map(int, sys.argv[2:]))
-    if asked is not None:
+    if asked is None:
+        shutil.rmtree(os.path.dirname(sys.argv[1]))
+    else:
         sys.path.remove(str(ROOT))
         become(asked)
