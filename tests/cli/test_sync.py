@@ -408,7 +408,7 @@ def test_later_records_go_by_the_rules_of_the_first(start: Any, invoke: Any, wri
         (["--to", "lines", "--map", "=x"], "write OLD=NEW"),
         (["--to", "lines", "--map", "a=*"], "has more wildcards"),
         (["--to", "lines", "--only", ""], "is empty"),
-        (["--to", "lines", "--every", "0"], "greater than or equal to 1"),
+        (["--to", "lines", "--every", "0"], "is less than 1"),
     ],
 )
 def test_rules_that_cannot_be(make: Any, invoke: Any, options: list[str], message: str) -> None:
