@@ -67,6 +67,10 @@ class Options(TypedDict, total=False):
         mirror: URL of a store, such as "s3://bucket/prefix", to which the run directory is copied while the run goes
             on; for s3, gs, az and sftp, `accel-track[s3]` and so on bring the package. Default: None, no mirror.
         mirror_interval: Seconds between two copies. Default: 10.
+        autopsy: Whether the run directory gets what `accel-track autopsy` reads: stacks after a crash, tracebacks, the
+            memory every few seconds. Default: True.
+        stall_after: Seconds without a record, and at least ten median intervals between records, after which the
+            stacks of all threads are written down, for the same. 0: never. Default: 60.
     """
 
     delivery: Delivery | None
@@ -82,6 +86,8 @@ class Options(TypedDict, total=False):
     keep: str | None
     mirror: str | None
     mirror_interval: float | None
+    autopsy: bool | None
+    stall_after: float | None
 
 
 def takes_options(door: _Door) -> _Door:
@@ -163,6 +169,8 @@ class Settings:
     keep: str = "all"
     mirror: str | None = None
     mirror_interval: float = 10.0
+    autopsy: bool = True
+    stall_after: float = 60.0
 
     @property
     def keeps_journal(self) -> bool:

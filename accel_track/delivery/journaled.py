@@ -49,6 +49,7 @@ from accel_track.trackers.base import GeneralTracker
 from accel_track.values.capture import Captured, captured
 from accel_track.values.plain import storable
 from accel_track.values.structures import reason
+from accel_track.watchdog.watch import Watch
 
 _SETTLE = 5.0
 """How long `flush` and `settle` wait, in seconds: what is not delivered by then is safe in the journal."""
@@ -120,6 +121,7 @@ class JournaledDelivery:
         self._deadline: float | None = None
         self._is_alone, self._completing = False, threading.Lock()
         self._then: Callable[[], None] = _nothing
+        self._watch = self._begun_watch(self.journal)
         self.journal.on_wake = self._woken
         keeper.add(self._look)
         _open_runs.add(self)
@@ -158,6 +160,11 @@ class JournaledDelivery:
             fetch_rank(store, self.directory, self._rank)
         self._is_continued = continued
         return Mirroring(store, self.directory, self._rank, self._settings.mirror_interval, self._delivered_here)
+
+    def _begun_watch(self, journal: JournalWriter) -> Watch | None:
+        if not self._settings.autopsy:
+            return None
+        return Watch(self.directory.rank(self._rank), journal, keeper, self._settings.stall_after)
 
     def add(self, plans: Sequence[Plan]) -> None:
         """Start a worker for each tracker; it begins with the run's first record.
@@ -308,6 +315,8 @@ class JournaledDelivery:
         """Store how the run has ended if nothing else follows; None: it is running again."""
         if isinstance(self.journal, JournalWriter):
             self._outcome = outcome
+            if self._watch is not None:
+                self._watch.conclude(outcome)
             self._noted.conclude(outcome)
 
     @property
@@ -382,6 +391,8 @@ class JournaledDelivery:
         self._workers.wake()
         if self._mirror is not None:
             self._mirror.wake()
+        if self._watch is not None:
+            self._watch.wake()
         keeper.add(self._look)
 
     # -- the end ------------------------------------------------------------------------------------------------------
@@ -417,6 +428,8 @@ class JournaledDelivery:
             self.wake()
         except ResumeError:  # it is for those who continue it to end it
             _open_runs.discard(self)
+            if self._watch is not None:
+                self._watch.conclude(outcome)
             return False
         self._arriving.arrive(wait=True)
         self._upkeep.look(self._workers, self._companions.remotes)

@@ -27,6 +27,11 @@ from accel_track.mirror.complete import complete
 from accel_track.outcome import CRASHED, Outcome
 from accel_track.registry import LOGGER_TYPE_TO_CLASS
 from accel_track.texts import clean, json_bytes
+from accel_track.watchdog.death import note_death
+from accel_track.watchdog.exits import Exit
+
+_LAST = 5.0
+"""Seconds that the process that trains gets to end once all is delivered, for its exit status to be noted."""
 
 _LONGEST_EXIT = 20
 """Seconds for what SDKs do at the interpreter's exit, where one may hang: Aim does if its folder was deleted."""
@@ -60,6 +65,7 @@ class Deliverer:
         self._file = state_file(self._run, brief.rank, brief.stem)
         self._state = CompanionState(os.getpid(), load_state(self._file).starts + 1)
         self._ended: Outcome | None = None
+        self._exit = Exit(brief.parent)
         arguments = {}
         for name, data in brief.trackers.items():
             LOGGER_TYPE_TO_CLASS[name], arguments[name] = pickle.loads(data)  # noqa: S301 - as above
@@ -75,6 +81,7 @@ class Deliverer:
             elif os.getppid() != self._brief.parent:
                 noted = outcome_noted(self._run.load()) if self._brief.rank == 0 else None
                 self._ended = noted or CRASHED
+                note_death(self._run.rank(self._brief.rank), self._exit, self._brief.parent)
             self._sync.ended = self._ended
         return self._ended is None
 
@@ -115,6 +122,8 @@ class Deliverer:
         self._store(CompanionState(self._state.pid, self._state.starts, not self._sync.stopped, trackers))
         for one in found:
             print(one, flush=True)  # noqa: T201 - into the log
+        if self._exit.wait(_LAST):
+            note_death(self._run.rank(self._brief.rank), self._exit, self._brief.parent)
         if self._brief.mirror is not None:
             self._complete_mirror(self._brief.mirror)
 
