@@ -2,7 +2,7 @@
 
 import typer
 
-from accel_track.cli import demo, doctor, export, import_, ls, move, prune, show, sync, verify
+from accel_track.cli import autopsy, demo, doctor, export, import_, ls, move, prune, show, sync, verify
 from accel_track.cli._common import EPILOG
 
 app = typer.Typer(
@@ -15,6 +15,7 @@ app = typer.Typer(
 for _command in (
     ls.ls,
     show.show,
+    autopsy.autopsy,
     sync.sync,
     import_.import_,
     move.move,

@@ -35,7 +35,7 @@ _before: Callable[[threading.ExceptHookArgs], object] | None = None
 
 
 def tell(call: Callable[[str, BaseException], None]) -> None:
-    """Call a function with the name of each thread that an exception ends, and the exception, before others are told."""
+    """Call a function with the name of each thread that an exception ends, and the exception, before others are."""
     global _before
     _told.append(call)
     if threading.excepthook is not _hook:
