@@ -34,7 +34,7 @@ MEDIUM = re.compile(r"SHA256SUMS|[0-9a-f]{64}(?:\.[a-z0-9]{1,8}){1,2}|[0-9a-f]{8
 """Path of a file of `media`: checksums, a medium, a file of an artifact or a checkpoint."""
 
 EVIDENCE = "evidence"
-CLUE = re.compile(r"\d{8}/(?:(?:began|beat|death)\.json|(?:stacks|error)\.txt)", re.ASCII)
+CLUE = re.compile(r"\d{8}/(?:(?:began|beat|death)\.json|(?:stacks|children|error)\.txt)", re.ASCII)
 """Path of a file of `evidence`, which `accel-track autopsy` reads."""
 LARGEST_CLUE = 2 * 1024 * 1024
 """Bytes of the longest file of `evidence` that is copied."""

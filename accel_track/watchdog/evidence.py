@@ -106,7 +106,7 @@ class Evidence:
     def __init__(self, path: Path) -> None:
         """Touch nothing."""
         self.path = path
-        self.stacks, self.error = path / "stacks.txt", path / "error.txt"
+        self.stacks, self.children, self.error = (path / f"{one}.txt" for one in ("stacks", "children", "error"))
 
     @classmethod
     def new(cls, rank: Path) -> Evidence:
@@ -164,7 +164,7 @@ class Evidence:
             return None
 
     def text(self, path: Path) -> str:
-        """Return what is in `stacks` or `error`; empty where that cannot be read."""
+        """Return what is in `stacks`, `children` or `error`; empty where that cannot be read."""
         try:
             return read_file(path, 2 * LARGEST).decode(errors="replace")
         except OSError:

@@ -54,6 +54,14 @@ class Stacks:
         self.signal: int | None = None
         """The signal on which stacks are written; None: there is none, and none is needed."""
 
+    def forget(self) -> None:
+        """Have the stacks of a forked child, whose crash is not the run's, go to a file of the children's."""
+        path = self._paths[-1] if self._paths else None
+        self._paths, self._lock, self.signal = [], threading.RLock(), None
+        if path is not None and _lives(self._faults):
+            with contextlib.suppress(OSError):
+                self._enable(path.with_name("children.txt"))
+
     @property
     def faults(self) -> str:
         """Where they go after a fatal signal: "here", or "elsewhere", as the program has decided."""
@@ -89,13 +97,16 @@ class Stacks:
                 self.signal = None
             return
         if _lives(self._faults) or not faulthandler.is_enabled():
-            file = _File(path)
-            faulthandler.enable(file)
-            self._faults = weakref.ref(file)
+            self._enable(path)
         if self.signal is None:
             self.signal = _free_signal()
         if self.signal is not None:
             faulthandler.register(self.signal, _File(path))
+
+    def _enable(self, path: Path) -> None:
+        file = _File(path)
+        faulthandler.enable(file)
+        self._faults = weakref.ref(file)
 
 
 def _lives(file: weakref.ref[_File] | None) -> bool:
@@ -134,3 +145,6 @@ def write_stacks(path: Path, seconds: float) -> None:
 
 stacks = Stacks()
 """The process's."""
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=stacks.forget)

@@ -62,6 +62,7 @@ def _of_rank(trace: Trace) -> dict[str, Any]:
         "records_lost": None if beat is None else beat.lost,
         "records_waiting": None if beat is None else beat.waiting,
         "errors": [one._asdict() for one in trace.errors],
+        "children": [_of_dump(one) for one in trace.children],
         "stacks": [_of_dump(one) for one in trace.dumps],
     }
 

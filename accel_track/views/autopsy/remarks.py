@@ -7,7 +7,7 @@ import socket
 from accel_track.views.autopsy.living import is_here
 from accel_track.views.autopsy.numbers import Numbers
 from accel_track.views.autopsy.traces import Error, Trace
-from accel_track.views.autopsy.verdict import Verdict
+from accel_track.views.autopsy.verdict import Verdict, fault
 from accel_track.views.autopsy.words import amount, listed
 
 _NO_EVIDENCE = (
@@ -25,6 +25,7 @@ def remarks_on(traces: list[Trace], verdict: Verdict, numbers: Numbers, *, live:
     for trace in traces:
         who = "The run" if len(traces) == 1 else f"Rank {trace.rank}"
         remarks += [_of_thread(who, one) for one in trace.errors if one.thread is not None][:_THREADS]
+        remarks += [f"A child process of it had a fatal error: {fault(one)}." for one in trace.children[-1:]]
         beat = trace.beat
         if beat is None:
             continue

@@ -75,6 +75,7 @@ class Trace(NamedTuple):
         death: What a companion saw of its end, or None.
         dumps: Its stacks.
         dumped: When stacks were last written, in seconds since 1970-01-01 UTC, or None.
+        children: Stacks of forked children that fatal signals ended.
         errors: Exceptions that nobody caught.
     """
 
@@ -86,6 +87,7 @@ class Trace(NamedTuple):
     death: Death | None = None
     dumps: list[Dump] = []  # noqa: RUF012 - never changed
     dumped: float | None = None
+    children: list[Dump] = []  # noqa: RUF012 - never changed
     errors: list[Error] = []  # noqa: RUF012 - never changed
 
     @property
@@ -96,10 +98,8 @@ class Trace(NamedTuple):
 
     @property
     def fatal(self) -> Dump | None:
-        """The stacks that a fatal signal caused; None where the process went on: a child of it got the signal."""
-        found = next((one for one in reversed(self.dumps) if one.error), None)
-        went_on = self.dumped is not None and self.seen is not None and self.seen > self.dumped + 1.0
-        return None if went_on else found
+        """The stacks that a fatal signal caused, or None."""
+        return next((one for one in reversed(self.dumps) if one.error), None)
 
     @property
     def stalled(self) -> Dump | None:
@@ -122,9 +122,11 @@ def trace_of(run: RunDirectory, rank: int) -> Trace:
     last, dumped = found[-1], None
     with contextlib.suppress(OSError):
         dumped = last.stacks.stat().st_mtime
-    stacks = last.text(last.stacks)
+    stacks, children = last.text(last.stacks), parsed(last.text(last.children))
     documents = (last.load(Began), last.load(Beat), last.load(Death))
-    return Trace(rank, progress, len(found), *documents, parsed(stacks), dumped if stacks else None, _errors(last))
+    return Trace(
+        rank, progress, len(found), *documents, parsed(stacks), dumped if stacks else None, children, _errors(last)
+    )
 
 
 def _errors(evidence: Evidence) -> list[Error]:

@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 
 from accel_track.monitors.memory import Memory
 from accel_track.outcome import Outcome
-from accel_track.views.autopsy.dumps import place
+from accel_track.views.autopsy.dumps import Dump, place
 from accel_track.views.autopsy.traces import Trace
 from accel_track.views.autopsy.words import amount, duration, exit_text, signal_name
 
@@ -131,10 +131,14 @@ def _crashed(trace: Trace, machine: Machine) -> Verdict:
 def _by_fault(trace: Trace, _: Machine) -> Verdict | None:
     if (fatal := trace.fatal) is None:
         return None
-    name, thread = _FATAL.get(fatal.error), fatal.thread(0)
+    return Verdict("signal", "known", f"crashed {at(trace)} with a fatal error: {fault(fatal)}", trace.dumped)
+
+
+def fault(dump: Dump) -> str:
+    """Return which fatal error wrote stacks, and where it came."""
+    name, thread = _FATAL.get(dump.error), dump.thread(0)
     where = f" in {place(thread.frames)}" if thread is not None and thread.frames else ""
-    error = f"{fatal.error} ({name})" if name else fatal.error
-    return Verdict("signal", "known", f"crashed {at(trace)} with a fatal error: {error}{where}", trace.dumped)
+    return f"{dump.error} ({name}){where}" if name else f"{dump.error}{where}"
 
 
 def _by_exit(trace: Trace, _: Machine) -> Verdict | None:
