@@ -504,7 +504,10 @@ class JournaledDelivery:
         self._upkeep.look(self._workers, self._companions.remotes)
         self._release_staged()
         self._companions.look()
-        self._workers.wake()
+        if any(one.resting for one in self._workers):
+            with journal.held() as free:
+                if free and not journal.resting:  # else another thread has let the run rest meanwhile
+                    self._workers.wake()
         seq, now = journal.next_seq, time.monotonic()
         if self._deadline is not None:
             over = all(one.over.wait(0) for one in self._everyone) and not self._encoding.is_busy

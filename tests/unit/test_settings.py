@@ -19,6 +19,8 @@ GIVEN = [
     ("keep", "12h", "12h", "all"),
     ("mirror", "s3://Bucket/Runs", "s3://Bucket/Runs", None),
     ("mirror_interval", "2.5", 2.5, 10.0),
+    ("autopsy", "0", False, True),
+    ("stall_after", "2.5", 2.5, 60.0),
 ]
 
 
