@@ -62,7 +62,8 @@ def known(run: RunDirectory, *options: str, code: int = 1) -> dict[str, Any]:
         ),
         (
             "kill",
-            r"The run was killed at step 9 by something that left no trace, as SIGKILL, `os._exit` and a power cut do\.",
+            (r"The run was killed at step 9 by something that left no trace, as SIGKILL, `os._exit` and a power cut do; "
+            r"not the kernel for memory, which has counted none\."),
             "unknown",
             1,
         ),
@@ -70,6 +71,12 @@ def known(run: RunDirectory, *options: str, code: int = 1) -> dict[str, Any]:
             "raise",
             r"The run failed at step 9: ValueError: no </script> api_key=\*\*\*, raised in broken, programs/deaths.py:\d+\.",
             "exception",
+            1,
+        ),
+        (
+            "full",
+            r"The run failed at step 9 since the disk is full: OSError: \[Errno 28\] No space left on device, raised in .*\.",
+            "disk-full",
             1,
         ),
         (
@@ -137,7 +144,7 @@ def test_a_witness_of_a_kill() -> None:
     if evidence.load(Death).status is None:  # type: ignore[union-attr]
         assert text.startswith("The run was killed at step 9 by something that left no trace")
     else:
-        assert text.startswith("The run was killed at step 9 by SIGKILL; who sent it is not known.\n")
+        assert text.startswith("The run was killed at step 9 by SIGKILL; who sent it is not known")
 
 
 @contextlib.contextmanager

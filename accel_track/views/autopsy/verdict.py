@@ -72,7 +72,9 @@ def at(trace: Trace) -> str:
     progress = trace.progress
     if progress.step is not None:
         return f"at step {progress.step:,}"
-    return f"after {progress.records:,} records" if progress.records else "before its first record"
+    if not progress.records:
+        return "before its first record"
+    return "after its first record" if progress.records == 1 else f"after {progress.records:,} records"
 
 
 def judged(trace: Trace, outcome: Outcome | None, machine: Machine) -> Verdict:
@@ -125,7 +127,8 @@ def _crashed(trace: Trace, machine: Machine) -> Verdict:
     if before := _before(trace):
         return Verdict("hang", "likely", f"was killed {at(trace)} by something that left no trace{before}", trace.seen)
     none = "by something that left no trace, as SIGKILL, `os._exit` and a power cut do"
-    return Verdict("unknown", "unknown", f"was killed {at(trace)} {none}{_full(trace)}", trace.seen)
+    memory = _not_for_memory(trace, machine) or _full(trace)
+    return Verdict("unknown", "unknown", f"was killed {at(trace)} {none}{memory}", trace.seen)
 
 
 def _by_fault(trace: Trace, _: Machine) -> Verdict | None:
@@ -162,10 +165,10 @@ def _for_lack_of_memory(trace: Trace, machine: Machine) -> Verdict | None:
     return Verdict("memory", "likely", f"was most likely killed {at(trace)} by the kernel for memory: {by}", trace.seen)
 
 
-def _by_signal(trace: Trace, _: Machine) -> Verdict | None:
+def _by_signal(trace: Trace, machine: Machine) -> Verdict | None:
     if (number := _signal(trace)) is None:
         return None
-    more = "; who sent it is not known" if number == signal.SIGKILL else ""
+    more = f"; who sent it is not known{_not_for_memory(trace, machine)}" if number == signal.SIGKILL else ""
     return Verdict("signal", "known", f"was killed {at(trace)} by {signal_name(number)}{more}", trace.seen)
 
 
@@ -195,17 +198,34 @@ def _before(trace: Trace) -> str:
     return f"; it had logged nothing for {duration(stalled.silent)} before{where}"
 
 
-def _for_memory(trace: Trace, machine: Machine) -> str | None:
-    """Return what speaks for the kernel's killing a process for memory, or None."""
+def _killed(trace: Trace, machine: Machine) -> tuple[int | None, int | None]:
+    """Return how many the kernel has killed for memory since the last sign of life: in the group, on the machine."""
     before = trace.beat.memory if trace.beat is not None else None if trace.began is None else trace.began.memory
     after = trace.death.memory if trace.death is not None else machine.memory
     if before is None or after is None:
+        return None, None
+    group = None if None in (before.killed, after.killed) else after.killed - before.killed  # type: ignore[operator]
+    if None in (before.machine_killed, after.machine_killed):
+        return group, None
+    return group, after.machine_killed - before.machine_killed  # type: ignore[operator]
+
+
+def _for_memory(trace: Trace, machine: Machine) -> str | None:
+    """Return what speaks for the kernel's killing a process for memory, or None.
+
+    A group's count has all of its processes that were killed for memory, whoever had too much.
+    """
+    group, whole = _killed(trace, machine)
+    count, where = (whole, "on the machine") if group is None else (group, "in the control group")
+    if not count or count < 0:
         return None
-    if group := (after.killed or 0) - (before.killed or 0):
-        return f"it has killed {group} in the control group since the last sign of life{_had(before)}"
-    if count := (after.machine_killed or 0) - (before.machine_killed or 0):
-        return f"it has killed {count} on the machine since the last sign of life{_had(before)}"
-    return None
+    had = "" if trace.beat is None else _had(trace.beat.memory)
+    return f"it has killed {count} {where} since the last sign of life{had}"
+
+
+def _not_for_memory(trace: Trace, machine: Machine) -> str:
+    """Return that the kernel did not kill the process for memory, if that is known."""
+    return "; not the kernel for memory, which has counted none" if _killed(trace, machine)[0] == 0 else ""
 
 
 def _had(memory: Memory) -> str:

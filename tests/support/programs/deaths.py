@@ -53,6 +53,9 @@ elif how in ("kill", "witnessed"):
     os.kill(os.getpid(), signal.SIGKILL)
 elif how == "raise":
     broken()
+elif how == "full":
+    with open("/dev/full", "w") as file:
+        file.write("x" * 100_000)
 elif how == "exit_in_block":
     with run:
         sys.exit(3)
