@@ -26,7 +26,8 @@ class Memory(msgspec.Struct):
         killed: How many processes of the group were killed for memory since it was made.
         available: What programs of the machine can still have.
         total: The machine's memory.
-        machine_killed: How many processes of the machine were killed for memory since it was started.
+        machine_killed: How many processes of the machine were killed for memory since it was started; asked for where
+            `killed` is not known.
     """
 
     process: int | None = None
@@ -76,15 +77,13 @@ class Kernel:
             pid: The process, or None for none.
         """
         machine = _numbers(self._text(self._proc / "meminfo"), 1024)
-        found = Memory(
-            available=machine.get("MemAvailable"),
-            total=machine.get("MemTotal"),
-            machine_killed=_numbers(self._text(self._proc / "vmstat")).get("oom_kill"),
-        )
+        found = Memory(available=machine.get("MemAvailable"), total=machine.get("MemTotal"))
         if pid is not None:
             found.process = _numbers(self._text(self._proc / str(pid) / "status"), 1024).get("VmRSS")
         if group is not None and ".." not in group.split("/") and not group.startswith("/"):
             self._of_group(self._groups / group, found)
+        if found.killed is None:
+            found.machine_killed = _numbers(self._text(self._proc / "vmstat")).get("oom_kill")
         return found
 
     def _of_group(self, folder: Path, found: Memory) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Protocol
 
 from accel_track.journal.writer import JournalWriter
-from accel_track.monitors.memory import KERNEL
+from accel_track.monitors.memory import KERNEL, Memory
 from accel_track.outcome import Outcome
 from accel_track.texts import clean
 from accel_track.watchdog.evidence import LARGEST, Beat, Began, Evidence
@@ -84,8 +84,9 @@ class Watch:
         self._seen, self._stalled = time.monotonic(), False
         pid, main = os.getpid(), threading.main_thread().ident or 0
         who = (time.time(), pid, started_at(pid), socket.gethostname(), boot_id(), main)
-        evidence.note(Began(*who, stacks.signal, stacks.faults, self._group, KERNEL.memory(self._group)))
-        self._beat()
+        memory = KERNEL.memory(self._group)
+        evidence.note(Began(*who, stacks.signal, stacks.faults, self._group, memory))
+        self._beat(memory)
         self.wake()
 
     def wake(self) -> None:
@@ -127,8 +128,11 @@ class Watch:
     def _interval(self) -> float | None:
         return statistics.median(self._intervals) if len(self._intervals) >= _KNOWN else None
 
-    def _beat(self) -> None:
+    def _beat(self, memory: Memory | None = None) -> None:
         """Write a sign of life.
+
+        Args:
+            memory: As it is, if that was just asked for.
 
         Raises:
             OSError: It cannot be written.
@@ -137,7 +141,7 @@ class Watch:
         if evidence is None:
             return
         self._beat_at = time.monotonic() + BEAT
-        memory = KERNEL.memory(self._group)
+        memory = memory or KERNEL.memory(self._group)
         beat = Beat(time.time(), journal.next_seq, self._newest or None, self._interval, memory, journal.lost)
         beat.waiting = sum(one.waits for one in list(journal.kept))
         with contextlib.suppress(OSError):
