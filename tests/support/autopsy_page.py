@@ -35,10 +35,11 @@ def page(text: str) -> str:
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "train.py").write_text(code[1])
         environment = os.environ | {"COLUMNS": "80"}
-        subprocess.run([PYTHON, "train.py"], cwd=folder, timeout=60, env=environment, capture_output=True)
+        subprocess.run([PYTHON, "train.py"], check=False, cwd=folder, timeout=60, env=environment, capture_output=True)
         (run,) = Path(folder).glob(".accel_track/*/*/")
         command = [PYTHON, "-m", "accel_track", "autopsy", run.name]
-        output = subprocess.run(command, cwd=folder, timeout=60, env=environment, capture_output=True, text=True).stdout
+        done = subprocess.run(command, check=False, cwd=folder, timeout=60, env=environment, capture_output=True)
+        output = done.stdout.decode()
     for pattern, plain in _PLAIN:
         output = re.sub(pattern, plain, output)
     return _SAMPLE.sub(lambda match: f"{match[1]}```text\n{output}```\n{match[2]}", text)
