@@ -8,7 +8,7 @@ import pytest
 
 from accel_track.cli import app
 
-COMMANDS = ["ls", "show", "sync", "import", "move", "export", "verify", "prune", "doctor", "demo"]
+COMMANDS = ["ls", "show", "autopsy", "sync", "import", "move", "export", "verify", "prune", "doctor", "demo"]
 
 
 def test_these_are_all_commands() -> None:
