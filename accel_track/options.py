@@ -71,6 +71,10 @@ class Options(TypedDict, total=False):
         alerts: Rules that raise alerts, such as `["nan", "loss > 10 for 50 steps", "no step for 10 min", "failed"]`;
             a companion process watches them, see [`alert_rule`][accel_track.alerts.rules.alert_rule]. As a variable:
             with commas between, or JSON. Default: [].
+        autopsy: Whether the run directory gets what `accel-track autopsy` reads: stacks after a crash, tracebacks, the
+            memory every few seconds. Default: True.
+        stall_after: Seconds without a record, and at least ten median intervals between records, after which the
+            stacks of all threads are written down, for the same. 0: never. Default: 60.
     """
 
     delivery: Delivery | None
@@ -87,6 +91,8 @@ class Options(TypedDict, total=False):
     mirror: str | None
     mirror_interval: float | None
     alerts: Sequence[str] | str | None
+    autopsy: bool | None
+    stall_after: float | None
 
 
 def takes_options(door: _Door) -> _Door:
@@ -169,6 +175,8 @@ class Settings:
     mirror: str | None = None
     mirror_interval: float = 10.0
     alerts: tuple[AlertRule, ...] = ()
+    autopsy: bool = True
+    stall_after: float = 60.0
 
     @property
     def keeps_journal(self) -> bool:

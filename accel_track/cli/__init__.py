@@ -4,6 +4,7 @@ import typer
 
 from accel_track.cli import (
     alerts,
+    autopsy,
     compare,
     demo,
     doctor,
@@ -38,6 +39,7 @@ for _command in (
     open_.open_,
     report.report,
     alerts.alerts,
+    autopsy.autopsy,
     rm.rm,
     rename.rename,
     tag.tag,

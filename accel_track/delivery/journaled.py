@@ -54,6 +54,7 @@ from accel_track.trackers.base import GeneralTracker
 from accel_track.values.capture import Captured, captured
 from accel_track.values.plain import storable
 from accel_track.values.structures import reason
+from accel_track.watchdog.watch import Watch
 
 _SETTLE = 5.0
 """How long `flush` and `settle` wait, in seconds: what is not delivered by then is safe in the journal."""
@@ -127,6 +128,7 @@ class JournaledDelivery:
         self._deadline: float | None = None
         self._is_alone, self._completing = False, threading.Lock()
         self._then: Callable[[], None] = _nothing
+        self._watch = self._begun_watch(self.journal)
         self.journal.on_wake = self._woken
         keeper.add(self._look)
         _open_runs.add(self)
@@ -178,6 +180,11 @@ class JournaledDelivery:
 
     def _this_journal(self) -> JournalWriter | ForkedJournal:
         return self.journal
+
+    def _begun_watch(self, journal: JournalWriter) -> Watch | None:
+        if not self._settings.autopsy:
+            return None
+        return Watch(self.directory.rank(self._rank), journal, keeper, self._settings.stall_after)
 
     def add(self, plans: Sequence[Plan]) -> None:
         """Start a worker for each tracker; it begins with the run's first record.
@@ -334,6 +341,8 @@ class JournaledDelivery:
         """Store how the run has ended if nothing else follows; None: it is running again."""
         if isinstance(self.journal, JournalWriter):
             self._outcome = outcome
+            if self._watch is not None:
+                self._watch.conclude(outcome)
             self._noted.conclude(outcome)
 
     @property
@@ -408,6 +417,8 @@ class JournaledDelivery:
         self._workers.wake()
         if self._mirror is not None:
             self._mirror.wake()
+        if self._watch is not None:
+            self._watch.wake()
         keeper.add(self._look)
 
     # -- the end ------------------------------------------------------------------------------------------------------
@@ -443,6 +454,8 @@ class JournaledDelivery:
             self.wake()
         except ResumeError:  # it is for those who continue it to end it
             _open_runs.discard(self)
+            if self._watch is not None:
+                self._watch.conclude(outcome)
             return False
         self._arriving.arrive(wait=True)
         self._upkeep.look(self._workers, self._companions.remotes)
@@ -520,7 +533,10 @@ class JournaledDelivery:
         self._upkeep.look(self._workers, self._companions.remotes)
         self._release_staged()
         self._companions.look()
-        self._workers.wake()
+        if any(one.resting for one in self._workers):
+            with journal.held() as free:
+                if free and not journal.resting:  # else another thread has let the run rest meanwhile
+                    self._workers.wake()
         seq, now = journal.next_seq, time.monotonic()
         if self._deadline is not None:
             over = all(one.over.wait(0) for one in self._everyone) and not self._encoding.is_busy

@@ -74,8 +74,10 @@ class Keeper:
             try:
                 job = jobs.get(timeout=self._interval)
             except Empty:
-                job = None
-            for one in self._looks if job is None else (job,):
+                due = self._looks
+            else:  # a job, or None where a function was removed
+                due = tuple(filter(None, (job,)))
+            for one in due:
                 try:
                     one()
                 except Exception:  # noqa: BLE001, PERF203 - a thread has nobody to raise to, and the next are to be called

@@ -9,11 +9,14 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 
 from accel_track.errors import JournalError
-from accel_track.files import make_private
+from accel_track.files import make_private, replace_file
 from accel_track.journal import cursor as cursors
 from accel_track.journal.directory import RunDirectory
 from accel_track.journal.info import RunInfo, TrackerInfo
 from accel_track.mirror.layout import (
+    CLUE,
+    EVIDENCE,
+    LARGEST_CLUE,
     LARGEST_DOCUMENT,
     MEDIA,
     MEDIUM,
@@ -148,6 +151,13 @@ class Download:
                 self._grow(folder / name, f"{start}/{name}", parts.get(name, []), size)
             if (there := _size(folder / name)) < size:
                 self.problems.append(f"{start}/{name}: {size - there} bytes are missing or damaged in the store")
+        self._clues(folder / EVIDENCE, f"{start}/{EVIDENCE}")
+
+    def _clues(self, folder: Path, start: str) -> None:
+        for name, size in self.store.sizes(start).items():
+            if CLUE.fullmatch(name) and size <= LARGEST_CLUE and (data := self.store.get(f"{start}/{name}", size)):
+                make_private((folder / name).parent)
+                replace_file(folder / name, data)
 
     def _media(self, folder: Path, start: str) -> None:
         for name, parts in parts_by_file(self.store.sizes(start)).items():

@@ -33,6 +33,12 @@ SEGMENT = re.compile(r"\d{8}\.seg", re.ASCII)
 MEDIUM = re.compile(r"SHA256SUMS|[0-9a-f]{64}(?:\.[a-z0-9]{1,8}){1,2}|[0-9a-f]{8}/.{1,1024}", re.ASCII | re.DOTALL)
 """Path of a file of `media`: checksums, a medium, a file of an artifact or a checkpoint."""
 
+EVIDENCE = "evidence"
+CLUE = re.compile(r"\d{8}/(?:(?:began|beat|death)\.json|(?:stacks|children|error)\.txt)", re.ASCII)
+"""Path of a file of `evidence`, which `accel-track autopsy` reads."""
+LARGEST_CLUE = 2 * 1024 * 1024
+"""Bytes of the longest file of `evidence` that is copied."""
+
 _ODD = re.compile(r'[%\\*?\[\]#{}:"<>|^`\x00-\x1f\x7f]|^\.+$')
 _PART = re.compile(r"(\d{15})-(\d{1,8})-([0-9a-f]{8})(?:-(\d{1,20}))?", re.ASCII)
 _RANK = re.compile(r"rank-(\d{5})", re.ASCII)

@@ -9,11 +9,14 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from accel_track.errors import JournalError
-from accel_track.files import open_regular
+from accel_track.files import open_regular, read_file
 from accel_track.journal import cursor as cursors
 from accel_track.journal.directory import RunDirectory
 from accel_track.journal.info import RunInfo
 from accel_track.mirror.layout import (
+    CLUE,
+    EVIDENCE,
+    LARGEST_CLUE,
     MEDIA,
     MEDIUM,
     PART,
@@ -104,6 +107,8 @@ class Upload:
         self._flush()
         for name, data in documents.items():
             self._document(f"{rank_name(self._rank)}/{name}", data)
+        for name, data in self._clues():
+            self._document(f"{rank_name(self._rank)}/{EVIDENCE}/{name}", data)
         if info is not None and not self._rank:
             for folder in started_folders(info.project, info.name, info.job):
                 self._document("", b"", at=f"{folder}/{stored_name(info.run_id)}")
@@ -182,6 +187,14 @@ class Upload:
                     for parent, _, names in os.walk(folder / name):
                         below = os.path.relpath(parent, self._folder).replace(os.sep, "/")
                         yield from (file for one in names if (file := f"{below}/{one}") not in self._whole)
+
+    def _clues(self) -> Iterator[tuple[str, bytes]]:
+        """Yield the files of `evidence` that are not empty."""
+        for file in sorted((self._folder / EVIDENCE).glob("*/*")):
+            name = file.relative_to(self._folder / EVIDENCE).as_posix()
+            with contextlib.suppress(OSError):
+                if CLUE.fullmatch(name) and (data := read_file(file, LARGEST_CLUE)):
+                    yield name, data
 
     def _wait_for_encoding(self) -> None:
         """Wait until what was waiting to be encoded is; once for each, however that ends."""

@@ -9,23 +9,8 @@ import pytest
 from accel_track.cli import app
 
 COMMANDS = [
-    *(
-        "ls",
-        "show",
-        "top",
-        "compare",
-        "tail",
-        "open",
-        "report",
-        "alerts",
-        "rm",
-        "rename",
-        "tag",
-        "note",
-        "sync",
-        "import",
-    ),
-    *("move", "export", "verify", "prune", "doctor", "demo"),
+    *("ls", "show", "top", "compare", "tail", "open", "report", "alerts", "autopsy", "rm", "rename", "tag", "note"),
+    *("sync", "import", "move", "export", "verify", "prune", "doctor", "demo"),
 ]
 
 

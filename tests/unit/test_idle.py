@@ -192,13 +192,15 @@ def test_a_tracker_that_is_bound_to_its_thread_keeps_it(tracker: Moving) -> None
     assert [call[2] for call in tracker.calls if call[0] == "log"] == [0, 1, 2]
 
 
-def test_without_a_record_for_some_time_a_run_rests_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("watched", [False, True])
+def test_without_a_record_for_some_time_a_run_rests_by_itself(monkeypatch: pytest.MonkeyPatch, watched: bool) -> None:
     monkeypatch.setattr(journaled, "IDLE", 0.0)
     before, files = threads(), descriptors()
-    accelerator = Accelerator(log_with="tensorboard", project_dir=".", cpu=True)
+    accelerator = Accelerator(log_with="tensorboard", project_dir=".", cpu=True, autopsy=watched, stall_after=0.1)
     accelerator.init_trackers("p")
     accelerator.log({"loss": 0.5}, 0)
-    until(lambda: threads() == before and descriptors() == files + 1)
+    until(lambda: threads() == before and descriptors() == files + (2 if watched else 1))  # its stacks, when asked
+    assert bool(list(only_run().rank().glob("evidence/*"))) == watched
     assert only_run().is_live()  # nobody has said how it ended, so it goes on
     accelerator.log({"loss": 0.25}, 1)
     accelerator.end_training()

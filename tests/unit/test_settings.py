@@ -21,6 +21,8 @@ GIVEN = [
     ("mirror", "s3://Bucket/Runs", "s3://Bucket/Runs", None),
     ("mirror_interval", "2.5", 2.5, 10.0),
     ("alerts", "nan, loss > 10 for 5 steps", alert_rules(["nan", "loss > 10 for 5 steps"]), ()),
+    ("autopsy", "0", False, True),
+    ("stall_after", "2.5", 2.5, 60.0),
 ]
 
 

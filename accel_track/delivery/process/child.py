@@ -30,6 +30,11 @@ from accel_track.mirror.complete import complete
 from accel_track.outcome import CRASHED, Outcome
 from accel_track.registry import LOGGER_TYPE_TO_CLASS
 from accel_track.texts import clean, json_bytes
+from accel_track.watchdog.death import note_death
+from accel_track.watchdog.exits import Exit
+
+_LAST = 5.0
+"""Seconds that the process that trains gets to end once all is delivered, for its exit status to be noted."""
 
 _LOOK = 0.1
 """Seconds between two looks at the process that trains, where no tracker is followed."""
@@ -72,6 +77,7 @@ class Deliverer:
         self._file = state_file(self._run, brief.rank, brief.stem)
         self._state = CompanionState(os.getpid(), load_state(self._file).starts + 1)
         self._ended: Outcome | None = None
+        self._exit = Exit(brief.parent)
         arguments = {}
         for name, data in brief.trackers.items():
             LOGGER_TYPE_TO_CLASS[name], arguments[name] = pickle.loads(data)  # noqa: S301 - as above
@@ -92,6 +98,7 @@ class Deliverer:
             elif os.getppid() != self._brief.parent:
                 noted = outcome_noted(self._run.load()) if self._brief.rank == 0 else None
                 self._ended = noted or CRASHED
+                note_death(self._run.rank(self._brief.rank), self._exit, self._brief.parent)
                 self._conclude(self._ended)
                 if self._watching is not None:  # before trackers get the last records
                     self._watching.record(0.0)
@@ -152,6 +159,8 @@ class Deliverer:
         self._store(self._now(trackers, over=not self._sync.stopped))
         for one in found:
             print(one, flush=True)  # noqa: T201 - into the log
+        if self._exit.wait(_LAST):
+            note_death(self._run.rank(self._brief.rank), self._exit, self._brief.parent)
         if self._brief.mirror is not None:
             self._complete_mirror(self._brief.mirror)
 
