@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from accel_track.configuration import ProjectConfiguration
     from accel_track.lightning import AccelTrackCallback, AccelTrackLogger
     from accel_track.processes import DistributedType
-    from accel_track.registry import LoggerType, register_tracker_class
+    from accel_track.registry import LoggerType, TrackerName, register_tracker_class
     from accel_track.state import PartialState
     from accel_track.trackers.base import GeneralTracker, on_main_process
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "AccelTrackCallback",
@@ -42,6 +42,7 @@ __all__ = [
     "LoggerType",
     "PartialState",
     "ProjectConfiguration",
+    "TrackerName",
     "find_executable_batch_size",
     "init",
     "is_rich_available",
@@ -66,6 +67,7 @@ _HOMES = {
     "LoggerType": "registry",
     "PartialState": "state",
     "ProjectConfiguration": "configuration",
+    "TrackerName": "registry",
     "find_executable_batch_size": "accelerator.memory",
     "init": "begin",
     "is_rich_available": "available",
@@ -76,18 +78,20 @@ _HOMES = {
 }
 
 
-def __getattr__(name: str) -> Any:
-    """Import a public name."""
-    if name not in _HOMES:
-        from accel_track.absent import PACKAGE, not_here
+if not TYPE_CHECKING:  # for type checkers, a wrong name is an error
 
-        if name in PACKAGE:
-            not_here(__name__, name)
-        message = f"module {__name__!r} has no attribute {name!r}"
-        raise AttributeError(message)
-    value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
-    globals()[name] = value
-    return value
+    def __getattr__(name: str) -> Any:
+        """Import a public name."""
+        if name not in _HOMES:
+            from accel_track.absent import PACKAGE, not_here
+
+            if name in PACKAGE:
+                not_here(__name__, name)
+            message = f"module {__name__!r} has no attribute {name!r}"
+            raise AttributeError(message)
+        value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:

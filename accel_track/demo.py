@@ -91,7 +91,7 @@ def loaders(batch_size: int = 64) -> tuple[DataLoader[Any], DataLoader[Any], Dat
     """Return data loaders for training (70 %), validation (15 %) and test (15 %)."""
     from sklearn.datasets import load_digits
 
-    digits = load_digits()
+    digits: Any = load_digits()
     images = torch.tensor(digits.images, dtype=torch.float32)[:, None] / 16
     data = TensorDataset(images, torch.tensor(digits.target))
     train, val, test = random_split(data, [0.7, 0.15, 0.15], generator=torch.Generator().manual_seed(0))
@@ -127,7 +127,7 @@ def train(folder: Path, epochs: int) -> DemoRun:
     )
     trainer.fit(model, training, validation)
     trainer.test(model, test, verbose=False)
-    run = DemoRun(logger.root_dir, logger.log_dir, uri, logger.get_tracker("mlflow").run_id)
+    run = DemoRun(logger.root_dir, logger.log_dir, uri, logger.get_tracker("mlflow", unwrap=True).info.run_id)
     logger.finish()
     return run
 

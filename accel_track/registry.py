@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import Enum
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any, Literal, TypeVar, overload
+from typing import Any, Literal, NewType, TypeVar, overload
 
 from accel_track.errors import MissingPackageError, NotConfiguredError, warn
 from accel_track.folders import expanded, is_address
@@ -20,9 +20,9 @@ from accel_track.trackers.clearml.tracker import ClearMLTracker
 from accel_track.trackers.comet.tracker import CometMLTracker
 from accel_track.trackers.console import ConsoleTracker
 from accel_track.trackers.dvclive.tracker import DVCLiveTracker
+from accel_track.trackers.installing import install_command
 from accel_track.trackers.jsonl import JsonlTracker
 from accel_track.trackers.mlflow.tracker import MLflowTracker
-from accel_track.trackers.sdk import install_command
 from accel_track.trackers.swanlab.tracker import SwanLabTracker
 from accel_track.trackers.tensorboard.tracker import TensorBoardTracker
 from accel_track.trackers.trackio.tracker import TrackioTracker
@@ -56,8 +56,33 @@ class LoggerType(str, Enum):
         return self.value
 
 
-LogWith = str | LoggerType | GeneralTracker | Sequence[str | LoggerType | GeneralTracker] | None
-"""The type of `log_with` in every front door."""
+BackendName = Literal[
+    "all",
+    "aim",
+    "clearml",
+    "comet_ml",
+    "console",
+    "dvclive",
+    "jsonl",
+    "mlflow",
+    "swanlab",
+    "tensorboard",
+    "trackio",
+    "wandb",
+]
+"""The names that type checkers know: those of `LoggerType`."""
+
+TrackerName = NewType("TrackerName", str)
+"""The name of a plugin or of a registered class, which type checkers do not know: `log_with=TrackerName("my_name")`."""
+
+_Tracker = BackendName | TrackerName | LoggerType | GeneralTracker
+
+LogWith = _Tracker | Sequence[_Tracker] | None
+"""The type of `log_with` in every front door.
+
+At run time, any text is looked up. For type checkers, a literal must be one of `BackendName`; a variable of type `str`
+is to become a `LoggerType`, whose call is an error where there is no such backend, or a `TrackerName`.
+"""
 
 LOGGER_TYPE_TO_CLASS: dict[str, type[GeneralTracker]] = {
     "aim": AimTracker,

@@ -9,7 +9,7 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args, overload
 
 from accel_track.credentials.recognition import scrubbed
 from accel_track.delivery.artifacts import name_of
@@ -560,6 +560,10 @@ class Run(MediaCalls):
         """Have the trackers delete a checkpoint, where their backends can."""
         self._delivery.checkpoint(name, "", None, {})
 
+    @overload
+    def get_tracker(self, name: str, unwrap: Literal[False] = False) -> GeneralTracker: ...
+    @overload
+    def get_tracker(self, name: str, unwrap: bool) -> Any: ...
     def get_tracker(self, name: str, unwrap: bool = False) -> Any:
         """Return the tracker of a name, or with `unwrap` its SDK's own object, once it has what was logged before.
 
@@ -706,7 +710,10 @@ def _placed(directory: str | os.PathLike[str] | None, argument: str) -> tuple[st
     if directory is None:
         return None, None
     place = os.fspath(expanded(directory, argument, or_address=True))
-    return (place, None) if is_address(place) else (os.path.abspath(place),) * 2
+    if is_address(place):
+        return place, None
+    place = os.path.abspath(place)
+    return place, place
 
 
 def _check_writable(directory: str | os.PathLike[str], argument: str) -> None:

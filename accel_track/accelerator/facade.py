@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from accel_track.absent import ACCELERATOR, ARGUMENTS, refuse
 from accel_track.accelerator.checkpointing import Checkpointing
@@ -391,6 +391,10 @@ class Accelerator(Checkpointing, MediaCalls):
             message = f"nothing is logged: call `init_trackers` before `{call}`, and `end_training` after the last one."
             warn(message)
 
+    @overload
+    def get_tracker(self, name: str, unwrap: Literal[False] = False) -> GeneralTracker: ...
+    @overload
+    def get_tracker(self, name: str, unwrap: bool) -> Any: ...
     def get_tracker(self, name: str, unwrap: bool = False) -> Any:
         """Return the tracker of a name, or with `unwrap` its SDK's own object.
 

@@ -172,7 +172,7 @@ def send_to_device(
     if isinstance(tensor, Tensor):
         return tensor.to(device, non_blocking=non_blocking)
     if hasattr(tensor, "to"):
-        return tensor.to(device)
+        return tensor.to(device)  # pyright: ignore[reportAttributeAccessIssue] - `hasattr` is lost on a mapping
     return apply_to_collection(tensor, Tensor, lambda one: one.to(device, non_blocking=non_blocking))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -18,6 +18,13 @@ from accel_track.accelerator.launch import PRECISIONS
 from accel_track.accelerator.memory import release_memory
 from accel_track.accelerator.prepared import Accumulation, PreparedDataLoader, PreparedOptimizer, PreparedScheduler
 from accel_track.errors import warn
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeVarTuple, Unpack
+
+    ObjectsT = TypeVarTuple("ObjectsT")
+
+ObjectT = TypeVar("ObjectT")
 
 
 class Training(Group):
@@ -63,7 +70,15 @@ class Training(Group):
 
     # -- prepared objects ---------------------------------------------------------------------------------------------
 
-    def prepare(self, *objects: Any, device_placement: Sequence[bool] | None = None) -> Any:
+    @overload
+    def prepare(self, one: ObjectT, /, *, device_placement: Sequence[bool] | None = None) -> ObjectT: ...
+    @overload
+    def prepare(
+        self, *objects: Unpack[ObjectsT], device_placement: Sequence[bool] | None = None
+    ) -> tuple[Unpack[ObjectsT]]: ...
+    def prepare(  # type: ignore[misc]  # mypy does not compare `*objects` with an unpacked tuple
+        self, *objects: Any, device_placement: Sequence[bool] | None = None
+    ) -> Any:
         """Set up modules, optimizers, data loaders and learning-rate schedulers for the device and all processes.
 
         Args:
@@ -71,7 +86,8 @@ class Training(Group):
             device_placement: For each object, whether it is moved to the device. Default: as `Accelerator` was told.
 
         Returns:
-            The prepared object, or a tuple of them in the order given.
+            The prepared object, or a tuple of them in the order given. Each has the attributes of the object given, and
+            for type checkers its type.
 
         Raises:
             ValueError: `device_placement` is not as long as there are objects.

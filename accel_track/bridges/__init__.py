@@ -4,7 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from accel_track.errors import MissingPackageError
-from accel_track.trackers.sdk import install_command
+from accel_track.trackers.installing import install_command
 
 if TYPE_CHECKING:
     from accel_track.bridges.accelerate_front import as_accelerate_tracker

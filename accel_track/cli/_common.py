@@ -317,7 +317,7 @@ def module_missing(command: str, modules: Iterable[str], requirement: str) -> No
     """
     from importlib.util import find_spec
 
-    from accel_track.trackers.sdk import install_command
+    from accel_track.trackers.installing import install_command
 
     if missing := [module for module in modules if find_spec(module) is None]:
         fail(f"{command}: missing {', '.join(missing)}; {install_command(requirement)}")

@@ -13,7 +13,7 @@ import typer
 
 from accel_track.cli._common import Json, here, print_json
 from accel_track.cli._plot import Curve, draw
-from accel_track.trackers.sdk import install_command
+from accel_track.trackers.installing import install_command
 
 if TYPE_CHECKING:
     from collections import Counter

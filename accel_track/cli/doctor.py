@@ -80,7 +80,7 @@ def _backend(name: str) -> dict[str, Any]:
         cls = tracker_class(name)
         described["version"] = _tracker_version(cls)
         if described["version"] is None:
-            described["missing"] = f"not installed: pip install '{cls.install}'"
+            described["missing"] = _not_installed(cls.install or cls.name)
         else:
             described["missing"] = cls.not_configured({})
             described["fast"] = {path.__name__: path.untested() or path.missing() for path in cls.fast_paths}
@@ -89,6 +89,15 @@ def _backend(name: str) -> dict[str, Any]:
     if described["missing"] is None:
         described.update(_server(name))
     return described
+
+
+def _not_installed(requirement: str) -> str:
+    from accel_track.trackers.installing import unmet_condition
+
+    condition = unmet_condition(requirement)
+    if condition:
+        return f"not to be had here: {requirement} is for {condition}"
+    return f"not installed: pip install '{requirement}'"
 
 
 def _fast_path(obstacles: dict[str, str | None]) -> str:

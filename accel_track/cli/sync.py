@@ -158,7 +158,7 @@ def _rules(
         fail("--map, --only, --drop, --every: they go with --to, which says whose rules they are.")
     from accel_track.rules import Rules
 
-    new = dict(one.partition("=")[::2] for one in names or [])
+    new = {old: name for old, _, name in (one.partition("=") for one in names or [])}
     if wrong := [old for old, name in new.items() if not (old and name)]:
         fail(f"--map {wrong[0]}: write OLD=NEW, such as val_*=eval/*")
     try:

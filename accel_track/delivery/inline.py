@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -211,7 +212,7 @@ class InlineDelivery:
 
 def say_who(error: BaseException, tracker: GeneralTracker) -> None:
     """Add the tracker's name to the error's traceback, where Python can (from 3.11)."""
-    if hasattr(error, "add_note"):
+    if sys.version_info >= (3, 11):
         error.add_note(f"(accel_track: raised by the tracker {tracker.name!r})")
 
 

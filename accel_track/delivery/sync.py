@@ -29,7 +29,7 @@ from accel_track.redaction import portable_kwargs, scrubbed
 from accel_track.registry import known_names, tracker_class
 from accel_track.rules import Rules
 from accel_track.trackers.base import GeneralTracker
-from accel_track.trackers.sdk import install_command
+from accel_track.trackers.installing import install_command
 from accel_track.trackers.sole import SoleTracker
 
 _LOOK = 0.1

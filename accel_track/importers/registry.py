@@ -8,7 +8,7 @@ from importlib.metadata import EntryPoint, entry_points
 
 from accel_track.errors import MissingPackageError, NotReadableError
 from accel_track.importers.source import Source
-from accel_track.trackers.sdk import install_command
+from accel_track.trackers.installing import install_command
 
 ENTRY_POINT_GROUP = "accel_track.sources"
 

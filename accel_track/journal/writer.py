@@ -117,8 +117,8 @@ class JournalWriter:
         `next_seq` alone does not, when a signal handler's record has a higher number.
         """
         segment = self._segment
-        place = (-1, 0) if segment is None else (segment.number, segment.size)
-        return self.next_seq, self.moves, *place
+        number, size = (-1, 0) if segment is None else (segment.number, segment.size)
+        return self.next_seq, self.moves, number, size
 
     @property
     def kept(self) -> deque[Kept]:
@@ -534,7 +534,8 @@ def _plain(values: dict[str, Any]) -> dict[str, Any]:
 def _encoded(record: AnyRecord) -> tuple[Mapping[Name, Any] | None, bytes, bool]:
     """Return a record's values if all are numbers, else its MessagePack form; and whether that holds all of it."""
     values = numbers(record) if type(record) is Metrics else None
-    return values, *((b"", True) if values is not None else encode(record))
+    payload, whole = (b"", True) if values is not None else encode(record)
+    return values, payload, whole
 
 
 def _patiently(call: Callable[[Path], int], folder: Path) -> int:

@@ -46,7 +46,7 @@ class Experiments:
         vars(self).update(_first=first, _others=others)
 
     @property  # type: ignore[misc]  # a class attribute for mypy
-    def __class__(self) -> type:
+    def __class__(self) -> type:  # pyright: ignore[reportIncompatibleVariableOverride]
         """The class of the first one's native object."""
         return type(self._first)
 

@@ -35,7 +35,7 @@ def follow(trainer: Trainer, callback: Callback, logger: AccelTrackLogger) -> No
     signals._slurm_sigusr_handler_fn = partial(_requeue, trainer)  # type: ignore[method-assign]  # noqa: SLF001
     for one in trainer.checkpoint_callbacks:
         if hasattr(one, "_save_checkpoint"):
-            one._save_checkpoint = partial(_save_checkpoint, one, trainer)  # noqa: SLF001
+            vars(one)["_save_checkpoint"] = partial(_save_checkpoint, one, trainer)
 
 
 def _followers(trainer: Trainer) -> dict[Callback, _Follower]:

@@ -62,7 +62,7 @@ class Likeness(MediaCalls):
         self._logger, self._kind, self._tracker = logger, kind, tracker
 
     @property  # type: ignore[misc]  # a class attribute for mypy
-    def __class__(self) -> type:
+    def __class__(self) -> type:  # pyright: ignore[reportIncompatibleVariableOverride]
         """The class that was asked for."""
         return self._kind
 

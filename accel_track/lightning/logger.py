@@ -9,7 +9,7 @@ import weakref
 from argparse import Namespace
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast, overload
 
 from lightning.fabric.utilities import move_data_to_device
 from lightning.pytorch.loggers import Logger
@@ -290,6 +290,10 @@ class AccelTrackLogger(Logger, MediaCalls):
         """
         return list(self.open().trackers) if self._logs_here() else []
 
+    @overload
+    def get_tracker(self, name: str, unwrap: Literal[False] = False) -> GeneralTracker: ...
+    @overload
+    def get_tracker(self, name: str, unwrap: bool) -> Any: ...
     def get_tracker(self, name: str, unwrap: bool = False) -> Any:
         """Return the tracker of a name, or with `unwrap` its SDK's own object.
 

@@ -15,7 +15,7 @@ from weakref import WeakValueDictionary
 from accel_track.errors import AccelTrackError, MissingPackageError
 from accel_track.mirror.addresses import is_url
 from accel_track.texts import clean
-from accel_track.trackers.sdk import install_command
+from accel_track.trackers.installing import install_command
 
 _PACKAGES = {
     **dict.fromkeys(("s3", "s3a"), ("s3fs", "s3")),

@@ -99,5 +99,5 @@ class ConfigurationContract(Backend):
             tracker.log(values, step=0)
         tracker.finish()
         assert values == {"a": 1.0, "inner": {"b": np.float32(2)}, "text": "t"}
-        assert isinstance(values["inner"]["b"], np.float32)
+        assert type(values["inner"]["b"]) is np.float32
         assert config == {"lr": 0.1, "inner": {"list": [1, 2]}, "long": "x" * 10_000}

@@ -12,6 +12,7 @@ import pytest
 from accel_track.accelerator.facade import Accelerator
 from accel_track.errors import AccelTrackWarning
 from accel_track.records import Metrics
+from accel_track.registry import TrackerName
 from accel_track.testing._backend import Backend, same
 
 _PAST = 1_600_000_000.25
@@ -24,7 +25,7 @@ class DeliveryContract(Backend):
     def test_delivered_through_a_journal(self, tmp_path: Path) -> None:
         """A worker thread delivers all that was logged, in order, to one run."""
         name = self.tracker_class.name
-        accelerator = Accelerator(log_with=name, project_dir=tmp_path, cpu=True, delivery="thread")
+        accelerator = Accelerator(log_with=TrackerName(name), project_dir=tmp_path, cpu=True, delivery="thread")
         with warnings.catch_warnings():
             warnings.simplefilter("error", AccelTrackWarning)
             kwargs = {name: self.init_kwargs(tmp_path)}
@@ -81,7 +82,7 @@ class DeliveryContract(Backend):
         if not self.tracker_class.checks_arguments:
             pytest.skip("it refuses no arguments")
         name = self.tracker_class.name
-        accelerator = Accelerator(log_with=name, project_dir=tmp_path, cpu=True, delivery="thread")
+        accelerator = Accelerator(log_with=TrackerName(name), project_dir=tmp_path, cpu=True, delivery="thread")
         accelerator.init_trackers("digits", init_kwargs={name: self.init_kwargs(tmp_path)})
         with pytest.warns(AccelTrackWarning, match="quarantined"):
             for step in range(300):

@@ -24,6 +24,7 @@ from accel_track.errors import AccelTrackWarning
 from accel_track.journal.directory import find_runs
 from accel_track.lightning import AccelTrackLogger
 from accel_track.records import Metrics
+from accel_track.registry import TrackerName
 from accel_track.testing._backend import Backend, same
 
 
@@ -111,7 +112,7 @@ class LifecycleContract(Backend):
 
     def test_through_the_front_door(self, tmp_path: Path) -> None:
         """Given by name, the tracker stores under the project's name what the facade logs."""
-        accelerator = Accelerator(log_with=self.tracker_class.name, project_dir=tmp_path, cpu=True)
+        accelerator = Accelerator(log_with=TrackerName(self.tracker_class.name), project_dir=tmp_path, cpu=True)
         kwargs = {self.tracker_class.name: self.init_kwargs(tmp_path)}
         accelerator.init_trackers("digits", config={"lr": 0.1}, init_kwargs=kwargs)
         accelerator.log({"loss": np.float32(0.5)}, step=1)
@@ -154,7 +155,9 @@ class LifecycleContract(Backend):
         """Under Lightning's Trainer, metrics of all stages and hyperparameters reach one run; nothing is dropped."""
         name = self.tracker_class.name
         kwargs = {name: self.init_kwargs(tmp_path)}
-        logger = AccelTrackLogger(name, name="digits", version="first", save_dir=tmp_path, init_kwargs=kwargs)
+        logger = AccelTrackLogger(
+            TrackerName(name), name="digits", version="first", save_dir=tmp_path, init_kwargs=kwargs
+        )
         trainer = Trainer(
             max_epochs=1,
             limit_val_batches=2,

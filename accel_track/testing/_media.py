@@ -7,7 +7,7 @@ import importlib.util
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ from accel_track.errors import AccelTrackWarning
 from accel_track.media.fallbacks import QUANTILES, converted, stored
 from accel_track.media.ways import ALL, KINDS, Way
 from accel_track.options import Settings
-from accel_track.registry import Selected, select
+from accel_track.registry import Selected, TrackerName, select
 from accel_track.run import Run
 from accel_track.testing._backend import Backend, Bins, Columns, Readback, Seen
 
@@ -106,7 +106,9 @@ class MediaContract(Backend):
 
     def _run(self, folder: Path) -> Run:
         cls = self.tracker_class
-        selected = select(cls.name, folder) if cls.name in _known() else [Selected(cls.name, self.make(folder))]
+        selected = (
+            select(TrackerName(cls.name), folder) if cls.name in _known() else [Selected(cls.name, self.make(folder))]
+        )
         kwargs = {cls.name: self.init_kwargs(folder)} if cls.name in _known() else None
         settings = Settings.of(delivery="thread", finish_timeout=120.0)
         return Run(selected, project="media", name="media", directory=folder, init_kwargs=kwargs, settings=settings)
@@ -233,7 +235,7 @@ def _is(given: media.Medium, what: Any, scratch: Path) -> bool:  # noqa: PLR0911
     if isinstance(what, Columns):
         table = given if isinstance(given, media.Table) else None
         if isinstance(given, (media.Histogram, media.ConfusionMatrix)):
-            table = converted(given, "table", scratch)  # type: ignore[assignment]
+            table = cast("media.Table", converted(given, "table", scratch))
         return table is not None and _plain(what) == _plain(Columns(table.columns, table.rows))
     if isinstance(what, Bins):
         if not isinstance(given, media.Histogram):

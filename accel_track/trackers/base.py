@@ -529,7 +529,7 @@ class GeneralTracker(MediaCalls):
             directory: The logging directory, or None.
             init_kwargs: The user's keyword arguments, which win over everything derived here.
         """
-        positional = (project, directory) if cls.requires_logging_directory else (project,)
+        positional: tuple[Any, ...] = (project, directory) if cls.requires_logging_directory else (project,)
         return cls(*positional, **init_kwargs)
 
     def drop(self, key: str, value: Any, reason: str = "") -> None:

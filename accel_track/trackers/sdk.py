@@ -7,7 +7,6 @@ import inspect
 import math
 import os
 import socket
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any, ClassVar, TypeVar, cast
@@ -20,6 +19,7 @@ from accel_track.records import Metrics
 from accel_track.state import process_index
 from accel_track.trackers.base import on_main_process
 from accel_track.trackers.fast import FastPath, Gate
+from accel_track.trackers.installing import install_command
 from accel_track.trackers.media import StoresMedia
 from accel_track.trackers.rows import Row
 from accel_track.values.plain import check_step, is_number
@@ -66,8 +66,8 @@ class SDKTracker(StoresMedia):
         **kwargs: Passed to the SDK.
     """
 
-    sdk: ClassVar[str]
-    install: ClassVar[str]
+    sdk: ClassVar[str]  # pyright: ignore[reportIncompatibleVariableOverride] - never None here
+    install: ClassVar[str]  # pyright: ignore[reportIncompatibleVariableOverride] - as `sdk`
     thread_bound = False
     native: Any = None
 
@@ -305,11 +305,6 @@ class SDKTracker(StoresMedia):
         except ModuleNotFoundError as error:
             message = f"{self.name}: the package {error.name!r} is missing; {install_command(self.install)}"
             raise MissingPackageError(message) from error
-
-
-def install_command(requirement: str) -> str:
-    """Return the sentence that tells how to install an SDK into the running interpreter."""
-    return f'install it with: "{sys.executable}" -m pip install "{requirement}"'
 
 
 def setting(init_kwargs: Mapping[str, Any], argument: str, variable: str) -> str:

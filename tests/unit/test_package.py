@@ -1,16 +1,20 @@
 """The package as installed: lazy names, extras, versions."""
 
+import re
 import subprocess
 import sys
 from importlib.metadata import requires, version
+from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
 
 import accel_track
 from accel_track.registry import LOGGER_TYPE_TO_CLASS
+from accel_track.trackers.installing import install_command, unmet_condition
 
 EXTRAS = {"comet_ml": "comet"}
+ROOT = Path(__file__).parents[2]
 
 
 def test_importing_it_imports_neither_torch_nor_lightning() -> None:
@@ -61,3 +65,49 @@ def test_an_extra_installs_what_the_tracker_says_to_install(name: str) -> None:
     (found,) = [one for one in declared if one.marker and f'extra == "{extra}"' in str(one.marker).replace("'", '"')]
     said = Requirement(LOGGER_TYPE_TO_CLASS[name].install or "")
     assert (said.name, said.specifier) == (found.name, found.specifier)
+
+
+def test_the_extra_of_comet_is_called_as_the_tracker_is_too() -> None:
+    declared = [Requirement(text) for text in requires("accel-track") or []]
+    asked = [one for one in declared if one.marker and one.marker.evaluate({"extra": "comet-ml"})]
+    assert [one.name for one in asked] == ["comet-ml"]
+
+
+@pytest.mark.parametrize("python", ["3.10", "3.11", "3.12", "3.13", "3.14"])
+def test_what_a_platform_cannot_have_is_not_suggested(python: str) -> None:
+    conditions = {
+        name: condition
+        for name, cls in LOGGER_TYPE_TO_CLASS.items()
+        if cls.install and (condition := unmet_condition(cls.install, python_version=python))
+    }
+    assert conditions == ({} if python in ("3.10", "3.11", "3.12") else {"aim": 'python_version < "3.13"'})
+
+
+@pytest.mark.parametrize("name", ["aim", "mlflow"])
+def test_the_sentence_on_this_platform(name: str) -> None:
+    requirement = LOGGER_TYPE_TO_CLASS[name].install or ""
+    here = name != "aim" or sys.version_info < (3, 13)
+    ours = f'install it with: "{sys.executable}" -m pip install "{requirement}"'
+    assert install_command(requirement) == (
+        ours if here else f'it is not to be had here: {requirement} is for python_version < "3.13"'
+    )
+
+
+def test_an_unknown_requirement_is_no_case_for_conditions() -> None:
+    assert unmet_condition("no-such-sdk>=1") is None
+    assert unmet_condition("accel-track[demo]") is None
+
+
+def test_versions_agree() -> None:
+    cited = re.search(r"^version: (\S+)$", (ROOT / "CITATION.cff").read_text(), re.MULTILINE)
+    released = re.search(r"^## (\d\S+) - ", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert cited
+    assert released
+    assert cited[1] == released[1] == accel_track.__version__
+
+
+def test_classifiers_name_the_pythons_that_tox_has() -> None:
+    project = (ROOT / "pyproject.toml").read_text()
+    named = set(re.findall(r"Programming Language :: Python :: 3\.(\d+)", project))
+    tested = set(re.findall(r"py3(\d+)-quick", (ROOT / "tox.ini").read_text())) | {"11"}  # on which all tests run
+    assert named == tested

@@ -108,13 +108,13 @@ class _Sequence:
     def __init__(self, info: Any) -> None:
         self.info = info
         self.views = [view.tree.container for view in (info.val_view, info.epoch_view, info.time_view, info.step_view)]
-        self._count = info.count
+        self._count: Any = info.count
         self._last: float | None = None
         self._least, self._greatest = info.min, info.max
 
     def add(self, value: float, step: int | None) -> int:
         """Count a value, and return its step."""
-        step = self._count if step is None else step
+        step = int(self._count) if step is None else step
         if step >= self._count:
             self._count, self._last = step + 1, value
         self._greatest = max(self._greatest, value)  # NaN is neither

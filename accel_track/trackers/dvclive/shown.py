@@ -9,11 +9,16 @@ from pathlib import Path
 from typing import Any
 
 
+def _folder(plots: str, kind: Any) -> Path:
+    """Return the folder of one kind of plots, which is a property of the class and none for type checkers."""
+    return Path(plots, kind.subfolder)
+
+
 def shown_images(plots: str) -> dict[str, Any]:
     """Return the images below a folder of plots by their names."""
     from dvclive.plots.image import Image
 
-    folder = Path(plots, Image.subfolder)
+    folder = _folder(plots, Image)
     names = [path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*")) if path.suffix in Image.suffixes]
     return {name: Image(name, plots) for name in names}
 
@@ -31,13 +36,13 @@ def shown_plots(plots: str, base: Path, listed: Mapping[str, Any]) -> dict[str, 
 
     found: dict[str, Any] = {}
     configs = _configs(base, listed)
-    for file in sorted(Path(plots, CustomPlot.subfolder).rglob("*.json")):
+    for file in sorted(_folder(plots, CustomPlot).rglob("*.json")):
         config = configs.get(os.path.abspath(file)) or _guessed(file)
-        name = file.relative_to(Path(plots, CustomPlot.subfolder)).with_suffix("").as_posix()
+        name = file.relative_to(_folder(plots, CustomPlot)).with_suffix("").as_posix()
         found[name] = CustomPlot(name, plots, **{"template": None, **config})
     for cls in SKLEARN_PLOTS.values():
-        for file in sorted(Path(plots, cls.subfolder).rglob("*.json")):
-            name = file.relative_to(Path(plots, cls.subfolder)).with_suffix("").as_posix()
+        for file in sorted(_folder(plots, cls).rglob("*.json")):
+            name = file.relative_to(_folder(plots, cls)).with_suffix("").as_posix()
             config, plot = configs.get(os.path.abspath(file), {}), cls(name, plots)
             if (plot.plot_config["x"], plot.plot_config["y"]) == (config.get("x"), config.get("y")):
                 found[name] = plot

@@ -20,7 +20,7 @@ class RunAndClient:
         vars(self).update(_run=run, _client=client)
 
     @property  # type: ignore[misc]  # a class attribute for mypy
-    def __class__(self) -> type:
+    def __class__(self) -> type:  # pyright: ignore[reportIncompatibleVariableOverride]
         """The client's class."""
         return type(self._client)
 

@@ -90,7 +90,7 @@ class MLflowRun(BackendRun):
         self.config = {name: literal_of(value) for name, value in stored.params.items()}
         status = stored.tags.get(STATUS_TAG)
         if stored.status in _STATUS:
-            known = next((one for one in get_args(Status) if one == status), _STATUS[stored.status])
+            known: Any = next((one for one in get_args(Status) if one == status), _STATUS[stored.status])
             self.outcome = Outcome(known, stored.tags.get(REASON_TAG))
 
     def records(self, scratch: Path) -> Iterator[Metrics | Artifact]:

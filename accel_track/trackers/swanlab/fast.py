@@ -71,7 +71,8 @@ class Rows(FastPath):
 
     def _made(self, values: Mapping[str, Any], step: int | None, moment: float) -> Any:
         time = self._time(seconds=int(moment), nanos=int(moment % 1 * 1e6) * 1000)
-        return self._event(data=dict(values), step=step, timestamp=time)
+        event: Any = self._event
+        return event(data=dict(values), step=step, timestamp=time)
 
 
 class Threads(FastPath):

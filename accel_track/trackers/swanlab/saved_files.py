@@ -93,9 +93,9 @@ class SavedFiles:
             return
         parts = PurePosixPath(save.name).parts
         # As accel_track's tracker saves them: artifacts/NAME/TIME/files/…, checkpoints/NAME/…, media/NAME/FILE.
-        if parts[0] == "artifacts" and len(parts) > 3 and _MICROSECONDS.fullmatch(parts[2]):  # noqa: PLR2004
+        if parts[:1] == ("artifacts",) and len(parts) > 3 and _MICROSECONDS.fullmatch(parts[2]):  # noqa: PLR2004
             self._found[parts[:3]]["/".join(parts[3:])] = file
-        elif parts[0] == "checkpoints" and len(parts) > 1:
+        elif parts[:1] == ("checkpoints",) and len(parts) > 1:
             self._found["checkpoints", parts[1].removesuffix(".json")]["/".join(parts[1:])] = file
         else:
             self._found["file", save.name][""] = file

@@ -14,7 +14,7 @@ try:
     from google_crc32c import implementation as _implementation
     from google_crc32c import value as _in_c
 except (ImportError, RuntimeWarning):  # it warns of a missing C part, which a filter may turn into an error
-    _implementation = "none"
+    _implementation, _in_c = "none", None
 
 _POLYNOMIAL, _ALL, _MASK = 0x82F63B78, 0xFFFFFFFF, 0xA282EAD8
 _BLOCK = 1024
@@ -28,7 +28,7 @@ def _table() -> NDArray[np.uint32]:
     row = np.arange(256, dtype=np.uint32)
     for _ in range(8):
         row = np.where(row & 1, row >> 1 ^ _POLYNOMIAL, row >> 1).astype(np.uint32)
-    rows = [row]
+    rows: list[Any] = [row]
     for _ in range(_BLOCK - 1):
         rows.append(row[rows[-1] & 255] ^ rows[-1] >> 8)
     return np.stack(rows[::-1])
@@ -50,7 +50,7 @@ def with_numpy(data: bytes) -> int:
     return crc ^ _ALL
 
 
-crc32c: Callable[[Any], int] = _in_c if _implementation == "c" else with_numpy
+crc32c: Callable[[Any], int] = _in_c if _in_c and _implementation == "c" else with_numpy
 """The CRC-32C of some bytes, in the fastest way there is here."""
 
 

@@ -1,4 +1,6 @@
 """The content of summaries: numbers, texts and media, of values of both versions that TensorBoard knows."""
+# Modules of protobuf get their classes when they are imported.
+# pyright: reportAttributeAccessIssue=false
 
 from __future__ import annotations
 

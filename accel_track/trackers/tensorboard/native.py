@@ -1,4 +1,6 @@
 """torch's SummaryWriter on a file that something else writes to as well; imports torch."""
+# Modules of protobuf get their classes when they are imported.
+# pyright: reportAttributeAccessIssue=false
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
 """The reader of TensorBoard's event files: the runs below a folder, and what each of them holds."""
+# Modules of protobuf get their classes when they are imported.
+# pyright: reportAttributeAccessIssue=false
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
 """Summaries of what is no number, by TensorBoard's protobuf classes; without torch."""
+# Modules of protobuf get their classes when they are imported.
+# pyright: reportAttributeAccessIssue=false
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
 """The survey of a folder's event files, before its values are read: when it began and ended, and with which values."""
+# Modules of protobuf get their classes when they are imported.
+# pyright: reportAttributeAccessIssue=false
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ def records(path: Path, lost: Counter[str], skip: Collection[int] = ()) -> Itera
     """
     from wandb.proto import wandb_internal_pb2
 
-    make: Any = wandb_internal_pb2.Record
+    make = getattr(wandb_internal_pb2, "Record")  # noqa: B009 - made when it is imported
     for payload in payloads(path, lost):
         if kind_of(payload) in skip:
             continue

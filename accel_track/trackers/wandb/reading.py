@@ -138,7 +138,7 @@ class WandBRun(BackendRun):
     def records(self, scratch: Path) -> Iterator[Metrics | Artifact]:
         """Yield a record for each row, and for each version of an artifact."""
         self.lost.clear()
-        moment, names = self.created or 0.0, set(_OWN)
+        moment, names = self.created or 0.0, set[str](_OWN)
         summary: dict[str, Any] = {}
         artifacts = StoredArtifacts(self.id, self.lost, scratch)
         for path in self._paths:
