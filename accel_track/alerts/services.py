@@ -17,7 +17,7 @@ from tenacity import RetryCallState, Retrying, retry_if_not_result, wait_random_
 from accel_track.alerts.limits import Limit
 from accel_track.errors import WORKER_NAME, MissingPackageError
 from accel_track.records import Alert
-from accel_track.trackers.sdk import install_command
+from accel_track.trackers.installing import install_command
 
 VARIABLE = "ACCEL_TRACK_NOTIFY"
 PATIENCE = 600.0

@@ -62,8 +62,10 @@ def known(run: RunDirectory, *options: str, code: int = 1) -> dict[str, Any]:
         ),
         (
             "kill",
-            (r"The run was killed at step 9 by something that left no trace, as SIGKILL, `os._exit` and a power cut do"
-            r"(?:; not the kernel for memory, which has counted none)?\."),
+            (
+                r"The run was killed at step 9 by something that left no trace, as SIGKILL, `os._exit` and a power cut do"
+                r"(?:; not the kernel for memory, which has counted none)?\."
+            ),
             "unknown",
             1,
         ),
