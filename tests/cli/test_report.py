@@ -81,6 +81,8 @@ def test_of_many_runs_some_are_shown_at_first(make: Any, page: Any) -> None:
     browser = page(*runs, charts=1)
     lines = "return charts.get('train/loss').lines.length"
     assert do(browser, lines) == 20
+    drawn = "return [...charts.values()][0].plot.figure.renderers.map((one) => one.glyph.line_dash?.value).filter((one) => one)"
+    assert {len(one) for one in do(browser, drawn)} == {0, 2}  # solid, and dashed where the colours begin again
     do(browser, "document.querySelector('#runs-shown button').click()")  # all
     until(lambda: do(browser, lines) == 22)
     do(browser, "document.querySelectorAll('#runs-shown button')[1].click()")  # none

@@ -6,7 +6,7 @@ const COLOURS = {  // chosen to differ also for people who see no red, no green 
   light: ["#0037eb", "#ff5200", "#09a17e", "#ab70e7", "#91311c", "#6c1d74", "#000015"],
   dark: ["#8478ff", "#da5618", "#3dad76", "#d05db2", "#fbc000", "#b0ffa8", "#e2d8e4"],
 };
-const DASHES = [["solid", "solid"], ["dash", "dashed"], ["dot", "dotted"]];  // as Plotly and CSS name them
+const DASHES = ["solid", "dashed", "dotted"];  // as CSS names them
 
 function clean(text) {
   return String(text).replace(ESCAPES, "").replace(/[\r\t]/g, " ").split("\n").map((one) => one.replace(ODD, "\ufffd")).join("\n");
@@ -37,15 +37,14 @@ function isDark() {
 
 function style(run) {
   const hues = COLOURS[isDark() ? "dark" : "light"];
-  const [dash, border] = DASHES[Math.floor(run.place / hues.length) % DASHES.length];
-  return {colour: hues[run.place % hues.length], dash, border};
+  return {colour: hues[run.place % hues.length], dash: DASHES[Math.floor(run.place / hues.length) % DASHES.length]};
 }
 
 function swatch(run) {
-  const {colour, border} = style(run);
+  const {colour, dash} = style(run);
   const made = element("span", {class: "swatch", "aria-hidden": "true"});
   made.style.borderTopColor = colour;
-  made.style.borderTopStyle = border;
+  made.style.borderTopStyle = dash;
   return made;
 }
 
