@@ -93,7 +93,8 @@ def test_what_is_there_is_not_sent_again(url: str, written: RunDirectory) -> Non
     assert [name.rpartition("/")[2] for name in store.puts] == ["mirror.json"]
     store.puts.clear()
     upload(store, written).look({})  # another process, which asks the store
-    assert {name.rpartition("/")[2] for name in store.puts} == {"mirror.json", "run.json"}
+    documents = {"mirror.json", "run.json", "began.json", "beat.json"}
+    assert {name.rpartition("/")[2] for name in store.puts} == documents
 
 
 def test_what_a_record_refers_to_is_there_before_the_record(written: RunDirectory) -> None:
@@ -102,7 +103,8 @@ def test_what_a_record_refers_to_is_there_before_the_record(written: RunDirector
     kinds = [
         "media" if "/media/" in one else "segment" if ".seg/" in one else one.rpartition("/")[2] for one in store.puts
     ]
-    assert sorted(set(kinds), key=kinds.index) == ["media", "segment", "run.json", "mirror.json"]
+    evidence = ["beat.json", "began.json"]
+    assert sorted(set(kinds), key=kinds.index) == ["media", "segment", *evidence, "run.json", "mirror.json"]
     assert kinds.index("segment") > max(place for place, kind in enumerate(kinds) if kind == "media")
 
 

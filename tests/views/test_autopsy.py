@@ -180,8 +180,9 @@ def test_what_the_machine_has_killed_counts_where_no_group_does(monkeypatch: pyt
 
 def test_a_machine_that_was_started_again(monkeypatch: pytest.MonkeyPatch) -> None:
     run = run_of()
-    evidence_of(run, boot="another")
-    monkeypatch.setattr("psutil.boot_time", lambda: NOW + 61)
+    later = time.time() + 100
+    evidence_of(run, boot="another", time=later)
+    monkeypatch.setattr("psutil.boot_time", lambda: later + 60)
     assert sentence(run) == (
         "The run most likely ended at step 2 with its machine, which was started again 60 s after the last sign of life."
     )

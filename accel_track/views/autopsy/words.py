@@ -6,11 +6,14 @@ import os
 import signal
 from collections.abc import Sequence
 
+_SHORTEST = 0.001
 _MINUTE, _HOUR, _DAY = 60.0, 3600.0, 86_400.0
 
 
 def duration(seconds: float) -> str:
     """Return a time span, such as "0.25 s", "75 s", "12 min", "3 h 20 min", "4 days"."""
+    if seconds <= _SHORTEST:
+        return "1 ms or less"
     if seconds < 2 * _MINUTE:
         return f"{seconds:.2g} s" if seconds < 10 else f"{seconds:.0f} s"  # noqa: PLR2004
     if seconds < _HOUR:
