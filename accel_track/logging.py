@@ -5,14 +5,20 @@ from __future__ import annotations
 import functools
 import logging
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from accel_track.state import PartialState
 
 __all__ = ["MultiProcessAdapter", "get_logger"]
 
 
-class MultiProcessAdapter(logging.LoggerAdapter[logging.Logger]):
+if TYPE_CHECKING:
+    _Adapter = logging.LoggerAdapter[logging.Logger]
+else:
+    _Adapter = logging.LoggerAdapter  # takes no type before Python 3.11
+
+
+class MultiProcessAdapter(_Adapter):
     """A logger whose messages are written by the main process, unless a call says otherwise."""
 
     def process(self, msg: Any, kwargs: Any) -> tuple[str, Any]:

@@ -181,7 +181,8 @@ def test_lists(delivery: str) -> None:
         run.log_images({"empty": []}, 2)
         run.log_images({"batch": np.stack([PIXELS, PIXELS])}, 3, captions="both")
 
-    with warnings.catch_warnings(action="ignore", category=AccelTrackWarning):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", AccelTrackWarning)
         tracker = logged(delivery, call)
     assert [caption for caption, _ in tracker.values["some"]] == ["one", "three"]
     assert np.array_equal(tracker.values["some"][1][1], PIXELS[::-1])
