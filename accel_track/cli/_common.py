@@ -149,7 +149,7 @@ def find_run(text: str) -> RunDirectory:
 
 
 def find_all(text: str) -> Sequence[RunDirectory]:
-    """Return the run directory that `find_run` does; of a pattern such as `sweep-*` or the URL of a mirror, all.
+    """Return the run directory that `find_run` does; of a pattern such as `sweep-*` all, oldest first, of a mirror all.
 
     Raises:
         typer.Exit: There is none.
@@ -159,7 +159,7 @@ def find_all(text: str) -> Sequence[RunDirectory]:
         return _fetched(url)
     if not is_pattern(text):
         return [find_run(text)]
-    runs = [one.run for one in _found(text)]
+    runs = [one.run for one in reversed(_found(text))]
     for run in runs:
         check_plain(run)
     return runs

@@ -23,6 +23,7 @@ class Shape(NamedTuple):
         right: Whether its cells are justified to the right.
         shrinks: Whether its cells may be cut where the terminal is narrow.
         spare: When it is left out there: 1 at first, 2 later, 0 never.
+        needed: Whether it is there also where all of its cells are empty.
         style: Returns the escape sequence in front of a cell, "" for none; None where there is none at all.
     """
 
@@ -30,6 +31,7 @@ class Shape(NamedTuple):
     right: bool = False
     shrinks: bool = False
     spare: int = 0
+    needed: bool = True
     style: Callable[[str], str] | None = None
 
 
@@ -72,7 +74,8 @@ def fitted(
 
     cells = [[one.title for one in shapes], *([printable(cell) for cell in row] for row in rows)]
     whole = [max(map(cell_len, column)) for column in zip(*cells, strict=True)]
-    kept, widths = list(range(len(shapes))), whole
+    filled = [one.needed or any(row[place] != "" for row in rows) for place, one in enumerate(shapes)]
+    kept, widths = [place for place, one in enumerate(filled) if one], whole
     for level, least in enumerate(_NARROW, 1):
         widths = _cut(shapes, whole, kept, width, least)
         while _total(widths, kept) > width and (spare := [one for one in kept if shapes[one].spare == level]):

@@ -9,9 +9,9 @@ from typing import Any
 from accel_track.cli._common import shown
 from accel_track.cli._lines import Shape
 from accel_track.cli._times import age, iso, short_date, span
-from accel_track.views.columns import Column
-from accel_track.views.listing import Listed
-from accel_track.views.values import Scalar
+from accel_track.views.listing.columns import Column
+from accel_track.views.listing.runs import Listed
+from accel_track.views.listing.values import Scalar
 
 _COLOURS = {"running": "36", "finished": "32", "failed": "31", "damaged": "31", "interrupted": "33", "preempted": "33"}
 """By status: cyan, green, red, yellow, as SGR has them."""
@@ -32,9 +32,9 @@ def shapes(rows: Sequence[Listed], extra: Sequence[Column], now: float) -> list[
         Shape("age", right=True),
         Shape("duration", right=True, spare=2),
         Shape("records", right=True, spare=2),
-        Shape("pending", right=True),
+        Shape("pending", right=True, needed=False),
         *(Shape(one.title, right=not text, shrinks=text) for one, text in zip(extra, texts, strict=True)),
-        Shape("tags", shrinks=True, spare=1),
+        Shape("tags", shrinks=True, spare=1, needed=False),
     ]
 
 

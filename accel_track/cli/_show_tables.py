@@ -8,6 +8,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from accel_track.cli._common import console, jsonable, say, shown, size, table, when
+from accel_track.cli.alerts import alerts_table
 from accel_track.delivery.process.protocol import CompanionState, companion_states
 from accel_track.mirror.mirrored import mirrored
 from accel_track.texts import printable
@@ -47,6 +48,8 @@ def print_run(one: Shown, *, everything: bool) -> None:
             _print_table(title, ("name", "value"), flat, most)
     if content.metrics:
         _print_metrics(content.metrics, most)
+    if content.alerts:
+        console().print(alerts_table(content.alerts))
     if content.media:
         kinds = [(name, its["kind"], its["count"], _text(its["step"])) for name, its in sorted(content.media.items())]
         _print_table("media", ("name", "kind", ">logged", ">last step"), kinds, most)

@@ -14,7 +14,7 @@ from accel_track.texts import printable
 
 if TYPE_CHECKING:
     from accel_track.delivery.status import TrackerStatus
-    from accel_track.views.activity import Activity, Watched
+    from accel_track.views.running.activity import Activity, Watched
 
 _AXIS = 11
 """Columns left of a curve."""

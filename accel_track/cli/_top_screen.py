@@ -18,7 +18,7 @@ from accel_track.texts import printable
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from accel_track.views.activity import Activity, Watched
+    from accel_track.views.running.activity import Activity, Watched
 
 _PANE = 12
 """Lines of the chosen run below the list; half of the screen if that is less."""

@@ -10,7 +10,7 @@ from accel_track.texts import printable
 if TYPE_CHECKING:
     from accel_track.delivery.status import TrackerStatus
     from accel_track.journal.info import RunInfo
-    from accel_track.views.load import Load
+    from accel_track.views.running.load import Load
 
 _LATE = 30.0
 """Seconds of delivery lag that are shown in a warning's colour."""

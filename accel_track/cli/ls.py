@@ -22,14 +22,14 @@ from accel_track.mirror.addresses import mirrored_at
 from accel_track.outcome import Status
 from accel_track.progress import progress_bar
 from accel_track.texts import clean
-from accel_track.views.columns import FIELDS, Column, hyperparameter, metric, named
-from accel_track.views.conditions import Comparison, conditions
+from accel_track.views.listing.columns import FIELDS, Column, hyperparameter, metric, named
+from accel_track.views.listing.conditions import Comparison, conditions
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
     from accel_track.journal.directory import RunDirectory
-    from accel_track.views.listing import Listed
+    from accel_track.views.listing.runs import Listed
 
 _LONG = 2.0
 """Seconds after which the reading of runs has a progress bar."""
@@ -144,7 +144,7 @@ class _Choice(NamedTuple):
 
 def _listed(directory: str | None, *, values: bool) -> list[Listed]:
     """Return the runs below a directory or in a mirror."""
-    from accel_track.views.listing import listed
+    from accel_track.views.listing.runs import listed
 
     runs: list[RunDirectory]
     if directory is not None and (url := mirrored_at(directory)) is not None:

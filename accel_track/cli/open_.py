@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Annotated, TextIO
 import typer
 
 from accel_track.cli._common import Json, fail, find_all, module_missing, one_line_errors, print_json, say
-from accel_track.views.pages import PAGES, Server, free_port, settle
+from accel_track.views.opened.servers import PAGES, Server, free_port, settle
 
 if TYPE_CHECKING:
-    from accel_track.views.opening import Opening
+    from accel_track.views.opened.opening import Opening
 
 
 def open_(
@@ -41,7 +41,7 @@ def open_(
     module_missing(f"open --with {with_}", [with_], with_ if with_ == "tensorboard" else f"accel-track[{with_}]")
     page = PAGES[with_]
     with one_line_errors(), _until_stopped(), _quiet() as out:
-        from accel_track.views.opening import Opening
+        from accel_track.views.opened.opening import Opening
 
         chosen = {run.path.absolute(): run for text in runs for run in find_all(text)}
         where = free_port(page.port if port is None else port, only=port is not None)

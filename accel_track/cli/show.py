@@ -158,6 +158,7 @@ def _document(shown: Shown, names: Sequence[str]) -> dict[str, Any]:
         "media": content.media,
         "checkpoints": content.checkpoints,
         "artifacts": content.artifacts,
+        "alerts": content.alerts,
         "trackers": trackers,
         "companions": [
             {"rank": rank, "log": str(run.rank(rank) / f"{stem}.log"), "state": one.state, **msgspec.to_builtins(one)}

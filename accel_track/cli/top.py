@@ -25,7 +25,7 @@ from accel_track.journal.plain import check_plain
 if TYPE_CHECKING:
     from rich.live import Live
 
-    from accel_track.views.activity import Activity, Watched
+    from accel_track.views.running.activity import Activity, Watched
 
 _LOOKS_AT_SIZE = 0.25
 """Seconds after which a change of the terminal's size is seen."""
@@ -55,7 +55,7 @@ def top(
     """
     with one_line_errors():
         from accel_track.cli._terminal import is_terminal
-        from accel_track.views.activity import Activity
+        from accel_track.views.running.activity import Activity
 
         activity = Activity(place() if directory is None else directory, check_plain, ended=ended, wanted=metric)
         if not (once or as_json) and is_terminal():

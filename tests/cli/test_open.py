@@ -15,7 +15,7 @@ import pytest
 import accel_track
 from accel_track.delivery.beside import Beside
 from accel_track.delivery.sync import Sync
-from accel_track.views.opening import Opening
+from accel_track.views.opened.opening import Opening
 from tests.support.servers import free_port, listens
 from tests.support.waiting import until
 

@@ -184,3 +184,15 @@ def test_show_imports_neither_torch_nor_an_sdk(make: Any) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert done.stderr.splitlines()[-1] == "[]"
+
+
+def test_alerts_are_shown(start: Any, invoke: Any) -> None:
+    run = start()
+    run.log({"loss": 1.0}, step=0)
+    run.alert("It diverges", "loss = 10", "warning")
+    run.finish()
+    assert "It diverges" in invoke("show", run.run_directory.path).stdout
+    told = json.loads(invoke("show", run.run_directory.path, "--json").stdout)
+    (alert,) = told["alerts"]
+    assert (alert["title"], alert["level"]) == ("It diverges", "warning")
+    assert "alert" not in told["media"]

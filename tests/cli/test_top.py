@@ -10,7 +10,7 @@ from rich.cells import cell_len
 
 from accel_track.cli._top_screen import View, screen
 from accel_track.cli.top import _Screen
-from accel_track.views.activity import Activity
+from accel_track.views.running.activity import Activity
 from tests.support.terminal import Terminal
 from tests.support.top_sample import PAGE, page
 

@@ -6,8 +6,8 @@ from tempfile import TemporaryDirectory
 from accel_track.cli._lines import fitted
 from accel_track.cli._list import in_short, shapes
 from accel_track.journal.directory import find_runs
-from accel_track.views.columns import metric
-from accel_track.views.listing import listed
+from accel_track.views.listing.columns import metric
+from accel_track.views.listing.runs import listed
 from tests.support.made_runs import made
 
 PAGE = Path(__file__).parents[2] / "docs" / "command-line.md"

@@ -15,7 +15,7 @@ from accel_track.journal.directory import RunDirectory
 from accel_track.journal.info import TrackerInfo
 from accel_track.journal.past import PastWriter
 from accel_track.journal.reader import JournalReader
-from accel_track.views.activity import Activity
+from accel_track.views.running.activity import Activity
 
 PAGE = Path(__file__).parents[2] / "docs" / "command-line.md"
 BEGIN, END = "<!-- screen: made by `python -m tests.support.top_sample` -->\n", "<!-- end of the screen -->\n"

@@ -18,11 +18,11 @@ from accel_track.journal.info import RunInfo, TrackerInfo
 from accel_track.journal.past import PastWriter
 from accel_track.registry import select
 from accel_track.run import Run
-from accel_track.views.activity import Activity, Watched
 from accel_track.views.content import Content
-from accel_track.views.load import LoadMeter
 from accel_track.views.metric import Points
-from accel_track.views.pace import Pace, pace_of, total_steps
+from accel_track.views.running.activity import Activity, Watched
+from accel_track.views.running.load import LoadMeter
+from accel_track.views.running.pace import Pace, pace_of, total_steps
 
 NOW = 1_000_000.0
 

@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from accel_track.journal.directory import RunDirectory
-from accel_track.views.conditions import conditions
-from accel_track.views.listing import Listed
-from accel_track.views.summary import Summary
-from accel_track.views.values import Values
+from accel_track.views.listing.conditions import conditions
+from accel_track.views.listing.runs import Listed
+from accel_track.views.listing.summary import Summary
+from accel_track.views.listing.values import Values
 
 RUN = Listed(
     RunDirectory("x"),

@@ -11,10 +11,11 @@ import pytest
 
 from accel_track.journal.directory import RunDirectory, find_runs
 from accel_track.journal.writer import JournalWriter
-from accel_track.views import index, listing
-from accel_track.views.listing import Listed
-from accel_track.views.summary import Summary
-from accel_track.views.values import Values
+from accel_track.views.listing import index
+from accel_track.views.listing import runs as listing
+from accel_track.views.listing.runs import Listed
+from accel_track.views.listing.summary import Summary
+from accel_track.views.listing.values import Values
 from tests.support.made_runs import made
 
 
@@ -162,7 +163,7 @@ def test_a_store_that_cannot_be_written_needs_no_index(read: list[str], monkeypa
 
 
 def test_two_processes_at_once(runs: list[RunDirectory]) -> None:
-    code = "from accel_track.views.listing import listed\nfrom accel_track.journal.directory import find_runs\n"
+    code = "from accel_track.views.listing.runs import listed\nfrom accel_track.journal.directory import find_runs\n"
     code += "for n in range(20):\n    assert [one.summary.error for one in listed(find_runs('runs'), values=True)] == [None] * 3"
     programs = [subprocess.Popen([sys.executable, "-c", code]) for _ in range(2)]
     while any(one.poll() is None for one in programs):

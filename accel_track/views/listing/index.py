@@ -60,7 +60,7 @@ class Index(Generic[FoundT]):
 
         Args:
             run: A run of the store.
-            signature: Changes with the run, see `accel_track.views.summary.signature`. It is taken before the call, so
+            signature: Changes with the run, see `summary.signature`. It is taken before the call, so
                 what changes while the run is read is met the next time. None: nothing is kept.
 
         Raises:

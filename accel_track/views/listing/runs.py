@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from accel_track.journal.directory import RunDirectory
-from accel_track.views.index import Index
+from accel_track.views.listing.index import Index
+from accel_track.views.listing.summary import Summary, signature
+from accel_track.views.listing.values import Values
 from accel_track.views.naming import short_ids
-from accel_track.views.summary import Summary, signature
-from accel_track.views.values import Values
 
 
 class Listed(NamedTuple):

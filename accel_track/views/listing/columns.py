@@ -6,8 +6,8 @@ import re
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from accel_track.views.listing import Listed
-from accel_track.views.values import WHICH, Scalar
+from accel_track.views.listing.runs import Listed
+from accel_track.views.listing.values import WHICH, Scalar
 
 FIELDS: dict[str, Callable[[Listed, float], Scalar]] = {
     "id": lambda one, _: one.summary.run_id,

@@ -16,9 +16,9 @@ from accel_track.journal.info import RunInfo, outcome_noted
 from accel_track.journal.reader import segments
 from accel_track.outcome import CRASHED, Outcome
 from accel_track.views.content import Content
-from accel_track.views.load import Load, LoadMeter
 from accel_track.views.metric import Metric, Points
-from accel_track.views.pace import Pace, latest_step, pace_of, total_steps
+from accel_track.views.running.load import Load, LoadMeter
+from accel_track.views.running.pace import Pace, latest_step, pace_of, total_steps
 
 UNREADABLE = (ValueError, OSError, OverflowError, RecursionError)
 """What a damaged run raises, JournalError among it."""

@@ -8,9 +8,9 @@ import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from accel_track.views.columns import Column, named
-from accel_track.views.listing import Listed
-from accel_track.views.values import Scalar
+from accel_track.views.listing.columns import Column, named
+from accel_track.views.listing.runs import Listed
+from accel_track.views.listing.values import Scalar
 
 _OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
     "==": operator.eq,
@@ -58,7 +58,7 @@ def conditions(text: str) -> list[Comparison]:
     """Return the comparisons of an expression, all of which must hold.
 
     An expression is `NAME SIGN VALUE`, again after `and`, any number of times. A name is as in
-    `accel_track.views.columns.named`; signs are ==, !=, <, <=, > and >=. A value is a number, also `nan` and `inf`,
+    `columns.named`; signs are ==, !=, <, <=, > and >=. A value is a number, also `nan` and `inf`,
     `true`, `false` or a text. Names and texts with spaces or signs stand between quotes.
 
     Args:

@@ -1,0 +1,1 @@
+"""The list of runs: what `accel-track ls` shows of each, and which ones."""

@@ -1,0 +1,1 @@
+"""Running runs: how far they are, how fast, and on what."""
