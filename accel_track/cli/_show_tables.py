@@ -114,7 +114,7 @@ def _print_metrics(metrics: dict[str, Metric], most: int | None) -> None:
     if any(good(name) and metrics[name].minimum is not None for name in names[:most]):
         say("* the best one, by the metric's name")
     if not_finite := sum(one.not_finite for one in metrics.values()):
-        say(f"{not_finite:,} of the values are NaN or infinite")
+        say(f"values that are NaN or infinite: {not_finite:,}")
     _tell_more("metrics", len(names), most)
 
 
