@@ -50,7 +50,7 @@ def test_runs_have_their_own_records_locks_and_status() -> None:
     trackers = [RecordingTracker(), RecordingTracker()]
     with pytest.warns(AccelTrackWarning, match="has no locks .*files are used instead") as caught:
         runs = [started(tracker) for tracker in trackers]
-    assert len([one for one in caught if issubclass(one.category, AccelTrackWarning)]) == 1
+    assert len(told := [str(one.message) for one in caught if issubclass(one.category, AccelTrackWarning)]) == 1, told
     for number, run in enumerate(runs):
         run.log({"run": number}, number)
         directory = run.run_directory

@@ -214,6 +214,7 @@ def test_neither_module_nor_watch_is_kept_alive() -> None:
     assert watch.model is None
 
 
+@pytest.mark.filterwarnings("ignore:Guards may run slower on Python 3.13.0:RuntimeWarning")
 def test_names_are_those_of_the_module_as_it_was_written() -> None:
     model = net()
     compiled = torch.compile(model, backend="eager")

@@ -76,7 +76,7 @@ class MLflowMetrics(SDKTracker):
 
     def _send(self, values: Sequence[Value], kwargs: Mapping[str, Any]) -> bool:
         """Send values, with arguments of `MlflowClient.log_batch`; say whether all answers were exactly MLflow's."""
-        from mlflow import get_active_model_id
+        from mlflow import get_active_model_id  # pyright: ignore[reportAttributeAccessIssue]
         from mlflow.entities import Metric
 
         if not kwargs and get_active_model_id() is None:  # else MLflow adds metrics to that model, too

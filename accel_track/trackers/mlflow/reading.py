@@ -42,7 +42,7 @@ def store_at(address: str, folders: Sequence[str] | None) -> Store:
     """
     if address.startswith("sqlite") and (file := file_of(address)) is not None:
         return Database(str(file), folders)
-    from mlflow import MlflowClient
+    from mlflow import MlflowClient  # pyright: ignore[reportAttributeAccessIssue]
 
     from accel_track.trackers.mlflow.client_store import ClientStore
 
@@ -156,7 +156,7 @@ def _quantiles(name: str) -> Iterator[str]:
 
 def default_address(directory: str | os.PathLike[str] | None) -> str:
     """Return the address of a tracker without a tracking URI."""
-    from mlflow import get_tracking_uri
+    from mlflow import get_tracking_uri  # pyright: ignore[reportAttributeAccessIssue]
     from mlflow.tracking import is_tracking_uri_set
 
     if is_tracking_uri_set():

@@ -9,7 +9,7 @@ from typing import Any
 
 def find_settings(init_kwargs: Mapping[str, Any]) -> Any:
     """Return SwanLab's settings from files, variables, `swanlab.merge_settings` and the argument of that name."""
-    from swanlab import Settings
+    from swanlab import Settings  # pyright: ignore[reportAttributeAccessIssue]
 
     settings = Settings()
     merged = sys.modules.get("swanlab.sdk.internal.settings.global_settings")

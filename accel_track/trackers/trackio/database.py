@@ -53,7 +53,7 @@ def store_alert(run: Any, alert: tuple[str, str | None, str, int, str, str]) -> 
 def replace_config(run: Any) -> None:
     """Store a run's hyperparameters in place of those that are there."""
     import orjson  # Trackio's own requirement
-    from trackio import utils
+    from trackio import utils  # pyright: ignore[reportAttributeAccessIssue]
 
     serialize_values: Any = utils.serialize_values
     statement = "INSERT OR REPLACE INTO configs (run_id, run_name, config, created_at) VALUES (?, ?, ?, ?)"
