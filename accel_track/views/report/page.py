@@ -27,7 +27,7 @@ def page(document: dict[str, Any], *, live: bool = False) -> str:
     """
     from bokeh.resources import Resources
 
-    folder = files(__package__)
+    folder = files("accel_track.views.report")
     library = "\n".join(Resources(mode="inline", components=["bokeh", "bokeh-api"], log_level="error").js_raw)
     script = "\n".join((folder / name).read_text("utf-8") for name in _SCRIPTS)
     names = ", ".join(one["name"] for one in document["runs"])

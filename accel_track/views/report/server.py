@@ -44,7 +44,7 @@ class ReportServer(ThreadingHTTPServer):
 
 
 class _Handler(BaseHTTPRequestHandler):
-    server: ReportServer
+    server: ReportServer  # pyright: ignore[reportIncompatibleVariableOverride]
     timeout = 30  # a connection that sends nothing holds no thread for longer
     server_version, sys_version = "accel_track", ""
 
