@@ -85,8 +85,10 @@ def read_file(path: str | os.PathLike[str], limit: int) -> bytes:
         OSError: The file cannot be read, is no regular file, or holds more bytes than `limit`.
     """
     with open(open_regular(path), "rb") as stream:
-        data = stream.read(limit + 1)
-    if len(data) > limit:
+        size = os.fstat(stream.fileno()).st_size
+        # Not `read(limit)`, which takes that much memory first, however short the file is.
+        data = stream.read() if size <= limit else b""
+    if max(size, len(data)) > limit:
         message = f"it holds more than {limit} bytes"
         raise OSError(message)
     return data

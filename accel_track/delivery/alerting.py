@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 
@@ -26,7 +27,7 @@ class Alerting:
 
     Args:
         folder: The rank's folder.
-        journal: Returns the journal.
+        journal: A method that returns the journal; its object, which owns this one, is not kept alive.
         companions: Where rules are watched.
         sends: Whether there are services to send alerts to.
     """
@@ -35,7 +36,8 @@ class Alerting:
         self, folder: Path, journal: Callable[[], JournalWriter | ForkedJournal], companions: Companions, *, sends: bool
     ) -> None:
         """Do nothing yet."""
-        self._journal, self._companions, self._sends = journal, companions, sends
+        self._journal = weakref.WeakMethod(journal)
+        self._companions, self._sends = companions, sends
         self._notes = Notes(folder)
         self._notes.skip()
         self._limit = Limit(MOST)
@@ -50,7 +52,9 @@ class Alerting:
 
     def alert(self, alert: Alert, only: str = "", moment: float | None = None) -> None:
         """Append an alert, and show it unless it is for one tracker alone."""
-        self._journal().metrics(alert.values, None, {}, moment, only=only, alert=alert)
+        if (journal := self._journal()) is None:
+            return
+        journal().metrics(alert.values, None, {}, moment, only=only, alert=alert)
         if only:
             return
         if self._sends:

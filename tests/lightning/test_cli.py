@@ -57,6 +57,8 @@ DELIVERY: dict[str, Any] = {
     "mirror": None,
     "mirror_interval": None,
     "alerts": ["nan", "loss > 10 for 50 steps"],
+    "autopsy": True,
+    "stall_after": 90.0,
 }
 LOGGER: dict[str, Any] = {
     "log_with": ["tensorboard", "mlflow"],

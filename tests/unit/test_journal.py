@@ -280,10 +280,10 @@ class TestWriter:
 
     def test_a_reader_of_what_is_written_after_the_last_record(self):
         write(100, segment_size=300)
-        last, later = read_last(FOLDER)
-        assert (last, seqs(later)) == (99, [])
+        end = read_last(FOLDER)
+        assert (end.seq, seqs(end.later)) == (99, [])
         write(10)
-        assert seqs(later) == list(range(100, 110))
+        assert seqs(end.later) == list(range(100, 110))
 
     def test_what_is_written_to_a_segment_while_the_next_one_is_made_is_read(self, monkeypatch):
         """Between the reader's look into a segment and its look for later ones."""
