@@ -196,7 +196,8 @@ def _over_seeds(
         return
     for number, group in enumerate(groups, start=1):
         said = ", ".join(f"{key}={value}" for key, value in group.config.items()) or "the same hyperparameters"
-        say(f"{_letter(number)}: {said}; {len(group.runs)} runs, seeds {', '.join(group.seeds)}")
+        noun = "run" if len(group.runs) == 1 else "runs"
+        say(f"{_letter(number)}: {said}; {len(group.runs)} {noun}, seeds {', '.join(group.seeds)}")
     if all(len(group.runs) == 1 for group in groups):
         say("no two runs differ in the seed alone; --ignore leaves a hyperparameter out, such as a folder's name")
     shown, left = _limited(compared, limited=limited)
