@@ -27,6 +27,12 @@ from accel_track.watchdog.stacks import Stacks
 NOW = time.time()
 
 
+@pytest.fixture(autouse=True)
+def _now(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have each test begin now: the records that it writes have the time of the clock."""
+    monkeypatch.setitem(globals(), "NOW", time.time())
+
+
 def run_of(*ranks: int, steps: int = 3) -> RunDirectory:
     """Return a run whose ranks have logged some steps, and which nobody has ended."""
     run = RunDirectory.create(".", "p", "r")
