@@ -103,7 +103,7 @@ class Reshaper:
         """Begin before the first record."""
         self.rules, self._who = rules, who
         self._only, self._drop = any_of(rules.only), any_of(rules.drop)
-        self._map = [(_matching(pattern), _WILD.split(name)) for pattern, name in rules.map.items()]
+        self._map = [(pattern_of(pattern), _WILD.split(name)) for pattern, name in rules.map.items()]
         self._names: dict[str, str | None] = {}
         self._spans: dict[str, int] = {}
         self._counts: dict[str, int] = {}
@@ -177,7 +177,8 @@ def _expression(pattern: str) -> str:
     return "".join({"*": "(.*)", "?": "(.)"}.get(part) or re.escape(part) for part in _WILD.split(pattern))
 
 
-def _matching(pattern: str) -> re.Pattern[str]:
+def pattern_of(pattern: str) -> re.Pattern[str]:
+    """Return what names fully match that fit a pattern: `*` stands for any characters, `?` for one."""
     return re.compile(_expression(pattern), re.DOTALL)
 
 

@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from accel_track.alerts.limits import Limit
-from accel_track.alerts.rules import AlertRule, End, Nan, Silence, Threshold, matching
+from accel_track.alerts.rules import AlertRule, End, Nan, Silence, Threshold
 from accel_track.outcome import Outcome
 from accel_track.records import Alert, Metrics
+from accel_track.rules import pattern_of
 from accel_track.values.plain import leaves
 
 MOST = 10
@@ -66,13 +67,13 @@ class _OnMetrics(_Raising):
     def __init__(self, rule: Nan | Threshold, clock: Callable[[], float]) -> None:
         super().__init__(rule, clock)
         self._rule = rule
-        self._pattern = matching(rule.pattern)
+        self._matches = pattern_of(rule.pattern).fullmatch
         self._since: dict[str, _Since] = {}
         self._firing: set[str] = set()
         self._compare = None if isinstance(rule, Nan) else _COMPARE[rule.operator]
 
     def is_on(self, name: str) -> bool:
-        return self._pattern.fullmatch(name) is not None
+        return self._matches(name) is not None
 
     def rewound(self) -> None:
         self._since.clear()

@@ -21,7 +21,6 @@ _THRESHOLD = re.compile(
     rf"(\S.*?)\s*(>=|<=|==|!=|>|<)\s*({_NUMBER}|[+-]?inf)(?:\s+for\s+(?:(\d{{1,15}})\s*steps?|{_SPAN}))?",
     re.IGNORECASE | re.ASCII,
 )
-_WILD = re.compile(r"([*?])")
 
 EXAMPLES = (
     *("nan", "nan in train/*", "loss > 10", "val/* < 0.1 for 50 steps", "loss > 10 for 5 min", "no step for 10 min"),
@@ -151,12 +150,6 @@ def alert_rules(given: Any) -> tuple[AlertRule, ...]:
         raise TypeError(message)
     rules = (one if isinstance(one, AlertRule) else alert_rule(one) for one in given)
     return tuple({one.text: one for one in rules}.values())
-
-
-def matching(pattern: str) -> re.Pattern[str]:
-    """Return the expression of a pattern of names."""
-    parts = ({"*": ".*", "?": "."}.get(part) or re.escape(part) for part in _WILD.split(pattern))
-    return re.compile("".join(parts), re.DOTALL)
 
 
 def _seconds(number: str, unit: str) -> float:

@@ -17,6 +17,7 @@ from accel_track.mirror.runs import MirroredRun, mirrored_runs
 from accel_track.mirror.store import Store, StoreError
 from accel_track.mirror.upload import OtherJournalError, Upload
 from tests.support.runs import journaled, only_run
+from tests.support.waiting import until
 
 
 class Noting(Store):
@@ -193,11 +194,15 @@ def test_memory_does_not_depend_on_the_size_of_an_artifact(tmp_path: Path, machi
     assert most < 8 * PART
 
 
-@pytest.mark.filterwarnings("ignore:.*mirror")  # the store may take longer than the end waits
 def test_the_mirror_is_noted_without_a_password(bucket: Any, tmp_path: Path) -> None:
     secret = bucket.url.replace("s3://", "s3://user:hunter2hunter2@")
-    with accel_track.init("p", project_dir="runs", delivery="none", mirror=secret, finish_timeout=1):
-        pass
+    with (
+        pytest.warns(match="mirror") as told,
+        accel_track.init(
+            "p", project_dir="runs", delivery="none", mirror=secret, mirror_interval=0.1, finish_timeout=1
+        ),
+    ):
+        until(lambda: len(told))  # the store's package may take longer to import than the end waits
     texts = [one.read_bytes() for one in (tmp_path / "runs").rglob("*") if one.is_file()]
     assert any(b"s3://***@" in one for one in texts)
     assert not any(b"hunter2" in one for one in texts)
