@@ -118,7 +118,7 @@ def test_rules_and_calls_reach_the_service_the_trackers_and_the_terminal(
         assert path.is_dir() or PASSWORD.encode() not in path.read_bytes(), path
 
 
-@pytest.mark.parametrize("delivery", ["thread", "process"])
+@pytest.mark.parametrize("delivery", ["thread", "process", "none"])
 def test_failed_is_sent_after_kill_9_and_is_in_the_journal(delivery: str, start: Start, box: Mailbox) -> None:
     process = start(delivery, "failed", end="wait")
     logged(process)
