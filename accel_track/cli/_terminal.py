@@ -19,7 +19,7 @@ _ARROWS = {b"A": "up", b"B": "down", b"C": "right", b"D": "left"}
 _NAMED = {b"\r": "enter", b"\n": "enter"}
 
 
-def is_terminal() -> bool:
+def is_interactive() -> bool:
     """Whether a person can see the screen and press keys."""
     return sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("TERM", "") not in ("", "dumb")
 

@@ -54,11 +54,11 @@ def top(
     Example: accel-track top runs --metric val/loss
     """
     with one_line_errors():
-        from accel_track.cli._terminal import is_terminal
+        from accel_track.cli._terminal import is_interactive
         from accel_track.views.running.activity import Activity
 
         activity = Activity(place() if directory is None else directory, check_plain, ended=ended, wanted=metric)
-        if not (once or as_json) and is_terminal():
+        if not (once or as_json) and is_interactive():
             _watch(activity, interval)
             return
         for _ in activity.refresh():
