@@ -253,7 +253,7 @@ class TestClearML(ClearMLContract):
         monkeypatch.setattr(
             Scalars, names, tuple(f"{one}_renamed" if one == part else one for one in getattr(Scalars, names))
         )
-        task = Task.init("contract", "run", auto_connect_frameworks=False)
+        task = Task.init("contract", "run", auto_connect_frameworks=False, auto_connect_arg_parser=False)
         gate = Gate("clearml", Scalars)
         with pytest.warns(AccelTrackWarning, match="_renamed"):
             gate.open(task)
@@ -262,7 +262,7 @@ class TestClearML(ClearMLContract):
     def test_a_task_that_the_program_has_closed(self, tmp_path: Path) -> None:
         """ClearML would take values for it in silence; delivery waits instead."""
         Process(clearml).tune()
-        own = Task.init("own", "mine", auto_connect_frameworks=False)
+        own = Task.init("own", "mine", auto_connect_frameworks=False, auto_connect_arg_parser=False)
         tracker = self.make(tmp_path)
         tracker.start()
         tracker.log({"x": 1.0}, step=0)
@@ -375,7 +375,9 @@ class TestClearML(ClearMLContract):
     def test_a_task_of_the_users(self, tmp_path: Path) -> None:
         """A task that exists is used and stays open, also through the front door."""
         Process(clearml).tune()  # ClearML's reporting process needs minutes for this
-        own = Task.init(project_name="own", task_name="mine", auto_connect_frameworks=False)
+        own = Task.init(
+            project_name="own", task_name="mine", auto_connect_frameworks=False, auto_connect_arg_parser=False
+        )
         for _ in range(2):
             tracker = self.make(tmp_path)
             tracker.start()
@@ -491,7 +493,7 @@ class TestClearML(ClearMLContract):
         )
         self.written(tmp_path, ({"loss": 0.5}, 0))
         assert "CLEARML_PROC_MASTER_ID" not in os.environ
-        Task.init("own", "mine", auto_connect_frameworks=False).close()
+        Task.init("own", "mine", auto_connect_frameworks=False, auto_connect_arg_parser=False).close()
         assert os.environ["CLEARML_PROC_MASTER_ID"] == f"{os.getpid()}:"
         monkeypatch.setenv("CLEARML_CACHE_DIR", str(tmp_path / "child"))
         subprocess.run([sys.executable, "-c", code], timeout=60, check=True)

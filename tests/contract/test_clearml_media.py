@@ -211,7 +211,7 @@ class TestClearMLMedia:
         import clearml
 
         Process(clearml).tune()
-        own = clearml.Task.init("own", "mine", auto_connect_frameworks=False)
+        own = clearml.Task.init("own", "mine", auto_connect_frameworks=False, auto_connect_arg_parser=False)
         tracker = self.started()
         own.close()
         with pytest.raises(ConnectionError, match="closed"):

@@ -374,7 +374,8 @@ def test_what_was_not_encoded_in_time_is_by_whoever_delivers_it(monkeypatch: pyt
 
 
 def test_a_run_that_goes_on_encodes_what_the_killed_process_left(program: Program) -> None:
-    end = 'accelerator.save_state("state"); os.kill(os.getpid(), 9)'
+    more = 'for i in range(6, 12): accelerator.log({"noise": media.Image(noise)}, step=i)'
+    end = f'accelerator.save_state("state")\n    {more}\n    os.kill(os.getpid(), 9)'
     process = program(KILLED.format(delivery="none", steps=6, end=end))
     _, errors = process.communicate(timeout=100)
     assert process.returncode == -signal.SIGKILL, errors

@@ -27,7 +27,7 @@ PROGRAM = """if True:
     import numpy as np
     from clearml import Task
     folder = Path(sys.argv[1])
-    task = Task.init(project_name="a/project", task_name="a run", auto_connect_frameworks=False)
+    task = Task.init(project_name="a/project", task_name="a run", auto_connect_frameworks=False, auto_connect_arg_parser=False)
     task.connect({"lr": 0.1, "nested": {"layers": 3, "list": [1, 2]}, "flag": True, "none": None, "text": "x", "empty": ""})
     task.connect({"x": 3}, name="Other")
     logger = task.get_logger()

@@ -32,7 +32,9 @@ def aim(folder: Path) -> Path:
 def clearml(_: Path) -> Path:
     from clearml import Task
 
-    task = Task.init(project_name="digits", task_name="first", auto_connect_frameworks=False)
+    task = Task.init(
+        project_name="digits", task_name="first", auto_connect_frameworks=False, auto_connect_arg_parser=False
+    )
     task.connect(CONFIG)
     for step, values in enumerate(VALUES[:-1]):
         task.get_logger().report_scalar("loss", "loss", values["loss"], step)
