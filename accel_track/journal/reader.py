@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from accel_track.errors import JournalError
 from accel_track.journal import frames, keysets
 from accel_track.journal.checksums import Checksums
-from accel_track.journal.entries import Entry, Position, ShortEntries, Stretch, last_time, next_seq
+from accel_track.journal.entries import Entry, Position, ShortEntries, Stretch, last_time
 from accel_track.journal.frames import segment_name
 from accel_track.journal.keysets import KeySet
 from accel_track.records import AnyRecord, Artifact, Metrics, Rewind, decode
@@ -28,9 +28,13 @@ BATCH = 100
 """How many records to have in memory at once: few enough that Python's garbage collector, which stops training too and
 goes through all that the process has, does not begin for them."""
 
+_MANY_AT_ONCE = 20_000
+"""Records of which no more is kept than their bytes."""
+
 _CHUNK = 1024 * 1024
 _LARGE = 2 * (frames.LONGEST + frames.FRAME.size)
 _MANY = 100
+_SEGMENT = re.compile(r"\d{8}\.seg")
 _CHECKSUM = struct.Struct("<I")
 
 
@@ -59,7 +63,7 @@ class SegmentFiles:
         Raises:
             OSError: The folder cannot be read.
         """
-        if os.path.exists(self._folder / segment_name(number + 1)):
+        if os.path.exists(os.path.join(self._folder, segment_name(number + 1))):
             return number + 1
         return min((later for later, _ in segments(self._folder) if later > number), default=None)
 
@@ -72,8 +76,10 @@ class SegmentFiles:
         try:
             with open(os.path.join(self._folder, segment_name(number)), "rb") as file:
                 whole = os.fstat(file.fileno()).st_size
-                file.seek(min(offset, whole))
-                return file.read(min(size, whole - offset) if offset < whole else 0), whole
+                if offset >= whole:
+                    return b"", whole
+                file.seek(offset)
+                return file.read(min(size, whole - offset)), whole
         except (FileNotFoundError, NotADirectoryError):
             return b"", 0
 
@@ -106,6 +112,7 @@ class JournalReader:
         self._files = SegmentFiles(folder) if files is None else files
         self._load_nothing()
         self._sets: dict[int, KeySet] = {}  # of the segment in the buffer
+        self._defined: dict[bytes, KeySet] = {}  # the same by their definitions, which are written again and again
         self._searched = (-1, 0)  # number and size of the segment that was searched for others
         self._headed = -1  # number of the segment whose header was looked at
         self._repeats = False  # what the header says
@@ -130,6 +137,23 @@ class JournalReader:
         found = self._found(limit)
         stretches = [one for one in found if isinstance(one, Stretch)]
         return ShortEntries(stretches), [one for one in found if not isinstance(one, Stretch)]
+
+    def read_end(self) -> tuple[int, float | None]:
+        """Go to the present end; return one more than the highest number of a record there, and the last one's time.
+
+        Records in short are not decoded. Where there is no record, that is 0 and None.
+
+        Raises:
+            JournalError: As `read`.
+            OSError: As `read`.
+        """
+        following, time = 0, None
+        while found := self._found(_MANY_AT_ONCE):
+            seqs = (one.keys.highest(one.data) if isinstance(one, Stretch) else one.record.seq for one in found)
+            following = max(following, 1 + max(seqs))
+            last = found[-1]
+            time = last_time(ShortEntries([last]) if isinstance(last, Stretch) else [last])
+        return following, time
 
     def _found(self, limit: int) -> list[Stretch | Entry]:
         found: list[Stretch | Entry] = []
@@ -176,8 +200,8 @@ class JournalReader:
                     self._damaged_before(segment, begin + at, payload)
             elif (payload := self._payload_at(at, frames.KEYS)) is not None:
                 at += frames.FRAME.size + len(payload)
-                if (defined := keysets.read(payload)) is not None:
-                    self._sets[defined.number] = defined
+                if (defined := self._defined.get(payload) or keysets.read(payload)) is not None:
+                    self._sets[defined.number] = self._defined[payload] = defined
                 else:
                     self._damaged_before(segment, begin + at, payload)
             else:
@@ -234,7 +258,8 @@ class JournalReader:
         """Go past damage, or read on behind `position`, or go to the next segment. False at the present end."""
         if self._go_past() or (self._load(_CHUNK) and self._begins()):
             return True
-        later = self._files.after(self.position.segment)
+        if (later := self._files.after(self.position.segment)) is None and not self._buffer:
+            return False
         # Again: its last records may have been written after the first look and before a later segment was made. Or the
         # frame is longer than a chunk.
         if not self._load(_LARGE if self._buffer else _CHUNK):
@@ -306,14 +331,15 @@ class JournalReader:
         self.torn = 0
         number, offset = self.position
         if self._start.segment != number:
-            self._sets = {}
+            self._sets, self._defined = {}, {}
         self._load_nothing()
+        data, whole = self._files.read(number, offset, size)
         if self._headed != number:
-            head, _ = self._files.read(number, 0, frames.HEADER.size)
+            head = self._files.read(number, 0, frames.HEADER.size)[0] if offset else data
             if frames.is_segment(head):
                 self._repeats, self._headed = frames.repeats(head, segment_name(number)), number
-        self._buffer, self._size = self._files.read(number, offset, size)
-        self._checks, self._together = Checksums(self._buffer), True
+        self._buffer, self._size = data, whole
+        self._checks, self._together = Checksums(data), True
         return self._buffer != b""
 
     def _skip(self, size: int) -> None:
@@ -362,7 +388,7 @@ def segments(folder: Path) -> list[tuple[int, Path]]:
         names = os.listdir(folder)
     except (FileNotFoundError, NotADirectoryError):
         return []
-    return sorted((int(name[:-4]), folder / name) for name in names if re.fullmatch(r"\d{8}\.seg", name))
+    return sorted((int(name[:-4]), folder / name) for name in names if _SEGMENT.fullmatch(name))
 
 
 def last_seq(folder: Path) -> int:
@@ -395,17 +421,15 @@ def read_last(folder: Path) -> JournalEnd:
         JournalError: The last segment is of a later version of the format.
     """
     for number, path in reversed(segments(folder)):
-        with path.open("rb") as file:
-            data = file.read(frames.HEADER.size)
-        # It has no header if its writer was killed in between, or after damage.
-        before = frames.first_seq(data, str(path)) - 1 if frames.is_segment(data) else -1
-        reader, last, time = JournalReader(folder, Position(number)), -1, None
-        while entries := reader.read(BATCH):
-            last, time = max(last, next_seq(entries) - 1), last_time(entries)
+        reader = JournalReader(folder, Position(number))
+        following, time = reader.read_end()
         if time is None:
-            last = before
-        if last >= 0:
-            return JournalEnd(last, time, reader)
+            with path.open("rb") as file:
+                data = file.read(frames.HEADER.size)
+            # It has no header if its writer was killed in between, or after damage.
+            following = frames.first_seq(data, str(path)) if frames.is_segment(data) else 0
+        if following:
+            return JournalEnd(following - 1, time, reader)
     return JournalEnd(-1, None, JournalReader(folder))
 
 

@@ -1,6 +1,7 @@
 """The index: only changed runs are read again, and it is never believed where it should not be."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -11,7 +12,7 @@ import pytest
 
 from accel_track.journal.directory import RunDirectory, find_runs
 from accel_track.journal.writer import JournalWriter
-from accel_track.views.listing import index
+from accel_track.views.listing import index, reading
 from accel_track.views.listing import runs as listing
 from accel_track.views.listing.runs import Listed
 from accel_track.views.listing.summary import Summary
@@ -184,3 +185,29 @@ def test_ten_thousand_names_in_a_run() -> None:
     made("runs", "p", "wide", time.time(), values=[{f"m/{n}": n / 7 for n in range(10_000)}])
     assert len(looked(values=True)[-1].values.metrics) == 10_000
     assert len(looked(values=True)[-1].values.metrics) == 10_000
+
+
+PARENT = os.getpid()
+
+
+def process_of(_: RunDirectory) -> int:
+    return os.getpid()
+
+
+def killed(run: RunDirectory) -> str:
+    if os.getpid() != PARENT:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return run.path.name
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other processes are forked on Linux only")
+def test_many_runs_are_read_by_several_processes(runs: list[RunDirectory], monkeypatch: pytest.MonkeyPatch) -> None:
+    alone = looked(values=True)
+    for file in Path("runs/.accel_track").glob("index-*"):
+        file.unlink()
+    monkeypatch.setattr(reading, "MANY", 3)
+    monkeypatch.setattr(reading, "_processes", lambda: 2)
+    assert [one[1:] for one in looked(values=True)] == [one[1:] for one in alone]
+    pids = list(reading.each(process_of, runs))
+    assert pids[0] == os.getpid() not in pids[1:]
+    assert list(reading.each(killed, runs)) == [run.path.name for run in runs]

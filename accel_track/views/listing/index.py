@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import zlib
-from collections.abc import Callable
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -34,13 +33,11 @@ class Index(Generic[FoundT]):
         store: The folder `.accel_track`.
         name: What is kept, as a part of the file's name.
         kind: The type of what is kept of each run, which msgspec can encode.
-        read: Finds it out.
     """
 
-    def __init__(self, store: Path, name: str, kind: type[FoundT], read: Callable[[RunDirectory], FoundT]) -> None:
+    def __init__(self, store: Path, name: str, kind: type[FoundT]) -> None:
         """Read the file, if there is one."""
         self._path = store / f"index-{name}"
-        self._read = read
         self._usable = store.name == PARENT
         self._type = tuple[int, dict[str, tuple[bytes, kind]]]  # type: ignore[valid-type]
         self._known: dict[str, tuple[bytes, FoundT]] = self._loaded() if self._usable else {}
@@ -55,26 +52,30 @@ class Index(Generic[FoundT]):
                 return dict(known) if version == VERSION else {}
         return {}
 
-    def of(self, run: RunDirectory, signature: bytes | None) -> FoundT:
-        """Return what is known of a run, or find it out.
+    def known(self, run: RunDirectory, signature: bytes | None) -> FoundT | None:
+        """Return what is known of a run; None if that is nothing, or of another time.
 
         Args:
             run: A run of the store.
-            signature: Changes with the run, see `summary.signature`. It is taken before the call, so
-                what changes while the run is read is met the next time. None: nothing is kept.
-
-        Raises:
-            Exception: What `read` raises.
+            signature: Changes with the run, see `summary.signature`. None: nothing is known.
         """
-        parts = os.fspath(run.path).rsplit(os.sep, 2)[-2:]
-        key = storable_text("/".join(parts if len(parts) > 1 else run.path.absolute().parts[-2:]))
-        known = self._known.get(key)
-        if known is None or known[0] != signature:
-            known = signature or b"", self._read(run)
+        found = self._known.get(_key(run))
+        return None if found is None or found[0] != signature else found[1]
+
+    def note(self, run: RunDirectory, signature: bytes | None, found: FoundT) -> None:
+        """Keep what is known of a run.
+
+        Args:
+            run: A run of the store.
+            signature: As it was before the run was read, so that what changed meanwhile is met the next time. None:
+                nothing is kept.
+            found: What is known.
+        """
+        key = _key(run)
         self._asked.add(key)
         if signature is not None:
-            self._now[key] = known
-        return known[1]
+            known = self._known.get(key)
+            self._now[key] = known if known is not None and known[1] is found else (signature, found)
 
     def save(self) -> None:
         """Keep what was asked for, if it differs from what the file has; what is known of runs that are gone is not."""
@@ -85,3 +86,8 @@ class Index(Generic[FoundT]):
             with contextlib.suppress(OSError, ValueError):  # a full disk; a text that MessagePack does not hold
                 data = msgspec.msgpack.encode((VERSION, now))
                 replace_file(self._path, zlib.crc32(data).to_bytes(_CHECKSUM, "little") + data)
+
+
+def _key(run: RunDirectory) -> str:
+    parts = os.fspath(run.path).rsplit(os.sep, 2)[-2:]
+    return storable_text("/".join(parts if len(parts) > 1 else run.path.absolute().parts[-2:]))

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple, TypeVar
 
 from accel_track.journal.directory import RunDirectory
 from accel_track.views.listing.index import Index
+from accel_track.views.listing.reading import each
 from accel_track.views.listing.summary import Summary, signature
 from accel_track.views.listing.values import Values
 from accel_track.views.naming import short_ids
+
+FoundT = TypeVar("FoundT", Summary, Values)
 
 
 class Listed(NamedTuple):
@@ -39,21 +42,38 @@ def listed(
         values: Whether their values are wanted, for which all of a run is read.
         tell: Called with how many are done, now and then.
     """
-    indices: dict[str, tuple[Index[Summary], Index[Values]]] = {}
-    found = []
-    for number, run in enumerate(runs):
-        place = os.path.dirname(os.path.dirname(run.path))
+    runs = list(runs)
+    signatures = [signature(run) for run in runs]
+    summaries = _found("summaries", Summary, runs, signatures, tell)
+    contents = _found("values", Values, runs, signatures, tell) if values else [Values()] * len(runs)
+    short = short_ids([one.run_id for one in summaries])
+    rows = zip(runs, summaries, contents, strict=True)
+    return [Listed(run, summary, content, short[summary.run_id]) for run, summary, content in rows]
+
+
+def _found(
+    name: str,
+    kind: type[FoundT],
+    runs: Sequence[RunDirectory],
+    signatures: Sequence[bytes | None],
+    tell: Callable[[int], object],
+) -> list[FoundT]:
+    """Return what is known of each run by the indices of the stores, or else what is read."""
+    indices: dict[str, Index[FoundT]] = {}
+    places = [os.path.dirname(os.path.dirname(run.path)) for run in runs]
+    for place, run in zip(places, runs, strict=True):
         if place not in indices:
-            store = run.path.absolute().parents[1]
-            indices[place] = Index(store, "summaries", Summary, Summary.of), Index(store, "values", Values, Values.of)
-        summaries, contents = indices[place]
-        sign = signature(run)
-        found.append(Listed(run, summaries.of(run, sign), contents.of(run, sign) if values else Values()))
-        if number % 100 == 0:
-            tell(number)
-    for kept in indices.values():
-        kept[0].save()
-        if values:
-            kept[1].save()
-    short = short_ids([one.summary.run_id for one in found])
-    return [one._replace(short=short[one.summary.run_id]) for one in found]
+            indices[place] = Index(run.path.absolute().parents[1], name, kind)
+    known = [indices[place].known(run, sign) for place, run, sign in zip(places, runs, signatures, strict=True)]
+    lacking = [number for number, one in enumerate(known) if one is None]
+    read: dict[int, FoundT] = {}
+    for number, one in zip(lacking, each(kind.of, [runs[number] for number in lacking]), strict=True):
+        read[number] = one
+        if len(read) % 100 == 0:
+            tell(len(runs) - len(lacking) + len(read))
+    found = [read[number] if one is None else one for number, one in enumerate(known)]
+    for place, run, sign, one in zip(places, runs, signatures, found, strict=True):
+        indices[place].note(run, sign, one)
+    for index in indices.values():
+        index.save()
+    return found

@@ -72,9 +72,9 @@ class Summary(msgspec.Struct):
         logged = {rank: end.seq + 1 for rank, end in ends.items()}
         self.records = sum(logged.values())
         self.newest = max((end.time for end in ends.values() if end.time is not None), default=None)
-        now = time.time()
+        now, live = time.time(), run.is_live()
         for name in info.trackers:
-            counts = status_of(run, name, logged).counts
+            counts = status_of(run, name, logged, live=live).counts
             if (lag := counts.pop("lag")) is not None:
                 self.waiting[name] = now - lag
             self.trackers[name] = counts
