@@ -37,7 +37,7 @@ def check_plots(command: str) -> None:
     Raises:
         typer.Exit: The library is missing.
     """
-    module_missing(command, ["plotext"], "accel-track[demo]")
+    module_missing(command, ["plotext"], "accel-track[plot]")
 
 
 def draw(title: str, curves: Sequence[Curve]) -> None:

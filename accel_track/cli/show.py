@@ -80,18 +80,19 @@ def show(
 
 def _shown(run: RunDirectory, patterns: Sequence[str]) -> Shown:
     from accel_track.delivery.looking import looks
-    from accel_track.delivery.status import records, status_of
+    from accel_track.delivery.status import status_of
     from accel_track.rules import any_of
     from accel_track.views.content import Content
 
-    info, logged, fits = run.load(), records(run), any_of(patterns)
-    states = {name: status_of(run, name, logged) for name in info.trackers}
+    info, fits = run.load(), any_of(patterns)
 
     def wanted(name: str) -> bool:
         return name in patterns or (fits is not None and fits.fullmatch(name) is not None)
 
     content = Content(run, wanted=wanted)
     content.update()
+    logged = content.ends
+    states = {name: status_of(run, name, logged) for name in info.trackers}
     return Shown(run, info, ending(run, info), sum(logged.values()), states, looks(run), content)
 
 

@@ -423,14 +423,25 @@ def read_last(folder: Path) -> JournalEnd:
     for number, path in reversed(segments(folder)):
         reader = JournalReader(folder, Position(number))
         following, time = reader.read_end()
-        if time is None:
-            with path.open("rb") as file:
-                data = file.read(frames.HEADER.size)
-            # It has no header if its writer was killed in between, or after damage.
-            following = frames.first_seq(data, str(path)) if frames.is_segment(data) else 0
-        if following:
+        if following := following if time is not None else _begin(path):
             return JournalEnd(following - 1, time, reader)
     return JournalEnd(-1, None, JournalReader(folder))
+
+
+def newest_begin(folder: Path) -> int:
+    """Return the number of the first record of the last segment, there or not, as its header has it; else 0.
+
+    Raises:
+        JournalError: The last segment is of a later version of the format.
+    """
+    return max((_begin(path) for _, path in segments(folder)[-1:]), default=0)
+
+
+def _begin(path: Path) -> int:
+    with path.open("rb") as file:
+        data = file.read(frames.HEADER.size)
+    # It has no header if its writer was killed in between, or after damage.
+    return frames.first_seq(data, str(path)) if frames.is_segment(data) else 0
 
 
 _TAG = b"\xa6rewind"

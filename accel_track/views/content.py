@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from accel_track.journal.directory import RunDirectory
 from accel_track.journal.entries import Entry, ShortEntries
-from accel_track.journal.reader import History, JournalReader
+from accel_track.journal.reader import History, JournalReader, newest_begin
 from accel_track.records import AnyRecord, Artifact, Checkpoint, Config, Metrics, Rewind, media_in
 from accel_track.values.plain import leaves
+from accel_track.views.media_calls import MediaCall, MediaCalls
 from accel_track.views.metric import Last, Metric, Places
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ class Content:
         environment: Where the program ran.
         metrics: The metrics by name; names of nested values are joined with "/".
         media: By name: `kind`, `count`, and the last one's `last`, `step`, `time` and `rank`.
+        media_calls: By name, the calls that logged these.
         artifacts: Of each: `name`, `type`, `step`, `path`, `files` (how many), `bytes`, `about`.
         checkpoints: By name: `step` and `about`.
         alerts: Of each: `time`, `title`, `text`, `level`, `rule` (empty: the program raised it) and `rank`.
@@ -72,6 +74,7 @@ class Content:
         self.environment: dict[str, Any] = {}
         self.metrics: dict[str, Metric] = {}
         self.media: dict[str, dict[str, Any]] = {}
+        self.media_calls: defaultdict[str, MediaCalls] = defaultdict(MediaCalls)
         self.artifacts: list[dict[str, Any]] = []
         self.checkpoints: dict[str, dict[str, Any]] = {}
         self.alerts: list[dict[str, Any]] = []
@@ -88,6 +91,15 @@ class Content:
     def damaged(self) -> int:
         """How many bytes of the journals were skipped."""
         return sum(rank.reader.damaged() for rank in self._ranks.values())
+
+    @property
+    def ends(self) -> dict[int, int]:
+        """How many records each rank has logged, as `logged`, also where the newest of them are damaged.
+
+        Raises:
+            JournalError: A segment is of a later version of the format.
+        """
+        return {rank: max(self.logged.get(rank, 0), newest_begin(its.folder)) for rank, its in self._ranks.items()}
 
     def update(self) -> bool:
         """Read what came since the last call; return whether anything did.
@@ -190,6 +202,7 @@ class Content:
         if found := list(media_in(value)):
             before = self.media.get(name, {"count": 0})["count"]
             where = {"step": record.step, "time": record.time, "rank": rank}
+            self.media_calls[name].add(MediaCall(value, record.step, record.time, rank))
             self.media[name] = {"kind": found[0].kind, "count": before + len(found), "last": value, **where}
             return
         self._metric(name).note(Last(value, record.step, record.time, rank), record.seq)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from accel_track.journal.frames import header
 from accel_track.journal.writer import JournalWriter
 
 
@@ -81,7 +82,19 @@ def test_show_of_a_metric_that_is_not_there(make: Any, invoke: Any) -> None:
 def test_show_without_plotext(make: Any, invoke: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     run = make()
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
-    assert 'pip install "accel-track[demo]"' in invoke("show", run.path, "--metric", "train/loss", code=2).stderr
+    assert 'pip install "accel-track[plot]"' in invoke("show", run.path, "--metric", "train/loss", code=2).stderr
+
+
+def test_show_reads_a_run_once(make: Any, invoke: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else what two readings find may differ: the run may go on meanwhile."""
+    run = make()
+    last = run.rank() / "00000001.seg"
+    last.write_bytes(header(0, 9, 1e9) + b"damaged")
+    (listed,) = json.loads(invoke("ls", run.path, "--json").stdout)
+    monkeypatch.setattr("accel_track.delivery.status.last_seq", None)
+    told = json.loads(invoke("show", run.path, "--json").stdout)
+    assert told["records"] == listed["records"] == 9
+    assert told["trackers"]["lines"]["pending"] == 9
 
 
 def test_show_tells_of_damage(make: Any, invoke: Any) -> None:

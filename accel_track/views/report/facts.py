@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
-from accel_track.delivery.status import records, status_of
+from accel_track.delivery.status import status_of
 from accel_track.journal.directory import RunDirectory
 from accel_track.journal.info import RunInfo
 from accel_track.views.content import Content
@@ -35,7 +36,7 @@ def facts(run: RunDirectory, info: RunInfo, content: Content) -> dict[str, Any]:
         "environment": flat(content.environment),
         "artifacts": [_artifact(one) for one in content.artifacts],
         "checkpoints": [[short(name), one["step"], _text(one["about"])] for name, one in content.checkpoints.items()],
-        "delivery": _delivery(run, info),
+        "delivery": _delivery(run, info, content.ends),
     }
 
 
@@ -69,8 +70,7 @@ def _text(about: dict[str, Any]) -> str:
     return ", ".join(f"{name} {text}" for name, text in flat(about))
 
 
-def _delivery(run: RunDirectory, info: RunInfo) -> list[dict[str, Any]]:
-    logged = records(run)
+def _delivery(run: RunDirectory, info: RunInfo, logged: Mapping[int, int]) -> list[dict[str, Any]]:
     found = []
     for name, tracker in info.trackers.items():
         one = status_of(run, name, logged)
