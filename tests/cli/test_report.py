@@ -225,6 +225,31 @@ def test_a_page_says_what_it_leaves_out(make: Any, page: Any, invoke: Any) -> No
     assert "there is no room" in text_of(browser, "#media")
 
 
+def test_media_are_chosen_by_step(start: Any, page: Any) -> None:
+    paths = []
+    for run, every in ((start(), 10), (start(), 25)):
+        for step in range(0, 101, every):
+            run.log({"sample": Text(f"every {every}, {step}")}, step)
+        run.log({"once": Text("alone"), "train/loss": 1.0}, 100)
+        run.finish()
+        paths.append(run.run_directory.path)
+    browser = page(*paths, charts=1)
+    shown = "return [...document.querySelectorAll('#media details:last-child .side pre')].map((one) => one.textContent)"
+    slider = "document.querySelector('#media input[type=range]')"
+    assert do(browser, "return document.querySelectorAll('#media input[type=range]').length") == 1
+    assert do(browser, shown) == ["every 10, 100", "every 25, 100"]
+    do(browser, f"{slider}.value = 1; {slider}.dispatchEvent(new Event('input'))")
+    assert do(browser, shown) == ["every 10, 10", "every 25, 0"]
+    assert text_of(browser, "#media output") == "step 10"
+    do(browser, "document.querySelector('#media button[title=Later]').click()")
+    assert do(browser, shown) == ["every 10, 20", "every 25, 0"]
+    do(browser, "byId('theme').click()")  # the page is made anew, and what was chosen stays
+    assert do(browser, shown) == ["every 10, 20", "every 25, 0"]
+    do(browser, f"{slider}.value = 0; {slider}.dispatchEvent(new Event('input'))")
+    assert do(browser, "return document.querySelector('#media button[title=Earlier]').disabled")
+    assert not complaints(browser)
+
+
 def test_damage_is_told(make: Any, invoke: Any) -> None:
     run = make(count=50)
     flip_in_first_record(run)

@@ -1,6 +1,7 @@
 """The feed of a page: everything at first, then what is new and no more."""
 
 from base64 import b64decode
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import accel_track
 from accel_track.journal.past import PastWriter
 from accel_track.media import Text
 from accel_track.run import Run
+from accel_track.views.media_calls import MediaCall, MediaCalls
 from accel_track.views.metric import Points
 from accel_track.views.report.curves import curve, limit_of
 from accel_track.views.report.feed import Feed
@@ -45,7 +47,37 @@ def test_only_what_is_new_is_given(run: Run) -> None:
     again = feed.document(first["version"])["runs"][0]  # another page, which is behind
     assert [name for name, _ in again["metrics"]] == ["a"]
     run.log({"note": Text("two")}, 2)
-    assert feed.document(second["version"])["runs"][0]["media"][0]["items"][0]["text"] == "two"
+    assert feed.document(second["version"])["runs"][0]["media"][0]["calls"][-1]["items"][0]["text"] == "two"
+
+
+def test_earlier_media_are_there_evenly_spaced_while_there_is_room(run: Run) -> None:
+    for step in range(300):
+        run.log({"many": Text("x" * 100), "few": Text("y")} if step % 100 == 0 else {"many": Text("x" * 100)}, step)
+    run.log({"large": Text("z" * 9000)}, 300)
+    assert run.run_directory is not None
+    few, large, many = Feed([run.run_directory], 1_000_000).document()["runs"][0]["media"]
+    assert [one["step"] for one in few["calls"]] == [0, 100, 200]
+    steps = [one["step"] for one in many["calls"]]
+    assert (len(steps), steps[0], steps[-1], many["logged"], large["logged"]) == (20, 0, 299, 300, 1)
+    assert max(later - one for one, later in pairwise(steps)) <= 20
+    feed = Feed([run.run_directory], 9700)  # for the last of each, and five of a hundred bytes more
+    _, large, many = feed.document()["runs"][0]["media"]
+    assert "text" in large["calls"][-1]["items"][0]
+    assert [one["step"] for one in many["calls"]] == [0, 60, 120, 180, 240, 299]
+    assert (feed.room.shown, feed.room.left_out) == (10, 0)
+
+
+def test_of_many_calls_evenly_spaced_ones_are_kept() -> None:
+    calls, count = MediaCalls(), 0
+    for most in (1, 2, 64, 127, 128, 129, 1000, 5000):
+        for _ in range(count, most):
+            calls.add(MediaCall("", calls.count, 0.0, 0))
+        count = most
+        steps = [one.step for one in calls.chosen(most)]
+        assert (steps[0], steps[-1], calls.count) == (0, most - 1, most)
+        assert min(64, most) <= len(steps) <= 129
+        assert len({later - one for one, later in pairwise(steps[:-1])}) <= 1
+        assert [one.step for one in calls.chosen(1)] == [most - 1]
 
 
 def test_a_page_gets_everything_where_its_state_is_not_known_or_the_run_went_back(run: Run) -> None:

@@ -115,8 +115,9 @@ class Feed:
         if had is not None and [one.media for one in had] == [one.media for one in states]:
             return
         self.room = Room(self._size)
-        for document, run, content in zip(found, self._runs, self.contents, strict=True):
-            document["media"] = media(run, content.media, self.room)
+        shown = media(list(zip(self._runs, self.contents, strict=True)), self.room)
+        for document, one in zip(found, shown, strict=True):
+            document["media"] = one
 
 
 def _summary(metric: Metric) -> dict[str, Any]:

@@ -1,10 +1,11 @@
-"""The media of a report: the last of each name, as much of them as there is room for."""
+"""The media of a report: the last of each name, then earlier ones, as much of them as there is room for."""
 
 from __future__ import annotations
 
 import tempfile
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from accel_track.journal.directory import RunDirectory
 from accel_track.media import Audio, ConfusionMatrix, Histogram, Html, Image, Medium, Table, Text, Video
 from accel_track.media.fallbacks import converted
 from accel_track.records import Stored, media_in
+from accel_track.views.content import Content
+from accel_track.views.media_calls import MediaCall
 from accel_track.views.report.texts import short
 
 _TYPES = {
@@ -33,6 +36,10 @@ _TYPES = {
 """What browsers show, by how a file's name ends; nothing of it can hold a script."""
 _MOST = 16
 """Media of one call that are shown."""
+_CALLS = 20
+"""Calls that are shown of one name in one run."""
+_EARLIER = 200
+"""Calls but for the last ones that a page shows, of all names and runs: each is read, and some are drawn."""
 _ROWS, _COLUMNS = 50, 20
 _PARTS = 1000
 """Bins of a histogram, and classes of a confusion matrix, that are drawn."""
@@ -45,49 +52,98 @@ class Room:
         size: How many bytes of files fit in.
 
     Attributes:
+        left: How many bytes are free.
         shown: How many media are in the page.
         left_out: How many are not, of those that were looked at.
+        refused: How many of these found no room.
     """
 
     def __init__(self, size: int) -> None:
         """Hold nothing yet."""
-        self._left = size
-        self.shown = self.left_out = 0
+        self.left = size
+        self.shown = self.left_out = self.refused = 0
 
     def take(self, size: int) -> bool:
         """Say whether so many bytes fit in, and keep them free."""
-        fits = size <= self._left
-        self._left -= size if fits else 0
+        fits = size <= self.left
+        self.left -= size if fits else 0
+        self.refused += not fits
         return fits
 
 
-def media(run: RunDirectory, found: Mapping[str, Mapping[str, Any]], room: Room) -> list[dict[str, Any]]:
-    """Return what a page shows of a run's media: of each name, what was logged last.
+class Shelf:
+    """The media of one name in one run, as a page has them: at first the last call's, then those of earlier ones.
 
     Args:
-        run: The run.
-        found: The media, as `Content.media` has them.
-        room: What they have to fit in.
+        content: What the run's journals hold.
+        name: The name.
+        files: Returns the media of a rank.
+        room: What the media have to fit in.
+
+    Attributes:
+        document: What the page gets.
+        size: Bytes that the last call's media take.
+        earlier: How many calls may be added.
     """
-    kept: dict[int, KeptMedia] = {}
-    shown = []
-    for name, about in sorted(found.items()):
-        files = kept.setdefault(about["rank"], KeptMedia(run.rank(about["rank"])))
-        every = list(media_in(about["last"]))
-        items = [_item(files, one, room) for one in every[:_MOST]]
+
+    def __init__(self, content: Content, name: str, files: Callable[[int], KeptMedia], room: Room) -> None:
+        """Put in what was logged last."""
+        self._calls, self._files = content.media_calls[name], files
+        free, refused = room.left, room.refused
+        self.document: dict[str, Any] = {
+            "name": short(name),
+            "kind": content.media[name]["kind"],
+            "logged": self._calls.count,
+            "calls": [self._call(one, room) for one in self._calls.chosen(1)],
+        }
+        self.size = free - room.left
+        self.earlier = 0 if room.refused > refused else min(_CALLS, self._calls.count) - 1
+
+    def fill(self, most: int, size: int, room: Room) -> int:
+        """Add evenly spaced calls, the first among them; return how many.
+
+        Args:
+            most: How many at most.
+            size: How many bytes they may take; a call for which there are too few is left out.
+            room: What the media have to fit in.
+        """
+        shown = []
+        for one in self._calls.chosen(1 + min(most, self.earlier, size // max(1, self.size)))[:-1]:
+            part = Room(size)
+            call = self._call(one, part)
+            if not part.refused:
+                shown.append(call)
+                room.left -= size - part.left
+                room.shown, room.left_out, size = room.shown + part.shown, room.left_out + part.left_out, part.left
+        self.document["calls"][:0] = shown
+        return len(shown)
+
+    def _call(self, call: MediaCall, room: Room) -> dict[str, Any]:
+        every = list(media_in(call.value))
+        items = [_item(self._files(call.rank), one, room) for one in every[:_MOST]]
         room.shown += sum("why" not in one for one in items)
         room.left_out += sum("why" in one for one in items) + len(every[_MOST:])
-        shown.append(
-            {
-                "name": short(name),
-                "kind": about["kind"],
-                "step": about["step"],
-                "logged": about["count"],
-                "items": items,
-                "more": len(every[_MOST:]),
-            }
-        )
-    return shown
+        return {"step": call.step, "time": call.time, "items": items, "more": len(every[_MOST:])}
+
+
+def media(runs: Sequence[tuple[RunDirectory, Content]], room: Room) -> list[list[dict[str, Any]]]:
+    """Return what a page shows of each run's media: of each name the last call's, then others, while there is room.
+
+    Args:
+        runs: The runs and what their journals hold.
+        room: What the media of all have to fit in.
+    """
+    shelves = [[Shelf(content, name, _files_of(run), room) for name in sorted(content.media)] for run, content in runs]
+    growing = sorted((one for each in shelves for one in each if one.earlier > 0), key=lambda one: one.size)
+    left = _EARLIER
+    for place, one in enumerate(growing):  # small ones first: what they do not need, others have
+        share = len(growing) - place
+        left -= one.fill(left // share, room.left // share, room)
+    return [[one.document for one in each] for each in shelves]
+
+
+def _files_of(run: RunDirectory) -> Callable[[int], KeptMedia]:
+    return cache(lambda rank: KeptMedia(run.rank(rank)))
 
 
 def _item(files: KeptMedia, stored: Stored, room: Room) -> dict[str, Any]:
