@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from accel_track.cli._common import RunArgument, find_run, jsonable, one_line_errors, say, shown
+from accel_track.cli._lines import is_terminal
 from accel_track.views.lines import Line, Lines
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def tail(
 
     Example: accel-track tail 3f2a91 -f --metric "train/*"
     """
-    tell = _json if as_json else _text if sys.stdout.isatty() else _tabs
+    tell = _json if as_json else _text if is_terminal() else _tabs
     with one_line_errors(), suppress(KeyboardInterrupt):
         found = find_run(run)
         lines = Lines(found, metric or ())

@@ -11,8 +11,9 @@ from rich.cells import cell_len
 from accel_track.cli._top_screen import View, screen
 from accel_track.cli.top import _Screen
 from accel_track.views.running.activity import Activity
+from tests.support.cli_samples import PAGE
 from tests.support.terminal import Terminal
-from tests.support.top_sample import PAGE, page
+from tests.support.top_sample import page
 
 TOP = "from accel_track.cli import app; app()"
 TRAIN = """

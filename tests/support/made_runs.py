@@ -12,6 +12,7 @@ from accel_track.journal import cursor as cursors
 from accel_track.journal.directory import RunDirectory
 from accel_track.journal.info import RunInfo, TrackerInfo
 from accel_track.journal.past import PastWriter
+from accel_track.records import Alert
 
 
 def made(
@@ -25,6 +26,8 @@ def made(
     config: Mapping[str, Any] | None = None,
     values: Sequence[Mapping[str, Any]] = ({"loss": 1.0},),
     each: float = 1.0,
+    every: int = 1,
+    alerts: Sequence[Alert] = (),
     pending: int | None = None,
     **more: Any,
 ) -> RunDirectory:
@@ -40,6 +43,8 @@ def made(
         config: Hyperparameters.
         values: What it logged, a call each.
         each: Seconds between two calls.
+        every: Steps between two calls.
+        alerts: Alerts that it raised at its end.
         pending: How many records the tracker "tensorboard" lacks; None: the run has no tracker.
         **more: Fields of `run.json`.
     """
@@ -54,7 +59,9 @@ def made(
         writer.config(dict(config))
     for step, one in enumerate(values):
         writer.moment = created + each * (step + 1)
-        writer.metrics(dict(one), step, {})
+        writer.metrics(dict(one), step * every, {})
+    for alert in alerts:
+        writer.metrics(alert.values, None, {}, alert=alert)
     if pending is not None:
         run.cursor("tensorboard").parent.mkdir(exist_ok=True)
         had = writer.next_seq - pending

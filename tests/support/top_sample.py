@@ -16,9 +16,8 @@ from accel_track.journal.info import TrackerInfo
 from accel_track.journal.past import PastWriter
 from accel_track.journal.reader import JournalReader
 from accel_track.views.running.activity import Activity
+from tests.support.cli_samples import PAGE, placed
 
-PAGE = Path(__file__).parents[2] / "docs" / "command-line.md"
-BEGIN, END = "<!-- screen: made by `python -m tests.support.top_sample` -->\n", "<!-- end of the screen -->\n"
 NOW = 1_795_000_000.0
 
 
@@ -78,8 +77,7 @@ def sample(folder: Path) -> str:
 
 def page(text: str, folder: Path) -> str:
     """Return the page with the screen in its place."""
-    before, rest = text.split(BEGIN)
-    return f"{before}{BEGIN}\n```text\n{sample(folder)}```\n\n{END}{rest.split(END)[1]}"
+    return placed(text, "top", sample(folder), "tests.support.top_sample")
 
 
 if __name__ == "__main__":

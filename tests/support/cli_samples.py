@@ -1,0 +1,137 @@
+"""The samples in docs/command-line.md, but for the screen of `top`; `python -m` this module writes them."""
+
+import contextlib
+import math
+import os
+import random
+import re
+import shlex
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from unittest.mock import patch
+
+from typer.testing import CliRunner
+
+from accel_track.cli import app
+from accel_track.records import Alert
+from tests.support.made_runs import made
+
+PAGE = Path(__file__).parents[2] / "docs" / "command-line.md"
+_BEGIN, _END = "<!-- {}: made by `python -m {}` -->\n", "<!-- end of {} -->\n"
+_NOW = 1_769_860_800.0
+"""2026-01-31 12:00 UTC."""
+
+_FOUR = ("c0ffee", "badc0de", "fa11ed", "5eed01")
+COMMANDS = {
+    "ls": ["ls", "--metric", "val/acc:max"],
+    "show": ["show", "c0ffee"],
+    "show --metric": ["show", "c0ffee", "--metric", "*/loss"],
+    "compare": ["compare", *_FOUR[:3]],
+    "compare --seeds": ["compare", *_FOUR, "--seeds", "--metric", "val/*"],
+    "tail": ["tail", "c0ffee", "-n", "3"],
+    "tail, piped": ["tail", "c0ffee", "-n", "1"],
+    "report": ["report", "c0ffee", "fa11ed", "-o", "report.html"],
+    "alerts": ["alerts", "fa11ed"],
+    "rename": ["rename", "c0ffee", "baseline"],
+    "tag": ["tag", "baseline", "paper", "best"],
+    "note": ["note", "badc0de", "another seed, the same curve"],
+    "rm": ["rm", "fa11ed"],
+}
+"""The samples' commands, by their names, in the order in which they are called."""
+
+_PIPED = ("tail, piped",)
+_VARYING = [(r"[\d.]+ MiB", "1.4 MiB")]
+"""What other versions of libraries change, and what stands for it."""
+
+
+def _make_sweep() -> None:
+    """Make the runs of a sweep, of which two differ in the seed alone."""
+    sweep = (("steep", 0.02, 0), ("steep-again", 0.02, 1), ("flat", 0.002, 0), ("flat-again", 0.002, 1))
+    for number, (name, lr, seed) in enumerate(sweep):
+        chance, values = random.Random(f"{lr} {seed}"), []
+        for step in range(0, 1000, 10):
+            loss = 0.2 + 2 * math.exp(-step * lr) + chance.random() / 10
+            values.append({"train": {"loss": loss}, "val": {"loss": loss + 0.1 + step / 5000, "acc": 1 - loss / 3}})
+        config = {"optimizer": {"name": "adamw", "lr": lr}, "seed": seed, "batch_size": 64}
+        about = {"command": ["train.py", "--lr", f"{lr:g}"], "host": "gpu-7", "pid": 4200 + number}
+        late = Alert("val/loss rises", "0.82 at the end, 0.78 at step 460", "warning")
+        alerts = [late] * (name == "flat")
+        where = {"digits": _FOUR[number], "config": config, "values": values, "each": 2.5, "every": 10}
+        made("runs", "digits", name, _NOW + number, alerts=alerts, **where, **about)
+
+
+def _make_list() -> None:
+    """Make runs of two projects, as they are in the course of days."""
+    hour = 3600.0
+    for project, name, ago, status, best, count, pending in (
+        ("digits", "baseline", 200 * hour, "finished", 0.9312, 1200, 0),
+        ("digits", "wide-3", 50 * hour, "failed", 0.8841, 410, 0),
+        ("digits", "wide-4", 49 * hour, "finished", 0.9477, 1200, 240),
+        ("language-model", "tokens-32k-cosine", 5 * hour, "interrupted", 0.4102, 800, 0),
+        ("language-model", "tokens-64k", 2 * hour, "preempted", 0.3995, 600, 100),
+    ):
+        values = [{"val/acc": best if step == count // 2 else best / 2} for step in range(count)]
+        made("runs", project, name, _NOW - ago, status=status, values=values, each=6.0, pending=pending)
+
+
+@contextlib.contextmanager
+def _elsewhere() -> Iterator[None]:
+    """Be in an empty folder, in UTC."""
+    before, zone = Path.cwd(), os.environ.get("TZ")
+    with TemporaryDirectory() as folder:
+        os.chdir(folder)
+        os.environ["TZ"] = "UTC"
+        time.tzset()
+        try:
+            yield
+        finally:
+            os.chdir(before)
+            os.environ.pop("TZ") if zone is None else os.environ.update(TZ=zone)
+            time.tzset()
+
+
+def _printed(name: str, words: list[str]) -> str:
+    """Return a command and what it prints in 80 columns."""
+    with contextlib.ExitStack() as stack:
+        if name not in _PIPED:
+            for command in ("ls", "tail"):
+                stack.enter_context(patch(f"accel_track.cli.{command}.is_terminal", lambda: True))
+        result = CliRunner().invoke(app, words, env={"COLUMNS": "80"}, input="y\n")
+    assert result.exit_code == 0, result.output
+    text = re.sub(r" +$", "", result.output, flags=re.MULTILINE)
+    for pattern, plain in _VARYING:
+        text = re.sub(pattern, plain, text)
+    return f"$ accel-track {shlex.join(words)}{' | cat' * (name in _PIPED)}\n{text}"
+
+
+def samples() -> dict[str, str]:
+    """Return what each command prints."""
+    found = {}
+    with patch("time.time", lambda: _NOW):
+        with _elsewhere():
+            _make_list()
+            found["ls"] = _printed("ls", COMMANDS["ls"])
+        with _elsewhere():
+            _make_sweep()
+            found |= {name: _printed(name, words) for name, words in COMMANDS.items() if name != "ls"}
+    return found
+
+
+def placed(text: str, name: str, sample: str, module: str = "tests.support.cli_samples") -> str:
+    """Return a page with a sample in its place."""
+    begin, end = _BEGIN.format(name, module), _END.format(name)
+    before, rest = text.split(begin)
+    return f"{before}{begin}\n```text\n{sample}```\n\n{end}{rest.split(end)[1]}"
+
+
+def page(text: str, found: dict[str, str]) -> str:
+    """Return the page with these samples in their places."""
+    for name, sample in found.items():
+        text = placed(text, name, sample)
+    return text
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(PAGE.read_text(encoding="utf-8"), samples()), encoding="utf-8")
