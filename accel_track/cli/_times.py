@@ -46,6 +46,12 @@ def short_date(seconds: float | None, *, utc: bool) -> str:
     return "?" if moment is None else f"{moment:%Y-%m-%d %H:%M}"
 
 
+def clock(seconds: float) -> str:
+    """Return the local time of day, such as "12:00:00"; "?" for a moment beyond the calendar."""
+    moment = _moment(seconds, utc=False)
+    return "?" if moment is None else f"{moment:%H:%M:%S}"
+
+
 def _moment(seconds: float | None, *, utc: bool) -> datetime | None:
     try:
         moment = None if seconds is None else datetime.fromtimestamp(seconds, timezone.utc)

@@ -1,4 +1,4 @@
-"""One run on the screen of `accel-track top`: its curve with axes, pace, load, delivery, last values."""
+"""One run on the screen of `accel-track top`: its curve with axes, pace, load, delivery, what it said, last values."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
 from accel_track.cli._curves import plot
+from accel_track.cli._times import clock
 from accel_track.cli._top_texts import at, busy, colour, count, duration, name_of, pending, rate, short
 from accel_track.texts import printable
+from accel_track.views.running.said import newest_said
 
 if TYPE_CHECKING:
     from accel_track.delivery.status import TrackerStatus
@@ -20,6 +22,9 @@ _AXIS = 11
 """Columns left of a curve."""
 _SMALL = 24
 """Lines, up to which there is no room for the last values."""
+_TEXTS = (1, 3, 5)
+"""How many alerts and texts there are: below a list, alone, and alone with room for the last values."""
+_COLOURS = {"error": "red", "warning": "yellow"}
 
 
 def run_lines(run: Watched, activity: Activity, width: int, height: int) -> list[Text]:
@@ -30,6 +35,7 @@ def run_lines(run: Watched, activity: Activity, width: int, height: int) -> list
     above += [Text(printable(text), style="red") for text in (reason, run.error) if text is not None]
     below = [Text(one) for one in (_progress(run), _load(run)) if one]
     trackers = [_tracker(one) for one in run.trackers.values()]
+    below += _said(run, _TEXTS[(height > _SMALL // 2) + (height > _SMALL)])
     if height <= _SMALL:
         below += [Text(", ").join(trackers)] if trackers else []
     else:
@@ -94,6 +100,15 @@ def _load(run: Watched) -> str:
     if run.load is None:
         return ""
     return ("machine: " if run.load.source == "run" else "its process: ") + busy(run.load)
+
+
+def _said(run: Watched, most: int) -> list[Text]:
+    """Return the newest alerts and texts, the newest last."""
+    lines = []
+    for one in reversed(newest_said(run.content, most)):
+        text = printable(f"{one.level or 'text'} {one.name}: {one.text}".rstrip(": "))
+        lines.append(Text(f"{clock(one.time)} {text}", style=_COLOURS.get(one.level, "")))
+    return lines
 
 
 def _values(run: Watched, first: str | None, height: int) -> list[Text]:

@@ -7,13 +7,13 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from accel_track.cli._common import RunArgument, find_run, jsonable, one_line_errors, say, shown
 from accel_track.cli._lines import is_terminal
+from accel_track.cli._times import clock
 from accel_track.views.lines import Line, Lines
 
 if TYPE_CHECKING:
@@ -76,14 +76,7 @@ def _text(line: Line) -> None:
     rank = "" if line.rank is None else f"  rank {line.rank}"
     step = "" if line.step is None else f"  step {line.step}"
     values = "  ".join(f"{name}={shown(value)}" for name, value in line.values.items())
-    say(f"{_clock(line.time)}{rank}{step}  {values}")
-
-
-def _clock(seconds: float) -> str:
-    try:
-        return f"{datetime.fromtimestamp(seconds):%H:%M:%S}"  # noqa: DTZ006 - the reader's clock
-    except (ValueError, OverflowError, OSError):
-        return "?"
+    say(f"{clock(line.time)}{rank}{step}  {values}")
 
 
 def _tabs(line: Line) -> None:

@@ -33,6 +33,8 @@ _SHARE = 10
 """A look comes after so many times as long as the one before took, if that is later than the interval."""
 _WIDEST = 120
 """Cells of a line that is printed once; what has no end of its own would take all that a pipe has."""
+_SAID = 5
+"""How many alerts and texts JSON has of a run."""
 _MOVES = {"up": -1, "k": -1, "down": 1, "j": 1}
 _TURNS = {"m": 1, "M": -1}
 
@@ -167,6 +169,8 @@ class _Screen:
 
 
 def _document(one: Watched, activity: Activity) -> dict[str, Any]:
+    from accel_track.views.running.said import newest_said
+
     info, name = one.info, one.metric(activity.wanted)
     last = None if name is None else one.content.metrics[name].last
     return {
@@ -182,6 +186,7 @@ def _document(one: Watched, activity: Activity) -> dict[str, Any]:
         "metric": name,
         "last": None if last is None else last._asdict(),
         "load": None if one.load is None else one.load._asdict(),
+        "said": [said._asdict() for said in newest_said(one.content, _SAID)],
         "trackers": {tracker: status.counts for tracker, status in one.trackers.items()},
         "error": one.error,
     }

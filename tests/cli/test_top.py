@@ -1,6 +1,7 @@
 """`accel-track top`: on a terminal, on screens of all sizes, without one."""
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from rich.cells import cell_len
 
 from accel_track.cli._top_screen import View, screen
 from accel_track.cli.top import _Screen
+from accel_track.media import Text
 from accel_track.views.running.activity import Activity
 from tests.support.cli_samples import PAGE
 from tests.support.terminal import Terminal
@@ -129,6 +131,30 @@ def test_any_size_holds_any_run(start: Any) -> None:
         assert any(line.startswith("> ") for line in lines_of(found, View(chosen=one.run.path), 80, 14))
     for run in runs:
         run.finish()
+
+
+def test_what_a_run_has_said_is_there(start: Any, invoke: Any) -> None:
+    run = start()
+    run.log({"loss": 1.0, "phase": "warm-up"}, 1)
+    run.alert("the loss rises", "from \x1b[31m1\x1b[0m\nto 2", level="warning")
+    run.log({"note": Text("a long story " * 20)}, 2)
+    run.alert("over")
+    found = activity()
+    for view, height, wanted in (
+        (View(), 14, ["info over"]),
+        (View(alone=True), 24, ["warning the loss rises: from 1 to 2", "text note: a long story a long", "info over"]),
+        (
+            View(alone=True),
+            40,
+            ["text phase: warm-up", "warning the loss rises: from 1 to 2", "text note:", "info over"],
+        ),
+    ):
+        said = [line for line in lines_of(found, view, 80, height) if re.match(r"\d\d:\d\d:\d\d ", line)]
+        assert len(said) == len(wanted)
+        assert all(line[9:].startswith(text) for line, text in zip(said, wanted, strict=True)), said
+    (told,) = json.loads(invoke("top", "--json").stdout)
+    assert [(one["level"], one["name"]) for one in told["said"][:2]] == [("info", "over"), ("", "note")]
+    run.finish()
 
 
 def test_ten_thousand_metrics(start: Any) -> None:

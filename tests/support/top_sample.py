@@ -15,6 +15,7 @@ from accel_track.journal.directory import RunDirectory
 from accel_track.journal.info import TrackerInfo
 from accel_track.journal.past import PastWriter
 from accel_track.journal.reader import JournalReader
+from accel_track.records import Alert
 from accel_track.views.running.activity import Activity
 from tests.support.cli_samples import PAGE, placed
 
@@ -39,6 +40,9 @@ def running(folder: Path, name: str, run_id: str, steps: int, a_second: float, p
             system = {"cpu_percent": 38.0, "memory_percent": 61.0, "process_memory_gb": 7.9}
             system |= {"gpu0/utilization_percent": 97.0, "gpu0/memory_percent": 74.0}
             journal.metrics({f"system/{key}": value for key, value in system.items()}, step, {})
+    journal.moment = begun + 1000 / a_second
+    said = Alert("the warm-up is over", "the learning rate is 0.001 from here on")
+    journal.metrics(said.values, None, {}, alert=said)
     count = journal.next_seq
     journal.close()
     run.cursor("mlflow").parent.mkdir()
