@@ -194,6 +194,8 @@ def _found(text: str) -> list[Named]:
         fail(f"{text} is not a run directory; `accel-track ls {text}` shows the runs below it.")
     if not found:
         below = "the working directory" if place() == Path() else str(place())
+        if not runs:
+            fail(f"there is no run below {below}; -C DIR or ACCEL_TRACK_DIR names another directory.")
         hint = f"; near it is {' or '.join(near)}" if (near := near_names(text, runs)) else ""
         fail(f"there is no run {text!r} below {below}{hint}; `accel-track ls` shows the runs.")
     return found

@@ -160,7 +160,8 @@ def _origin(info: RunInfo) -> dict[str, object]:
     """Return which process has logged the run, or where it was imported from."""
     found = info.imported
     if found is None:
-        return {"host": f"{info.host}, process {info.pid}", "command": " ".join(info.command)}
+        host = {"host": f"{info.host}, process {info.pid}"} if info.host else {}
+        return {**host, **({"command": " ".join(info.command)} if info.command else {})}
     lost = ", ".join(f"{count} {what}" for what, count in found.lost.items())
     lines: dict[str, object] = {"imported": f"from {found.source}, {found.place}, run {found.id}"}
     lines |= {} if found.dated else {"dates": "the source does not tell when the run began"}

@@ -62,7 +62,10 @@ def _write(feed: Feed, output: Path, *, as_json: bool) -> None:
         fail(f"{output} is a folder; give the name of a file.")
     document = feed.document()
     data = page(document).encode()
-    replace_file(output, data, mode=0o666)
+    try:
+        replace_file(output, data, mode=0o666)
+    except OSError as error:
+        fail(f"report: {output} cannot be written ({error.strerror or error}).")
     about: dict[str, Any] = {
         "output": str(output),
         "bytes": len(data),

@@ -100,8 +100,8 @@ def _deleted(one: _Going, *, yes: bool, force: bool) -> str | None:
     """Delete a run; return why it was kept, or None."""
     if one.lost is not None and not force:
         if yes:
-            return f"{one.lost}; --force deletes it all the same"
-        if not typer.confirm(f"{one.title}: {one.lost}. Delete it all the same?", err=True):
+            return f"{one.lost.rstrip('.')}; --force deletes it all the same"
+        if not typer.confirm(f"{one.title}: {one.lost.rstrip('.')}. Delete it all the same?", err=True):
             return one.lost
     if one.run.is_live():
         return "it is running; end it first"

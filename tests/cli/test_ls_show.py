@@ -78,7 +78,7 @@ def test_ls_shows_the_others_beside_a_damaged_run(make: Any, invoke: Any, damage
         bad.cursor("lines").parent.mkdir(exist_ok=True)
         bad.cursor("lines").write_text("[]")
     result = invoke("ls", code=1)
-    assert re.search(rf"^{bad.path.name}\t.*\tdamaged\t", result.stdout, re.MULTILINE)
+    assert re.search(rf"^{bad.path.name}\tproj\t.*\tdamaged\t", result.stdout, re.MULTILINE)
     assert re.search(rf"^{good.path.name}\t.*\tfinished\t", result.stdout, re.MULTILINE)
     assert result.stderr.count("\n") == 1
     told = {one["run_id"]: one for one in json.loads(invoke("ls", "--json", code=1).stdout)}

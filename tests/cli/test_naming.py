@@ -145,3 +145,8 @@ def test_odd_names(invoke: Any) -> None:
     for number, name in enumerate(("ünïcode", "-x", "a b", "[1]", "$HOME", "wide*")):
         made("runs", "p", name, now + number, digits=f"{number:06d}")
         assert shown(invoke, "show", f"p/{name}").endswith(f"{number:06d}")
+
+
+def test_where_there_is_no_run_the_place_is_told(invoke: Any, tmp_path: Path) -> None:
+    assert "no run below the working directory; -C DIR" in invoke("show", "latest", code=2).stderr
+    assert f"no run below {tmp_path};" in invoke("-C", tmp_path, "show", "latest", code=2).stderr

@@ -250,6 +250,11 @@ def test_media_are_chosen_by_step(start: Any, page: Any) -> None:
     assert not complaints(browser)
 
 
+def test_a_page_that_cannot_be_written_is_told_in_one_line(make: Any, invoke: Any) -> None:
+    said = invoke("report", make().path, "-o", "missing/report.html", code=2).stderr
+    assert said == "accel-track: report: missing/report.html cannot be written (No such file or directory).\n"
+
+
 def test_damage_is_told(make: Any, invoke: Any) -> None:
     run = make(count=50)
     flip_in_first_record(run)

@@ -67,7 +67,9 @@ def test_a_run_that_is_being_delivered_is_kept(make: Any, invoke: Any) -> None:
 def test_a_damaged_run_goes_by_force(invoke: Any) -> None:
     run = made("runs", "p", "a", 1e9, digits="abcdef")
     (run.path / "run.json").write_text("{")
-    assert "it is damaged" in invoke("rm", "-y", "abcdef", code=1).stdout
+    said = invoke("rm", "-y", "abcdef", code=1).stdout
+    assert "it is damaged" in said
+    assert ".;" not in said
     invoke("rm", "-y", "--force", "abcdef")
     assert not run.path.exists()
 

@@ -16,7 +16,7 @@ from accel_track.texts import storable_text
 
 FoundT = TypeVar("FoundT")
 
-VERSION = 1
+VERSION = 2
 """Changes with the meaning of what is kept."""
 
 _LARGEST = 2**30

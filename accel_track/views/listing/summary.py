@@ -54,7 +54,7 @@ class Summary(msgspec.Struct):
     @classmethod
     def of(cls, run: RunDirectory) -> Summary:
         """Return the summary of a run as its files are now; of a damaged one, what can be told."""
-        found = cls(run.path.name)
+        found = cls(run.path.name, project=run.path.absolute().parent.name)
         try:
             found._read(run)
         except (ValueError, OSError, OverflowError) as error:
