@@ -147,6 +147,9 @@ def test_odd_names(invoke: Any) -> None:
         assert shown(invoke, "show", f"p/{name}").endswith(f"{number:06d}")
 
 
-def test_where_there_is_no_run_the_place_is_told(invoke: Any, tmp_path: Path) -> None:
+def test_where_there_is_no_run_the_place_is_told(invoke: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    assert f"no run below {empty}; -C DIR" in invoke("-C", empty, "show", "latest", code=2).stderr
+    monkeypatch.chdir(empty)
     assert "no run below the working directory; -C DIR" in invoke("show", "latest", code=2).stderr
-    assert f"no run below {tmp_path};" in invoke("-C", tmp_path, "show", "latest", code=2).stderr
