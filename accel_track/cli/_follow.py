@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
+from accel_track.alerts.gone import GoneRuns
 from accel_track.cli._common import fail, say
 from accel_track.delivery.fleet import POOL, Fleet
 from accel_track.delivery.sync import Sync
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
     from accel_track.journal.info import RunInfo
 
 _VARIABLE = "ACCEL_TRACK_MIRROR"
+
+_LAST_ALERTS = 10.0
+"""Seconds that services get for the last alerts."""
 
 
 def only_mirror(texts: Sequence[str]) -> str | None:
@@ -56,7 +60,8 @@ def follow_mirror(url: str, deliver: Callable[[RunDirectory], Sync], timeout: fl
         def tell(line: str) -> None:
             bars.console.print(clean(line), markup=False, highlight=False, soft_wrap=True)
 
-        fleet = Fleet(partial(mirrored_runs, store), deliver, timeout, tell, _pool(deliver))
+        gone = GoneRuns(store.shown)
+        fleet = Fleet(partial(mirrored_runs, store), deliver, timeout, tell, _pool(deliver), gone.look)
 
         def watch() -> None:
             runs = list(fleet.followed.values())
@@ -69,6 +74,7 @@ def follow_mirror(url: str, deliver: Callable[[RunDirectory], Sync], timeout: fl
             fleet.follow(watch, until_ended=alone)
         except KeyboardInterrupt:
             tell("stopped")
+        gone.close(_LAST_ALERTS)
         runs = list(fleet.followed.values())
         ended = [one for one in runs if one.ended]
         failed = [one for one in runs if one.error is not None or (one.ended and not one.complete)]

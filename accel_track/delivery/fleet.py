@@ -75,6 +75,7 @@ class Fleet:
         deliver: Makes the delivery of a run.
         timeout: How long a tracker may make no progress, in seconds.
         tell: Called with a line for a run that is taken up, has ended, or cannot be delivered.
+        look: Called with each run that has something new, or has fallen silent.
         pool: Runs that are visited at the same moment.
     """
 
@@ -85,10 +86,12 @@ class Fleet:
         timeout: float,
         tell: Callable[[str], None],
         pool: int = POOL,
+        look: Callable[[MirroredRun], None] = lambda _: None,
     ) -> None:
         """Follow nothing yet."""
         self.followed: dict[str, Followed] = {}
         self._find, self._deliver, self._timeout, self._tell, self._pool = find, deliver, timeout, tell, pool
+        self._look = look
         self._stop = threading.Event()
         self._find_due, self._find_error = 0.0, ""
 
@@ -148,6 +151,7 @@ class Fleet:
             return
         run.refresh()
         one.alive = run.is_live()
+        self._look(run)
         sync = self._deliver(run)
 
         def watch(jobs: Sequence[Job]) -> None:

@@ -198,6 +198,7 @@ class JournaledDelivery:
         self._note_rules([plan.name for plan in plans])
         plans = self._companions.take(plans, self._noted.describe)
         if self._settings.alerts and not self._rank:
+            self._noted.alerts([one.text for one in self._settings.alerts])
             self._alerting.watch()
         end = time.monotonic() + self._settings.start_timeout
         for plan in plans:

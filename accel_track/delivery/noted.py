@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -48,6 +48,14 @@ class Noted:
 
         if self._rank == 0:
             self._update(change)
+
+    def alerts(self, rules: Sequence[str]) -> None:
+        """Note which rules raise alerts, for a collector of mirrors."""
+
+        def change(info: RunInfo) -> None:
+            info.alerts = list(rules)
+
+        self._update(change)
 
     def identity(self, name: str, tracker: GeneralTracker, identity: dict[str, Any]) -> None:
         """Note how to continue a tracker's backend run."""

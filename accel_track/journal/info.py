@@ -85,6 +85,7 @@ class RunInfo(msgspec.Struct):
         parent: Id of the run of the same project that this one is a child of, or None.
         tags: Labels that people have given the run, in their order.
         note: What people have noted about it; empty for nothing.
+        alerts: Rules of alerts.
     """
 
     run_id: str
@@ -106,6 +107,7 @@ class RunInfo(msgspec.Struct):
     parent: str | None = None
     tags: list[str] = []
     note: str = ""
+    alerts: list[str] = []
 
 
 def outcome_noted(info: RunInfo) -> Outcome | None:

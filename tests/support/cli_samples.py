@@ -57,9 +57,9 @@ def _make_sweep() -> None:
         config = {"optimizer": {"name": "adamw", "lr": lr}, "seed": seed, "batch_size": 64}
         about = {"command": ["train.py", "--lr", f"{lr:g}"], "host": "gpu-7", "pid": 4200 + number}
         late = Alert("val/loss rises", "0.82 at the end, 0.78 at step 460", "warning")
-        alerts = [late] * (name == "flat")
+        raised = [late] * (name == "flat")
         where = {"digits": _FOUR[number], "config": config, "values": values, "each": 2.5, "every": 10}
-        made("runs", "digits", name, _NOW + number, alerts=alerts, **where, **about)
+        made("runs", "digits", name, _NOW + number, raised=raised, **where, **about)
 
 
 def _make_list() -> None:

@@ -27,7 +27,7 @@ def made(
     values: Sequence[Mapping[str, Any]] = ({"loss": 1.0},),
     each: float = 1.0,
     every: int = 1,
-    alerts: Sequence[Alert] = (),
+    raised: Sequence[Alert] = (),
     pending: int | None = None,
     **more: Any,
 ) -> RunDirectory:
@@ -44,7 +44,7 @@ def made(
         values: What it logged, a call each.
         each: Seconds between two calls.
         every: Steps between two calls.
-        alerts: Alerts that it raised at its end.
+        raised: Alerts that it raised at its end.
         pending: How many records the tracker "tensorboard" lacks; None: the run has no tracker.
         **more: Fields of `run.json`.
     """
@@ -60,7 +60,7 @@ def made(
     for step, one in enumerate(values):
         writer.moment = created + each * (step + 1)
         writer.metrics(dict(one), step * every, {})
-    for alert in alerts:
+    for alert in raised:
         writer.metrics(alert.values, None, {}, alert=alert)
     if pending is not None:
         run.cursor("tensorboard").parent.mkdir(exist_ok=True)

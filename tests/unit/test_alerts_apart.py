@@ -127,6 +127,7 @@ def test_failed_is_sent_after_kill_9_and_is_in_the_journal(delivery: str, start:
     assert box.said == [("failure", "the run has failed")]
     assert "killed or crashed" in box.messages[0]["message"]
     assert recorded() == ["the run has failed"]
+    assert only_run().load().alerts == ["failed"]  # which a collector of mirrors looks at
     if delivery == "process":  # trackers are told before they end
         assert delivered() == ["error: the run has failed"]
 
