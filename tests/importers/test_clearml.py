@@ -64,7 +64,6 @@ def program(folder: Path, *more: str) -> "subprocess.CompletedProcess[bytes]":
     """Run a program that logs with ClearML."""
     folder.mkdir(exist_ok=True)
     environment = {**os.environ, "CLEARML_OFFLINE_MODE": "1", "CLEARML_CACHE_DIR": str(folder / "cache")}
-    environment.pop("CLEARML_PROC_MASTER_ID", None)  # of a task in this process
     command = [sys.executable, "-c", PROGRAM, str(folder), *more]
     return subprocess.run(command, env=environment, capture_output=True, timeout=120, check=False, cwd=folder)
 
