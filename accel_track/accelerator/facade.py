@@ -94,7 +94,7 @@ class Accelerator(Checkpointing, MediaCalls):
         kwargs_handlers: Arguments of Fabric's strategy, process group, loss scaler and autocast:
             `DistributedDataParallelKwargs`, `InitProcessGroupKwargs`, `GradScalerKwargs`, `AutocastKwargs`.
         deepspeed_plugin: None. DeepSpeed, FSDP and Megatron-LM are refused; see
-            [Scripts written for accelerate](migrating.md).
+            the page "From accelerate" of the documentation.
         fsdp_plugin: None, as `deepspeed_plugin`.
         megatron_lm_plugin: None, as `deepspeed_plugin`.
         **options: `delivery` to `keep`, the same for all front doors; see
