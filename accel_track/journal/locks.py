@@ -74,13 +74,12 @@ def is_held(path: str | os.PathLike[str]) -> bool:
     except BlockingIOError:
         return True
     except (ImportError, OSError):  # no `flock` on this system, or on this file system, or nobody has ever held it
-        return _is_held_somehow(Path(path))
+        name = os.fspath(path)  # no Path before there is a file: a list asks this of thousands of runs
+        return (os.path.exists(name) or os.path.exists(name + SOFT)) and _is_held_somehow(Path(name))
     return False
 
 
 def _is_held_somehow(path: Path) -> bool:
-    if not (path.exists() or path.with_name(path.name + SOFT).exists()):
-        return False
     try:
         lock = acquired(path)
     except OSError:

@@ -11,9 +11,9 @@ from typing import Any
 import msgspec
 
 from accel_track.journal.directory import RunDirectory
+from accel_track.journal.glance import glance
 from accel_track.journal.info import RunInfo
 from accel_track.journal.plain import check_plain
-from accel_track.journal.reader import read_last
 
 
 class Summary(msgspec.Struct):
@@ -68,10 +68,10 @@ class Summary(msgspec.Struct):
         check_plain(run)
         info = run.load()
         self._name(info)
-        ends = {rank: read_last(run.rank(rank)) for rank in run.ranks()}
-        logged = {rank: end.seq + 1 for rank, end in ends.items()}
+        ends = {rank: glance(run.rank(rank)) for rank in run.ranks()}
+        logged = {rank: count for rank, (count, _) in ends.items()}
         self.records = sum(logged.values())
-        self.newest = max((end.time for end in ends.values() if end.time is not None), default=None)
+        self.newest = max((time for _, time in ends.values() if time is not None), default=None)
         now, live = time.time(), run.is_live()
         for name in info.trackers:
             counts = status_of(run, name, logged, live=live).counts
