@@ -1,0 +1,159 @@
+"""What a new user does, following the documents alone: a first run, a second backend, a tracker, an offline run, an old run.
+
+The programs and commands are those of the pages; what they have stored is read with the backends' own readers.
+"""
+
+import ast
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+from mlflow.entities import Metric
+
+from accel_track.journal.directory import find_runs
+from accel_track.views.content import Content
+from tests.support import warm
+from tests.support.following import DOCS, Shell, blocks, follow, on_a_terminal
+from tests.support.runs import metric_history, scalars
+
+ROOT = DOCS.parent
+ELSEWHERE = {"autopsy.md"}
+"""Pages with a program that has a test of its own."""
+FOLLOWED = {"start/lightning.md", "start/loop.md", "start/init.md", "custom-trackers.md", "guides/offline-cluster.md"}
+OLD = """
+from lightning.pytorch.loggers import TensorBoardLogger
+
+logger = TensorBoardLogger(".")
+for step in range(5):
+    logger.log_metrics({"loss": 1 / (step + 1)}, step)
+logger.finalize("success")
+"""
+
+
+def here(line: str, folder: Path) -> str:
+    """Run a command line of a page in the environment of the tests."""
+    words = shlex.split(line)
+    set_ = dict(words.pop(0).split("=", 1) for _ in list(words) if re.match(r"[A-Z_]+=", words[0]))
+    environment = {**os.environ, **set_}
+    if words[0] == "python":  # a warm start: these import torch, Lightning and MLflow
+        done = warm.run([sys.executable, *words[1:]], timeout=120, check=True, cwd=folder, env=environment)
+        return done.stdout + done.stderr
+    if words[0] == "accel-track":
+        words = [sys.executable, "-m", "accel_track", *words[1:]]
+    return on_a_terminal(words, folder, environment, timeout=120)
+
+
+@pytest.fixture(scope="module")
+def fresh(tmp_path_factory: pytest.TempPathFactory) -> Shell:
+    """Return what runs command lines in an environment that is made as the page on installing says."""
+    copy = tmp_path_factory.mktemp("copy") / "repository"
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    for name in filter(None, listed.split("\0")):
+        (copy / name).parent.mkdir(parents=True, exist_ok=True)
+        (copy / name).write_bytes((ROOT / name).read_bytes())
+    environment = {name: value for name, value in os.environ.items() if name not in ("VIRTUAL_ENV", "PYTHONPATH")}
+    kept = [f"cd {copy}"]
+
+    def shell(line: str, folder: Path) -> str:
+        """Run a line, after those that change the shell."""
+        if line.startswith("export PIP_EXTRA_INDEX_URL") and "PIP_FIND_LINKS" in os.environ:
+            return ""  # pip has been told another place, which has torch for CPUs
+        if line.startswith(("source ", "export ")):
+            kept.append(line)
+            return ""
+        return on_a_terminal(["bash", "-ec", "\n".join([*kept, f"cd {folder}", line])], folder, environment, 1500)
+
+    follow(DOCS / "start/install.md", copy, shell)
+    assert shell("which accel-track", copy).strip() == f"{copy}/.venv/bin/accel-track"
+    return shell
+
+
+@pytest.fixture(
+    params=["here", pytest.param("fresh", marks=[pytest.mark.long, pytest.mark.timeout(1800)])]  # installs torch
+)
+def shell(request: pytest.FixtureRequest) -> Shell:
+    return here if request.param == "here" else request.getfixturevalue("fresh")
+
+
+def in_mlflow(folder: Path) -> dict[str, list[tuple[int, float]]]:
+    """Return what MLflow has of the loss, by the runs' names."""
+    client = MlflowClient(f"sqlite:///{folder}/runs/mlflow.db")
+    runs = client.search_runs([one.experiment_id for one in client.search_experiments()])
+    return {run.info.run_name: points(client.get_metric_history(run.info.run_id, "train/loss")) for run in runs}
+
+
+def points(metrics: Iterable[Metric]) -> list[tuple[int, float]]:
+    return sorted((metric.step, pytest.approx(metric.value)) for metric in metrics)  # event files have 32 bits
+
+
+def test_lightning_a_second_backend_and_an_old_run(tmp_path: Path, shell: Shell) -> None:
+    """A first run goes to TensorBoard; one word more and the next goes to MLflow, too, and the first one follows it."""
+    old = warm.run([sys.executable, "-c", OLD], timeout=60, check=True, cwd=tmp_path)
+    assert not old.stdout
+    follow(DOCS / "start/lightning.md", tmp_path, shell)
+    for name, history in in_mlflow(tmp_path).items():
+        assert len(history) == 16, name
+        assert scalars(tmp_path / "runs" / "first" / name, "train/loss") == history
+    assert sorted(in_mlflow(tmp_path)) == ["version_0", "version_1"]
+
+    (imported,) = (run for run in find_runs(tmp_path) if run.load().project == "lightning_logs")
+    found = Content(imported)
+    found.update()
+    curve = found.metrics["loss"].points()
+    of_old = [*zip(curve.steps.tolist(), curve.values.tolist(), strict=True)]
+    assert of_old == scalars(tmp_path / "lightning_logs", "loss")
+    assert len(of_old) == 5
+
+
+@pytest.mark.parametrize(("page", "metric", "count"), [("loop", "train/loss", 32), ("init", "farthest", 50)])
+def test_another_door(tmp_path: Path, shell: Shell, page: str, metric: str, count: int) -> None:
+    follow(DOCS / f"start/{page}.md", tmp_path, shell)
+    runs = sorted(find_runs(tmp_path), key=lambda found: found.load().created)
+    assert [sorted(run.load().trackers) for run in runs] == [["tensorboard"], ["mlflow", "tensorboard"]]
+    for run in runs:
+        info = run.load()
+        assert len(scalars(tmp_path / "runs" / info.project / str(info.name), metric)) == count
+    assert len(metric_history(f"sqlite:///{tmp_path}/runs/mlflow.db", metric)) == count
+
+
+def test_a_custom_tracker_in_20_lines(tmp_path: Path, shell: Shell) -> None:
+    page = DOCS / "custom-trackers.md"
+    (program,) = (block.text for block in blocks(page) if block.title)
+    (tracker,) = (node for node in ast.parse(program).body if isinstance(node, ast.ClassDef))
+    assert tracker.end_lineno is not None
+    assert tracker.end_lineno - tracker.lineno < 20
+    follow(page, tmp_path, shell)
+    assert len((tmp_path / "values.txt").read_text().splitlines()) == len(scalars(tmp_path, "train/loss")) == 3
+
+
+def test_an_offline_run_is_synced(tmp_path: Path, shell: Shell) -> None:
+    """Where the training runs, no backend's file is made; the login node makes all."""
+
+    def watched(line: str, folder: Path) -> str:
+        printed = shell(line, folder)
+        if "ACCEL_TRACK_DELIVERY=none" in line:
+            assert os.listdir(folder / "runs") == [".accel_track"]
+        return printed
+
+    follow(DOCS / "guides/offline-cluster.md", tmp_path, watched)
+    assert in_mlflow(tmp_path) == {"baseline": scalars(tmp_path, "train/loss")}
+    assert len(scalars(tmp_path, "train/loss")) == 100
+
+
+def test_no_program_of_a_page_is_left_out() -> None:
+    with_programs = {page for page in DOCS.rglob("*.md") if any(block.title for block in blocks(page))}
+    assert {str(page.relative_to(DOCS)) for page in with_programs} - ELSEWHERE == FOLLOWED
+
+
+def test_what_the_guide_shows_of_the_plugin_package_is_in_it() -> None:
+    shown = [block for block in blocks(DOCS / "guides/plugin.md") if block.language in ("toml", "py")]
+    package = "".join(file.read_text() for file in (ROOT / "examples/plugin_package").rglob("*.*") if file.is_file())
+    assert len(shown) == 2
+    for block in shown:
+        assert block.text.replace("Readback: ...\n", "Readback:\n") in package
