@@ -4,12 +4,14 @@ The programs and commands are those of the pages; what they have stored is read 
 """
 
 import ast
+import json
 import os
 import re
 import shlex
 import subprocess
 import sys
 from collections.abc import Iterable
+from itertools import takewhile
 from pathlib import Path
 
 import pytest
@@ -17,10 +19,11 @@ from mlflow import MlflowClient
 from mlflow.entities import Metric
 
 from accel_track.journal.directory import find_runs
+from accel_track.journal.info import RunInfo
 from accel_track.views.content import Content
 from tests.support import warm
 from tests.support.following import DOCS, Shell, blocks, follow, on_a_terminal
-from tests.support.runs import metric_history, scalars
+from tests.support.runs import scalars
 
 ROOT = DOCS.parent
 ELSEWHERE = {"autopsy.md"}
@@ -39,14 +42,14 @@ logger.finalize("success")
 def here(line: str, folder: Path) -> str:
     """Run a command line of a page in the environment of the tests."""
     words = shlex.split(line)
-    set_ = dict(words.pop(0).split("=", 1) for _ in list(words) if re.match(r"[A-Z_]+=", words[0]))
-    environment = {**os.environ, **set_}
-    if words[0] == "python":  # a warm start: these import torch, Lightning and MLflow
-        done = warm.run([sys.executable, *words[1:]], timeout=120, check=True, cwd=folder, env=environment)
+    variables = list(takewhile(re.compile(r"[A-Z_]+=").match, words))
+    environment = {**os.environ, **dict(variable.split("=", 1) for variable in variables)}
+    program, *arguments = words[len(variables) :]
+    command = {"python": [sys.executable], "accel-track": [sys.executable, "-m", "accel_track"]}.get(program, [program])
+    if program == "python" or {"sync", "import"} & {*arguments}:  # a warm start: these import torch or MLflow
+        done = warm.run([*command, *arguments], timeout=120, check=True, cwd=folder, env=environment)
         return done.stdout + done.stderr
-    if words[0] == "accel-track":
-        words = [sys.executable, "-m", "accel_track", *words[1:]]
-    return on_a_terminal(words, folder, environment, timeout=120)
+    return on_a_terminal([*command, *arguments], folder, environment, timeout=120)
 
 
 @pytest.fixture(scope="module")
@@ -88,6 +91,11 @@ def in_mlflow(folder: Path) -> dict[str, list[tuple[int, float]]]:
     return {run.info.run_name: points(client.get_metric_history(run.info.run_id, "train/loss")) for run in runs}
 
 
+def in_order(folder: Path) -> list[RunInfo]:
+    """Return what is known of the runs, the newest last."""
+    return sorted((run.load() for run in find_runs(folder)), key=lambda info: info.created)
+
+
 def points(metrics: Iterable[Metric]) -> list[tuple[int, float]]:
     return sorted((metric.step, pytest.approx(metric.value)) for metric in metrics)  # event files have 32 bits
 
@@ -111,15 +119,24 @@ def test_lightning_a_second_backend_and_an_old_run(tmp_path: Path, shell: Shell)
     assert len(of_old) == 5
 
 
-@pytest.mark.parametrize(("page", "metric", "count"), [("loop", "train/loss", 32), ("init", "farthest", 50)])
-def test_another_door(tmp_path: Path, shell: Shell, page: str, metric: str, count: int) -> None:
-    follow(DOCS / f"start/{page}.md", tmp_path, shell)
-    runs = sorted(find_runs(tmp_path), key=lambda found: found.load().created)
-    assert [sorted(run.load().trackers) for run in runs] == [["tensorboard"], ["mlflow", "tensorboard"]]
-    for run in runs:
-        info = run.load()
-        assert len(scalars(tmp_path / "runs" / info.project / str(info.name), metric)) == count
-    assert len(metric_history(f"sqlite:///{tmp_path}/runs/mlflow.db", metric)) == count
+def test_a_loop_of_ones_own(tmp_path: Path, shell: Shell) -> None:
+    follow(DOCS / "start/loop.md", tmp_path, shell)
+    first, second = in_order(tmp_path)
+    assert (sorted(first.trackers), sorted(second.trackers)) == (["tensorboard"], ["mlflow", "tensorboard"])
+    for run in (first, second):
+        assert len(scalars(tmp_path / "runs/first" / str(run.name), "train/loss")) == 32
+    assert in_mlflow(tmp_path) == {second.name: scalars(tmp_path / "runs/first" / str(second.name), "train/loss")}
+
+
+def test_anything_else(tmp_path: Path, shell: Shell) -> None:
+    follow(DOCS / "start/init.md", tmp_path, shell)
+    first, second = in_order(tmp_path)
+    assert (sorted(first.trackers), sorted(second.trackers)) == (["tensorboard"], ["jsonl", "tensorboard"])
+    (lines,) = tmp_path.rglob("metrics.jsonl")
+    logged = [(one["step"], pytest.approx(one["farthest"])) for one in map(json.loads, lines.read_text().splitlines())]
+    assert len(logged) == 50
+    for run in (first, second):  # the seed is the same
+        assert scalars(tmp_path / "runs/walks" / str(run.name), "farthest") == logged
 
 
 def test_a_custom_tracker_in_20_lines(tmp_path: Path, shell: Shell) -> None:
