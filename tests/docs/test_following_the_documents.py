@@ -28,7 +28,14 @@ from tests.support.runs import scalars
 ROOT = DOCS.parent
 ELSEWHERE = {"autopsy.md"}
 """Pages with a program that has a test of its own."""
-FOLLOWED = {"start/lightning.md", "start/loop.md", "start/init.md", "custom-trackers.md", "guides/offline-cluster.md"}
+FOLLOWED = {
+    "start/lightning.md",
+    "start/loop.md",
+    "start/init.md",
+    "custom-trackers.md",
+    "guides/offline-cluster.md",
+    "guides/sweeps.md",
+}
 OLD = """
 from lightning.pytorch.loggers import TensorBoardLogger
 
@@ -161,6 +168,19 @@ def test_an_offline_run_is_synced(tmp_path: Path, shell: Shell) -> None:
     follow(DOCS / "guides/offline-cluster.md", tmp_path, watched)
     assert in_mlflow(tmp_path) == {"baseline": scalars(tmp_path, "train/loss")}
     assert len(scalars(tmp_path, "train/loss")) == 100
+
+
+def test_a_sweep_is_looked_at(tmp_path: Path, shell: Shell) -> None:
+    printed: dict[str, str] = {}
+
+    def noting(line: str, folder: Path) -> str:
+        return printed.setdefault(line, shell(line, folder))
+
+    follow(DOCS / "guides/sweeps.md", tmp_path, noting)
+    first, *trials = in_order(tmp_path)
+    assert {trial.parent for trial in trials} == {first.run_id}
+    (good,) = (text for line, text in printed.items() if "--where" in line)
+    assert ("study-lr-0.01" in good, "study-lr-0.1 " in good) == (True, False)
 
 
 def test_no_program_of_a_page_is_left_out() -> None:

@@ -19,8 +19,8 @@ from typing import NamedTuple
 DOCS = Path(__file__).parents[2] / "docs"
 _FENCE = re.compile(r'^```(\w+)(?: title="([^"]+)")?\n(.*?)^```$', re.MULTILINE | re.DOTALL)
 _CODES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
-_VARYING = re.compile(r"\d{8}-\d{6}-[0-9a-f]{6}|\b[0-9a-f]{6}\b|\d{4}-\d\d-\d\d \d\d:\d\d")
-"""Ids of runs and times, which are others each time."""
+_VARYING = re.compile(r"\d{8}-\d{6}-[0-9a-f]{6}|\b[0-9a-f]{6}\b|\d{4}-\d\d-\d\d \d\d:\d\d|\b\d+s\b")
+"""Ids of runs, times and ages, which are others each time."""
 
 Shell = Callable[[str, Path], str]
 """Runs a command line in a folder; returns what it prints, and raises where it fails."""
