@@ -47,16 +47,20 @@ logger.finalize("success")
 
 
 def here(line: str, folder: Path) -> str:
-    """Run a command line of a page in the environment of the tests."""
+    """Run a command line of a page in the environment of the tests, where Python programs start warm."""
     words = shlex.split(line)
     variables = list(takewhile(re.compile(r"[A-Z_]+=").match, words))
     environment = {**os.environ, **dict(variable.split("=", 1) for variable in variables)}
     program, *arguments = words[len(variables) :]
-    command = {"python": [sys.executable], "accel-track": [sys.executable, "-m", "accel_track"]}.get(program, [program])
-    if program == "python" or {"sync", "import"} & {*arguments}:  # a warm start: these import torch or MLflow
-        done = warm.run([*command, *arguments], timeout=120, check=True, cwd=folder, env=environment)
-        return done.stdout + done.stderr
-    return on_a_terminal([*command, *arguments], folder, environment, timeout=120)
+    python = {"python": [], "accel-track": ["-m", "accel_track"]}
+    if program not in python:
+        return on_a_terminal([program, *arguments], folder, environment)
+    command = [sys.executable, *python[program], *arguments]
+    if (
+        "sync" in arguments
+    ):  # with its progress bar on a terminal, MLflow makes no tables in a warm start ("Illegal seek")
+        return warm.run(command, timeout=120, check=True, cwd=folder, env=environment).stdout
+    return on_a_terminal(command, folder, environment, start=warm.Popen)
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +81,8 @@ def fresh(tmp_path_factory: pytest.TempPathFactory) -> Shell:
         if line.startswith(("source ", "export ")):
             kept.append(line)
             return ""
-        return on_a_terminal(["bash", "-ec", "\n".join([*kept, f"cd {folder}", line])], folder, environment, 1500)
+        command = ["bash", "-ec", "\n".join([*kept, f"cd {folder}", line])]
+        return on_a_terminal(command, folder, environment, timeout=1500)
 
     follow(DOCS / "start/install.md", copy, shell)
     assert shell("which accel-track", copy).strip() == f"{copy}/.venv/bin/accel-track"

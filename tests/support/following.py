@@ -14,7 +14,7 @@ import subprocess
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 DOCS = Path(__file__).parents[2] / "docs"
 _FENCE = re.compile(r'^```(\w+)(?: title="([^"]+)")?\n(.*?)^```$', re.MULTILINE | re.DOTALL)
@@ -23,7 +23,7 @@ _VARYING = re.compile(r"\d{8}-\d{6}-[0-9a-f]{6}|\b[0-9a-f]{6}\b|\d{4}-\d\d-\d\d 
 """Ids of runs, times and ages, which are others each time."""
 
 Shell = Callable[[str, Path], str]
-"""Runs a command line in a folder; returns what it prints, and raises where it fails."""
+"""Runs a command line in a folder and returns what it prints; raises AssertionError where it fails."""
 
 
 class Block(NamedTuple):
@@ -48,8 +48,7 @@ def follow(page: Path, folder: Path, shell: Shell) -> None:
         shell: What runs its commands.
 
     Raises:
-        AssertionError: A change fits no line of its file, or a command did not print what the page shows.
-        subprocess.CalledProcessError: A command failed.
+        AssertionError: A change fits no line of its file, a command failed, or did not print what the page shows.
     """
     printed = ""
     for block in blocks(page):
@@ -82,16 +81,24 @@ def _same(line: str) -> str:
     return re.sub(r"\s+", " ", _VARYING.sub("#", line)).strip()
 
 
-def on_a_terminal(command: list[str], folder: Path, environment: Mapping[str, str], timeout: float = 60.0) -> str:
+def on_a_terminal(
+    command: list[str],
+    folder: Path,
+    environment: Mapping[str, str],
+    *,
+    timeout: float = 120.0,
+    start: type["subprocess.Popen[Any]"] = subprocess.Popen,
+) -> str:
     """Run a program as on a terminal of 80 columns; return what it writes.
 
     Raises:
-        subprocess.CalledProcessError: It failed.
+        AssertionError: It failed.
     """
     ours, its = pty.openpty()
     variables = {**environment, "TERM": "xterm", "NO_COLOR": "1", "COLUMNS": "80"}
-    process = subprocess.Popen(command, cwd=folder, env=variables, stdin=subprocess.DEVNULL, stdout=its, stderr=its)
-    os.close(its)
+    process = start(command, cwd=folder, env=variables, stdin=subprocess.DEVNULL, stdout=its, stderr=its)
+    with contextlib.suppress(OSError):  # a warm start has closed it
+        os.close(its)
     output, end = b"", time.monotonic() + timeout
     with contextlib.suppress(OSError):  # Linux says EIO once nobody has the other side
         while select.select([ours], [], [], max(0.0, end - time.monotonic()))[0]:
@@ -100,6 +107,5 @@ def on_a_terminal(command: list[str], folder: Path, environment: Mapping[str, st
     if process.poll() is None and time.monotonic() >= end:
         process.kill()
     text = output.decode()
-    if code := process.wait():
-        raise subprocess.CalledProcessError(code, command, text)
+    assert process.wait() == 0, f"{command} failed: {text}"
     return text
