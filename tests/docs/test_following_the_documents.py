@@ -194,8 +194,9 @@ def test_no_program_of_a_page_is_left_out() -> None:
 
 
 def test_what_the_guide_shows_of_the_plugin_package_is_in_it() -> None:
-    shown = [block for block in blocks(DOCS / "guides/plugin.md") if block.language in ("toml", "py")]
-    package = "".join(file.read_text() for file in (ROOT / "examples/plugin_package").rglob("*.*") if file.is_file())
+    folder = ROOT / "examples/plugin_package"
+    package = "".join((folder / name).read_text() for name in ("pyproject.toml", "tests/test_csv.py"))
+    shown = [block.text for block in blocks(DOCS / "guides/plugin.md") if block.language in ("toml", "py")]
     assert len(shown) == 2
-    for block in shown:
-        assert block.text.replace("Readback: ...\n", "Readback:\n") in package
+    for text in shown:
+        assert text.replace(" ...\n", "\n") in package
