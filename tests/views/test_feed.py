@@ -10,7 +10,7 @@ import pytest
 
 import accel_track
 from accel_track.journal.past import PastWriter
-from accel_track.media import Text
+from accel_track.media import Histogram, Text
 from accel_track.run import Run
 from accel_track.views.media_calls import MediaCall, MediaCalls
 from accel_track.views.metric import Points
@@ -65,6 +65,16 @@ def test_earlier_media_are_there_evenly_spaced_while_there_is_room(run: Run) -> 
     assert "text" in large["calls"][-1]["items"][0]
     assert [one["step"] for one in many["calls"]] == [0, 60, 120, 180, 240, 299]
     assert (feed.room.shown, feed.room.left_out) == (10, 0)
+
+
+def test_what_is_drawn_once_is_not_drawn_again(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    feed = feed_of(run)
+    run.log({"counts": Histogram(list(range(100)))}, 0)
+    feed.document()
+    monkeypatch.setattr("accel_track.views.report.media.converted", None)
+    run.log({"note": Text("one")}, 1)
+    (drawn,) = feed.document()["runs"][0]["media"][0]["calls"][0]["items"]
+    assert b64decode(drawn["data"]).startswith(b"\x89PNG")
 
 
 def test_of_many_calls_evenly_spaced_ones_are_kept() -> None:
