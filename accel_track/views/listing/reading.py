@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -47,7 +48,10 @@ def _by_others(read: Callable[[RunDirectory], FoundT], runs: Sequence[RunDirecto
     context = multiprocessing.get_context("fork")
     pool = ProcessPoolExecutor(number, context, initializer=signal.signal, initargs=ignored)
     try:
-        yield from pool.map(read, runs, chunksize=_AT_ONCE)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # of a fork beside NumPy's threads, which allow for it
+            found = pool.map(read, runs, chunksize=_AT_ONCE)
+        yield from found
     finally:
         pool.shutdown(cancel_futures=True)
 
