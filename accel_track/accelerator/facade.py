@@ -93,8 +93,7 @@ class Accelerator(Checkpointing, MediaCalls):
         step_scheduler_with_optimizer: Whether prepared schedulers step with the optimizer; else at each call.
         kwargs_handlers: Arguments of Fabric's strategy, process group, loss scaler and autocast:
             `DistributedDataParallelKwargs`, `InitProcessGroupKwargs`, `GradScalerKwargs`, `AutocastKwargs`.
-        deepspeed_plugin: None. DeepSpeed, FSDP and Megatron-LM are refused; see
-            [Scripts written for accelerate](migrating.md).
+        deepspeed_plugin: None. DeepSpeed, FSDP and Megatron-LM are refused.
         fsdp_plugin: None, as `deepspeed_plugin`.
         megatron_lm_plugin: None, as `deepspeed_plugin`.
         **options: `delivery` to `keep`, the same for all front doors; see
