@@ -16,6 +16,7 @@ import accel_track
 from accel_track.delivery.beside import Beside
 from accel_track.delivery.sync import Sync
 from accel_track.views.opened.opening import Opening
+from tests.support import warm
 from tests.support.servers import free_port, listens
 from tests.support.waiting import until
 
@@ -40,7 +41,7 @@ def opened(tmp_path: Path) -> Iterator[Callable[..., tuple["subprocess.Popen[str
         port = free_port()
         command = [sys.executable, "-m", "accel_track", "open", *map(str, words), "--port", str(port)]
         foreign = {"MLFLOW_TRACKING_URI": "http://127.0.0.1:9", "TRACKIO_SPACE_ID": "some/space"}
-        environment = {**os.environ, **foreign, "XDG_CACHE_HOME": str(tmp_path / "cache")}
+        environment = {**os.environ, **warm.coverage, **foreign, "XDG_CACHE_HOME": str(tmp_path / "cache")}
         process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, start_new_session=True
         )

@@ -13,6 +13,7 @@ import accel_track
 from accel_track.journal.directory import RunDirectory
 from accel_track.journal.writer import JournalWriter
 from accel_track.views.lines import Lines
+from tests.support import warm
 from tests.support.waiting import until
 
 
@@ -63,7 +64,8 @@ class Followed:
 
     def __init__(self, path: Path, *words: str) -> None:
         command = [sys.executable, "-m", "accel_track", "tail", str(path), "-f", *words]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        pipe, environment = subprocess.PIPE, {**os.environ, **warm.coverage}
+        self.process = subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=environment)
         self.lines: list[str] = []
         self._reader = threading.Thread(target=self._read)
         self._reader.start()

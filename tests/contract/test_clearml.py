@@ -484,6 +484,21 @@ class TestClearML(ClearMLContract):
         lines = [line for archive in archives for line in archive.read("metrics.jsonl").splitlines()]
         assert sorted(event["value"] for line in lines for event in json.loads(line)) == [1.0, 1.0, 2.0, 2.0]
 
+    def test_a_companion_has_a_task_of_its_own(self, tmp_path: Path) -> None:
+        """It would join the program's, which may be closed while values are still on their way."""
+        code = (
+            "import accel_track\nfrom clearml import Task\nif __name__ == '__main__':\n"
+            "    own = Task.init('own', 'mine', auto_connect_frameworks=False, auto_connect_arg_parser=False)\n"
+            "    with accel_track.init('ours', 'clearml', run_name='r', delivery='process') as run:\n"
+            "        run.log({'loss': 0.5}, 0)\n"
+            "    own.close()\n"
+        )
+        Path("program.py").write_text(code)
+        subprocess.run([sys.executable, "program.py"], timeout=100, check=True)
+        with_loss = [one for one in sessions(tmp_path) if any(event.get("metric") == "loss" for event in events(one))]
+        assert len(sessions(tmp_path)) == 2
+        assert [json.loads((session / "task.json").read_bytes())["name"] for session in with_loss] == ["r"]
+
     def test_programs_started_later(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """A program started after a task was closed, by us or the user, stores its own task."""
         code = (

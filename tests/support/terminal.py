@@ -14,6 +14,8 @@ from typing import Any
 
 import pyte
 
+from tests.support import warm
+
 _BEGIN = "import fcntl, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0)\n"
 """Makes the terminal the program's own, so that Ctrl-C reaches it."""
 
@@ -43,7 +45,7 @@ class Terminal:
             stdin=own,
             stdout=own,
             stderr=own,
-            env={**variables, "TERM": "xterm-256color", **more},
+            env={**variables, **warm.coverage, "TERM": "xterm-256color", **more},
             start_new_session=True,
         )
         self._own = own

@@ -44,7 +44,7 @@ _NOT_INHERITED = (
     # The rank of the process that trains is not this one's.
     *(*RANK_VARIABLES, *LOCAL_RANK_VARIABLES, "GROUP_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE"),
     # With these, an SDK would join what it has running in the process that trains.
-    *("WANDB_SERVICE", "CLEARML_PROC_MASTER_ID"),
+    *("WANDB_SERVICE", "CLEARML_PROC_MASTER_ID", "TRAINS_PROC_MASTER_ID"),
 )
 
 

@@ -28,7 +28,8 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     yield
     if (task := Task.current_task()) is not None:
         task.close()
-    os.environ.pop("CLEARML_PROC_MASTER_ID", None)
+    for name in ("CLEARML_PROC_MASTER_ID", "TRAINS_PROC_MASTER_ID"):
+        os.environ.pop(name, None)
 
 
 def sessions(folder: Path) -> list[Path]:
