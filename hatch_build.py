@@ -1,4 +1,4 @@
-"""The build's hook: where the repository's address is known, the package's page links there, and its metadata name it."""
+"""The build's hook: with the repository's address, the package's page links there, and the metadata name it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ class RepositoryHook(MetadataHookInterface):
     """Make what depends on `REPOSITORY_URL`, the repository's address at a forge; without it, links stay relative."""
 
     def update(self, metadata: dict[str, Any]) -> None:
-        """Set `readme`, and `urls` where there is an address."""
+        """Set `readme` and `urls`."""
+        metadata["urls"] = {}
         text = Path(self.root, "README.md").read_text(encoding="utf-8")
         if address := os.environ.get(VARIABLE, "").rstrip("/"):
             tag = f"v{metadata['version']}"

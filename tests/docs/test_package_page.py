@@ -35,4 +35,4 @@ def test_with_the_repositorys_address_links_are_absolute() -> None:
 def test_without_it_the_page_is_the_readme() -> None:
     given = metadata("")
     assert given["readme"]["text"] == (ROOT / "README.md").read_text(encoding="utf-8")
-    assert "urls" not in given
+    assert not given.get("urls")
