@@ -110,7 +110,7 @@ def not_here(module: str, name: str) -> NoReturn:
         raise AttributeError(message)
     about = in_utils(name)
     hint = f"if it is accelerate's, {about}" if about == HELPER else about
-    message = f"{module} has no {name!r}: {hint}. The page migrating.md lists what is here."
+    message = f"{module} has no {name!r}: {hint}. The page migrating/accelerate.md lists what is here."
     raise ImportError(message, name=module)
 
 

@@ -141,6 +141,7 @@ class Run(MediaCalls):
         self._elsewhere: dict[str, TrackerElsewhere] = {}
         self._order = [plan.name for plan in plans]
         self._view: RunView | None = None
+        self._at_end: dict[str, TrackerInfo] = {}
         wait_for_collected(_PATIENCE)
         with self._ending.starting(exits_on_sigterm=exits_on_sigterm):
             self._delivery.add(plans)
@@ -589,7 +590,7 @@ class Run(MediaCalls):
         """Return the addresses of the pages that the backends have for the run, by the trackers' names."""
         found: dict[str, str | None] = {}
         for tracker in self.trackers:
-            if tracker.name in self._delivery.apart:
+            if self.finished or tracker.name in self._delivery.apart:
                 found[tracker.name] = self._noted(tracker.name).url
             elif self.native(tracker) is not None:
                 found[tracker.name] = tracker.page()
@@ -600,6 +601,8 @@ class Run(MediaCalls):
 
         A companion process gets a few seconds to start the tracker.
         """
+        if self.finished:
+            return self._noted(name).identity
         if name not in self._delivery.apart:
             return next((one.identity() for one in self.trackers if one.name == name and self.native(one)), {})
         return self._noted_identity(name, _START)
@@ -612,8 +615,8 @@ class Run(MediaCalls):
 
     def _noted(self, name: str) -> TrackerInfo:
         directory = self._delivery.directory
-        info = None if directory is None else directory.load()
-        return TrackerInfo() if info is None else info.trackers.get(name, TrackerInfo())
+        known = self._at_end if directory is None else directory.load().trackers
+        return known.get(name, TrackerInfo())
 
     def flush(self) -> None:
         """Have every tracker store what was logged, waiting a few seconds at most where there is a journal."""
@@ -677,8 +680,16 @@ class Run(MediaCalls):
         try:
             if not self._ending.finished:
                 self.unwatch()
+                if self.run_directory is None:
+                    self._keep_notes()
         finally:
             self._ending.finish(outcome)
+
+    def _keep_notes(self) -> None:
+        """Note what trackers know of their backend runs, which they forget as they finish, and no journal keeps."""
+        for tracker in self.trackers:
+            with suppress(Exception):  # a tracker's own
+                self._at_end[tracker.name] = TrackerInfo(identity=tracker.identity(), url=tracker.page())
 
 
 def no_arguments(kwargs: Mapping[str, Any]) -> None:

@@ -208,7 +208,7 @@ class AccelTrackLogger(Logger, MediaCalls):
         """
         if not self._logs_here():
             return None
-        run = self.open()
+        run = self.run
         if "mlflow" not in {tracker.name for tracker in run.trackers}:
             return run.run_id
         return run.backend_identity("mlflow").get("run_id")
@@ -216,7 +216,7 @@ class AccelTrackLogger(Logger, MediaCalls):
     @property
     def url(self) -> str | None:
         """Address of the run's page in the first backend that has one; None where none has, and off rank zero."""
-        return next(iter(self.open().pages().values()), None) if self._logs_here() else None
+        return next(iter(self.run.pages().values()), None) if self._logs_here() else None
 
     # -- trackers -----------------------------------------------------------------------------------------------------
 
@@ -230,8 +230,11 @@ class AccelTrackLogger(Logger, MediaCalls):
 
     @property
     def run(self) -> Run:
-        """The run, started if it is not; off rank zero an object on which everything does nothing."""
-        return self.open() if self._logs_here() else cast("Run", NoOp())
+        """The run, started if it is not; behind `finish`, the one that has ended, until the next use of the logger.
+
+        Off rank zero, it is an object on which everything does nothing.
+        """
+        return (self._session.ended or self.open()) if self._logs_here() else cast("Run", NoOp())
 
     def add(self, other: AccelTrackLogger, *, with_trackers: bool = True) -> None:
         """Let the hyperparameters and the trackers of another logger, which has no run itself, take part in this run.
@@ -514,6 +517,8 @@ class AccelTrackLogger(Logger, MediaCalls):
 
     def finish(self, status: Status | None = None) -> None:
         """End the run now instead of at the interpreter's exit. The next use of the logger starts another run.
+
+        Until then, `run`, `run_id`, `url`, `version` and the folders are those of the run that has ended.
 
         Args:
             status: How the run ended. Default: as Lightning said, else by the exception that is being handled.

@@ -70,12 +70,15 @@ class Session:
         self.config = config
         self.init_kwargs = init_kwargs
         self.run: Run | None = None
+        self.ended: Run | None = None
+        """The run that was ended last, of which the names here tell until the next use begins another one."""
         self.in_call = False
         """Whether a Trainer call has been set up and not ended."""
         self._given_version, self._sub_dir = names.version, names.sub_dir
         self._begin_anew()
 
     def _begin_anew(self) -> None:
+        self.ended = None
         self.run_id = new_run_id()
         self._version = self._given_version
         self._resumed: str | None = None
@@ -133,6 +136,7 @@ class Session:
             Exception: As `Run`; an AttributeError comes as a RuntimeError, which `hasattr` cannot hide.
         """
         if self.run is None:
+            self._leave_ended()
             try:
                 self.run = self._begin()
             except AttributeError as error:
@@ -226,6 +230,7 @@ class Session:
             here: Whether this process logs.
         """
         self.in_call = True
+        self._leave_ended()
         if self.run is not None:
             self.run.wake()
         trainer, fitting = call.trainer, call.trainer.state.fn == "fit"
@@ -285,6 +290,8 @@ class Session:
 
     def _note_for_launched(self, outcome: Outcome) -> None:
         """Store how a call ended that ran in processes launched by Lightning, whose errors only this process sees."""
+        if self.ended is not None:  # in the middle of the call
+            return
         own = own_run(self.save_dir, self.name, self.run_id)
         if process_index() == 0 and outcome != FINISHED and own is not None and own.load().status != "finished":
             own.conclude(outcome)
@@ -295,7 +302,10 @@ class Session:
             if self.run is not None:
                 self.run.finish(outcome)  # a tracker may log meanwhile
         finally:
-            self.run = None
+            self.run, self.ended = None, self.run or self.ended
+
+    def _leave_ended(self) -> None:
+        if self.ended is not None:
             self._begin_anew()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -308,6 +318,7 @@ class Session:
             run, self.run = self.run, None
             run.finish(FINISHED)
             run.conclude(None)
+        self._leave_ended()
         return {
             **self.__dict__,
             "run": None,

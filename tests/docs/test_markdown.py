@@ -27,6 +27,15 @@ def _restored_registry() -> Iterator[None]:
     LOGGER_TYPE_TO_CLASS.update(before)
 
 
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    from mlflow import MlflowClient
+
+    path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
+    MlflowClient(f"sqlite:///{path}").search_experiments()  # migrations take seconds
+    return path.read_bytes()
+
+
 BLOCKS = [
     block for block in find_examples(*(page for page in PAGES if page not in ELSEWHERE)) if block.prefix == "python"
 ]
@@ -35,7 +44,12 @@ BLOCKS = [
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("example", BLOCKS, ids=lambda example: f"{example.path.name}:{example.start_line}")
 @pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning")  # Lightning's advice to small examples
-def test_block(example: CodeExample, eval_example: EvalExample) -> None:
+def test_block(example: CodeExample, eval_example: EvalExample, request: pytest.FixtureRequest) -> None:
+    if '"mlflow"' in example.source:
+        folder = re.search(r'(?:project|save)_dir="(\w+)"', example.source)
+        database = Path(folder[1] if folder else ".", "mlflow.db")
+        database.parent.mkdir(exist_ok=True)
+        database.write_bytes(request.getfixturevalue("empty_database"))
     if "# >" in example.source:
         example.source = example.source.replace("# >", "#>")  # ruff format writes it with a space
         eval_example.run_print_check(example)

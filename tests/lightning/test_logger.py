@@ -11,12 +11,14 @@ import pytest
 import torch
 from lightning.fabric import Fabric
 from lightning.fabric.loggers.logger import _DummyExperiment
+from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import CSVLogger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch.utils.tensorboard import SummaryWriter
 
 from accel_track import Accelerator, AccelTrackLogger
 from accel_track.errors import AccelTrackWarning
+from accel_track.journal.directory import find_runs
 from accel_track.testing import FaultyTracker, RecordingTracker
 from tests.support import warm
 from tests.support.models import Tiny, batches, trainer
@@ -125,6 +127,39 @@ def test_the_next_free_version_is_taken_and_kept() -> None:
     named = AccelTrackLogger(RecordingTracker(), name="digits", version="baseline")
     assert Path(named.log_dir) == Path("digits/baseline")
     assert AccelTrackLogger(RecordingTracker(), version=3).run_name == "version_3"
+
+
+@pytest.mark.parametrize("delivery", ["thread", "inline"])
+def test_a_finished_logger_tells_of_its_run_and_begins_another_one_when_it_is_used(delivery: Any) -> None:
+    with AccelTrackLogger("mlflow", name="digits", save_dir="logs", delivery=delivery) as logger:
+        logger.log_metrics({"loss": 0.5}, 0)
+        told = logger.run, logger.id, logger.run_id, logger.version, logger.log_dir
+    assert (logger.run, logger.id, logger.run_id, logger.version, logger.log_dir) == told
+    assert logger.url is None  # of a local file
+    logger.finish("failed")  # once more
+    assert logger.run.finished
+    copy = pickle.loads(pickle.dumps(logger))
+    logger.log_metrics({"loss": 0.25}, 0)
+    assert not logger.run.finished
+    assert logger.version == 1
+    assert {logger.id, logger.run_id}.isdisjoint(told)
+    logger.finish()
+    assert copy.version == 1
+    assert copy.id not in (told[1], logger.id)
+    assert len(list(Path("logs/digits").glob("version_*"))) == 2
+
+
+class FinishesInTheMiddle(Callback):
+    def on_train_end(self, trainer: Any, *_: Any) -> None:
+        trainer.logger.finish("failed")
+
+
+def test_a_run_that_is_ended_within_a_call_keeps_its_end() -> None:
+    logger = AccelTrackLogger([], save_dir="logs", delivery="none")
+    with_logger = trainer(logger, callbacks=FinishesInTheMiddle())
+    with_logger.fit(Tiny(), batches())
+    (run,) = find_runs("logs")
+    assert run.load().status == "failed"
 
 
 def test_it_stands_beside_lightnings_loggers() -> None:

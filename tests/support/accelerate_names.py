@@ -1,4 +1,4 @@
-"""The tables of docs/migrating.md: `python -m tests.support.accelerate_names` writes them."""
+"""The tables of docs/migrating/accelerate.md: `python -m tests.support.accelerate_names` writes them."""
 
 import inspect
 import types
@@ -9,7 +9,7 @@ from typing import Any
 
 from accel_track import Accelerator, absent
 
-PAGE = Path(__file__).parents[2] / "docs" / "migrating.md"
+PAGE = Path(__file__).parents[2] / "docs" / "migrating" / "accelerate.md"
 BEGIN, END = "<!-- tables: made by `python -m tests.support.accelerate_names` -->\n", "<!-- end of the tables -->\n"
 _PLAIN = "is not here"
 

@@ -65,6 +65,29 @@ def test_a_tracker_may_change_what_it_gets() -> None:
     run.finish()
 
 
+class Forgetting(RecordingTracker):
+    """Knows its backend run as long as that goes on, as built-in trackers do."""
+
+    def as_experiment(self) -> Any:
+        return None if self.calls[-1] == ("finish",) else self.calls
+
+    def identity(self) -> dict[str, Any]:
+        return {} if self.calls[-1] == ("finish",) else {"id": 7}
+
+    def page(self) -> str | None:
+        return None if self.calls[-1] == ("finish",) else "http://127.0.0.1/7"
+
+
+@pytest.mark.parametrize("delivery", ["thread", "inline"])
+def test_a_run_that_has_ended_still_knows_its_pages(delivery: Any, tmp_path: Path) -> None:
+    settings = Settings.of(delivery=delivery)
+    run = Run(select([Forgetting(), FaultyTracker()]), project="p", directory=tmp_path, settings=settings)
+    told = run.pages(), run.backend_identity("recording")
+    run.finish()
+    assert (run.pages(), run.backend_identity("recording")) == told == ({"recording": "http://127.0.0.1/7"}, {"id": 7})
+    assert run.backend_identity("faulty") == {}
+
+
 def test_the_last_started_is_finished_first() -> None:
     order = []
 
