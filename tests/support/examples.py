@@ -17,14 +17,16 @@ GROUPS = {
     "Trackers of your own": ["custom_tracker", "plugin_package", "mixed"],
     "Other libraries": ["accelerate_script", "ignite_loop"],
 }
+_COMMAND = re.compile(r"^ *(?:python|torchrun|sbatch|bash) (?:.*\\\n)*.*", re.MULTILINE)
+"""A command, with the lines that go on with it; the formatter takes the indentation of some away."""
 _BEGIN = """\
 # Examples
 
 Each reads from top to bottom, works on a laptop without an account, and says at its end where to look. They take names
-of backends; what a backend needs is on [its page](../docs/backends/index.md).
+of backends; what a backend needs is on [its page](../docs/backends/index.md). In a copy of the repository ([Install](../docs/start/install.md)):
 
 ```bash
-pip install "accel-track[demo]"
+python -m pip install -c constraints.txt '.[demo]'
 ```
 """
 
@@ -64,7 +66,9 @@ def _told(name: str) -> tuple[str, str, list[str]]:
     told = ast.get_docstring(ast.parse((EXAMPLES / place).read_text(encoding="utf-8")), clean=False)
     assert told, f"{place} does not say what it shows"
     what, _, rest = told.partition("\n")
-    return place if place.endswith(f"{name}.py") else name, what, re.findall(r"^    (.*)", rest, re.MULTILINE)
+    commands = [line.removeprefix("    ") for command in _COMMAND.findall(rest) for line in command.splitlines()]
+    assert commands, f"{place} does not say how to run it"
+    return place if place.endswith(f"{name}.py") else name, what, commands
 
 
 def page() -> str:
