@@ -17,7 +17,7 @@ from tests.support.site import WIDTHS, build, named, pages, served
 
 pytest.importorskip("mkdocs", reason="tox -e docs has it")
 
-WITH_SCRIPTS = ("", "backends/", "command-line/", "performance/", "reference/run/")
+WITH_SCRIPTS = ("", "delivery/", "reference/run/")
 FRAMES = """
 const [pages, widths, done] = arguments
 const found = []
