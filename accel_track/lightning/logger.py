@@ -289,7 +289,7 @@ class AccelTrackLogger(Logger, MediaCalls):
         """The started trackers; empty off rank zero.
 
         With `delivery="process"` or "none", stand-ins take the place of those that run elsewhere, see
-        [`Accelerator.trackers`][accel_track.accelerator.Accelerator.trackers].
+        [`Accelerator.trackers`][accel_track.Accelerator.trackers].
         """
         return list(self.open().trackers) if self._logs_here() else []
 

@@ -131,11 +131,11 @@ def test_the_next_free_version_is_taken_and_kept() -> None:
 
 @pytest.mark.parametrize("delivery", ["thread", "inline"])
 def test_a_finished_logger_tells_of_its_run_and_begins_another_one_when_it_is_used(delivery: Any) -> None:
-    with AccelTrackLogger("mlflow", name="digits", save_dir="logs", delivery=delivery) as logger:
+    with AccelTrackLogger("tensorboard", name="digits", save_dir="logs", delivery=delivery) as logger:
         logger.log_metrics({"loss": 0.5}, 0)
         told = logger.run, logger.id, logger.run_id, logger.version, logger.log_dir
     assert (logger.run, logger.id, logger.run_id, logger.version, logger.log_dir) == told
-    assert logger.url is None  # of a local file
+    assert logger.url is None
     logger.finish("failed")  # once more
     assert logger.run.finished
     copy = pickle.loads(pickle.dumps(logger))

@@ -1,0 +1,58 @@
+"""The site's hook: files beside the folder of the documents that are pages or pictures of the site, and links.
+
+Pages link to files of the repository as they lie there, so that the links work in a copy of it, too. Here, a link to
+one of `PAGES` becomes one to that page, a link to any other file one into the repository where its address is known
+(`repo_url`), and its text where it is not.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mkdocs.structure.files import File, Files
+
+if TYPE_CHECKING:
+    from mkdocs.config.defaults import MkDocsConfig
+    from mkdocs.structure.pages import Page
+
+ROOT = Path(__file__).parents[2]
+PAGES = {
+    "CHANGELOG.md": "changelog.md",
+    "CONTRIBUTING.md": "contributing.md",
+    "CODE_OF_CONDUCT.md": "code-of-conduct.md",
+    "SECURITY.md": "security.md",
+    "benchmarks/performance.svg": "performance.svg",
+}
+"""Where the site has a file of the repository."""
+
+_LINK = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\[\]]*\])+)\]\((?![a-z]+:|#|/)([^()\s#]*)(#[^()\s]*)?\)")
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Add the files."""
+    for source, page in PAGES.items():
+        if (ROOT / source).suffix == ".md":
+            files.append(File.generated(config, page, content=(ROOT / source).read_text(encoding="utf-8")))
+        else:
+            files.append(File.generated(config, page, abs_src_path=str(ROOT / source)))
+    return files
+
+
+def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Lead the links of a page to where the site has what they mean."""
+    place = page.file.src_uri
+    source = next((one for one, other in PAGES.items() if other == place), f"docs/{place}")
+
+    def led(link: re.Match[str]) -> str:
+        picture, text, target, anchor = link.groups(default="")
+        path = posixpath.normpath(posixpath.join(posixpath.dirname(source), target))
+        there = PAGES.get(path) or (path.removeprefix("docs/") if path.startswith("docs/") else None)
+        if there is not None or not (ROOT / path).exists():
+            return f"{picture}[{text}]({posixpath.relpath(there or path, posixpath.dirname(place) or '.')}{anchor})"
+        return f"[{text}]({config.repo_url}/blob/HEAD/{path}{anchor})" if config.repo_url else text
+
+    parts = re.split(r"(?ms)(^```.*?^```$|`[^`\n]+`)", markdown)  # code stays as it is
+    return "".join(part if part.startswith("`") else _LINK.sub(led, part) for part in parts)
