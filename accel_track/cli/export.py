@@ -152,6 +152,8 @@ def export(
             counts = {"records": records.count, "damaged_bytes": records.damaged}
             written = {} if files is None else {"media": files.count, "media_lacking": files.lacking}
             print_json({"output": str(output), "format": format_.value, **counts, **written})
+        elif output is not None:
+            say(f"{output}: {records.count:,} record{'s' * (records.count != 1)}")
     _tell_of(records)
 
 
@@ -174,7 +176,8 @@ def _tell_of(records: _Records) -> None:
     """
     lacking = 0 if records.files is None else records.files.lacking
     if records.without_files:
-        say(f"{records.without_files} media are left out; --media FOLDER writes them", err=True)
+        some = "1 medium is" if records.without_files == 1 else f"{records.without_files:,} media are"
+        say(f"{some} left out; --media FOLDER writes them", err=True)
     if records.damaged:
         say(f"warning: {records.damaged} bytes of the journal are damaged and left out", err=True)
     if lacking:

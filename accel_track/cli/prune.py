@@ -112,9 +112,12 @@ def _delete(found: _Found, older_than: float) -> None:
 
 
 def _tell(found: list[_Found]) -> None:
-    rows = [(one.run.path, size(one.size), f"keep: {one.kept}" if one.kept else "delete") for one in found]
+    rows = [
+        (one.run.path.name, one.run.path.parent.name, size(one.size), f"keep: {one.kept}" if one.kept else "delete")
+        for one in found
+    ]
     if rows:
-        console().print(table("", ("run", ">size", "what happens"), rows))
+        console().print(table("", ("run", "project", ">size", "what happens"), rows))
     else:
         say("no runs here")
 

@@ -88,8 +88,8 @@ def verify(
 
 
 def _tell(run: RunDirectory, ranks: list[dict[str, Any]], problems: list[str]) -> None:
-    columns = (">rank", ">segments", ">records", ">damaged bytes", ">unfinished bytes", ">missing records")
-    console().print(table(str(run.path), (*columns, ">media files", ">artifacts"), map(_row, ranks)))
+    columns = (">rank", ">segments", ">records", ">missing", ">damaged", ">torn", ">media", ">artifacts")
+    console().print(table(run.shown, columns, map(_row, ranks)))
     for note in [note for rank in ranks for note in rank["notes"]][:_SHOWN]:
         say(note)
     for one in problems[:_SHOWN]:
@@ -206,5 +206,5 @@ def _problems(run: RunDirectory, ranks: list[dict[str, Any]]) -> list[str]:
 def _row(one: dict[str, Any]) -> list[object]:
     damaged = sum(damage["length"] for damage in one["damages"])
     missing = sum(last - first + 1 for first, last in one["gaps"])
-    counts = [one["rank"], one["segments"], one["records"], damaged, one["torn_bytes"], missing]
+    counts = [one["rank"], one["segments"], one["records"], missing, damaged, one["torn_bytes"]]
     return [*counts, one["media_files"], one["artifacts"]]

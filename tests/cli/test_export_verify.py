@@ -77,7 +77,7 @@ def test_parquet(make: Any, invoke: Any, monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_a_file_and_its_summary(make: Any, invoke: Any) -> None:
     run = make(count=2500)
-    assert invoke("export", run.path, "--format", "csv", "--output", "out.csv").stdout == ""
+    assert invoke("export", run.path, "--format", "csv", "--output", "out.csv").stdout == "out.csv: 2,500 records\n"
     assert len(Path("out.csv").read_text().splitlines()) == 2501
     assert "--output" in invoke("export", run.path, "--format", "csv", "--json", code=2).stderr
     assert "--output" in invoke("export", run.path, "--format", "parquet", code=2).stderr

@@ -34,6 +34,12 @@ COMMANDS = {
     "tail, piped": ["tail", "c0ffee", "-n", "1"],
     "report": ["report", "c0ffee", "fa11ed", "-o", "report.html"],
     "alerts": ["alerts", "fa11ed"],
+    "sync": ["sync", "fa11ed", "--to", "jsonl"],
+    "verify": ["verify", "fa11ed", "--against", "jsonl"],
+    "export": ["export", "fa11ed", "--format", "csv", "--output", "run.csv"],
+    "import": ["import", "results.csv", "--set", "step=epoch", "--into", "runs"],
+    "move": ["move", "results.csv", "--set", "step=epoch", "--into", "runs", "--to", "jsonl"],
+    "prune": ["prune", "runs", "--dry-run"],
     "rename": ["rename", "c0ffee", "baseline"],
     "tag": ["tag", "baseline", "paper", "best"],
     "note": ["note", "badc0de", "another seed, the same curve"],
@@ -42,8 +48,8 @@ COMMANDS = {
 """The samples' commands, by their names, in the order in which they are called."""
 
 _PIPED = ("tail, piped",)
-_VARYING = [(r"[\d.]+ MiB", "1.4 MiB")]
-"""What other versions of libraries change, and what stands for it."""
+_VARYING = [(r"[\d.]+ MiB", "1.4 MiB"), (r"imported-[0-9a-f]{12}", "imported-522d1ad3d1c7")]
+"""What other versions of libraries and other folders change, and what stands for it."""
 
 
 def _make_sweep() -> None:
@@ -60,6 +66,12 @@ def _make_sweep() -> None:
         raised = [late] * (name == "flat")
         where = {"digits": _FOUR[number], "config": config, "values": values, "each": 2.5, "every": 10}
         made("runs", "digits", name, _NOW + number, raised=raised, **where, **about)
+
+
+def _make_table() -> None:
+    """Make the table of another program, in a folder of that program."""
+    rows = (f"{epoch},{1 / (epoch + 1):.3f},{epoch / 10}" for epoch in range(10))
+    Path("results.csv").write_text("\n".join(("epoch,loss,acc", *rows)), encoding="utf-8")
 
 
 def _make_list() -> None:
@@ -81,7 +93,8 @@ def _elsewhere() -> Iterator[None]:
     """Be in an empty folder, in UTC."""
     before, zone = Path.cwd(), os.environ.get("TZ")
     with TemporaryDirectory() as folder:
-        os.chdir(folder)
+        Path(folder, "work").mkdir()
+        os.chdir(Path(folder, "work"))
         os.environ["TZ"] = "UTC"
         time.tzset()
         try:
@@ -115,6 +128,7 @@ def samples() -> dict[str, str]:
             found["ls"] = _printed("ls", COMMANDS["ls"])
         with _elsewhere():
             _make_sweep()
+            _make_table()
             found |= {name: _printed(name, words) for name, words in COMMANDS.items() if name != "ls"}
     return found
 
