@@ -2,12 +2,14 @@
 
 import json
 import shutil
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from accel_track.outcome import Outcome
+from accel_track.records import Metrics
 from accel_track.trackers.wandb.axis import STEP
 from accel_track.trackers.wandb.tracker import WandBTracker
 from tests.support.lives import killed_in_start, live
@@ -52,6 +54,27 @@ def test_status(tmp_path: Path, status: Any, code: int) -> None:
     found = records(path)
     assert exit_codes(found) == [code]
     assert any(record.HasField("preempting") for record in found) is (status == "preempted")
+
+
+def test_a_continued_run_is_read_when_wandbs_service_has_written_its_end(tmp_path: Path) -> None:
+    """The first part has ended long ago; what the service has written of the second is at first its header."""
+    (scratch := tmp_path / "scratch").mkdir()
+    identity: dict[str, Any] = {}
+    for step in range(2):
+        tracker = WandBTracker("p", dir=str(tmp_path), **identity)
+        tracker.start()
+        identity = tracker.identity()
+        tracker.log({"loss": step / 2}, step=step)
+        tracker.finish()
+    tracker.read()  # as soon as all is there
+    last = logs(tmp_path)[-1]
+    whole = last.read_bytes()
+    last.write_bytes(whole[:7])
+    writer = threading.Timer(0.3, last.write_bytes, (whole,))
+    writer.start()
+    found = [(row.values, row.step) for row in tracker.read().records(scratch) if isinstance(row, Metrics)]
+    writer.join()
+    assert found == [({"loss": 0.0}, 0), ({"loss": 0.5}, 1)]
 
 
 def test_continued_after_kill_9_in_start(tmp_path: Path) -> None:

@@ -46,25 +46,21 @@ def runs_of(files: Iterable[Path]) -> Iterator[WandBRun]:
         yield WandBRun(run_id, [path for _, path in sorted(parts)])
 
 
-def run_with(id: str, folder: str, axis: str, *, ended: bool) -> WandBRun:  # noqa: A002 - as wandb calls it
+def run_with(id: str, folder: str, axis: str, *, own: str | None) -> WandBRun:  # noqa: A002 - as wandb calls it
     """Return the offline run of an id, of which a tracker's files are in a folder.
 
     Args:
         id: The run's id.
         folder: The folder in which wandb makes one for each run.
         axis: The field that is the step.
-        ended: Whether this process has ended it; wandb's service then writes for a moment more, and is waited for.
+        own: Where in it this process has had the run and ended it, which wandb's service writes for a moment more.
 
     Raises:
         NotReadableError: There is none.
     """
     deadline = time.monotonic() + _WRITING
-    while (run := _found(id, folder, axis)).outcome is None and ended and time.monotonic() < deadline:
+    while own is not None and not _is_whole(Path(own, f"run-{id}.wandb")) and time.monotonic() < deadline:
         time.sleep(0.02)
-    return run
-
-
-def _found(id: str, folder: str, axis: str) -> WandBRun:  # noqa: A002 - as above
     # wandb puts "-1" and so on behind the folder's name where one of the same second is there.
     paths = sorted(Path(folder).glob(f"offline-run-*-{glob.escape(id)}*/run-{glob.escape(id)}.wandb"))
     files = [path for path in paths if log_file.is_run_file(path)]
@@ -72,6 +68,15 @@ def _found(id: str, folder: str, axis: str) -> WandBRun:  # noqa: A002 - as abov
         message = f"wandb: there is no offline run {id!r} in {folder}; what is on a server is not read."
         raise NotReadableError(message)
     return WandBRun(id, [path for _, path in sorted((_beginning(path)[0], path) for path in files)], axis)
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether a run's end is in its file."""
+    if not log_file.is_run_file(path):
+        return False
+    return any(
+        record.HasField("exit") for record in log_file.records(path, Counter(), (*_NOT_VALUES, log_file.HISTORY))
+    )
 
 
 def _beginning(path: Path) -> tuple[float, str, str]:

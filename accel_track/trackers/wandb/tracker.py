@@ -78,6 +78,8 @@ class WandBTracker(WandBMetrics, WandBMedia):
         super().__init__(run_name, **kwargs)
         self._planned: dict[str, Any] = {}
         self._place: tuple[str, str] | None = None
+        self._own: str | None = None
+        """Where in the folder this process has the run, if that is an offline one."""
 
     @classmethod
     def for_run(
@@ -108,7 +110,8 @@ class WandBTracker(WandBMetrics, WandBMedia):
         derived = {"project": self.run_name, "reinit": "create_new", "mode": mode, **self._planned}
         run = sdk.init(**{**derived, **self.init_kwargs})
         self._planned = {}
-        self._place = str(run.id), os.path.dirname(os.path.dirname(run.dir))
+        own = os.path.dirname(run.dir)
+        self._place, self._own = (str(run.id), os.path.dirname(own)), own if run.offline else None
         self.axis = Axis(run)
         _wandb_global.opened(sdk, run)
         return run
@@ -143,9 +146,8 @@ class WandBTracker(WandBMetrics, WandBMedia):
 
     def read(self) -> BackendRun:
         """Return the offline run; of one on a server there is no reader."""
-        ended = self._place is not None and self.native is None
         run_id, folder = self._place or (str(self.init_kwargs.get("id", "")), runs_folder(self.init_kwargs))
-        return run_with(run_id, folder, STEP, ended=ended)
+        return run_with(run_id, folder, STEP, own=self._own if self.native is None else None)
 
     def page(self) -> str | None:
         """Page of the run; None offline."""
