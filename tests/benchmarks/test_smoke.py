@@ -46,7 +46,9 @@ def check(name: str, rows: dict[str, Any]) -> None:
         assert all(math.isfinite(value) for value in values.values())
 
 
-@pytest.mark.parametrize("name", SCRIPTS)
+@pytest.mark.parametrize(
+    "name", [name if name == "call_cost" else pytest.param(name, marks=pytest.mark.long) for name in SCRIPTS]
+)
 def test_each_script_counts_what_it_logs(name: str, tmp_path: Path) -> None:
     data = run_short(name, tmp_path)
     rows = data["results"][name]

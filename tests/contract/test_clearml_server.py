@@ -115,7 +115,11 @@ def program(server: Server, folder: Path, code: str, **kwargs: Any) -> None:
     [
         ("Outcome()", {"status": "completed"}),
         ("Outcome('failed', 'ValueError: x')", {"status": "failed", "status_message": "ValueError: x"}),
-        ("Outcome('interrupted', 'KeyboardInterrupt')", {"status": "stopped", "status_message": "KeyboardInterrupt"}),
+        pytest.param(
+            "Outcome('interrupted', 'KeyboardInterrupt')",
+            {"status": "stopped", "status_message": "KeyboardInterrupt"},
+            marks=pytest.mark.long,
+        ),
         ("Outcome('preempted')", {"status": "stopped", "status_reason": "preempted"}),
     ],
     ids=["finished", "failed", "interrupted", "preempted"],

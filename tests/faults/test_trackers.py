@@ -62,7 +62,10 @@ print(json.dumps({{"median": statistics.median(times), "ending": ending, "steps"
 
 
 @pytest.mark.timeout(150)
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "none"])
+@pytest.mark.parametrize(
+    "kind",
+    [pytest.param(kind, marks=pytest.mark.long) if kind == "forks" else kind for kind in KINDS if kind != "none"],
+)
 def test_a_bad_tracker_is_alone_in_its_misfortune(kind: str, program: Callable[..., Any]) -> None:
     found, report = result(program, kind)
     assert found["steps"] == list(range(1000))

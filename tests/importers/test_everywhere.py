@@ -30,8 +30,12 @@ def test_every_source_has_a_line() -> None:
     assert set(raw_runs.MAKERS) == set(BUILT_IN)
 
 
+_FIRST = ("mlflow", "tensorboard", "wandb")
+_KINDS = [kind if kind in _FIRST else pytest.param(kind, marks=pytest.mark.long) for kind in sorted(BUILT_IN)]
+
+
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("kind", sorted(BUILT_IN))
+@pytest.mark.parametrize("kind", _KINDS)
 def test_from_there_to_everywhere(kind: str, tmp_path: Path, empty_database: Path) -> None:
     folder = tmp_path / "source"
     folder.mkdir()

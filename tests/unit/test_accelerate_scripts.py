@@ -63,7 +63,7 @@ def alike(one: Any, other: Any) -> bool:
     return one == (pytest.approx(other, rel=1e-5, abs=1e-6) if isinstance(other, float) else other)
 
 
-@pytest.mark.parametrize("processes", [1, 2])
+@pytest.mark.parametrize("processes", [pytest.param(1, marks=pytest.mark.long), 2])
 def test_a_script_of_diffusers_kind(tmp_path: Path, processes: int) -> None:
     found = both("text_to_image", tmp_path, processes, *(["--shuffle"] if processes == 1 else []))
     assert len(found[0]["losses"]) == found[0]["steps"] == 18 // processes
@@ -79,7 +79,7 @@ def test_a_script_of_diffusers_kind(tmp_path: Path, processes: int) -> None:
         assert again[0]["calls"][0] == ["load", 1, f"checkpoint-{last}"]
 
 
-@pytest.mark.parametrize("processes", [1, 2])
+@pytest.mark.parametrize("processes", [pytest.param(1, marks=pytest.mark.long), 2])
 def test_a_script_of_the_nlp_examples_kind(tmp_path: Path, processes: int) -> None:
     found = both("classification", tmp_path, processes)
     assert found[0]["seen"] == [45, 45]  # no sample twice
@@ -89,7 +89,7 @@ def test_a_script_of_the_nlp_examples_kind(tmp_path: Path, processes: int) -> No
         assert [found[0]["type"], found[0]["unused"], found[0]["timeout"]] == ["MULTI_CPU", True, 77]
 
 
-@pytest.mark.parametrize("processes", [1, 2])
+@pytest.mark.parametrize("processes", [pytest.param(1, marks=pytest.mark.long), 2])
 def test_a_script_of_the_complete_examples_kind(tmp_path: Path, processes: int) -> None:
     found = both("complete", tmp_path, processes)
     assert found[0]["restored"] == 7

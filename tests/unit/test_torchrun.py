@@ -70,6 +70,7 @@ raise ValueError("planned")
 """
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)
 def test_a_failure_of_all_ranks_is_told_although_torchrun_ends_them_after_the_first(tmp_path: Path) -> None:
     script = tmp_path / "failing.py"
