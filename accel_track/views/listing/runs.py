@@ -13,7 +13,7 @@ from accel_track.views.listing.summary import Summary, signature
 from accel_track.views.listing.values import Values
 from accel_track.views.naming import short_ids
 
-FoundT = TypeVar("FoundT", Summary, Values)
+FoundT = TypeVar("FoundT")
 
 
 class Listed(NamedTuple):
@@ -44,8 +44,8 @@ def listed(
     """
     runs = list(runs)
     signatures = [signature(run) for run in runs]
-    summaries = _found("summaries", Summary, runs, signatures, tell)
-    contents = _found("values", Values, runs, signatures, tell) if values else [Values()] * len(runs)
+    summaries = _found("summaries", Summary, Summary.of, runs, signatures, tell)
+    contents = _found("values", Values, Values.of, runs, signatures, tell) if values else [Values()] * len(runs)
     short = short_ids([one.run_id for one in summaries])
     rows = zip(runs, summaries, contents, strict=True)
     return [Listed(run, summary, content, short[summary.run_id]) for run, summary, content in rows]
@@ -54,6 +54,7 @@ def listed(
 def _found(
     name: str,
     kind: type[FoundT],
+    read: Callable[[RunDirectory], FoundT],
     runs: Sequence[RunDirectory],
     signatures: Sequence[bytes | None],
     tell: Callable[[int], object],
@@ -66,12 +67,12 @@ def _found(
             indices[place] = Index(run.path.absolute().parents[1], name, kind)
     known = [indices[place].known(run, sign) for place, run, sign in zip(places, runs, signatures, strict=True)]
     lacking = [number for number, one in enumerate(known) if one is None]
-    read: dict[int, FoundT] = {}
-    for number, one in zip(lacking, each(kind.of, [runs[number] for number in lacking]), strict=True):
-        read[number] = one
-        if len(read) % 100 == 0:
-            tell(len(runs) - len(lacking) + len(read))
-    found = [read[number] if one is None else one for number, one in enumerate(known)]
+    new: dict[int, FoundT] = {}
+    for number, one in zip(lacking, each(read, [runs[number] for number in lacking]), strict=True):
+        new[number] = one
+        if len(new) % 100 == 0:
+            tell(len(runs) - len(lacking) + len(new))
+    found = [new[number] if one is None else one for number, one in enumerate(known)]
     for place, run, sign, one in zip(places, runs, signatures, found, strict=True):
         indices[place].note(run, sign, one)
     for index in indices.values():
