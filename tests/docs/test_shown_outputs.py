@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 import accel_track
 from accel_track.cli import app
 from accel_track.testing import RecordingTracker
+from tests.support.waiting import until
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -43,10 +44,11 @@ class Gone(RecordingTracker):
 
 @pytest.mark.filterwarnings("ignore:mlflow")
 def test_the_report_at_the_end(capfd: Any) -> None:
-    options: Any = {"start_timeout": 0.1, "finish_timeout": 0.5}
-    with accel_track.init("my_project", [There(), Gone()], project_dir="runs", **options) as run:
+    there = There()
+    with accel_track.init("my_project", [there, Gone()], project_dir="runs", finish_timeout=2.0) as run:
         for step in range(1500):
             run.log({"loss": 1.0}, step)
+        until(lambda: sum(call[0] == "log" for call in there.calls) == 1500)
     assert masked(capfd.readouterr().err) == masked(shown("delivery.md", "accel_track: "))
 
 
