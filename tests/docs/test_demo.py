@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,13 +15,17 @@ from typer.testing import CliRunner
 from accel_track.cli import app
 from tests.support import warm
 
+PAGE = Path(__file__).parents[2] / "docs" / "command-line.md"
+
 
 @pytest.mark.timeout(300)
 def test_tensorboard_and_mlflow_hold_the_same_numbers(tmp_path: Path) -> None:
     folder = tmp_path / "out"
     command = [sys.executable, "-m", "accel_track", "demo", "--dir", str(folder), "--epochs", "3"]
-    done = warm.run(command, timeout=240, env={**os.environ, "COLUMNS": "120"})
+    done = warm.run(command, timeout=240, env={**os.environ, "COLUMNS": "80"})
     assert done.returncode == 0, done.stderr
+    (shown,) = re.findall(r"^```text\n(Pictures.*?)^```$", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    assert shown in re.sub(r" +$", "", done.stdout, flags=re.MULTILINE)
     for told in ("train/loss", "loss by training step", "tensorboard --logdir", "mlflow ui --backend-store-uri"):
         assert told in done.stdout
 

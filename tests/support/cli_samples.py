@@ -10,12 +10,14 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import get_args
 from unittest.mock import patch
 
 from typer.testing import CliRunner
 
 from accel_track.cli import app
 from accel_track.records import Alert
+from accel_track.registry import BackendName
 from tests.support.made_runs import made
 
 PAGE = Path(__file__).parents[2] / "docs" / "command-line.md"
@@ -44,12 +46,23 @@ COMMANDS = {
     "tag": ["tag", "baseline", "paper", "best"],
     "note": ["note", "badc0de", "another seed, the same curve"],
     "rm": ["rm", "fa11ed"],
+    "doctor": ["doctor"],
 }
 """The samples' commands, by their names, in the order in which they are called."""
 
 _PIPED = ("tail, piped",)
-_VARYING = [(r"[\d.]+ MiB", "1.4 MiB"), (r"imported-[0-9a-f]{12}", "imported-522d1ad3d1c7")]
+_VARYING = [
+    (r"[\d.]+ MiB", "1.4 MiB"),
+    (r"imported-[0-9a-f]{12}", "imported-522d1ad3d1c7"),
+    (r"^python .*", "python 3.11.7, accel-track 0.2.0, torch 2.13.0, lightning 2.6.6"),
+]
 """What other versions of libraries and other folders change, and what stands for it."""
+
+
+_OFFLINE = {"WANDB_MODE": "offline", "COMET_START_ONLINE": "0", "CLEARML_OFFLINE_MODE": "1", "HOME": "."}
+_UNSET = ("ACCEL_TRACK_START_TIMEOUT", "SWANLAB_MODE", "SWANLAB_API_KEY", "MLFLOW_TRACKING_URI")
+_VARIABLES = {"COLUMNS": "80", **_OFFLINE, **dict.fromkeys(_UNSET)}
+"""The environment of the commands, in which SwanLab alone has no credentials."""
 
 
 def _make_sweep() -> None:
@@ -111,11 +124,14 @@ def _printed(name: str, words: list[str]) -> str:
         if name not in _PIPED:
             for command in ("ls", "tail"):
                 stack.enter_context(patch(f"accel_track.cli.{command}.is_terminal", lambda: True))
-        result = CliRunner().invoke(app, words, env={"COLUMNS": "80"}, input="y\n")
+        stack.enter_context(
+            patch("accel_track.registry.known_names", lambda: sorted({*get_args(BackendName)} - {"all"}))
+        )
+        result = CliRunner().invoke(app, words, env=_VARIABLES, input="y\n")
     assert result.exit_code == 0, result.output
     text = re.sub(r" +$", "", result.output, flags=re.MULTILINE)
     for pattern, plain in _VARYING:
-        text = re.sub(pattern, plain, text)
+        text = re.sub(pattern, plain, text, flags=re.MULTILINE)
     return f"$ accel-track {shlex.join(words)}{' | cat' * (name in _PIPED)}\n{text}"
 
 
