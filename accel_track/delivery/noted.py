@@ -80,6 +80,7 @@ class Noted:
 def running_again(command: list[str], info: RunInfo) -> None:
     """Note in a run's info that this process continues it."""
     info.status, info.reason, info.job, info.starts = "running", None, job_name(), info.starts + 1
+    info.alerts = []  # the rules of an earlier process are not this one's
     owned(command, info)
 
 

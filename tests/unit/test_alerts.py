@@ -15,6 +15,7 @@ from accel_track.delivery.comparing.records import RecordsFor
 from accel_track.errors import MissingPackageError
 from accel_track.journal.directory import find_runs
 from accel_track.journal.reader import JournalReader
+from accel_track.outcome import Outcome
 from accel_track.records import ALERT, Alert, Metrics, Record, encode, is_call
 from accel_track.rules import Rules
 from accel_track.testing.doubles import RecordingTracker
@@ -51,6 +52,18 @@ def content() -> Content:
 
 def said(tracker: RecordingTracker) -> list[Any]:
     return [call for call in tracker.calls if call[0] in ("log", "alert")]
+
+
+def test_a_run_that_goes_on_without_rules_has_none_for_a_collector() -> None:
+    run = begin(run_name="r", delivery="none")
+    directory = run.run_directory
+    info = directory.load()
+    info.alerts = ["failed"]
+    directory.save(info)
+    run.finish(Outcome("failed"))
+    with begin(run_name="r", delivery="none") as again:
+        assert again.run_directory.path == directory.path
+        assert again.run_directory.load().alerts == []
 
 
 @pytest.mark.parametrize("delivery", ["thread", "inline"])
