@@ -35,37 +35,39 @@ def init(
     init_kwargs: Mapping[str, Mapping[str, Any]] | None = None,
     **options: Unpack[Options],
 ) -> Run:
-    """Begin a run in a program of any kind; neither torch nor Lightning is imported.
+    """Begin a run in a program of any kind, without an import of torch or Lightning.
 
-    In a `with` block, the block's end is the run's, and an exception that leaves it is how it ended. Without one, call
-    `finish`; at the interpreter's exit it happens by itself. Off the main process (`RANK`, `SLURM_PROCID` and the like
-    in the environment, or a `torch.distributed` group) what is returned accepts every call and does nothing. Each of
-    `delivery` to `keep` is, when None, taken from a variable: `ACCEL_TRACK_DELIVERY`, ….
+    A `with` block ends its run, and an exception that leaves the block is the reason of the end. Without a block, call
+    `finish`; otherwise the run ends with the interpreter. Only the main process logs: on another rank (`RANK`,
+    `SLURM_PROCID` and the like in the environment, or a `torch.distributed` group), the returned object accepts every
+    call and does nothing.
 
     Args:
-        project: Name of the project (some backends call it experiment); must do as a folder name.
+        project: Name of the project, which some backends call experiment. The name must be usable as a folder name.
         log_with: A tracker's name, a `LoggerType`, a tracker instance, or a list of these; "all" stands for every
-            installed backend. None keeps the journal only, for `accel-track sync`.
+            installed backend. None keeps the journal only, for a later `accel-track sync`.
         project_dir: Folder for the journal and for trackers that store locally. Default: the working directory.
         config: Hyperparameters: a dictionary, dataclass, namespace or OmegaConf node, possibly nested.
-        run_name: Name of the run in every backend. Where another run of the project has it, `-2`, `-3`, … is put behind
-            it. Default: made from the run's id. With `resume`, a run of this name that did not finish goes on.
-        init_kwargs: Constructor arguments by tracker name, e.g. `{"wandb": {"entity": "team"}}`.
-        **options: `delivery` to `keep`, the same for all front doors; see
-            [`Options`][accel_track.options.Options].
+        run_name: Name of the run in every backend. If another run of the project has this name, the new run's name
+            gets the suffix `-2`, `-3`, …. With `resume`, an unfinished run of this name is continued. Default: a name
+            made from the run's id.
+        init_kwargs: Constructor arguments by tracker name, such as `{"wandb": {"entity": "team"}}`.
+        **options: The options of all front doors, such as `delivery`; an option that is None has the value of its
+            variable, such as `ACCEL_TRACK_DELIVERY`, or its default. See [`Options`][accel_track.options.Options].
 
     Returns:
-        The run, with `log`, `store_configuration`, `log_checkpoint`, `get_tracker`, `flush` and `finish`.
+        The run, with `log`, the calls for media such as `log_image`, `get_tracker`, `flush` and `finish`.
 
     Raises:
-        ValueError: An unknown tracker, a name that cannot be used, or `all_ranks`, which needs a front door whose
-            processes can agree on a run.
-        TypeError: `config`, `log_with` or `init_kwargs` is of another form.
-        MissingPackageError: A backend that is named is not installed; with `delivery="none"`, it need not be.
-        NotConfiguredError: A backend that is named lacks its credentials.
-        UnwritableDirectoryError: The folder cannot be written to.
-        ResumeError: `resume="must"`, and there is no run to continue or another process is logging to it.
-        Exception: A tracker could not be started; those that were are finished again.
+        ValueError: A tracker is unknown, a name is unusable, or `all_ranks` is set, for which the processes would have
+            to agree on a run.
+        TypeError: `config`, `log_with` or `init_kwargs` has the wrong type.
+        MissingPackageError: The package of a named backend is not installed; `delivery="none"` does not need the
+            package.
+        NotConfiguredError: A named backend lacks its credentials.
+        UnwritableDirectoryError: `project_dir` cannot be created or written to.
+        ResumeError: With `resume="must"`, there is no run to continue, or another process is logging to that run.
+        Exception: A tracker failed to start; the trackers that had started are finished again.
     """
     settings = Settings.of(**options)
     if settings.all_ranks:
@@ -93,10 +95,10 @@ def init(
 def run_to_continue(
     settings: Settings, directory: str | os.PathLike[str] | None, project: str, name: str | None
 ) -> RunDirectory | None:
-    """Return the run directory of the run that a plain program continues, or None.
+    """Return the run directory of the run that a plain program continues; None for a new run.
 
     Raises:
-        ResumeError: `resume="must"`, and there is no run to continue.
+        ResumeError: With `resume="must"`, there is no run to continue.
     """
     if settings.resume == "never" or not settings.keeps_journal:
         return None

@@ -10,19 +10,19 @@ from accel_track.folders import expanded, is_address
 
 @dataclass
 class ProjectConfiguration:
-    """Folders and checkpoint names of a project.
+    """The folders of a project, and the names of its checkpoints.
 
-    In folders, `~` and variables are expanded; `file://` is taken off.
+    Folders may begin with `~` or `file://`, and may contain environment variables.
 
     Args:
-        project_dir: Folder for everything; checkpoints go to its `checkpoints/`.
-        logging_dir: Folder for trackers that store locally. Default: `project_dir`.
-        automatic_checkpoint_naming: Whether `save_state()` without a folder numbers its own: `checkpoint_0`, ….
-        total_limit: With automatic naming, how many checkpoints to keep; older ones are deleted. Default: all.
-        iteration: Number of the next automatic checkpoint.
+        project_dir: Folder of the project, with the checkpoints in its subfolder `checkpoints/`.
+        logging_dir: Folder for the journal and for trackers that store locally. Default: `project_dir`.
+        automatic_checkpoint_naming: Whether `save_state()` without a folder saves to numbered ones: `checkpoint_0`, ….
+        total_limit: Number of numbered checkpoints to keep, 1 or more; older ones are deleted. Default: all.
+        iteration: Number of the next numbered checkpoint.
 
     Raises:
-        ValueError: `total_limit` is less than 1, or a folder is on another file system.
+        ValueError: `total_limit` is less than 1, a folder names an unset variable, or a URL of another scheme.
     """
 
     project_dir: str | os.PathLike[str] | None = None
@@ -39,7 +39,11 @@ class ProjectConfiguration:
         self.set_directories(self.project_dir)
 
     def set_directories(self, project_dir: str | os.PathLike[str] | None) -> None:
-        """Set `project_dir`, and `logging_dir` too unless it was given."""
+        """Set `project_dir`, and `logging_dir` as well if that was not given.
+
+        Args:
+            project_dir: Folder of the project.
+        """
         if project_dir is not None:
             project_dir = expanded(project_dir, "project_dir", or_address=True)
         place = project_dir if self.logging_dir is None else self.logging_dir

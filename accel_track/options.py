@@ -38,43 +38,47 @@ _ENTRY = re.compile(r"^    \*\*options: .*(?:\n {8}.*)*$", re.MULTILINE)
 class Options(TypedDict, total=False):
     """The options as keyword arguments of a front door.
 
-    An option that is missing or None is taken from the variable `ACCEL_TRACK_<NAME>`, such as `ACCEL_TRACK_DELIVERY`;
-    where that is not set, from the default.
+    An option that is missing or None has the value of the variable `ACCEL_TRACK_<NAME>`, such as
+    `ACCEL_TRACK_DELIVERY`; if that variable is not set, the option has its default.
 
     Attributes:
-        delivery: "thread": values go to a journal on disk and from there to each tracker in the background. "process":
-            from the journal in another process, which shares no interpreter with the training, and lives on until all
-            is delivered. "inline": straight to the trackers, on the calling thread, without a journal. "none": to the
-            journal only, for `accel-track sync`. Default: "thread".
-        on_error: "warn" or "raise" when a tracker fails: with "inline" the call itself raises, else the next one.
-            Default: "warn", with "inline" "raise".
+        delivery: The way from a call to the trackers. "thread": values go to a journal on disk, and from there to each
+            tracker in the background. "process": the trackers read the journal in another process, which has its own
+            interpreter and lives on until all records are delivered. "inline": values go straight to the trackers, on
+            the calling thread, without a journal. "none": values go to the journal only, for a later
+            `accel-track sync`. Default: "thread".
+        on_error: Whether the failure of a tracker is a warning ("warn") or an exception ("raise"). With
+            `delivery="inline"`, the failing call itself raises the exception, otherwise the next call does. Default:
+            "raise" with `delivery="inline"`, otherwise "warn".
         strict: Whether a backend that cannot be reached at the start is an error. Default: False.
-        start_timeout: How long to wait for trackers to start, in seconds. Default: 20.
-        finish_timeout: How long to wait at the end for what is not delivered yet, in seconds. Default: 60.
-        durability: What a value survives once the call that logs it has returned: "process", the end of the process;
-            "power", a power cut. Default: "process".
+        start_timeout: Longest wait for the start of the trackers, in seconds. Default: 20.
+        finish_timeout: Longest wait at the end for pending records, in seconds. Default: 60.
+        durability: The event that a value survives once the call that logs it has returned: "process", the end of the
+            process; "power", a power cut. Default: "process".
         redact: Whether credentials in hyperparameters are replaced by "***". Default: True.
-        resume: "auto": continue the run of the checkpoint that is loaded (`fit(ckpt_path=...)`, or `load_state` before
-            `init_trackers`), else one of this name (`version`, `run_name`) or cluster job that did not finish.
-            "must": likewise, or one that finished; else an error. "never": always a new run. Default: "auto".
-        all_ranks: Whether every process logs to a journal of its own, and those trackers that can run everywhere do
-            (wandb, Trackio, SwanLab), as a group. Default: False, the main process (rank zero) only.
-        rules: What each tracker gets of what is logged, by its name, such as `{"wandb": {"every": 10}}`; see
-            [`Rules`][accel_track.rules.Rules]. The others get all. A run that goes on keeps those that it began with.
-            As a variable: JSON. Default: {}.
-        keep: How long to keep the journals of earlier runs of this folder that are finished and delivered: "all", a
-            time such as "30d", "12h" or "90m", or "pending" for no longer than that. What is deleted can no longer be
-            delivered elsewhere by `accel-track sync --to`. Default: "all".
+        resume: Which run goes on. "auto": the run of the loaded checkpoint (`fit(ckpt_path=...)`, or `load_state`
+            before `init_trackers`), else an unfinished run with this name (`version`, `run_name`) or cluster job, else
+            a new run. "must": the same runs or a finished one; an error if there is none. "never": always a new run.
+            Default: "auto".
+        all_ranks: Whether every process logs to a journal of its own. The trackers that can run in every process
+            (wandb, Trackio, SwanLab) then do so, as a group. Default: False, the main process (rank zero) only.
+        rules: The rules by which a tracker gets a part of the values only, by the tracker's name, such as
+            `{"wandb": {"every": 10}}`; see [`Rules`][accel_track.rules.Rules]. A tracker without rules gets all
+            values. A continued run keeps its first rules. In the variable: JSON. Default: {}.
+        keep: How long the journals of earlier runs in this folder are kept once those runs are finished and delivered:
+            "all", a time such as "30d", "12h" or "90m", or "pending" for no longer than the delivery. A deleted
+            journal can no longer be delivered elsewhere with `accel-track sync --to`. Default: "all".
         mirror: URL of a store, such as "s3://bucket/prefix", to which the run directory is copied while the run goes
-            on; for s3, gs, az and sftp, `accel-track[s3]` and so on bring the package. Default: None, no mirror.
+            on. The extras `accel-track[s3]`, `[gs]`, `[az]` and `[sftp]` install what these stores need. Default:
+            None, no mirror.
         mirror_interval: Seconds between two copies. Default: 10.
         alerts: Rules that raise alerts, such as `["nan", "loss > 10 for 50 steps", "no step for 10 min", "failed"]`;
-            a companion process watches them, see [`alert_rule`][accel_track.alerts.rules.alert_rule]. As a variable:
-            with commas between, or JSON. Default: [].
-        autopsy: Whether the run directory gets what `accel-track autopsy` reads: stacks after a crash, tracebacks, the
-            memory every few seconds. Default: True.
-        stall_after: Seconds without a record, and at least ten median intervals between records, after which the
-            stacks of all threads are written down, for the same. 0: never. Default: 60.
+            a companion process watches them. [`alert_rule`][accel_track.alerts.rules.alert_rule] has their grammar. In
+            the variable: rules between commas, or JSON. Default: [].
+        autopsy: Whether the run directory gets the evidence that `accel-track autopsy` reads: stacks after a crash,
+            tracebacks, and the use of memory every few seconds. Default: True.
+        stall_after: Seconds without a record after which the stacks of all threads are written down for
+            `accel-track autopsy`, but at least ten median intervals between records; 0 turns this off. Default: 60.
     """
 
     delivery: Delivery | None
@@ -96,12 +100,12 @@ class Options(TypedDict, total=False):
 
 
 def takes_options(door: _Door) -> _Door:
-    """Have a class or function that takes `**options: Unpack[Options]` show each option at run time as well.
+    """Show each option of a class or function that takes `**options: Unpack[Options]` at run time as well.
 
     Type checkers and editors know the options by the annotation. `help`, `inspect.signature` and Lightning's command
-    line look at the signature, where the options stand behind the other arguments, and at the docstring, where their
-    texts take the place of the entry `**options`. An argument of an unknown name is a TypeError that tells near names,
-    or what a class's `other_arguments` says of it.
+    line look at the signature, where the options follow the other arguments, and at the docstring, where the texts of
+    the options take the place of the entry `**options`. An argument with an unknown name is a TypeError that tells
+    similar names, or the hint in a class's `other_arguments`.
     """
     owner: Any = door
     title, is_class = owner.__qualname__, isinstance(owner, type)
@@ -159,7 +163,7 @@ _MODES: dict[Delivery, _Mode] = {
 
 @dataclass(frozen=True)
 class Settings:
-    """The options of one run, each with its value. The attributes are those of `Options`; here are their defaults."""
+    """The options of one run, each with its value. The attributes have the names and meanings of `Options`."""
 
     delivery: Delivery = "thread"
     on_error: OnError = "warn"
@@ -185,33 +189,32 @@ class Settings:
 
     @property
     def missing(self) -> Literal["keep", "raise"]:
-        """What `registry.select` does with a backend that is not installed: it may be where `sync` runs."""
+        """How a named backend without its package is treated: "raise" an error, or "keep" its name for `sync`."""
         return _MODES[self.delivery].missing
 
     @property
     def runs_apart(self) -> bool:
-        """Whether trackers are in another process where they can."""
+        """Whether trackers run in another process if they can."""
         return _MODES[self.delivery].runs_apart
 
     @property
     def kept_seconds(self) -> float:
-        """The seconds that `keep` stands for; infinite for "all"."""
+        """The time of `keep` in seconds: 0 for "pending", infinite for "all"."""
         match = _AGE.fullmatch(self.keep)
         return _AGES[self.keep] if match is None else float(match[1]) * _UNITS[match[2]]
 
     @classmethod
     @takes_options
     def of(cls, **options: Unpack[Options]) -> Settings:
-        """Return the settings: of each option the argument, else the variable `ACCEL_TRACK_<NAME>`, else the default.
-
-        The default of `on_error` is "raise" with `delivery="inline"`, as everything is direct there.
+        """Return the settings: each option's argument, else its variable `ACCEL_TRACK_<NAME>`, else its default.
 
         Args:
-            **options: As in `Options`.
+            **options: The options, as in `Options`.
 
         Raises:
-            ValueError: A value is not among the possible ones; the message names the argument or the variable.
-            TypeError: There is no option of that name.
+            ValueError: A value is not possible, or `mirror` or `alerts` needs a journal and `delivery="inline"` has
+                none; the message names the argument or the variable.
+            TypeError: An option is unknown.
         """
         given = {name: _read(name, kind, options.get(name)) for name, kind in get_type_hints(cls).items()}
         values = {name: value for name, value in given.items() if value is not None}
@@ -231,7 +234,7 @@ def _read(name: str, kind: Any, value: Any) -> Any:
     """Return the value of an option, from its variable if the argument is None; None if there is no value.
 
     Raises:
-        ValueError: The value is not among the possible ones.
+        ValueError: The value is not possible.
     """
     where = f"`{name}`"
     if value is None:
@@ -281,11 +284,11 @@ def _address(_: Any, value: Any) -> str:
 
 
 class _WrongRulesError(ValueError):
-    """Rules are not what they have to be; the message says whose, and what is wrong with them."""
+    """The rules of a tracker or of alerts are wrong; the message says whose rules, and what is wrong with them."""
 
 
 def _rules(_: Any, value: Any) -> Mapping[str, Rules]:
-    """Return rules by tracker name; of a variable, its JSON's."""
+    """Return rules by tracker name, from a dictionary or from a variable's JSON."""
     given = without_omegaconf(json.loads(value) if isinstance(value, str) else value)
     if not isinstance(given, Mapping):
         raise TypeError

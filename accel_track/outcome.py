@@ -14,12 +14,13 @@ _LONGEST = 500
 
 
 class Outcome(NamedTuple):
-    """How a run ended.
+    """The end of a run: its final status, and the reason.
 
     Attributes:
         status: "finished"; "failed", by an exception or a crash; "interrupted", by Ctrl-C; "preempted", by SIGTERM or
-            the queue of a cluster, to go on later.
-        reason: The exception's type and message in one line, without credentials; None where there is none.
+            the queue of a cluster, so that the run may go on later.
+        reason: Type and message of the exception, in one line of 500 characters at most and without credentials; None
+            if there is no exception.
     """
 
     status: Status = "finished"
@@ -27,12 +28,12 @@ class Outcome(NamedTuple):
 
     @property
     def text(self) -> str:
-        """Status and reason in one line, as in "failed: ValueError: no"."""
+        """The status and the reason in one line, such as "failed: ValueError: no"."""
         return f"{self.status}: {self.reason}" if self.reason else self.status
 
     @property
     def exit_code(self) -> int:
-        """The shell's exit code for such an end: 0, 1, or 128 and the number of the signal."""
+        """The shell's exit code for such an end: 0, 1, or 128 plus the number of the signal."""
         return {"finished": 0, "failed": 1, "interrupted": 130, "preempted": 143}[self.status]
 
 
@@ -41,9 +42,13 @@ CRASHED = Outcome("failed", "the process ended without ending the run (killed or
 
 
 def outcome_of(error: BaseException | None) -> Outcome:
-    """Return the outcome of a run that an exception ends; None stands for no exception.
+    """Return the outcome of a run that an exception ends.
 
-    Lightning raises `SIGTERMException`, a kind of SystemExit, after SIGTERM.
+    A `KeyboardInterrupt` is "interrupted"; Lightning's `SIGTERMException`, and `SystemExit` with the code 143,
+    "preempted"; `SystemExit` with the code 0 or None, "finished"; every other exception, "failed".
+
+    Args:
+        error: The exception; None for a run that ends without one.
     """
     names = [cls.__name__ for cls in type(error).__mro__]
     if error is None or (isinstance(error, SystemExit) and error.code in (None, 0) and "SIGTERMException" not in names):
@@ -55,14 +60,14 @@ def outcome_of(error: BaseException | None) -> Outcome:
 
 
 def current_outcome() -> Outcome:
-    """Return the outcome of a run that ends now: that of the exception which is being handled, if there is one."""
+    """Return the outcome of a run that ends now, by the exception that is being handled, if there is one."""
     return outcome_of(sys.exc_info()[1])
 
 
 def outcome_at_exit() -> Outcome:
-    """Return the outcome of a run that ends with the interpreter: that of the uncaught exception, if there was one.
+    """Return the outcome of a run that ends with the interpreter, by the uncaught exception, if there was one.
 
-    The argument of `sys.exit` is not known here, nor which error of a notebook was the last: these count as finished.
+    The argument of `sys.exit` and the last error of a notebook are unknown here: such runs count as finished.
     """
     interactive = hasattr(sys, "ps1") or hasattr(builtins, "__IPYTHON__")
     return FINISHED if interactive else outcome_of(getattr(sys, "last_exc", None) or getattr(sys, "last_value", None))

@@ -1,4 +1,4 @@
-"""Rules: what of a run a tracker gets, and under which names; pure functions on records."""
+"""Rules: the part of a run's values that a tracker gets, and their names; pure functions on records."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ _WILD = re.compile(r"([*?])")
 
 
 class Rules(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """The rules of one tracker.
+    """The rules of one tracker: which values it gets, how often, and under which names.
 
-    In patterns, `*` stands for any characters and `?` for one; names of nested values are joined with "/", and case
-    counts. Hyperparameters, checkpoints and alerts are delivered whatever the rules say; artifacts go by `only` and
-    `drop`.
+    In a pattern, `*` stands for any characters and `?` for one character. The names of nested values are joined with
+    "/", and upper and lower case differ. Hyperparameters, checkpoints and alerts are always delivered; `only` and
+    `drop` hold for artifacts, too.
 
     Attributes:
-        map: New names by patterns of names: `{"val_*": "eval/*"}`. A `*` or `?` of the new name stands for what that of
-            the pattern, in their order, stood for. The first pattern that fits counts.
-        only: Patterns of the names that are delivered; empty: all.
-        drop: Patterns of names that are not, also of those that `only` names.
-        every: Of each name, the first value in each span of so many steps is delivered (0 to 9, 10 to 19, …); of values
-            without a step, every so many-th one. 1: all.
+        map: New names by patterns, such as `{"val_*": "eval/*"}`: each wildcard of the new name stands for the text of
+            the pattern's wildcard at the same place. The first pattern that matches counts.
+        only: Patterns of the names that are delivered. Default: all names.
+        drop: Patterns of the names that are not delivered; `drop` outranks `only`.
+        every: Length of a span of steps, 1 or more, from which one value of each name is delivered, the first: with 10,
+            one value of the steps 0 to 9, one of 10 to 19, …. Of values without a step, every tenth is delivered then.
     """
 
     map: dict[str, str] = {}
@@ -37,15 +37,15 @@ class Rules(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
 
     @classmethod
     def of(cls, given: Rules | Mapping[str, Any]) -> Rules:
-        """Return checked rules.
+        """Return rules from a dictionary, checked.
 
         Args:
-            given: Rules, or a dictionary of their attributes; a single pattern may stand for a list of one.
+            given: Rules, or a dictionary of their attributes; a single pattern may stand for a list of one pattern.
 
         Raises:
-            TypeError: It is something else, or an attribute is.
-            ValueError: There is no attribute of that name, `every` is less than 1, a pattern is empty, or a new name
-                has more wildcards than its pattern.
+            TypeError: `given` is neither, or an attribute has the wrong type.
+            ValueError: An attribute is unknown, `every` is less than 1, a pattern is empty, or a new name has more
+                wildcards than its pattern.
         """
         if isinstance(given, Rules):
             rules = given
@@ -68,7 +68,7 @@ class Rules(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
         return rules
 
     def problem(self) -> str | None:
-        """Return what is wrong with them, or None."""
+        """Return what is wrong with the rules; None if they are right."""
         if self.every < 1:
             return f"`every` must be 1 or more; got {self.every}"
         if not all([*self.only, *self.drop, *self.map, *self.map.values()]):
@@ -79,7 +79,7 @@ class Rules(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
         return None
 
     def __bool__(self) -> bool:
-        """Whether they change anything."""
+        """Return whether the rules change anything."""
         return self != Rules()
 
     def __str__(self) -> str:
@@ -110,7 +110,7 @@ class Reshaper:
         self._told: set[str] = set()
 
     def __call__(self, record: AnyRecord) -> AnyRecord | None:
-        """Return what the tracker gets of a record; None: nothing of it."""
+        """Return the part of a record that the tracker gets; None if it gets nothing of the record."""
         if type(record) is Artifact:
             return record if self._goes(record.name or re.split(r"[\\/]", record.path)[-1]) else None
         if type(record) is not Metrics or record.alert is not None or not (record.values or record.unread):
@@ -130,7 +130,7 @@ class Reshaper:
         )
 
     def _new_name(self, name: str) -> str | None:
-        """Return the name under which a value is delivered; None: it is not."""
+        """Return the name under which a value is delivered; None if the value is not delivered."""
         if name not in self._names:
             self._names[name] = self._mapped(name) if self._goes(name) else None
         return self._names[name]
@@ -154,7 +154,7 @@ class Reshaper:
         return due
 
     def _free(self, name: str, taken: Mapping[str, Any]) -> str:
-        """Return a name, or one like it where another value of the call has it."""
+        """Return a name, with a number behind it if another value of the call has the name already."""
         free, number = name, 1
         while free in taken:
             number += 1
@@ -178,10 +178,10 @@ def _expression(pattern: str) -> str:
 
 
 def pattern_of(pattern: str) -> re.Pattern[str]:
-    """Return what names fully match that fit a pattern: `*` stands for any characters, `?` for one."""
+    """Return the regular expression for a pattern, in which `*` stands for any characters and `?` for one."""
     return re.compile(_expression(pattern), re.DOTALL)
 
 
 def any_of(patterns: Sequence[str]) -> re.Pattern[str] | None:
-    """Return what names fully match that fit one of these patterns; None where there is none."""
+    """Return the regular expression for any of the patterns; None if there are no patterns."""
     return re.compile("|".join(map(_expression, patterns)), re.DOTALL) if patterns else None

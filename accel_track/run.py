@@ -51,33 +51,36 @@ _TITLE, _TEXT = 200, 10_000
 
 
 class Run(MediaCalls):
-    """A started set of trackers and, unless delivery is inline, the journal from which they are fed.
+    """One run: its started trackers and, unless delivery is inline, the journal from which they are fed.
+
+    A front door makes the run; `with run:` ends the run with the block.
 
     Args:
-        selected: What `registry.select` returned.
-        project: Name of the project; must be usable as a folder name.
-        name: Name of the run in its project, or None to make it from its id.
-        distinct: Whether the run gets another name where another run of the project has this one.
-        directory: The logging directory, or None if no tracker needs one. Created when missing.
+        selected: The trackers, as `registry.select` returns them.
+        project: Name of the project; it must be usable as a folder name.
+        name: Name of the run in its project. Default: a name made from the run's id.
+        distinct: Whether the run gets another name if another run of the project has this name.
+        directory: The logging directory, which is created if it is missing; None if no tracker needs one.
         init_kwargs: Constructor arguments by tracker name.
         config: Hyperparameters, or None.
         argument: Name of the caller's argument for the directory, for error messages.
-        settings: The options of the run.
-        rank: Rank of this process. Ranks other than 0 have their own journal and trackers in the run of rank 0.
-        run_id: Name of the run directory, or None for a new one. A rank other than 0 gets that of rank 0.
-        resumed: The run directory of the run to continue, or None. Its project, name and backend runs are used.
-        step: The step that a continued run logs next; None stands for the first step that is logged.
-        exits_on_sigterm: Whether SIGTERM has the program exit in order until the run ends, and not only while it
-            starts; unless the program or a library handles the signal.
-        parent: The run that this one is a child of, or None.
+        settings: The options of the run. Default: those of the environment's variables.
+        rank: Rank of this process. A rank other than 0 has its own journal and trackers in the run of rank 0.
+        run_id: Name of the run directory; None for a new one. A rank other than 0 gets the name from rank 0.
+        resumed: The run directory of the run to continue, whose project, name and backend runs are used; None for a
+            new run.
+        step: The next step of a continued run; None for the first step that is logged.
+        exits_on_sigterm: Whether the program exits in order on SIGTERM until the run ends, and not only during the
+            start. A handler of the program or of a library keeps the signal.
+        parent: The parent of this run, or None.
 
     Raises:
-        ValueError: A name cannot be used.
+        ValueError: A name is unusable.
         ResumeError: Another process is logging to `resumed`.
-        TypeError: `config` is not a dictionary, or has a key that is not a string.
+        TypeError: `config` is no dictionary, or has a key that is no string.
         UnwritableDirectoryError: `directory` cannot be created or written to.
-        NotConfiguredError: A backend named explicitly lacks its credentials.
-        Exception: A tracker's own error in `start`; the trackers started before it are finished again.
+        NotConfiguredError: A named backend lacks its credentials.
+        Exception: A tracker failed to start; the trackers that had started are finished again.
     """
 
     def __init__(
@@ -157,7 +160,7 @@ class Run(MediaCalls):
             self.finish(outcome_of(error))
 
     def _repr_html_(self) -> str | None:
-        """Return what a notebook shows: status and small curves; None where the run cannot be read."""
+        """Return a notebook's view of the run, status and small curves; None if the run cannot be read."""
         try:
             return self._html()
         except Exception:  # noqa: BLE001 - a look at a run stops no cell
@@ -177,17 +180,21 @@ class Run(MediaCalls):
 
     @property
     def starts(self) -> int:
-        """How often a process has begun to log to the run, this one included."""
+        """The number of processes that have begun to log to the run, one after the other, including this process."""
         return 1 if self.earlier is None else self.earlier.starts + 1
 
     @property
     def run_directory(self) -> RunDirectory | None:
-        """The run directory; None with inline delivery."""
+        """The run directory, which holds the journal; None with inline delivery."""
         return self._delivery.directory
 
     @property
     def trackers(self) -> list[GeneralTracker]:
-        """The trackers in their order; for one that is not in this process, a stand-in whose calls go the run's way."""
+        """The trackers in the order of `log_with`.
+
+        A stand-in takes the place of a tracker in another process: its calls go to the journal, and from there to the
+        tracker.
+        """
         for name, why in self._delivery.apart.items():
             if name not in self._elsewhere:
                 self._elsewhere[name] = TrackerElsewhere(name, why, self)
@@ -197,14 +204,19 @@ class Run(MediaCalls):
 
     @property
     def local_trackers(self) -> list[GeneralTracker]:
-        """The trackers of this process."""
+        """The trackers in this process, without stand-ins."""
         return [one for one in self.trackers if not isinstance(one, TrackerElsewhere)]
 
     def add(self, selected: Sequence[Selected], init_kwargs: Mapping[str, Mapping[str, Any]] | None = None) -> None:
-        """Let more trackers take part; with a journal they get everything since the run's beginning.
+        """Add trackers to the run; with a journal, they get everything since the run's beginning.
+
+        Args:
+            selected: The trackers, as `registry.select` returns them.
+            init_kwargs: Constructor arguments by tracker name.
 
         Raises:
-            Exception: As the constructor.
+            ValueError: `init_kwargs` names a tracker that is not among them.
+            Exception: A tracker failed to start.
         """
         kwargs = located(check_init_kwargs(init_kwargs, selected))
         plans = self._plans(selected, kwargs)
@@ -216,23 +228,27 @@ class Run(MediaCalls):
     def child(
         self, name: str, config: Any = None, *, init_kwargs: Mapping[str, Mapping[str, Any]] | None = None
     ) -> Run:
-        """Begin a run of its own whose backend runs know this one as their parent: a trial of a search, for example.
+        """Begin a child of this run, such as a trial of a search: a run of its own that backends show with its parent.
 
-        It has the project, the folder, the options and the trackers of this run, with their arguments, but for those
-        that name one run. Trackers that were passed as objects do not take part in it. MLflow nests its run below the
-        parent's; wandb, Trackio and SwanLab put it into a group that is called as the parent; in the others, its name
-        tells. A child ends by itself, as any run does, and not with its parent.
+        The child has the project, the folder, the options and the trackers of this run. The trackers get the same
+        constructor arguments, except those that name one run; a tracker that was passed as an object takes no part.
+        MLflow nests the child below its parent; wandb, Trackio and SwanLab put the child into a group with the
+        parent's name; in the other backends, the child's name tells its parent. A child does not end with its parent:
+        call its own `finish`, or use a `with` block.
 
         Args:
-            name: Name of the child; in the backends and on the disk, the parent's name and "-" are put before it. With
-                `resume`, a child of this run and this name that did not finish goes on.
+            name: Name of the child. Backends and the disk have the parent's name and "-" before it. With `resume`, an
+                unfinished child of this name is continued.
             config: Hyperparameters of the child.
-            init_kwargs: More constructor arguments by tracker name, for the child.
+            init_kwargs: Further constructor arguments by tracker name, for the child.
+
+        Returns:
+            The child.
 
         Raises:
-            ValueError: The name cannot be used, `init_kwargs` names a tracker that the child does not have, or the run
-                is one of all ranks, which cannot agree on a child.
-            Exception: As the constructor.
+            ValueError: The name is unusable, `init_kwargs` names a tracker that the child does not have, or the run
+                has `all_ranks`, whose processes cannot agree on a child.
+            Exception: The errors of the constructor.
         """
         if self.settings.all_ranks:
             message = "child: the processes of a run with all_ranks cannot agree on one; begin runs of their own."
@@ -268,9 +284,9 @@ class Run(MediaCalls):
         )
 
     def _continued_by(self, name: str) -> dict[str, Any]:
-        """Return what continues the backend run of a tracker, without a wait for what was logged.
+        """Return the constructor arguments that continue a tracker's backend run, without waiting for its delivery.
 
-        A companion process gets as long to start the tracker as a tracker here does.
+        A tracker in a companion process gets as long to start as a tracker of this process.
         """
         with suppress(JournalError):
             if name in self._delivery.apart:
@@ -280,7 +296,7 @@ class Run(MediaCalls):
         return next((one.identity() for one in self.local_trackers if one.name == name), {})
 
     def _plans(self, selected: Sequence[Selected], kwargs: Mapping[str, Mapping[str, Any]]) -> list[Plan]:
-        """Construct the trackers that take part; in a continued run, so that they continue their backend runs."""
+        """Construct the trackers that take part; those of a continued run continue their backend runs."""
         plans: list[Plan] = []
         for one in selected:
             given, is_instance = kwargs.get(one.name, {}), one.instance is not None
@@ -306,7 +322,7 @@ class Run(MediaCalls):
         return plans
 
     def _identity(self, one: Selected) -> dict[str, Any]:
-        """Return the constructor arguments with which a tracker continues its backend run; warn if there are none."""
+        """Return the constructor arguments that continue a tracker's backend run; warn if a run has none."""
         info = None if self.earlier is None else self.earlier.trackers.get(one.name)
         if info is None:
             return {}
@@ -316,23 +332,26 @@ class Run(MediaCalls):
         return identity
 
     def has_configuration(self, config: Any) -> bool:
-        """Whether these are the run's hyperparameters, or one of both has none.
+        """Return whether hyperparameters are the run's own; also true if `config` is None or the run has none yet.
+
+        Args:
+            config: Hyperparameters, as for `store_configuration`, or None.
 
         Raises:
-            TypeError: As `store_configuration`.
+            TypeError: `config` is no dictionary, dataclass, namespace or OmegaConf node with string keys.
         """
         given = None if config is None else self._redacted(check_config(config))
         return given is None or self.config is None or storable(given) == storable(self.config)
 
     def store_configuration(self, config: Any, *, only: str = "") -> None:
-        """Give hyperparameters to every tracker; entries that are stored already are not given again.
+        """Store hyperparameters in every tracker; entries that a tracker has already are left out.
 
         Args:
-            config: Hyperparameters.
-            only: Name of the one tracker that they are for, and then all of them; empty: every tracker.
+            config: Hyperparameters: a dictionary, dataclass, namespace or OmegaConf node, possibly nested.
+            only: Name of the one tracker that gets them, with all entries. Default: every tracker.
 
         Raises:
-            TypeError: `config` is not a dictionary, dataclass, namespace or OmegaConf node with string keys.
+            TypeError: `config` is no dictionary, dataclass, namespace or OmegaConf node with string keys.
         """
         if only:
             self._delivery.configure(self._redacted(check_config(config)), only=only)
@@ -348,7 +367,9 @@ class Run(MediaCalls):
             self._delivery.configure(news)
 
     def store_environment(self, values: dict[str, Any]) -> None:
-        """Give every tracker the description of the program's environment, which is no hyperparameter.
+        """Store a description of the program's environment in every tracker, apart from the hyperparameters.
+
+        The entry is called "environment"; a continued run adds "environment_2", "environment_3", ….
 
         Args:
             values: JSON values by name.
@@ -368,18 +389,20 @@ class Run(MediaCalls):
         *,
         only: str = "",
     ) -> None:
-        """Log values. With a journal, the values are in it on return.
+        """Log values. With a journal, the values are on disk when this call returns.
 
         Args:
-            values: A dictionary of names to values, possibly nested; not changed.
-            step: An integer of 0 or more, or None.
-            kwargs: More keyword arguments for `log`, by tracker name.
-            only: Name of the one tracker that the values are for; empty: every tracker.
+            values: Values by name, possibly nested: numbers, texts, tensors, arrays, and media such as
+                [`Image`][accel_track.media.Image]. The dictionary stays as it is.
+            step: Training step, 0 or more, or None. A float without a fraction counts as its integer.
+            kwargs: Keyword arguments by tracker name for the trackers' own `log`.
+            only: Name of the one tracker that gets the values. Default: every tracker.
 
         Raises:
-            TypeError: `values` is not a dictionary with string keys, `step` no integer, or `kwargs` of another form.
+            TypeError: `values` is no dictionary with string keys, `step` is no integer, or `kwargs` is no dictionary
+                of dictionaries.
             ValueError: `step` is negative.
-            Exception: A tracker's error, with `on_error="raise"`.
+            Exception: With `on_error="raise"`, the error of a tracker.
         """
         if self._watches:
             self._log_watched(step)
@@ -400,19 +423,19 @@ class Run(MediaCalls):
     ) -> None:
         """Log histograms of a module's gradients and parameters, as `gradients/<name>` and `parameters/<name>`.
 
-        They are taken in the first backward pass and then in every so-many-th, without waiting for a GPU, and logged
-        with the step of the next call that logs values; see [`Watch`][accel_track.monitors.watch.Watch]. This ends with
-        the run, or with `unwatch`. A module that is watched already is watched anew.
+        A watch takes histograms in the first backward pass and then in every `every`-th one, without waiting for a
+        GPU, and logs them with the step of the next call of `log`; see [`Watch`][accel_track.monitors.watch.Watch].
+        The watch ends with the run or with `unwatch`. A second call for the same module replaces its watch.
 
         Args:
-            model: The `torch.nn.Module`; it is not kept alive.
-            log: "gradients", "parameters" or "all"; None: nothing.
-            every: How many backward passes there are from one to the next that is looked at.
-            log_freq: Another word for `every`, as in Lightning's `WandbLogger`.
+            model: The `torch.nn.Module`. The watch does not keep it alive.
+            log: "gradients", "parameters", "all", or None for no histograms.
+            every: Backward passes from one set of histograms to the next, 1 or more.
+            log_freq: Another name of `every`, as in Lightning's `WandbLogger`.
 
         Raises:
             TypeError: `model` is no module.
-            ValueError: `log` or `every` is something else.
+            ValueError: `log` or `every` has an unknown value.
         """
         if log is not None:
             from accel_track.monitors.watch import Watch, interval
@@ -420,12 +443,20 @@ class Run(MediaCalls):
             self.add_watch(Watch(model, log, interval(every, log_freq)))
 
     def add_watch(self, watch: Watch) -> None:
-        """Log what a watch takes, in place of another of the same module."""
+        """Log the histograms of a watch, which replaces an earlier watch of the same module.
+
+        Args:
+            watch: The watch.
+        """
         self.unwatch(watch.model)
         self._watches.append(watch)
 
     def unwatch(self, model: Any = None) -> None:
-        """Take histograms of a module no longer, or of none; what was taken is logged first."""
+        """End the watch of a module, and log the histograms that it has taken.
+
+        Args:
+            model: The module. Default: all watched modules.
+        """
         if not self._watches:
             return
         from accel_track.monitors.watch import bare
@@ -438,7 +469,7 @@ class Run(MediaCalls):
         self._log_histograms(ending, wait=True)
 
     def _log_watched(self, step: Any) -> None:
-        """Log the histograms that are there; those whose step is not known, with this one."""
+        """Log the histograms that are ready; those without a step get this one."""
         step = check_step(step)
         self._watched_step = self._watched_step if step is None else step
         for watch in self._watches:
@@ -457,20 +488,21 @@ class Run(MediaCalls):
             self._watches = others
 
     def alert(self, title: str, text: str = "", level: AlertLevel = "info", *, only: str = "") -> None:
-        """Raise an alert: it is a record, shown on the terminal, and goes to the trackers and to notification services.
+        """Raise an alert, which goes to the journal, the terminal, the trackers and the notification services.
 
-        wandb and Trackio have alerts, Comet sends a mail where it is online; the others get a text called "alert".
-        Services are those of the variable `ACCEL_TRACK_NOTIFY`, which the companion process sends it to.
+        wandb and Trackio have alerts of their own, and Comet sends a mail if it is online; the other trackers get a
+        text called "alert". The variable `ACCEL_TRACK_NOTIFY` names the services, to which the companion process sends
+        the alert.
 
         Args:
-            title: What has happened, in one line.
-            text: More about it, in Markdown.
+            title: The event in one line. More than 200 characters are cut off.
+            text: Details in Markdown. More than 10,000 characters are cut off.
             level: "info", "warning" or "error".
-            only: Name of the one tracker that it is for, and then for nobody else; empty: all.
+            only: Name of the one tracker that gets the alert; nobody else does then. Default: all.
 
         Raises:
             TypeError: `title` or `text` is no text.
-            ValueError: `level` is another one.
+            ValueError: `level` is unknown.
         """
         if not isinstance(title, str) or not isinstance(text, str):
             message = f"`alert` takes texts; got {type(title).__name__} and {type(text).__name__}."
@@ -497,13 +529,23 @@ class Run(MediaCalls):
         step: int | None = None,
         only: str = "",
     ) -> None:
-        """Log a file or a folder, as [`MediaCalls`][accel_track.media.calls.MediaCalls.log_artifact] says.
+        """Log a file, or a folder with all its files.
 
-        With `only`, it is for the tracker of that name. What cannot be read is counted as dropped by its name, and
-        warned about.
+        Anything in a folder that is no regular file (a link to a folder, a socket, a device) is left out with a
+        warning. An artifact that cannot be read is dropped with a warning.
+
+        Args:
+            path: The file or folder.
+            name: Name of the artifact. Default: the name of the file or folder.
+            type: Kind of the artifact, such as "dataset". Default: "artifact".
+            metadata: Facts about the artifact, as JSON values by name.
+            copy: Whether the files are copied before this call returns; see
+                [`log_artifact`][accel_track.media.calls.MediaCalls.log_artifact].
+            step: Training step, 0 or more, or None.
+            only: Name of the one tracker that gets the artifact. Default: every tracker.
 
         Raises:
-            TypeError: `name`, `metadata` or `step` is of another form.
+            TypeError: `name`, `metadata` or `step` has the wrong type.
             ValueError: `step` is negative.
         """
         if not (name is None or isinstance(name, str)) or not (metadata is None or isinstance(metadata, Mapping)):
@@ -522,31 +564,31 @@ class Run(MediaCalls):
         self._delivery.artifact(place, storable_text(name or ""), kind, step, values, copy, only)
 
     def rewind(self, step: int | None) -> None:
-        """Note that the run goes on from an earlier step: values of that step and later ones no longer count.
+        """Go on from an earlier step: values that were logged with this step or a later one no longer count.
 
         Args:
-            step: The next step to be logged; None stands for the first one that is.
+            step: The next step; None for the step of the next call of `log`.
         """
         self._rewinds = step is None
         if step is not None:
             self._delivery.rewind(step)
 
     def go_on(self) -> None:
-        """Have a continued run add to what it has, whatever the steps are: nothing is rewound."""
+        """Keep all earlier values of a continued run, even if it logs the same steps again."""
         self._rewinds = False
 
     def log_checkpoint(
         self, name: str, path: str | os.PathLike[str], step: int | None = None, values: Mapping[str, Any] | None = None
     ) -> None:
-        """Give a checkpoint to the trackers that keep checkpoints; an earlier one of the same name is replaced.
+        """Store a checkpoint in the trackers that keep checkpoints; it replaces an earlier one of the same name.
 
-        With a journal, the files are linked or copied into the run directory first, so they may be deleted afterwards.
+        With a journal, the files are linked or copied into the run directory, and may be deleted after this call.
 
         Args:
-            name: Name of the checkpoint.
+            name: Name of the checkpoint, such as "epoch=3-step=400".
             path: The file or folder.
-            step: Training step.
-            values: What is known about the checkpoint, as JSON values.
+            step: Training step, or None.
+            values: Facts about the checkpoint, such as its score, as JSON values by name.
 
         Raises:
             OSError: The files cannot be read.
@@ -554,11 +596,21 @@ class Run(MediaCalls):
         self._delivery.checkpoint(name, os.fspath(path), step, dict(values or {}))
 
     def describe_checkpoint(self, name: str, step: int | None, values: Mapping[str, Any]) -> None:
-        """Give the trackers new values about a checkpoint that they have, in place of the earlier ones."""
+        """Replace the facts that the trackers have about a checkpoint.
+
+        Args:
+            name: Name of the checkpoint.
+            step: Training step, or None.
+            values: Facts about the checkpoint, as for `log_checkpoint`.
+        """
         self._delivery.checkpoint(name, "", step, dict(values))
 
     def delete_checkpoint(self, name: str) -> None:
-        """Have the trackers delete a checkpoint, where their backends can."""
+        """Delete a checkpoint in the backends that can do so.
+
+        Args:
+            name: Name of the checkpoint.
+        """
         self._delivery.checkpoint(name, "", None, {})
 
     @overload
@@ -566,11 +618,16 @@ class Run(MediaCalls):
     @overload
     def get_tracker(self, name: str, unwrap: bool) -> Any: ...
     def get_tracker(self, name: str, unwrap: bool = False) -> Any:
-        """Return the tracker of a name, or with `unwrap` its SDK's own object, once it has what was logged before.
+        """Return a tracker, or its SDK's own object, after a wait of 5 seconds at most for earlier values.
+
+        Args:
+            name: Name of the tracker, such as "wandb".
+            unwrap: Whether to return the SDK's own object, such as a `wandb.Run`, instead of the tracker.
 
         Raises:
             ValueError: No tracker of this run has that name.
-            NotStartedError: With `unwrap`, where the backend could not be reached yet, or is in another process.
+            NotStartedError: With `unwrap`, the backend has not been reached yet.
+            ElsewhereError: With `unwrap`, the tracker is in another process.
         """
         self._delivery.settle(name)
         for tracker in self.trackers:
@@ -579,7 +636,11 @@ class Run(MediaCalls):
         raise self._delivery.no_tracker(name)
 
     def native(self, tracker: GeneralTracker) -> Any:
-        """Return a tracker's own object, as it is in Lightning; None where its backend could not be reached yet."""
+        """Return the object that `logger.experiment` is for a tracker; None if its backend has not been reached yet.
+
+        Args:
+            tracker: A tracker of this run and this process.
+        """
         self._delivery.settle(tracker.name)
         try:
             return tracker.as_experiment()
@@ -587,7 +648,7 @@ class Run(MediaCalls):
             return None
 
     def pages(self) -> dict[str, str]:
-        """Return the addresses of the pages that the backends have for the run, by the trackers' names."""
+        """Return the addresses of the run's pages by tracker name, for the backends that have pages."""
         found: dict[str, str | None] = {}
         for tracker in self.trackers:
             if self.finished or tracker.name in self._delivery.apart:
@@ -597,9 +658,13 @@ class Run(MediaCalls):
         return {name: page for name, page in found.items() if page}
 
     def backend_identity(self, name: str) -> dict[str, Any]:
-        """Return what continues the backend run of a tracker; empty where that is not known, or not yet.
+        """Return the constructor arguments that continue a tracker's backend run, such as its id.
 
-        A companion process gets a few seconds to start the tracker.
+        Args:
+            name: Name of the tracker. A tracker in a companion process gets up to 5 seconds to start.
+
+        Returns:
+            JSON values by argument; empty if the tracker has no such arguments, or none yet.
         """
         if self.finished:
             return self._noted(name).identity
@@ -619,28 +684,28 @@ class Run(MediaCalls):
         return known.get(name, TrackerInfo())
 
     def flush(self) -> None:
-        """Have every tracker store what was logged, waiting a few seconds at most where there is a journal."""
+        """Ask every tracker to store what was logged; with a journal, wait a few seconds at most."""
         self._log_histograms(self._watches)
         self._delivery.flush()
 
     def rest(self) -> None:
-        """Give back threads and files once all is delivered; the next record takes them again.
+        """Give back threads, files and locks once all records are delivered; the next record takes them again.
 
-        Where all is delivered already, they are given back on return.
+        If all records are delivered already, everything is given back when this call returns.
         """
         self._delivery.rest()
 
     def wake(self) -> None:
-        """Take again, now, the threads and files that `rest` gave back.
+        """Take the threads, files and locks that `rest` gave back, before the next record does.
 
         Raises:
-            ResumeError: Another process, or another front door of this one, has continued the run meanwhile.
+            ResumeError: Another process, or another front door of this process, has continued the run in the meantime.
         """
         self._delivery.wake()
 
     @property
     def outcome(self) -> Outcome | None:
-        """How the run has ended if nothing else follows; None while it goes on."""
+        """The outcome of the run if nothing else follows; None while the run goes on."""
         return self._ending.outcome
 
     @outcome.setter
@@ -649,7 +714,7 @@ class Run(MediaCalls):
 
     @property
     def fallback(self) -> Outcome | None:
-        """How the run ended if it is collected, or the interpreter exits, and no outcome was given."""
+        """The outcome for a run that has no other when it is garbage-collected or the interpreter exits."""
         return self._ending.fallback
 
     @fallback.setter
@@ -658,24 +723,26 @@ class Run(MediaCalls):
 
     @property
     def finished(self) -> bool:
-        """Whether the run was ended."""
+        """Whether the run has ended."""
         return self._ending.finished
 
     def conclude(self, outcome: Outcome | None) -> None:
-        """Note how the run has ended if nothing else follows, or with None that it goes on.
+        """Note the outcome that the run has if nothing else follows; `finish` tells the trackers.
 
-        Trackers are told in `finish`.
+        Args:
+            outcome: The outcome; None if the run goes on.
         """
         self.outcome = outcome
         self._delivery.conclude(outcome)
 
     def finish(self, outcome: Outcome | None = None) -> None:
-        """End the run: finish each tracker that no other front door still uses. Further calls do nothing.
+        """End the run, and finish each tracker that no other front door still uses; a second call does nothing.
 
-        A run that is garbage-collected ends by itself, in the background.
+        A garbage-collected run ends by itself, in the background.
 
         Args:
-            outcome: How the run ended. Default: what `conclude` noted, else the outcome of the exception being handled.
+            outcome: The outcome of the run. Default: the outcome that `conclude` noted, else that of the exception
+                that is being handled, else "finished".
         """
         try:
             if not self._ending.finished:
@@ -686,17 +753,17 @@ class Run(MediaCalls):
             self._ending.finish(outcome)
 
     def _keep_notes(self) -> None:
-        """Note what trackers know of their backend runs, which they forget as they finish, and no journal keeps."""
+        """Note identity and page of each backend run, which trackers forget at the end and no journal keeps."""
         for tracker in self.trackers:
             with suppress(Exception):  # a tracker's own
                 self._at_end[tracker.name] = TrackerInfo(identity=tracker.identity(), url=tracker.page())
 
 
 def no_arguments(kwargs: Mapping[str, Any]) -> None:
-    """Refuse further arguments of a call for media, which only a tracker passes to its SDK.
+    """Reject further arguments of a call for media, which only a tracker passes to its SDK.
 
     Raises:
-        TypeError: There are some.
+        TypeError: There are further arguments.
     """
     if kwargs:
         message = f"unknown argument {next(iter(kwargs))!r}; what one SDK alone knows goes to `get_tracker(name)`."
@@ -704,12 +771,12 @@ def no_arguments(kwargs: Mapping[str, Any]) -> None:
 
 
 def no_tracker(unwrap: bool) -> NoOp:
-    """Return what `get_tracker` gives off the main process: an object on which everything does nothing."""
+    """Return the object that stands for a tracker off the main process: every call on it does nothing."""
     return NoOp() if unwrap else NoOpTracker(_blank=True)
 
 
 def _same(one: Any, other: Any) -> bool:
-    """Compare hyperparameters; arrays and other objects without a plain answer count as different."""
+    """Return whether two hyperparameters are equal; objects without a plain answer, such as arrays, are not."""
     try:
         return type(one) is type(other) and bool(one == other)
     except Exception:  # noqa: BLE001 - `==` of an arbitrary object may raise anything

@@ -37,13 +37,16 @@ class Checkpointing(Training):
 
     @property
     def save_iteration(self) -> int:
-        """Number of the next automatic checkpoint."""
+        """The number of the next automatic checkpoint."""
         return self.project_configuration.iteration
 
     # -- checkpoints --------------------------------------------------------------------------------------------------
 
     def register_for_checkpointing(self, *objects: Any) -> None:
-        """Have `save_state` and `load_state` include more objects.
+        """Include further objects in `save_state` and `load_state`.
+
+        Args:
+            *objects: Objects with the methods `state_dict` and `load_state_dict`.
 
         Raises:
             TypeError: An object lacks `state_dict` or `load_state_dict`.
@@ -55,55 +58,55 @@ class Checkpointing(Training):
         self._registered.extend(objects)
 
     def register_save_state_pre_hook(self, hook: Callable[[list[Any], list[Any], str], Any]) -> RemovableHandle:
-        """Have `save_state` call a function before it writes: `hook(models, weights, output_dir)`.
+        """Register a function that `save_state` calls before it writes: `hook(models, weights, output_dir)`.
 
-        The function may write files of its own into the folder, which exists, and take weights out of the list, which
-        are not written then.
+        The function may write files of its own into the folder, which exists by then. Weights that the function takes
+        out of the list are not written.
 
         Args:
-            hook: It is called with the modules that were given to `prepare`, a list of their `state_dict`s and the
-                folder, on each process that calls `save_state`.
+            hook: The function. Each process that calls `save_state` calls it with the modules that were given to
+                `prepare`, the list of their `state_dict`s, and the folder.
 
         Returns:
             A handle whose `remove()` takes the function away again.
 
         Raises:
-            TypeError: `hook` cannot be called.
+            TypeError: `hook` is not callable.
         """
         return self._before_saving.add(hook)
 
     def register_load_state_pre_hook(self, hook: Callable[[list[Any], str], Any]) -> RemovableHandle:
-        """Have `load_state` call a function before it reads: `hook(models, input_dir)`.
+        """Register a function that `load_state` calls before it reads: `hook(models, input_dir)`.
 
-        The function may load modules by itself and take them out of the list; the others get the weights that
-        `save_state` wrote, in their order.
+        The function may load modules by itself and take them out of the list; the remaining modules get the weights
+        that `save_state` wrote, in the same order.
 
         Args:
-            hook: It is called with the modules that were given to `prepare` and the folder.
+            hook: The function. Each process calls it with the modules that were given to `prepare`, and the folder.
 
         Returns:
             A handle whose `remove()` takes the function away again.
 
         Raises:
-            TypeError: `hook` cannot be called.
+            TypeError: `hook` is not callable.
         """
         return self._before_loading.add(hook)
 
     def save_state(self, output_dir: str | os.PathLike[str] | None = None, safe_serialization: bool = True) -> str:
-        """Save everything prepared or registered, and the random states of each process that calls this.
+        """Save all prepared and registered objects, and the random states of each process that makes this call.
 
-        With a folder, this may be called on the main process alone. Without one, call it on all processes.
+        With `output_dir`, the main process may make this call alone. Without it, call this on all processes.
 
         Args:
-            output_dir: Folder; may be left out with `automatic_checkpoint_naming`.
-            safe_serialization: Without effect: the file is always one of tensors and plain data, as torch writes it.
+            output_dir: Folder for the state. Default: with `automatic_checkpoint_naming`, the next numbered folder.
+            safe_serialization: Without effect: torch always writes a file of tensors and plain data.
 
         Returns:
             The folder.
 
         Raises:
-            ValueError: No folder, and no automatic naming.
-            FileExistsError: The next automatic folder exists already.
+            ValueError: There is neither `output_dir` nor `automatic_checkpoint_naming`.
+            FileExistsError: The next numbered folder exists already.
         """
         configuration = self.project_configuration
         automatic = configuration.automatic_checkpoint_naming and output_dir is None
@@ -122,17 +125,17 @@ class Checkpointing(Training):
         return str(folder)
 
     def load_state(self, input_dir: str | os.PathLike[str] | None = None) -> str:
-        """Restore what `save_state` saved, into objects prepared in the same order; call this on all processes.
+        """Restore a state of `save_state` into objects that were prepared in the same order; a collective call.
 
         Args:
-            input_dir: Folder; left out with `automatic_checkpoint_naming`, the newest checkpoint is taken.
+            input_dir: Folder of the state. Default: with `automatic_checkpoint_naming`, that of the newest one.
 
         Returns:
             The folder.
 
         Raises:
-            ValueError: No folder, and no automatic naming.
-            FileNotFoundError: There is no checkpoint there.
+            ValueError: There is neither `input_dir` nor `automatic_checkpoint_naming`.
+            FileNotFoundError: The folder has no state.
         """
         self.wait_for_everyone()  # until the main process has saved
         if self.project_configuration.automatic_checkpoint_naming and input_dir is None:
@@ -161,24 +164,24 @@ class Checkpointing(Training):
     # -- files --------------------------------------------------------------------------------------------------------
 
     def get_state_dict(self, model: nn.Module, unwrap: bool = True) -> dict[str, Any]:
-        """Return a model's weights, by the names that they have in the module given to `prepare`.
+        """Return a model's weights, by their names in the module that was given to `prepare`.
 
         Args:
             model: The model, prepared or not.
-            unwrap: Whether names are those without wrappers; Fabric's wrapper changes none.
+            unwrap: Whether to leave out the wrappers' part of the names. Fabric's wrapper adds none.
         """
         return (self.unwrap_model(model, keep_torch_compile=False) if unwrap else model).state_dict()
 
     def save(self, obj: Any, f: Any, safe_serialization: bool = False) -> None:
-        """Write an object to a file on the main process only.
+        """Write an object to a file, on the main process only.
 
         Args:
-            obj: What `torch.save` takes, or with `safe_serialization` a dictionary of tensors.
+            obj: An object that `torch.save` takes; with `safe_serialization`, a dictionary of tensors.
             f: The file.
-            safe_serialization: Whether the file is of the format safetensors, else torch's (pickle).
+            safe_serialization: Whether the file's format is safetensors instead of torch's, which is pickle.
 
         Raises:
-            MissingPackageError: safetensors is not installed.
+            MissingPackageError: The package safetensors is not installed.
             TypeError: With `safe_serialization`, `obj` is no dictionary of tensors.
         """
         saving.save(obj, f, safe_serialization=safe_serialization)
@@ -194,13 +197,14 @@ class Checkpointing(Training):
 
         Args:
             model: The model, prepared or not.
-            save_directory: Folder; created when missing.
-            max_shard_size: The most bytes of one file, or a text such as "5GB"; larger models become several files
-                with an index.
-            safe_serialization: Whether the format is safetensors, else torch's (pickle), in `pytorch_model.bin`.
+            save_directory: The folder, which is created if it is missing.
+            max_shard_size: The largest size of a file, in bytes or as a text such as "5GB". A larger model becomes
+                several files with an index.
+            safe_serialization: Whether the file's format is safetensors; if not, torch writes `pytorch_model.bin`,
+                which is pickle.
 
         Raises:
-            MissingPackageError: huggingface_hub or safetensors is not installed.
+            MissingPackageError: The package huggingface_hub or safetensors is not installed.
             NotADirectoryError: `save_directory` is a file.
         """
         if self.is_main_process:
@@ -208,7 +212,7 @@ class Checkpointing(Training):
 
     @property
     def should_save_model(self) -> bool:
-        """True: each process has the whole model."""
+        """Whether this process has the whole model to save: always true, since nothing is sharded."""
         return True
 
 

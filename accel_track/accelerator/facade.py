@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 
 def _accumulation(plugin: GradientAccumulationPlugin | None, steps: int) -> GradientAccumulationPlugin:
-    """Return how gradients are accumulated, from the arguments of an `Accelerator`."""
+    """Return the settings of gradient accumulation, from the arguments of an `Accelerator`."""
     if plugin is None:
         return GradientAccumulationPlugin(int(told("GRADIENT_ACCUMULATION_STEPS", "1")) if steps == 1 else steps)
     if not isinstance(plugin, GradientAccumulationPlugin):
@@ -55,7 +55,7 @@ def _accumulation(plugin: GradientAccumulationPlugin | None, steps: int) -> Grad
 
 
 def _loaders(configuration: DataLoaderConfiguration | None, *, split_batches: bool) -> DataLoaderConfiguration:
-    """Return how data loaders are prepared, from the arguments of an `Accelerator`."""
+    """Return the settings of prepared data loaders, from the arguments of an `Accelerator`."""
     if configuration is None:
         return DataLoaderConfiguration(split_batches)
     if not isinstance(configuration, DataLoaderConfiguration):
@@ -73,44 +73,46 @@ _PROJECT = "accel_track"
 
 @takes_options
 class Accelerator(Checkpointing, MediaCalls):
-    """Trackers and training helpers for a plain training loop.
+    """Trackers and training helpers for a plain training loop, with the names and arguments of accelerate's class.
 
-    One process by default; started by `torchrun` it joins the process group. Trackers run on the main process only;
-    elsewhere every tracking call does nothing.
+    An accelerator is one process by default; a program that `torchrun` has started joins the process group. The main
+    process alone logs, and every tracking call on another rank does nothing, unless `all_ranks` is set. A `with` block
+    ends the training, and an exception that leaves the block is the reason of the end.
+
+    `accelerate launch` hands over its precision, accumulation steps and choice of the CPU as defaults.
 
     Args:
         log_with: A tracker's name, a `LoggerType`, a tracker instance, or a list of these; "all" stands for every
             installed backend. None tracks nothing.
         project_dir: Folder for checkpoints and for trackers that store locally.
-        project_config: More about folders; its `project_dir` counts when the argument is None.
-        mixed_precision: None or "no", "fp16" or "bf16".
-        gradient_accumulation_steps: How many batches one optimizer step takes its gradients from; see `accumulate`.
-        cpu: Whether to use the CPU even where there is a GPU.
+        project_config: Further folders and the names of checkpoints. Its `project_dir` counts if the argument of that
+            name is None.
+        mixed_precision: "no", "fp16" or "bf16". Default: "no".
+        gradient_accumulation_steps: Number of batches that one optimizer step takes its gradients from; see
+            `accumulate`.
+        cpu: Whether to use the CPU even if there is a GPU.
         device_placement: Whether `prepare` moves models and batches to the device.
-        split_batches: As in `dataloader_config`.
-        dataloader_config: How data loaders are prepared, a `DataLoaderConfiguration`.
-        gradient_accumulation_plugin: How gradients are accumulated, in place of `gradient_accumulation_steps`.
-        step_scheduler_with_optimizer: Whether prepared schedulers step with the optimizer; else at each call.
+        split_batches: Whether a batch is divided among the processes, as in `dataloader_config`.
+        dataloader_config: Settings of prepared data loaders, a `DataLoaderConfiguration`.
+        gradient_accumulation_plugin: Settings of gradient accumulation, a `GradientAccumulationPlugin`, in place of
+            `gradient_accumulation_steps`.
+        step_scheduler_with_optimizer: Whether prepared schedulers step when the optimizer does, rather than at each
+            call.
         kwargs_handlers: Arguments of Fabric's strategy, process group, loss scaler and autocast:
             `DistributedDataParallelKwargs`, `InitProcessGroupKwargs`, `GradScalerKwargs`, `AutocastKwargs`.
-        deepspeed_plugin: None. DeepSpeed, FSDP and Megatron-LM are refused.
+        deepspeed_plugin: None: DeepSpeed, FSDP and Megatron-LM are not supported.
         fsdp_plugin: None, as `deepspeed_plugin`.
         megatron_lm_plugin: None, as `deepspeed_plugin`.
-        **options: `delivery` to `keep`, the same for all front doors; see
-            [`Options`][accel_track.options.Options].
-
-    Each of `delivery` to `keep` is, when None, taken from a variable: `ACCEL_TRACK_DELIVERY`, ….
-    In a `with` block, the block's end is the training's, and an exception that leaves it is how it ended.
-
-    Where `accelerate launch` has started the program, what it was told of precision, accumulation steps and the CPU
-    takes the place of the defaults.
+        **options: The options of all front doors, such as `delivery`; an option that is None has the value of its
+            variable, such as `ACCEL_TRACK_DELIVERY`, or its default. See [`Options`][accel_track.options.Options].
 
     Raises:
-        ValueError: An unknown tracker or precision, fewer than 1 accumulation step, or no folder for a tracker that
-            needs one.
-        TypeError: `log_with` or `kwargs_handlers` holds something else.
-        NotImplementedError: A sharded strategy is asked for.
-        MissingPackageError: A backend that is named is not installed; with `delivery="none"`, it need not be.
+        ValueError: A tracker or the precision is unknown, there is less than 1 accumulation step, or a tracker needs a
+            folder and none is given.
+        TypeError: An argument, or an entry of `log_with` or `kwargs_handlers`, has the wrong type.
+        NotImplementedError: The argument of a sharded strategy is not None.
+        MissingPackageError: The package of a named backend is not installed; `delivery="none"` does not need the
+            package.
     """
 
     other_arguments = ARGUMENTS
@@ -159,27 +161,27 @@ class Accelerator(Checkpointing, MediaCalls):
 
     @property
     def project_dir(self) -> str | os.PathLike[str] | None:
-        """Folder of the project."""
+        """The folder of the project, or None."""
         return self.project_configuration.project_dir
 
     @property
     def logging_dir(self) -> str | os.PathLike[str] | None:
-        """Folder for trackers that store locally."""
+        """The folder for trackers that store locally, or None."""
         return self.project_configuration.logging_dir
 
     @property
     def trackers(self) -> list[GeneralTracker]:
-        """The trackers, in the order of `log_with`; none before `init_trackers` and off the main process.
+        """The trackers in the order of `log_with`; an empty list before `init_trackers` and off the main process.
 
-        After `end_training` they are those of the run that has ended, whose native objects are gone. With
-        `delivery="process"` or "none", stand-ins take the place of trackers that run elsewhere: `log`, media and
-        artifacts go to the journal, and from there to that tracker.
+        After `end_training`, they are the trackers of the run that has ended, without their native objects. With
+        `delivery="process"` or "none", a stand-in takes the place of a tracker in another process: its `log`, media
+        and artifacts go to the journal, and from there to the tracker.
         """
         return list(self._ended if self._run is None else self._run.trackers)
 
     @property
     def run(self) -> Run | None:
-        """The run that goes on; None where there is none, and in processes that do not log."""
+        """The current run; None before `init_trackers`, after `end_training`, and in processes that do not log."""
         return self._run
 
     def init_trackers(
@@ -189,27 +191,28 @@ class Accelerator(Checkpointing, MediaCalls):
         init_kwargs: Mapping[str, Mapping[str, Any]] | None = None,
         run_name: str | None = None,
     ) -> None:
-        """Start the trackers, or nothing while a run of the same project, name and configuration goes on.
+        """Begin a run and start its trackers.
 
-        With another project, name or configuration, that run ends first, with a warning. A run without a configuration
-        takes the first one that is given later.
+        A second call with the same project, name and configuration changes nothing; with others, the current run ends
+        with a warning, and another begins. A run without a configuration takes the first one from a later call.
 
         Args:
-            project_name: Name of the project (some backends call it experiment); must do as a folder name. None: the
-                name of the folder `project_dir`, or without one "accel_track". A tracker that was passed as an instance
-                keeps its own.
+            project_name: Name of the project, which some backends call experiment. The name must be usable as a folder
+                name. Default: the name of the folder `project_dir`, or "accel_track" without that folder. A tracker
+                that was passed as an instance keeps its own project.
             config: Hyperparameters: a dictionary, dataclass, namespace or OmegaConf node, possibly nested.
-            init_kwargs: Constructor arguments by tracker name, e.g. `{"wandb": {"entity": "team"}}`.
-            run_name: Name of the run in every backend and of its folder, `<logging directory>/<project>/<run>`. Where
-                another run of the project has it, `-2`, `-3`, … is put behind it. Default: made from the run's id.
+            init_kwargs: Constructor arguments by tracker name, such as `{"wandb": {"entity": "team"}}`.
+            run_name: Name of the run in every backend, and of its folder `<logging directory>/<project>/<run>`. If
+                another run of the project has this name, the new run's name gets the suffix `-2`, `-3`, …. Default: a
+                name made from the run's id.
 
         Raises:
-            ValueError: A name cannot be used, or `init_kwargs` names a tracker that this run does not have.
-            TypeError: `config` or `init_kwargs` is of another form.
-            NotConfiguredError: A backend named in `log_with` lacks its credentials.
-            UnwritableDirectoryError: The logging directory cannot be written to.
-            ResumeError: `resume="must"`, and there is no run to continue or another process is logging to it.
-            Exception: A tracker could not be started; those that were are finished again.
+            ValueError: A name is unusable, or `init_kwargs` names a tracker that this run does not have.
+            TypeError: `config` or `init_kwargs` has the wrong type.
+            NotConfiguredError: A backend that `log_with` names lacks its credentials.
+            UnwritableDirectoryError: The logging directory cannot be created or written to.
+            ResumeError: With `resume="must"`, there is no run to continue, or another process is logging to that run.
+            Exception: A tracker failed to start; the trackers that had started are finished again.
         """
         if not (self.is_main_process or self._settings.all_ranks):
             return
@@ -245,7 +248,7 @@ class Accelerator(Checkpointing, MediaCalls):
         return folder or _PROJECT
 
     def _another(self, run: Run, project: str, name: str | None, config: Any) -> str | None:
-        """Return what in a call of `init_trackers` differs from the run that goes on, or None."""
+        """Return which argument of `init_trackers` differs from the current run, or None."""
         if project != self._begun[0]:
             return "project"
         if name not in (None, self._begun[1]):
@@ -262,21 +265,21 @@ class Accelerator(Checkpointing, MediaCalls):
         return run_to_continue(settings, self.logging_dir, project, name)
 
     def save_state(self, output_dir: str | os.PathLike[str] | None = None, safe_serialization: bool = True) -> str:
-        """Save everything prepared or registered, the random states, and which run the state belongs to.
+        """Save all prepared and registered objects, the random states, and a mark of the current run.
 
-        With a folder, this may be called on the main process alone, whose random states are saved then. Without one,
-        call it on all processes.
+        With `output_dir`, the main process may make this call alone, and its random states are the ones saved. Without
+        `output_dir`, call this on all processes.
 
         Args:
-            output_dir: Folder; may be left out with `automatic_checkpoint_naming`.
-            safe_serialization: Without effect: the file is always one of tensors and plain data, as torch writes it.
+            output_dir: Folder for the state. Default: with `automatic_checkpoint_naming`, the next numbered folder.
+            safe_serialization: Without effect: torch always writes a file of tensors and plain data.
 
         Returns:
             The folder.
 
         Raises:
-            ValueError: No folder, and no automatic naming.
-            FileExistsError: The next automatic folder exists already.
+            ValueError: There is neither `output_dir` nor `automatic_checkpoint_naming`.
+            FileExistsError: The next numbered folder exists already.
         """
         folder = super().save_state(output_dir, safe_serialization)
         if self.is_main_process and self._run is not None and self._run.run_directory is not None:
@@ -284,19 +287,19 @@ class Accelerator(Checkpointing, MediaCalls):
         return folder
 
     def load_state(self, input_dir: str | os.PathLike[str] | None = None) -> str:
-        """Restore what `save_state` saved, into objects prepared in the same order; call this on all processes.
+        """Restore a state of `save_state` into objects that were prepared in the same order; a collective call.
 
-        Called before `init_trackers`, it makes `init_trackers` continue the run in which the state was saved.
+        `init_trackers`, called afterwards, continues the run in which the state was saved.
 
         Args:
-            input_dir: Folder; left out with `automatic_checkpoint_naming`, the newest checkpoint is taken.
+            input_dir: Folder of the state. Default: with `automatic_checkpoint_naming`, that of the newest one.
 
         Returns:
             The folder.
 
         Raises:
-            ValueError: No folder, and no automatic naming.
-            FileNotFoundError: There is no checkpoint there.
+            ValueError: There is neither `input_dir` nor `automatic_checkpoint_naming`.
+            FileNotFoundError: The folder has no state.
         """
         folder = super().load_state(input_dir)
         self._loaded = next(iter(find_marks(os.path.join(folder, STATE))), None)
@@ -319,16 +322,17 @@ class Accelerator(Checkpointing, MediaCalls):
         """Log values with all trackers.
 
         Args:
-            values: Names to numbers, texts, tensors or arrays of one element, or dictionaries of these.
-            step: Training step, 0 or more; a float without a fraction counts as its integer.
-            log_kwargs: More arguments by tracker name for that tracker's `log`.
-            reduce: "mean", "sum" or "max" of each number over all processes is logged instead of this process's. Then
-                the call is collective: make it on all processes, with the same names in the same order.
+            values: Values by name, possibly nested: numbers, texts, tensors, arrays, and media such as
+                [`Image`][accel_track.media.Image].
+            step: Training step, 0 or more, or None. A float without a fraction counts as its integer.
+            log_kwargs: Keyword arguments by tracker name for the trackers' own `log`.
+            reduce: "mean", "sum" or "max" logs that of each number over all processes, instead of this process's
+                number. The call is collective then: make it on all processes, with the same names in the same order.
 
         Raises:
-            TypeError: `values` is no dictionary with string keys, or `step` no integer.
-            ValueError: `step` is negative, or `reduce` is another text.
-            Exception: A tracker's own error, with `on_error="raise"`.
+            TypeError: `values` is no dictionary with string keys, or `step` is no integer.
+            ValueError: `step` is negative, or `reduce` is unknown.
+            Exception: With `on_error="raise"`, the error of a tracker.
         """
         if reduce is not None:
             values = reduced(self.fabric if self.num_processes > 1 else None, values, reduce)
@@ -348,7 +352,17 @@ class Accelerator(Checkpointing, MediaCalls):
             self._warn_of_nothing()
 
     def alert(self, title: str, text: str = "", level: AlertLevel = "info") -> None:
-        """Raise an alert, as [`Run.alert`][accel_track.run.Run.alert] does; on the main process only."""
+        """Raise an alert, as [`Run.alert`][accel_track.run.Run.alert] does; on the main process only.
+
+        Args:
+            title: The event in one line.
+            text: Details in Markdown.
+            level: "info", "warning" or "error".
+
+        Raises:
+            TypeError: `title` or `text` is no text.
+            ValueError: `level` is unknown.
+        """
         if self._run is not None:
             self._run.alert(title, text, level)
         else:
@@ -359,17 +373,18 @@ class Accelerator(Checkpointing, MediaCalls):
     ) -> None:
         """Log histograms of a module's gradients and parameters, as [`Run.watch`][accel_track.run.Run.watch] does.
 
-        Within `accumulate`, gradients are looked at where a window ends. On processes without a run, nothing is done.
+        Within `accumulate`, the watch takes gradients at the end of a window. The call does nothing on a process
+        without a run.
 
         Args:
-            model: The module, prepared or not; it is not kept alive.
-            log: "gradients", "parameters" or "all"; None: nothing.
-            every: How many backward passes there are from one to the next that is looked at.
-            log_freq: Another word for `every`.
+            model: The module, prepared or not. The watch does not keep it alive.
+            log: "gradients", "parameters", "all", or None for no histograms.
+            every: Backward passes from one set of histograms to the next, 1 or more.
+            log_freq: Another name of `every`.
 
         Raises:
             TypeError: `model` is no module.
-            ValueError: `log` or `every` is something else.
+            ValueError: `log` or `every` has an unknown value.
         """
         if self._run is None:
             self._warn_of_nothing("watch")
@@ -380,7 +395,11 @@ class Accelerator(Checkpointing, MediaCalls):
             self._run.add_watch(Watch(model, log, interval(every, log_freq), whole=lambda: accumulation.sync))
 
     def unwatch(self, model: Any = None) -> None:
-        """Take histograms of a module no longer, or of none."""
+        """End the watch of a module, and log the histograms that it has taken.
+
+        Args:
+            model: The module. Default: all watched modules.
+        """
         if self._run is not None:
             self._run.unwatch(model)
 
@@ -395,13 +414,16 @@ class Accelerator(Checkpointing, MediaCalls):
     @overload
     def get_tracker(self, name: str, unwrap: bool) -> Any: ...
     def get_tracker(self, name: str, unwrap: bool = False) -> Any:
-        """Return the tracker of a name, or with `unwrap` its SDK's own object.
+        """Return a tracker, or its SDK's own object; off the main process, an object on which every call does nothing.
 
-        Off the main process, an object on which every attribute and call does nothing.
+        Args:
+            name: Name of the tracker, such as "wandb".
+            unwrap: Whether to return the SDK's own object, such as a `wandb.Run`, instead of the tracker.
 
         Raises:
             ValueError: No tracker has that name.
-            NotStartedError: With `unwrap`, the run has ended, or the tracker is in another process.
+            NotStartedError: With `unwrap`, the run has ended, or the backend has not been reached yet.
+            ElsewhereError: With `unwrap`, the tracker is in another process.
         """
         if self._run is not None:
             return self._run.get_tracker(name, unwrap)
@@ -414,11 +436,11 @@ class Accelerator(Checkpointing, MediaCalls):
         raise ValueError(message)
 
     def end_training(self, status: Status | None = None) -> None:
-        """Finish the trackers, if there are any. At the interpreter's exit, this happens by itself.
+        """End the run and finish its trackers. Without this call, the run ends with the interpreter.
 
         Args:
-            status: How the training ended. Default: "finished", or in an `except` or `finally` block what the exception
-                says: "interrupted" for Ctrl-C, "preempted" for SIGTERM, else "failed".
+            status: "finished", "failed", "interrupted" or "preempted". Default: "finished"; while an exception is
+                handled, "interrupted" for Ctrl-C, "preempted" for SIGTERM, else "failed".
         """
         self._end(None if status is None else Outcome(status))
 
@@ -431,7 +453,7 @@ class Accelerator(Checkpointing, MediaCalls):
                 self._run = None
 
     def __repr__(self) -> str:
-        """Tell the processes, the precision, accumulation, and what is logged where."""
+        """Return a line with the processes, the precision, the accumulation steps, the trackers and the run."""
         names = ", ".join(one.name for one in self._selected) or "nothing"
         run = "" if self._run is None else f" to the run {self._run.name!r}"
         steps = f"gradient_accumulation_steps={self.gradient_accumulation_steps}"
@@ -440,7 +462,7 @@ class Accelerator(Checkpointing, MediaCalls):
     if not TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> Any:
-            """Say of a name of Hugging Face Accelerate's that is not here what to use."""
+            """Raise an AttributeError, which says for a missing name of Hugging Face Accelerate what to use instead."""
             if name in ACCELERATOR:
                 message = f"Accelerator has no {name!r}: {ACCELERATOR[name]}."
                 raise AttributeError(message)

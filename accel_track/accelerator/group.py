@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 
 
 class Group(Processes):
-    """One process, or one of the group that `torchrun` started.
+    """One process of a training: the only one, or one of the group that `torchrun` started.
 
     Args:
         precision: "no", "fp16" or "bf16".
         handlers: Arguments of Fabric's strategy, process group and loss scaler.
-        cpu: Whether to use the CPU even where there is a GPU.
+        cpu: Whether to use the CPU even if there is a GPU.
     """
 
     _accumulation: Accumulation
@@ -49,7 +49,7 @@ class Group(Processes):
 
     @cached_property
     def fabric(self) -> Fabric:
-        """Lightning Fabric; in a single process it is made when it is first needed, since its import is slow."""
+        """The Lightning Fabric. A single process makes it when it is first needed, since its import is slow."""
         return launch(self.mixed_precision, self._world_size, self._handlers, cpu=self._cpu)
 
     @property
@@ -59,7 +59,7 @@ class Group(Processes):
 
     @property
     def native_amp(self) -> bool:
-        """Whether operations run in the mixed precision; set it to False for a device that cannot."""
+        """Whether operations run in the mixed precision; set this to False for a device without it."""
         return self._native_amp
 
     @native_amp.setter
@@ -75,7 +75,7 @@ class Group(Processes):
 
     @property
     def scaler(self) -> Any:
-        """The `GradScaler` that scales the loss with "fp16", else None."""
+        """The `GradScaler` that scales the loss with "fp16"; None with another precision."""
         fp16 = self.mixed_precision == "fp16"
         return getattr(self.fabric.strategy.precision, "scaler", None) if fp16 else None
 
@@ -88,17 +88,17 @@ class Group(Processes):
 
     @property
     def num_processes(self) -> int:
-        """World size."""
+        """The world size: the number of processes."""
         return self._world_size
 
     @property
     def process_index(self) -> int:
-        """Global rank."""
+        """The global rank of this process."""
         return self.fabric.global_rank if self._world_size > 1 else 0
 
     @property
     def local_process_index(self) -> int:
-        """Rank on this machine."""
+        """The rank of this process on its machine."""
         return self.fabric.local_rank if self._world_size > 1 else 0
 
     @property
@@ -112,17 +112,17 @@ class Group(Processes):
         return self.use_distributed and self.device.type != "cpu"
 
     def wait_for_everyone(self) -> None:
-        """Block until all processes have called this."""
+        """Block until all processes have made this call."""
         if self._world_size > 1:
             self.fabric.barrier()
 
     # -- collective calls ---------------------------------------------------------------------------------------------
 
     def gather(self, tensor: Any) -> Any:
-        """Return tensors of all processes joined along the first dimension; a collective call.
+        """Return the tensors of all processes, joined along the first dimension; a collective call.
 
         Args:
-            tensor: A tensor of shape (n, …), equal on all processes, a 0-d tensor, or a collection of these.
+            tensor: A tensor of shape (n, …), the same on all processes, a 0-d tensor, or a collection of these.
 
         Returns:
             The same structure with shapes (world size · n, …), or (world size,) for 0-d tensors. With one process,
@@ -133,13 +133,18 @@ class Group(Processes):
         return apply_to_collection(self.fabric.all_gather(tensor), Tensor, lambda all_: _join(all_, interleave=False))
 
     def gather_for_metrics(self, tensor: Any, use_gather_object: bool = False) -> Any:
-        """Like `gather`, in the data set's order, without the samples a distributed sampler repeated at the end.
+        """Return the samples of all processes in the data set's order, without repeated ones; a collective call.
 
-        Call it inside the loop over a prepared data loader, with tensors whose first dimension is the batch.
+        A distributed sampler repeats samples at the end of a data set, so that all processes have equally many; these
+        are left out here. Make the call inside the loop over a prepared data loader.
 
         Args:
-            tensor: A tensor or a collection of tensors; or a list of other objects, one for each sample.
-            use_gather_object: Whether a list of tensors, which may differ in size, is one of objects.
+            tensor: A tensor whose first dimension is the batch, or a collection of such tensors; or a list with an
+                object for each sample.
+            use_gather_object: Whether a list of tensors, which may then differ in size, is a list of objects.
+
+        Raises:
+            TypeError: With `use_gather_object`, `tensor` is no list.
         """
         objects = isinstance(tensor, list) and (use_gather_object or not any(isinstance(one, Tensor) for one in tensor))
         if use_gather_object and not objects:
@@ -161,15 +166,15 @@ class Group(Processes):
         return apply_to_collection(self.fabric.all_gather(tensor), Tensor, unpadded)
 
     def reduce(self, tensor: Any, reduction: str = "sum", scale: float = 1.0) -> Any:
-        """Return tensors reduced over all processes; a collective call, the input is not changed.
+        """Return new tensors, reduced over all processes; a collective call.
 
         Args:
-            tensor: A tensor, equal in shape on all processes, or a collection of these.
-            reduction: "sum", "mean", or "none" for the input.
-            scale: 1; another number is for TPUs only.
+            tensor: A tensor of the same shape on all processes, or a collection of these.
+            reduction: "sum", "mean", or "none" for the unchanged input.
+            scale: 1. Another number is for TPUs only.
 
         Raises:
-            ValueError: `reduction` or `scale` is something else.
+            ValueError: `reduction` is unknown, or `scale` is not 1.
         """
         operations.check_reduction(reduction, ("sum", "mean", "none"), scale)
         if self.num_processes == 1 or reduction == "none":
@@ -178,22 +183,22 @@ class Group(Processes):
         return self.fabric.all_reduce(copy, reduce_op=reduction)
 
     def pad_across_processes(self, tensor: Any, dim: int = 0, pad_index: float = 0, pad_first: bool = False) -> Any:
-        """Return tensors padded to the largest size that one of the processes has; a collective call.
+        """Return tensors padded to the largest size on any of the processes; a collective call.
 
         Args:
             tensor: A tensor of any size along `dim`, or a collection of these.
-            dim: The dimension, counted from the end if negative.
+            dim: The dimension; a negative number counts from the end.
             pad_index: The value of the padding.
             pad_first: Whether the padding is at the beginning instead of the end.
         """
         return operations.pad_across_processes(tensor, dim, pad_index, pad_first)
 
     def set_trigger(self) -> None:
-        """Have the next `check_trigger` return True on all processes."""
+        """Set a signal, for which the next `check_trigger` returns True on all processes."""
         self._triggered = True
 
     def check_trigger(self) -> bool:
-        """Return whether one of the processes has called `set_trigger` since the last time; a collective call."""
+        """Return whether any process has called `set_trigger` since the last check; a collective call."""
         own, self._triggered = self._triggered, False
         if self.num_processes == 1:
             return own
@@ -205,7 +210,7 @@ class Group(Processes):
         """Return a context in which operations run in the mixed precision, for code outside a prepared model.
 
         Args:
-            autocast_handler: `AutocastKwargs` of this block. Default: that of `kwargs_handlers`.
+            autocast_handler: The `AutocastKwargs` of this block. Default: those of `kwargs_handlers`.
         """
         handler = autocast_handler or self._handlers.autocast
         if not self._native_amp:

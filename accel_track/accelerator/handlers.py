@@ -17,17 +17,22 @@ if TYPE_CHECKING:
 
 
 class KwargsHandler:
-    """Base class of the settings that `kwargs_handlers` takes."""
+    """The base class of the settings that `kwargs_handlers` takes."""
 
     def to_kwargs(self) -> dict[str, Any]:
-        """Return the fields that are not as by default."""
+        """Return the fields that differ from their defaults, by name."""
         default = type(self)()
         values = {one.name: getattr(self, one.name) for one in fields(self)}  # type: ignore[arg-type] # of subclasses
         return {name: value for name, value in values.items() if value != getattr(default, name)}
 
 
 class DDPCommunicationHookType(str, Enum):
-    """How gradients are compressed on their way between processes."""
+    """The compression of gradients on their way between processes.
+
+    The members are `NO`, `FP16`, `BF16`, `POWER_SGD` and `BATCHED_POWER_SGD`, for
+    [torch's communication hooks](https://docs.pytorch.org/docs/stable/ddp_comm_hooks.html); each equals its name in
+    lower case.
+    """
 
     NO = "no"
     FP16 = "fp16"
@@ -42,15 +47,15 @@ class DistributedDataParallelKwargs(KwargsHandler):
 
     Args:
         dim: The dimension of the batch.
-        broadcast_buffers: Whether buffers are those of rank 0 at each forward pass.
+        broadcast_buffers: Whether each forward pass begins with the buffers of rank 0.
         bucket_cap_mb: Size of the buckets of gradients, in MiB.
-        find_unused_parameters: Whether parameters may be without a gradient in some steps.
-        check_reduction: Not used by torch any more.
-        gradient_as_bucket_view: Whether gradients are views of the buckets.
+        find_unused_parameters: Whether some parameters may get no gradient in a step.
+        check_reduction: Without effect: torch no longer uses this.
+        gradient_as_bucket_view: Whether gradients are views of the buckets, which saves memory.
         static_graph: Whether all steps use the same parameters.
-        comm_hook: How gradients are compressed.
-        comm_wrapper: "fp16" or "bf16" around PowerSGD.
-        comm_state_option: Arguments of `PowerSGDState`.
+        comm_hook: Compression of the gradients.
+        comm_wrapper: Further compression around PowerSGD, `FP16` or `BF16`. Default: none.
+        comm_state_option: Arguments of torch's `PowerSGDState`.
     """
 
     dim: int = 0
@@ -65,11 +70,15 @@ class DistributedDataParallelKwargs(KwargsHandler):
     comm_state_option: dict[str, Any] = field(default_factory=dict)
 
     def to_kwargs(self) -> dict[str, Any]:
-        """Return the arguments of the constructor that are not as by default."""
+        """Return the arguments of torch's constructor that differ from their defaults, by name."""
         return {name: value for name, value in super().to_kwargs().items() if not name.startswith("comm_")}
 
     def register_comm_hook(self, model: DistributedDataParallel) -> None:
-        """Have the model's gradients compressed as `comm_hook` says."""
+        """Compress a model's gradients with `comm_hook`.
+
+        Args:
+            model: The wrapped model.
+        """
         hook = DDPCommunicationHookType(self.comm_hook)
         if hook is DDPCommunicationHookType.NO:
             return
@@ -97,12 +106,13 @@ class InitProcessGroupKwargs(KwargsHandler):
     """Arguments of `torch.distributed.init_process_group`, for more than one process.
 
     Args:
-        backend: "nccl", "gloo", …. Default: what fits the device.
-        init_method: "env://", which `torchrun` prepares, or None for the same.
-        timeout: How long a collective call may take. Default: torch's 30 minutes.
+        backend: "nccl", "gloo" or another backend of torch. Default: the backend for the device.
+        init_method: "env://", for which `torchrun` sets the variables, or None for the same.
+        timeout: The longest time that a collective call may take. Default: Fabric's, 30 minutes.
 
     Raises:
-        ValueError: Another `init_method`.
+        ValueError: `init_method` has another value.
+        TypeError: `timeout` is no `datetime.timedelta`.
     """
 
     backend: str | None = None
@@ -127,9 +137,9 @@ class GradScalerKwargs(KwargsHandler):
 
     Args:
         init_scale: The first scale.
-        growth_factor: By what the scale grows after `growth_interval` steps without an overflow.
-        backoff_factor: By what it shrinks after an overflow.
-        growth_interval: How many steps that are.
+        growth_factor: Factor of the scale after `growth_interval` steps without an overflow.
+        backoff_factor: Factor of the scale after an overflow.
+        growth_interval: Number of steps without an overflow after which the scale grows.
         enabled: Whether losses are scaled at all.
     """
 
@@ -146,7 +156,7 @@ class AutocastKwargs(KwargsHandler):
 
     Args:
         enabled: Whether the block runs in the mixed precision.
-        cache_enabled: Whether weights that were cast are kept until the block's end. Default: torch's, True.
+        cache_enabled: Whether cast weights are kept until the block's end. Default: torch's, True.
     """
 
     enabled: bool = True
@@ -155,14 +165,14 @@ class AutocastKwargs(KwargsHandler):
 
 @dataclass
 class GradientAccumulationPlugin(KwargsHandler):
-    """How gradients are accumulated.
+    """The settings of gradient accumulation.
 
     Args:
-        num_steps: How many batches one optimizer step takes its gradients from.
-        adjust_scheduler: Whether a scheduler's inner count goes on within a window, against torch's warning about the
-            order of steps.
+        num_steps: Number of batches that one optimizer step takes its gradients from.
+        adjust_scheduler: Whether a scheduler's own count of steps goes on within a window, which avoids torch's warning
+            about the order of steps.
         sync_with_dataloader: Whether the last batch of a data loader always ends a window.
-        sync_each_batch: Whether processes exchange gradients at each batch, which takes less memory and more time.
+        sync_each_batch: Whether processes exchange gradients after each batch, which takes less memory and more time.
     """
 
     num_steps: int | None = None
@@ -173,19 +183,22 @@ class GradientAccumulationPlugin(KwargsHandler):
 
 @dataclass
 class DataLoaderConfiguration:
-    """How data loaders are prepared.
+    """The settings of prepared data loaders.
+
+    All fields of accelerate's class are here; a field that Fabric cannot fulfil takes one value only.
 
     Args:
-        split_batches: Whether a batch is divided among the processes; else each process gets batches of that size.
+        split_batches: Whether a batch is divided among the processes; if not, each process gets batches of the full
+            size.
         dispatch_batches: None or False: each process reads its own share.
         even_batches: True: all processes get equally many batches, for which a few samples are repeated.
-        use_seedable_sampler: False.
-        data_seed: None.
-        non_blocking: Fabric's transfers to a GPU are, whatever is said here.
-        use_stateful_dataloader: False.
+        use_seedable_sampler: False: `set_seed` decides the order of samples.
+        data_seed: None: `set_seed` decides the order of samples.
+        non_blocking: Without effect: Fabric does not wait for transfers to a GPU.
+        use_stateful_dataloader: False: after `load_state`, use `skip_first_batches`.
 
     Raises:
-        ValueError: Another value, with what to do instead.
+        ValueError: A field has a value that is not supported; the message says what to use instead.
     """
 
     split_batches: bool = False
@@ -215,7 +228,7 @@ class DataLoaderConfiguration:
 
 
 class Handlers(NamedTuple):
-    """The handlers of one `Accelerator`, None where a kind was not given."""
+    """The handlers of one `Accelerator`, by kind; None for a kind that was not given."""
 
     ddp: DistributedDataParallelKwargs | None = None
     group: InitProcessGroupKwargs | None = None
@@ -227,8 +240,8 @@ class Handlers(NamedTuple):
         """Sort a list of handlers by kind.
 
         Raises:
-            TypeError: Something else than a list of known handlers.
-            ValueError: Two of one kind.
+            TypeError: `handlers` is no list, or holds an object of another class.
+            ValueError: There are two handlers of one kind.
         """
         kinds = {
             DistributedDataParallelKwargs: "ddp",

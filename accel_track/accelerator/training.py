@@ -32,15 +32,15 @@ class Training(Group):
 
     Args:
         mixed_precision: "no", "fp16" or "bf16".
-        accumulation: How gradients are accumulated.
-        loaders: How data loaders are prepared.
+        accumulation: Settings of gradient accumulation.
+        loaders: Settings of prepared data loaders.
         handlers: Arguments of Fabric's strategy, process group and loss scaler.
-        cpu: Whether to use the CPU even where there is a GPU.
+        cpu: Whether to use the CPU even if there is a GPU.
         device_placement: Whether models and batches are moved to the device.
-        step_scheduler_with_optimizer: Whether prepared schedulers step with the optimizer.
+        step_scheduler_with_optimizer: Whether prepared schedulers step when the optimizer does.
 
     Raises:
-        ValueError: An unknown precision, or fewer than 1 accumulation step.
+        ValueError: The precision is unknown, or there is less than 1 accumulation step.
     """
 
     def __init__(
@@ -82,15 +82,16 @@ class Training(Group):
         """Set up modules, optimizers, data loaders and learning-rate schedulers for the device and all processes.
 
         Args:
-            *objects: In any order; anything else, and what is prepared already, is returned as it is.
-            device_placement: For each object, whether it is moved to the device. Default: as `Accelerator` was told.
+            *objects: The objects, in any order. Objects of other kinds, and prepared ones, come back unchanged.
+            device_placement: Whether each object is moved to the device, a value per object. Default: the argument
+                `device_placement` of `Accelerator`, for all of them.
 
         Returns:
-            The prepared object, or a tuple of them in the order given. Each has the attributes of the object given, and
-            for type checkers its type.
+            The prepared object, or a tuple of the prepared objects in the same order. Each has the attributes of its
+            original and, for type checkers, the original's type.
 
         Raises:
-            ValueError: `device_placement` is not as long as there are objects.
+            ValueError: `device_placement` has another length than `objects`.
         """
         places = [self.device_placement] * len(objects) if device_placement is None else list(device_placement)
         if len(places) != len(objects):
@@ -114,9 +115,12 @@ class Training(Group):
         """Set up a module.
 
         Args:
-            model: The module; a prepared one is returned as it is.
-            device_placement: Whether it is moved to the device. Default: as `Accelerator` was told.
-            evaluation_mode: Whether it will not be trained, so that processes need not exchange gradients.
+            model: The module; a prepared one comes back unchanged.
+            device_placement: Whether to move the module to the device. Default: the argument of `Accelerator`.
+            evaluation_mode: Whether the module is for evaluation only, without an exchange of gradients.
+
+        Returns:
+            The prepared module.
         """
         from lightning.fabric.wrappers import _FabricModule
 
@@ -135,7 +139,15 @@ class Training(Group):
         return prepared
 
     def prepare_optimizer(self, optimizer: Optimizer, device_placement: bool | None = None) -> PreparedOptimizer:
-        """Set up an optimizer; a prepared one is returned as it is, and its state moves with the parameters."""
+        """Set up an optimizer.
+
+        Args:
+            optimizer: The optimizer; a prepared one comes back unchanged.
+            device_placement: Without effect: the optimizer's state moves with the parameters.
+
+        Returns:
+            The prepared optimizer.
+        """
         if isinstance(optimizer, PreparedOptimizer):
             return optimizer
         prepared = PreparedOptimizer(self.fabric.setup_optimizers(optimizer), self._accumulation, lambda: self.scaler)
@@ -143,7 +155,14 @@ class Training(Group):
         return prepared
 
     def prepare_scheduler(self, scheduler: Any) -> PreparedScheduler:
-        """Set up a learning-rate scheduler; a prepared one is returned as it is."""
+        """Set up a learning-rate scheduler.
+
+        Args:
+            scheduler: The scheduler; a prepared one comes back unchanged.
+
+        Returns:
+            The prepared scheduler.
+        """
         if isinstance(scheduler, PreparedScheduler):
             return scheduler
         times = 1 if self.split_batches else self.num_processes
@@ -158,11 +177,14 @@ class Training(Group):
         return prepared
 
     def prepare_data_loader(self, data_loader: Any, device_placement: bool | None = None) -> PreparedDataLoader:
-        """Set up a data loader, of which each process then reads its share; a prepared one is returned as it is.
+        """Set up a data loader, of which each process then reads its share.
 
         Args:
-            data_loader: The data loader.
-            device_placement: Whether batches are moved to the device. Default: as `Accelerator` was told.
+            data_loader: The data loader; a prepared one comes back unchanged.
+            device_placement: Whether to move batches to the device. Default: the argument of `Accelerator`.
+
+        Returns:
+            The prepared data loader.
 
         Raises:
             ValueError: With `split_batches`, the batch size is no multiple of the number of processes.
@@ -181,43 +203,43 @@ class Training(Group):
 
     @property
     def split_batches(self) -> bool:
-        """Whether a batch is divided among the processes; else each process gets batches of that size."""
+        """Whether a batch is divided among the processes; if not, each process gets batches of the full size."""
         return self.dataloader_config.split_batches
 
     @property
     def dispatch_batches(self) -> bool | None:
-        """As in `DataLoaderConfiguration`."""
+        """The setting `dispatch_batches` of `DataLoaderConfiguration`."""
         return self.dataloader_config.dispatch_batches
 
     @property
     def even_batches(self) -> bool:
-        """As in `DataLoaderConfiguration`."""
+        """The setting `even_batches` of `DataLoaderConfiguration`."""
         return self.dataloader_config.even_batches
 
     @property
     def use_seedable_sampler(self) -> bool:
-        """As in `DataLoaderConfiguration`."""
+        """The setting `use_seedable_sampler` of `DataLoaderConfiguration`."""
         return self.dataloader_config.use_seedable_sampler
 
     @property
     def use_stateful_dataloader(self) -> bool:
-        """As in `DataLoaderConfiguration`."""
+        """The setting `use_stateful_dataloader` of `DataLoaderConfiguration`."""
         return self.dataloader_config.use_stateful_dataloader
 
     @property
     def non_blocking(self) -> bool:
-        """As in `DataLoaderConfiguration`."""
+        """The setting `non_blocking` of `DataLoaderConfiguration`."""
         return self.dataloader_config.non_blocking
 
     def skip_first_batches(self, dataloader: Any, num_batches: int = 0) -> Any:
         """Return a data loader without the first batches of another one, for the rest of an epoch.
 
         Args:
-            dataloader: A data loader, prepared or not; it stays as it is.
-            num_batches: How many batches of this process are left out.
+            dataloader: The data loader, prepared or not, which stays as it is.
+            num_batches: Number of this process's batches to leave out.
 
         Raises:
-            TypeError: `dataloader` is something else, or `num_batches` no integer.
+            TypeError: `dataloader` is no data loader, or `num_batches` is no integer.
             ValueError: `num_batches` is negative.
         """
         return loaders.skip_first_batches(dataloader, num_batches)
@@ -228,22 +250,22 @@ class Training(Group):
         """Return the module that was given to `prepare`.
 
         Args:
-            model: The module; one that is not prepared is returned as it is.
-            keep_fp32_wrapper: Without effect: precision is in Fabric's wrapper, which is always taken off.
+            model: The module. A module that is not prepared comes back unchanged.
+            keep_fp32_wrapper: Without effect: Fabric's wrapper sets the precision, and is always taken off.
             keep_torch_compile: Whether `torch.compile`'s wrapper stays around the module.
         """
         return saving.extract_model_from_parallel(model, keep_fp32_wrapper, keep_torch_compile)
 
     def free_memory(self, *objects: Any) -> list[None]:
-        """Forget everything prepared and give its memory back.
+        """Forget all prepared objects and give their memory back.
 
-        Callers forget it, too, by what is returned: `model, optimizer = accelerator.free_memory(model, optimizer)`.
+        The returned values clear the caller's variables: `model, loader = accelerator.free_memory(model, loader)`.
 
         Args:
-            *objects: What the caller forgets, too.
+            *objects: The objects of the caller's variables.
 
         Returns:
-            As many times None, for their variables.
+            None for each object.
         """
         self._models.clear()
         self._optimizers.clear()
@@ -252,18 +274,30 @@ class Training(Group):
         return release_memory(*objects)
 
     def clear(self, *objects: Any) -> list[None]:
-        """Do what `free_memory` does."""
+        """Forget all prepared objects and give their memory back: another name of `free_memory`.
+
+        Args:
+            *objects: The objects of the caller's variables.
+
+        Returns:
+            None for each object.
+        """
         return self.free_memory(*objects)
 
     # -- steps --------------------------------------------------------------------------------------------------------
 
     def backward(self, loss: Tensor, **kwargs: Any) -> None:
-        """Backpropagate `loss` divided by `gradient_accumulation_steps`."""
+        """Backpropagate a loss, divided by `gradient_accumulation_steps`.
+
+        Args:
+            loss: The loss, a 0-d tensor.
+            **kwargs: Arguments of `Tensor.backward`, such as `retain_graph`.
+        """
         self.fabric.backward(loss / self._accumulation.steps, **kwargs)
 
     @property
     def gradient_accumulation_steps(self) -> int:
-        """How many batches one optimizer step takes its gradients from; may be set."""
+        """The number of batches that one optimizer step takes its gradients from; it may be set."""
         return self._accumulation.steps
 
     @gradient_accumulation_steps.setter
@@ -283,7 +317,7 @@ class Training(Group):
 
     @property
     def sync_gradients(self) -> bool:
-        """Whether the current batch ends an accumulation window, so that the optimizer really steps; may be set."""
+        """Whether the current batch ends an accumulation window, so that the optimizer steps; it may be set."""
         return self._accumulation.sync
 
     @sync_gradients.setter
@@ -292,12 +326,12 @@ class Training(Group):
 
     @contextlib.contextmanager
     def accumulate(self, *models: nn.Module) -> Iterator[None]:
-        """Surround one batch: inside, prepared optimizers and schedulers step only where a window ends.
+        """Surround one batch of an accumulation window, at whose end prepared optimizers and schedulers step.
 
-        A window ends after `gradient_accumulation_steps` batches and with the last batch of a prepared data loader.
+        A window ends after `gradient_accumulation_steps` batches, and with the last batch of a prepared data loader.
 
         Args:
-            *models: Prepared models whose gradients need no synchronisation before then.
+            *models: Prepared models, whose gradients the processes exchange at the end of a window only.
         """
         self._accumulation.advance()
         with contextlib.ExitStack() as stack:
@@ -308,10 +342,10 @@ class Training(Group):
 
     @contextlib.contextmanager
     def no_sync(self, model: Any) -> Iterator[None]:
-        """Keep processes from exchanging a prepared model's gradients: surround its forward and backward passes.
+        """Surround forward and backward passes of a prepared model after which the processes exchange no gradients.
 
         Args:
-            model: The model; nothing is done for one that exchanges none.
+            model: The model. For a model that never exchanges gradients, the context does nothing.
         """
         wrapped = getattr(model, "_forward_module", model)
         exchanges = isinstance(wrapped, nn.parallel.DistributedDataParallel)
@@ -320,14 +354,14 @@ class Training(Group):
 
     @property
     def optimizer_step_was_skipped(self) -> bool:
-        """Whether the last step of a prepared optimizer changed nothing, since gradients overflowed with "fp16"."""
+        """Whether the last step of a prepared optimizer was skipped, because gradients overflowed with "fp16"."""
         return any(one.step_was_skipped for one in self._optimizers)
 
     def unscale_gradients(self, optimizer: Any = None) -> None:
-        """Undo the scaling of gradients with "fp16", once before a step; clipping does it by itself.
+        """Undo the scaling of gradients with "fp16", once before a step. Clipping undoes it by itself.
 
         Args:
-            optimizer: A prepared optimizer, or several. Default: all.
+            optimizer: A prepared optimizer, or a list of them. Default: all.
         """
         if (scaler := self.scaler) is None:
             return
@@ -338,7 +372,12 @@ class Training(Group):
             scaler.unscale_(one)
 
     def clip_grad_norm_(self, parameters: Tensor | Iterable[Tensor], max_norm: float, norm_type: float = 2) -> Tensor:
-        """Clip gradients to a total norm, after undoing loss scaling; call it where `sync_gradients` is true.
+        """Clip gradients to a total norm, with loss scaling undone; call this only if `sync_gradients` is true.
+
+        Args:
+            parameters: The parameters whose gradients are clipped.
+            max_norm: The largest norm of all gradients together.
+            norm_type: Order of the norm, such as 2 or infinity.
 
         Returns:
             The norm before clipping, a 0-d tensor.
@@ -347,6 +386,11 @@ class Training(Group):
         return nn.utils.clip_grad_norm_(parameters, max_norm, norm_type=norm_type)
 
     def clip_grad_value_(self, parameters: Tensor | Iterable[Tensor], clip_value: float) -> None:
-        """Clip each gradient to ± `clip_value`, after undoing loss scaling; call it where `sync_gradients` is true."""
+        """Clip each element of the gradients, with loss scaling undone; call this only if `sync_gradients` is true.
+
+        Args:
+            parameters: The parameters whose gradients are clipped.
+            clip_value: The largest absolute value of an element.
+        """
         self.unscale_gradients()
         nn.utils.clip_grad_value_(parameters, clip_value)

@@ -38,44 +38,41 @@ if TYPE_CHECKING:
 @takes_options
 @only_where_logged
 class AccelTrackCallback(Callback, MediaCalls):
-    """Logs a Trainer's metrics, hyperparameters, checkpoints and the load of its machine, with any set of trackers.
+    """A Lightning callback that logs a Trainer's metrics, hyperparameters and checkpoints, and its machine's load.
 
-    The Trainer's `logger` stays what it is. Where it is (or has) an `AccelTrackLogger`, the callback's trackers join
-    that logger's run and get what the logger gets; nothing is logged twice. Otherwise the callback keeps a run of its
-    own, which goes on over several Trainer calls until `finish` or the interpreter's exit. A Trainer with
-    `fast_dev_run` is not tracked.
+    The Trainer keeps its `logger`. If that is an `AccelTrackLogger`, or a list with one, the callback's trackers join
+    the logger's run, and nothing is logged twice. Otherwise the callback has a run of its own, which goes on over
+    several Trainer calls until `finish` or the interpreter's exit. Learning rates, the norm of gradients and the
+    throughput are logged every `log_every_n_steps` of the Trainer. A Trainer with `fast_dev_run` is not tracked.
 
     Args:
-        log_with: As for `AccelTrackLogger`. Default: TensorBoard, or no more where there is an AccelTrackLogger.
-        name: Name of the project.
+        log_with: A tracker's name, a `LoggerType`, a tracker instance, or a list of these. Default: "tensorboard" for a
+            run of the callback's own; no further tracker for the run of an AccelTrackLogger.
+        name: Name of the project, as for [`AccelTrackLogger`][accel_track.AccelTrackLogger].
         version: Name or number of the run. Default: the next free number.
         save_dir: Folder for everything local. Default: the Trainer's `default_root_dir`.
-        prefix: Put before metric names, joined by "-".
-        config: Hyperparameters to store besides those of the module and the data module.
+        prefix: Prefix of metric names, joined to them with "-".
+        config: Hyperparameters besides those of the module and the data module.
         init_kwargs: Constructor arguments by tracker name.
-        log_checkpoints: False, or which of ModelCheckpoint's files to give to trackers that keep checkpoints: "best",
-            "last" or "all". Files that Lightning deletes are deleted in the backends that can.
+        log_checkpoints: Which files of ModelCheckpoint go to the trackers that keep checkpoints: "best", "last", "all",
+            or False for none. A file that Lightning deletes is deleted in the backends that can do so.
         log_learning_rate: Whether to log each optimizer's learning rates, as `lr-<optimizer>`.
         log_gradient_norm: Whether to log the norm of all gradients before each optimizer's step, as `gradient_norm`.
-        log_throughput: Whether to log samples and batches per second and seconds per step, as `throughput/…`.
-        log_system: Whether to log the use of CPU, memory and GPUs, as `system/…`; measured in a thread.
-        system_interval: Seconds between two measurements.
+        log_throughput: Whether to log samples per second, batches per second and seconds per step, as `throughput/…`.
+        log_system: Whether to log the use of CPU, memory and GPUs, as `system/…`. A thread measures them.
+        system_interval: Seconds between two measurements of the machine, above 0.
         log_summary: Whether to store the module's size and layers with the hyperparameters, as `model`.
-        log_environment: Whether to store commit, command line, packages and machine with the hyperparameters, or in a
-            backend's own place for them, such as tags; as `environment`, and those of a continued run as
-            `environment_2`, ….
-        log_samples: How many samples of each validation of a classifier to log, with target and prediction, as
-            `validation/samples`; with them, a `validation/confusion_matrix` and a table `validation/classes`. Or a
-            function that takes the Trainer, the module, the first batch of a validation and what `validation_step`
-            returned for it, and returns the values to log by name, such as media.
+        log_environment: Whether to store commit, command line, packages and machine, as `environment`; a continued run
+            adds `environment_2`, …. They go to the hyperparameters, or to a backend's own place for them, such as tags.
+        log_samples: Number of samples of each validation of a classifier to log, with target and prediction, as
+            `validation/samples`; a `validation/confusion_matrix` and a table `validation/classes` come with them. Or a
+            function that returns the values to log by name, such as media: its arguments are the Trainer, the module,
+            the first batch of a validation and the return value of `validation_step` for it.
         class_names: Names of the classes for `log_samples`. Default: the attribute `class_names` of the module or of
             the data module, else numbers.
-        **options: `delivery` to `keep`, the same for all front doors; see
+        **options: The options of all front doors, such as `delivery`, for a run of the callback's own; an option that
+            is None has the value of its variable, such as `ACCEL_TRACK_DELIVERY`, or its default. See
             [`Options`][accel_track.options.Options].
-
-    Each of `delivery` to `keep` counts for a run of the callback's own; when None, it is taken from a variable:
-    `ACCEL_TRACK_DELIVERY`, …. Learning rate, gradient norm and throughput are logged every `log_every_n_steps` of the
-    Trainer.
     """
 
     def __init__(
@@ -103,8 +100,8 @@ class AccelTrackCallback(Callback, MediaCalls):
         """Check the arguments; nothing starts yet.
 
         Raises:
-            ValueError: `log_checkpoints`, `system_interval` or `log_samples` is something else; else as
-                `AccelTrackLogger`.
+            ValueError: `log_checkpoints`, `system_interval` or `log_samples` has an unknown value.
+            Exception: The errors of `AccelTrackLogger`.
         """
         super().__init__()
         if log_checkpoints not in (False, "best", "last", "all"):
@@ -129,7 +126,7 @@ class AccelTrackCallback(Callback, MediaCalls):
             **options,
         )
         self.logger: AccelTrackLogger | None = None
-        """The logger that holds the run: the Trainer's or the callback's own; None until a Trainer call begins."""
+        """The logger that has the run, the Trainer's or the callback's own; None until a Trainer call begins."""
         self._uploads = CheckpointUploads(log_checkpoints) if isinstance(log_checkpoints, str) else None
         self._learning_rate = log_learning_rate
         self._gradient_norm = log_gradient_norm
@@ -202,15 +199,15 @@ class AccelTrackCallback(Callback, MediaCalls):
         """Log histograms of a module's gradients and parameters in this and later Trainer calls.
 
         Args:
-            model: The LightningModule, or a part of it; it is not kept alive.
-            log: As for [`AccelTrackLogger.watch`][accel_track.lightning.logger.AccelTrackLogger.watch].
-            every: Likewise.
-            log_graph: Likewise.
-            log_freq: Likewise.
+            model: The LightningModule, or a part of it. The watch does not keep it alive.
+            log: "gradients", "parameters", "all", or None for no histograms.
+            every: Backward passes from one set of histograms to the next, 1 or more.
+            log_graph: Without effect, an argument of `WandbLogger.watch`.
+            log_freq: Another name of `every`, as in `WandbLogger`.
 
         Raises:
             TypeError: `model` is no module.
-            ValueError: `log` or `every` is something else.
+            ValueError: `log` or `every` has an unknown value.
         """
         from accel_track.monitors.watch import bare, check, interval
 
@@ -222,7 +219,11 @@ class AccelTrackCallback(Callback, MediaCalls):
                 self._begin_watches()
 
     def unwatch(self, model: nn.Module | None = None) -> None:
-        """Take histograms of a module no longer, or of none."""
+        """End the watch of a module, and log the histograms that it has taken.
+
+        Args:
+            model: The module. Default: all watched modules.
+        """
         from accel_track.monitors.watch import bare
 
         self._watched = [one for one in self._watched if model is not None and one[0]() is not bare(model)]
@@ -245,7 +246,7 @@ class AccelTrackCallback(Callback, MediaCalls):
         self._watched = [(weakref.ref(model), *how) for model, *how in state["_watched"]]
 
     def _does(self, what: str) -> bool:
-        """Whether this callback takes a measurement: it is asked to, and no callback before it in the same run is."""
+        """Return whether this callback takes a measurement: it is the first in its run that is asked to."""
         return [one for one in (*self._others, self) if getattr(one, what)][:1] == [self]
 
     def _learning_rates(self, trainer: Trainer) -> dict[str, Any]:
@@ -263,7 +264,7 @@ class AccelTrackCallback(Callback, MediaCalls):
             self._system = values
 
     def _describe(self, trainer: Trainer) -> None:
-        """Store where the program runs, once a run and after the user's own hyperparameters."""
+        """Store the program's environment, once per run and after the user's own hyperparameters."""
         if not self._does("_environment") or self.logger is None or not trainer.is_global_zero:
             return
         run = self.logger.open()
@@ -317,15 +318,15 @@ class AccelTrackCallback(Callback, MediaCalls):
         self._own.finish()
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Save in the checkpoint which runs it belongs to.
+        """Save the runs of a checkpoint in the checkpoint itself.
 
-        This is not the callback's state, which several callbacks would have to keep under names of their own.
+        They are not in the callback's state, which several callbacks would have to keep under names of their own.
         """
         if self.logger is not None and (marks := self.logger.marks()):
             checkpoint[INSIDE] = [{"run": os.fspath(one.run.path.absolute()), "step": one.step} for one in marks]
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Remember which runs the checkpoint belongs to."""
+        """Remember the runs of the checkpoint."""
         self._restored = [one.run.path.name for one in marks_in(checkpoint)]
 
     # -- media --------------------------------------------------------------------------------------------------------
@@ -344,7 +345,17 @@ class AccelTrackCallback(Callback, MediaCalls):
             self.logger._log_artifact(path, name, about)  # noqa: SLF001 - as above
 
     def alert(self, title: str, text: str = "", level: AlertLevel = "info") -> None:
-        """Raise an alert, as [`Run.alert`][accel_track.run.Run.alert] does; on the ranks that log."""
+        """Raise an alert, as [`Run.alert`][accel_track.run.Run.alert] does; on the ranks that log.
+
+        Args:
+            title: The event in one line.
+            text: Details in Markdown.
+            level: "info", "warning" or "error".
+
+        Raises:
+            TypeError: `title` or `text` is no text.
+            ValueError: `level` is unknown.
+        """
         if self._logs_here() and self.logger is not None:
             self.logger.alert(title, text, level)
 
@@ -422,7 +433,7 @@ class AccelTrackCallback(Callback, MediaCalls):
     on_predict_batch_end = on_test_batch_end
 
     def _is_due(self, trainer: Trainer) -> bool:
-        """Whether values are logged with the present batch, which then ends an optimizer's step."""
+        """Return whether values are logged with the current batch, which then ends an optimizer's step."""
         if trainer.fit_loop._should_accumulate() and trainer.lightning_module.automatic_optimization:  # noqa: SLF001
             return False
         return self.logger is not None and trainer._logger_connector.should_update_logs  # noqa: SLF001 - as LearningRateMonitor

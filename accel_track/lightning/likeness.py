@@ -27,10 +27,13 @@ TRACKERS = {
 
 
 def loggers_like(loggers: Any, kind: type[LoggerT]) -> list[LoggerT]:
-    """Return the loggers of a kind, and of each AccelTrackLogger that has the tracker for it a stand-in.
+    """Return the loggers of a class, with a stand-in for each AccelTrackLogger that has the tracker for that class.
+
+    Code that looks for a `WandbLogger` among `trainer.loggers` finds wandb's tracker of an AccelTrackLogger this way:
+    `isinstance` takes the stand-in for a `WandbLogger`, and its `experiment` is the `wandb.Run`.
 
     Args:
-        loggers: A Trainer or a module, which has `loggers`; a logger; or several.
+        loggers: A Trainer or a module, whose attribute `loggers` is read; a logger; or several loggers.
         kind: A class of loggers, such as Lightning's `WandbLogger`.
     """
     several = getattr(loggers, "loggers", loggers)
@@ -46,14 +49,14 @@ def loggers_like(loggers: Any, kind: type[LoggerT]) -> list[LoggerT]:
 
 @only_where_logged
 class Likeness(MediaCalls):
-    """One tracker of an AccelTrackLogger as a logger of another class, of which `isinstance` takes it for one.
+    """One tracker of an AccelTrackLogger as a logger of another class, for which `isinstance` takes it.
 
-    `experiment` is that tracker's native object. Metrics and media go to that tracker and no other. What else is asked
-    for is looked up in the AccelTrackLogger, then in the native object, as for WandbLogger's `watch`.
+    `experiment` is that tracker's native object. Metrics and media go to that tracker and no other. Any other attribute
+    is looked up in the AccelTrackLogger, then in the native object, as for WandbLogger's `watch`.
 
     Args:
         logger: The logger.
-        kind: The class that is asked for.
+        kind: The class that the stand-in passes for.
         tracker: Name of the tracker.
     """
 
@@ -67,10 +70,10 @@ class Likeness(MediaCalls):
         return self._kind
 
     def __getattr__(self, name: str) -> Any:
-        """Return what the logger has, else what the native object has.
+        """Return an attribute of the logger, else of the native object.
 
         Raises:
-            AttributeError: Neither has it.
+            AttributeError: Neither has that attribute.
         """
         if name.startswith("_"):
             raise AttributeError(name)

@@ -59,46 +59,47 @@ def _be_recognised() -> None:
 @takes_options
 @only_where_logged
 class AccelTrackLogger(Logger, MediaCalls):
-    """Logs with any set of trackers: `Trainer(logger=AccelTrackLogger("mlflow"))` or `Fabric(loggers=...)`.
+    """A Lightning logger over any set of trackers: `Trainer(logger=AccelTrackLogger("mlflow"))` or `Fabric(loggers=…)`.
 
-    The run starts when Lightning first needs it, on rank zero only, and goes on over `fit`, `validate`, `test` and
-    `predict` until `finish` or the interpreter's exit. The project (or experiment) in every backend is `name`, the
-    run's name the version.
+    The run begins when Lightning first needs it, and goes on over `fit`, `validate`, `test` and `predict` until
+    `finish`, the end of a `with` block, or the interpreter's exit. Rank zero alone logs, unless `all_ranks` is set.
+    Every backend calls the project (or experiment) `name`, and the run after its version.
 
     Args:
         log_with: A tracker's name, a `LoggerType`, a tracker instance, or a list of these; "all" stands for every
             installed backend.
-        name: Name of the project, used as a folder name. In "a/b", each part is a folder, and the backends' project is
-            "a-b". None or "": no folder of the project's own, and "lightning_logs" in the backends.
-        version: Number or name of the run. Default: the next free number in `save_dir`/`name`. "": no folder of the
-            run's own, and a name made from its id.
+        name: Name of the project, and of its folder. "a/b" is a folder in a folder, and the project "a-b" in the
+            backends. None or "" stands for no folder, and the project "lightning_logs" in the backends.
+        version: Number or name of the run. "" stands for no folder of the run's own, and a name made from the run's
+            id. Default: the next free number in `save_dir`/`name`.
         save_dir: Folder for everything local, checkpoints included. Default: the working directory.
-        prefix: Put before metric names, joined by "-" as Lightning's loggers do.
-        config: Hyperparameters to store besides those of the module and the data module.
-        init_kwargs: Constructor arguments by tracker name.
-        log_graph: Whether trackers that can show a module's graph (TensorBoard) get it; needs `example_input_array`.
-        project: As `name`, for WandbLogger's configurations; `name`, beside it, is then the run's name.
-        experiment_name: As `name`, for MLFlowLogger's configurations.
-        run_name: As `version`, likewise.
+        prefix: Prefix of metric names, joined to them with "-" as by Lightning's loggers.
+        config: Hyperparameters besides those of the module and the data module.
+        init_kwargs: Constructor arguments by tracker name, such as `{"wandb": {"entity": "team"}}`.
+        log_graph: Whether trackers that show a module's graph (TensorBoard) get it; the module needs an
+            `example_input_array`.
+        project: Name of the project, as in WandbLogger's configurations; `name` is the run's name then.
+        experiment_name: Name of the project, as in MLFlowLogger's configurations.
+        run_name: Name of the run, as in MLFlowLogger's configurations.
         tracking_uri: MLflow's server or database.
-        artifact_location: Where a new experiment of MLflow's keeps its artifacts.
-        run_id: MLflow's run to continue.
+        artifact_location: Place of the artifacts of a new MLflow experiment.
+        run_id: Id of the MLflow run to continue.
         offline: Whether wandb, SwanLab and Comet write to this machine only.
         group: Group of the run in wandb, Trackio and SwanLab.
-        tags: Tags of the run in wandb, MLflow, ClearML and SwanLab: texts, or a dictionary.
-        log_model: False; checkpoints are logged by `AccelTrackCallback(log_checkpoints=...)`.
-        default_hp_metric: Of no account: there is no invented "hp_metric", and the HParams tab needs none.
-        sub_dir: Folder below the run's for TensorBoard's and other local files, and the end of `log_dir`.
-        **options: `delivery` to `keep`, the same for all front doors; see
-            [`Options`][accel_track.options.Options].
-
-    Each of `delivery` to `keep` is, when None, taken from a variable: `ACCEL_TRACK_DELIVERY`, ….
+        tags: Tags of the run in wandb, MLflow, ClearML and SwanLab: a list of texts, or a dictionary.
+        log_model: False: `AccelTrackCallback(log_checkpoints=…)` logs checkpoints.
+        default_hp_metric: Without effect: no "hp_metric" is invented, and the HParams tab does not need one.
+        sub_dir: Folder below the run's folder for TensorBoard's and other local files; `log_dir` ends in it.
+        **options: The options of all front doors, such as `delivery`; an option that is None has the value of its
+            variable, such as `ACCEL_TRACK_DELIVERY`, or its default. See [`Options`][accel_track.options.Options].
 
     Raises:
-        ValueError: `name` or `version` cannot be a folder name, `log_with` names an unknown tracker, or no tracker
-            knows one of `tracking_uri` to `tags`.
-        TypeError: An argument is of another type.
-        MissingPackageError: A backend that is named is not installed; with `delivery="none"`, it need not be.
+        ValueError: `name` or `version` is unusable as a folder name, `log_with` names an unknown tracker, two arguments
+            name the project or the run, `log_model` is not False, or no tracker takes one of `tracking_uri`,
+            `artifact_location`, `run_id`, `offline`, `group` and `tags`.
+        TypeError: An argument has the wrong type.
+        MissingPackageError: The package of a named backend is not installed; `delivery="none"` does not need the
+            package.
     """
 
     other_arguments = HINTS
@@ -156,28 +157,28 @@ class AccelTrackLogger(Logger, MediaCalls):
         self._log_graph = log_graph
         self._saved_at = 0.0
         self.checkpoint_listeners: list[Callable[[Run, Any], None]] = []
-        """Called on rank zero with the run and the ModelCheckpoint after it has saved."""
+        """Functions that rank zero calls with the run and the ModelCheckpoint after each save."""
 
     # -- where things are ---------------------------------------------------------------------------------------------
 
     @property
     def name(self) -> str:
-        """Name of the project, as its folder below `save_dir` is called; empty where it has none."""
+        """The name of the project's folder below `save_dir`; empty if the project has none."""
         return self._session.folder
 
     @property
     def version(self) -> int | str:
-        """The run's version; the next free number is looked up once."""
+        """The version of the run: its number or name. The next free number is looked up once."""
         return self._session.version
 
     @property
     def run_name(self) -> str:
-        """The version as a folder and run name: itself if a string (empty for no folder), else `version_<number>`."""
+        """The name of the run and its folder: `version_<number>`, or a version that is a text; "" for no folder."""
         return run_name(self.version)
 
     @property
     def save_dir(self) -> str:
-        """Folder for everything local."""
+        """The folder for everything local."""
         return self._shown_dir
 
     @save_dir.setter
@@ -187,22 +188,25 @@ class AccelTrackLogger(Logger, MediaCalls):
 
     @property
     def root_dir(self) -> str:
-        """Folder of the project's runs."""
+        """The folder of the project's runs: `save_dir`/`name`."""
         return os.path.join(self.save_dir, self.name)
 
     @property
     def log_dir(self) -> str:
-        """Folder of this run's files; with `sub_dir`, below the one below which Lightning puts checkpoints."""
+        """The folder of the run's files: `root_dir`/`run_name`, and `sub_dir` below it if that was given.
+
+        Lightning puts checkpoints below `root_dir`/`run_name`.
+        """
         return os.path.join(self.root_dir, self.run_name, *filter(None, [self._names.sub_dir]))
 
     @property
     def id(self) -> str:
-        """The run's id, which is the name of its run directory."""
+        """The id of the run, which is the name of its run directory."""
         return self._session.run_id
 
     @property
     def run_id(self) -> str | None:
-        """MLflow's id of the run if MLflow takes part, else the run's own.
+        """The id of the run in MLflow if MLflow takes part, else the run's own id.
 
         None off rank zero, and while MLflow cannot be reached.
         """
@@ -215,35 +219,37 @@ class AccelTrackLogger(Logger, MediaCalls):
 
     @property
     def url(self) -> str | None:
-        """Address of the run's page in the first backend that has one; None where none has, and off rank zero."""
+        """The address of the run's page in the first backend that has one; None without a page, and off rank zero."""
         return next(iter(self.run.pages().values()), None) if self._logs_here() else None
 
     # -- trackers -----------------------------------------------------------------------------------------------------
 
     def open(self) -> Run:
-        """Return the run, started if it is not; for processes that log.
+        """Return the run, and begin it if necessary; for processes that log.
 
         Raises:
-            Exception: As `Run`; an AttributeError comes as a RuntimeError, which `hasattr` cannot hide.
+            Exception: The errors of [`Run`][accel_track.run.Run]. An AttributeError becomes a RuntimeError, which
+                `hasattr` cannot hide.
         """
         return self._session.open()
 
     @property
     def run(self) -> Run:
-        """The run, started if it is not; behind `finish`, the one that has ended, until the next use of the logger.
+        """The run, which begins with this access if necessary.
 
-        Off rank zero, it is an object on which everything does nothing.
+        After `finish`, the run that has ended, until the next use of the logger. Off rank zero, an object on which
+        every call does nothing.
         """
         return (self._session.ended or self.open()) if self._logs_here() else cast("Run", NoOp())
 
     def add(self, other: AccelTrackLogger, *, with_trackers: bool = True) -> None:
-        """Let the hyperparameters and the trackers of another logger, which has no run itself, take part in this run.
+        """Add the hyperparameters and the trackers of another logger, which has no run itself, to this logger's run.
 
-        A tracker is left out if the run has one of its name.
+        A tracker is left out if the run has a tracker of that name.
 
         Args:
             other: The other logger.
-            with_trackers: Whether its trackers take part.
+            with_trackers: Whether the trackers of the other logger take part.
         """
         if self._logs_here():
             run = self.open()
@@ -257,12 +263,12 @@ class AccelTrackLogger(Logger, MediaCalls):
 
     @property
     def experiment(self) -> Any:
-        """The first tracker's native object, after it has had what was logged before.
+        """The native object of the first tracker, such as a `wandb.Run`, once earlier values are delivered.
 
-        Of several trackers, an object that answers as the first one's and, for what that does not have, as another's.
-        MLflow's answers as its `Run` and as an `MlflowClient`. Off rank zero, with `delivery="none"`, and while the
-        backend cannot be reached, it is an object on which everything does nothing. With `delivery="process"`, where
-        the native object is in another process, it is an object on which everything raises an `ElsewhereError`.
+        With several trackers, the object also has the attributes of the other native objects that the first one lacks.
+        MLflow's object is both its `Run` and an `MlflowClient`. Off rank zero, with `delivery="none"`, and while the
+        backend cannot be reached, every call on the object does nothing. With `delivery="process"`, the native object
+        is in another process, and every attribute raises an `ElsewhereError`.
         """
         if not self._session.in_call and (call := call_being_set_up()) is not None:
             self._session.set_up(call, here=self._logs_here())
@@ -279,16 +285,16 @@ class AccelTrackLogger(Logger, MediaCalls):
 
     @property
     def experiments(self) -> dict[str, Any]:
-        """The native objects of all trackers whose backend could be reached, by name; empty off rank zero."""
+        """The native objects by tracker name, of the trackers whose backend could be reached; empty off rank zero."""
         run = self.open() if self._logs_here() else None
         found = {} if run is None else {tracker.name: run.native(tracker) for tracker in run.local_trackers}
         return {name: native for name, native in found.items() if native is not None}
 
     @property
     def trackers(self) -> list[GeneralTracker]:
-        """The started trackers; empty off rank zero.
+        """The started trackers; an empty list off rank zero.
 
-        With `delivery="process"` or "none", stand-ins take the place of those that run elsewhere, see
+        With `delivery="process"` or "none", a stand-in takes the place of a tracker in another process, as in
         [`Accelerator.trackers`][accel_track.Accelerator.trackers].
         """
         return list(self.open().trackers) if self._logs_here() else []
@@ -298,17 +304,24 @@ class AccelTrackLogger(Logger, MediaCalls):
     @overload
     def get_tracker(self, name: str, unwrap: bool) -> Any: ...
     def get_tracker(self, name: str, unwrap: bool = False) -> Any:
-        """Return the tracker of a name, or with `unwrap` its SDK's own object.
+        """Return a tracker, or its SDK's own object; off rank zero, an object on which every call does nothing.
 
-        Off rank zero, an object on which every attribute and call does nothing.
+        Args:
+            name: Name of the tracker, such as "wandb".
+            unwrap: Whether to return the SDK's own object, such as a `wandb.Run`, instead of the tracker.
 
         Raises:
             ValueError: No tracker has that name.
+            NotStartedError: With `unwrap`, the backend has not been reached yet.
+            ElsewhereError: With `unwrap`, the tracker is in another process.
         """
         return self.open().get_tracker(name, unwrap) if self._logs_here() else no_tracker(unwrap)
 
     def experiment_of(self, name: str) -> Any:
-        """Return what `experiment` would be if the logger had the tracker of this name alone.
+        """Return the object that `experiment` would be if the logger had this tracker alone.
+
+        Args:
+            name: Name of the tracker.
 
         Raises:
             ValueError: No tracker has that name.
@@ -330,7 +343,7 @@ class AccelTrackLogger(Logger, MediaCalls):
             kind: The class.
 
         Returns:
-            The stand-in, or None where no tracker of this logger does what such a logger does.
+            The stand-in; None if no tracker of this logger stands for that class.
         """
         name = TRACKERS.get(kind.__name__)
         run = self._session.run
@@ -346,8 +359,13 @@ class AccelTrackLogger(Logger, MediaCalls):
         """Log metrics with all trackers.
 
         Args:
-            metrics: Names to values; not changed (Lightning shares the dictionary between loggers).
-            step: Training step, or None. A fractional step, as the mean of a logged "step" may be, is cut to an int.
+            metrics: Values by name. The dictionary stays as it is, since Lightning shares it between loggers.
+            step: Training step, or None. A fractional step, which the mean of a logged "step" may be, is rounded down.
+
+        Raises:
+            TypeError: `metrics` is no dictionary with string keys.
+            ValueError: `step` is negative.
+            Exception: With `on_error="raise"`, the error of a tracker.
         """
         run = self._session.run  # there is one only where this process logs
         if run is None:
@@ -365,9 +383,9 @@ class AccelTrackLogger(Logger, MediaCalls):
 
         Args:
             tracker: Name of the tracker.
-            values: Names to values, media among them.
-            step: As for `log_metrics`.
-            kwargs: More arguments for the tracker's SDK.
+            values: Values by name, media included.
+            step: Training step, as for `log_metrics`.
+            kwargs: Arguments of the SDK's own call.
         """
         if self._logs_here():
             values = {self._prefixed(key): value for key, value in values.items()}
@@ -387,7 +405,17 @@ class AccelTrackLogger(Logger, MediaCalls):
         self.open().log_artifact(path, name, **about)
 
     def alert(self, title: str, text: str = "", level: AlertLevel = "info") -> None:
-        """Raise an alert, as [`Run.alert`][accel_track.run.Run.alert] does; on the ranks that log."""
+        """Raise an alert, as [`Run.alert`][accel_track.run.Run.alert] does; on the ranks that log.
+
+        Args:
+            title: The event in one line.
+            text: Details in Markdown.
+            level: "info", "warning" or "error".
+
+        Raises:
+            TypeError: `title` or `text` is no text.
+            ValueError: `level` is unknown.
+        """
         if self._logs_here():
             self.open().alert(title, text, level)
 
@@ -397,13 +425,16 @@ class AccelTrackLogger(Logger, MediaCalls):
         metrics: Mapping[str, Any] | float | None = None,
         step: int | None = None,
     ) -> None:
-        """Store hyperparameters; those stored already are not stored again.
+        """Store hyperparameters; entries that are stored already are left out.
 
         Args:
             params: A dictionary, namespace, dataclass or OmegaConf node, possibly nested.
-            metrics: Values that belong to the hyperparameters, or one value, which is called "hp_metric". TensorBoard's
-                HParams tab shows them beside each other.
+            metrics: Values by name that belong to the hyperparameters, or a single value, which is called "hp_metric".
+                TensorBoard's HParams tab shows them beside the hyperparameters.
             step: Training step of the metrics. Default: 0.
+
+        Raises:
+            TypeError: `params` has another type, or a key that is no string.
         """
         if process_index() == 0:
             self.open().store_configuration(params)
@@ -411,11 +442,13 @@ class AccelTrackLogger(Logger, MediaCalls):
                 self.log_metrics(metrics if isinstance(metrics, Mapping) else {"hp_metric": metrics}, step or 0)
 
     def log_graph(self, model: Any, input_array: Any = None) -> None:
-        """Give the module's graph to the trackers that can show it, if `log_graph=True`; it is traced on this thread.
+        """Store a module's graph in the trackers that show graphs, if the logger has `log_graph=True`.
+
+        The module is traced on this thread.
 
         Args:
             model: A LightningModule.
-            input_array: What its `forward` takes. Default: `model.example_input_array`.
+            input_array: The input of its `forward`. Default: `model.example_input_array`.
         """
         if not self._log_graph or process_index() != 0:
             return
@@ -442,20 +475,21 @@ class AccelTrackLogger(Logger, MediaCalls):
     ) -> None:
         """Log histograms of a module's gradients and parameters, as [`Run.watch`][accel_track.run.Run.watch] does.
 
-        In a Trainer's `fit`, their step is that of the batch, and gradients are looked at where an accumulation ends.
-        Off rank zero, nothing is done. A Trainer that spawns its processes does not take a watch along: for these there
-        is `AccelTrackCallback.watch`.
+        In a Trainer's `fit`, the histograms have the step of the batch, and gradients are taken at the end of an
+        accumulation. Off rank zero, the call does nothing. A Trainer that spawns processes does not hand the watch to
+        them: use `AccelTrackCallback.watch` there.
 
         Args:
-            model: The module; it is not kept alive.
-            log: "gradients", "parameters" or "all"; None: nothing.
-            every: How many backward passes there are from one to the next that is looked at.
-            log_graph: Taken for the sake of `WandbLogger`: a graph is logged with `AccelTrackLogger(log_graph=True)`.
-            log_freq: Another word for `every`, that of `WandbLogger`.
+            model: The module. The watch does not keep it alive.
+            log: "gradients", "parameters", "all", or None for no histograms.
+            every: Backward passes from one set of histograms to the next, 1 or more.
+            log_graph: Without effect, an argument of `WandbLogger.watch`: `AccelTrackLogger(log_graph=True)` logs
+                graphs.
+            log_freq: Another name of `every`, as in `WandbLogger`.
 
         Raises:
             TypeError: `model` is no module.
-            ValueError: `log` or `every` is something else.
+            ValueError: `log` or `every` has an unknown value.
         """
         if log is None or not self._logs_here():
             return
@@ -466,19 +500,23 @@ class AccelTrackLogger(Logger, MediaCalls):
         self.open().add_watch(Watch(model, log, interval(every, log_freq), prefix=prefix, step=step, whole=whole))
 
     def unwatch(self, model: torch.nn.Module | None = None) -> None:
-        """Take histograms of a module no longer, or of none."""
+        """End the watch of a module, and log the histograms that it has taken.
+
+        Args:
+            model: The module. Default: all watched modules.
+        """
         if self._session.run is not None:
             self._session.run.unwatch(model)
 
     def marks(self) -> list[Mark]:
-        """Return the marks of a checkpoint that is saved now: the runs that it belongs to, and the step to go on with.
+        """Return the marks of a checkpoint that is saved now: the runs that it belongs to, and their next step.
 
-        The runs are those of all AccelTrackLoggers that the Trainer has.
+        The runs are those of all AccelTrackLoggers of the Trainer.
         """
         return self._session.marks()
 
     def after_save_checkpoint(self, checkpoint_callback: Any) -> None:
-        """Note beside the checkpoint which runs it belongs to, so that a `fit` from it continues the run.
+        """Note the runs of a checkpoint in a file beside it, so that a `fit` from that checkpoint continues the run.
 
         Args:
             checkpoint_callback: The ModelCheckpoint that has saved, or a weak proxy of it.
@@ -502,13 +540,14 @@ class AccelTrackLogger(Logger, MediaCalls):
                 run.flush()
 
     def finalize(self, status: str) -> None:
-        """Flush the trackers at the end of a `fit`, `validate`, `test` or `predict`, and note how it ended.
+        """Flush the trackers at the end of a `fit`, `validate`, `test` or `predict`, and note the outcome.
 
-        The run stays open, except in a process that Lightning has launched for this call: there it ends, and the next
-        call's process continues it. Errors are logged, not raised: they would hide the one that ended the training.
+        The run stays open. In a process that Lightning has launched for this call, the run ends instead, and the
+        process of the next call continues it. Errors are logged and not raised, since they would hide the exception
+        that ended the training.
 
         Args:
-            status: Lightning's word for how the call ended.
+            status: Lightning's status of the call: "success", "failed" or "interrupted".
         """
         try:
             self._session.end_call(status)
@@ -516,12 +555,13 @@ class AccelTrackLogger(Logger, MediaCalls):
             log_error(f"AccelTrackLogger: flushing after {status!r} failed", error)
 
     def finish(self, status: Status | None = None) -> None:
-        """End the run now instead of at the interpreter's exit. The next use of the logger starts another run.
+        """End the run now instead of at the interpreter's exit. The next use of the logger begins another run.
 
         Until then, `run`, `run_id`, `url`, `version` and the folders are those of the run that has ended.
 
         Args:
-            status: How the run ended. Default: as Lightning said, else by the exception that is being handled.
+            status: "finished", "failed", "interrupted" or "preempted". Default: Lightning's outcome of the last call,
+                else that of the exception that is being handled.
         """
         self._session.finish(None if status is None else Outcome(status))
 
@@ -538,10 +578,10 @@ class AccelTrackLogger(Logger, MediaCalls):
             self._session.finish(None if told or outcome == FINISHED else outcome)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return the state without listeners, which belong to callbacks; `Session` decides what a copy has."""
+        """Return the state without listeners, which belong to callbacks; `Session` decides about the rest of a copy."""
         return {**self.__dict__, "checkpoint_listeners": []}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Take over a state; Lightning in this process may not know the class yet."""
+        """Take over a state, and register the class with Lightning, which may not know it in this process yet."""
         vars(self).update(state)
         _be_recognised()

@@ -31,9 +31,11 @@ _BATCH, _VIDEOS = 4, 5
 
 
 class MediaCalls:
-    """Calls for media, on top of one method that logs values.
+    """The calls that log one kind of medium each, the same on front doors, runs and trackers.
 
-    What cannot be logged is counted by its name and warned about, as in `log`, and costs nothing else.
+    A value that cannot be logged is dropped with a warning, and counted by its name; the rest of the call is logged.
+    Further arguments (`**kwargs`) reach an SDK only if the call is a tracker's own, as in
+    `run.get_tracker("wandb").log_image(…)`; on a run or a front door they are a TypeError.
     """
 
     def _log_media(self, values: dict[str, Any], step: int | None, **kwargs: Any) -> None:
@@ -51,11 +53,13 @@ class MediaCalls:
         """Log images.
 
         Args:
-            values: Names to an image or several: arrays or tensors of shape (H, W), (H, W, C), (C, H, W), or with N in
-                front for a batch; PIL images; paths of image files; or a list of these.
-            step: Training step.
-            captions: By name, a caption for each image; a text or a list alone is for all names.
-            **kwargs: Passed by a tracker to its SDK's own call.
+            values: Images by name, each an array or a tensor of shape (H, W), (H, W, C) or (C, H, W), a PIL image, or
+                the path of an image file. Several images of a name are a list, or a batch of shape (N, H, W, C) or
+                (N, C, H, W).
+            step: Training step, 0 or more, or None.
+            captions: Captions by name, each a text or a list with a text per image. A text or a list alone holds for
+                every name.
+            **kwargs: Arguments of the SDK's own call, on a tracker only.
         """
         media = {name: several(Image, one, _of(captions, name)) for name, one in _named(values).items()}
         self._log_media(media, step, **kwargs)
@@ -66,8 +70,9 @@ class MediaCalls:
         Args:
             key: Name of the images.
             images: An image or a list of images, as for `log_images`.
-            step: Training step.
-            **kwargs: `caption`: a text or a list with one for each image. Others are passed by a tracker to its SDK.
+            step: Training step, 0 or more, or None.
+            **kwargs: `caption`, a text or a list with a text per image; and arguments of the SDK's own call, on a
+                tracker only.
         """
         caption = kwargs.pop("caption", None)
         self.log_images({key: images}, step, captions=None if caption is None else {key: caption}, **kwargs)
@@ -87,14 +92,14 @@ class MediaCalls:
         """Log a table.
 
         Args:
-            name: Name of the table; also called `key` or `table_name`, as by other libraries.
+            name: Name of the table.
             columns: Names of the columns.
-            data: Rows, each as long as the columns.
-            dataframe: A table of pandas, polars or pyarrow, in place of `columns` and `data`; an index is left out.
-            step: Training step.
-            key: As `name`.
-            table_name: As `name`.
-            **kwargs: Passed by a tracker to its SDK's own call.
+            data: Rows, each with a cell per column.
+            dataframe: A table of pandas, polars or pyarrow, in place of `columns` and `data`. Its index is left out.
+            step: Training step, 0 or more, or None.
+            key: Another name of the argument `name`, as in Lightning's `WandbLogger`.
+            table_name: Another name of the argument `name`, as in accelerate's trackers.
+            **kwargs: Arguments of the SDK's own call, on a tracker only.
 
         Raises:
             TypeError: There is no name.
@@ -102,13 +107,13 @@ class MediaCalls:
         self._log_media({_name(name, key, table_name): Table(data, columns, dataframe=dataframe)}, step, **kwargs)
 
     def log_figure(self, name: str, figure: Any, step: int | None = None, **kwargs: Any) -> None:
-        """Log a figure of Matplotlib's or Plotly's; it stays open.
+        """Log a figure of Matplotlib or Plotly.
 
         Args:
             name: Name of the figure.
-            figure: The figure, or `matplotlib.pyplot` for its current one.
-            step: Training step.
-            **kwargs: Passed by a tracker to its SDK's own call.
+            figure: The figure, which stays open; or `matplotlib.pyplot`, for its current figure.
+            step: Training step, 0 or more, or None.
+            **kwargs: Arguments of the SDK's own call, on a tracker only.
         """
         self._log_media({name: Figure(figure)}, step, **kwargs)
 
@@ -118,10 +123,10 @@ class MediaCalls:
         """Log histograms.
 
         Args:
-            values: Names to numbers: arrays, tensors or lists of any shape.
-            step: Training step.
-            bins: How many bins of equal width there are, 1 to 512.
-            **kwargs: Passed by a tracker to its SDK's own call.
+            values: Numbers by name, each an array, a tensor or a list of any shape.
+            step: Training step, 0 or more, or None.
+            bins: Number of bins of equal width, 1 to 512.
+            **kwargs: Arguments of the SDK's own call, on a tracker only.
         """
         self._log_media({name: Histogram(value, bins) for name, value in _named(values).items()}, step, **kwargs)
 
@@ -137,17 +142,20 @@ class MediaCalls:
         dataframe: Any = None,
         **kwargs: Any,
     ) -> None:
-        """Log texts, which backends that can show as Markdown: `log_text({"note": "…"})` or `log_text("note", "…")`.
+        """Log texts, which some backends show as Markdown: `log_text({"note": "…"})` or `log_text("note", "…")`.
+
+        Lightning's `WandbLogger.log_text` logs a table of texts; its arguments `key`, `columns`, `data` and `dataframe`
+        do so here, too.
 
         Args:
-            values: Names to texts; or one name.
-            text: The text of one name.
-            step: Training step.
-            key: With `columns` and `data`, or `dataframe`: name of a table of texts, as `WandbLogger.log_text` has it.
-            columns: As for `log_table`.
-            data: As for `log_table`.
-            dataframe: As for `log_table`.
-            **kwargs: Passed by a tracker to its SDK's own call.
+            values: Texts by name; or the name of one text.
+            text: The text, if `values` is a name.
+            step: Training step, 0 or more, or None.
+            key: Name of the table of texts.
+            columns: Names of the table's columns.
+            data: Rows of the table, each with a cell per column.
+            dataframe: A table of pandas, polars or pyarrow, in place of `columns` and `data`.
+            **kwargs: Arguments of the SDK's own call, on a tracker only.
 
         Raises:
             TypeError: There is no name, or no text.
@@ -173,13 +181,13 @@ class MediaCalls:
         """Log sound: `log_audio({"voice": x}, step=1, sample_rate=16000)`, or `log_audio("voice", [x, y], 1)`.
 
         Args:
-            values: Names to sounds: an array or tensor of shape (n,), (n, channels) or (channels, n), of floats from -1
-                to 1 or integers of 16 or 32 bits; the path of a sound file; or a list of these. Or one name.
-            audios: The sounds of one name, as `WandbLogger.log_audio` has it.
-            step: Training step.
-            sample_rate: Samples a second, one for all or one for each; needed for arrays.
-            captions: As for `log_images`; `caption` is another word for it.
-            **kwargs: Passed by a tracker to its SDK's own call.
+            values: Sounds by name, each an array or a tensor of shape (n,), (n, channels) or (channels, n) with floats
+                from -1 to 1 or integers of 16 or 32 bits, the path of a sound file, or a list of these. Or one name.
+            audios: The sounds, if `values` is a name.
+            step: Training step, 0 or more, or None.
+            sample_rate: Samples per second of arrays, which need it: a number for all sounds, or a list.
+            captions: Captions, as for `log_images`. `caption` is another name of this argument.
+            **kwargs: Arguments of the SDK's own call, on a tracker only.
         """
         captions, (given, step) = kwargs.pop("caption", captions), _by_name(values, audios, step)
         rates = sample_rate if isinstance(sample_rate, (list, tuple)) else None
@@ -202,13 +210,13 @@ class MediaCalls:
         """Log videos: `log_video({"rollout": x}, step=1, fps=30)`, or `log_video("rollout", [x, y], 1)`.
 
         Args:
-            values: Names to videos: an array or tensor of shape (T, H, W), (T, H, W, C) or (T, C, H, W), with N in
-                front for several; the path of a video file; or a list of these. Or one name.
-            videos: The videos of one name, as `WandbLogger.log_video` has it.
-            step: Training step.
-            fps: Frames a second of arrays, one for all or one for each.
-            captions: As for `log_images`; `caption` is another word for it.
-            **kwargs: Passed by a tracker to its SDK's own call.
+            values: Videos by name, each an array or a tensor of shape (T, H, W), (T, H, W, C) or (T, C, H, W), the path
+                of a video file, or a list of these; an array of five dimensions is several videos. Or one name.
+            videos: The videos, if `values` is a name.
+            step: Training step, 0 or more, or None.
+            fps: Frames per second of arrays, above 0 and 100 at most: a number for all videos, or a list.
+            captions: Captions, as for `log_images`. `caption` is another name of this argument.
+            **kwargs: Arguments of the SDK's own call, on a tracker only.
         """
         kwargs.pop("format", None)  # WandbLogger's: a file's name tells it
         captions, (given, step) = kwargs.pop("caption", captions), _by_name(values, videos, step)
@@ -216,23 +224,23 @@ class MediaCalls:
         self._log_media(media, step, **kwargs)
 
     def log_html(self, values: Mapping[str, Any], step: int | None = None, **kwargs: Any) -> None:
-        """Log pages, or parts of such.
+        """Log pages of HTML, or parts of pages.
 
         Args:
-            values: Names to HTML texts, or to paths (no texts) of HTML files.
-            step: Training step.
-            **kwargs: Passed by a tracker to its SDK's own call.
+            values: HTML by name, each a text, or the path of an HTML file as a `pathlib.Path`.
+            step: Training step, 0 or more, or None.
+            **kwargs: Arguments of the SDK's own call, on a tracker only.
         """
         self._log_media({name: several(Html, value, None) for name, value in _named(values).items()}, step, **kwargs)
 
     def log_points(self, values: Mapping[str, Any], step: int | None = None, **kwargs: Any) -> None:
-        """Log points in space.
+        """Log clouds of points in space.
 
         Args:
-            values: Names to arrays or tensors of shape (N, 3), (N, 4) or (N, 6), as for
+            values: Clouds by name, each an array or a tensor of shape (N, 3), (N, 4) or (N, 6), as for
                 [`Points3D`][accel_track.media.Points3D].
-            step: Training step.
-            **kwargs: Passed by a tracker to its SDK's own call.
+            step: Training step, 0 or more, or None.
+            **kwargs: Arguments of the SDK's own call, on a tracker only.
         """
         self._log_media(
             {name: several(Points3D, value, None) for name, value in _named(values).items()}, step, **kwargs
@@ -253,12 +261,13 @@ class MediaCalls:
 
         Args:
             name: Name of the matrix.
-            targets: The true classes, as numbers from 0, of shape (n,).
-            predictions: The predicted classes, likewise.
-            step: Training step.
-            matrix: How often each class (a row) was taken for each (a column), in place of both.
-            labels: Names of the classes; default: their numbers.
-            **kwargs: Passed by a tracker to its SDK's own call.
+            targets: The true classes, integers from 0, of shape (n,).
+            predictions: The predicted classes, integers from 0, of shape (n,).
+            step: Training step, 0 or more, or None.
+            matrix: The counts, of shape (classes, classes), in place of `targets` and `predictions`: row i and column j
+                have the number of samples of class i that were predicted as class j.
+            labels: Names of the classes. Default: their numbers.
+            **kwargs: Arguments of the SDK's own call, on a tracker only.
         """
         one = ConfusionMatrix(targets, predictions, matrix=matrix, labels=labels)
         self._log_media({name: one}, step, **kwargs)
@@ -267,13 +276,13 @@ class MediaCalls:
         """Raise an alert, which goes to the terminal, to trackers and to the services of `ACCEL_TRACK_NOTIFY`.
 
         Args:
-            title: What has happened, in one line.
-            text: More about it.
+            title: The event in one line.
+            text: Details in Markdown.
             level: "info", "warning" or "error".
 
         Raises:
             TypeError: `title` or `text` is no text.
-            ValueError: `level` is another one.
+            ValueError: `level` is unknown.
         """
         raise NotImplementedError
 
@@ -289,27 +298,27 @@ class MediaCalls:
     ) -> None:
         """Log a file, or a folder with all its files.
 
-        What is no regular file is left out of a folder, with a warning: links to folders, sockets, devices; and so are
-        folders `.accel_track`.
+        Anything in a folder that is no regular file (a link to a folder, a socket, a device) is left out with a
+        warning, and so are folders called `.accel_track`.
 
         Args:
             path: The file or folder.
-            name: Name of the artifact; default: that of the file or folder.
-            type: What it is, such as "dataset"; default: "artifact".
-            metadata: What is known about it, as JSON values.
-            copy: Whether the files are copied at once. If not, they have to stay as they are until they are delivered.
-                Default: up to 16 MiB are copied; of larger artifacts, those in the temporary folder are linked, so that
-                they may be deleted, and others stay where they are.
-            step: Training step.
+            name: Name of the artifact. Default: the name of the file or folder.
+            type: Kind of the artifact, such as "dataset". Default: "artifact".
+            metadata: Facts about the artifact, as JSON values by name.
+            copy: Whether the files are copied before this call returns; files that are not copied must stay unchanged
+                until they are delivered. Default: an artifact of up to 16 MiB is copied; a larger one in the temporary
+                folder is linked, so that its files may be deleted, and a larger one elsewhere stays where it is.
+            step: Training step, 0 or more, or None.
 
         Raises:
-            OSError: The file cannot be read.
+            OSError: With a tracker's own call, the files cannot be read; a run drops them with a warning.
         """
         about = {"type": type, "metadata": metadata, "copy": copy, "step": step}
         self._log_artifact(path, name, about)
 
     def _log_artifact(self, path: str | os.PathLike[str], name: str | None, about: dict[str, Any]) -> None:
-        """Log a file or folder; `about` are the further arguments of `log_artifact`."""
+        """Log a file or folder; `about` has the further arguments of `log_artifact`."""
         raise NotImplementedError
 
     def log_artifacts(
@@ -324,8 +333,16 @@ class MediaCalls:
     ) -> None:
         """Log a folder with all its files, as [`log_artifact`][accel_track.media.calls.MediaCalls.log_artifact] does.
 
+        Args:
+            folder: The folder.
+            name: Name of the artifact. Default: the name of the folder.
+            type: Kind of the artifact, such as "dataset". Default: "artifact".
+            metadata: Facts about the artifact, as JSON values by name.
+            copy: Whether the files are copied before this call returns, as for `log_artifact`.
+            step: Training step, 0 or more, or None.
+
         Raises:
-            NotADirectoryError: It is no folder.
+            NotADirectoryError: `folder` is no folder.
         """
         if not os.path.isdir(folder):
             message = f"`log_artifacts` takes a folder; {os.fspath(folder)!r} is none."
@@ -340,17 +357,17 @@ class MediaCalls:
         metadata: Mapping[str, Any] | None = None,
         step: int | None = None,
     ) -> None:
-        """Log a model: an artifact of the type "model".
+        """Log a model, as an artifact of the type "model".
 
         Args:
             model: The file or folder that holds the model; or a `torch.nn.Module`, whose `state_dict` is saved.
             name: Name of the model.
-            metadata: What is known about it, as JSON values.
-            step: Training step.
+            metadata: Facts about the model, as JSON values by name.
+            step: Training step, 0 or more, or None.
 
         Raises:
-            OSError: There is no room for the file.
-            TypeError: It is neither a path nor a module.
+            OSError: The temporary folder has no room for the file of a module.
+            TypeError: `model` is neither a path nor a module.
         """
         if isinstance(model, (str, os.PathLike)):
             self.log_artifact(model, name, type="model", metadata=metadata, step=step)
@@ -367,13 +384,13 @@ class MediaCalls:
 
 
 def several(kind: type[Medium], value: Any, captions: Any, **arguments: Any) -> Any:
-    """Return a medium of a kind, or a list of media where the value is several.
+    """Return a medium of a kind, or a list of media for several values.
 
     Args:
         kind: The kind.
-        value: What the user gave: one or, in a list, a tuple or an array with one dimension more, several.
-        captions: A text for all, a list with one for each, or None.
-        arguments: More for each; a list with one for each.
+        value: The user's value; a list, a tuple or an array with a further dimension holds several values.
+        captions: A text for all, a list with a text for each, or None.
+        arguments: Further arguments of the medium; a list has a value for each.
     """
     if kind is Image and len(getattr(value, "shape", ())) == _BATCH:
         batch = Batch(value)
@@ -395,7 +412,7 @@ def _one(kind: type[Medium], value: Any, caption: Any, arguments: Mapping[str, A
 
 
 def _items(kind: type[Medium], value: Any) -> Sequence[Any] | None:
-    """Return what there are several of; None for one."""
+    """Return the values of several media; None for a single one."""
     if isinstance(value, (list, tuple)):
         return None if kind is not Html and is_nested_numbers(value) and value else value
     shape = getattr(value, "shape", ())
@@ -403,7 +420,7 @@ def _items(kind: type[Medium], value: Any) -> Sequence[Any] | None:
 
 
 def _at(given: Any, place: int) -> Any:
-    """Return the one of a place where there is a list, else what is for all."""
+    """Return a list's entry at a place, None beyond its end; anything else holds for all places."""
     if isinstance(given, (list, tuple)):
         return given[place] if place < len(given) else None
     return given
@@ -421,7 +438,7 @@ def _named(values: Any) -> Mapping[str, Any]:
 
 
 def _by_name(values: Any, items: Any, step: Any) -> tuple[Mapping[str, Any], Any]:
-    """Return media by name, and the step, which may be where the media of one name would be."""
+    """Return media by name, and the step, which may stand at the place of the media of one name."""
     if isinstance(values, Mapping) and (items is None or step is None):
         return values, step if items is None else items
     if not isinstance(values, str) or items is None:

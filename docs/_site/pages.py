@@ -1,8 +1,11 @@
-"""The site's hook: files beside the folder of the documents that are pages or pictures of the site, and links.
+"""The site's hook: files beside the folder of the documents that are pages or pictures of the site, links, long names.
 
 Pages link to files of the repository as they lie there, so that the links work in a copy of it, too. Here, a link to
 one of `PAGES` becomes one to that page, a link to any other file one into the repository where its address is known
 (`repo_url`), and its text where it is not.
+
+Names in the reference are longer than a phone is wide. They get places where a line may end: behind a dot or an
+underscore, and before a capital.
 """
 
 from __future__ import annotations
@@ -15,8 +18,11 @@ from typing import TYPE_CHECKING
 from mkdocs.structure.files import File, Files
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from mkdocs.config.defaults import MkDocsConfig
     from mkdocs.structure.pages import Page
+    from mkdocs.structure.toc import AnchorLink
 
 ROOT = Path(__file__).parents[2]
 PAGES = {
@@ -29,6 +35,9 @@ PAGES = {
 """Where the site has a file of the repository."""
 
 _LINK = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\[\]]*\])+)\]\((?![a-z]+:|#|/)([^()\s#]*)(#[^()\s]*)?\)")
+
+_HEADING = re.compile(r'(<h1[^>]*>|<span class="doc doc-object-name[^"]*">)([^<]+)')
+_JOINT = re.compile(r"(?<=[a-z0-9][._])(?=\w)|(?<=[a-z0-9])(?=[A-Z])")
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -56,3 +65,19 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
     parts = re.split(r"(?ms)(^```.*?^```$|`[^`\n]+`)", markdown)  # code stays as it is
     return "".join(part if part.startswith("`") else _LINK.sub(led, part) for part in parts)
+
+
+def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Let the names of the reference be broken at their joints, in headings and in the table of contents."""
+    if not page.file.src_uri.startswith("reference/"):
+        return html
+    _break_entries(page.toc)
+    html = _HEADING.sub(lambda found: found[1] + _JOINT.sub("<wbr>", found[2]), html)
+    return re.sub(r"</code>\s+\)\n", "</code>)\n", html)  # mkdocstrings' list of parameters has a space before ")"
+
+
+def _break_entries(entries: Iterable[AnchorLink]) -> None:
+    for entry in entries:
+        symbol, space, name = entry.title.rpartition("&nbsp;")
+        entry.title = symbol + space + _JOINT.sub("<wbr>", name)
+        _break_entries(entry.children)
