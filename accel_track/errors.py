@@ -1,6 +1,6 @@
-"""The errors and the warning that accel_track raises itself.
+"""The errors and the warning of accel_track's own.
 
-Wrong arguments are plain `TypeError` and `ValueError`; the classes here are for what the environment lacks.
+A wrong argument is a plain `TypeError` or `ValueError`; the classes here tell of everything else that goes wrong.
 """
 
 import contextlib
@@ -17,7 +17,7 @@ WORKER_NAME = "accel_track-"
 
 
 class AccelTrackError(Exception):
-    """Base class of the package's own errors."""
+    """The base class of the package's own errors."""
 
 
 class MissingPackageError(AccelTrackError, ImportError):
@@ -25,26 +25,26 @@ class MissingPackageError(AccelTrackError, ImportError):
 
 
 class NotConfiguredError(AccelTrackError):
-    """A backend was asked for by name and has neither credentials nor an offline setting."""
+    """A backend that was named has neither credentials nor an offline setting."""
 
 
 class NotStartedError(AccelTrackError, RuntimeError):
-    """A tracker, or the trackers of a front door, were used before they were started or after they were finished."""
+    """A tracker was used before its start or after its end, or while its backend had not been reached."""
 
 
 class ElsewhereError(NotStartedError, AttributeError):
-    """A tracker is in another process, so that neither its native object nor what only it has can be reached.
+    """A tracker is in another process, where its native object and its own methods cannot be reached.
 
-    As an AttributeError, it is also what `hasattr` and `getattr` with a default look for.
+    The error is also an AttributeError, which `hasattr` and `getattr` with a default expect.
     """
 
 
 class JournalError(AccelTrackError, ValueError):
-    """A file of a run directory is damaged, was written by a later version, or is something else."""
+    """A file of a run directory is damaged, unreadable, no such file at all, or of a later version of the package."""
 
 
 class DamagedMediumError(AccelTrackError, ValueError):
-    """The file of a medium is damaged, or is not what its name says."""
+    """The file of a medium is damaged, or has another format than its name says."""
 
 
 class DeliveryError(AccelTrackError, RuntimeError):
@@ -54,16 +54,16 @@ class DeliveryError(AccelTrackError, RuntimeError):
 class HalfStoredError(AccelTrackError, RuntimeError):
     """A part of a batch may be stored already, so that the batch can be neither repeated nor quarantined.
 
-    Delivery to the tracker stops with its cursor behind the last flush.
+    Delivery to the tracker stops, with the cursor at the last flush; `accel-track sync` delivers the rest.
     """
 
 
 class MadeWayError(HalfStoredError):
-    """A tracker's run was finished to make way for the next one, since its SDK has one run a process."""
+    """A tracker's run was finished before the next one started, since its SDK has only one run per process."""
 
 
 class NotReadableError(AccelTrackError, RuntimeError):
-    """What a backend has of a run cannot be read: there is no such run, no reader, or no way to it from here."""
+    """A backend run cannot be read: it does not exist, its tracker has no reader, or it is out of reach from here."""
 
 
 class ResumeError(AccelTrackError, RuntimeError):
@@ -71,16 +71,20 @@ class ResumeError(AccelTrackError, RuntimeError):
 
 
 class AccelTrackWarning(UserWarning):
-    """Something was skipped or dropped, and training goes on."""
+    """A problem that does not stop the training, such as a dropped value or a backend that cannot be reached."""
 
 
 class UnwritableDirectoryError(AccelTrackError, OSError):
-    """A directory that was given cannot be created or written to."""
+    """A given directory cannot be created or written to."""
 
 
 @contextlib.contextmanager
 def behind(error: BaseException | None) -> Iterator[None]:
-    """Let an exception out of a block that ends a run, unless the user's own is being raised: then warn of it."""
+    """Raise an exception of a block that ends a run, or only warn of it while the user's own exception is raised.
+
+    Args:
+        error: The user's own exception, or None.
+    """
     try:
         yield
     except Exception as own:
@@ -99,8 +103,8 @@ def warn(message: str, stacklevel: int = 2) -> None:
     """Warn with an `AccelTrackWarning`; in a worker's thread, where nobody could catch it, never raise it.
 
     Args:
-        message: The text; credentials and control sequences are taken out of it.
-        stacklevel: As for `warnings.warn`, counted from the caller.
+        message: The text, from which credentials and control sequences are taken out.
+        stacklevel: The `stacklevel` of `warnings.warn`, counted from the caller.
     """
     message = clean(message)
     try:

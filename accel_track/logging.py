@@ -19,10 +19,15 @@ else:
 
 
 class MultiProcessAdapter(_Adapter):
-    """A logger whose messages are written by the main process, unless a call says otherwise."""
+    """A logger whose messages the main process alone writes, unless a call says otherwise."""
 
     def process(self, msg: Any, kwargs: Any) -> tuple[str, Any]:
-        """Put the rank in front of a message."""
+        """Put the rank in front of a message; called by the standard library.
+
+        Args:
+            msg: The message.
+            kwargs: Keyword arguments of the call.
+        """
         msg, kwargs = super().process(msg, kwargs)
         kwargs.setdefault("stacklevel", 2)
         return f"[RANK {PartialState().process_index}] {msg}", kwargs
@@ -39,13 +44,13 @@ class MultiProcessAdapter(_Adapter):
         """Write a message of a level.
 
         Args:
-            level: Level of the standard library.
-            msg: The message, or an object of which `str` is the message.
-            *args: What fills its placeholders.
-            main_process_only: Whether only the main process writes it; without effect with `in_order`.
-            in_order: Whether all processes write it, one after another by rank. A collective call then, of all
-                processes that are set to write that level.
-            **kwargs: Arguments of `logging.Logger.log`.
+            level: A level of the standard library, such as `logging.INFO`.
+            msg: The message, or an object whose text it is.
+            *args: Values of the message's placeholders.
+            main_process_only: Whether only the main process writes the message; without effect with `in_order`.
+            in_order: Whether all processes write the message, one after another by rank. The call is collective then,
+                for all processes that write that level.
+            **kwargs: Further arguments of `logging.Logger.log`.
         """
         if not self.isEnabledFor(level):
             return
@@ -61,20 +66,25 @@ class MultiProcessAdapter(_Adapter):
 
     @functools.cache  # noqa: B019 - loggers live as long as the program
     def warning_once(self, *args: Any, **kwargs: Any) -> None:
-        """Write a warning, the first time only; its arguments must be hashable."""
+        """Write a warning, the first time only.
+
+        Args:
+            *args: Arguments of `warning`, which must be hashable.
+            **kwargs: Keyword arguments of `log`.
+        """
         self.warning(*args, **kwargs)
 
 
 def get_logger(name: str, log_level: str | None = None) -> MultiProcessAdapter:
-    """Return the standard library's logger of a name, as one that knows the rank.
+    """Return a logger of the standard library that knows the rank.
 
     Args:
-        name: Name of the logger; `__name__` as a rule.
-        log_level: Level by name, for this logger and the root logger. Default: `ACCELERATE_LOG_LEVEL`, where it is
-            set; else levels stay as they are.
+        name: Name of the logger, usually `__name__`.
+        log_level: Name of a level, for this logger and the root logger. Default: the variable `ACCELERATE_LOG_LEVEL`;
+            if that is not set, levels stay as they are.
 
     Raises:
-        ValueError: There is no such level.
+        ValueError: The level is unknown.
     """
     log_level = os.environ.get("ACCELERATE_LOG_LEVEL") if log_level is None else log_level
     logger = logging.getLogger(name)

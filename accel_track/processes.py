@@ -1,4 +1,4 @@
-"""The processes of a training, as one of them sees them: which of them does what, who goes first, shares of inputs."""
+"""The processes of a training, as one of them sees them: ranks, work for some of them, turns, and shares of inputs."""
 
 from __future__ import annotations
 
@@ -19,9 +19,11 @@ T = TypeVar("T")
 
 
 class DistributedType(str, Enum):
-    """How the processes of a training share its work.
+    """The way in which the processes of a training share its work.
 
-    An `Accelerator` has NO, MULTI_CPU or MULTI_GPU; the others are there for scripts that compare with them.
+    An `Accelerator` has `NO` (a single process), `MULTI_CPU` or `MULTI_GPU`. The other members of accelerate's class
+    exist for scripts that compare with them: `MULTI_NPU`, `MULTI_MLU`, `MULTI_SDAA`, `MULTI_MUSA`, `MULTI_XPU`,
+    `MULTI_HPU`, `MULTI_NEURON`, `DEEPSPEED`, `FSDP`, `XLA` and `MEGATRON_LM`.
     """
 
     NO = "NO"
@@ -43,20 +45,20 @@ class DistributedType(str, Enum):
 class OnProcess:
     """A decorator and a `with` statement for work that belongs to certain processes, such as the main process.
 
-    As a decorator it runs the function where it belongs and returns None elsewhere. A `with` statement cannot skip
-    its body in Python, so the body runs on every process and the value bound by `as` tells whether this is one of
-    those; whatever `get_tracker` returned does nothing off the main process.
+    A decorated function runs on those processes, and returns None on the others. The body of a `with` statement runs on
+    every process, since Python cannot skip it; the value bound by `as` tells whether the work belongs to this process.
+    The object from `get_tracker` does nothing off the main process anyway.
 
     Args:
-        belongs: Whether this process is one of those; asked at each call.
+        belongs: A function that returns whether the work belongs to this process, asked at each call.
     """
 
     def __init__(self, belongs: Callable[[], bool]) -> None:
-        """Take the question."""
+        """Keep the function."""
         self._belongs = belongs
 
     def __call__(self, function: Callable[P, T]) -> Callable[P, T | None]:
-        """Wrap `function` so that only those processes run it."""
+        """Wrap a function so that only those processes run it."""
 
         @wraps(function)
         def run(*args: P.args, **kwargs: P.kwargs) -> T | None:
@@ -65,7 +67,7 @@ class OnProcess:
         return run
 
     def __enter__(self) -> bool:
-        """Return whether this is one of those processes."""
+        """Return whether the work belongs to this process."""
         return self._belongs()
 
     def __exit__(self, *exc_info: object) -> None:
@@ -73,7 +75,7 @@ class OnProcess:
 
 
 class Processes:
-    """What follows from a process's ranks, world size, device and barrier, which subclasses give."""
+    """The calls that follow from a process's ranks, world size, device and barrier, which subclasses define."""
 
     if TYPE_CHECKING:
 
@@ -90,7 +92,7 @@ class Processes:
         def device(self) -> torch.device: ...  # noqa: D102
 
     def wait_for_everyone(self) -> None:
-        """Block until all processes have called this."""
+        """Block until all processes have made this call."""
         raise NotImplementedError
 
     @property
@@ -115,32 +117,36 @@ class Processes:
 
     @property
     def distributed_type(self) -> DistributedType:
-        """NO for one process, else MULTI_GPU or MULTI_CPU, as the device is."""
+        """The distributed type: `NO` for a single process, else `MULTI_GPU` or `MULTI_CPU`, by the device."""
         if not self.use_distributed:
             return DistributedType.NO
         return DistributedType.MULTI_GPU if self.device.type == "cuda" else DistributedType.MULTI_CPU
 
     @property
     def on_main_process(self) -> OnProcess:
-        """Decorator, or `with` statement, for work that belongs to the main process."""
+        """A decorator, or the object of a `with` statement, for work that belongs to the main process.
+
+        A decorated function returns None on other processes. The body of a `with` statement runs on every process; the
+        value bound by `as` tells whether this is the main process.
+        """
         return OnProcess(lambda: self.is_main_process)
 
     @property
     def on_local_main_process(self) -> OnProcess:
-        """Decorator, or `with` statement, for work that belongs to the main process of each machine."""
+        """A decorator, or the object of a `with` statement, for work of each machine's main process."""
         return OnProcess(lambda: self.is_local_main_process)
 
     @property
     def on_last_process(self) -> OnProcess:
-        """Decorator, or `with` statement, for work that belongs to the process of the highest rank."""
+        """A decorator, or the object of a `with` statement, for work of the process with the highest rank."""
         return OnProcess(lambda: self.is_last_process)
 
     def on_process(self, function: Callable[P, T] | None = None, process_index: int | None = None) -> Any:
         """Decorate a function so that only the process of one rank runs it: `@on_process(process_index=2)`.
 
         Args:
-            function: The function; None for a decorator.
-            process_index: Global rank.
+            function: The function; None to return a decorator.
+            process_index: Global rank of the process.
 
         Raises:
             TypeError: `process_index` is missing.
@@ -153,8 +159,8 @@ class Processes:
         """Decorate a function so that only the process of one rank of each machine runs it.
 
         Args:
-            function: The function; None for a decorator.
-            local_process_index: Rank on the machine.
+            function: The function; None to return a decorator.
+            local_process_index: Rank of the process on its machine.
 
         Raises:
             TypeError: `local_process_index` is missing.
@@ -164,11 +170,11 @@ class Processes:
         return decorator if function is None else decorator(function)
 
     def main_process_first(self) -> contextlib.AbstractContextManager[None]:
-        """Have the main process run a block before the others do; a collective call."""
+        """Surround a block that the main process runs before the others do; a collective call."""
         return self._first(self.is_main_process)
 
     def local_main_process_first(self) -> contextlib.AbstractContextManager[None]:
-        """Have the main process of each machine run a block before the others do; a collective call of all machines."""
+        """Surround a block that each machine's main process runs before the others do; a collective call."""
         return self._first(self.is_local_main_process)
 
     @contextlib.contextmanager
@@ -183,19 +189,20 @@ class Processes:
                 self.wait_for_everyone()
 
     def _check_group(self) -> None:
-        """Raise an error where processes cannot wait for each other yet."""
+        """Raise an error if the processes cannot wait for each other yet."""
 
     @contextlib.contextmanager
     def split_between_processes(self, inputs: Any, apply_padding: bool = False) -> Iterator[Any]:
         """Give this process its share of inputs: `with state.split_between_processes(prompts) as mine:`.
 
         Args:
-            inputs: A list, tuple, tensor or `datasets.Dataset`, or a dictionary of these of one length. The first
-                processes get one more where the length is no multiple of the world size.
-            apply_padding: Whether shorter shares are filled up with the last input, so that all are equally long.
+            inputs: A list, tuple, tensor or `datasets.Dataset`, or a dictionary of these, all of one length. If the
+                length is no multiple of the world size, the first processes get one input more.
+            apply_padding: Whether shorter shares are filled up with the last input, so that all shares are equally
+                long.
 
         Raises:
-            TypeError: `inputs` is something else.
+            TypeError: `inputs` has another type.
             ValueError: The values of a dictionary differ in length.
         """
         yield inputs if self.num_processes == 1 else self._share(inputs, apply_padding)
@@ -220,7 +227,12 @@ class Processes:
         return inputs.select(indices) if hasattr(inputs, "select") and hasattr(inputs, "features") else inputs[indices]
 
     def print(self, *args: Any, **kwargs: Any) -> None:
-        """Call the built-in `print` on the main process of each machine."""
+        """Call the built-in `print` on the main process of each machine, and do nothing on the others.
+
+        Args:
+            *args: Arguments of `print`.
+            **kwargs: Keyword arguments of `print`.
+        """
         if self.is_local_main_process:
             print(*args, **kwargs)  # noqa: T201 - its job
 

@@ -14,7 +14,7 @@ from accel_track.values.arrays import PLAIN, array_bytes, array_from, is_array
 from accel_track.values.structures import class_name
 
 Name = str | tuple[str, ...]
-"""Name of a number; in a dictionary among the values of a call, the names on the way to it."""
+"""Name of a number; for a number in a nested dictionary, the tuple of names that leads to it."""
 
 ALERT = "alert"
 """Name of an alert among the values of its record."""
@@ -34,13 +34,13 @@ _NUMBERS = frozenset((bool, int, float))
 
 
 class Record(msgspec.Struct, frozen=True, array_like=True, tag_field="kind"):
-    """One logged item.
+    """One logged item: the base class of all kinds of records.
 
     Attributes:
         seq: Number of the record in its rank's journal, from 0, without gaps unless records were lost; -1 for a call of
             a tracker's own `log`, which is in no journal.
-        time: Wall-clock time of the call, in seconds since 1970-01-01 UTC.
-        values: What was logged.
+        time: Time of the call, in seconds since 1970-01-01 UTC.
+        values: The logged values by name.
     """
 
     seq: int
@@ -49,11 +49,11 @@ class Record(msgspec.Struct, frozen=True, array_like=True, tag_field="kind"):
 
 
 class Config(Record, frozen=True, array_like=True, tag="config"):
-    """Hyperparameters, or where the program runs; later ones add to earlier ones.
+    """Hyperparameters, or a description of the program's environment. A later record adds to earlier ones.
 
     Attributes:
-        environment: Whether they were found by accel_track about the program, and not given by it.
-        only: Name of the one tracker that they are for; empty: all.
+        environment: Whether the values are the description that accel_track made, and no hyperparameters.
+        only: Name of the one tracker that gets the record; "" for all.
     """
 
     environment: bool = False
@@ -61,14 +61,14 @@ class Config(Record, frozen=True, array_like=True, tag="config"):
 
 
 class Alert(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """What an alert says.
+    """The content of an alert.
 
     Attributes:
-        title: One line.
-        text: More, or nothing.
+        title: The event in one line.
+        text: Details in Markdown, or "".
         level: "info", "warning" or "error".
-        rule: The rule that raised it; empty: the program did.
-        id: Unique in the run where a rule raised it, else empty.
+        rule: The rule that raised the alert; "" for an alert of the program itself.
+        id: Id of a rule's alert, unique in the run; "" for an alert of the program itself.
     """
 
     title: str
@@ -79,20 +79,20 @@ class Alert(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     @property
     def values(self) -> dict[str, Any]:
-        """What trackers without alerts get: one text in Markdown, by the name `ALERT`."""
+        """The values for trackers without alerts: one text in Markdown, by the name `ALERT`."""
         text = f"**{self.level}: {self.title}**" + (f"\n\n{self.text}" if self.text else "")
         return {ALERT: Stored("text", "", {"text": text})}
 
 
 class Metrics(Record, frozen=True, array_like=True, tag="metrics", gc=False):
-    """The values of one call of `log`. Python's garbage collector does not look at it, since no cycle goes through one.
+    """The values of one call of `log`. Python's garbage collector skips these objects, which are in no cycle.
 
     Attributes:
         step: Training step, 0 or more, or None.
-        kwargs: More keyword arguments for `log`, by tracker name.
-        unread: Why a value could not be read in the call, by its name; it is not in `values`.
-        only: Name of the one tracker that the call is for; empty: all.
-        alert: The alert that the record is, if it is one; `values` holds it as a text then.
+        kwargs: Keyword arguments for the trackers' own `log`, by tracker name.
+        unread: Reasons by name for values that could not be read in the call, and are not in `values`.
+        only: Name of the one tracker that gets the record; "" for all.
+        alert: The alert, if the record is one; `values` has its text then.
     """
 
     step: int | None = None
@@ -103,7 +103,7 @@ class Metrics(Record, frozen=True, array_like=True, tag="metrics", gc=False):
 
 
 class Rewind(Record, frozen=True, array_like=True, tag="rewind"):
-    """The run goes on from an earlier step: what was logged before with this step or a later one no longer counts.
+    """A return to an earlier step: values that were logged before with this step or a later one no longer count.
 
     Attributes:
         step: The next step to be logged.
@@ -113,13 +113,13 @@ class Rewind(Record, frozen=True, array_like=True, tag="rewind"):
 
 
 class Checkpoint(Record, frozen=True, array_like=True, tag="checkpoint"):
-    """A saved checkpoint, what is known of one now, or the end of one.
+    """A saved checkpoint, new facts about a checkpoint, or the deletion of one.
 
-    `values` holds what is known about it, such as its score; a record without a path and without values is its end.
+    `values` has the facts, such as the score. A record without a path and without values is a deletion.
 
     Attributes:
         name: Name of the checkpoint in the run.
-        path: The file or folder, relative to the rank's folder; empty where it stays what it is, or is to go.
+        path: The file or folder, relative to the rank's folder; "" for new facts and for a deletion.
         step: Training step, or None.
     """
 
@@ -129,16 +129,16 @@ class Checkpoint(Record, frozen=True, array_like=True, tag="checkpoint"):
 
 
 class Artifact(Record, frozen=True, array_like=True, tag="artifact"):
-    """A file, or a folder with its files. `values` is what is known about it.
+    """A file, or a folder with its files. `values` has the user's metadata.
 
     Attributes:
         name: Name of the artifact.
-        path: The file or folder: relative to the rank's folder where it is kept there, else absolute.
-        type: What it is, such as "dataset".
+        path: The file or folder; relative to the rank's folder if it is kept there, else absolute.
+        type: Kind of the artifact, such as "dataset".
         step: Training step, or None.
-        files: Size in bytes and time of the last change, in nanoseconds, of each file of the folder by its path in
-            there, or of the file, by "".
-        only: Name of the one tracker that it is for; empty: all.
+        files: Size in bytes, and time of the last change in nanoseconds, of each file by its path in the folder; a
+            single file has the path "".
+        only: Name of the one tracker that gets the record; "" for all.
     """
 
     name: str = ""
@@ -153,22 +153,22 @@ AnyRecord = Config | Metrics | Rewind | Checkpoint | Artifact
 
 
 def is_call(record: AnyRecord) -> bool:
-    """Whether a record is a call of `log`, of which a tracker may get several at once."""
+    """Return whether a record is a call of `log`, of which a tracker may get several at once."""
     return type(record) is Metrics and record.alert is None
 
 
 def is_for(record: AnyRecord, *names: str) -> bool:
-    """Whether a record is for the tracker that has one of these names."""
+    """Return whether a record is for the tracker that has one of these names."""
     return getattr(record, "only", "") in ("", *names)
 
 
 class Stored(msgspec.Struct, frozen=True, array_like=True):
-    """Stands in a record for a medium.
+    """A stored medium, which stands for it among the values of a record.
 
     Attributes:
-        kind: Its kind, such as "image".
-        file: Name of its file in the rank's folder of media; empty where it has none.
-        info: What there is beside the file.
+        kind: Kind of the medium, such as "image".
+        file: Name of the medium's file in the rank's folder of media; "" for a medium without a file.
+        info: Facts beside the file, as JSON values by name.
     """
 
     kind: str
@@ -177,10 +177,10 @@ class Stored(msgspec.Struct, frozen=True, array_like=True):
 
 
 class WithoutForm(msgspec.Struct, frozen=True):
-    """Stands in the journal for an object that has no portable form, such as an SDK's own image.
+    """A note in the journal of an object that has no portable form, such as an SDK's own image.
 
     Attributes:
-        what: The object's type, or its qualified name if it is a function or a class.
+        what: Type of the object; the qualified name of a function or a class.
     """
 
     what: str
@@ -220,9 +220,9 @@ def encode(record: AnyRecord) -> tuple[bytes, bool]:
 
 
 def numbers(record: Metrics) -> Mapping[Name, Any] | None:
-    """Return a record's values if they are all numbers; None if one is not, or there is more to the record.
+    """Return a record's values if all of them are numbers; None if not, or if the record has more than values.
 
-    Those in dictionaries have the names on the way to them for a name.
+    The name of a number in a nested dictionary is the tuple of names that leads to it.
     """
     if record.kwargs or record.unread or record.only or record.alert is not None:
         return None
@@ -243,10 +243,10 @@ def _flatten(values: dict[str, Any], way: tuple[str, ...], flat: dict[Name, Any]
 
 
 def nested(names: Iterable[Name], values: Iterable[Any]) -> dict[str, Any]:
-    """Return values by name, in dictionaries where a name is the names on the way to it: as `numbers` got them.
+    """Return values as the nested dictionary from which `numbers` made their names.
 
     Raises:
-        TypeError: There is a number on the way to another one.
+        TypeError: A name leads through a number.
         IndexError: A name is empty.
     """
     whole: dict[str, Any] = {}
@@ -261,7 +261,7 @@ def nested(names: Iterable[Name], values: Iterable[Any]) -> dict[str, Any]:
 
 
 def decode(payload: bytes | memoryview) -> AnyRecord:
-    """Return the record in a frame's payload; builds nothing but records and plain values.
+    """Return the record in a frame's payload, made of nothing but records and plain values.
 
     Raises:
         JournalError: The bytes are no record.
@@ -274,7 +274,7 @@ def decode(payload: bytes | memoryview) -> AnyRecord:
 
 
 def replayable(record: AnyRecord) -> AnyRecord | None:
-    """Return the record itself, or without the objects that have no portable form; None if nothing is left of it."""
+    """Return a record without objects that have no portable form; None if nothing is left of the record."""
     kwargs = record.kwargs if type(record) is Metrics else {}
     if not kwargs and PLAIN.issuperset(map(type, record.values.values())):
         return record
@@ -292,7 +292,7 @@ def replayable(record: AnyRecord) -> AnyRecord | None:
 
 
 def restored(record: AnyRecord, restore: Callable[[Stored], Any]) -> AnyRecord:
-    """Return a record with what is restored in place of what stands for media; the record itself without any."""
+    """Return a record with restored media in place of `Stored` ones; the record itself if there are none."""
     if type(record) is not Metrics or PLAIN.issuperset(map(type, record.values.values())):
         return record
     values = _restored(record.values, restore)
@@ -300,7 +300,7 @@ def restored(record: AnyRecord, restore: Callable[[Stored], Any]) -> AnyRecord:
 
 
 def _restored(value: Any, restore: Callable[[Stored], Any]) -> Any:
-    """Return a value with its media restored; the value itself where there are none."""
+    """Return a value with its media restored; the value itself if there are none."""
     kind = type(value)
     if kind is Stored:
         return restore(value)
@@ -314,7 +314,7 @@ def _restored(value: Any, restore: Callable[[Stored], Any]) -> Any:
 
 
 def media_in(value: Any) -> Iterable[Stored]:
-    """Yield what stands for media in a record's values."""
+    """Yield the stored media in a record's values."""
     kind = type(value)
     if kind is Stored:
         yield value
@@ -327,7 +327,7 @@ def media_in(value: Any) -> Iterable[Stored]:
 
 
 def names_without_form(record: AnyRecord) -> list[str]:
-    """Return the names of a record's values that have no portable form, or hold something that has none."""
+    """Return the names of a record's values that are, or hold, objects without a portable form."""
     return [name for name, value in record.values.items() if _holds_stand_in(value)]
 
 
@@ -349,7 +349,7 @@ def own_values(value: Any) -> Any:
 
 
 def size_in_memory(value: Any) -> int:
-    """Return how many bytes the arrays in captured values take."""
+    """Return the size of the arrays in captured values, in bytes."""
     if type(value) is dict:
         return sum(map(size_in_memory, value.values()))
     if type(value) is list or type(value) is tuple:
@@ -366,7 +366,7 @@ def _holds_stand_in(value: Any) -> bool:
 
 
 class _Form:
-    """Makes what MessagePack can hold of captured values. Objects of other classes are not touched."""
+    """The conversion of captured values to MessagePack. Objects of other classes are not touched."""
 
     def __init__(self) -> None:
         self.portable = True

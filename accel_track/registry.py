@@ -36,7 +36,11 @@ ClassT = TypeVar("ClassT", bound=type[GeneralTracker])
 
 
 class LoggerType(str, Enum):
-    """The built-in backends and `ALL`; each member equals its name as a string."""
+    """The names of the built-in backends, and `ALL` for every installed one.
+
+    The members are `AIM`, `CLEARML`, `COMETML`, `CONSOLE`, `DVCLIVE`, `JSONL`, `MLFLOW`, `SWANLAB`, `TENSORBOARD`,
+    `TRACKIO` and `WANDB`. Each equals its backend's name as a text: `LoggerType.WANDB == "wandb"`.
+    """
 
     ALL = "all"
     AIM = "aim"
@@ -73,15 +77,15 @@ BackendName = Literal[
 """The names that type checkers know: those of `LoggerType`."""
 
 TrackerName = NewType("TrackerName", str)
-"""The name of a plugin or of a registered class, which type checkers do not know: `log_with=TrackerName("my_name")`."""
+"""The type of the name of a plugin or a registered class, for type checkers: `log_with=TrackerName("my_name")`."""
 
 _Tracker = BackendName | TrackerName | LoggerType | GeneralTracker
 
 LogWith = _Tracker | Sequence[_Tracker] | None
 """The type of `log_with` in every front door.
 
-At run time, any text is looked up. For type checkers, a literal must be one of `BackendName`; a variable of type `str`
-is to become a `LoggerType`, whose call is an error where there is no such backend, or a `TrackerName`.
+At run time, any text is looked up. For type checkers, a literal must be one of `BackendName`. Turn a variable of type
+`str` into a `LoggerType`, whose call raises an error for an unknown backend, or into a `TrackerName`.
 """
 
 LOGGER_TYPE_TO_CLASS: dict[str, type[GeneralTracker]] = {
@@ -107,17 +111,17 @@ def register_tracker_class(tracker_class: None = None, *, name: str | None = Non
 def register_tracker_class(
     tracker_class: ClassT | None = None, *, name: str | None = None
 ) -> ClassT | Callable[[ClassT], ClassT]:
-    """Make a tracker class available by name: as a function or as a decorator (`@register_tracker_class`).
+    """Register a tracker class under a name for `log_with`, by a call or as a decorator, `@register_tracker_class`.
 
     Args:
-        tracker_class: A subclass of `GeneralTracker`. It is constructed by its `for_run`.
+        tracker_class: A subclass of `GeneralTracker`, whose `for_run` constructs the tracker of a run.
         name: The name for `log_with`. Default: the class's `name`.
 
     Returns:
         The class, unchanged.
 
     Raises:
-        ValueError: `tracker_class` is not a subclass of `GeneralTracker`; or the name is missing, empty or "all".
+        ValueError: `tracker_class` is no subclass of `GeneralTracker`, or the name is missing, empty or "all".
     """
     if tracker_class is None:
         return lambda decorated: register_tracker_class(decorated, name=name)
@@ -140,9 +144,9 @@ _ADAPTERS = {("accelerate.tracking", "GeneralTracker"): "accel_track.bridges.acc
 
 
 def _adapted(entry: Any) -> Any:
-    """Return the tracker that stands for another library's; what is none is returned as it is.
+    """Return the tracker that stands for another library's tracker; any other entry comes back unchanged.
 
-    Where the library is not imported, nothing can be one of its trackers.
+    As long as the library is not imported, no entry can be one of its trackers.
     """
     for (module, name), home in _ADAPTERS.items():
         base = getattr(sys.modules.get(module), name, None)
@@ -152,22 +156,25 @@ def _adapted(entry: Any) -> Any:
 
 
 def _plugins() -> dict[str, EntryPoint]:
-    """Return third-party trackers by name, without importing them; registered classes go first."""
+    """Return the entry points of third-party trackers by name, without those whose name a registered class has."""
     found = entry_points(group=ENTRY_POINT_GROUP)
     return {point.name: point for point in found if point.name not in LOGGER_TYPE_TO_CLASS}
 
 
 def known_names() -> list[str]:
-    """Return every name that `log_with` takes, besides "all"."""
+    """Return all names that `log_with` takes, sorted, without "all"."""
     return sorted({*LOGGER_TYPE_TO_CLASS, *_plugins()})
 
 
 def tracker_class(name: str) -> type[GeneralTracker]:
-    """Return the tracker class of a name, importing the plugin if the class comes from one.
+    """Return the tracker class of a name. The class of a plugin is imported.
+
+    Args:
+        name: Name of the tracker.
 
     Raises:
-        ValueError: Nothing of that name is known.
-        TypeError: The plugin's entry point is not a subclass of `GeneralTracker`.
+        ValueError: The name is unknown.
+        TypeError: The plugin's entry point is no subclass of `GeneralTracker`.
     """
     if name in LOGGER_TYPE_TO_CLASS:
         return LOGGER_TYPE_TO_CLASS[name]
@@ -183,9 +190,9 @@ def tracker_class(name: str) -> type[GeneralTracker]:
 
 
 def get_available_trackers() -> list[str]:
-    """Return the names of all backends whose package is installed, for which "all" stands.
+    """Return the names for which "all" stands: those of all backends whose package is installed, and of all plugins.
 
-    Imports neither SDKs nor plugins.
+    Neither SDKs nor plugins are imported.
     """
     return [name for name in known_names() if (cls := LOGGER_TYPE_TO_CLASS.get(name)) is None or _available(cls)]
 
@@ -196,7 +203,7 @@ def _available(cls: type[GeneralTracker]) -> bool:
 
 @dataclass(frozen=True)
 class Selected:
-    """One tracker that the user asked for: an instance, or a name; `explicit` unless only "all" brought it in."""
+    """One tracker that the user asked for, an instance or a name; `explicit` is false if only "all" stands for it."""
 
     name: str
     instance: GeneralTracker | None = None
@@ -204,29 +211,30 @@ class Selected:
 
 
 Missing = Literal["raise", "skip", "keep"]
-"""What to do about a backend that is named and whose package is missing."""
+"""The treatment of a named backend whose package is missing."""
 
 
 def select(
     log_with: LogWith, logging_dir: str | os.PathLike[str] | None = None, *, missing: Missing = "raise"
 ) -> list[Selected]:
-    """Return what `log_with` asks for, checked, in the order given, without duplicates.
+    """Return the trackers that `log_with` asks for, checked, in their order, without duplicates.
 
-    An instance takes the place of the backend whose name it has. "all" leaves out what is not installed and, with a
-    warning, what lacks a folder.
+    An instance takes the place of the backend with its name. "all" leaves out backends that are not installed and, with
+    a warning, those that lack a folder.
 
     Args:
-        log_with: A name, a `LoggerType`, a tracker instance (of Hugging Face accelerate, too), a list of these, or
-            None. "all" stands for every installed backend.
+        log_with: A name, a `LoggerType`, a tracker instance (also one of Hugging Face accelerate's), a list of these,
+            or None. "all" stands for every installed backend.
         logging_dir: The logging directory, or None.
-        missing: What to do about backends that are named and whose packages are missing: "raise", "skip" them with a
-            warning that holds the command to install them, or "keep" them, where they are not needed here.
+        missing: The treatment of named backends whose packages are missing: "raise" an error, "skip" them with a
+            warning that has the command to install them, or "keep" them, if they are not needed here.
 
     Raises:
         TypeError: An entry is none of these.
-        ValueError: A name is unknown or cannot be a folder's, or a backend that was named needs a directory and
+        ValueError: A name is unknown or unusable as a folder name, or a named backend needs a directory and
             `logging_dir` is None.
-        MissingPackageError: With "raise"; the message names all missing packages and the commands to install them.
+        MissingPackageError: With "raise", packages are missing; the message names all of them and the commands to
+            install them.
     """
     logging_dir = None if logging_dir is None else expanded(logging_dir, "logging_dir", or_address=True)
     several = isinstance(log_with, (Sequence, AbstractSet)) and not isinstance(log_with, (str, GeneralTracker))
@@ -266,7 +274,7 @@ def _checked_instance(tracker: GeneralTracker) -> Selected:
 
 
 def _all_else(taken: Collection[str], logging_dir: str | os.PathLike[str] | None) -> list[Selected]:
-    """Return what "all" adds to what was named."""
+    """Return the trackers that "all" adds to the named ones."""
     selected = []
     for name in get_available_trackers():
         cls = LOGGER_TYPE_TO_CLASS.get(name)  # a plugin is looked at when the run starts, not imported for this
@@ -282,12 +290,12 @@ _NO_FOLDER = (
 
 
 def _place(cls: type[GeneralTracker], folder: str | os.PathLike[str] | None) -> str | os.PathLike[str] | None:
-    """Return the logging directory for a class; None for a server's address that the class does not take."""
+    """Return the logging directory for a class; None if it is a server's address that the class does not take."""
     return None if is_address(folder) and not cls.takes_address else folder
 
 
 def _lacking(name: str, logging_dir: str | os.PathLike[str] | None) -> str | None:
-    """Return which package a named backend lacks and how to install it, or None; raise if it lacks a folder."""
+    """Return a sentence about the package that a named backend lacks, or None; raise an error if it lacks a folder."""
     try:
         cls = tracker_class(name)
     except ImportError as error:
@@ -302,7 +310,7 @@ def _lacking(name: str, logging_dir: str | os.PathLike[str] | None) -> str | Non
 
 
 def _skipped_without_folder(cls: type[GeneralTracker], name: str, logging_dir: str | os.PathLike[str] | None) -> bool:
-    """Whether "all" leaves a backend out, with a warning, for lack of a folder."""
+    """Return whether "all" leaves a backend out for lack of a folder, with a warning."""
     lacking = cls.requires_logging_directory and _place(cls, logging_dir) is None
     if lacking:
         _warn(f"{name}: skipped by log_with='all': it {_NO_FOLDER}")
@@ -314,7 +322,17 @@ def _warn(message: str) -> None:
 
 
 def filter_trackers(log_with: LogWith, logging_dir: str | os.PathLike[str] | None = None) -> list[str | GeneralTracker]:
-    """Return the usable names and instances in `log_with`: `select` with `missing="skip"`."""
+    """Return the names and instances in `log_with` that can be used here; missing packages are skipped with a warning.
+
+    Args:
+        log_with: A name, a `LoggerType`, a tracker instance, a list of these, or None, as for a front door.
+        logging_dir: The logging directory, or None.
+
+    Raises:
+        TypeError: An entry of `log_with` is none of these.
+        ValueError: A name is unknown or unusable as a folder name, or a named backend needs a directory and
+            `logging_dir` is None.
+    """
     return [one.instance or one.name for one in select(log_with, logging_dir, missing="skip")]
 
 
@@ -328,15 +346,15 @@ def build(
     """Construct the trackers of one run; nothing is started yet.
 
     Args:
-        selected: From `select`.
+        selected: The trackers, from `select`.
         project: Name of the project.
-        run_name: Name of the run; None: that of the backend run that is continued.
+        run_name: Name of the run; None for the name of the backend run that is continued.
         directory: The logging directory, or None.
         init_kwargs: Constructor arguments by tracker name, checked.
 
     Raises:
-        NotConfiguredError: A backend named explicitly lacks credentials and an offline setting. One that only "all"
-            brought in is skipped with a warning.
+        NotConfiguredError: A named backend has neither credentials nor an offline setting. A backend that only "all"
+            stands for is skipped with a warning.
     """
     trackers: list[GeneralTracker] = []
     for one in selected:
@@ -353,7 +371,7 @@ def build(
 def _configured_class(
     one: Selected, directory: str | os.PathLike[str] | None, kwargs: Mapping[str, Any]
 ) -> type[GeneralTracker] | None:
-    """Return the class to construct, or None, after a warning, if it cannot be used and only "all" brought it in."""
+    """Return the class to construct; None, with a warning, if it is unusable and only "all" stands for it."""
     try:
         cls = tracker_class(one.name)
     except Exception as error:
@@ -373,10 +391,10 @@ def _configured_class(
 
 
 def check_rules(rules: Mapping[str, Any], selected: Sequence[Selected]) -> None:
-    """Make sure that rules are those of trackers that there are.
+    """Check that every name in `rules` is a tracker's.
 
     Raises:
-        ValueError: There is a name that no tracker has.
+        ValueError: A name is no tracker's.
     """
     names = {*known_names(), *(one.name for one in selected)}
     if unknown := sorted(str(name) for name in rules if name not in names):
@@ -387,10 +405,11 @@ def check_rules(rules: Mapping[str, Any], selected: Sequence[Selected]) -> None:
 def check_init_kwargs(init_kwargs: Any, selected: Sequence[Selected]) -> Mapping[str, Mapping[str, Any]]:
     """Return constructor arguments by tracker name, an empty dictionary for None.
 
+    A run without trackers, or with "all", takes every known name.
+
     Raises:
-        ValueError: There is a name that no tracker of the run has. Where there are no trackers, and for what "all"
-            has left out, every known name may be there.
-        TypeError: `init_kwargs` is not a dictionary of dictionaries.
+        ValueError: A name is that of no tracker of the run.
+        TypeError: `init_kwargs` is no dictionary of dictionaries.
     """
     init_kwargs = without_omegaconf(init_kwargs)
     if init_kwargs is None:

@@ -705,7 +705,7 @@ class Run(MediaCalls):
 
     @property
     def outcome(self) -> Outcome | None:
-        """The outcome of the run if nothing else follows; None while the run goes on."""
+        """The noted outcome, which the run has if nothing else follows; None if none was noted. It may be set."""
         return self._ending.outcome
 
     @outcome.setter
@@ -714,7 +714,7 @@ class Run(MediaCalls):
 
     @property
     def fallback(self) -> Outcome | None:
-        """The outcome for a run that has no other when it is garbage-collected or the interpreter exits."""
+        """The outcome that the run has if it is garbage-collected or the interpreter exits, and no other is known."""
         return self._ending.fallback
 
     @fallback.setter

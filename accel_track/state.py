@@ -43,13 +43,13 @@ def process_index() -> int:
 
 
 class PartialState(Processes):
-    """Rank, world size and device of this process.
+    """The rank, world size and device of this process.
 
-    Constructing it starts nothing and joins nothing; every attribute is read when it is asked for, so an instance made
-    before the process group exists is right afterwards.
+    The constructor starts nothing and joins nothing. Every attribute is read at each access, so that an instance made
+    before the process group is right afterwards, too.
 
     Args:
-        cpu: Whether the device is the CPU even where there is a GPU.
+        cpu: Whether the device is the CPU even if there is a GPU.
     """
 
     def __init__(self, cpu: bool = False) -> None:
@@ -58,17 +58,17 @@ class PartialState(Processes):
 
     @property
     def process_index(self) -> int:
-        """Global rank, 0 on the main process."""
+        """The global rank of this process, 0 on the main process."""
         return process_index()
 
     @property
     def local_process_index(self) -> int:
-        """Rank on this machine."""
+        """The rank of this process on its machine."""
         return _from_environment(LOCAL_RANK_VARIABLES, 0)
 
     @property
     def num_processes(self) -> int:
-        """World size, 1 outside distributed training."""
+        """The world size: the number of processes, 1 outside distributed training."""
         if (distributed := process_group()) is not None:
             return int(distributed.get_world_size())
         return _from_environment(_WORLD_SIZE_VARIABLES, 1)
@@ -83,7 +83,7 @@ class PartialState(Processes):
         return torch.device("mps" if torch.backends.mps.is_available() and not self._cpu else "cpu")
 
     def wait_for_everyone(self) -> None:
-        """Block until every process of an initialised group has called this; return at once without a group."""
+        """Block until every process of an initialised group has made this call; return at once without a group."""
         if (distributed := process_group()) is not None:
             distributed.barrier()
 
@@ -95,11 +95,11 @@ class PartialState(Processes):
             raise NotStartedError(message)
 
     def __repr__(self) -> str:
-        """Tell rank, world size and device."""
+        """Return a line with rank, world size and device."""
         return f"{type(self).__name__}({', '.join(self.told())})"
 
     def told(self) -> list[str]:
-        """Return what `repr` tells, item by item."""
+        """Return the parts of the line that `repr` gives."""
         return [
             f"distributed_type={self.distributed_type.value}",
             f"process {self.process_index} of {self.num_processes}",
@@ -109,11 +109,11 @@ class PartialState(Processes):
 
 
 class AcceleratorState(PartialState):
-    """The state of an `Accelerator`; made by a script, that of the one that was made last.
+    """The state of an `Accelerator`; a script that constructs it gets the state of the latest accelerator.
 
     Args:
-        mixed_precision: "no", "fp16" or "bf16". Default: the last accelerator's, else "no".
-        cpu: As in `PartialState`. Default: the last accelerator's, else False.
+        mixed_precision: "no", "fp16" or "bf16". Default: the latest accelerator's precision, else "no".
+        cpu: Whether the device is the CPU even if there is a GPU. Default: the latest accelerator's choice, else False.
 
     Attributes:
         mixed_precision: The precision.
@@ -123,22 +123,22 @@ class AcceleratorState(PartialState):
     deepspeed_plugin = fsdp_plugin = megatron_lm_plugin = None
 
     def __init__(self, mixed_precision: str | None = None, cpu: bool | None = None) -> None:
-        """Take what is given, and the rest from the last accelerator."""
+        """Keep the given values, and take the others from the latest accelerator."""
         last = _last or (None, False)
         super().__init__(last[1] if cpu is None else cpu)
         self.mixed_precision = mixed_precision or last[0] or "no"
 
     def note(self) -> None:
-        """Make this the state of the last accelerator."""
+        """Keep this state as that of the latest accelerator."""
         _last[:] = [self.mixed_precision, self._cpu]
 
     def told(self) -> list[str]:
-        """Return what `repr` tells, item by item."""
+        """Return the parts of the line that `repr` gives."""
         return [*super().told(), f"mixed_precision={self.mixed_precision}"]
 
 
 _last: list[Any] = []
-"""Precision, and whether the CPU was asked for, of the accelerator that was made last."""
+"""Precision of the latest accelerator, and whether it was asked for the CPU."""
 
 
 def is_initialized() -> bool:

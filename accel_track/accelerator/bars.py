@@ -8,13 +8,13 @@ from accel_track.state import PartialState
 
 
 def tqdm(*args: Any, main_process_only: bool = True, disable: bool = False, **kwargs: Any) -> Any:
-    """Return `tqdm.auto.tqdm`, which shows nothing off the main process of a machine.
+    """Return a progress bar, `tqdm.auto.tqdm`, that only the main process of each machine shows.
 
     Args:
-        *args: Its arguments, as `kwargs` are.
-        main_process_only: Whether the other processes show nothing.
-        disable: Whether nothing is shown anywhere.
-        **kwargs: See `args`.
+        *args: Arguments of tqdm.
+        main_process_only: Whether the other processes show no bar.
+        disable: Whether no process shows a bar.
+        **kwargs: Keyword arguments of tqdm.
     """
     from tqdm.auto import tqdm as bars
 

@@ -47,15 +47,14 @@ class _Later:
 def skip_first_batches(dataloader: Any, num_batches: int = 0) -> Any:
     """Return a data loader without the first batches of another one, for the rest of an epoch.
 
-    Samples that are left out are not read, but for a data set that can only be iterated over. The other data loader
-    stays as it is.
+    The samples of those batches are not read, unless the data set can only be iterated over.
 
     Args:
-        dataloader: A data loader, prepared or not.
-        num_batches: How many batches of this process are left out.
+        dataloader: The data loader, prepared or not, which stays as it is.
+        num_batches: Number of this process's batches to leave out.
 
     Raises:
-        TypeError: `dataloader` is something else, or `num_batches` no integer.
+        TypeError: `dataloader` is no data loader, or `num_batches` is no integer.
         ValueError: `num_batches` is negative.
     """
     if not isinstance(num_batches, int) or isinstance(num_batches, bool):

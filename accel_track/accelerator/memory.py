@@ -1,4 +1,4 @@
-"""Memory: giving it back, and the largest batch size that fits."""
+"""Memory: its return to the system, and the largest batch size that fits into it."""
 
 from __future__ import annotations
 
@@ -10,16 +10,19 @@ from typing import Any
 import torch
 
 _FULL = ("out of memory", "can't allocate memory", "CUDNN_STATUS_NOT_SUPPORTED")
-"""What torch's errors say where memory did not suffice."""
+"""The texts in torch's errors about a lack of memory."""
 
 
 def release_memory(*objects: Any) -> list[None]:
-    """Collect garbage and give back the memory that is cached for a GPU.
+    """Collect garbage and give back the memory that torch caches for a GPU.
 
-    Callers forget the objects by what is returned: `model, optimizer = release_memory(model, optimizer)`.
+    The returned values clear the caller's variables: `model, optimizer = release_memory(model, optimizer)`.
+
+    Args:
+        *objects: The objects of the caller's variables.
 
     Returns:
-        As many times None as there are objects, for their variables.
+        None for each object.
     """
     gc.collect()
     if torch.cuda.is_available():
@@ -34,15 +37,15 @@ def find_executable_batch_size(
     starting_batch_size: int = 128,
     reduce_batch_size_fn: Callable[[], int] | None = None,
 ) -> Any:
-    """Decorate a function so that it is called again with a smaller batch size while memory does not suffice.
+    """Decorate a function so that it is called again with a smaller batch size as long as memory runs out.
+
+    The decorated function raises a RuntimeError if not even a batch of one sample fits.
 
     Args:
-        function: Its first argument is the batch size, which callers leave out; None for a decorator.
+        function: The function. Its first argument is the batch size, which callers leave out. None to return a
+            decorator.
         starting_batch_size: The first size.
-        reduce_batch_size_fn: Returns the next size. Default: nine tenths of the last one.
-
-    Raises:
-        RuntimeError: When called: not even a batch of one sample fits.
+        reduce_batch_size_fn: A function that returns the next size. Default: nine tenths of the last size.
     """
     if function is None:
         return functools.partial(

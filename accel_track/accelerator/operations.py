@@ -1,6 +1,6 @@
-"""Collective operations on tensors and objects of all processes, and what goes with them, as functions.
+"""Collective operations on tensors and objects of all processes, and functions of collections of tensors.
 
-Each works in an initialised process group; in a single process nothing is sent. Tensors may be in dictionaries, lists,
+Each works in an initialised process group; a single process sends nothing. Tensors may be in dictionaries, lists,
 tuples and dataclasses.
 """
 
@@ -17,13 +17,14 @@ from accel_track.processes import process_group
 
 
 def gather(tensor: Any) -> Any:
-    """Return tensors of all processes joined along the first dimension, rank by rank; a collective call.
+    """Return the tensors of all processes, joined along the first dimension, rank by rank; a collective call.
 
     Args:
-        tensor: A tensor of shape (n, …), equal on all processes, a 0-d tensor, or a collection of these.
+        tensor: A tensor of shape (n, …), the same on all processes, a 0-d tensor, or a collection of these.
 
     Returns:
-        Shapes (world size · n, …), or (world size,) for 0-d tensors. In a single process, the input.
+        The same structure with shapes (world size · n, …), or (world size,) for 0-d tensors. In a single process, the
+        input.
     """
     if (distributed := process_group()) is None:
         return tensor
@@ -41,7 +42,10 @@ def gather_object(objects: Any) -> Any:
     """Return the lists of all processes as one list, rank by rank; a collective call.
 
     Args:
-        objects: A list, or another iterable, of what can be pickled. In a single process it is returned as it is.
+        objects: A list, or another iterable, of objects that pickle takes.
+
+    Returns:
+        The list of all objects. In a single process, the input.
     """
     if (distributed := process_group()) is None:
         return objects
@@ -54,8 +58,8 @@ def broadcast(tensor: Any, from_process: int = 0) -> Any:
     """Return the tensors of one process on all processes; a collective call.
 
     Args:
-        tensor: A tensor, equal in shape on all processes, or a collection of these.
-        from_process: The rank whose tensors are sent.
+        tensor: A tensor of the same shape on all processes, or a collection of these; changed in place.
+        from_process: Rank of the process whose tensors are sent.
     """
     if (distributed := process_group()) is None:
         return tensor
@@ -68,14 +72,14 @@ def broadcast(tensor: Any, from_process: int = 0) -> Any:
 
 
 def broadcast_object_list(object_list: list[Any], from_process: int = 0) -> list[Any]:
-    """Replace the objects of a list by those of one process; a collective call.
+    """Replace the objects in a list with those of one process; a collective call.
 
     Args:
-        object_list: A list, equally long on all processes, of what can be pickled; changed in place.
-        from_process: The rank whose objects are sent.
+        object_list: A list of objects that pickle takes, equally long on all processes; changed in place.
+        from_process: Rank of the process whose objects are sent.
 
     Returns:
-        The list.
+        The same list.
     """
     if (distributed := process_group()) is not None:
         distributed.broadcast_object_list(object_list, src=from_process)
@@ -83,15 +87,15 @@ def broadcast_object_list(object_list: list[Any], from_process: int = 0) -> list
 
 
 def reduce(tensor: Any, reduction: str = "mean", scale: float = 1.0) -> Any:
-    """Return tensors reduced over all processes; a collective call, the input is not changed.
+    """Return new tensors, reduced over all processes; a collective call.
 
     Args:
-        tensor: A tensor, equal in shape on all processes, or a collection of these.
-        reduction: "mean", "sum", "max", or "none".
-        scale: 1; another number is for TPUs only.
+        tensor: A tensor of the same shape on all processes, or a collection of these.
+        reduction: "mean", "sum", "max", or "none" for copies of the input.
+        scale: 1. Another number is for TPUs only.
 
     Raises:
-        ValueError: Another `reduction` or `scale`.
+        ValueError: `reduction` is unknown, or `scale` is not 1.
     """
     check_reduction(reduction, ("mean", "sum", "max", "none"), scale)
     distributed = process_group()
@@ -112,7 +116,7 @@ def check_reduction(reduction: str, known: Sequence[str], scale: float) -> None:
     """Check the arguments of a reduction.
 
     Raises:
-        ValueError: `reduction` is not known, or `scale` is not 1.
+        ValueError: `reduction` is unknown, or `scale` is not 1.
     """
     if reduction not in known:
         message = f"`reduction` must be {', '.join(map(repr, known[:-1]))} or {known[-1]!r}; got {reduction!r}."
@@ -123,11 +127,12 @@ def check_reduction(reduction: str, known: Sequence[str], scale: float) -> None:
 
 
 def pad_across_processes(tensor: Any, dim: int = 0, pad_index: float = 0, pad_first: bool = False) -> Any:
-    """Return tensors padded to the largest size that one of the processes has, so that they can be gathered.
+    """Return tensors padded to the largest size on any process, so that `gather` takes them; a collective call.
 
     Args:
-        tensor: A tensor of any size along `dim`, or a collection of these. One without that dimension stays as it is.
-        dim: The dimension, counted from the end if negative.
+        tensor: A tensor of any size along `dim`, or a collection of these. A tensor without that dimension stays as it
+            is.
+        dim: The dimension; a negative number counts from the end.
         pad_index: The value of the padding.
         pad_first: Whether the padding is at the beginning instead of the end.
     """
@@ -154,13 +159,13 @@ def send_to_device(
     non_blocking: bool = False,
     skip_keys: Sequence[str] | str | None = None,
 ) -> Any:
-    """Return tensors, and what else has a method `to`, on a device.
+    """Return tensors, and other objects with a method `to`, on a device.
 
     Args:
         tensor: A tensor or a collection.
         device: The device.
         non_blocking: Whether the call may return before the transfer to a GPU has ended.
-        skip_keys: Keys of a dictionary whose values stay where they are.
+        skip_keys: Keys of dictionaries whose values stay where they are.
     """
     if isinstance(tensor, Mapping) and skip_keys and not hasattr(tensor, "to"):
         left = [skip_keys] if isinstance(skip_keys, str) else skip_keys
@@ -180,11 +185,11 @@ def concatenate(data: Sequence[Any], dim: int = 0) -> Any:
     """Join tensors, or collections of equal structure, along a dimension.
 
     Args:
-        data: Tensors, tuples, lists or dictionaries of them.
+        data: A list of tensors, or of tuples, lists or dictionaries of tensors.
         dim: The dimension.
 
     Raises:
-        TypeError: Something else.
+        TypeError: `data` holds another type.
     """
     first = data[0]
     if isinstance(first, Mapping):
@@ -198,10 +203,14 @@ def concatenate(data: Sequence[Any], dim: int = 0) -> Any:
 
 
 def find_batch_size(data: Any) -> int | None:
-    """Return the size of the first dimension of the first tensor in a collection, or None.
+    """Return the size of the first dimension of the first tensor in a collection; None for a 0-d tensor.
+
+    Args:
+        data: A tensor, or a tuple, list or dictionary of collections.
 
     Raises:
-        TypeError: Something without tensors is in its place.
+        TypeError: The first entry is no tensor.
+        ValueError: A collection is empty.
     """
     if isinstance(data, (tuple, list, Mapping)):
         if not data:
@@ -215,7 +224,11 @@ def find_batch_size(data: Any) -> int | None:
 
 
 def listify(data: Any) -> Any:
-    """Return a collection with each tensor as a nested list of numbers."""
+    """Return a collection with a nested list of numbers in place of each tensor.
+
+    Args:
+        data: A tensor or a collection.
+    """
     return apply_to_collection(data, Tensor, lambda one: (one.float() if one.dtype == torch.bfloat16 else one).tolist())
 
 
@@ -227,15 +240,18 @@ def recursively_apply(
     error_on_other_type: bool = False,
     **kwargs: Any,
 ) -> Any:
-    """Return a collection with a function applied to each of its members of a kind.
+    """Return a collection with a function applied to each of its tensors, or of other objects.
 
     Args:
-        func: The function; `args` and `kwargs` are its further arguments.
-        data: A member, or a tuple, list or dictionary of collections.
-        *args: See `func`.
-        test_type: Whether something is such a member. Default: a tensor.
-        error_on_other_type: Whether anything else is a TypeError instead of being kept as it is.
-        **kwargs: See `func`.
+        func: The function.
+        data: An object, or a tuple, list or dictionary of collections.
+        *args: Further arguments of the function.
+        test_type: A function that returns whether `func` applies to an object. Default: to tensors.
+        error_on_other_type: Whether another object is a TypeError; if not, it stays as it is.
+        **kwargs: Further keyword arguments of the function.
+
+    Raises:
+        TypeError: With `error_on_other_type`, an object is of another kind.
     """
 
     def again(one: Any) -> Any:
@@ -257,6 +273,6 @@ def recursively_apply(
 
 
 def wait_for_everyone() -> None:
-    """Block until all processes of an initialised group have called this."""
+    """Block until all processes of an initialised group have made this call."""
     if (distributed := process_group()) is not None:
         distributed.barrier()

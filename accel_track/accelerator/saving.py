@@ -1,4 +1,4 @@
-"""Models and other objects in files, and the models inside of their wrappers."""
+"""Models and other objects in files, and models without their wrappers."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ def extract_model_from_parallel(
     keep_torch_compile: bool = True,
     recursive: bool = False,
 ) -> nn.Module:
-    """Return the module inside of Fabric's, DistributedDataParallel's and DataParallel's wrappers.
+    """Return a module without the wrappers of Fabric, DistributedDataParallel and DataParallel.
 
     Args:
         model: The module.
-        keep_fp32_wrapper: Without effect: precision is Fabric's wrapper's, which is always taken off.
+        keep_fp32_wrapper: Without effect: Fabric's wrapper sets the precision, and is always taken off.
         keep_torch_compile: Whether `torch.compile`'s wrapper stays around the module.
-        recursive: False; modules inside of modules stay as they are.
+        recursive: False: modules inside modules stay as they are.
 
     Raises:
         ValueError: `recursive` is true.
@@ -56,16 +56,16 @@ def is_compiled_module(module: Any) -> bool:
 def save(
     obj: Any, f: str | os.PathLike[str] | Any, save_on_each_node: bool = False, safe_serialization: bool = False
 ) -> None:
-    """Write an object to a file on the main process only.
+    """Write an object to a file, on the main process only.
 
     Args:
-        obj: What `torch.save` takes, or with `safe_serialization` a dictionary of tensors.
+        obj: An object that `torch.save` takes; with `safe_serialization`, a dictionary of tensors.
         f: The file.
-        save_on_each_node: Whether the main process of each machine writes it.
-        safe_serialization: Whether the file is of the format safetensors, else torch's (pickle).
+        save_on_each_node: Whether the main process of each machine writes the file.
+        safe_serialization: Whether the file's format is safetensors instead of torch's, which is pickle.
 
     Raises:
-        MissingPackageError: safetensors is not installed.
+        MissingPackageError: The package safetensors is not installed.
         TypeError: With `safe_serialization`, `obj` is no dictionary of tensors.
     """
     state = PartialState()
@@ -90,12 +90,12 @@ def save_model(
 
     Args:
         weights: Tensors by name.
-        save_directory: Folder; created when missing.
-        max_shard_size: The most bytes of one file, or a text such as "5GB".
-        safe_serialization: Whether the format is safetensors, else torch's (pickle).
+        save_directory: The folder, which is created if it is missing.
+        max_shard_size: The largest size of a file, in bytes or as a text such as "5GB".
+        safe_serialization: Whether the file's format is safetensors instead of torch's, which is pickle.
 
     Raises:
-        MissingPackageError: huggingface_hub or safetensors is not installed.
+        MissingPackageError: The package huggingface_hub or safetensors is not installed.
         NotADirectoryError: `save_directory` is a file.
     """
     if os.path.isfile(save_directory):
@@ -117,7 +117,7 @@ def save_model(
 
 
 def _apart(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Return tensors that share no memory and have no gaps, as the format requires; only such are copied."""
+    """Return tensors that share no memory and have no gaps, as the format requires; the others are copied."""
     apart, taken = {}, set()
     for name, tensor in tensors.items():
         storage = tensor.untyped_storage()
@@ -129,18 +129,20 @@ def _apart(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 
 
 def load(f: str | os.PathLike[str] | Any, map_location: Any = None, **kwargs: Any) -> Any:
-    """Read what `save` has written: tensors and plain data; anything else needs `weights_only=False`.
+    """Read a file that `save` has written in torch's format.
+
+    Only tensors and plain data are read. Anything else needs `weights_only=False`, which runs the code in the file.
 
     Args:
         f: The file.
         map_location: The device of the tensors, as `torch.load` takes it.
-        **kwargs: More arguments of `torch.load`.
+        **kwargs: Further arguments of `torch.load`.
     """
     return torch.load(f, map_location=map_location, **{"weights_only": True, **kwargs})
 
 
 def _hub(module: str) -> Any:
-    """Return a module of a package that is needed for models in files only."""
+    """Import a module of a package that only models in files need."""
     from importlib import import_module
 
     package = module.partition(".")[0]

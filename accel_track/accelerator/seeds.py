@@ -16,17 +16,17 @@ if TYPE_CHECKING:
 
 
 def set_seed(seed: int, device_specific: bool = False, deterministic: bool = False) -> None:
-    """Seed Python's, NumPy's and torch's random numbers on all devices, and the order of prepared data loaders.
+    """Seed the random numbers of Python, NumPy and torch on all devices, and the order of prepared data loaders.
 
     Args:
-        seed: From 0 to 2**32 - 1.
-        device_specific: Whether each process gets another seed, `seed` + its rank. Samplers get `seed` on all
+        seed: The seed, from 0 to 2**32 - 1.
+        device_specific: Whether each process gets a seed of its own, `seed` plus its rank. Samplers get `seed` on all
             processes, since their shares would overlap otherwise.
         deterministic: Whether torch uses deterministic algorithms only.
 
     Raises:
         TypeError: `seed` is no integer.
-        ValueError: It is out of range.
+        ValueError: The seed is out of range.
     """
     import numpy as np
     import torch
@@ -53,10 +53,10 @@ def synchronize_rng_state(rng_type: str = "torch", generator: torch.Generator | 
 
     Args:
         rng_type: "torch", "cuda" or "generator".
-        generator: The generator, with "generator".
+        generator: The generator, for "generator".
 
     Raises:
-        ValueError: Another `rng_type`, or "generator" without one.
+        ValueError: `rng_type` is unknown, or "generator" has no generator.
     """
     import torch
 
@@ -79,6 +79,14 @@ def synchronize_rng_state(rng_type: str = "torch", generator: torch.Generator | 
 
 
 def synchronize_rng_states(rng_types: Iterable[str], generator: torch.Generator | None = None) -> None:
-    """Call `synchronize_rng_state` for each of `rng_types`."""
+    """Give all processes several random states of rank 0; a collective call.
+
+    Args:
+        rng_types: The kinds of states: "torch", "cuda" and "generator".
+        generator: The generator, for "generator".
+
+    Raises:
+        ValueError: A kind is unknown, or "generator" has no generator.
+    """
     for one in rng_types:
         synchronize_rng_state(one, generator)

@@ -1,4 +1,4 @@
-"""The rules of alerts: what a line such as "loss > 10 for 50 steps" stands for."""
+"""The rules of alerts: lines such as "loss > 10 for 50 steps", and the objects that they stand for."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ EXAMPLES = (
 
 @dataclass(frozen=True)
 class Nan:
-    """A metric is NaN.
+    """The rule "a metric is NaN".
 
     Attributes:
-        text: The rule as it was given.
-        pattern: Which metrics.
+        text: The rule as the user wrote it.
+        pattern: Pattern of the metrics' names.
     """
 
     text: str
@@ -46,15 +46,15 @@ class Nan:
 
 @dataclass(frozen=True)
 class Threshold:
-    """A metric is beyond a number, perhaps for some time.
+    """The rule "a metric is beyond a number", for some time or at once.
 
     Attributes:
-        text: The rule as it was given.
-        pattern: Which metrics.
-        operator: How it is compared.
-        number: With what.
-        steps: For how many training steps it has to be so.
-        seconds: For how many seconds.
+        text: The rule as the user wrote it.
+        pattern: Pattern of the metrics' names.
+        operator: The comparison of the metric with the number: ">", ">=", "<", "<=", "==" or "!=".
+        number: The number.
+        steps: Number of training steps over which the comparison must hold; 0 for one value.
+        seconds: Time over which the comparison must hold, in seconds; 0 for one value.
     """
 
     text: str
@@ -69,11 +69,11 @@ class Threshold:
 
 @dataclass(frozen=True)
 class Silence:
-    """No step is logged.
+    """The rule "no step is logged for some time".
 
     Attributes:
-        text: The rule as it was given.
-        seconds: For how many seconds.
+        text: The rule as the user wrote it.
+        seconds: The time, in seconds.
     """
 
     text: str
@@ -84,11 +84,11 @@ class Silence:
 
 @dataclass(frozen=True)
 class End:
-    """The run ends.
+    """The rule "the run ends with a status".
 
     Attributes:
-        text: The rule as it was given.
-        status: With which status.
+        text: The rule as the user wrote it.
+        status: The status: "finished", "failed", "interrupted" or "preempted".
     """
 
     text: str
@@ -96,7 +96,7 @@ class End:
 
     @cached_property
     def level(self) -> str:
-        """How bad that is."""
+        """The level of the alert: "info" for "finished", "error" for "failed", else "warning"."""
         return {"finished": "info", "failed": "error"}.get(self.status, "warning")
 
 
@@ -104,17 +104,25 @@ AlertRule = Nan | Threshold | Silence | End
 
 
 def alert_rule(text: str) -> AlertRule:
-    """Return the rule that a text stands for.
+    """Return the rule for a text. Upper and lower case differ in names of metrics only.
+
+    The forms are
+
+    * `nan` and `nan in NAMES`: a metric is NaN;
+    * `NAMES OPERATOR NUMBER`: a metric is beyond a number, at once;
+    * `NAMES OPERATOR NUMBER for N steps` and `… for N UNIT`: a metric is beyond a number over that time;
+    * `no step for N UNIT`: no step is logged over that time;
+    * `finished`, `failed`, `interrupted` and `preempted`: the run ends with that status.
+
+    `NAMES` is a metric's name, with the names of nested values joined with "/", in which `*` stands for any characters
+    and `?` for one. `OPERATOR` is `>`, `>=`, `<`, `<=`, `==` or `!=`. `UNIT` is `s`, `min`, `h` or `d`.
 
     Args:
-        text: `nan`, `nan in NAMES`, `NAMES OPERATOR NUMBER`, the same followed by `for N steps` or `for N UNIT`,
-            `no step for N UNIT`, or a status. `NAMES` is a metric's name, nested ones joined with "/", in which `*`
-            stands for any characters and `?` for one; `OPERATOR` is `>`, `>=`, `<`, `<=`, `==` or `!=`; `UNIT` is `s`,
-            `min`, `h` or `d`.
+        text: The rule.
 
     Raises:
-        TypeError: It is no text.
-        ValueError: It is no rule; the message says what rules look like.
+        TypeError: `text` is no text.
+        ValueError: `text` is no rule; the message has a rule of each form.
     """
     if not isinstance(text, str):
         message = f"a rule is a text; got {text!r}"
@@ -135,11 +143,14 @@ def alert_rule(text: str) -> AlertRule:
 
 
 def alert_rules(given: Any) -> tuple[AlertRule, ...]:
-    """Return the rules that are given: texts, or one text with several rules between commas, or a JSON list of them.
+    """Return the rules for several texts, without duplicates.
+
+    Args:
+        given: Texts or rules; or a text with rules between commas, or with a JSON list of rules.
 
     Raises:
-        TypeError: It is something else.
-        ValueError: One is no rule.
+        TypeError: `given` is something else.
+        ValueError: A text is no rule.
     """
     if isinstance(given, str):
         given = (

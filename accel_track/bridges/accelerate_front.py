@@ -1,4 +1,4 @@
-"""The front door for Hugging Face accelerate: a run of ours as one of its trackers."""
+"""The front door for Hugging Face accelerate: an accel_track run as one of accelerate's trackers."""
 
 from __future__ import annotations
 
@@ -38,25 +38,30 @@ def as_accelerate_tracker(
     init_kwargs: Mapping[str, Mapping[str, Any]] | None = None,
     **options: Unpack[Options],
 ) -> AccelTrackAsAccelerate:
-    """Return a tracker for `accelerate.Accelerator(log_with=[…])` behind which there is a run of ours.
+    """Return a tracker for `accelerate.Accelerator(log_with=[…])` with an accel_track run behind it.
 
-    It is called as the one tracker of `log_with`, such as "mlflow", so that `get_tracker("mlflow")` finds it; where
-    there are several, it is called "accel_track". `init_trackers` begins the run with its `project_name`, its `config`
-    and its `init_kwargs`, `log` logs to the journal, and `end_training` ends the run.
+    accelerate's `init_trackers` begins the run with its `project_name`, `config` and `init_kwargs`, `log` logs to the
+    journal, and `end_training` ends the run. The tracker has the name of the one tracker in `log_with`, such as
+    "mlflow", so that `get_tracker("mlflow")` finds it; with several trackers, its name is "accel_track".
 
     Args:
-        log_with: As for `accel_track.init`.
+        log_with: A tracker's name, a `LoggerType`, a tracker instance, or a list of these; "all" stands for every
+            installed backend.
         project_dir: Folder for the journal and for trackers that store locally. Default: the working directory.
-        project: Name of the project. Default: that in the call of `init_trackers`.
-        run_name: Name of the run in every backend; with `resume`, a run of this name that did not finish goes on.
-        init_kwargs: Constructor arguments by tracker name; those in the call of `init_trackers` go before them.
-        **options: `delivery` to `keep`, the same for all front doors; see
-            [`Options`][accel_track.options.Options].
+        project: Name of the project. Default: the `project_name` of `init_trackers`.
+        run_name: Name of the run in every backend. With `resume`, an unfinished run of this name is continued.
+        init_kwargs: Constructor arguments by tracker name; those of `init_trackers` win over them.
+        **options: The options of all front doors, such as `delivery`; an option that is None has the value of its
+            variable, such as `ACCEL_TRACK_DELIVERY`, or its default. See [`Options`][accel_track.options.Options].
+
+    Returns:
+        The tracker, a subclass of accelerate's `GeneralTracker`.
 
     Raises:
-        ValueError: An unknown tracker, or no tracker at all; or `all_ranks`, as accelerate logs on its main process.
-        TypeError: `log_with` holds something else.
-        MissingPackageError: A backend that is named, or accelerate, is not installed.
+        ValueError: A tracker is unknown, `log_with` has no tracker, or `all_ranks` is set, although accelerate logs on
+            its main process only.
+        TypeError: An entry of `log_with` has the wrong type.
+        MissingPackageError: The package of a named backend, or accelerate, is not installed.
     """
     settings = Settings.of(**options)
     if settings.all_ranks:
@@ -72,10 +77,10 @@ def as_accelerate_tracker(
 
 
 class AccelTrackAsAccelerate(TheirTracker, MediaCalls):  # type: ignore[misc]  # accelerate has no types
-    """A run of ours as a tracker of accelerate's; `as_accelerate_tracker` makes it.
+    """A tracker of accelerate's with an accel_track run behind it, made by `as_accelerate_tracker`.
 
-    Calls for media and artifacts go to the run. What else is asked for is looked up in the run's first tracker, such as
-    `writer` of TensorBoard's.
+    Calls for media and artifacts go to the run. Any other attribute is looked up in the run's first tracker, such as
+    TensorBoard's `writer`.
 
     Args:
         names: Names of the trackers.
@@ -103,10 +108,10 @@ class AccelTrackAsAccelerate(TheirTracker, MediaCalls):  # type: ignore[misc]  #
 
     @on_main_process
     def start(self) -> None:
-        """Begin the run, with what the call of `init_trackers` says.
+        """Begin the run, with the arguments of the call of `init_trackers`.
 
         Raises:
-            Exception: As `accel_track.init`.
+            Exception: The errors of `accel_track.init`.
         """
         if self.run is not None:
             self.run.finish()
@@ -123,14 +128,14 @@ class AccelTrackAsAccelerate(TheirTracker, MediaCalls):  # type: ignore[misc]  #
 
     @property
     def tracker(self) -> Any:
-        """The native object of the first tracker, once it has had what was logged before."""
+        """The native object of the first tracker, after the delivery of earlier values."""
         return NoOp() if process_index() else self._started().get_tracker(self._names[0], unwrap=True)
 
     def __getattr__(self, name: str) -> Any:
-        """Return what the first tracker has.
+        """Return an attribute of the first tracker.
 
         Raises:
-            AttributeError: It has no such thing, or there is none yet.
+            AttributeError: The tracker has no such attribute, or the run has not begun.
         """
         if name.startswith("_") or (run := self.__dict__.get("run")) is None:
             message = f"{type(self).__name__!r} object has no attribute {name!r}"
@@ -144,12 +149,12 @@ class AccelTrackAsAccelerate(TheirTracker, MediaCalls):  # type: ignore[misc]  #
 
     @on_main_process
     def log(self, values: dict[str, Any], step: int | None = None, **kwargs: Any) -> None:
-        """Log values; with a journal, they are in it on return.
+        """Log values. With a journal, the values are on disk when this call returns.
 
         Args:
-            values: Names to values, possibly nested.
-            step: Training step.
-            **kwargs: More arguments for the tracker; where there are several, by tracker name.
+            values: Values by name, possibly nested.
+            step: Training step, 0 or more, or None.
+            **kwargs: Arguments for the tracker's own `log`; with several trackers, by tracker name.
         """
         by_name = {self.name: kwargs} if kwargs and len(self._names) == 1 else kwargs
         self._started().log(values, step, by_name or None)
@@ -159,13 +164,13 @@ class AccelTrackAsAccelerate(TheirTracker, MediaCalls):  # type: ignore[misc]  #
         self.log(values, step, **kwargs)
 
     def log_figure(self, name: Any, figure: Any, step: int | None = None, **kwargs: Any) -> None:
-        """Log a figure; also as MLflow's tracker of accelerate's has it, with the figure first.
+        """Log a figure. accelerate's MLflow tracker takes the figure before the name, and so does this call.
 
         Args:
             name: Name of the figure.
             figure: The figure.
-            step: Training step.
-            **kwargs: Passed to the tracker's SDK.
+            step: Training step, 0 or more, or None.
+            **kwargs: Arguments of the SDK's own call.
         """
         name, figure = (name, figure) if isinstance(name, str) else (figure, name)
         super().log_figure(name, figure, step, **kwargs)
@@ -181,7 +186,7 @@ class AccelTrackAsAccelerate(TheirTracker, MediaCalls):  # type: ignore[misc]  #
 
     @on_main_process
     def finish(self) -> None:
-        """End the run; how, the exception says that is being handled, if there is one."""
+        """End the run, with the outcome of the exception that is being handled, if there is one."""
         if self.run is not None:
             run, self.run = self.run, None
             run.finish()
@@ -192,10 +197,10 @@ class AccelTrackAsAccelerate(TheirTracker, MediaCalls):  # type: ignore[misc]  #
 
 
 def _said_to_init_trackers() -> tuple[str, Mapping[str, Mapping[str, Any]]]:
-    """Return the project's name and the `init_kwargs` in the call of `Accelerator.init_trackers` that is under way.
+    """Return the project's name and the `init_kwargs` of the call of `Accelerator.init_trackers` that is under way.
 
-    accelerate gives them to the trackers that it constructs, and to no instance. Outside of such a call, it is a name
-    of ours, and nothing.
+    accelerate gives them to the trackers that it constructs, and to no instance. Outside of such a call, the name is
+    "accel_track", and the arguments are empty.
     """
     frame, left = sys._getframe(1), _MOST_FRAMES  # noqa: SLF001 - there is no other way to a caller's arguments
     while frame.f_back is not None and left:

@@ -1,4 +1,4 @@
-"""The bridge from Hugging Face accelerate's trackers: an instance of one as a tracker of ours."""
+"""The bridge from Hugging Face accelerate's trackers: an instance of one as an accel_track tracker."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def adapted(theirs: Any) -> GeneralTracker:
     """Return the tracker that stands for an instance of accelerate's `GeneralTracker`, the same one each time.
 
     Raises:
-        TypeError: It is one of ours, made for accelerate.
+        TypeError: `theirs` is a tracker of `as_accelerate_tracker`.
     """
     name = theirs.name
     if isinstance(theirs, MediaCalls):
@@ -44,17 +44,18 @@ def adapted(theirs: Any) -> GeneralTracker:
 
 
 class AccelerateTracker(GeneralTracker):
-    """One tracker of accelerate's (https://huggingface.co/docs/accelerate/usage_guides/tracking), used unchanged.
+    """A tracker of accelerate's, used unchanged: an instance in `log_with` becomes one of these by itself.
 
-    Its methods are called as accelerate calls them, in one thread of their own. What only it has, such as `writer`, is
-    found on this object, too; its own `log_images`, `log_table` and the like take the place of those here. With
-    `delivery="inline"`, everything is on the calling thread, as in accelerate.
+    accelerate's [guide to tracking](https://huggingface.co/docs/accelerate/usage_guides/tracking) describes such
+    trackers. Their methods are called as accelerate calls them, in one thread, or on the calling thread with
+    `delivery="inline"`. Attributes that only accelerate's tracker has, such as `writer`, are found on this object, too;
+    its own `log_images`, `log_table` and the like take the place of those here.
 
-    Images and figures among the values of a call go to its `log_images`, tables to its `log_table`; where it has none,
-    and of other kinds, media are counted as dropped.
+    Images and figures among the values of a call go to its `log_images`, tables to its `log_table`. Media of other
+    kinds are counted as dropped, and so are media whose method it lacks.
 
     Args:
-        theirs: The instance.
+        theirs: The instance of accelerate's tracker.
     """
 
     name = "accelerate"
@@ -82,10 +83,10 @@ class AccelerateTracker(GeneralTracker):
                 setattr(self, name, own)
 
     def __getattr__(self, name: str) -> Any:
-        """Return what only accelerate's tracker has.
+        """Return an attribute that only accelerate's tracker has.
 
         Raises:
-            AttributeError: It has no such thing.
+            AttributeError: accelerate's tracker has no such attribute.
         """
         if name.startswith("__") or name == "theirs":
             raise AttributeError(name)
@@ -93,10 +94,10 @@ class AccelerateTracker(GeneralTracker):
 
     @on_main_process
     def start(self) -> None:
-        """Start it.
+        """Start accelerate's tracker.
 
         Raises:
-            NotConfiguredError: It would wait for the other processes.
+            NotConfiguredError: The start would wait for the other processes.
         """
         _begin_state(self.name)
         if callable(start := getattr(self.theirs, "start", None)):  # earlier versions started in the constructor
@@ -104,7 +105,7 @@ class AccelerateTracker(GeneralTracker):
 
     @property
     def tracker(self) -> Any:
-        """The native object, as its own `tracker` is."""
+        """The native object: the `tracker` of accelerate's tracker."""
         return NoOp() if self.main_process_only and process_index() else self.theirs.tracker
 
     @on_main_process
@@ -114,12 +115,12 @@ class AccelerateTracker(GeneralTracker):
 
     @on_main_process
     def store_environment(self, values: dict[str, Any]) -> None:
-        """Store where the program runs, without nesting, since most of its trackers take none."""
+        """Store a description of the program's environment, without nesting, which most trackers do not take."""
         self.theirs.store_init_configuration(flat_config(values))
 
     @on_main_process
     def log(self, values: dict[str, Any], step: int | None = None, **kwargs: Any) -> None:
-        """Record values as they were given, and media by the calls that it has for them."""
+        """Record values unchanged, and media by the tracker's calls for them."""
         media = {name: found for name, value in leaves(values) if (found := media_of(value))}
         if media:
             values = {name: value for name, value in leaves(values) if name not in media}
@@ -158,12 +159,12 @@ class AccelerateTracker(GeneralTracker):
 
     @on_main_process
     def log_artifact(self, path: Any = None, *args: Any, **about: Any) -> None:
-        """Store a file or folder by its method for that, which of accelerate's own only MLflow's has.
+        """Store a file or folder by the tracker's own method, which only MLflow's among accelerate's trackers has.
 
         Args:
             path: The file or folder.
-            *args: As its own method has them.
-            **about: Likewise; or what a run says of an artifact, of which only the path is for it.
+            *args: Arguments of the tracker's own method.
+            **about: Keyword arguments of the tracker's own method; those of a run's artifact are left out.
         """
         of_run = "type" in about
         call = "log_artifacts" if of_run and os.path.isdir(path) else "log_artifact"
@@ -177,16 +178,16 @@ class AccelerateTracker(GeneralTracker):
 
     @on_main_process
     def finish(self) -> None:
-        """Finish it."""
+        """Finish accelerate's tracker."""
         self.theirs.finish()
         self.passing.forget()
 
 
 def _begin_state(name: str) -> None:
-    """Have accelerate's state, without which its trackers raise errors, as `Accelerator` would.
+    """Make accelerate's state, as its `Accelerator` does; without it, its trackers raise errors.
 
     Raises:
-        NotConfiguredError: That would wait for the other processes, which have not begun theirs.
+        NotConfiguredError: The call would wait for the other processes, which have not made their states.
     """
     state = sys.modules["accelerate.state"]
     if not state.PartialState._shared_state:  # noqa: SLF001 - to ask an instance is to begin it

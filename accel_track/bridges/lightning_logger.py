@@ -21,25 +21,28 @@ _CALLS = {"image": "log_image", "table": "log_table", "text": "log_text", "audio
 
 
 class LightningLoggerTracker(SDKTracker):
-    """One logger of Lightning's, from `lightning.pytorch` or `pytorch_lightning`, with our journal in front of it.
+    """A logger of Lightning's, from `lightning.pytorch` or `pytorch_lightning`, as a tracker behind the journal.
 
-    Numbers go to its `log_metrics`, hyperparameters to `log_hyperparams`; texts among the values of a call are dropped,
-    since its metrics are numbers. Media go to its calls for them where it has some, as WandbLogger has `log_image`,
-    `log_table`, `log_text`, `log_audio` and `log_video`; else they are dropped. Checkpoints go to
-    `after_save_checkpoint`, as those of a ModelCheckpoint that keeps all; what the logger's own `log_model` says
-    decides what it does with them. `flush` is its `save`; `finish` its `finalize`, with "success" or "failed".
+    | From the run | To the logger |
+    |---|---|
+    | numbers | `log_metrics`; texts among the values are dropped |
+    | hyperparameters | `log_hyperparams` |
+    | media | `log_image`, `log_table`, `log_text`, `log_audio`, `log_video`, as WandbLogger has them; else dropped |
+    | checkpoints | `after_save_checkpoint`, as from a ModelCheckpoint that keeps all; `log_model` decides about them |
+    | `flush` | `save` |
+    | `finish` | `finalize`, with "success" or "failed" |
 
-    The logger starts in a thread of its own and takes no step back: it has what was logged again after `rewind` beside
-    the earlier values. A logger keeps no identity, so a run that is continued has a new one in it.
+    The logger starts in a thread of its own. It cannot withdraw values: after a `rewind`, it has both the earlier and
+    the later ones. Nor can it continue its own run, so that a continued run begins anew in it.
 
     Args:
         logger: The logger. Do not give it to the Trainer as well.
-        name: Name of the tracker. Default: that of the logger's class, in lower case; give another to each further
-            logger of the class in a run.
+        name: Name of the tracker; two loggers of one class in a run need different names. Default: the name of the
+            logger's class, in lower case.
 
     Raises:
-        TypeError: `logger` is no logger of Lightning's, or one of ours, which has trackers itself.
-        ValueError: `name` cannot be used.
+        TypeError: `logger` is no logger of Lightning's, or is an AccelTrackLogger, which has trackers itself.
+        ValueError: `name` is unusable.
     """
 
     name = "lightning_logger"
@@ -65,7 +68,7 @@ class LightningLoggerTracker(SDKTracker):
     }
 
     def __init__(self, logger: Any, name: str | None = None) -> None:
-        """Touch nothing of the logger but its class."""
+        """Check the logger's class, and touch nothing else of it."""
         base = _base_of(logger)
         if base is None or any(one.__module__.startswith("accel_track.") for one in type(logger).__mro__):
             what = f"the class {logger.__name__}" if isinstance(logger, type) else type(logger).__name__
@@ -83,18 +86,18 @@ class LightningLoggerTracker(SDKTracker):
         return sys.modules[type(self.logger).__module__]
 
     def open(self, sdk: Any) -> Any:
-        """Have the logger begin its experiment; return that, or of a logger without one the logger."""
+        """Begin the logger's experiment and return it; a logger without an experiment is returned itself."""
         return getattr(self.logger, "experiment", self.logger)
 
     def store_init_configuration(self, values: dict[str, Any]) -> None:
-        """Store hyperparameters; where the logger says that it takes none, they are counted as dropped."""
+        """Store hyperparameters; they are counted as dropped if the logger raises a NotImplementedError."""
         try:
             self.logger.log_hyperparams(values)
         except NotImplementedError as error:
             self.drop("hyperparameters", values, str(error) or "the logger takes none")
 
     def store_environment(self, values: dict[str, Any]) -> None:
-        """Store where the program runs with the hyperparameters, without nesting."""
+        """Store a description of the program's environment with the hyperparameters, without nesting."""
         self.store_init_configuration(flat_config(values))
 
     def write_row(self, row: Row) -> None:
@@ -102,7 +105,7 @@ class LightningLoggerTracker(SDKTracker):
         self.taken.part("values", partial(self.logger.log_metrics, dict(row.values), row.step))
 
     def way(self, medium: Medium) -> Way | None:
-        """Return what becomes of a medium: dropped where the logger's class has no call for it."""
+        """Return the way of a medium, which is dropped if the logger's class has no call for it."""
         way = super().way(medium)
         call = _CALLS.get(medium.kind if way is None or not way.by else way.by)
         if way is None or way.how == "none" or call is None or callable(getattr(self.logger, call, None)):
@@ -130,7 +133,7 @@ class LightningLoggerTracker(SDKTracker):
         self.logger.log_video(name, [str(video.path)], step=row.step, **_captioned(video))
 
     def log_checkpoint(self, name: str, path: str, step: int | None, values: dict[str, Any]) -> None:
-        """Store a checkpoint, as the logger stores that of a ModelCheckpoint which keeps all of them."""
+        """Store a checkpoint, as if a ModelCheckpoint that keeps all checkpoints had saved it."""
         if not self._overrides("after_save_checkpoint"):
             super().log_checkpoint(name, path, step, values)
             return
@@ -146,11 +149,11 @@ class LightningLoggerTracker(SDKTracker):
         self.logger.after_save_checkpoint(callback)
 
     def log_graph(self, model: Any, inputs: Any) -> None:
-        """Have the logger store a module's graph, where it does."""
+        """Hand a module's graph to the logger."""
         self.logger.log_graph(model, inputs)
 
     def flush(self) -> None:
-        """Have the logger save."""
+        """Call the logger's `save`."""
         if self.native is not None:
             self.logger.save()
 
@@ -159,11 +162,11 @@ class LightningLoggerTracker(SDKTracker):
         return self.tracker
 
     def close(self, native: Any) -> None:
-        """Finalize the logger; Lightning has a word for success and one for all else."""
+        """Finalize the logger, with Lightning's status "success" or "failed"."""
         self.logger.finalize("success" if self.outcome.status == "finished" else "failed")
 
     def _overrides(self, method: str) -> bool:
-        """Whether the logger has a method of its own, and not that of the base class, which does nothing."""
+        """Return whether the logger has a method of its own, and not the base class's, which does nothing."""
         return getattr(type(self.logger), method, None) is not getattr(self._base, method, None)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -173,7 +176,7 @@ class LightningLoggerTracker(SDKTracker):
 
 
 def _base_of(logger: Any) -> type | None:
-    """Return Lightning's base class of all loggers, of which this is one; None if it is none."""
+    """Return Lightning's base class of a logger; None if the object is no logger."""
     for one in type(logger).__mro__:
         if one.__name__ == "Logger" and one.__module__.partition(".")[0] in _FAMILIES:
             return one

@@ -1,4 +1,4 @@
-"""The bridge to transformers: a callback for its Trainer, with a run of ours behind it."""
+"""The bridge to transformers: a callback for its Trainer, with an accel_track run behind it."""
 
 from __future__ import annotations
 
@@ -24,41 +24,43 @@ if TYPE_CHECKING:
     from accel_track.journal.directory import RunDirectory
 
 _STATE = "accel_track"
-"""Name of what the callback leaves in the Trainer's state, which is in each checkpoint's `trainer_state.json`."""
+"""Name of the callback's entry in the Trainer's state, which is in each checkpoint's `trainer_state.json`."""
 
 _NOT_ENDED = Outcome("failed", "the training did not come to its end")
 
 
 @takes_options
 class AccelTrackTrainerCallback(TrainerCallback):  # type: ignore[misc]  # transformers is not read by mypy
-    """Logs a transformers Trainer with any set of trackers: `Trainer(callbacks=[AccelTrackTrainerCallback("mlflow")])`.
+    """A callback that logs a transformers Trainer: `Trainer(…, callbacks=[AccelTrackTrainerCallback("mlflow")])`.
 
-    What the Trainer logs goes to `train/…`, `eval/…` and `test/…`, as with its own callbacks, with its global step; the
-    hyperparameters are `args/…`, its TrainingArguments, and `model/…`, the model's config. Give it `report_to=[]`, or
-    its own callbacks log beside this one.
+    The Trainer's values are logged with its global step as `train/…`, `eval/…` and `test/…`, the names of its own
+    callbacks; its hyperparameters are `args/…`, the TrainingArguments, and `model/…`, the model's config. Set
+    `report_to=[]` in the TrainingArguments, or transformers' own callbacks log the same values again.
 
     The run begins with the training, on the main process, and goes on over `evaluate`, `predict` and further calls of
-    `train` until `finish`, the interpreter's exit, or until the callback is collected. A training that goes on from a
+    `train` until `finish`, the interpreter's exit, or the callback's garbage collection. A training that goes on from a
     checkpoint (`resume_from_checkpoint`) continues the run of that checkpoint. In a hyperparameter search, each trial
     is a child of the run.
 
     Args:
-        log_with: As for `AccelTrackLogger`.
-        project: Name of the project. Default: `project` of the TrainingArguments.
+        log_with: A tracker's name, a `LoggerType`, a tracker instance, or a list of these; "all" stands for every
+            installed backend.
+        project: Name of the project. Default: `project` of the TrainingArguments, else "huggingface".
         project_dir: Folder for the journal and for trackers that store locally. Default: `output_dir` of the
             TrainingArguments.
-        run_name: Name of the run. Default: `run_name` of the TrainingArguments, else made from the run's id.
-        config: Hyperparameters besides.
+        run_name: Name of the run. Default: `run_name` of the TrainingArguments, else a name made from the run's id.
+        config: Hyperparameters besides those of the Trainer.
         init_kwargs: Constructor arguments by tracker name.
-        log_checkpoints: Whether to give checkpoints to trackers that keep some. Those that the Trainer deletes are
-            deleted in the backends that can.
-        **options: `delivery` to `keep`, the same for all front doors; see
-            [`Options`][accel_track.options.Options].
+        log_checkpoints: Whether checkpoints go to the trackers that keep checkpoints. A checkpoint that the Trainer
+            deletes is deleted in the backends that can do so.
+        **options: The options of all front doors, such as `delivery`; an option that is None has the value of its
+            variable, such as `ACCEL_TRACK_DELIVERY`, or its default. See [`Options`][accel_track.options.Options].
 
     Raises:
-        ValueError: An unknown tracker, a name that cannot be used, or `all_ranks`, as the main process alone logs.
-        TypeError: `log_with` or `config` is of another form.
-        MissingPackageError: A backend that is named, or transformers, is not installed.
+        ValueError: A tracker is unknown, a name is unusable, or `all_ranks` is set, although the main process alone
+            logs.
+        TypeError: `log_with` or `config` has the wrong type.
+        MissingPackageError: The package of a named backend, or transformers, is not installed.
     """
 
     def __init__(
@@ -89,12 +91,15 @@ class AccelTrackTrainerCallback(TrainerCallback):  # type: ignore[misc]  # trans
         self._search: Run | None = None
         self._trials = 0
         self.run: Run | None = None
-        """The run, for what the Trainer does not log: `callback.run.log_images(…)`. None where nothing is logged."""
+        """The run, for values that the Trainer does not log: `callback.run.log_images(…)`.
+
+        None before the training, after `finish`, and off the main process.
+        """
 
     # -- the run ------------------------------------------------------------------------------------------------------
 
     def on_train_begin(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
-        """Begin the run, or go on with it, or with the checkpoint's."""
+        """Begin the run, or continue the current run or the checkpoint's."""
         if not state.is_world_process_zero:
             return
         if state.is_hyper_param_search:
@@ -108,7 +113,7 @@ class AccelTrackTrainerCallback(TrainerCallback):  # type: ignore[misc]  # trans
             state.stateful_callbacks[_STATE] = {"run": path, "checkpoints": self._stored}
 
     def _begin(self, args: Any, earlier: RunDirectory | None, state: Any, model: Any) -> None:
-        """Have a run: that of a checkpoint, the present one, or another."""
+        """Begin a run, or continue a checkpoint's or the current one."""
         run, config = self.run, self._all_config(args, model)
         step = None if earlier is None else int(state.global_step) + 1
         if run is not None and earlier is not None and not _is_of(run, earlier):
@@ -173,7 +178,7 @@ class AccelTrackTrainerCallback(TrainerCallback):  # type: ignore[misc]  # trans
         return mark.run if is_free(mark.run, must=settings.resume == "must") else None
 
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Note that the training has come to its end; the run stays open for `evaluate` and `predict`."""
+        """Note the end of the training; the run stays open for `evaluate` and `predict`."""
         if self.run is not None:
             self._forget_deleted(args)
             self.run.conclude(FINISHED)
@@ -190,7 +195,7 @@ class AccelTrackTrainerCallback(TrainerCallback):  # type: ignore[misc]  # trans
     # -- values -------------------------------------------------------------------------------------------------------
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, model: Any = None, **kwargs: Any) -> None:
-        """Log what the Trainer logs; without a training before it, as in `evaluate` alone, a run begins."""
+        """Log the Trainer's values; a run begins without a training, too, as in `evaluate` alone."""
         if logs and state.is_world_process_zero:
             if self.run is None:
                 self._begin(args, None, state, model)
@@ -203,7 +208,7 @@ class AccelTrackTrainerCallback(TrainerCallback):  # type: ignore[misc]  # trans
     # -- checkpoints --------------------------------------------------------------------------------------------------
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Give the trackers the new checkpoint, and have them delete those that are gone."""
+        """Store the new checkpoint in the trackers, and delete those that are gone."""
         if self.run is None or not self._log_checkpoints:
             return
         self._forget_deleted(args)
@@ -233,7 +238,7 @@ def _is_of(run: Run, directory: RunDirectory) -> bool:
 
 
 def _renamed(logs: Mapping[str, Any]) -> dict[str, Any]:
-    """Return values under the names that transformers' own callbacks give them: `eval_loss` is `eval/loss`."""
+    """Return values by the names of transformers' own callbacks: `eval_loss` becomes `eval/loss`."""
     values = {}
     for name, value in logs.items():
         kind, _, rest = name.partition("_")

@@ -16,22 +16,23 @@ from accel_track.journal.directory import RunDirectory
 
 @dataclass
 class Receipt:
-    """What a backend has of a run.
+    """The comparison of a run with its backend run.
 
     Attributes:
         name: Name of the tracker.
-        values: Numbers and texts.
-        media: Images and the other kinds.
-        artifacts: Files and folders.
-        settings: Hyperparameters.
-        pending: Records that are not delivered yet.
-        quarantined: Records that the backend refused.
-        dropped: Values that the tracker has counted as dropped when it was given them.
-        by_design: How many values are otherwise there, or not at all, as the tracker declares; by a phrase.
-        uncompared: How many things could not be compared, and may be there or not; by a phrase.
-        unread: How often something of the backend's could not be read, by a phrase.
-        error: Why the backend could not be read, or None.
-        lacking: What is to be delivered to make it whole, by rank.
+        values: The count of numbers and texts.
+        media: The count of images and other media.
+        artifacts: The count of files and folders.
+        settings: The count of hyperparameters.
+        pending: Number of records that are not delivered yet.
+        quarantined: Number of records that the backend refused for good.
+        dropped: The values that the tracker has counted as dropped at their delivery.
+        by_design: Number of values that the backend has in another form, or not at all, as the tracker declares; by a
+            phrase.
+        uncompared: Number of values that could not be compared, and may be there or not; by a phrase.
+        unread: Number of entries of the backend that could not be read, by a phrase.
+        error: The reason why the backend could not be read, or None.
+        lacking: The records that make the backend run whole, by rank.
     """
 
     name: str
@@ -50,14 +51,14 @@ class Receipt:
 
     @property
     def tallies(self) -> tuple[Tally, ...]:
-        """All that is counted."""
+        """The four counts: `values`, `media`, `artifacts` and `settings`."""
         return self.values, self.media, self.artifacts, self.settings
 
     @property
     def whole(self) -> bool:
-        """Whether the backend could be read, has all that it is to have as it was sent, and nothing is left to deliver.
+        """Whether the backend could be read and has everything as it was sent, and no record is pending or quarantined.
 
-        It may have more, and what is `uncompared` may be there or not.
+        The backend may have more than the journal. Values that are `uncompared` may be there or not.
         """
         lacking = any(tally.missing.count or tally.differing.count for tally in self.tallies)
         return not (lacking or self.pending or self.quarantined or self.error)
@@ -88,7 +89,7 @@ class Receipt:
         return "\n".join(self.lines())
 
     def document(self) -> dict[str, Any]:
-        """Return the receipt for JSON."""
+        """Return the receipt as JSON values by name, as `accel-track verify --json` prints it."""
         return {
             "name": self.name,
             "whole": self.whole,
@@ -108,12 +109,15 @@ def _listed(counts: Mapping[str, int]) -> str:
 
 
 def compare(run: RunDirectory, name: str, arguments: Mapping[str, Any] | None = None) -> Receipt:
-    """Compare what a backend has of a run with the run's journal; nothing is changed.
+    """Compare a run's journal with its backend run, without a change to either.
 
     Args:
-        run: The run.
+        run: The run directory, from [`find_runs`][accel_track.journal.directory.find_runs].
         name: Name of the tracker.
-        arguments: Constructor arguments of the tracker; they win over those that the run stored.
+        arguments: Constructor arguments of the tracker, which win over those that the run stored.
+
+    Returns:
+        The receipt. A backend that cannot be read is an `error` in the receipt, and no exception.
 
     Raises:
         JournalError: `run.json`, a cursor or a segment is damaged.

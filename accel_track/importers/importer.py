@@ -1,4 +1,4 @@
-"""The importer: a run of another library becomes a run directory that is like any other."""
+"""The importer: it turns a run of another library into a run directory like any other."""
 
 from __future__ import annotations
 
@@ -47,16 +47,17 @@ State = Literal["imported", "there", "changed", "replaced", "failed"]
 
 
 class Imported(NamedTuple):
-    """What became of one run.
+    """The result of an import of one run.
 
     Attributes:
-        state: "imported"; "there", from an earlier import; "changed", there, and the source has others since;
-            "replaced", the earlier copy, which had been delivered nowhere; "failed".
-        directory: Its run directory; None where it has none.
-        info: What its `run.json` says; None where it has none.
-        values: How many values, media and files the source has.
-        lost: How often something could not be read or kept, by a sentence that says what.
-        error: Why it failed; "" where it did not.
+        state: "imported"; "there" if there is a copy from an earlier import; "changed" if there is such a copy and the
+            source has changed since; "replaced" if the new copy took the place of one that was delivered nowhere;
+            "failed".
+        directory: The run directory, or None.
+        info: The content of its `run.json`, or None.
+        values: Number of values, media and files in the source.
+        lost: Number of entries that could not be read or kept, by a sentence about them.
+        error: The reason of a failure; "" without one.
     """
 
     state: State
@@ -68,16 +69,16 @@ class Imported(NamedTuple):
 
 
 class Importer:
-    """Imports runs into one logging directory.
+    """An importer of runs into one logging directory.
 
     Args:
-        into: The logging directory, in whose `.accel_track` the runs will be.
-        project: Name of the project; None: the source's own, else the name of the source's folder.
-        again: Whether runs that have changed since an earlier import are imported anew: in place of the earlier copy,
-            or as another run where that one was delivered anywhere.
+        into: The logging directory, which gets the runs in its `.accel_track`.
+        project: Name of the project. Default: the source's own project, else the name of the source's folder.
+        again: Whether a run that has changed since an earlier import is imported anew: in place of the earlier copy,
+            or as another run if the earlier copy was delivered anywhere.
 
     Raises:
-        ValueError: The project cannot have that name.
+        ValueError: `project` is unusable as a name.
     """
 
     def __init__(self, into: Path, project: str | None = None, *, again: bool = False) -> None:
@@ -92,12 +93,16 @@ class Importer:
         """Import a run, unless there is a copy of it.
 
         Args:
-            source: Where it comes from.
-            run: The run, of which nothing was read yet.
-            tell: Called now and then with the number of values that were read.
+            source: The source of the run.
+            run: The run, of which nothing has been read yet.
+            tell: A function that is called now and then with the number of values read so far.
+
+        Returns:
+            The result. A run that cannot be read is a result with the state "failed", and no exception.
 
         Raises:
             OSError: The run directory cannot be written; nothing is left of it.
+            TimeoutError: Another process has been importing the run for an hour.
         """
         first_id = run_id_of(source, run)
         with self._alone(first_id):

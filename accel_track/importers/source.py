@@ -12,35 +12,35 @@ if TYPE_CHECKING:
 
 
 class Source(ABC):
-    """Runs that another library has kept in a folder, a file or a server.
+    """The base class of a source: runs that another library has kept in a folder, a file or a server.
 
-    A third party adds one by an entry point of the group `accel_track.sources`, whose name is the source's.
+    A package adds a source by an entry point of the group `accel_track.sources`, whose name is the source's.
 
     Args:
         place: The folder or file, absolute, or the address of a server.
-        options: Further settings by name, as `--set NAME=VALUE` gives them.
+        options: Further settings by name, from `--set NAME=VALUE` on the command line.
 
     Raises:
-        ValueError: An option is unknown, or has a value that it cannot have.
+        ValueError: An option is unknown, or has an impossible value.
     """
 
     name: ClassVar[str]
-    """What `--from` calls it, such as "wandb"."""
+    """Name of the source for `--from`, such as "wandb"."""
 
     what: ClassVar[str]
-    """What it reads, as a phrase for people: "wandb's offline runs (folders offline-run-…, .wandb files)"."""
+    """Description of the runs that the source reads, such as "wandb's offline runs (folders offline-run-…)"."""
 
     sdk: ClassVar[str | None] = None
-    """Name of the third-party module that reads it, if one does."""
+    """Name of the third-party module that reads the runs; None if there is none."""
 
     install: ClassVar[str | None] = None
-    """What to pass to `pip install` to get that module."""
+    """Requirement that `pip install` needs to install that module."""
 
     options: ClassVar[Mapping[str, str]] = {}
-    """What each option is, by its name."""
+    """Descriptions of the options by their names."""
 
     cannot_give: ClassVar[str] = ""
-    """What the source does not have of a run, as a sentence for the docs' table."""
+    """The parts of a run that the source does not have, as a sentence for the table in docs/importing.md."""
 
     def __init__(self, place: str, options: Mapping[str, str] | None = None) -> None:
         """Keep the place and the options; read nothing yet."""
@@ -54,7 +54,7 @@ class Source(ABC):
     @classmethod
     @abstractmethod
     def recognises(cls, place: str) -> bool:
-        """Whether there is something of this kind in a place, by its content; imports no SDK, and never raises.
+        """Return whether a place has runs of this kind, by its content. This imports no SDK, and never raises.
 
         Args:
             place: The folder or file, absolute, or an address such as `http://…` or `sqlite:///…`.
@@ -62,7 +62,7 @@ class Source(ABC):
 
     @abstractmethod
     def runs(self) -> Iterator[BackendRun]:
-        """Yield the runs, oldest first where that is cheap to know.
+        """Yield the runs, oldest first if their order is cheap to know.
 
         Raises:
             NotReadableError: The place as a whole cannot be read; the message says why.
@@ -70,5 +70,5 @@ class Source(ABC):
 
     @classmethod
     def installed(cls) -> bool:
-        """Whether the module that reads it can be imported; does not import it."""
+        """Return whether the module that reads the runs can be imported, without its import."""
         return cls.sdk is None or importlib.util.find_spec(cls.sdk) is not None

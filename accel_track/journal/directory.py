@@ -351,7 +351,11 @@ class RunDirectory:
 
 
 def find_runs(directory: str | os.PathLike[str]) -> Iterator[RunDirectory]:
-    """Yield the run directories below a directory, or itself if it is one, oldest first within a project."""
+    """Yield the run directories below a directory, oldest first within a project.
+
+    Args:
+        directory: A logging directory, or a folder above some; or a run directory, which is yielded alone.
+    """
     root = Path(directory)
     if (root / "run.json").is_file():
         yield RunDirectory(root)

@@ -13,16 +13,16 @@ if TYPE_CHECKING:
 
 
 class Content(NamedTuple):
-    """What a medium is made of. One of `data`, `pixels`, `path` and `numbers` becomes a file, or `info` is all.
+    """The content of a medium: one of `data`, `pixels`, `path` and `numbers`, which becomes a file, or `info` alone.
 
     Attributes:
-        info: What there is beside the file, as JSON values.
-        suffix: The file's suffix, such as ".png".
-        data: The file's bytes.
-        pixels: An image's, of shape (height, width, channels), or a video's frames, with one dimension more: of uint8,
-            encoded later.
+        info: Facts beside the file, as JSON values by name.
+        suffix: Ending of the file's name, such as ".png".
+        data: Bytes of the file.
+        pixels: Pixels of an image, of shape (height, width, channels), or of a video's frames, with a dimension before
+            these; of type uint8, encoded later.
         path: A file to be copied.
-        numbers: Those of a histogram, of which none is infinite or NaN, counted later in `info["bins"]` bins.
+        numbers: Numbers of a histogram, all of them finite, which are counted later in `info["bins"]` bins.
     """
 
     info: Mapping[str, Any]

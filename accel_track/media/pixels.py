@@ -30,15 +30,16 @@ def images(value: Any, keep: type | tuple[()] = ()) -> list[Any]:
     """Return one or several images as a list of arrays of shape (height, width, channels), uint8.
 
     Args:
-        value: A NumPy array or tensor of shape (H, W), (H, W, C), (C, H, W), (N, H, W, C) or (N, C, H, W) with C in 1,
-            3, 4; a PIL image; the path of an image file; or a list or tuple of these. Where both ends of a shape could
-            be the channels, the last is. Floating-point pixels are 0 to 1, or 0 to 255 if any exceeds 2; those of 16
-            bits are 0 to 255, or 0 to 65535 if any exceeds 255. Values outside are clipped, and NaN is 0.
-        keep: Objects of this class are passed through.
+        value: A NumPy array or tensor of shape (H, W), (H, W, C), (C, H, W), (N, H, W, C) or (N, C, H, W) with 1, 3 or
+            4 channels; a PIL image; the path of an image file; or a list or tuple of these. If both ends of a shape
+            could be the channels, the last one is taken. Floats range from 0 to 1, or from 0 to 255 if one of them
+            exceeds 2; integers of 16 bits from 0 to 255, or from 0 to 65535 if one of them exceeds 255. Values outside
+            of the range are clipped, and NaN becomes 0.
+        keep: A class whose objects come back unchanged.
 
     Raises:
-        ValueError: The shape is none of those, or there are no pixels.
-        TypeError: The value is no image at all.
+        ValueError: The shape is another one, or there are no pixels.
+        TypeError: The value is no image.
     """
     if isinstance(value, keep):
         return [value]
@@ -46,7 +47,7 @@ def images(value: Any, keep: type | tuple[()] = ()) -> list[Any]:
 
 
 def images_of(value: Any, keep: type | tuple[()] = ()) -> list[Any]:
-    """Return the same; an array of uint8 may share its memory with what was given."""
+    """Return the same list, without copies: an array of uint8 may share its memory with `value`."""
     if isinstance(value, (list, tuple)) and not is_nested_numbers(value):
         return [image for item in value for image in ([item] if isinstance(item, keep) else images_of(item, keep))]
     array = _pixels(value)
@@ -79,7 +80,11 @@ def frames(value: Any) -> NDArray[np.uint8]:
 
 
 def without_single_channel(image: NDArray[Any]) -> NDArray[Any]:
-    """Return an image of shape (H, W, 1) as (H, W), the form in which PIL and some SDKs take grey images."""
+    """Return an image of shape (H, W, 1) as (H, W), the form of grey images for PIL and some SDKs.
+
+    Args:
+        image: An array of shape (H, W, C). With more than one channel, it comes back unchanged.
+    """
     return image[:, :, 0] if image.shape[-1] == 1 else image
 
 

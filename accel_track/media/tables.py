@@ -19,12 +19,15 @@ def rows(columns: Sequence[str] | None, data: Any, dataframe: Any = None) -> tup
     """Return the column names and the rows of a table given as `columns` and `data` or as a `dataframe`.
 
     Args:
-        columns: Names of the columns; default: 0, 1, ….
-        data: Rows, each as long as the columns; a dictionary of columns; or a data frame.
-        dataframe: A table of pandas, polars or pyarrow; an index is left out.
+        columns: Names of the columns. Default: 0, 1, ….
+        data: Rows, each with a cell per column; a dictionary of columns; or a table of pandas, polars or pyarrow.
+        dataframe: A table of pandas, polars or pyarrow, in place of `data`. Its index is left out.
+
+    Returns:
+        The names of the columns, and the rows.
 
     Raises:
-        ValueError: Both forms are given, or none, or a row's length differs from the number of columns.
+        ValueError: Both `data` and `dataframe` are given, or neither, or a row has another number of cells.
     """
     if (data is None) == (dataframe is None):
         message = "`log_table` takes either `columns` and `data` or `dataframe`."

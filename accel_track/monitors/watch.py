@@ -17,7 +17,7 @@ from accel_track.monitors.training import local_values
 from accel_track.values.gpu import Copy, CudaCopy
 
 Watched = Literal["gradients", "parameters", "all"]
-"""What of a module is watched."""
+"""The part of a module that is watched."""
 
 _WRAPPERS = ("_orig_mod", "_forward_module", "_original_module", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")
 """Parts of parameters' names that come from `torch.compile`, Lightning Fabric, FSDP and activation checkpointing."""
@@ -32,30 +32,31 @@ class _Taken(NamedTuple):
 
 
 class Watch:
-    """Takes histograms of a module's gradients and parameters at the end of backward passes; the first is one of them.
+    """A watch of a module, which takes histograms of gradients and parameters at the end of backward passes.
 
-    A GPU counts them itself, and only the numbers of the bins are copied from there, without waiting.
-    Gradients are as they are then: summed over the batches of an accumulation, averaged over processes by DDP, scaled
-    with mixed precision in float16. Of what is spread over processes (FSDP), this process's part counts. A parameter
-    without a gradient is looked at again in the next passes, so that modules that are trained in turn are all seen.
+    `Run.watch` and the front doors make one. The first backward pass is taken, and then every `every`-th. A GPU counts
+    its own histograms, and only the counts are copied to the host, without waiting. Gradients are taken as they are at
+    the end of the pass: summed over the batches of an accumulation, averaged over processes by DDP, and scaled in
+    mixed precision with float16. Of tensors that are spread over processes (FSDP), this process's part counts. A
+    parameter without a gradient is taken in a later pass, so that modules that are trained in turn are all seen.
 
-    The module is not kept alive. Where a pass is not due, it costs a few microseconds: only the first and the last
-    parameter that gets a gradient is listened to.
+    The watch does not keep the module alive. A pass that is not taken costs a few microseconds, since the watch
+    listens to the first and the last parameter with a gradient only.
 
     Args:
         model: The module.
         log: "gradients", "parameters" or "all".
-        every: How many backward passes there are from one to the next that is looked at.
-        prefix: Put before the names `gradients/…` and `parameters/…`.
-        step: Returns the training step of a pass. Without it, the step is that of the next call that logs values, and
-            no other pass is looked at until then.
-        whole: Whether a pass ends an accumulation of gradients; other passes are not looked at.
-        ready: A method that is called with this at the end of a pass that was looked at; its object is not kept alive.
-        copy: Starts copying tensors of a GPU to the host.
+        every: Backward passes from one set of histograms to the next, 1 or more.
+        prefix: Prefix of the names `gradients/…` and `parameters/…`.
+        step: A function that returns the training step of a pass. Default: the step of the next call that logs values,
+            until which no other pass is taken.
+        whole: A function that returns whether a pass ends an accumulation of gradients; other passes are not taken.
+        ready: A method that is called with the watch at the end of a taken pass. Its object is not kept alive.
+        copy: A function that starts the copy of a GPU's tensors to the host.
 
     Raises:
         TypeError: `model` is no module.
-        ValueError: `log` or `every` is something else.
+        ValueError: `log` or `every` has an unknown value.
     """
 
     def __init__(
@@ -77,7 +78,7 @@ class Watch:
         self._step, self._whole = step, whole
         self._ready = None if ready is None else weakref.WeakMethod(ready)
         self.passes = 0
-        """How many backward passes there were."""
+        """The number of backward passes so far."""
         self._since = every - 1
         self._missing: dict[str, weakref.ref[torch.Tensor]] = {}
         self._fresh: list[_Taken] = []
@@ -96,13 +97,13 @@ class Watch:
 
     @property
     def model(self) -> torch.nn.Module | None:
-        """The module, without what wraps it; None where it is gone."""
+        """The module without its wrappers; None if it is gone."""
         return self._model()
 
     # -- backward passes ----------------------------------------------------------------------------------------------
 
     def _ring(self, number: int) -> None:
-        """Note that a parameter got its gradient; the first of a pass has the engine call when all have theirs."""
+        """Note that a parameter got its gradient; the first one of a pass asks the engine to tell of the pass's end."""
         current = torch._C._current_graph_task_id()  # noqa: SLF001 - a pass that failed has no end
         if current != self._pass:
             self._pass, self._rung = current, []
@@ -110,7 +111,7 @@ class Watch:
         self._rung.append(number)
 
     def _passed(self) -> None:
-        """Count a pass, and look at it if it is due."""
+        """Count a pass, and take it if it is due."""
         self._pass, self._since, self.passes = -1, self._since + 1, self.passes + 1
         if self._unheard:
             self._thin_out()
@@ -121,7 +122,7 @@ class Watch:
         return self._since >= self._every and not self._fresh
 
     def _thin_out(self) -> None:
-        """Of parameters that got their first gradients in one pass, go on listening to the first and the last alone."""
+        """Listen only to the first and the last of the parameters that got their first gradients in one pass."""
         news = [number for number in self._rung if number in self._unheard]
         self._unheard.difference_update(news)
         for number in news[1:-1]:
@@ -181,16 +182,20 @@ class Watch:
     # -- what was taken -----------------------------------------------------------------------------------------------
 
     def stamp(self, step: int | None) -> None:
-        """Say which step the passes belong to of which it is not known yet."""
+        """Give a step to the passes that have none yet.
+
+        Args:
+            step: Training step, or None.
+        """
         if self._fresh:
             self._taken += [one._replace(step=step) for one in self._fresh]
             self._fresh = []
 
     def histograms(self, *, wait: bool = False) -> Iterator[tuple[int | None, dict[str, Histogram]]]:
-        """Yield what has been taken since and is on the host, by passes of which the step is known: it and histograms.
+        """Yield the step and the histograms by name of each taken pass, once; passes without a step yet are left out.
 
         Args:
-            wait: Whether to wait for a GPU.
+            wait: Whether to wait for a GPU; if not, passes whose counts are not on the host yet are left for later.
         """
         while self._taken and (wait or all(_is_done(copy) for _, copy in self._taken[0].copies)):
             one = self._taken.pop(0)
@@ -203,17 +208,17 @@ class Watch:
             yield one.step, values
 
     def end(self) -> None:
-        """Listen no longer."""
+        """End the watch."""
         self._end()
 
 
 def _is_counted_there(values: torch.Tensor) -> bool:
-    """Whether numbers are counted where they are; on the CPU, NumPy is faster."""
+    """Return whether torch counts numbers where they are; on the CPU, NumPy is faster."""
     return values.is_cuda
 
 
 def _is_done(copy: Copy) -> bool:
-    """Whether a copy is complete, or will never be."""
+    """Return whether a copy is complete, or never will be."""
     try:
         return copy.done()
     except Exception:  # noqa: BLE001 - the GPU's, of what was queued before
@@ -235,19 +240,19 @@ def _remove(bells: dict[int, Any]) -> None:
 
 
 def _at_end_of_pass(call: Callable[[], None]) -> None:
-    """Have autograd's engine call a function behind the present pass, as FSDP does."""
+    """Ask autograd's engine to call a function at the end of the current pass, as FSDP does."""
     torch.autograd.Variable._execution_engine.queue_callback(call)  # noqa: SLF001
 
 
 def _parameters(model: torch.nn.Module) -> Iterator[tuple[str, torch.nn.Parameter]]:
-    """Yield the parameters that have numbers, under the names that they have in the module as it was written."""
+    """Yield the parameters that have numbers, by their names in the module without wrappers."""
     for name, parameter in model.named_parameters():
         if not is_lazy(parameter) and parameter.device.type != "meta":
             yield ".".join(part for part in name.split(".") if part not in _WRAPPERS), parameter
 
 
 def bare(model: torch.nn.Module) -> torch.nn.Module:
-    """Return a module without what wraps it: `torch.compile`, Lightning Fabric, DDP."""
+    """Return a module without the wrappers of `torch.compile`, Lightning Fabric and DDP."""
     while (inner := _wrapped(model)) is not None:
         model = inner
     return model
@@ -265,7 +270,7 @@ def check(model: Any, log: Any, every: Any) -> None:
 
     Raises:
         TypeError: `model` is no module.
-        ValueError: `log` or `every` is something else.
+        ValueError: `log` or `every` has an unknown value.
     """
     if not isinstance(model, torch.nn.Module):
         message = f"`watch` takes a torch.nn.Module; got {type(model).__name__}."
@@ -279,5 +284,5 @@ def check(model: Any, log: Any, every: Any) -> None:
 
 
 def interval(every: int, log_freq: int | None) -> int:
-    """Return how many passes there are from one to the next: `log_freq`, Lightning's word for it, if it is given."""
+    """Return the interval between taken passes: `log_freq`, Lightning's name of it, if it is given, else `every`."""
     return every if log_freq is None else log_freq

@@ -11,14 +11,14 @@ from accel_track.trackers.base import GeneralTracker
 
 
 class Seen(NamedTuple):
-    """One medium as the backend's own reader gives it.
+    """One medium, as the backend's own reader gives it.
 
     Attributes:
-        what: An array of shape (height, width, channels), uint8, of an image, or with one dimension more of a video's
-            frames; an array of floats of points; a text; the bytes of a file, or a dictionary of them by their paths in
-            a folder; the columns and rows of a table; or the counts and edges of a histogram.
-        step: The step that the backend has with it, or None.
-        caption: The caption that the backend has with it, or "".
+        what: The content: for an image, an array of uint8 and shape (height, width, channels); for a video, the frames,
+            with a dimension before these; for points, an array of floats; a text; for a file, its bytes; for a folder,
+            a dictionary of bytes by path; for a table, `Columns`; for a histogram, `Bins`.
+        step: The step in the backend, or None.
+        caption: The caption in the backend, or "".
     """
 
     what: Any
@@ -27,14 +27,24 @@ class Seen(NamedTuple):
 
 
 class Columns(NamedTuple):
-    """A table that was read back: cells as text where the backend stores text."""
+    """A table that was read back.
+
+    Attributes:
+        columns: Names of the columns.
+        rows: Rows of cells, which are texts if the backend stores texts.
+    """
 
     columns: list[str]
     rows: list[list[Any]]
 
 
 class Bins(NamedTuple):
-    """A histogram that was read back; edges are None where the backend does not have them."""
+    """A histogram that was read back.
+
+    Attributes:
+        counts: The count of each bin.
+        edges: The edges of the bins, one more than `counts`; None if the backend does not have them.
+    """
 
     counts: list[float]
     edges: list[float] | None = None
@@ -45,56 +55,72 @@ class Readback:
     """The content of one run in a backend, read without the code under test."""
 
     metrics: dict[str, list[tuple[int | None, float]]] = field(default_factory=dict)
-    """Points `(step, value)` by the name under which the backend stores them, in the order stored."""
+    """Points `(step, value)` by the backend's name, in the order in which they are stored."""
 
     times: dict[str, list[float]] = field(default_factory=dict)
-    """When the points were logged, in seconds since 1970-01-01 UTC, by name; only where `keeps_time` is true."""
+    """The times of the points' calls by name, in seconds since 1970-01-01 UTC; only if `keeps_time` is true."""
 
     config: dict[str, Any] = field(default_factory=dict)
-    """Hyperparameters by the name under which the backend stores them (nested where it keeps nesting)."""
+    """Hyperparameters by the backend's name, nested if the backend keeps nesting."""
 
     texts: dict[str, list[str]] = field(default_factory=dict)
     """Texts by name."""
 
     images: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
-    """Sizes `(height, width)` of the stored images, by the name that the user logged them under."""
+    """Sizes `(height, width)` of the stored images, by the user's name."""
 
     tables: dict[str, list[list[Any]]] = field(default_factory=dict)
-    """Rows by name; cells as text where the backend stores text."""
+    """Rows of tables by name; a cell is a text if the backend stores texts."""
 
     media: dict[str, list[Seen]] = field(default_factory=dict)
-    """Media by the name that the user logged them under, in the order logged; artifacts and models too."""
+    """Media by the user's name, in the order of their calls; also artifacts and models."""
 
     project: str | None = None
-    """The project (or experiment) that the run belongs to."""
+    """The project (or experiment) of the run."""
 
     run_name: str | None = None
-    """The run's name."""
+    """The name of the run."""
 
     runs: int = 1
-    """How many runs the backend has in this place, also empty ones."""
+    """The number of runs that the backend has in this place, empty ones included."""
 
 
 class Backend:
-    """How a test makes the tracker, and how it reads back what the backend stored."""
+    """The backend under test: how to make its tracker, and how to read back the stored content."""
 
     tracker_class: ClassVar[type[GeneralTracker]]
     """The class under test."""
 
     def make(self, folder: Path) -> GeneralTracker:
-        """Return a new tracker, in the SDK's local mode, that keeps its data in `folder`."""
+        """Return a new tracker in the SDK's local mode.
+
+        Args:
+            folder: The folder for the tracker's data.
+        """
         raise NotImplementedError
 
     def read(self, folder: Path) -> Readback:
-        """Read what the backend stored in `folder`, with the SDK's own reader or from its files."""
+        """Read the content of the run in a folder, with the SDK's own reader or from its files.
+
+        Args:
+            folder: The folder of `make`.
+        """
         raise NotImplementedError
 
     def init_kwargs(self, folder: Path) -> dict[str, Any]:
-        """Return the constructor arguments that a front door needs for the same local mode (default: none)."""
+        """Return the constructor arguments that a front door needs for the same local mode; the default is none.
+
+        Args:
+            folder: The folder for the tracker's data.
+        """
         return {}
 
     def stored_name(self, name: str) -> str:
-        """Return the name under which the backend stores the metric `name` (default: the same)."""
+        """Return the backend's name of a metric; the default is the same name.
+
+        Args:
+            name: The user's name.
+        """
         return name
 
     def points(self, stored: Readback, name: str) -> list[tuple[int | None, float]]:

@@ -21,7 +21,8 @@ class TrackerContract(
     MediaContract,
     ReadingContract,
 ):
-    """The contract of every tracker: inherit this class, set the attributes, define `make` and `read`.
+    """The conformance suite of every tracker. A test class inherits it, and defines `tracker_class`, `make` and `read`.
 
-    The suite writes through the tracker and looks at `read`'s answer only, so a tracker cannot pass by remembering.
+    The suite writes through the tracker and looks at the answer of `read` only, so that a tracker cannot pass by
+    remembering its calls.
     """

@@ -8,7 +8,14 @@ from accel_track.trackers.base import GeneralTracker
 
 
 class RecordingTracker(GeneralTracker):
-    """Keeps every call it gets, as `(method, arguments…)` tuples in `calls`."""
+    """A tracker that remembers its calls, as tuples `(method, arguments…)` in the list `calls`.
+
+    The methods are "start", "config", "log", "rewind", "checkpoint", "describe", "delete", "flush" and "finish".
+
+    Args:
+        run_name: Name of the project or run.
+        **init_kwargs: Further arguments, kept in the attribute `init_kwargs`.
+    """
 
     name = "recording"
     requires_logging_directory = False
@@ -63,12 +70,17 @@ class RecordingTracker(GeneralTracker):
 
 
 class FaultyTracker(RecordingTracker):
-    """Raises `error` from the methods named in `fails`, and remembers all calls."""
+    """A tracker that remembers its calls, and raises an error in some of them.
+
+    Args:
+        *fails: The calls that raise the error: "start", "config", "log", "flush" and "finish".
+        error: The error. Default: a RuntimeError.
+    """
 
     name = "faulty"
 
     def __init__(self, *fails: str, error: Exception | None = None) -> None:
-        """Keep which of "start", "config", "log", "flush", "finish" are to fail."""
+        """Keep the names of the failing calls."""
         super().__init__()
         self.fails = fails
         self.error = error or RuntimeError("faulty on purpose")

@@ -1,4 +1,4 @@
-"""The backend run: what a backend has of one run, as its own reader gives it."""
+"""The backend run: one run in a backend, with its content, as the backend's own reader gives it."""
 
 from __future__ import annotations
 
@@ -14,24 +14,27 @@ from accel_track.records import Artifact, Checkpoint, Metrics
 class BackendRun:
     """One run in a backend, for `accel-track import` and `accel-track verify --against`.
 
-    A backend's `reading.py` has a subclass, which fills in the attributes and `records`. Nothing in a source is
-    executed to read it: no pickle, no YAML objects.
+    A subclass fills in the attributes and `records`. A reader executes nothing of what it reads: no pickle, no YAML
+    objects.
+
+    Args:
+        id: The backend's own id of the run, the same at each reading.
 
     Attributes:
-        id: The backend's own name of the run, the same whenever it is read.
-        project: Name of the project (or experiment); None where the backend has none.
-        name: Name of the run in its project; None where it has none.
-        created: When it began, in seconds since 1970-01-01 UTC; None where the backend does not know.
-        outcome: How it ended; None where it is running or the backend does not know.
-        config: Hyperparameters, nested where the backend keeps nesting.
-        total: How many values `records` will yield, for a progress bar; None where that is not cheap to know.
-        lacks: Why a kind of thing that the backend keeps is never among `records`, by the kind's name ("image" and the
-            others of `accel_track.media`, "artifact", "model"); or why `config` is empty, by "config".
-        lost: How often something could not be read, by a sentence that says what; complete once `records` is through.
+        id: The backend's own id of the run.
+        project: Name of the project (or experiment); None if the backend has none.
+        name: Name of the run in its project; None if it has none.
+        created: Time of the run's beginning, in seconds since 1970-01-01 UTC; None if it is unknown.
+        outcome: Outcome of the run; None if the run goes on, or if the outcome is unknown.
+        config: Hyperparameters, nested if the backend keeps nesting.
+        total: Number of values that `records` yields, for a progress bar; None if it is not cheap to know.
+        lacks: Reasons by kind ("image" and the other kinds of `accel_track.media`, "artifact", "model") for kinds that
+            the backend keeps and `records` never has; by "config", the reason for an empty `config`.
+        lost: Number of entries that could not be read, by a sentence about them; complete after `records`.
     """
 
     def __init__(self, id: str) -> None:  # noqa: A002 - the word of the attribute
-        """Know nothing but the run's id."""
+        """Begin with the run's id, and nothing else."""
         self.id = id
         self.project: str | None = None
         self.name: str | None = None
@@ -43,15 +46,13 @@ class BackendRun:
         self.lost: Counter[str] = Counter()
 
     def records(self, scratch: Path) -> Iterator[Metrics | Artifact | Checkpoint]:
-        """Yield what was logged, in the order logged as far as the backend knows it; in memory that does not grow.
+        """Yield the run's records in the order of their calls, as far as the backend knows it, in constant memory.
 
-        Each `seq` is -1. `values` of metrics are numbers, texts and media (`accel_track.media`), under the names that
-        the user gave where the backend's names tell them; those of one call are together where the backend's reader
-        tells that. A `time` that the backend does not know is `created`, or 0.0. What cannot be read is counted in
-        `lost`, and the rest goes on.
+        Each `seq` is -1. The `values` of metrics are numbers, texts and media (`accel_track.media`), by the user's
+        names if the backend's names tell them; the values of one call are in one record if the backend tells that. An
+        unknown `time` is `created`, or 0.0. An entry that cannot be read is counted in `lost`, and the others follow.
 
         Args:
-            scratch: An empty folder for files that must be somewhere to be read. They stay until the caller, who is
-                through with them, deletes the folder.
+            scratch: An empty folder for files that are needed for reading. The caller deletes it after the last record.
         """
         raise NotImplementedError

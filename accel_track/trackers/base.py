@@ -37,9 +37,13 @@ _REQUIRED = ("name", "requires_logging_directory", "tracker")
 
 
 def on_main_process(function: MethodT) -> MethodT:
-    """Decorate a tracker's method so that, where `main_process_only` is true, only rank zero runs it.
+    """Decorate a tracker's method so that only rank zero runs it, if the tracker's `main_process_only` is true.
 
-    The rank is read at each call, so decorating or constructing touches no process state. Other ranks get None.
+    The rank is read at each call, so that neither the decoration nor the constructor touches any state of the process.
+    Another rank's call returns None.
+
+    Args:
+        function: The method.
     """
 
     @wraps(function)
@@ -52,14 +56,21 @@ def on_main_process(function: MethodT) -> MethodT:
 
 
 class GeneralTracker(MediaCalls):
-    """Delivers a run to one tracking backend.
+    """The base class of a tracker, which delivers a run to one backend.
 
-    A subclass defines the class attributes `name` (unique, e.g. `"wandb"`) and `requires_logging_directory`, a property
-    `tracker` (the SDK's own object), and whichever of `start`, `store_init_configuration`, `log`, `flush` and `finish`
-    its backend needs. Pass an instance to `Accelerator(log_with=...)` or `AccelTrackLogger(log_with=...)`.
+    A subclass defines
+
+    * the class attribute `name`, unique among trackers, such as `"wandb"`;
+    * the class attribute `requires_logging_directory`: whether the tracker stores files in the logging directory;
+    * the property `tracker`, the SDK's own object;
+    * the methods that its backend needs, of `start`, `store_init_configuration`, `log`, `flush` and `finish`.
+
+    The other class attributes declare what the backend can do; their defaults fit a simple tracker. Pass an instance to
+    `log_with` of any front door, or register the class under its name with
+    [`register_tracker_class`][accel_track.register_tracker_class].
 
     Args:
-        _blank: Skip the check for required attributes, for an instance that does nothing.
+        _blank: Whether to skip the check for required attributes, for an instance that does nothing.
 
     Raises:
         NotImplementedError: Required attributes are missing; the message names all of them.
@@ -71,89 +82,89 @@ class GeneralTracker(MediaCalls):
     """Whether methods decorated with `on_main_process` run on rank zero only."""
 
     sdk: ClassVar[str | None] = None
-    """Name of the module that `start` imports, when it is a third-party one."""
+    """Name of the third-party module that `start` imports; None if there is none."""
 
     install: ClassVar[str | None] = None
-    """What to pass to `pip install` to get that module."""
+    """Requirement that `pip install` needs to install that module."""
 
     takes_address: ClassVar[bool] = False
     """Whether `for_run` takes a server's address, such as `aim://host:53800`, in place of a folder."""
 
     in_all: ClassVar[bool] = True
-    """Whether `log_with="all"` stands for this one, too."""
+    """Whether `log_with="all"` includes this tracker."""
 
     batch_size: ClassVar[int] = 1
-    """How many calls `log_batch` gets at once, at most."""
+    """The largest number of calls of `log` that `log_batch` gets at once."""
 
     durable_flush: bool = True
-    """Whether what was logged before `flush` survives the end of the process. If not, records count as delivered from
-    `finish` on, and all are delivered again where a process ends before it."""
+    """Whether values that were logged before `flush` survive the end of the process. If not, records count as delivered
+    only after `finish`, and all of them are delivered again if the process ends earlier."""
 
     fast_paths: ClassVar[tuple[type[FastPath], ...]] = ()
-    """What the tracker does through private parts of its SDK, while they are as it knows them."""
+    """The tracker's ways through private parts of its SDK; see [`FastPath`][accel_track.trackers.fast.FastPath]."""
 
     keeps_status: ClassVar[bool] = False
-    """Whether the backend knows how a run ended, so that `finish` is worth calling for that alone."""
+    """Whether the backend stores how a run ended, so that `finish` is worth calling for the outcome alone."""
 
     takes_text: ClassVar[bool] = True
-    """Whether the backend stores texts among the values of `log`; if not, each is counted as dropped."""
+    """Whether the backend stores texts among the values of `log`; if not, each text is counted as dropped."""
 
     media: ClassVar[Mapping[str, Way]] = ALL
-    """What becomes of each kind of medium, by the kind's name, such as "image"; and of an "artifact" and a "model". A
-    tracker without one of its own gets media among the values of `log`, as they are."""
+    """The [way][accel_track.media.ways.Way] of each kind of medium by the kind's name, such as "image", and of an
+    "artifact" and a "model". With the default, media are among the values of `log`, as the user logged them."""
 
     takes_nan: ClassVar[bool] = True
-    """Whether the backend stores NaN, as itself or as a text; if not, each is counted as dropped."""
+    """Whether the backend stores NaN, as a number or as a text; if not, each NaN is counted as dropped."""
 
     takes_inf: ClassVar[bool] = True
-    """Whether the backend stores ±inf, as themselves or as texts; if not, each is counted as dropped."""
+    """Whether the backend stores ±inf, as numbers or as texts; if not, each is counted as dropped."""
 
     keeps_time: ClassVar[bool] = False
-    """Whether values that are delivered late are stored with the time at which they were logged."""
+    """Whether values that are delivered late are stored with the time of their call."""
 
     keeps_alerts: ClassVar[bool] = False
-    """Whether the backend has alerts of its own, which `alert` stores in place of a text."""
+    """Whether the backend has alerts of its own, which `alert` raises; if not, `alert` logs a text."""
 
     keeps_nesting: ClassVar[bool] = False
     """Whether nested hyperparameters stay nested; if not, their names are joined with "/"."""
 
     precision: ClassVar[float] = 0.0
-    """Relative error of a stored number: 0, or 1e-6 where the backend stores 32-bit floats."""
+    """Relative error of a stored number: 0, or 1e-6 if the backend stores 32-bit floats."""
 
     keeps_of_a_step: ClassVar[Literal["all", "first", "last"]] = "all"
-    """Which values the backend keeps where a name has several with one step."""
+    """Which of several values the backend keeps that one name has with one step."""
 
     continues: ClassVar[bool] = True
-    """Whether another tracker, given `identity` of the first, continues its run."""
+    """Whether another tracker, constructed with this tracker's `identity`, continues its backend run."""
 
     checks_arguments: ClassVar[bool] = False
     """Whether `log` raises a TypeError for a keyword argument that the SDK does not know."""
 
     thread_bound: ClassVar[bool] = True
     """Whether the SDK's object must stay in the thread that started it, which then lives until `finish`. If not, the
-    thread ends while the run is idle, and the next calls come from another one."""
+    thread ends while the run is idle, and later calls come from another thread."""
 
     of_one_run: ClassVar[frozenset[str]] = frozenset(("id", "name", "run_id", "run_name", "resume"))
-    """The constructor arguments that name one run, which a child does not get of its parent's."""
+    """The constructor arguments that name one run, which a child does not inherit from its parent."""
 
     wraps_terminal: ClassVar[bool] = False
-    """Whether the SDK captures the terminal's output from `start` to `finish`: such trackers are finished
-    last-started-first, so that each puts back what it found."""
+    """Whether the SDK captures the terminal's output from `start` to `finish`. Such trackers are finished in reverse
+    order, so that each restores the output that it found."""
 
     needs_terminal: ClassVar[bool] = False
-    """Whether it writes to the program's terminal, and so stays in the program's process."""
+    """Whether the tracker writes to the program's terminal, and therefore stays in the program's process."""
 
     record_time: float | None = None
-    """When the values being delivered were logged, in seconds since 1970-01-01 UTC; None outside of a delivery."""
+    """The time of the call whose values are being delivered, in seconds since 1970-01-01 UTC; None at other times."""
 
     outcome: Outcome = FINISHED
-    """How the run ended, known just before `finish`; in its place a tracker tells its backend."""
+    """The outcome of the run, known just before `finish`, which may tell the backend."""
 
     users: int = 0
-    """How many front doors have started this instance and not ended yet; kept by the delivery."""
+    """The number of front doors that have started this instance and not finished it yet; the delivery counts them."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Have batches made of `log` where a subclass changes that alone."""
+        """Restore the default `log_batch` in a subclass that overrides `log` alone."""
         super().__init_subclass__(**kwargs)
 
         def place(name: str) -> int:
@@ -180,25 +191,25 @@ class GeneralTracker(MediaCalls):
 
     @property
     def started(self) -> bool:
-        """Whether `start` has been called and `finish` not yet."""
+        """Whether `start` has been called, and `finish` has not."""
         return self.users > 0
 
     @property
     def dropped(self) -> Counter[str]:
-        """How many values of each name the backend could not take."""
+        """The number of dropped values by name: values that the backend could not take."""
         counter: Counter[str] = self.__dict__.setdefault("_dropped", Counter())
         return counter
 
     @property
     def taken(self) -> Taken:
-        """What the backend has of batches that raised half-way; for a `log_batch` that stores record by record."""
+        """The records that a backend has of batches that failed half-way, if `log_batch` stores them one by one."""
         taken: Taken | None = self.__dict__.get("_taken")
         if taken is None:
             taken = self.__dict__["_taken"] = Taken()
         return taken
 
     def forget(self) -> None:
-        """Forget what an earlier run of this object has left; called before `start`."""
+        """Forget the traces of this object's earlier run; called before `start`."""
         self.dropped.clear()
         self.passing.forget()
         self.unwatch()
@@ -212,16 +223,17 @@ class GeneralTracker(MediaCalls):
         """Store hyperparameters.
 
         Args:
-            values: Names to values, possibly nested; scalars are Python numbers. The dictionary is this tracker's own.
+            values: Values by name, possibly nested; scalars are Python numbers. The dictionary is this tracker's own.
         """
 
     def store_environment(self, values: dict[str, Any]) -> None:
-        """Store where the program runs; by default with the hyperparameters.
+        """Store a description of the program's environment; the default stores it with the hyperparameters.
 
-        A backend that has another place for it, such as tags, overrides this.
+        A backend with another place for the description, such as tags, overrides this.
 
         Args:
-            values: One name, "environment" (or "environment_2", … of a run that goes on), to JSON values by name.
+            values: A dictionary with one entry, "environment" ("environment_2", … in a continued run), which holds JSON
+                values by name.
         """
         self.store_init_configuration(values)
 
@@ -229,22 +241,23 @@ class GeneralTracker(MediaCalls):
         """Record values.
 
         Args:
-            values: Names to values in the structure the user gave; scalars are Python numbers. The dictionary is this
+            values: Values by name, nested as the user logged them; scalars are Python numbers. The dictionary is this
                 tracker's own.
-            step: Training step, 0 or more, or None when the user gave none.
-            **kwargs: Passed through from `log_kwargs[name]`.
+            step: Training step, 0 or more; None for a call without a step.
+            **kwargs: The user's arguments for this tracker, `log_kwargs[name]`.
         """
 
     def log_batch(self, records: Sequence[Metrics]) -> None:
-        """Record several calls of `log`; when it raises, it is given the same records again, whole or in halves.
+        """Record several calls of `log`; every delivery goes through this method.
 
-        Every delivery comes through here. The default hands the records to `log` one by one, and leaves out what it has
-        handed over before; it is also that of a subclass that overrides `log` alone, whatever its base does. A backend
-        that can store many at once overrides this and `batch_size`, and records all of them or, when it raises, none.
+        The default hands the records to `log` one by one; a subclass that overrides `log` alone has this default,
+        whatever its base class does. A backend that stores many calls at once overrides this method and `batch_size`,
+        and stores all records or, if it raises, none. After an exception, the same records come again, together or in
+        halves; the default then leaves out the records that `log` has had.
 
         Args:
             records: Calls in their order, each with `values`, `step`, `time` and `kwargs` by tracker name. The
-                sequence may make them when they are looked at.
+                sequence may decode a record only when it is looked at.
         """
         for record in self.taken.each(records):
             self.record_time = record.time
@@ -256,7 +269,7 @@ class GeneralTracker(MediaCalls):
 
     @property
     def passing(self) -> PassingMedia:
-        """The media of calls of this tracker's own methods, and files that are made of media."""
+        """The folder for the media of this tracker's own calls, and for files that are made from media."""
         passing: PassingMedia = self.__dict__.setdefault("_passing", PassingMedia())
         return passing
 
@@ -272,19 +285,23 @@ class GeneralTracker(MediaCalls):
     def alert(self, title: str, text: str = "", level: AlertLevel = "info") -> None:
         """Store an alert; the default logs it as a text called "alert".
 
-        A backend that has alerts overrides this and sets `keeps_alerts`. Those of a run come here in the order of its
-        records, with the time at which they were raised in `record_time`.
+        A backend with alerts of its own overrides this and sets `keeps_alerts`. A run's alerts come in the order of its
+        records, each with the time of its call in `record_time`.
 
         Args:
-            title: What has happened, in one line.
-            text: More about it, in Markdown, or nothing.
+            title: The event in one line.
+            text: Details in Markdown, or "".
             level: "info", "warning" or "error".
         """
         said = Alert(title, text, level).values[ALERT]
         self._log_media({ALERT: Text(said.info["text"])}, None)
 
     def said_late(self, text: str) -> str:
-        """Return an alert's text, with the time at which it was raised where that is over a minute ago."""
+        """Return the text of an alert, with the time of its call behind it if that was over a minute ago.
+
+        Args:
+            text: The text.
+        """
         raised = self.now()
         if time.time() - raised < _LATE:
             return text
@@ -301,25 +318,30 @@ class GeneralTracker(MediaCalls):
     ) -> None:
         """Log histograms of a module's gradients and parameters with this tracker alone, in the backward pass.
 
-        Their step is how many backward passes there were: a tracker object knows no other. `watch` of a front door
-        takes the training's step, and goes through the journal. This ends with the tracker's run, or with `unwatch`.
+        The step of the histograms is the number of backward passes, since a tracker object knows no other. The `watch`
+        of a front door has the training's step, and goes through the journal. The watch ends with the tracker's run, or
+        with `unwatch`.
 
         Args:
-            model: The `torch.nn.Module`; it is not kept alive.
-            log: "gradients", "parameters" or "all"; None: nothing.
-            every: How many backward passes there are from one to the next that is looked at.
-            log_freq: Another word for `every`.
+            model: The `torch.nn.Module`. The watch does not keep it alive.
+            log: "gradients", "parameters", "all", or None for no histograms.
+            every: Backward passes from one set of histograms to the next, 1 or more.
+            log_freq: Another name of `every`.
 
         Raises:
             TypeError: `model` is no module.
-            ValueError: `log` or `every` is something else.
+            ValueError: `log` or `every` has an unknown value.
         """
         if log is not None and not (self.main_process_only and process_index() != 0):
             watches: OwnWatches = self.__dict__.setdefault("_watches", OwnWatches(self))
             watches.add(model, log, every if log_freq is None else log_freq)
 
     def unwatch(self, model: Any = None) -> None:
-        """Take histograms of a module no longer, or of none."""
+        """End the watch of a module.
+
+        Args:
+            model: The module. Default: all watched modules.
+        """
         if (watches := self.__dict__.get("_watches")) is not None:
             watches.remove(model)
 
@@ -333,35 +355,36 @@ class GeneralTracker(MediaCalls):
         copy: bool | None = None,
         step: int | None = None,
     ) -> None:
-        """Store a file, or a folder with all its files; the default counts it as dropped.
+        """Store a file, or a folder with all its files; the default counts the artifact as dropped.
 
         Args:
-            path: The file or folder. It may be deleted once this returns.
-            name: Name of the artifact; None: that of the file or folder.
-            type: What it is; "model" for models.
-            metadata: What is known about it, as JSON values.
-            copy: Of no account here.
-            step: Training step.
+            path: The file or folder, which may be deleted once this call has returned.
+            name: Name of the artifact. Default: the name of the file or folder.
+            type: Kind of the artifact, such as "dataset"; "model" for models.
+            metadata: Facts about the artifact, as JSON values by name.
+            copy: Without effect on a tracker.
+            step: Training step, 0 or more, or None.
         """
         self.drop(name or os.path.basename(path), path, "it keeps no artifacts")
 
     def rewind(self, step: int) -> None:
-        """Make values of a step and later ones, of which the run logs others now, step back; the default does nothing.
+        """Withdraw the values that were logged with a step or a later one; the default does nothing.
 
-        Called where a run goes on from a checkpoint that is older than what it had logged.
+        A run calls this when it goes on from a checkpoint that is older than its last values, and logs those steps
+        again.
 
         Args:
             step: The next step that will be logged.
         """
 
     def log_checkpoint(self, name: str, path: str, step: int | None, values: dict[str, Any]) -> None:
-        """Store a checkpoint; one of that name before it is replaced. The default counts it as dropped.
+        """Store a checkpoint, which replaces an earlier one of its name; the default counts it as dropped.
 
         Args:
-            name: Name of the checkpoint, e.g. "epoch=3-step=400"; usable as a file's name.
-            path: The file, or the folder of a sharded checkpoint. It may be deleted once this returns.
-            step: Training step.
-            values: What is known about it: JSON values by name, such as `monitor`, `score`, `best`, `last`.
+            name: Name of the checkpoint, such as "epoch=3-step=400"; the name is usable as a file name.
+            path: The file, or the folder of a sharded checkpoint, which may be deleted once this call has returned.
+            step: Training step, 0 or more, or None.
+            values: Facts about the checkpoint, as JSON values by name, such as `monitor`, `score`, `best`, `last`.
         """
         self.drop("checkpoint", path, "it keeps no checkpoints")
 
@@ -370,109 +393,125 @@ class GeneralTracker(MediaCalls):
 
         Args:
             model: A `torch.nn.Module`.
-            inputs: What its `forward` takes.
+            inputs: The input of its `forward`.
         """
 
     def describe_checkpoint(self, name: str, step: int | None, values: dict[str, Any]) -> None:
-        """Store what is known now of a checkpoint stored before, in place of what was; the default does nothing.
+        """Replace the facts about a stored checkpoint; the default does nothing.
 
-        A backend that cannot should not store `best` and `last`, which do not stay true.
+        A backend that cannot replace them should not store `best` and `last`, which do not stay true.
 
         Args:
             name: Name of the checkpoint.
-            step: Training step.
-            values: As for `log_checkpoint`.
+            step: Training step, 0 or more, or None.
+            values: Facts about the checkpoint, as for `log_checkpoint`.
         """
 
     def delete_checkpoint(self, name: str) -> None:
-        """Delete a checkpoint stored before, which the program itself has deleted; the default leaves it."""
+        """Delete a stored checkpoint that the program itself has deleted; the default keeps it.
+
+        Args:
+            name: Name of the checkpoint.
+        """
 
     def now(self) -> float:
-        """Return the wall-clock time to store with values: when they were logged, which may be long ago."""
+        """Return the time to store with values, in seconds since 1970-01-01 UTC: that of their call, maybe long ago."""
         return time.time() if self.record_time is None else self.record_time
 
     def flush(self) -> None:
-        """Make sure that what was logged is where the backend keeps it."""
+        """Wait until the backend has stored all logged values where it keeps them."""
 
     def rest(self) -> None:
-        """Give back files and connections, which the next call takes again: after a `flush`, the run has become idle.
+        """Give back files and connections while the run is idle; the next call takes them again.
 
-        The default does nothing.
+        `flush` comes before this call. The default does nothing.
         """
 
     def is_transient(self, error: BaseException) -> bool:
-        """Whether an error of `start`, `log` or another method may pass by itself, so that repeating the call helps.
+        """Return whether an error may pass by itself, so that a repetition of the call helps.
 
-        The default says so of lost connections, timeouts, and answers of a server with the status 408, 429 or 5xx.
+        The default is true for lost connections, timeouts, and a server's answers with the status 408, 429 or 5xx.
+
+        Args:
+            error: The error of `start`, `log` or another method.
         """
         return is_transient(error)
 
     def concerns_run(self, error: BaseException) -> bool:
-        """Whether an error is the connection's or the run's and no record's fault, so that delivery waits.
+        """Return whether an error comes from the connection or the run and not from a record, so that delivery waits.
 
-        The default says so of refused credentials, addresses that cannot be right, and answers of a server with the
-        status 401, 403, 404 and the like. Of other errors it shows: they are a record's if its neighbours pass.
+        The default is true for rejected credentials, impossible addresses, and a server's answers with the status 401,
+        403, 404 and the like. Delivery decides about other errors: one whose neighbours pass comes from its record.
+
+        Args:
+            error: The error of `start`, `log` or another method.
         """
         return concerns_run(error)
 
     def as_experiment(self) -> Any:
-        """Return what `logger.experiment` is in Lightning: the SDK's own object, or one that answers as it, too."""
+        """Return the object for Lightning's `logger.experiment`: the SDK's own object, or one that behaves like it."""
         return self.tracker
 
     def identity(self) -> dict[str, Any]:
-        """Return the constructor's keyword arguments with which another process continues this very backend run.
+        """Return the constructor's keyword arguments with which another process continues this backend run.
 
-        Asked between `start` and `finish`. Only what JSON can hold, and no secrets. The default is none.
+        A run asks for them between `start` and `finish`, and stores them: JSON values, without secrets. The default is
+        an empty dictionary.
         """
         return {}
 
     def planned_identity(self) -> dict[str, Any]:
-        """Choose what `identity` of the run that `start` is about to open will be; the default is none.
+        """Choose the `identity` of the run that `start` is about to open; the default is an empty dictionary.
 
-        It is stored before `start`, so that a process that is killed in there leaves no run that none can continue.
-        For backends whose runs get their id from the client.
+        The identity is stored before `start`, so that a process killed in `start` leaves a backend run that can be
+        continued. This is for backends whose clients choose the run's id.
         """
         return {}
 
     def read(self) -> BackendRun:
-        """Return the backend run that this tracker logs to, or logged to, as the backend's own reader has it.
+        """Return the backend run of this tracker, by the backend's own reader.
 
-        It neither opens nor changes the run: it may be called before `start` of a tracker that was constructed with
-        `identity`, and after `finish`.
+        This call neither opens nor changes the run. It works between `start` and `finish`, after `finish`, and before
+        `start` of a tracker that was constructed with `identity`.
 
         Raises:
-            NotReadableError: The backend has no such run, it cannot be read from here, or the tracker has no reader,
-                as the default has none; the message says which.
+            NotReadableError: The backend has no such run, the run cannot be read from here, or the tracker has no
+                reader, as by default; the message says which.
         """
         message = f"{self.name}: this tracker has no reader; define `read` to compare what its backend has."
         raise NotReadableError(message)
 
     def stored_name(self, name: str) -> str:
-        """Return the name under which the backend has a metric, once names of nested ones are joined with "/"."""
+        """Return the backend's name of a metric; the default is the same name.
+
+        Args:
+            name: The metric's name, with the names of nested values joined with "/".
+        """
         return name
 
     def page(self) -> str | None:
-        """Return the address of the backend run's page, where there is one; asked between `start` and `finish`."""
+        """Return the address of the backend run's page, or None; asked between `start` and `finish`."""
         return None
 
     def look(self) -> str | None:
-        """Return the command with which people look at the backend run, where it has no page; the default is none.
+        """Return the command that shows a backend run without a page of its own; None, the default, if there is none.
 
-        `show` and the closing report tell it. As `read`, it may be called before `start` of a tracker that was
-        constructed with `identity`, and after `finish`; the SDK is not imported for it. `folders.command_line` quotes.
+        `accel-track show` and the closing report print the command. This call may come before `start` of a tracker that
+        was constructed with `identity`, and after `finish`; it must not import the SDK. `folders.command_line` quotes a
+        command's arguments.
         """
         return None
 
     def finish(self) -> None:
-        """Close the run; `outcome` says how it ended."""
+        """Close the backend run. `outcome` tells how the run ended."""
 
     @classmethod
     def grouped(cls, group: str, rank: int) -> dict[str, Any]:
-        """Return constructor arguments that put the runs of several ranks together; the default is none.
+        """Return constructor arguments that group the backend runs of several ranks; the default is none.
 
         Args:
-            group: The name that they share.
-            rank: Number of this process.
+            group: Name of the group.
+            rank: Rank of this process.
         """
         return {}
 
@@ -481,7 +520,7 @@ class GeneralTracker(MediaCalls):
         """Return constructor arguments that make the new run the child of another; the default is none.
 
         Args:
-            identity: What `identity` of the tracker of the parent is; empty where that is not known.
+            identity: The `identity` of the parent's tracker; empty if it is unknown.
             parent: Name of the parent.
         """
         return {}
@@ -490,7 +529,7 @@ class GeneralTracker(MediaCalls):
     def in_folder(cls, folder: str, directory: str | os.PathLike[str]) -> dict[str, Any]:
         """Return constructor arguments that put a run's local files into a folder; the default is none.
 
-        For runs whose folder is not called by their project and name, in a logger with `name="a/b"` for example.
+        A run needs this if its folder does not have the names of project and run, as in a logger with `name="a/b"`.
 
         Args:
             folder: The folder, below `directory`.
@@ -500,14 +539,14 @@ class GeneralTracker(MediaCalls):
 
     @classmethod
     def installed(cls) -> bool:
-        """Whether the SDK can be imported; does not import it."""
+        """Return whether the SDK can be imported, without its import."""
         return cls.sdk is None or importlib.util.find_spec(cls.sdk) is not None
 
     @classmethod
     def not_configured(cls, init_kwargs: Mapping[str, Any]) -> str | None:
-        """Return None, or a sentence that says which setting is missing and what to set.
+        """Return a sentence that says which setting is missing and what to set; None if nothing is missing.
 
-        Asked before `start`, which must never prompt on the terminal.
+        A front door asks before `start`, which must never prompt on the terminal.
 
         Args:
             init_kwargs: The constructor's keyword arguments for this tracker.
@@ -520,12 +559,12 @@ class GeneralTracker(MediaCalls):
     ) -> Self:
         """Construct the tracker of one run; a front door calls this for trackers given by name.
 
-        The default passes the project's name, and the logging directory where the class requires one, as the first
-        positional arguments. A backend that knows run names overrides it.
+        The default passes the name of the project, and the logging directory if the class requires one, as the first
+        positional arguments. A backend with names of runs overrides this.
 
         Args:
-            project: Name of the project (a backend may call it experiment).
-            run_name: Name of the run in its project; None: that of the backend run that is continued.
+            project: Name of the project, which a backend may call experiment.
+            run_name: Name of the run in its project; None for the name of the backend run that is continued.
             directory: The logging directory, or None.
             init_kwargs: The user's keyword arguments, which win over everything derived here.
         """
@@ -533,7 +572,13 @@ class GeneralTracker(MediaCalls):
         return cls(*positional, **init_kwargs)
 
     def drop(self, key: str, value: Any, reason: str = "") -> None:
-        """Count a value that the backend cannot take, and warn about the first of each name."""
+        """Count a value that the backend cannot take as dropped, and warn about the first one of each name.
+
+        Args:
+            key: Name of the value.
+            value: The value, whose type the warning names.
+            reason: The reason for the warning. Default: the backend takes no value of that type.
+        """
         self.dropped[key] += 1
         if self.dropped[key] == 1:
             why = reason or f"the backend takes no {type(value).__name__}"
@@ -541,7 +586,7 @@ class GeneralTracker(MediaCalls):
 
 
 class NoOpTracker(NoOp, GeneralTracker):
-    """What `get_tracker` returns off the main process: every method, also one that few trackers have, does nothing."""
+    """The tracker that `get_tracker` returns off the main process: every method, of any tracker, does nothing."""
 
     def _log_media(self, values: dict[str, Any], step: int | None, **kwargs: Any) -> None:
         """Do nothing."""

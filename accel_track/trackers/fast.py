@@ -17,30 +17,30 @@ FastT = TypeVar("FastT", bound="FastPath")
 
 
 class UnfitError(Exception):
-    """A private part of an SDK is there and has another shape than the one that a fast path knows."""
+    """A private part of an SDK has another shape than the one that a fast path knows."""
 
 
 class FastPath:
-    """A way into one SDK that its public calls do not offer, built on private parts of it.
+    """A way into an SDK, through private parts of it, that its public calls do not offer.
 
-    A subclass names everything private that it touches, so that all of it is looked at before it is used, and splits
-    its work: `prepare` looks everything up and changes nothing, `store` hands it over.
+    A subclass names every private part that it touches, so that all of them are checked before they are used. It splits
+    its work in two: `prepare` looks everything up and changes nothing, `store` hands the batch over.
 
     Args:
-        native: The SDK's own object, e.g. a `wandb.Run`.
+        native: The SDK's own object, such as a `wandb.Run`.
     """
 
     distribution: ClassVar[str]
     """Name of the SDK on the package index."""
 
     tested: ClassVar[str]
-    """The versions with which the tests pass, as a version specifier (PEP 440), e.g. "==0.31.*"."""
+    """The versions with which the tests pass, as a version specifier of PEP 440, such as "==0.31.*"."""
 
     parts: ClassVar[tuple[str, ...]] = ()
-    """What is imported, as "module:name" or "module:Class.name"."""
+    """The private names that the path imports, as "module:name" or "module:Class.name"."""
 
     attributes: ClassVar[tuple[str, ...]] = ()
-    """What is read of the native object, as dotted paths, e.g. "_interface._client"."""
+    """The private attributes of the native object that the path reads, as dotted paths: "_interface._client"."""
 
     of_module: ClassVar[bool] = False
     """Whether the native object is the SDK's module itself, so that the path is open before there is a run."""
@@ -53,10 +53,10 @@ class FastPath:
         TypeError,
         UnfitError,
     )
-    """Errors that say that the SDK is not as this code knows it; a subclass adds those of a changed schema."""
+    """The errors that mean that the SDK is not as this code knows it; a subclass adds those of a changed schema."""
 
     def __init__(self, native: Any) -> None:
-        """Look at every attribute that will be used; a subclass looks at its parts' shapes, too, and keeps them.
+        """Check every attribute that will be used; a subclass also checks the shapes of its parts, and keeps them.
 
         Raises:
             UnfitError: A part has another shape.
@@ -66,18 +66,26 @@ class FastPath:
         self.look()
 
     def look(self) -> None:
-        """Look at every attribute; a path whose `store` reads them again does so in `prepare`."""
+        """Check that the native object has all `attributes`; a path whose `store` reads them does so in `prepare`, too.
+
+        Raises:
+            AttributeError: An attribute is missing.
+        """
         for path in self.attributes:
             reduce(getattr, path.split("."), self.native)
 
     @classmethod
     def applies(cls, native: Any) -> bool:
-        """Whether a native object is of the kind that this path is for, such as a local run and not a remote one."""
+        """Return whether the path is for a native object, such as a local run and not a remote one.
+
+        Args:
+            native: The native object.
+        """
         return True
 
     @classmethod
     def untested(cls) -> str | None:
-        """Return which version is installed where that is none of the tested ones, else None."""
+        """Return a sentence that names the installed version if it is not a tested one; None if it is."""
         try:
             installed = version(cls.distribution)
         except PackageNotFoundError:
@@ -88,7 +96,7 @@ class FastPath:
 
     @classmethod
     def missing(cls) -> str | None:
-        """Return which of `parts` cannot be imported, else None; imports the SDK."""
+        """Import `parts`, and return a sentence about the first that is missing; None if all are there."""
         for part in cls.parts:
             module, _, path = part.partition(":")
             try:
@@ -98,16 +106,24 @@ class FastPath:
         return None
 
     def prepare(self, *batch: Any) -> Any:
-        """Return all that `store` needs for a batch, having changed nothing; None where it is to go the public way."""
+        """Return everything that `store` needs for a batch, without any change; None to store it by public calls.
+
+        Args:
+            *batch: The arguments of `Gate.send`.
+        """
         return batch
 
     def store(self, ready: Any) -> None:
-        """Hand over what `prepare` returned."""
+        """Hand a prepared batch over to the SDK.
+
+        Args:
+            ready: The return value of `prepare`.
+        """
         raise NotImplementedError
 
 
 class Gate(Generic[FastT]):
-    """One tracker's fast path, open while the SDK is as the path knows it.
+    """The gate of one tracker's fast path, which is open while the SDK is as the path knows it.
 
     Args:
         tracker: Name of the tracker, for warnings.
@@ -118,13 +134,17 @@ class Gate(Generic[FastT]):
         """Stay closed until `open`."""
         self.tracker, self._path = tracker, path
         self.fast: FastT | None = None
-        """The path, while it is open."""
+        """The fast path while the gate is open, else None."""
 
         self.tried = False
-        """Whether it was to be opened for the native object that there is."""
+        """Whether `open` was called for the current native object."""
 
     def open(self, native: Any) -> None:
-        """Open for a new native object, if the SDK's version was tested, all parts are there and the path applies."""
+        """Open the gate, if the SDK's version is a tested one, all parts are there and the path applies.
+
+        Args:
+            native: The new native object.
+        """
         self.fast, self.tried = None, True
         try:
             if self._path.untested() or not self._path.applies(native):
@@ -136,18 +156,22 @@ class Gate(Generic[FastT]):
             self._shut(error)
 
     def close(self) -> None:
-        """Forget the native object, which is over."""
+        """Close the gate, and forget the native object, whose run is over."""
         self.fast, self.tried = None, False
 
     def send(self, *batch: Any, repeatable: bool = False) -> bool:
-        """Store a batch, and say whether that is done; if not, the public call is to do it.
+        """Store a batch by the fast path.
 
         Args:
-            *batch: What `prepare` takes.
-            repeatable: Whether storing again what is stored already changes nothing.
+            *batch: The arguments of `prepare`.
+            repeatable: Whether a batch may be stored twice without a difference.
+
+        Returns:
+            Whether the batch is stored; if not, store it by a public call.
 
         Raises:
-            HalfStoredError: The SDK surprised where a part of a batch that is not repeatable may be stored already.
+            HalfStoredError: The SDK was not as the path knows it, and a part of a batch that is not repeatable may be
+                stored already.
             Exception: The backend's own error.
         """
         ready = self.use(lambda fast: fast.prepare(*batch))
@@ -168,9 +192,13 @@ class Gate(Generic[FastT]):
         return True
 
     def use(self, call: Callable[[FastT], ResultT]) -> ResultT | None:
-        """Return what a call with the path returns; None, once the path is closed, or where the SDK surprises it.
+        """Call a function with the path, for work that stores no records, and return its result.
 
-        For what stores no records.
+        Args:
+            call: The function.
+
+        Returns:
+            The result; None if the gate is closed, or closes because the SDK is not as the path knows it.
         """
         if self.fast is None:
             return None

@@ -1,4 +1,4 @@
-"""The media of calls: what a tracker around an SDK makes of them, as its table of ways says."""
+"""The media of calls, in a tracker around an SDK: each goes the way that the tracker's table declares for its kind."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Own(Image):
-    """An image that is the SDK's own object, and goes to it as it is.
+    """An image that is the SDK's own object, and goes to the SDK unchanged.
 
     Args:
         native: The object.
@@ -38,27 +38,34 @@ class Own(Image):
 class StoresMedia(GeneralTracker):
     """The part of a tracker around an SDK that sorts media by their kinds.
 
-    For each kind that `media` calls native, and for "file" where others are stored as files, a backend has one of two
-    methods:
+    For each kind that `media` calls native, and for "file" if another kind is stored as a file, a backend has one of
+    two methods:
 
-    * `make_<kind>(medium, row)` returns what the SDK takes among the values of a call. Where `lists` names the kind,
-      several media of a name stay a list; else each has a name of its own, `name/0`, `name/1`, ….
-    * `store_<kind>(name, medium, row)` stores it, by a call of its own, before the row's values.
+    * `make_<kind>(medium, row)` returns the object that the SDK takes among the values of a call. If `lists` names the
+      kind, several media of a name stay a list; if not, each has a name of its own: `name/0`, `name/1`, ….
+    * `store_<kind>(name, medium, row)` stores the medium by a call of its own, before the row's values.
     """
 
     lists: frozenset[str] = frozenset()
-    """The kinds of which the SDK takes several under one name."""
+    """The kinds of which the SDK takes several media under one name."""
 
     always_lists: bool = False
-    """Whether one medium of these kinds is a list, too: where the SDK keeps lists and single ones apart."""
+    """Whether a single medium of these kinds is a list, too, because the SDK tells lists from single media."""
 
     most: ClassVar[int | None] = None
-    """How many these may be; of more, each further part has a name of its own, such as `name/108`."""
+    """The largest length of such a list; the media beyond it have further names, such as `name/108`."""
 
     def log_images(
         self, values: Mapping[str, Any], step: int | None = None, *, captions: Any = None, **kwargs: Any
     ) -> None:
-        """Log images, of which some may be the SDK's own objects; else as `MediaCalls.log_images`."""
+        """Log images, as [`MediaCalls`][accel_track.media.calls.MediaCalls.log_images] does, or the SDK's own images.
+
+        Args:
+            values: Images by name, each an image as for `MediaCalls`, an object of the SDK, or a list of these.
+            step: Training step, 0 or more, or None.
+            captions: Captions, as for `MediaCalls`.
+            **kwargs: Arguments of the SDK's own call.
+        """
         given = {name: self._with_own(value) for name, value in values.items()}
         super().log_images(given, step, captions=captions, **kwargs)
 
@@ -68,9 +75,13 @@ class StoresMedia(GeneralTracker):
         return Own(value) if type(value).__module__.partition(".")[0] == self.sdk else value
 
     def made(self, medium: Medium, make: Callable[[], Any]) -> Any:
-        """Return what an earlier try of the same call has made of a medium, else make it.
+        """Return the object that an earlier try of the same call made of a medium, or make it.
 
-        For objects that know what of them the SDK has stored.
+        Objects that know which of their parts the SDK has stored need this.
+
+        Args:
+            medium: The medium.
+            make: A function that makes the object.
         """
         known: WeakKeyDictionary[Medium, Any] = self.__dict__.setdefault("_made", WeakKeyDictionary())
         if medium not in known:
@@ -78,12 +89,16 @@ class StoresMedia(GeneralTracker):
         return known[medium]
 
     def forget_media(self) -> None:
-        """Forget what was made of media, and delete its files: the run is over."""
+        """Forget the objects made of media, and delete their files, at the end of a run."""
         self.__dict__.pop("_made", None)
         self.passing.forget()
 
     def sort_media(self, row: Row) -> Iterator[tuple[str, Medium]]:
-        """Put what the SDK takes among values into a row's; yield the names and media that are to be stored apart."""
+        """Put the media that go among the values into a row; yield name and medium of those that are stored apart.
+
+        Args:
+            row: The call.
+        """
         for name, media in self._groups(row):
             try:
                 yield from self._placed(row, name, media)
@@ -93,7 +108,12 @@ class StoresMedia(GeneralTracker):
                 row.refuse(name, media, str(error))
 
     def store_media(self, row: Row, media: Sequence[tuple[str, Medium]]) -> None:
-        """Store media that are not among a row's values; within `taken.within`."""
+        """Store the media that are not among a row's values; called inside `taken.within`.
+
+        Args:
+            row: The call.
+            media: Names and media, from `sort_media`.
+        """
         for name, medium in media:
             try:
                 self.taken.part(("medium", name), partial(getattr(self, f"store_{medium.kind}"), name, medium, row))
@@ -101,19 +121,22 @@ class StoresMedia(GeneralTracker):
                 row.refuse(name, medium, str(error))
 
     def whole(self, media: Medium | list[Medium]) -> Medium | list[Medium]:
-        """Return media with their files.
+        """Return media with their files, which are written if necessary.
+
+        Args:
+            media: A medium, or a list of media.
 
         Raises:
-            TypeError: As `Medium.content`.
-            ValueError: As `Medium.content`.
-            OSError: As `Medium.content`; or a file cannot be stored.
+            TypeError: A medium was made from an object of the wrong type.
+            ValueError: A medium was made from a value that its kind does not take.
+            OSError: A medium's file cannot be read, or a file cannot be written.
         """
         if isinstance(media, Medium):
             return stored(media, self.passing.folder)
         return [stored(one, self.passing.folder) for one in media]
 
     def _groups(self, row: Row) -> Iterator[tuple[str, Medium | Sequence[Medium]]]:
-        """Yield the media of each name; those of a list that do not go the same way one by one."""
+        """Yield the media of each name; a list whose media go different ways is split into its parts."""
         for name, media in row.media.items():
             if isinstance(media, Medium) or len({self.way(one) for one in media}) <= 1:
                 yield name, media
@@ -139,13 +162,18 @@ class StoresMedia(GeneralTracker):
             self.add_values(row, {one: value for (one, _), value in zip(named, values, strict=True)})
 
     def add_values(self, row: Row, values: Mapping[str, Any]) -> None:
-        """Add to a row's values; of two with one name, as that of the second of several media, the first stays."""
+        """Add values to a row; a value whose name the row has already is counted as dropped.
+
+        Args:
+            row: The call.
+            values: Values by name.
+        """
         for name in values.keys() & row.values.keys():
             row.refuse(name, values[name], "the call has another value of this name")
         row.values, row.plain = {**values, **row.values}, False
 
     def _converted(self, row: Row, name: str, media: list[Medium]) -> tuple[str, list[Medium]]:
-        """Return media as a kind that the backend takes; none where it takes none, or they have become numbers."""
+        """Return media as a kind that the backend takes; no media if it takes none or they have become numbers."""
         kind, folder = media[0].kind, self.passing.folder
         while kind != "file":
             way = self.way(media[0]) if kind == media[0].kind else self.media.get(kind)
@@ -163,7 +191,11 @@ class StoresMedia(GeneralTracker):
         return kind, media
 
     def way(self, medium: Medium) -> Way | None:
-        """Return what becomes of a medium; a backend that makes differences within a kind overrides this."""
+        """Return the way of a medium; a backend that treats media of one kind differently overrides this.
+
+        Args:
+            medium: The medium.
+        """
         return self.media.get(medium.kind)
 
     def _quantiles(self, row: Row, name: str, medium: Medium) -> None:
@@ -173,7 +205,12 @@ class StoresMedia(GeneralTracker):
         row.values = {**numbers, **row.values}  # a number of that name, which the user has logged, stays
 
     def histogram_of(self, name: str, value: Any) -> Medium | None:
-        """Return the histogram that stands for an array of many numbers, warning once a name; None for others."""
+        """Return a histogram in place of an array of numbers, with a warning once per name; None for other values.
+
+        Args:
+            name: Name of the value.
+            value: The value.
+        """
         if not is_array(value) or value.dtype.kind not in "biuf" or not value.size:
             return None
         told: set[str] = self.__dict__.setdefault("_told_of_arrays", set())
@@ -187,7 +224,10 @@ class StoresMedia(GeneralTracker):
 
 
 def media_of(value: Any) -> Medium | list[Medium] | None:
-    """Return a value that is a medium, or a list of media of one kind, without what could not be read; else None."""
+    """Return the medium, or the list of media of one kind, that a value is; None for any other value.
+
+    Media of a list that could not be read are None in it, and left out.
+    """
     if isinstance(value, Medium):
         return value
     if type(value) is list and any(isinstance(one, Medium) for one in value):

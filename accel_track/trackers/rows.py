@@ -21,12 +21,12 @@ class Row:
     """One call of `log`, with the values that the backend takes.
 
     Attributes:
-        record: The call.
-        values: Numbers, texts, and the SDK's own objects by name; names of nested values are joined with "/". Only to
-            be read: it may be the record's own.
-        plain: Whether all of them are numbers or texts.
-        media: The media among the call's values by name, each one or a list of several of one kind.
-        kwargs: More keyword arguments for the SDK's call.
+        record: The record of the call.
+        values: Numbers, texts, and the SDK's own objects by name, with the names of nested values joined with "/". Do
+            not change this dictionary, which may be the record's own.
+        plain: Whether all `values` are numbers or texts.
+        media: The call's media by name, each a single medium or a list of media of one kind.
+        kwargs: Further keyword arguments of the SDK's call.
     """
 
     __slots__ = ("_refused", "kwargs", "media", "plain", "record", "values")
@@ -60,33 +60,43 @@ class Row:
         self.values, self.media = values, media
 
     def _keep(self, tracker: SDKTracker, name: str, found: Any, media: dict[str, Medium | list[Medium]]) -> None:
-        """Put media among a row's; one that the program gave to the tracker itself is stored only now."""
+        """Keep media in the row; a medium that the program gave to the tracker itself is stored only now."""
         try:
             media[name] = tracker.whole(found)
         except (TypeError, ValueError, OSError) as error:
             self._refused.append((name, found, str(error)))
 
     def refuse(self, name: str, value: Any, why: str) -> None:
-        """Note that the backend does not take a value; it is counted once the call is not repeated any more."""
+        """Note a value that the backend does not take; it is counted as dropped once the call needs no repetition.
+
+        Args:
+            name: Name of the value.
+            value: The value.
+            why: The reason for the warning; "" stands for the value's type.
+        """
         self._refused.append((name, value, why))
 
     @property
     def step(self) -> int | None:
-        """Training step, or None."""
+        """The training step, or None."""
         return self.record.step
 
     @property
     def media_kwargs(self) -> Mapping[str, Any]:
-        """More keyword arguments for the SDK's calls for media: those of a call that has nothing else."""
+        """Further keyword arguments of the SDK's calls for media, in a call that has media only."""
         return {} if self.values else self.kwargs
 
     @property
     def time(self) -> float:
-        """When the call was made, in seconds since 1970-01-01 UTC."""
+        """The time of the call, in seconds since 1970-01-01 UTC."""
         return self.record.time
 
     def settle(self, tracker: SDKTracker) -> None:
-        """Count what was refused, now that the call will not be repeated."""
+        """Count the values that the backend does not take as dropped, now that the call needs no repetition.
+
+        Args:
+            tracker: The tracker that counts them.
+        """
         for one in self._refused:
             tracker.drop(*one)
         self._refused = []

@@ -55,15 +55,14 @@ _GATED = (
 
 
 class SDKTracker(StoresMedia):
-    """A tracker around one native object, `self.native`, which exists between `start` and `finish`.
+    """The base class of a tracker around an SDK's native object, `native`, which exists between `start` and `finish`.
 
-    A backend fills in `open` and `close`, and either `write`, which stores many calls of `log`, or `write_row`, which
-    stores one; what it overrides of the methods that the program or a worker calls runs on the main process only,
-    where `main_process_only` is true.
+    A subclass fills in `open`, `close`, and either `write`, which stores many calls of `log`, or `write_row`, which
+    stores one. The public methods that it overrides run on the main process only, if `main_process_only` is true.
 
     Args:
-        run_name: Name of the project or run, as the backend has it.
-        **kwargs: Passed to the SDK.
+        run_name: Name of the project or run in the backend.
+        **kwargs: Arguments of the SDK.
     """
 
     sdk: ClassVar[str]  # pyright: ignore[reportIncompatibleVariableOverride] - never None here
@@ -72,16 +71,16 @@ class SDKTracker(StoresMedia):
     native: Any = None
 
     why_finite: ClassVar[str] = "the backend takes no {}"
-    """Why a number that is not finite is dropped, where the backend does not take it; `{}` stands for the number."""
+    """The reason in the warning about a dropped number that is not finite; `{}` stands for the number."""
 
     log_call: ClassVar[str] = ""
     """Name of the native object's method that gets `step` and the further arguments of `log`."""
 
     finish_again: ClassVar[bool] = False
-    """Whether `finish` can be called again where `flush` or `store_outcome` raised an error that may pass."""
+    """Whether `finish` may be repeated after an error of `flush` or `store_outcome` that may pass by itself."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Have the public methods of a backend run on the main process only."""
+        """Decorate the public methods of a subclass with `on_main_process`."""
         super().__init_subclass__(**kwargs)
         for name in _GATED:
             if name in vars(cls):
@@ -103,44 +102,68 @@ class SDKTracker(StoresMedia):
         raise NotImplementedError
 
     def begin(self, native: Any) -> None:
-        """Prepare the run that is open, through fast paths for example; called by `start`.
-
-        Where it raises, the run is closed.
+        """Prepare the open run, through fast paths for example; called by `start`, which closes the run on an error.
 
         Args:
-            native: What `open` has returned.
+            native: The native object that `open` has returned.
         """
 
     def store_outcome(self) -> None:
-        """Tell the backend how the run ended, of which `outcome` knows; called by `finish`, before `close`."""
+        """Store how the run ended, `self.outcome`, in the backend; called by `finish`, before `close`."""
 
     def close(self, native: Any) -> None:
-        """Close the run, whose `outcome` is known; called by `finish`, once."""
+        """Close the run; called by `finish`, once.
+
+        Args:
+            native: The native object.
+        """
 
     def write(self, rows: Sequence[Row]) -> None:
-        """Store calls of `log`: all of them or, when it raises, none; by default one by one with `write_row`."""
+        """Store calls of `log`: all of them or, if it raises, none. The default stores them one by one by `write_row`.
+
+        Args:
+            rows: The calls in their order.
+        """
         for row in self.each(rows):
             self.write_row(row)
 
     def write_row(self, row: Row) -> None:
-        """Store one call of `log`, or raise; calls of the SDK that are not to be repeated go through `taken.part`."""
+        """Store one call of `log`.
+
+        If this raises, the call comes again: put a part that must not be stored twice into `taken.part`.
+
+        Args:
+            row: The call.
+        """
         raise NotImplementedError
 
     def each(self, rows: Sequence[Row]) -> Iterator[Row]:
-        """Yield rows that are stored one by one: each counts as stored once the next is asked for."""
+        """Yield rows to be stored one by one; a row counts as stored when the next one is asked for.
+
+        Args:
+            rows: The calls in their order.
+        """
         for row in rows:
             with self.taken.within(row.record):
                 yield row
             self.stored(row)
 
     def stored(self, *rows: Row) -> None:
-        """Note that the backend has these rows, of which a batch that raises later leaves them out when repeated."""
+        """Note that the backend has some rows, so that a repetition of their batch leaves them out.
+
+        Args:
+            *rows: The stored rows.
+        """
         for row in rows:
             self.taken.add(row.record)
             row.settle(self)
 
     def refusal(self, value: Any) -> str | None:
-        """Return None for a value that the backend takes, else why not ("" stands for its type)."""
+        """Return why the backend does not take a value, "" for its type; None if it takes the value.
+
+        Args:
+            value: A value of a call of `log`, no medium.
+        """
         if is_number(value):
             refused = (value != value and not self.takes_nan) or (not self.takes_inf and math.isinf(value))  # noqa: PLR0124
             return self.why_finite.format(value) if refused else None
@@ -151,13 +174,22 @@ class SDKTracker(StoresMedia):
         return None if self.takes_object(value) else ""
 
     def takes_object(self, value: Any) -> bool:
-        """Whether the backend takes a value that is neither number nor text, such as the SDK's own image."""
+        """Return whether the backend takes a value that is neither number nor text, such as the SDK's own image.
+
+        Args:
+            value: The value.
+        """
         return False
 
     def check_arguments(self, step: int | None, kwargs: Mapping[str, Any]) -> None:
-        """Raise what the SDK would raise for more arguments of `log`, before any call of a batch is stored.
+        """Check the further arguments of `log`, before any call of a batch is stored.
 
-        The default binds them to the method that `log_call` names; without a name, the SDK's own call finds out.
+        The default binds them to the signature of the method that `log_call` names; without that name, the SDK's own
+        call checks them.
+
+        Args:
+            step: Training step, or None.
+            kwargs: The further arguments.
 
         Raises:
             TypeError: The SDK takes no such argument.
@@ -166,7 +198,11 @@ class SDKTracker(StoresMedia):
             inspect.signature(getattr(self.native, self.log_call)).bind_partial(step=step, **kwargs)
 
     def fast(self, path: type[FastT]) -> Gate[FastT]:
-        """Return the gate to one of `fast_paths`."""
+        """Return the gate of one of `fast_paths`.
+
+        Args:
+            path: The class of the fast path.
+        """
         return cast("Gate[FastT]", self._gates[path])
 
     @on_main_process
@@ -196,23 +232,27 @@ class SDKTracker(StoresMedia):
 
     @on_main_process
     def log(self, values: dict[str, Any], step: int | None = None, **kwargs: Any) -> None:
-        """Record values, of the kinds that the backend takes; others are counted as dropped.
+        """Record values; those that the backend does not take are counted as dropped.
 
         Args:
-            values: Names to values.
-            step: Training step.
-            **kwargs: Passed to the SDK's own call.
+            values: Values by name.
+            step: Training step, 0 or more, or None.
+            **kwargs: Arguments of the SDK's own call.
 
         Raises:
-            TypeError: The step is no integer.
-            ValueError: The step is negative.
+            TypeError: `step` is no integer, or the SDK takes no such argument.
+            ValueError: `step` is negative.
         """
         more = {self.name: kwargs} if kwargs else {}
         self._record([Metrics(-1, self.now(), values, check_step(step), more)])
 
     @on_main_process
     def log_batch(self, records: Sequence[Metrics]) -> None:
-        """Record several calls of `log`, each with the time at which it was made where the backend takes one."""
+        """Record several calls of `log`, each with the time of the call if the backend takes a time.
+
+        Args:
+            records: The calls in their order.
+        """
         self._record(records)
 
     def _record(self, records: Sequence[Metrics]) -> None:
@@ -233,7 +273,7 @@ class SDKTracker(StoresMedia):
         self.taken.settle(records)
 
     def _write_with_media(self, row: Row) -> None:
-        """Store a call that has media: those that go among its values with these, behind the others."""
+        """Store a call with media: first the media with a call of their own, then those among the row's values."""
         apart = list(self.sort_media(row))
         with self.taken.within(row.record):
             self.store_media(row, apart)
@@ -243,7 +283,7 @@ class SDKTracker(StoresMedia):
 
     @on_main_process
     def finish(self) -> None:
-        """Flush, and close the run; `outcome` says how it ended."""
+        """Flush the tracker and close the run. `outcome` tells how the run ended."""
         if self.native is None:
             return
         try:
@@ -272,10 +312,10 @@ class SDKTracker(StoresMedia):
 
     @property
     def tracker(self) -> Any:
-        """The SDK's own object; an object that does nothing on ranks where this tracker does not run.
+        """The SDK's own object; on a rank without this tracker, an object on which every call does nothing.
 
         Raises:
-            NotStartedError: `start` was not called yet, or `finish` was.
+            NotStartedError: The tracker has not started, or has finished.
         """
         if self.native is not None:
             return self.native
@@ -285,7 +325,7 @@ class SDKTracker(StoresMedia):
         raise NotStartedError(message)
 
     def check_configured(self) -> None:
-        """Raise what is missing before the SDK could ask for it on the terminal.
+        """Check the credentials, before the SDK can ask for them on the terminal.
 
         Raises:
             NotConfiguredError: There are neither credentials nor an offline setting; the message says what to set.
@@ -295,10 +335,10 @@ class SDKTracker(StoresMedia):
             raise NotConfiguredError(message)
 
     def import_sdk(self) -> Any:
-        """Import and return the SDK.
+        """Import the SDK and return its module.
 
         Raises:
-            MissingPackageError: It is not installed; the message holds the command that installs it.
+            MissingPackageError: The SDK is not installed; the message has the command that installs it.
         """
         try:
             return importlib.import_module(self.sdk)
@@ -308,15 +348,15 @@ class SDKTracker(StoresMedia):
 
 
 def setting(init_kwargs: Mapping[str, Any], argument: str, variable: str) -> str:
-    """Return an SDK's setting from the keyword arguments, else the environment, as lower-case text ('' if unset)."""
+    """Return an SDK's setting from the keyword arguments, else the environment, as lower-case text; "" if unset."""
     value = init_kwargs.get(argument)
     return str(os.environ.get(variable, "") if value is None else value).strip().lower()
 
 
 def unreachable(url: str) -> bool:
-    """Whether nobody listens at the host and port of a URL; waits 5 seconds at most.
+    """Return whether nobody listens at the host and port of a URL, after 5 seconds at most.
 
-    For SDKs that raise the same for a refused key and for a server that is down.
+    SDKs that raise the same error for a rejected key and for a server that is down need this.
     """
     parts = urlsplit(url)
     try:

@@ -21,13 +21,14 @@ _WIDEST_GIF = 65_535
 
 
 class Audio(Medium):
-    """Sound.
+    """A sound.
 
     Args:
-        data: An array or tensor of shape (n,), (n, channels) or (channels, n): floats from -1 to 1, or integers of 16
-            or 32 bits; it becomes a WAV file of 16 bits. Or the path of a sound file, whose bytes are kept.
-        sample_rate: Samples a second; needed for arrays.
-        caption: What is written below the sound.
+        data: An array or tensor of shape (n,), (n, channels) or (channels, n), with floats from -1 to 1 or integers of
+            16 or 32 bits, which becomes a WAV file of 16 bits. Or the path of a sound file (`.wav`, `.mp3`, `.flac`,
+            `.ogg`, `.opus`, `.m4a`, `.aac`), whose bytes are kept.
+        sample_rate: Samples per second; an array needs this.
+        caption: Text below the sound.
     """
 
     kind = "audio"
@@ -51,7 +52,7 @@ class Audio(Medium):
 
     @property
     def sample_rate(self) -> int | None:
-        """Samples a second; None for a file of which that was not given."""
+        """Samples per second; None for a file that was given without it."""
         rate: int | None = self.info.get("sample_rate")
         return rate
 
@@ -60,7 +61,7 @@ class Audio(Medium):
 
         Raises:
             OSError: The file cannot be read.
-            DamagedMediumError: It is damaged, or another file.
+            DamagedMediumError: The file is damaged, or no 16-bit WAV file.
         """
         with self._reading():
             return sound.samples(self.data())[0]
@@ -70,10 +71,12 @@ class Video(Medium):
     """A video.
 
     Args:
-        data: An array or tensor of shape (T, H, W), (T, H, W, C) or (T, C, H, W), or a list of images: it becomes a
-            GIF, which has 256 colours a frame. Or the path of a video file, whose bytes are kept.
-        fps: Frames a second, for a GIF; its frames last hundredths of a second.
-        caption: What is written below the video.
+        data: An array or tensor of shape (T, H, W), (T, H, W, C) or (T, C, H, W), or a list of images, which becomes a
+            GIF with 256 colours per frame. Or the path of a video file (`.gif`, `.mp4`, `.webm`, `.ogg`, `.mov`,
+            `.mkv`, `.avi`, `.wmv`), whose bytes are kept.
+        fps: Frames per second of the GIF, above 0 and 100 at most. A GIF rounds the time of a frame to hundredths of a
+            second.
+        caption: Text below the video.
     """
 
     kind = "video"

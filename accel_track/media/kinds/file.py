@@ -12,17 +12,17 @@ if TYPE_CHECKING:
 
 
 class File(Medium):
-    """A file that stands for a medium where a backend has nothing better; users log artifacts.
+    """A file that a tracker gets for a medium whose kind its backend does not have. Users log artifacts instead.
 
     Args:
         path: The file.
-        suffix: What its name ends in.
-        caption: What is written below it.
+        suffix: Ending of the file's name, such as ".json".
+        caption: Text below the file.
     """
 
     kind = "file"
 
     def __init__(self, path: Path, suffix: str, caption: str = "") -> None:
-        """Know where it is."""
+        """Keep the path."""
         self.path, self.suffix = path, suffix
         self.info = captioned(caption)

@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 
 class Histogram(Medium):
-    """A histogram of the numbers that there are in the call.
+    """A histogram of numbers.
 
     Args:
-        data: The numbers: an array, tensor or list of any shape. NaN and infinities are counted apart.
-        bins: How many bins of equal width there are, 1 to 512.
-        counts: How many numbers are in each bin, in place of `data`.
-        edges: The edges of the bins, one more than there are counts.
+        data: The numbers: an array, a tensor or a list of any shape. NaN and infinities are counted apart.
+        bins: Number of bins of equal width, 1 to 512.
+        counts: The count of each bin, in place of `data`.
+        edges: The edges of the bins, one more than `counts`.
     """
 
     kind = "histogram"
@@ -33,7 +33,7 @@ class Histogram(Medium):
         self.info = {}
 
     def content(self) -> Content:
-        """Return counts, edges, and sums."""
+        """Return counts, edges and sums, or the numbers that are counted after the call."""
         data, bins, counts, edges = self._given
         if (data is None) == (counts is None) or (counts is None) != (edges is None):
             message = "`Histogram` takes either numbers, or `counts` and `edges`."
@@ -47,21 +47,30 @@ class Histogram(Medium):
 
     @property
     def counts(self) -> list[float]:
-        """How many numbers are in each bin."""
+        """The count of each bin."""
         return list(self.info["counts"])
 
     @property
     def edges(self) -> list[float]:
-        """The edges of the bins, one more than there are counts."""
+        """The edges of the bins, one more than `counts`."""
         return list(self.info["edges"])
 
     def quantile(self, share: float) -> float:
-        """Return the number below which a share of the numbers lies, to the width of a bin."""
+        """Return a quantile of the numbers, to the width of a bin.
+
+        Args:
+            share: The share of the numbers that lie below the quantile, 0 to 1.
+        """
         return histograms.quantile(self.counts, self.edges, share)
 
     @classmethod
     def of_stored(cls, info: Mapping[str, Any], path: Path | None) -> Self:
-        """Return the histogram that is stored so: in a file, if it was counted after the call."""
+        """Return a stored histogram.
+
+        Args:
+            info: Counts, edges and sums, if there is no file.
+            path: The file of a histogram that was counted after the call, else None.
+        """
         return super().of_stored(info if path is None else json.loads(path.read_bytes()), None)
 
     def data(self) -> bytes:

@@ -27,11 +27,11 @@ class Image(Medium):
     """An image.
 
     Args:
-        data: A NumPy array or tensor of shape (H, W), (H, W, C) or (C, H, W), C being 1, 3 or 4, as
-            [`images`][accel_track.media.images] takes it; a PIL image; the path of an image file; or the bytes of one.
-            Files in PNG, JPEG or GIF keep their bytes; all else becomes a PNG.
-        caption: What is written below the image.
-        max_pixels: The most pixels that the image may have; None: as many as it has.
+        data: A NumPy array or tensor of shape (H, W), (H, W, C) or (C, H, W) with 1, 3 or 4 channels, as
+            [`images`][accel_track.media.images] takes it; a PIL image; the path of an image file; or a file's bytes.
+            A PNG, JPEG or GIF file keeps its bytes, everything else becomes a PNG.
+        caption: Text below the image.
+        max_pixels: Largest number of pixels, a guard against mistakes; None for no limit.
     """
 
     kind = "image"
@@ -74,22 +74,22 @@ class Image(Medium):
         return Content(self.info, suffix, path=given)
 
     def pil(self) -> Any:
-        """Return the image as PIL's, in the mode L, RGB or RGBA.
+        """Return a PIL image in the mode L, RGB or RGBA.
 
         Raises:
             OSError: The file cannot be read.
-            DamagedMediumError: It is damaged.
+            DamagedMediumError: The file is damaged.
         """
         from PIL import Image as Pil
 
         return Pil.fromarray(pixels.without_single_channel(self.array()))
 
     def array(self) -> NDArray[np.uint8]:
-        """Return the image as an array of shape (height, width, channels), uint8.
+        """Return an array of shape (height, width, channels) and type uint8.
 
         Raises:
             OSError: The file cannot be read.
-            DamagedMediumError: It is damaged.
+            DamagedMediumError: The file is damaged.
         """
         with self._reading():
             found: NDArray[np.uint8] = pixels.images(self.path if self._is_stored() else self._given)[0]
@@ -97,16 +97,16 @@ class Image(Medium):
 
 
 class ImageOf(Image):
-    """One of the images in an array of several, which are made ready together when the first is logged.
+    """One image of a batch, whose images are made ready together when the first is logged.
 
     Args:
-        batch: The images.
-        place: Which of them.
-        caption: What is written below the image.
+        batch: The batch.
+        place: Number of the image in the batch, from 0.
+        caption: Text below the image.
     """
 
     def __init__(self, batch: Batch, place: int, caption: str | None = None) -> None:
-        """Know which one."""
+        """Keep the batch and the place."""
         self._given, self._place, self._most = batch, place, MOST_PIXELS
         self.info = captioned(caption)
 
@@ -143,9 +143,9 @@ class Figure(Image):
     """A figure.
 
     Args:
-        data: A figure of Matplotlib's, or `matplotlib.pyplot` for its current one, drawn in the call that logs it: what
-            is stored is a PNG. Or a figure of Plotly's, stored as its JSON.
-        caption: What is written below the figure.
+        data: A Matplotlib figure, or `matplotlib.pyplot` for its current figure, which the call that logs it draws as a
+            PNG. Or a Plotly figure, which is stored as JSON.
+        caption: Text below the figure.
     """
 
     kind = "figure"
@@ -162,15 +162,15 @@ class Figure(Image):
 
     @property
     def is_plotly(self) -> bool:
-        """Whether it is a figure of Plotly's, of which there is no picture but `plotly()`."""
+        """Whether the figure is a Plotly figure, which has `plotly()` and no picture."""
         return self.path is not None and self.path.name.endswith(".json")
 
     def plotly(self) -> dict[str, Any]:
-        """Return a figure of Plotly's as the dictionary of its JSON.
+        """Return the JSON of a Plotly figure as a dictionary.
 
         Raises:
             OSError: The file cannot be read.
-            DamagedMediumError: It is damaged.
+            DamagedMediumError: The file is damaged.
         """
         with self._reading():
             figure: dict[str, Any] = json.loads(self.data())

@@ -16,53 +16,58 @@ if TYPE_CHECKING:
 
 
 class Medium:
-    """A value that says what it is, for `log`; the base of all kinds.
+    """The base class of all kinds of media: values for `log` that say what they are.
 
-    What a tracker is given in its place is of the same class, with `path`, the file that holds it, `info` and the
-    methods that read these. It is made in the call and does not change with what the user gave.
+    A tracker gets an object of the same class, with `path`, `info` and the methods that read them. That object is made
+    in the call, and does not change when the user's object does.
 
     Attributes:
         kind: Name of the kind, such as "image".
-        path: The file; None for kinds without one, and before the medium is logged.
-        info: What there is beside the file, as JSON values.
+        path: The medium's file; None for kinds without a file, and before the medium is logged.
+        info: Facts beside the file, such as the caption, as JSON values by name.
     """
 
     kind: ClassVar[str]
     is_native: ClassVar[bool] = False
-    """Whether it holds an SDK's own object, which goes to the SDK as it is."""
+    """Whether the medium holds an SDK's own object, which goes to the SDK unchanged."""
     path: Path | None = None
     info: Mapping[str, Any]
 
     def content(self) -> Content:
-        """Return what is stored of it, as it is now; called in `log`.
+        """Return the content to store, as it is now; called in `log`.
 
         Raises:
-            TypeError: It was made of something else.
-            ValueError: It was made of something that cannot be of this kind.
-            OSError: Its file cannot be read.
+            TypeError: The medium was made from an object of the wrong type.
+            ValueError: The medium was made from a value that its kind does not take.
+            OSError: The medium's file cannot be read.
         """
         raise NotImplementedError
 
     def kept(self) -> Content:
-        """Return the same; of one that is stored already, what is stored of it."""
+        """Return the stored content, or `content()` of a medium that is not stored yet."""
         if not self._is_stored():
             return self.content()
         return Content(self.info, "" if self.path is None else "".join(self.path.suffixes), path=self.path)
 
     @classmethod
     def of_stored(cls, info: Mapping[str, Any], path: Path | None) -> Self:
-        """Return the medium that is stored so."""
+        """Return a stored medium.
+
+        Args:
+            info: Its facts beside the file.
+            path: Its file, or None.
+        """
         medium = cls.__new__(cls)
         medium.info, medium.path = info, path
         return medium
 
     @property
     def caption(self) -> str:
-        """What is written below it; "" for nothing."""
+        """The text below the medium; "" without a caption."""
         return str(self.info.get("caption", ""))
 
     def data(self) -> bytes:
-        """Return the bytes of its file, or of what it would be as a file.
+        """Return the bytes of the medium's file; a kind without a file returns the bytes that its file would have.
 
         Raises:
             OSError: The file cannot be read.
@@ -70,7 +75,7 @@ class Medium:
         return b"" if self.path is None else self.path.read_bytes()
 
     def __repr__(self) -> str:
-        """Name the kind, the file and the caption."""
+        """Return kind, file and caption in a line."""
         parts = [] if self.path is None else [self.path.name]
         return f"{type(self).__name__}({', '.join([*parts, *([repr(self.caption)] if self.caption else [])])})"
 
@@ -90,15 +95,15 @@ class Medium:
 
 
 def captioned(caption: Any) -> dict[str, Any]:
-    """Return what is stored of a caption."""
+    """Return the facts to store of a caption."""
     return {} if caption is None or caption == "" else {"caption": str(caption).encode(errors="replace").decode()}
 
 
 def checked_suffix(path: str | os.PathLike[str], known: Sequence[str], what: str) -> str:
-    """Return what a file's name ends in.
+    """Return the ending of a file's name.
 
     Raises:
-        ValueError: It is not among those known.
+        ValueError: The ending is not a known one.
     """
     suffix = os.path.splitext(os.fspath(path))[1].lower()
     if suffix not in known:

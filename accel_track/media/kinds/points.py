@@ -15,12 +15,13 @@ if TYPE_CHECKING:
 
 
 class Points3D(Medium):
-    """Points in space.
+    """A cloud of points in space.
 
     Args:
-        data: An array or tensor of shape (N, 3), (N, 4) with a category of 1 to 14, or (N, 6) with red, green and blue
-            of 0 to 255; stored as 32-bit floats, in NumPy's file format.
-        caption: What is written below them.
+        data: An array or tensor of finite numbers, with x, y and z of each point: of shape (N, 3), (N, 4) with a
+            category of 1 to 14, or (N, 6) with red, green and blue of 0 to 255. It is stored as 32-bit floats in
+            NumPy's file format.
+        caption: Text below the points.
     """
 
     kind = "points"
@@ -51,7 +52,7 @@ class Points3D(Medium):
 
         Raises:
             OSError: The file cannot be read.
-            DamagedMediumError: It is damaged.
+            DamagedMediumError: The file is damaged.
         """
         import numpy as np
 

@@ -20,13 +20,13 @@ _MOST_CLASSES = 1000
 class Table(Medium):
     """A table.
 
-    Args:
-        data: Rows, each as long as the columns; a dictionary of columns; or a table of pandas, polars or pyarrow.
-        columns: Names of the columns; default: those of `data`, else 0, 1, ….
-        dataframe: A table of pandas, polars or pyarrow, in place of `data`.
+    A cell is a number, a text, a boolean or None. Dates become texts in ISO 8601, missing values become None, and other
+    objects become texts by `str`.
 
-    Cells are numbers, texts, booleans or None; dates become texts in ISO 8601, missing values None, other objects what
-    `str` makes of them.
+    Args:
+        data: Rows, each with a cell per column; a dictionary of columns; or a table of pandas, polars or pyarrow.
+        columns: Names of the columns. Default: the names in `data`, else 0, 1, ….
+        dataframe: A table of pandas, polars or pyarrow, in place of `data`.
     """
 
     kind = "table"
@@ -56,12 +56,12 @@ class Table(Medium):
 
     @property
     def columns(self) -> list[str]:
-        """Names of the columns."""
+        """The names of the columns."""
         return self._table()[0]
 
     @property
     def rows(self) -> list[list[Any]]:
-        """The rows."""
+        """The rows, each a list of cells."""
         return self._table()[1]
 
     def markdown(self) -> str:
@@ -77,10 +77,11 @@ class ConfusionMatrix(Medium):
     """A confusion matrix.
 
     Args:
-        targets: The true classes, as numbers from 0, of shape (n,).
-        predictions: The predicted classes, likewise.
-        matrix: How often each class (a row) was taken for each (a column), in place of both.
-        labels: Names of the classes; default: their numbers.
+        targets: The true classes, integers from 0, of shape (n,).
+        predictions: The predicted classes, integers from 0, of shape (n,).
+        matrix: The counts, of shape (classes, classes), in place of `targets` and `predictions`: row i and column j
+            have the number of samples of class i that were predicted as class j. A matrix has 1,000 classes at most.
+        labels: Names of the classes. Default: their numbers.
     """
 
     kind = "confusion_matrix"
@@ -131,10 +132,10 @@ class ConfusionMatrix(Medium):
 
     @property
     def matrix(self) -> list[list[float]]:
-        """How often each class (a row) was taken for each (a column)."""
+        """The counts: row i and column j have the number of samples of class i that were predicted as class j."""
         return [list(row) for row in self.info["matrix"]]
 
     @property
     def labels(self) -> list[str]:
-        """Names of the classes."""
+        """The names of the classes."""
         return list(self.info["labels"])

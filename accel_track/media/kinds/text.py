@@ -17,7 +17,7 @@ _SHORT = 64 * 1024
 
 
 class Text(Medium):
-    """A text, which backends that can show as Markdown.
+    """A text, which some backends show as Markdown.
 
     Args:
         text: The text.
@@ -49,11 +49,11 @@ class Text(Medium):
 
 
 class Html(Medium):
-    """A page or a part of one in HTML.
+    """A page of HTML, or a part of a page.
 
     Args:
-        data: The HTML, or a path (not a text) of a file that holds it.
-        caption: What is written below it.
+        data: The HTML as a text, or the path of an HTML file as a `pathlib.Path`.
+        caption: Text below the page.
     """
 
     kind = "html"
