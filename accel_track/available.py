@@ -1,4 +1,4 @@
-"""What is installed here, and what the hardware can do: the questions `is_…_available`."""
+"""The questions `is_…_available`: the installed packages, and the abilities of the hardware."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ from accel_track import media
 from accel_track.lightning import AccelTrackCallback, AccelTrackLogger
 
 _TEXT = "/text_summary"
-"""What TensorBoard puts behind the name of a text."""
+"""The ending that TensorBoard puts behind the name of a text."""
 
 Stored = dict[str, list[tuple[int, float]]]
 """Points `(step, value)` by metric name."""

@@ -31,11 +31,11 @@ class Ending:
     def __init__(self, delivery: Delivery) -> None:
         """End nothing yet."""
         self.outcome: Outcome | None = None
-        """How the run has ended if nothing else follows."""
+        """The noted outcome, which the run has if nothing else follows."""
         self.fallback: Outcome | None = None
-        """How the run has ended if the interpreter exits, or the run is collected, and no outcome was given."""
+        """The outcome that the run has if it is collected, or the interpreter exits, and no other is known."""
         self.cell: Outcome | None = None
-        """How the last notebook cell that began the run or logged to it has ended."""
+        """The outcome of the last notebook cell that began the run or logged to it."""
         self.finished = False
         self.let_go = False
         """Whether the run was collected."""

@@ -25,7 +25,7 @@ MARKS = ".accel_track.json"
 _MARK = ".accel_track.json"
 _LARGEST = 2**24
 _SAVED_WITHIN = 600.0
-"""How long it may take to save a checkpoint in the background, in seconds."""
+"""The longest time that a checkpoint takes to be saved in the background, in seconds."""
 
 NOTHING_FOUND = (
     "`resume='must'`: found no run to continue. Give the checkpoint (Trainer.fit(ckpt_path=...), or load_state before "

@@ -44,7 +44,7 @@ class Accumulation:
 
     @property
     def num_steps(self) -> int:
-        """How many batches a window has."""
+        """The number of batches in a window."""
         return self.steps
 
     @property
@@ -90,7 +90,7 @@ class PreparedDataLoader:
 
     @property
     def padding(self) -> int:
-        """How many samples a distributed sampler repeats so that all ranks get equally many."""
+        """The number of samples that a distributed sampler repeats, so that all ranks get equally many."""
         sampler = self._sampler
         if not isinstance(sampler, DistributedSampler) or sampler.drop_last:
             return 0
@@ -103,7 +103,7 @@ class PreparedDataLoader:
 
     @property
     def total_batch_size(self) -> int:
-        """How many samples all processes together have in a batch."""
+        """The number of samples in a batch of all processes together."""
         size = self.loader.batch_size or self.loader.batch_sampler.batch_size
         sampler = self._sampler
         return int(size) * (sampler.num_replicas if isinstance(sampler, DistributedSampler) else 1)

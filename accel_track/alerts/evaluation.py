@@ -16,7 +16,7 @@ from accel_track.rules import pattern_of
 from accel_track.values.plain import leaves
 
 MOST = 10
-"""How many alerts one rule raises in an hour."""
+"""The number of alerts that one rule raises in an hour, at most."""
 
 _COMPARE: dict[str, Callable[[float, float], bool]] = {
     ">": operator.gt,
@@ -31,7 +31,7 @@ _NUMBERS = (int, float)  # bool too
 
 
 class _Since(NamedTuple):
-    """When a metric has come to be beyond a number: the record's step, its place among those of the name, its time."""
+    """The moment when a metric went beyond a number: the record's step, its place among those of the name, its time."""
 
     step: int | None
     times: int

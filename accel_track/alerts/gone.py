@@ -22,7 +22,7 @@ _TEXT = "nothing has come from it for long: its machine is gone, or has no conne
 class GoneRuns:
     """Sends to services what the end of a run raises of whose end nobody has said anything, once.
 
-    What was sent is noted in the copy of the run, so that another collector on this machine sends nothing twice.
+    Sent alerts are noted in the copy of the run, so that another collector on this machine sends nothing twice.
 
     Args:
         place: What to call the mirror in messages.

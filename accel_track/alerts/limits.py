@@ -21,7 +21,7 @@ class Limit:
         self._times: deque[float] = deque(maxlen=most)
         self._most, self._span, self._clock = most, span, clock
         self.held = 0
-        """How many were not let through since the last time that one was."""
+        """The number of alerts that were held back since the last one that was not."""
 
     def passes(self) -> bool:
         """Whether one more may pass; if not, it is counted."""

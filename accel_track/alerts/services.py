@@ -23,7 +23,7 @@ VARIABLE = "ACCEL_TRACK_NOTIFY"
 PATIENCE = 600.0
 """Seconds after which an alert that a service does not take is given up."""
 MOST = 20
-"""How many alerts a run sends in an hour."""
+"""The number of alerts that a run sends in an hour, at most."""
 _LONGEST_WAIT = 60.0
 _SHOWN = 5
 
@@ -66,7 +66,7 @@ class Services:
         self._limit = Limit(most)
         self._held: list[str] = []
         self.problem: str | None = None
-        """What is wrong with a service, without its address, or None."""
+        """The problem of a service, without its address, or None."""
         found, unknown = _services()
         if unknown:
             self.problem = (

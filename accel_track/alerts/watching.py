@@ -27,7 +27,7 @@ LOOK = 0.2
 
 
 class Watched(msgspec.Struct, frozen=True):
-    """What a watcher is told.
+    """The brief of a watcher.
 
     Attributes:
         rules: The rules, as texts.
@@ -75,7 +75,7 @@ class Watching:
 
     @property
     def problem(self) -> str | None:
-        """What is wrong with a service, or None."""
+        """The problem of a service, or None."""
         return None if self._services is None else self._services.problem
 
     def start(self) -> None:

@@ -23,7 +23,7 @@ _WORDS = {
     "less_than_equal": "{0} is more than {le}",
     "enum": "{0} is none of {expected}",
 }
-"""What is wrong with a value, by pydantic's name of the error, with which typer checks values since 0.2x."""
+"""The problem of a value, by pydantic's name of the error, with which typer checks values since 0.2x."""
 
 
 class Commands(TyperGroup):

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 INCOMPLETE, UNUSABLE = 1, 2
 
 _SHOWN = 20
-"""How many problems of a mirrored run, or runs that a word may mean, are told."""
+"""The number of problems of a mirrored run, or of runs that a word may mean, that are listed."""
 
 _WIDE = 250
 """Columns of an output that is no terminal's."""

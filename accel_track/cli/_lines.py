@@ -12,7 +12,7 @@ from accel_track.texts import printable
 
 _GAP = 2
 _NARROW = (16, 8, 4)
-"""How far cells are cut before the columns that are spare at first are left out, those spare later, and in the end."""
+"""The widths to which cells are cut before columns that are spare at first are left out, then later ones, then all."""
 
 
 class Shape(NamedTuple):

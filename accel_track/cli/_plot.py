@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from accel_track.views.metric import Points
 
 MOST = 12
-"""How many curves a plot has: more cannot be told from each other."""
+"""The number of curves in a plot, at most: more cannot be told from each other."""
 
 _WIDEST, _HEIGHT = 120, 20
 _LARGEST = 1e307

@@ -1,4 +1,4 @@
-"""What `accel-track show` prints of a run: lines that say what it is, and tables of what it holds."""
+"""The print of `accel-track show`: lines with the facts of a run, and tables of its content."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from accel_track.views.metric import At, Metric
 
 _LONGEST = 200
-"""How many characters of a hyperparameter are shown; `--json` has all."""
+"""The number of characters of a hyperparameter that are shown; `--json` has all."""
 
 _MOST = 50
-"""How many rows a table has without `--all`."""
+"""The number of rows of a table without `--all`."""
 
 
 def print_run(one: Shown, *, everything: bool) -> None:

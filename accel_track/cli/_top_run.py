@@ -23,7 +23,7 @@ _AXIS = 11
 _SMALL = 24
 """Lines, up to which there is no room for the last values."""
 _TEXTS = (1, 3, 5)
-"""How many alerts and texts there are: below a list, alone, and alone with room for the last values."""
+"""The number of alerts and texts: below a list, alone, and alone with room for the last values."""
 _COLOURS = {"error": "red", "warning": "yellow"}
 
 

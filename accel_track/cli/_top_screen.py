@@ -41,7 +41,7 @@ accel-track show, tail and ls tell more of one run, and of runs that ended."""
 
 @dataclass(frozen=True)
 class View:
-    """What is to be seen.
+    """The content of the screen.
 
     Attributes:
         chosen: Path of the chosen run; None: the first one.

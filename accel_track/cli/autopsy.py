@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 _FINE = frozenset(("finished", "running", "interrupted", "preempted", "idle"))
 _FRAMES, _LINES = 12, 30
-"""How many calls of a stack, and lines of a traceback, are shown; `--json` has all."""
+"""The number of calls of a stack, and of lines of a traceback, that are shown; `--json` has all."""
 
 
 def autopsy(

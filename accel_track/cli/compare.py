@@ -23,10 +23,10 @@ _BESIDE = 4
 """Up to how many runs are columns; more are rows."""
 
 _MOST = 12
-"""How many metrics are compared without `--all` and `--metric`."""
+"""The number of metrics that are compared without `--all` and `--metric`."""
 
 _MOST_KEYS = 40
-"""How many hyperparameters are, without `--all`."""
+"""The number of hyperparameters that are compared without `--all`."""
 
 
 @dataclass

@@ -54,7 +54,7 @@ Again = Annotated[bool, typer.Option("--again", help="Import runs anew that have
 
 
 class Taken(NamedTuple):
-    """What became of one run of a place, or of a place as a whole.
+    """The result for one run of a place, or for a place as a whole.
 
     Attributes:
         place: The place.

@@ -30,7 +30,7 @@ Metrics = Annotated[
 
 @dataclass
 class Shown:
-    """What is shown of a run.
+    """The parts of a run that are shown.
 
     Attributes:
         run: The run directory.

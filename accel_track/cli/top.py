@@ -34,7 +34,7 @@ _SHARE = 10
 _WIDEST = 120
 """Cells of a line that is printed once; what has no end of its own would take all that a pipe has."""
 _SAID = 5
-"""How many alerts and texts JSON has of a run."""
+"""The number of alerts and texts of a run in JSON."""
 _MOVES = {"up": -1, "k": -1, "down": 1, "j": 1}
 _TURNS = {"m": 1, "M": -1}
 

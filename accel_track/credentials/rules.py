@@ -61,13 +61,13 @@ KEY_OF = VENDORS | _words(
     "gpg pgp license licence service deploy auth authentication client consumer shared subscription admin root bot app "
     "application vault ssl tls jwt hmac webhook write read ingest personal refresh"
 )
-"""What a "key", a "pat", "keys" and "tokens" must be of: most keys are those of a dictionary."""
+"""The words before a "key", a "pat", "keys" and "tokens" of credentials: most keys are those of a dictionary."""
 
 PASS_OF = VENDORS | _words(
     "db database user username smtp imap mail email proxy ftp sftp ssh admin root login sudo pg http basic auth "
     "account my service ldap vpn wifi rabbitmq amqp es registry"
 )
-"""What a "pass" or "pw" must be of: most passes go forward and backward."""
+"""The words before a "pass" or "pw" of credentials: most passes go forward and backward."""
 
 TOKENS_OF_A_VOCABULARY = _words(
     "cls class classification pad padding eos bos eot sot sos eom eop bop bod eod eob go unk unknown oov mask masked "
@@ -85,10 +85,10 @@ TOKENS_OF_A_VOCABULARY = _words(
     "merged merge keep drop dropped random constant replacement whitespace punctuation number digit date entity aspect "
     "concept event layer head expert router state step additional"
 )
-"""What comes before "token" in the names of tokenizers and models, or is the value of a bare `token`."""
+"""The words before "token" in the names of tokenizers and models, and values of a bare `token`."""
 
 SWITCHED = _words("use no enable enabled require requires has with without skip")
-"""What comes before "auth" and "secret" in the names of switches."""
+"""The words before "auth" and "secret" in the names of switches."""
 
 NOTHING = frozenset(("true", "false", "none", "null", "yes", "no", "redacted"))
 """Values behind a credential's name that tell no credential."""

@@ -29,7 +29,7 @@ _CHUNK = 1024 * 1024
 
 
 class Described(NamedTuple):
-    """What an artifact consists of.
+    """The files of an artifact.
 
     Attributes:
         files: Size in bytes and time of the last change of each file, by its path in the folder; "" for a file alone.

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Place(NamedTuple):
-    """Where a run keeps its journal.
+    """The place where a run keeps its journal.
 
     Attributes:
         directory: The logging directory, or None for the working directory.

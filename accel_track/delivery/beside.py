@@ -11,7 +11,7 @@ from accel_track.journal.info import RunInfo
 class Beside(RunDirectory):
     """A run directory with cursors, locks and a `run.json` of its own, of the journal and the media of another.
 
-    What is delivered from here is of no account for the run: neither its trackers nor its cursors are touched.
+    A delivery from here leaves the run as it is: neither its trackers nor its cursors are touched.
 
     Args:
         run: The run.
@@ -50,7 +50,7 @@ class Beside(RunDirectory):
 
     @property
     def shown(self) -> str:
-        """Where the run is, for people."""
+        """The place of the run, for people."""
         return self._run.shown
 
     @property

@@ -56,7 +56,7 @@ class Followed:
 
     @property
     def delivered(self) -> int:
-        """How many records the trackers have."""
+        """The number of records that the trackers have."""
         return sum(one.delivered for one in self.statuses)
 
     @property

@@ -152,7 +152,7 @@ class InlineDelivery:
 
     @property
     def logged(self) -> int:
-        """How many calls there were."""
+        """The number of calls."""
         return self._calls
 
     def flush(self) -> None:

@@ -57,7 +57,7 @@ from accel_track.values.structures import reason
 from accel_track.watchdog.watch import Watch
 
 _SETTLE = 5.0
-"""How long `flush` and `settle` wait, in seconds: what is not delivered by then is safe in the journal."""
+"""The wait of `flush` and `settle`, in seconds: records that are pending by then are safe in the journal."""
 
 _CHANGING = (
     "log: {!r} holds a {}, of which no copy can be made: what is delivered is what it will be then. Log a new object "
@@ -66,7 +66,7 @@ _CHANGING = (
 _IN_COMPANION = "runs in another process (delivery='process'); use delivery='thread' to call it."
 _IN_SYNC = "runs in `accel-track sync` only (delivery='none'); use delivery='thread' to call it."
 _SOON = 0.1
-"""How long the keeper waits for the end of a run, in seconds, before it looks after the others."""
+"""The time for which the keeper waits for the end of a run before it looks after the others, in seconds."""
 
 IDLE = 5.0
 """Seconds without a record after which a run rests, once all is delivered."""

@@ -41,13 +41,13 @@ class Ledger:
     def __init__(self, tracker: GeneralTracker, path: Path, quarantine: Path, rules: Rules | None = None) -> None:
         """Read the cursor."""
         self.cursor = cursors.begun(path, rules)
-        """How far the tracker has acknowledged."""
+        """The cursor: the place up to which the tracker has acknowledged its records."""
         self.counts = copy.copy(self.cursor)
         """The counts of the records that the tracker was given, ahead of the acknowledged ones."""
         self.given = self.cursor.seq
         """Number of the next record that the tracker was not given."""
         self.position = self.cursor.position
-        """Where delivery goes on once all that was given is acknowledged."""
+        """The place where delivery goes on once all given records are acknowledged."""
         self.quarantine = quarantine
         self._tracker, self._path = tracker, path
         self._at_start = copy.copy(self.cursor)
@@ -115,7 +115,7 @@ class Ledger:
 
     @property
     def durable(self) -> cursors.Cursor:
-        """How far the acknowledged records stay with the backend, whatever happens to the process now."""
+        """The cursor of the acknowledged records that stay with the backend, whatever happens to the process now."""
         return self.cursor if self._concluded or self._tracker.durable_flush else self._at_start
 
     def conclude(self, status: str) -> None:

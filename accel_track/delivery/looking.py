@@ -1,4 +1,4 @@
-"""How to look at a run: the page of each of its trackers' backend runs, or the command that shows it."""
+"""The ways to look at a run: the page of each tracker's backend run, or the command that shows it."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ from accel_track.records import AnyRecord, replayable
 
 @dataclass
 class Repair:
-    """What a repair did.
+    """The result of a repair.
 
     Attributes:
         before: The receipt before.
@@ -38,7 +38,7 @@ class Repair:
 def repair(run: RunDirectory, name: str, arguments: Mapping[str, Any] | None = None) -> Repair:
     """Deliver to a tracker the values that its backend lacks, once each, in their order, and compare again.
 
-    Where a process is killed in the middle, the next repair begins with a comparison, too, and so delivers the rest.
+    A process may be killed in the middle: the next repair begins with a comparison, too, and so delivers the rest.
 
     Args:
         run: The run.

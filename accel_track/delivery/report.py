@@ -35,11 +35,11 @@ class Delivering(Protocol):
 
     @property
     def cursor(self) -> Cursor:
-        """How far the tracker has got."""
+        """The cursor of the tracker."""
 
     @property
     def durable(self) -> Cursor:
-        """How far the tracker's records stay with the backend, whatever happens to the process now."""
+        """The cursor of the records that stay with the backend, whatever happens to the process now."""
 
     @property
     def last_error(self) -> str | None:
@@ -47,7 +47,7 @@ class Delivering(Protocol):
 
     @property
     def missing(self) -> int:
-        """How many records the tracker cannot get any more."""
+        """The number of records that the tracker can no longer get."""
 
     @property
     def unfinished(self) -> bool:

@@ -16,7 +16,7 @@ from accel_track.records import AnyRecord, own_copy
 
 
 class Source(Protocol):
-    """Where a worker gets records."""
+    """The source of a worker's records."""
 
     @property
     def position(self) -> Position:
@@ -24,7 +24,7 @@ class Source(Protocol):
 
     @property
     def missing(self) -> int:
-        """How many records that should be there are nowhere."""
+        """The number of records that should be there and are nowhere."""
 
     def read(self, limit: int) -> Sequence[Entry]:
         """Return the next records; an empty list where there are none yet.
@@ -135,7 +135,7 @@ class LiveSource:
 
     @property
     def missing(self) -> int:
-        """How many records there are no more, neither on disk nor in memory, of those up to the last one read."""
+        """The number of records, up to the last one read, that are neither on disk nor in memory."""
         return max(0, self._next - self._expected)
 
     def damaged(self) -> int:

@@ -22,7 +22,7 @@ UNKEPT = "checkpoint"
 
 @dataclass
 class TrackerStatus:
-    """Where one tracker stands, over all ranks whose records it gets; each record is in one of the first five numbers.
+    """The status of one tracker, over all ranks whose records it gets; each record is in one of the first five numbers.
 
     Attributes:
         name: Name of the tracker.

@@ -10,10 +10,10 @@ from accel_track.records import AnyRecord
 from accel_track.trackers.errors import concerns_record
 
 FEW = 3
-"""How many records in a row may fail before that is taken for the run's fault, and waited for."""
+"""The number of records in a row that may fail before the run is taken for the cause, and waited for."""
 
 _PATIENCE = 2
-"""How often the last record of a run is tried again where its error may be another's fault."""
+"""The number of repetitions for the last record of a run if its error may have another cause."""
 
 _SHORTEST, _LONGEST = 0.5, 30.0
 """Seconds between two tries; they double."""
@@ -68,7 +68,7 @@ class Suspects:
 
     @property
     def pause(self) -> float:
-        """How long to wait before the first is tried again, in seconds."""
+        """The wait before the first one is tried again, in seconds."""
         return float(min(_LONGEST, _SHORTEST * 2**self._tries))
 
     def failed_again(self, error: Exception) -> None:

@@ -84,7 +84,7 @@ class Sync:
         self.info = self.run.load()
         self.names = list(dict.fromkeys(self.to or self.info.trackers))
         self.outcome = self.run.outcome(self.info)
-        """How the run ended; None while it is running."""
+        """The outcome of the run; None while the run goes on."""
         self.stopped = False
         """Whether Ctrl-C ended a delivery."""
         self._reset = set(self.names) if self.from_start else set()

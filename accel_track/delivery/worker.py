@@ -124,7 +124,7 @@ class Worker:
         """Set when nothing more will be delivered."""
         self.finish_after: Worker | None = None
         self.outcome = FINISHED
-        """How the run ended, for the tracker; set before `close`."""
+        """The outcome of the run, for the tracker; set before `close`."""
         self._folder = folder or cursor.parents[1]
         self._media = KeptMedia(self._folder)
         self._note = note
@@ -145,17 +145,17 @@ class Worker:
 
     @property
     def cursor(self) -> Cursor:
-        """How far the tracker has acknowledged."""
+        """The cursor of the records that the tracker has acknowledged."""
         return self.ledger.cursor
 
     @property
     def durable(self) -> Cursor:
-        """How far the tracker's acknowledged records stay with the backend, whatever happens to the process now."""
+        """The cursor of the acknowledged records that stay with the backend, whatever happens to the process now."""
         return self.ledger.durable
 
     @property
     def missing(self) -> int:
-        """How many records the tracker cannot get any more, since they are nowhere."""
+        """The number of records that the tracker can no longer get, since they are nowhere."""
         return self.source.missing
 
     def store_again(self) -> None:

@@ -16,7 +16,7 @@ class SourceBelow(Source):
     """Runs in files or folders of one kind, at any depth below a folder; or in the one that a place is."""
 
     none: ClassVar[str]
-    """What a place does not have that cannot be read, as "no offline run of wandb's"."""
+    """The phrase for a place without such runs, such as "no offline run of wandb's"."""
 
     @classmethod
     @abstractmethod

@@ -20,7 +20,7 @@ from accel_track.trackers.reading.values import NUMBERS
 from accel_track.trackers.reading.walks import walked
 
 _LOOKS = 100
-"""How many lines say which columns there are."""
+"""The number of lines that tell the columns."""
 
 
 class JsonlSource(TableSource):

@@ -32,12 +32,12 @@ class Rows(NamedTuple):
 
     @property
     def time(self) -> float:
-        """When the first was logged."""
+        """The time of the first call."""
         return float(self.moments[0])
 
     @property
     def calls(self) -> int:
-        """How many calls there are."""
+        """The number of calls."""
         return len(self.moments)
 
     @property

@@ -7,7 +7,7 @@ import zlib
 
 _BLOCK = 256
 _PASSES = 4
-"""How often a buffer may be gone through part by part, which is quicker while the parts are few or short."""
+"""The number of times that a buffer may be gone through part by part, which is quicker for few or short parts."""
 
 _SHORT = 256
 _OFTEN = 1000

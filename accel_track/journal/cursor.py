@@ -16,7 +16,7 @@ _LARGEST = 2**63
 
 
 class Cursor(msgspec.Struct):
-    """How far a tracker has acknowledged.
+    """The place up to which a tracker has acknowledged its records.
 
     Attributes:
         segment: Number of the segment where delivery goes on.
@@ -50,7 +50,7 @@ class Cursor(msgspec.Struct):
 
     @property
     def position(self) -> Position:
-        """Where delivery goes on."""
+        """The place where delivery goes on."""
         return Position(self.segment, self.offset)
 
 

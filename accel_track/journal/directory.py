@@ -316,7 +316,7 @@ class RunDirectory:
 
     @property
     def shown(self) -> str:
-        """Where the run is, for people."""
+        """The place of the run, for people."""
         return os.fspath(self.path)
 
     @property

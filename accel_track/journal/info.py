@@ -15,7 +15,7 @@ VERSION = 1
 
 
 class TrackerInfo(msgspec.Struct):
-    """How to make one of the run's trackers again.
+    """The arguments that make one of the run's trackers again.
 
     Attributes:
         kwargs: Constructor arguments that the user gave, without secrets and what JSON cannot hold.
@@ -42,7 +42,7 @@ class TrackerInfo(msgspec.Struct):
 
 
 class ImportInfo(msgspec.Struct):
-    """Where an imported run comes from.
+    """The origin of an imported run.
 
     Attributes:
         source: Name of the kind of source, such as "wandb".

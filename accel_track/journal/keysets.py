@@ -28,7 +28,7 @@ TICKS = 65536
 """Parts of a second in which the time is counted."""
 
 MOST_NAMES = 100_000
-"""How many names the key sets of one segment hold together, at most."""
+"""The number of names in all key sets of one segment, at most."""
 
 _CODES = {float: "d", int: "q", bool: "?"}
 _TYPES = {code: kind for kind, code in _CODES.items()}
@@ -96,7 +96,7 @@ class KeySet:
         self.definition = b""
         """The frame that defines it, for the writer."""
         self.left = 0
-        """How many records follow before the definition is written again."""
+        """The number of records that follow before the definition is written again."""
         self.pause = 1
 
     def defined(self) -> bytes:

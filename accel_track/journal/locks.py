@@ -12,7 +12,7 @@ from accel_track.errors import warn
 from accel_track.files import make_private, open_regular
 
 SOFT = ".soft"
-"""How the name of a file ends whose being there is a lock, where `flock` does not work."""
+"""The ending of the name of a file that is a lock by its existence, where `flock` does not work."""
 
 _UNSUPPORTED = frozenset(
     (errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK, errno.ENOSYS, errno.EIO, errno.EINVAL, errno.ENOTTY, errno.EPERM)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from accel_track.records import AnyRecord
 
 MOST_BYTES = 256 * 1024 * 1024
-"""How many bytes the arrays of all records in memory have, at most: a later worker gets the rest of their records."""
+"""The bytes of the arrays of all records in memory, at most; a later worker gets the rest of their records."""
 
 
 class Kept(NamedTuple):
@@ -40,7 +40,7 @@ class Memory:
         """Begin without any."""
         self.kept: deque[Kept] = deque()
         self.lost = 0
-        """How many records were given up that are nowhere else, and that not every worker had had."""
+        """The number of records that were given up, are nowhere else, and were not with every worker."""
         self._limit = limit
         self._handled = 0
 

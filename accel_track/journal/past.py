@@ -88,7 +88,7 @@ class PastWriter(JournalWriter):
             columns: An array of values for each name, of the types of the key.
 
         Returns:
-            How many were appended; 0 where the first has to go another way.
+            The number of appended records; 0 if the first one has to go another way.
 
         Raises:
             OSError: They cannot be written.

@@ -1,4 +1,4 @@
-"""What a run directory may hold: files and folders, and nothing that leads out of it or blocks its reader."""
+"""The plain content of a run directory: files and folders, and nothing that leads out of it or blocks its reader."""
 
 from __future__ import annotations
 

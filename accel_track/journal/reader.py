@@ -106,7 +106,7 @@ class JournalReader:
         self.position = position
         self.damages: list[Damage] = []
         self.torn = 0
-        """How many bytes at the very end are no record, or not yet."""
+        """The number of bytes at the very end that are no record, or no whole one yet."""
         self.had = 0
         """Records with lower numbers are left out of segments that may repeat some."""
         self._files = SegmentFiles(folder) if files is None else files
@@ -445,7 +445,7 @@ def _begin(path: Path) -> int:
 
 
 _TAG = b"\xa6rewind"
-"""How the kind of such a record begins in MessagePack."""
+"""The first bytes of the kind of such a record in MessagePack."""
 
 
 class History:

@@ -22,11 +22,11 @@ from accel_track.values.arrays import number_type, without_tensors
 
 _COPY = 1024 * 1024
 _MOST_SETS = 10_000
-"""How many kinds of calls with NumPy's scalars are known, and of calls that came once, at most."""
+"""The number of known kinds of calls with NumPy's scalars, and of calls that came once, at most."""
 _MANY_SETS = 1000
-"""How many key sets are defined with their first record; others with their second one."""
+"""The number of key sets that are defined with their first record; others are defined with their second."""
 _LASTS = 2**32 / TICKS - 1
-"""How many seconds after a key set's definition its records can be, at most."""
+"""The seconds after a key set's definition in which its records can be, at most."""
 
 
 class Packed(NamedTuple):

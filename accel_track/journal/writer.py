@@ -38,10 +38,10 @@ from accel_track.records import (
 from accel_track.values.arrays import scalar
 
 TAIL = 10_000
-"""How many records are kept in memory while the disk takes none, and how many that have no portable form."""
+"""The number of records in memory while the disk takes none, and of those without a portable form, at most."""
 
 _AT_ONCE = 256
-"""How many records are written, at first, from memory to a disk that takes them again before others may log."""
+"""The number of records that go from memory to a disk that works again, at first, before others may log."""
 
 _NOTHING: dict[str, str] = {}
 _NUMBERS, _TEXT = frozenset((float, int, bool)), frozenset((str,))
@@ -77,7 +77,7 @@ class JournalWriter:
         self.keeps_objects = True
         """Whether records that are on disk without their objects are kept, for workers of this process."""
         self.moves = 0
-        """How often records were moved from memory to disk."""
+        """The number of times that records went from memory to disk."""
         self.resting = False
         """Whether no file is open, until the next record."""
         self.clock: Callable[[], float] = _now
@@ -127,7 +127,7 @@ class JournalWriter:
 
     @property
     def lost(self) -> int:
-        """How many records were given up that are neither on disk nor with every worker."""
+        """The number of records that were given up and are neither on disk nor with every worker."""
         return self._memory.lost
 
     @property
@@ -351,7 +351,7 @@ class JournalWriter:
     def forget(self, before: int) -> None:
         """Release what is in memory of the records with lower numbers: every worker has delivered them.
 
-        What the disk did not take stays, to be written later.
+        Records that the disk does not take stay in memory, to be written later.
         """
         with self._lock:
             self._memory.forget(before)

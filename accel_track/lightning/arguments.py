@@ -27,7 +27,7 @@ HINTS: Mapping[str, str] = {
     "checkpoint_name": "has no counterpart: checkpoints are called as their files are; leave it out.",
     "synchronous": "has no counterpart: delivery is in the background anyway; leave it out.",
 }
-"""What to do instead, by the arguments of other loggers that are none here."""
+"""The hints about arguments of other loggers that do not exist here."""
 
 
 def named(
@@ -170,4 +170,4 @@ _TAKERS: dict[str, dict[str, Callable[[Any], dict[str, Any]]]] = {
         "comet_ml": lambda _: {"online": False},
     },
 }
-"""How each argument is told to the trackers that know it."""
+"""The name and value of each argument for the trackers that know it."""

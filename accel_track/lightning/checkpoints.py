@@ -16,7 +16,7 @@ LogCheckpoints = Literal["best", "last", "all"]
 
 _NOT_IN_NAMES = re.compile(r"[^\w.=+\- ]")
 _PATIENCE = 30.0
-"""How long to wait after an error for checkpoints that are saved in the background, in seconds."""
+"""The wait after an error for checkpoints that are saved in the background, in seconds."""
 
 
 class CheckpointUploads:

@@ -1,4 +1,4 @@
-"""What `logger.experiment` is: of one tracker, of several, off rank zero, and where the trackers are elsewhere."""
+"""The objects for `logger.experiment`: of one tracker, of several, off rank zero, and of trackers elsewhere."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a fit is, as its Trainer knows it: the step of the present batch, and whether it ends an accumulation."""
+"""The position of a fit, by its Trainer: the step of the current batch, and whether it ends an accumulation."""
 
 from __future__ import annotations
 

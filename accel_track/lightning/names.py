@@ -12,7 +12,7 @@ DEFAULT = "lightning_logs"
 
 
 class Names(NamedTuple):
-    """What a logger and its run are called.
+    """The names of a logger's project and run.
 
     Attributes:
         project: Name of the project in every backend and in the journal.

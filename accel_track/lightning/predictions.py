@@ -1,4 +1,4 @@
-"""What a classifier was given and what it took it for, found in the batches and results of any module's validation."""
+"""The samples and predictions of a classifier, found in the batches and results of any module's validation."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def _first(values: Mapping[Any, Any], names: Sequence[str]) -> Any:
 
 
 class Counts:
-    """How often each class was taken for each, counted where the targets are, without waiting for a device."""
+    """The counts of targets by their predictions, made where the targets are, without waiting for a device."""
 
     MOST = 1000
     """The most classes that are counted: as many as a confusion matrix has."""
@@ -103,7 +103,7 @@ class Counts:
     def __init__(self) -> None:
         """Begin with nothing."""
         self.size = 0
-        """How many classes there are, also if these are too many."""
+        """The number of classes, even if there are too many."""
         self.table: Tensor | None = None
         """The counts, of shape (classes, classes): the true class by rows. None if there are none, or too many."""
 

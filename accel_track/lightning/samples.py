@@ -126,7 +126,7 @@ class ValidationSamples:
 
 
 class _Loader:
-    """What was seen of one data loader."""
+    """The samples and counts of one data loader."""
 
     def __init__(self) -> None:
         self.counts = Counts()

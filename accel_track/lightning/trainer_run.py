@@ -38,7 +38,7 @@ from accel_track.state import process_index
 _NOT_ENDED = Outcome("failed", "the Trainer's call did not come to its end")
 _INTERRUPTED = outcome_of(KeyboardInterrupt())
 _REQUEUED = "finished"
-"""What Lightning passes to `finalize` in the signal handler with which it has SLURM start the job again."""
+"""The status for `finalize` in the signal handler with which Lightning has SLURM start the job again."""
 
 
 class Session:

@@ -137,4 +137,4 @@ _WAYS: dict[tuple[str, str], Callable[[Medium], Medium | None]] = {
     ("confusion_matrix", "table"): _matrix_table,
     ("table", "text"): _as_text,
 }
-"""How to make one kind of another."""
+"""The conversion of each kind to another."""

@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 RAW = ".raw"
-"""What the name of a file of pixels ends in that are not encoded yet, behind its own."""
+"""The further ending of the name of a file whose pixels are not encoded yet."""
 
 ENCODED = (".png", ".gif", waiting.SUFFIX)
-"""What the names of files end in that may be encoded; those of others are the checksums of their bytes."""
+"""The endings of files that may be encoded; the names of other files are checksums of their bytes."""
 
 LARGEST_FILE = 1024 * 1024 * 1024
 """Bytes of the largest file that is taken for a medium; larger ones are artifacts."""
@@ -56,7 +56,7 @@ class MediaFolder:
         """Touch nothing yet."""
         self.path = path
         self.encoded_in_calls = 0
-        """How many contents were encoded in the call that logged them, since too many waited."""
+        """The number of contents that were encoded in the call that logged them, since too many waited."""
         self._durable = durable
         self._waiting: dict[str, int] = {}
         self._bundles = Bundles(path)
@@ -132,7 +132,7 @@ class MediaFolder:
 
     @property
     def waiting(self) -> int:
-        """How many bytes of pixels wait to be encoded, of those that were kept here."""
+        """The bytes of the pixels that were kept here and wait to be encoded."""
         return sum(list(self._waiting.values()))
 
     def encode_next(self) -> bool:

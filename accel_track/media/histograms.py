@@ -17,7 +17,7 @@ MOST_BINS = 512
 """The most bins that a histogram has: as many as wandb and Trackio take."""
 
 MANY = 65_536
-"""How many numbers are counted after the call that logs them: to write them takes less time than to count them."""
+"""The size from which numbers are counted after the call that logs them: writing them takes less time than counting."""
 
 _BLOCK = 65_536
 

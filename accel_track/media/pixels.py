@@ -20,7 +20,7 @@ _IMAGE, _IMAGES, _VIDEOS = 3, 4, 5
 
 _BYTE, _WORD = 255, 65535
 _OVERSHOOT = 2
-"""What floats of 0 to 1 may reach, as interpolation and denoising have them: up to it they are not taken for bytes."""
+"""The highest value of pixels from 0 to 1, after interpolation or denoising; pixels beyond it are from 0 to 255."""
 
 _SINGLE = 4
 """Bytes of a float32."""

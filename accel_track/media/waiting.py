@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SUFFIX = ".hist.json"
-"""What the name of a histogram ends in that was counted after its call."""
+"""The ending of the name of a histogram that was counted after its call."""
 
 _SPARE = ".spare"
 _MOST_SPARES, _MOST_BYTES = 4, 64 * 1024 * 1024

@@ -53,7 +53,7 @@ class Claim:
 
     @property
     def holder(self) -> str | None:
-        """Who has a claim that counts, or None.
+        """The collector whose claim counts, or None.
 
         Raises:
             StoreError: The store cannot be reached.

@@ -59,9 +59,9 @@ class Download:
         """Fetch nothing yet."""
         self.store, self.name, self._target = store, name, target
         self.states: dict[int, State] = {}
-        """What each rank's `mirror.json` says."""
+        """The content of each rank's `mirror.json`."""
         self.problems: list[str] = []
-        """What of the last look is not there, or damaged, though `mirror.json` names it."""
+        """The parts, at the last look, that `mirror.json` names and that are missing or damaged."""
 
     def get(self, name: str) -> bytes | None:
         """Return a document of the run, or None.

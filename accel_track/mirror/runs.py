@@ -106,7 +106,7 @@ class MirroredRun(RunDirectory):
 
     @property
     def lacking(self) -> list[str]:
-        """What the store says that it has, and has not, or damaged; by the last look."""
+        """The parts that the store says it has, and those missing or damaged, by the last look."""
         return self.download.problems
 
     def refresh(self, *, media: bool = True) -> bool:

@@ -53,7 +53,7 @@ class OtherJournalError(JournalError):
 class Upload:
     """Copies one rank's folder, and `run.json` where the rank is 0.
 
-    What a record refers to is stored before the record is. `mirror.json` is stored last and says how far the rest
+    A record's files are stored before the record is. `mirror.json` is stored last and says how far the rest
     counts. A look that fails is repeated, and nothing that is there is sent again.
 
     Args:
@@ -122,7 +122,7 @@ class Upload:
 
     @property
     def behind(self) -> int:
-        """How many bytes of the journal and of media are not known to be in the store."""
+        """The bytes of the journal and of media that are not known to be in the store."""
         files = sum(self._size(path) - self._sent.get(path, 0) for path in self._media())
         return files + sum(size - self._sent.get(name, 0) for name, size in self._sizes().items())
 

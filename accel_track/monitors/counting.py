@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 BINS = 64
-"""How many bins of equal width a histogram has."""
+"""The number of bins of equal width in a histogram."""
 
 _AT_ONCE = 4_194_304
-"""How many numbers are counted at once: of each there are copies in double precision for a moment."""
+"""The number of numbers that are counted at once: each has copies in double precision for a moment."""
 
 
 @torch.no_grad()

@@ -23,7 +23,7 @@ _SECONDS_FOR_GIT = 2.0
 def describe_environment(redact: bool = True) -> dict[str, Any]:
     """Return a description of the program, its code and its machine, as plain data for a run's configuration.
 
-    What cannot be found out is left out; nothing is raised. Git is waited for two seconds at most.
+    Unknown facts are left out, and nothing is raised. Git is waited for two seconds at most.
 
     Args:
         redact: Whether the values of options such as `--api-key` are replaced by "***".

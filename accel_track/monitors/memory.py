@@ -17,7 +17,7 @@ _UNLIMITED = 2**60
 
 
 class Memory(msgspec.Struct):
-    """What the kernel says at one moment; sizes in bytes.
+    """The kernel's counts at one moment; sizes in bytes.
 
     Attributes:
         process: Resident memory of the process.

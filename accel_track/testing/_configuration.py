@@ -54,7 +54,7 @@ class ConfigurationContract(Backend):
         assert "nothing" in stored
 
     def test_environment(self, tmp_path: Path) -> None:
-        """Where the program runs is stored without loss of a hyperparameter, and without a warning."""
+        """The environment is stored without loss of a hyperparameter, and without a warning."""
         tracker = self.make(tmp_path)
         tracker.start()
         tracker.store_init_configuration({"lr": 0.5})

@@ -60,7 +60,7 @@ class LifecycleContract(Backend):
         assert self.points(stored, "loss") == [(0, 0.5)]
 
     def test_a_run_leaves_no_thread_and_no_descriptor(self, tmp_path: Path) -> None:
-        """What one finished run leaves, the next one uses again."""
+        """A run uses the threads and descriptors again that a finished run has left."""
         threads: list[set[threading.Thread]] = []
         files: list[int] = []
         for number in range(4):

@@ -60,7 +60,7 @@ class MediaContract(Backend):
     """The contract of media: every kind, images in all their forms, what cannot be stored."""
 
     samples: ClassVar[Mapping[str, Callable[[], media.Medium]]] = SAMPLES
-    """What makes one medium of each kind, by the kind's name."""
+    """The functions that make one medium of each kind, by the kind's name."""
 
     @pytest.fixture(autouse=True)
     def _says_of_media(self, request: pytest.FixtureRequest) -> None:

@@ -30,15 +30,15 @@ if TYPE_CHECKING:
 
 _BARS = "▁▂▃▄▅▆▇█"
 _POINTS = 12
-"""How many of a metric's last values its trend shows."""
+"""The number of a metric's last values in its trend."""
 
 _SHOWN = 24
-"""How many characters of a text that was logged as a medium are shown."""
+"""The number of characters that are shown of a text that was logged as a medium."""
 
 
 @dataclass
 class _Series:
-    """What is shown of a metric."""
+    """The line of a metric."""
 
     last: Any = None
     step: int | None = None

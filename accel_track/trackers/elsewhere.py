@@ -13,7 +13,7 @@ from accel_track.trackers.base import GeneralTracker
 
 
 class Logs(Protocol):
-    """What the stand-in needs of a run."""
+    """The calls of a run that the stand-in needs."""
 
     def log(self, values: Any, step: Any, kwargs: Mapping[str, Mapping[str, Any]] | None, *, only: str) -> None:
         """Log values for the tracker of a name."""
@@ -39,10 +39,10 @@ class Logs(Protocol):
 
 
 class TrackerElsewhere(GeneralTracker):
-    """What a run has in place of a tracker that is in another process.
+    """The stand-in of a run for a tracker in another process.
 
     Values, hyperparameters, media and artifacts go through the run's journal to that tracker, and to no other one.
-    What only the tracker itself has, such as its native object, is an `ElsewhereError`.
+    An attribute that only the tracker itself has, such as its native object, is an `ElsewhereError`.
 
     Args:
         name: Name of the tracker.

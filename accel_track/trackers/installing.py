@@ -1,4 +1,4 @@
-"""How to install what is missing, and what cannot be had on this platform."""
+"""The commands that install missing packages, and the packages that this platform cannot have."""
 
 from __future__ import annotations
 

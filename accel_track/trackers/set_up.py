@@ -16,7 +16,7 @@ PATIENCE = 60.0
 """Seconds to wait for another process, which may be making a database on a slow disk."""
 
 _BESIDE = ("", "-journal", "-wal", "-shm")
-"""How the names of a store and of the files that SQLite keeps with one end."""
+"""The endings of the names of a store and of the files that SQLite keeps beside it."""
 
 
 @contextmanager

@@ -23,10 +23,10 @@ from accel_track.texts import clean, storable_text
 from accel_track.values.arrays import PLAIN, scalar
 
 DEEPEST = 100
-"""How many dictionaries and lists may be in each other."""
+"""The number of dictionaries and lists that may be in each other."""
 
 MOST = 100_000
-"""How many dictionaries and lists a value may hold."""
+"""The number of dictionaries and lists that a value may hold."""
 
 _LARGEST_ARRAY = 1000
 _MOST_BITS = 12_000  # Python spells out no more than 4300 digits, for the time that it takes
@@ -57,7 +57,7 @@ class Nesting:
 
     @property
     def depth(self) -> int:
-        """How many dictionaries and lists there are around the part."""
+        """The number of dictionaries and lists around the part."""
         return len(self._inside)
 
     def enter(self, container: Any) -> None:
@@ -211,7 +211,7 @@ class Storing:
         self.unreadable: dict[str, str] = {}
         """Why, by where it is: `['a']['b']`."""
         self.twice: list[str] = []
-        """Where two keys of a dictionary are the same as text, of which the last counts."""
+        """The places where two keys of a dictionary are the same as text; the last one counts."""
         self._nesting = Nesting()
 
     def stored(self, value: Any, place: str = "") -> Any:

@@ -1,1 +1,1 @@
-"""What people see of runs: their content, where they are, how they went."""
+"""The views of runs for people: their content, their places, their course."""

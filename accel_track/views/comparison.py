@@ -16,7 +16,7 @@ _SEED = re.compile(r"(.*[/._-])?(seeds?|seed_everything|random_state)", re.IGNOR
 """The names of seeds: numpy's and Lightning's, scikit-learn's, and `data.seed`, `split_seed` and the like."""
 
 MISSING = "-"
-"""What stands for a hyperparameter that a run does not have."""
+"""The text for a hyperparameter that a run does not have."""
 
 
 def is_seed(name: str) -> bool:

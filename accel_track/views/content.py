@@ -23,7 +23,7 @@ _AT_ONCE = 20_000
 
 
 class _Rank(NamedTuple):
-    """How far the journal of a rank was read."""
+    """The place up to which the journal of a rank was read."""
 
     folder: Path
     history: History
@@ -41,7 +41,7 @@ class _Gathered:
 class Content:
     """What a run's journals hold. `update` reads what came since the last call; before the first, there is nothing.
 
-    What no longer counts, since the run went back to an earlier step, is left out.
+    Values that no longer count, since the run went back to an earlier step, are left out.
 
     Args:
         run: The run directory.
@@ -89,12 +89,12 @@ class Content:
 
     @property
     def damaged(self) -> int:
-        """How many bytes of the journals were skipped."""
+        """The number of skipped bytes of the journals."""
         return sum(rank.reader.damaged() for rank in self._ranks.values())
 
     @property
     def ends(self) -> dict[int, int]:
-        """How many records each rank has logged, as `logged`, also where the newest of them are damaged.
+        """The number of records that each rank has logged, even if the newest of them are damaged.
 
         Raises:
             JournalError: A segment is of a later version of the format.

@@ -16,7 +16,7 @@ from accel_track.rules import any_of
 from accel_track.values.plain import leaves
 
 _BACK = (2**16, 2**20, 2**24)
-"""How many bytes before the end of a segment are read, one after the other, before all of it is."""
+"""The sizes of the ends of a segment, in bytes, that are read one after the other before all of it is."""
 
 
 class Line(NamedTuple):

@@ -39,7 +39,7 @@ class At(NamedTuple):
 
 
 class Places(NamedTuple):
-    """Where values of one rank are.
+    """The places of one rank's values.
 
     Attributes:
         seqs: Numbers of their records, ascending.

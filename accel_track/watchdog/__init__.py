@@ -1,1 +1,1 @@
-"""What a process leaves behind for `accel-track autopsy`: stacks, signs of life, the error that ended it."""
+"""The evidence that a process leaves for `accel-track autopsy`: stacks, signs of life, the error that ended it."""

@@ -21,7 +21,7 @@ from accel_track.texts import printable
 from accel_track.watchdog.evidence import LARGEST, Evidence
 
 STALLED, THREAD = "# stalled", "# thread"
-"""How lines begin that say when stacks were written, and what threads are called."""
+"""The beginnings of the lines that say when stacks were written, and the names of threads."""
 _LEFT_FREE = 6
 """Real-time signals at the upper end that are left to others: debuggers and virtual machines take the last ones."""
 
@@ -44,7 +44,7 @@ class _File:
 
 
 class Stacks:
-    """Which file the stacks of this process go to: that of the run that began last and has not ended."""
+    """The file for the stacks of this process: that of the run that began last and has not ended."""
 
     def __init__(self) -> None:
         """Take nothing yet."""
@@ -64,7 +64,7 @@ class Stacks:
 
     @property
     def faults(self) -> str:
-        """Where they go after a fatal signal: "here", or "elsewhere", as the program has decided."""
+        """The place of the stacks after a fatal signal: "here", or "elsewhere", as the program has decided."""
         return "here" if _lives(self._faults) else "elsewhere"
 
     def take(self, path: Path) -> None:

@@ -27,13 +27,13 @@ from accel_track.watchdog.uncaught import last_uncaught, shown, tell, tell_no_mo
 BEAT = 5.0
 """Seconds between two signs of life."""
 TIMES = 10
-"""How many median intervals have to pass without a record before that is a stall."""
+"""The number of median intervals without a record that make a stall."""
 _KNOWN = 3
-"""How many intervals have to be known for a median."""
+"""The number of intervals that a median needs."""
 
 
 class Looking(Protocol):
-    """Who calls functions about once a second, such as the keeper."""
+    """The caller of functions about once a second, such as the keeper."""
 
     def add(self, look: Callable[[], None]) -> None:
         """Call a function every so often from now on."""

@@ -1,4 +1,4 @@
-"""What was found: what a backend has of a run, by the names that are looked for."""
+"""The found: the content of a backend run, by the names that are looked for."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class FoundMedium(NamedTuple):
 
 
 class Found:
-    """What a backend run has.
+    """The content of a backend run.
 
     Args:
         run: The backend run.
@@ -47,7 +47,7 @@ class Found:
         self.lacks = run.lacks
         """Why a kind of thing is not among these."""
         self.lost = run.lost
-        """How often something could not be read, by a sentence that says what."""
+        """The number of entries that could not be read, by a sentence about them."""
         self._scratch = scratch
         for record in run.records(scratch):
             if isinstance(record, Metrics):

@@ -1,4 +1,4 @@
-"""What a backend lacks: the records of one rank, and the parts of records, that make its run whole."""
+"""The lacking: the records of one rank, and the parts of records, that make its backend run whole."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ _DECIMALS = 1e-5
 
 
 class Look(NamedTuple):
-    """What is kept of a medium for the comparison.
+    """The traits of a medium that are kept for the comparison.
 
     Attributes:
         marks: Hashes: of two media that are the same, one at least is the same.

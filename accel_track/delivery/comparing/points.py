@@ -20,7 +20,7 @@ Mask = NDArray[np.bool_]
 
 
 class State(IntEnum):
-    """What there is to be of a value that was logged."""
+    """The forms in which a logged value may be in a backend."""
 
     DUE = 0
     """The backend is to have it."""
@@ -78,7 +78,7 @@ class Points:
 
 
 class Verdict(NamedTuple):
-    """What became of the values of one name.
+    """The result for the values of one name.
 
     Attributes:
         missing: Which of those sent are due and not there.

@@ -1,4 +1,4 @@
-"""What a tracker was sent: the records of one rank's journal, as that tracker's backend is to have them."""
+"""The sent: the records of one rank's journal, as a tracker's backend is to have them."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Setting(NamedTuple):
 
 
 class Sent(SentMedia):
-    """What one rank's journal says that a tracker was to be given.
+    """The values that a tracker was to get, by one rank's journal.
 
     Args:
         folder: The rank's folder.

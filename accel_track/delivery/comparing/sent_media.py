@@ -18,7 +18,7 @@ from accel_track.trackers.sdk import SDKTracker
 from accel_track.values.arrays import is_array
 
 _OF_A_HISTOGRAM = (*(f"p{round(100 * share):02d}" for share in QUANTILES), "min", "max")
-"""What the names of the numbers that stand for a histogram end in."""
+"""The endings of the names of the numbers that stand for a histogram."""
 
 _PLURALS = {"audio": "sounds", "html": "pages", "points": "points in space", "confusion_matrix": "confusion matrices"}
 
@@ -57,9 +57,9 @@ class SentMedia:
         self.folder, self.tracker = folder, tracker
         self.media: list[SentMedium] = []
         self.refused: Counter[str] = Counter()
-        """How many of what the backend does not take, as its tracker declares."""
+        """The number of media that the backend does not take, as its tracker declares."""
         self.uncompared: Counter[str] = Counter()
-        """How many of what there is nothing to compare by."""
+        """The number of media that nothing can be compared by."""
         self.free: set[str] = set()
         """Names under which the backend may have more than is known here."""
         self.of_histograms: set[str] = set()
@@ -67,7 +67,7 @@ class SentMedia:
         self.names: dict[str, str] = {}
         """The user's names by the backend's."""
         self.known_drops: Counter[str] = Counter()
-        """How many values of each name the tracker must have counted as dropped, for what is known here."""
+        """The number of values by name that the tracker must have counted as dropped, as far as it is known here."""
         self._files, self._scratch = KeptMedia(folder), scratch
         self._stored: dict[str, str] = {}
 

@@ -45,7 +45,7 @@ class Places:
 
 @dataclass
 class Tally:
-    """How much there is of one kind of thing.
+    """The count of one kind of content.
 
     Attributes:
         what: What is counted, such as "values".
@@ -63,7 +63,7 @@ class Tally:
 
     @property
     def there(self) -> int:
-        """How many of those sent are there."""
+        """The number of sent values that are there."""
         return self.sent - self.missing.count - self.differing.count
 
     def __str__(self) -> str:

@@ -73,7 +73,7 @@ class Remote:
 
     @property
     def cursor(self) -> cursors.Cursor:
-        """How far the tracker has got."""
+        """The cursor of the tracker, as the companion has stored it last."""
         with contextlib.suppress(JournalError):
             found = cursors.load(self._file)
             self._known = found if found.time else self._known  # else there is no file: not yet, or it is gone

@@ -58,7 +58,7 @@ class Concluding(NamedTuple):
 
 
 class WorkerState(msgspec.Struct):
-    """How a tracker is doing in the companion.
+    """The state of a tracker in the companion.
 
     Attributes:
         running: Whether it is started and not finished.

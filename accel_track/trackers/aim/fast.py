@@ -103,7 +103,7 @@ class NumbersPath(FastPath):
 
 
 class _Sequence:
-    """What Aim keeps of a whole sequence, with the numbers of a batch added to it."""
+    """The facts that Aim keeps of a whole sequence, with the numbers of a batch added to it."""
 
     def __init__(self, info: Any) -> None:
         self.info = info

@@ -26,7 +26,7 @@ from accel_track.trackers.reading.walks import walked
 from accel_track.values.plain import storable
 
 _OWN = "__"
-"""What the names of Aim's own hyperparameters begin with."""
+"""The beginning of the names of Aim's own hyperparameters."""
 
 _BOOKS = ("artifacts", "checkpoints")
 """The hyperparameters in which accel_track's tracker keeps what is known about files."""

@@ -42,7 +42,7 @@ class _Sequence(NamedTuple):
 
 
 class Sequences:
-    """What a run has tracked.
+    """The sequences that a run has tracked.
 
     Args:
         meta: The run's container of what is known about it.

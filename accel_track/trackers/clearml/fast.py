@@ -95,7 +95,7 @@ class Scalars(FastPath):
 
 
 class Tasks(FastPath):
-    """What a task does behind its public methods.
+    """The calls of a task behind its public methods.
 
     Args:
         native: The module `clearml`.

@@ -24,7 +24,7 @@ from accel_track.trackers.reading.places import begins_with, file_within
 
 MESSAGES, ABOUT = "messages.json", "experiment.json"
 _DAMAGE = (LostError, OSError, ValueError, EOFError, RuntimeError, struct.error, zlib.error, zipfile.BadZipFile)
-"""What reading a damaged or hostile zip file raises, also one that is encrypted."""
+"""The errors of reading a damaged, hostile or encrypted zip file."""
 _decode = msgspec.json.Decoder().decode
 _LONGEST = 64 * 1024 * 1024
 """Bytes of the longest message that is read."""

@@ -20,7 +20,7 @@ _FILE_VARIABLES = ("COMET_CONFIG", "COMET_INI")
 
 
 class CometParts(FastPath):
-    """What Comet's public names do not offer.
+    """The parts of Comet that its public names do not offer.
 
     Args:
         native: The module `comet_ml`.

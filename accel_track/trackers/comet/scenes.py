@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MOST_POINTS = 1_000_000
-"""How many Comet takes of a scene; it leaves out the others, with a warning."""
+"""The number of points of a scene that Comet takes; it leaves out the others, with a warning."""
 
 _TURN = 0.618
 """The part of the circle of hues between neighbouring categories, that of the golden ratio."""

@@ -53,7 +53,7 @@ class DVCLiveRun(BackendRun):
             if file.is_file() and is_within(file, folder)
         ]
         self._changed = min(times, default=0.0)
-        """When the oldest of the files was changed last, which stands for times that DVCLive has not stored."""
+        """The time of the oldest file's last change, which stands for times that DVCLive has not stored."""
         self.config = self._yaml(folder / _PARAMS)
 
     def records(self, scratch: Path) -> Iterator[Metrics | Artifact]:

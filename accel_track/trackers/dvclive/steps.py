@@ -13,7 +13,7 @@ from pathlib import Path
 from accel_track.trackers.names import hashed_name, safe_name
 
 IMAGES, OTHERS = "images", "media"
-"""Where they are, below the folder of plots: DVCLive shows images, and knows nothing of the other folder."""
+"""The folders of media by step, below that of plots: DVCLive shows images, and knows nothing of the other folder."""
 
 NOT_IN_PATHS = r'[<>:"\\|?*\x00-\x1f\x7f\ud800-\udfff]'
 """The characters that some file system does not take."""

@@ -64,7 +64,7 @@ class DVCLiveTracker(DVCLiveMetrics, DVCLiveMedia):
         self._given = live
         self._last: Any = None
         self._place: Path | None = None
-        """Where `start` makes a folder of the run's own."""
+        """The folder in which `start` makes a folder of the run's own."""
 
     @property
     def live(self) -> Any:

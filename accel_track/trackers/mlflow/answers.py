@@ -25,7 +25,7 @@ _REFUSED = (
 _UNREADABLE = ("JSONDecodeError", "ParseError")
 _OTHER_SCHEMA = ("no such", "no column", "has no", "constraint failed", "datatype mismatch", "values for")
 _AT_ONCE = ("database is locked", "already exists", "duplicate column name", "alembic_version")
-"""What SQLite says where another process, such as `mlflow ui`, is setting up the same database."""
+"""The error of SQLite while another process, such as `mlflow ui`, is setting up the same database."""
 
 
 class ForeignAnswerError(ConnectionError):

@@ -9,7 +9,7 @@ from accel_track.trackers.fast import FastPath, UnfitError
 from accel_track.trackers.mlflow.answers import check_log_batch, is_surprise
 
 Value = tuple[str, float, int, int]
-"""What MLflow keeps of one value: the metric's name, the number, time in milliseconds, and step."""
+"""The columns that MLflow keeps of a value: the metric's name, the number, time in milliseconds, and step."""
 
 _COLUMNS = {"key", "value", "timestamp", "step", "is_nan", "run_uuid"}
 _REQUEST, _OK = 1000, 200

@@ -22,7 +22,7 @@ from accel_track.trackers.reading.walks import files_below
 _STATUS = {1: "RUNNING", 2: "SCHEDULED", 3: "FINISHED", 4: "FAILED", 5: "KILLED"}
 _LARGEST = 1 << 20
 _LINES = 1000
-"""How many lines of a file are read at once: no more files are open than one."""
+"""The number of lines of a file that are read at once, with only one file open at a time."""
 
 
 def is_folder(path: str) -> bool:

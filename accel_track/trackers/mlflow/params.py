@@ -21,7 +21,7 @@ class MLflowParams(SDKTracker):
     """The `MlflowClient`, once the tracker was started."""
 
     clipped: Counter[str]
-    """How many texts of each name were cut to MLflow's limit."""
+    """The number of texts by name that were cut to MLflow's limit."""
 
     _params: dict[str, str]
 

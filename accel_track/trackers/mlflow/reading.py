@@ -28,7 +28,7 @@ from accel_track.trackers.reading.values import literal_of, step_of
 _STATUS: dict[str, Status] = {"FINISHED": "finished", "FAILED": "failed", "KILLED": "interrupted"}
 _LARGEST = 2**63
 _INFINITE = sys.float_info.max
-"""What MLflow's databases store in place of an infinite number."""
+"""The number that MLflow's databases store in place of an infinite one."""
 
 _Call = tuple[int, int, str, Any]  # milliseconds, step, name, value
 

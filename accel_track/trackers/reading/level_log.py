@@ -19,7 +19,7 @@ CUT = "the end of a file of records, which is cut off"
 DAMAGED = "a damaged block of a file of records"
 UNREADABLE = "a file of records that cannot be read to its end"
 TOO_LONG = "a record of more than 256 MiB"
-"""What is counted as lost."""
+"""The sentence for lost entries."""
 
 _HEAD = 7
 _BLOCK = 32768

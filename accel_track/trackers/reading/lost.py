@@ -7,7 +7,7 @@ OUTSIDE = "a file that the source names is outside of its folder, and was not re
 NO_FILE = "what the source names as a file is none"
 UNREADABLE = "a file cannot be read"
 NO_STEP = "a step that is no whole number from 0 on; its values are there without it"
-"""What is counted as lost, by readers of several backends."""
+"""The sentences for lost entries, of readers of several backends."""
 
 
 class LostError(Exception):

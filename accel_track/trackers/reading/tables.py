@@ -15,7 +15,7 @@ UNREADABLE, CUT_OFF, ODD = (
     "the last line of a table is cut off",
     "a line of a table has more or fewer cells than there are columns",
 )
-"""What is counted as lost."""
+"""The sentence for lost entries."""
 
 _MOST_DIGITS = 4000
 _NO_STEP = 2**63

@@ -10,7 +10,7 @@ from pathlib import Path
 from accel_track.trackers.reading.places import is_regular
 
 _QUICK = 20_000
-"""How many entries a quick look takes."""
+"""The number of entries for a quick look."""
 
 
 def walked(place: Path, *, quick: bool = False) -> Iterator[tuple[Path, list[str], list[str]]]:

@@ -76,7 +76,7 @@ class Rows(FastPath):
 
 
 class Threads(FastPath):
-    """What a run's own threads do.
+    """The work of a run's own threads.
 
     SwanLab 0.10 writes a run's file from several threads, its monitor of the machine's is one, without a lock. Where
     two records mingle, its reader takes what follows for damaged (https://github.com/SwanHubX/SwanLab/issues/1268 has

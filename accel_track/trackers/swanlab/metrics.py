@@ -15,7 +15,7 @@ class SwanLabMetrics(SwanLabMedia):
     """The part of the tracker that logs the values that SwanLab will keep."""
 
     series: AllSeries
-    """What SwanLab has of each name; empty when the run is opened."""
+    """SwanLab's series by name; empty when the run is opened."""
 
     def takes_object(self, value: Any) -> bool:
         """Take SwanLab's media objects and charts, also lists of these."""

@@ -20,7 +20,7 @@ from accel_track.trackers.swanlab.saved_files import SavedFiles, configuration
 from accel_track.trackers.swanlab.stored import medium_of
 
 _OWN = "__swanlab__."
-"""What the names of SwanLab's own metrics of the machine begin with."""
+"""The beginning of the names of SwanLab's own metrics of the machine."""
 
 _STATUS = {1: "finished", 2: "failed", 3: "interrupted"}
 _KIND = "COLUMN_TYPE_"

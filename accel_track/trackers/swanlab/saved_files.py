@@ -24,7 +24,7 @@ _CUSTOM = 0
 """Number of the kind of what the user has saved, in SwanLab's protocol buffers."""
 
 _WORDS = {"NaN": math.nan, "Inf": math.inf}
-"""What SwanLab stores in place of hyperparameters that are no numbers in JSON; it knows no -inf."""
+"""The texts that SwanLab stores for hyperparameters that are no numbers in JSON; it knows no -inf."""
 
 _LARGEST_CONFIG = 1 << 20
 _MOST_PARTS = 100_000

@@ -16,14 +16,14 @@ LARGEST = 10 * 1024**2
 """Bytes of the largest object that SwanLab keeps."""
 
 MOST = 108
-"""How many objects of one name and step SwanLab keeps."""
+"""The number of objects of one name and step that SwanLab keeps."""
 
 _COLUMNS = {"Table": "ECharts", "Video": "Image"}
 """The kinds as which SwanLab stores objects of classes with other names."""
 
 
 class Series:
-    """What SwanLab has of one name: values of one kind, and the first one of each step.
+    """A series of SwanLab's: values of one name and kind, the first one of each step.
 
     Args:
         kind: Of the first value, as `kind_of` says.
@@ -55,7 +55,7 @@ class Series:
 
 
 class AllSeries:
-    """What SwanLab has of one run."""
+    """The series of one run in SwanLab."""
 
     def __init__(self) -> None:
         """Know of no series."""

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 FEW = 8
-"""How many calls of one key set are encoded one by one, at most; all are in a program that does not use NumPy."""
+"""The number of calls of one key set that are encoded one by one, at most; all of them without NumPy."""
 
 
 def events(records: ShortRecords, one: Callable[[Metrics], bytes | None]) -> bytes:
@@ -77,7 +77,7 @@ class _Form:
         """Bytes of each."""
         ends = np.cumsum([len(value) for value in values]) + self.size - sum(map(len, values))
         self._places = (ends[:, None] + np.arange(-4, 0)).reshape(-1)
-        """Where in a summary the bytes of the numbers are."""
+        """The places of the numbers' bytes in a summary."""
         columns = [index for _, index in order]
         self._columns = None if columns == [*range(len(names))] else columns
 

@@ -194,7 +194,7 @@ _TENSORS: dict[str, Callable[[Any, Path], Any]] = {
     "histograms": _bins,
     "pr_curves": _curve,
 }
-"""What makes the values of tensors, by the name of their plugin."""
+"""The functions that make the values of tensors, by the name of their plugin."""
 
 
 def _is_environment(name: str, text: Any) -> bool:

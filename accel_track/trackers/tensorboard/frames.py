@@ -22,7 +22,7 @@ DAMAGED, CUT_OFF, UNREADABLE = (
     "the last event of a file is cut off",
     "an event file cannot be read",
 )
-"""What is counted as lost."""
+"""The sentence for lost entries."""
 
 _LARGEST = 2**31
 """Bytes of the largest message of protobuf."""

@@ -18,7 +18,7 @@ class TensorBoardMetrics(TensorBoardHParams):
     def log_batch(self, records: Sequence[Metrics]) -> None:
         """Write several calls of `log` at once; `kwargs` are `walltime` and others of `SummaryWriter.add_scalar`.
 
-        What is delivered again after a process was killed, and is among the folder's last million events, is left out.
+        A value that is delivered again after a kill, and is among the folder's last million events, is left out.
         """
         if self.started and isinstance(records, ShortRecords) and self._are_new(records):
             self.append_values(batches.events(records, lambda record: self._event(Row(self, record))))

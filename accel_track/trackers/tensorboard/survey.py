@@ -24,7 +24,7 @@ _EARLY = 64
 
 
 class Survey:
-    """What one pass over the event files of a folder tells.
+    """The facts from one pass over the event files of a folder.
 
     Args:
         files: The files, in the order in which TensorBoard reads them.

@@ -19,7 +19,7 @@ PARTS = (
     "trackio.sqlite_storage:SQLiteStorage._get_process_lock",
     "trackio.utils:serialize_values",
 )
-"""What is imported."""
+"""The tables and columns that are imported."""
 
 
 def storage() -> Any:

@@ -19,7 +19,7 @@ _ROW = "metric"
 
 
 class Waiting:
-    """What waits of one run.
+    """The waiting rows of one run.
 
     Attributes:
         name: Name of the run.

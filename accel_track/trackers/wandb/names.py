@@ -11,12 +11,12 @@ from accel_track.trackers.names import flat_name, hashed_name, safe_name
 _TAKEN = frozenset(("", "_step", "_runtime"))
 
 MOST = 108
-"""How many images of a list wandb keeps."""
+"""The number of images of a list that wandb keeps."""
 
 _CONTROL = r"[\x00-\x1f\x7f]"
 _PATH, _ARTIFACT = 160, 128
 _TABLE = len("run--") + len("-abcdef") + len("_table")
-"""What wandb adds to a table's name and the run's id for the artifact that the table is in."""
+"""The length of the parts that wandb adds to a table's name and the run's id, for the table's artifact."""
 
 
 def _kept(name: str) -> str:

@@ -79,7 +79,7 @@ class WandBTracker(WandBMetrics, WandBMedia):
         self._planned: dict[str, Any] = {}
         self._place: tuple[str, str] | None = None
         self._own: str | None = None
-        """Where in the folder this process has the run, if that is an offline one."""
+        """The place of this process's run in the folder, if the run is offline."""
 
     @classmethod
     def for_run(

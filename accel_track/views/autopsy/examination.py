@@ -22,12 +22,12 @@ from accel_track.watchdog.evidence import Evidence
 from accel_track.watchdog.processes import boot_id
 
 _CONSEQUENCES = frozenset(("finished", "preempted", "interrupted", "unknown", "running"))
-"""What is not the reason why other ranks ended."""
+"""The ends that are not the reason why other ranks ended."""
 
 
 @dataclass(frozen=True)
 class Autopsy:
-    """What is known of a run's end.
+    """The findings about a run's end.
 
     Attributes:
         run: The run directory.

@@ -30,7 +30,7 @@ class NotFinite(NamedTuple):
 
 
 class Series(NamedTuple):
-    """What the machine's monitor has logged of one quantity.
+    """The values that the machine's monitor has logged of one quantity.
 
     Attributes:
         name: Name of the metric.

@@ -22,7 +22,7 @@ _ERROR = re.compile(r"^# (\d{1,12}\.\d+)(?: in the thread (.*))?$", re.MULTILINE
 
 
 class Progress(NamedTuple):
-    """How far a rank has logged.
+    """The last records of a rank.
 
     Attributes:
         records: Number of the next record.
@@ -58,13 +58,13 @@ class Error(NamedTuple):
 
     @property
     def place(self) -> str:
-        """Where it was raised, or empty."""
+        """The place where the exception was raised, or ""."""
         found = re.findall(r'^  File "(.*)", line (\d+), in (.*)$', self.text, re.MULTILINE)
         return f"{found[-1][2]}, {'/'.join(found[-1][0].split('/')[-2:])}:{found[-1][1]}" if found else ""
 
 
 class Trace(NamedTuple):
-    """What is left of a rank.
+    """The traces of a rank.
 
     Attributes:
         rank: Its number.

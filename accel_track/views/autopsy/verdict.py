@@ -36,7 +36,7 @@ _SOON = 600.0
 
 
 class Machine(NamedTuple):
-    """What this machine shows, if it is that of the run.
+    """The process as this machine shows it, if the run is on this machine.
 
     Attributes:
         is_same: Whether it has the name of the run's machine.
@@ -50,7 +50,7 @@ class Machine(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """What ended a rank.
+    """The end of a rank.
 
     Attributes:
         cause: In a word: "finished", "exit-code", "exception", "gpu-memory", "memory", "disk-full", "worker",

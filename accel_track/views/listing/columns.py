@@ -22,7 +22,7 @@ FIELDS: dict[str, Callable[[Listed, float], Scalar]] = {
     "tags": lambda one, _: ",".join(one.summary.tags) or None,
     "note": lambda one, _: one.summary.note or None,
 }
-"""What a run is, by the name of the column; called with the run and the time, in seconds since 1970-01-01 UTC."""
+"""The facts of a run by the name of the column; called with the run and the time, in seconds since 1970-01-01 UTC."""
 
 _METRIC = re.compile(rf"(?P<name>.+?)(?::(?P<which>{'|'.join(WHICH)}))?", re.DOTALL)
 

@@ -87,7 +87,7 @@ class Summary(msgspec.Struct):
 
     @property
     def pending(self) -> int:
-        """How many records trackers do not have yet, of all trackers."""
+        """The number of records that trackers do not have yet, of all trackers."""
         return sum(counts["pending"] for counts in self.trackers.values())
 
     def duration(self, now: float) -> float | None:

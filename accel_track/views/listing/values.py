@@ -10,14 +10,14 @@ from accel_track.views.content import Content
 from accel_track.views.metric import At, Metric
 
 Scalar = bool | int | float | str | None
-"""What a list of runs has in a cell."""
+"""The value of a cell in a list of runs."""
 
 WHICH = ("last", "min", "max")
 _LONGEST = 1000
 
 
 class Values(msgspec.Struct):
-    """What a run was given and what came of it.
+    """The hyperparameters and results of a run.
 
     Attributes:
         config: Hyperparameters by name; names of nested ones are joined with "/".

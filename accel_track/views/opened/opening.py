@@ -35,7 +35,7 @@ _FETCH = 5.0
 """Seconds between two looks into mirrors."""
 
 _DAYS = 30
-"""How long what nobody opens is kept."""
+"""The time for which a delivery is kept that nobody opens."""
 
 
 @dataclass
@@ -49,7 +49,7 @@ class Opened:
 
     @property
     def trouble(self) -> str | None:
-        """What keeps it from being delivered, or None."""
+        """The reason why the run is not delivered, or None."""
         told = (one.error or one.obstacle for one in self.statuses if one.obstacle != TAKEN)
         return self.error or next((one for one in told if one), None)
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from accel_track.views.metric import Points
 
 MOST_RANKS = 8
-"""How many ranks of a run have curves."""
+"""The number of ranks of a run with curves."""
 _POINTS = 250_000
 _FEWEST, _MOST = 40, 1000
 

@@ -17,11 +17,11 @@ from accel_track.views.report.media import Room, media
 from accel_track.views.report.texts import number_or_text
 
 _REMEMBERED = 50
-"""How many states of pages are remembered; a page with an earlier one gets everything."""
+"""The number of remembered states of pages; a page with an earlier state gets everything."""
 
 
 class _Seen(NamedTuple):
-    """What a page has of a metric: changes of the first two make it news, the others say what is new."""
+    """The state of a metric in a page: changes of the first two make it news, the others say what is new."""
 
     numbers: int
     moment: float
@@ -29,7 +29,7 @@ class _Seen(NamedTuple):
 
 
 class _State(NamedTuple):
-    """What a page has of a run."""
+    """The state of a run in a page."""
 
     rewinds: int
     media: dict[str, int]

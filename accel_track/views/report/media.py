@@ -35,7 +35,7 @@ _TYPES = {
     ".mp4": "video/mp4",
     ".webm": "video/webm",
 }
-"""What browsers show, by how a file's name ends; nothing of it can hold a script."""
+"""The types that browsers show, by the ending of a file's name; none of them can hold a script."""
 _MOST = 16
 """Media of one call that are shown."""
 _CALLS = 20

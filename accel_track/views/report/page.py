@@ -17,7 +17,7 @@ _SCRIPTS = ("data.js", "elements.js", "plots.js", "charts.js", "media.js", "tabl
 def page(document: dict[str, Any], *, live: bool = False) -> str:
     """Return the page of a document.
 
-    What comes from runs is in the page as JSON only, in a block that no browser executes, and the page's Content
+    Content of runs is in the page as JSON only, in a block that no browser executes, and the page's Content
     Security Policy names its scripts by their hashes (https://www.w3.org/TR/CSP3/): no other one is executed, and
     nothing is loaded from anywhere.
 

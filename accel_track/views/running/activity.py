@@ -21,7 +21,7 @@ from accel_track.views.running.load import Load, LoadMeter
 from accel_track.views.running.pace import Pace, latest_step, pace_of, total_steps
 
 UNREADABLE = (ValueError, OSError, OverflowError, RecursionError)
-"""What a damaged run raises, JournalError among it."""
+"""The errors of a damaged run, JournalError among them."""
 
 _SEARCH_EVERY = 5.0
 _SEARCH_SHARE = 20
@@ -72,7 +72,7 @@ class Watched:
         self._kept: set[str] = set()
         self._points: dict[str, Points] = {}
         self._seen: list[tuple[int, float]] = []
-        """How many records there were, and when, at looks since the oldest pending one was logged."""
+        """The number of records, and the time, of each look since the oldest pending record was logged."""
         self._meter = LoadMeter()
         self.content = self._reread()
 
@@ -83,14 +83,14 @@ class Watched:
 
     @property
     def share(self) -> float | None:
-        """How much of its steps are done, between 0 and 1; None where that is not known."""
+        """The share of the steps that are done, between 0 and 1; None if it is unknown."""
         if self.total is None or self.step is None or self.step > self.total:
             return None
         return self.step / self.total
 
     @property
     def seconds_left(self) -> float | None:
-        """How long the rest of its steps takes at its mean pace; None where that is not known."""
+        """The time that the rest of the steps takes at the mean pace; None if it is unknown."""
         if self.share is None or self.total is None or self.step is None or not self.pace.mean or not self.running:
             return None
         return (self.total - self.step) / self.pace.mean

@@ -18,7 +18,7 @@ _GPU = re.compile(r"system/gpu\d+/(utilization|memory)_percent")
 
 
 class Load(NamedTuple):
-    """How busy a machine is; None: not known.
+    """The load of a machine; None for an unknown number.
 
     Attributes:
         source: "run": of the whole machine, as the run's `system/…` metrics say; "process": of its process alone.

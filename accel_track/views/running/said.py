@@ -1,4 +1,4 @@
-"""What a run has said lately: its alerts, and the last texts that it logged under each name."""
+"""The latest words of a run: its alerts, and the last texts that it logged under each name."""
 
 from __future__ import annotations
 
