@@ -90,7 +90,7 @@ ARGUMENTS = {
 
 
 def in_utils(name: str) -> str:
-    """Return what there is to say of a name of accelerate's `utils`."""
+    """Return the hint for a name of accelerate's `utils` that is not here."""
     if name in _UTILS:
         return _UTILS[name]
     if _FP8_NAMES.search(name):

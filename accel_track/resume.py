@@ -172,7 +172,7 @@ def _read(file: Path) -> dict[str, Any]:
 
 
 def _runs(noted: Any) -> list[dict[str, Any]]:
-    """Return what is noted of each run; earlier versions noted one run, at the top level."""
+    """Return the notes about each run; earlier versions noted one run, at the top level."""
     if not isinstance(noted, dict):
         return []
     runs = noted.get("runs", [noted])

@@ -14,7 +14,7 @@ from accel_track.outcome import Outcome
 
 
 def exit_on_sigterm(tell: Callable[[], None]) -> Callable[[], None]:
-    """Have SIGTERM raise SystemExit on the main thread, unless the program or a library handles it already.
+    """Make SIGTERM raise SystemExit on the main thread, unless the program or a library handles it already.
 
     By default the signal kills Python at once: no `finally`, no end of the run. Forked children keep that default.
 

@@ -54,7 +54,7 @@ def check(folder: Path) -> None:
 
 
 def load(fabric: Fabric, folder: Path, state: Mapping[str, Any], scaler: Any = None) -> None:
-    """Restore what `save` wrote into the objects in `state`. Called on every rank."""
+    """Restore the content of a state of `save` into the objects in `state`; called on every rank."""
     fabric.load(folder / STATE, dict(state))
     if scaler is not None and (folder / _SCALER).exists():  # absent when the state was saved with another precision
         scaler.load_state_dict(torch.load(folder / _SCALER, weights_only=True))

@@ -15,12 +15,12 @@ PRECISIONS: dict[str, Any] = {"no": "32-true", "fp16": "16-mixed", "bf16": "bf16
 
 
 def launched_processes() -> int:
-    """Return how many processes `torchrun` started; 1 without it."""
+    """Return the number of processes that `torchrun` started; 1 without it."""
     return int(os.environ.get("WORLD_SIZE", "1")) if "TORCHELASTIC_RUN_ID" in os.environ else 1
 
 
 def told(name: str, default: str) -> str:
-    """Return what `accelerate launch` has told this program by a variable, else the default."""
+    """Return the value of a variable by which `accelerate launch` tells this program a setting, else the default."""
     return os.environ.get(f"ACCELERATE_{name}") or default
 
 

@@ -54,7 +54,7 @@ class _Raising:
         return Alert(self.rule.text, text, self.rule.level, self.rule.text, f"{self.rule.text} @{place}")
 
     def left(self, place: object) -> Alert | None:
-        """Return what there is to say at the end of those that were too many, or None."""
+        """Return an alert about those beyond the limit, at the end of an hour, or None."""
         if not (held := self._limit.release()):
             return None
         text = f"{held} more since the last one; at most {MOST} an hour are told one by one"
@@ -146,7 +146,7 @@ class Evaluation:
         return bool(self._metrics or self._silence)
 
     def rewound(self) -> None:
-        """Forget what was counted: the run goes on from an earlier step."""
+        """Forget the counts, since the run goes on from an earlier step."""
         for one in self._metrics:
             one.rewound()
 

@@ -33,6 +33,6 @@ class Limit:
         return True
 
     def release(self) -> int:
-        """Return how many were held, and forget them."""
+        """Return the number of held-back alerts, and forget them."""
         held, self.held = self.held, 0
         return held

@@ -94,14 +94,14 @@ class Services:
             self._sent(id)
 
     def _release(self) -> None:
-        """Say how many were held back."""
+        """Tell the number of alerts that were held back."""
         if count := self._limit.release():
             titles = ", ".join(dict.fromkeys(self._held[-_SHOWN:]))
             self._held.clear()
             self._put("", Alert(f"{count} more alerts", f"{titles}; a run sends at most {MOST} an hour"))
 
     def close(self, timeout: float) -> None:
-        """Send what is left, in that time at most."""
+        """Send the remaining alerts, in that time at most."""
         self._release()
         end = time.monotonic() + timeout
         for one in self._all:

@@ -54,7 +54,7 @@ class Commands(TyperGroup):
 
 
 def _sentence(error: Exception, message: str) -> str:
-    """Return one line about a wrong call: the command, what is wrong, and where to read on."""
+    """Return one line about a wrong call: the command, its mistake, and the place to read on."""
     context = getattr(error, "ctx", None)
     command = "accel-track" if context is None else context.command_path
     if (why := _in_our_words(error.__cause__)) and message.endswith(str(getattr(error, "message", None))):
@@ -64,7 +64,7 @@ def _sentence(error: Exception, message: str) -> str:
 
 
 def _in_our_words(cause: object) -> str | None:
-    """Return what is wrong with a value that pydantic refused; None for other errors."""
+    """Return the problem of a value that pydantic did not take; None for other errors."""
     errors = getattr(cause, "errors", None)
     if errors is None:
         return None

@@ -202,7 +202,7 @@ def _found(text: str) -> list[Named]:
 
 
 def _tell_candidates(text: str, found: Sequence[Named]) -> NoReturn:
-    """Say which runs an ambiguous word may mean, and exit."""
+    """Print the runs that an ambiguous word may mean, and exit."""
     say(f"accel-track: {text!r} may be any of {len(found)} runs; write more of it, or one of these:", err=True)
     short, now = short_ids([one.id for one in found]), time.time()
     same = len({one.id for one in found}) < len(found)

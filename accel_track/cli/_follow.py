@@ -86,7 +86,7 @@ def follow_mirror(url: str, deliver: Callable[[RunDirectory], Sync], timeout: fl
 
 
 def _pool(deliver: Callable[[RunDirectory], Sync]) -> int:
-    """Return how many runs may be delivered at once: one where an SDK has one run a process."""
+    """Return the number of runs that may be delivered at once: one if an SDK has one run per process."""
     names = getattr(deliver, "keywords", {}).get("to") or []
     return 1 if not names or any(issubclass(tracker_class(name), SoleTracker) for name in names) else POOL
 

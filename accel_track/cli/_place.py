@@ -16,5 +16,5 @@ def place() -> Path:
 
 
 def set_place(directory: Path | None) -> None:
-    """Have the commands of this process look below a directory; None: below the working directory."""
+    """Make a directory the one below which the commands of this process look; None for the working directory."""
     _place.set(Path() if directory is None else directory)

@@ -129,7 +129,7 @@ def compared(
 
 
 def tell_of_repair(done: Repair) -> None:
-    """Print what a repair did, and the receipt after it."""
+    """Print the result of a repair, and the receipt after it."""
     if done.delivered or done.error:
         tell(done.before)
         text = f"  repaired: {done.delivered:,} records, or parts of some, were delivered"
@@ -143,6 +143,6 @@ def tell_of_repair(done: Repair) -> None:
 
 
 def repair_document(done: Repair) -> dict[str, Any]:
-    """Return the same for JSON."""
+    """Return the result as JSON values."""
     told = {"delivered": done.delivered, "error": done.error, "before": done.before.document()}
     return {**done.after.document(), "repair": told}

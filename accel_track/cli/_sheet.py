@@ -38,7 +38,7 @@ def print_sheet(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) 
 
 
 def _blocks(widths: Sequence[int], width: int) -> list[list[int]]:
-    """Return which columns are beside each other: the first, and as many others as fit."""
+    """Return the columns that stand beside each other: the first, and as many others as fit."""
     blocks, used = [[0]], widths[0]
     for column in range(1, len(widths)):
         if used + widths[column] + 3 > width and len(blocks[-1]) > 1:

@@ -157,7 +157,7 @@ def _in_short(environment: dict[str, Any]) -> dict[str, Any]:
 
 
 def _origin(info: RunInfo) -> dict[str, object]:
-    """Return which process has logged the run, or where it was imported from."""
+    """Return the process that has logged the run, or the origin of an imported run."""
     found = info.imported
     if found is None:
         host = {"host": f"{info.host}, process {info.pid}"} if info.host else {}
@@ -169,7 +169,7 @@ def _origin(info: RunInfo) -> dict[str, object]:
 
 
 def _mirror(run: RunDirectory, info: RunInfo) -> str:
-    """Return how far the mirror is, for people."""
+    """Return the progress of the mirror, for people."""
     found = [one for rank in run.ranks() if (one := mirrored(run, rank)) is not None]
     lacking, times = sum(one.lacking for one in found), [one.time for one in found]
     if not found or None in times:

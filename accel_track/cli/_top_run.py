@@ -28,7 +28,7 @@ _COLOURS = {"error": "red", "warning": "yellow"}
 
 
 def run_lines(run: Watched, activity: Activity, width: int, height: int) -> list[Text]:
-    """Return what there is to say of a run: its curve with as much room as the texts around it leave."""
+    """Return the lines about a run, with as much room for its curve as the other texts leave."""
     name, content = run.metric(activity.wanted), run.content
     above = [_heading(run, activity, width)]
     reason = None if run.outcome is None else run.outcome.reason
@@ -130,7 +130,7 @@ def _values(run: Watched, first: str | None, height: int) -> list[Text]:
 
 
 def _companions(run: Watched) -> list[Text]:
-    """Return what keeps the companion processes of a run from their work."""
+    """Return the reason why a run's companion processes do not work."""
     gone = [f"companion {one.pid} is gone; accel-track sync delivers" for one in run.companions if one.state == "gone"]
     errors = [f"{name}: {its.error}" for one in run.companions for name, its in one.trackers.items() if its.error]
     return [Text(printable(text), style="red") for text in [*gone, *errors]]

@@ -43,7 +43,7 @@ def autopsy(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Say why a run ended, or whether it hangs and where, from what was left in its run directory.
+    """Tell why a run ended, or whether it hangs and where, from the evidence in its run directory.
 
     Example: accel-track autopsy 20260131
     """
@@ -87,7 +87,7 @@ _SURE = {
 
 
 def _rows(found: Autopsy) -> Iterator[tuple[str, str]]:
-    """Yield what the verdict rests on: names and texts."""
+    """Yield the grounds of the verdict: names and texts."""
     from accel_track.views.autopsy.words import amount, duration, exit_text
 
     yield "run", f"{found.run.path.name}, {found.run.shown}"

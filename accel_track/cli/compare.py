@@ -150,7 +150,7 @@ def _print(runs: Sequence[_Compared], names: Sequence[str], *, everything: bool,
 
 
 def _limited(found: Sequence[Figure], *, limited: bool) -> tuple[list[Figure], int]:
-    """Return what is shown of figures, and how many metrics are not."""
+    """Return the figures to show, and the number of metrics that are left out."""
     names = list(dict.fromkeys(one.metric for one in found))
     shown = names[:_MOST] if limited else names
     return [one for one in found if one.metric in shown], len(names) - len(shown)

@@ -42,7 +42,7 @@ _SERVERS = {
 
 
 def doctor(as_json: Json = False) -> None:
-    """Say of each backend whether it is installed and configured, and whether its server, if it has one, answers.
+    """Tell of each backend whether it is installed and configured, and whether its server, if it has one, answers.
 
     A fast path is what a tracker does through private parts of its SDK; where it is off, public calls are used.
 

@@ -169,7 +169,7 @@ def _check(format_: Format, output: Path | None, media: Path | None, *, as_json:
 
 
 def _tell_of(records: _Records) -> None:
-    """Say what is left out.
+    """Tell the parts that are left out.
 
     Raises:
         typer.Exit: Something is damaged.

@@ -195,7 +195,7 @@ _STATES = {
 
 
 def _tell(one: Taken) -> None:
-    """Say what became of a run, and what was lost."""
+    """Tell the result for a run, and its losses."""
     what = one.what
     if what is None or what.info is None:
         say(f"{one.id or one.place}: not imported: {one.error or (what.error if what else '')}")
@@ -225,7 +225,7 @@ def _sum_up(taken: Sequence[Taken]) -> None:
 
 
 def document(one: Taken) -> dict[str, Any]:
-    """Return what became of a run, for JSON."""
+    """Return the result for a run as JSON values."""
     what = one.what
     told: dict[str, Any] = {"place": clean(one.place), "source": one.source, "id": one.id, "error": one.error or None}
     if what is None:

@@ -120,7 +120,7 @@ class _Choice(NamedTuple):
         since: str | None,
         where: str | None,
     ) -> _Choice:
-        """Return what options say; exits where one says nothing that there is."""
+        """Return the meaning of the options; an option without a meaning here ends the command."""
         if unknown := [one for one in status or [] if one not in _STATUSES]:
             fail(f"--status {unknown[0]}: there is no such status; known are {', '.join(_STATUSES)}.")
         try:
@@ -184,7 +184,7 @@ def _sorted(rows: Iterable[Listed], order: Column, now: float, *, backwards: boo
 
 
 def _warn_of_unknown(rows: Sequence[Listed], columns: Sequence[Column], now: float) -> None:
-    """Say which names no run has, and what is near them."""
+    """Tell the names that no run has, and similar names."""
     for column in {one.title: one for one in columns if one.needs_values}.values():
         if rows and all(column.get(row, now) is None for row in rows):
             known = {name for row in rows for name in (*row.values.metrics, *row.values.config)} | FIELDS.keys()

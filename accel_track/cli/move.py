@@ -85,7 +85,7 @@ def _verified(
 
 
 def _sum_up(arrived: Sequence[tuple[Taken, Sequence[TrackerStatus]]]) -> None:
-    """Print what arrived, and what keeps the rest."""
+    """Print the runs that have arrived, and the reasons why others have not."""
     rows, notes = [], []
     for one, statuses in arrived:
         for status in statuses:

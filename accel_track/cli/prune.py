@@ -80,7 +80,7 @@ def prune(
 
 
 def _finish(directory: Path, *, dry_run: bool) -> None:
-    """Delete what a process that was killed while it deleted runs has left."""
+    """Delete the remains of a process that was killed while it deleted runs."""
     for store in () if dry_run else find_stores(directory):
         finish_deletions(store)
 

@@ -90,7 +90,7 @@ def _judged(run: RunDirectory) -> _Going:
 
 
 def _what(one: _Going) -> str:
-    """Return what is about to happen to a run."""
+    """Return a sentence about the coming deletion of a run."""
     if one.kept is not None:
         return f"stays: {one.kept}"
     return f"{size(one.size)}; {one.lost or ('all is delivered' if one.delivered else 'no backend has it')}"

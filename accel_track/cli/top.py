@@ -132,7 +132,7 @@ class _Screen:
         self._live.update(Text("\n", no_wrap=True, overflow="crop", end="").join(lines), refresh=True)
 
     def _obey(self, seconds: float) -> bool:
-        """Do what the keys say that are pressed within so many seconds; whether something else is to be read for it."""
+        """Obey the keys that are pressed within some seconds; return whether runs must be read anew for them."""
         from accel_track.cli._terminal import pressed
 
         keys = pressed(seconds)
@@ -193,7 +193,7 @@ def _document(one: Watched, activity: Activity) -> dict[str, Any]:
 
 
 def _print(activity: Activity) -> None:
-    """Print what the screen's list has, once."""
+    """Print the screen's list once."""
     from accel_track.cli._top_screen import snapshot
 
     out = console()

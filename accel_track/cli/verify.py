@@ -158,7 +158,7 @@ def _rank(run: RunDirectory, rank: int) -> dict[str, Any]:
 
 
 def _stored(folder: Path, files: set[str], artifacts: list[Artifact]) -> tuple[list[str], list[str]]:
-    """Return what is wrong with the media and artifacts of a rank: with those kept there, and with those elsewhere."""
+    """Return the problems of a rank's media and artifacts, of those kept there and of those elsewhere."""
     notes: list[str] = []
     known = sums.known(folder / FOLDER)
     found = ((name, folders.problem(folder / FOLDER, name, known)) for name in sorted(files))

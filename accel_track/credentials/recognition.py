@@ -237,7 +237,7 @@ def _value_behind(text: str, match: re.Match[str]) -> tuple[int, int] | None:
 
 
 def _closing(text: str, begin: int, quote: str) -> int:
-    """Return where a quotation ends: at the same quote, or where there is none, at the end of its line."""
+    """Return the end of a quotation: the same quote or, without one, the end of its line."""
     at = begin
     while (at := text.find(quote, at)) >= 0:
         if quote[0] == "\\" or text[at - 1] != "\\" or text[at - 2] == "\\":

@@ -150,7 +150,7 @@ def _check_files(folder: Path, record: AnyRecord) -> None:
 
 
 def _refused_records(run: RunDirectory, name: str, rank: int) -> list[AnyRecord]:
-    """Return what of the quarantine is behind the cursor and still counts; what is before it is delivered anyway."""
+    """Return the quarantined records behind the cursor that still count; those before it are delivered anyway."""
     aside, end = refused(run.quarantine(name, rank)), cursors.load(run.cursor(name, rank)).seq
     if not aside:
         return []
@@ -163,7 +163,7 @@ def _refused_records(run: RunDirectory, name: str, rank: int) -> list[AnyRecord]
 
 
 def _taken(run: RunDirectory, name: str, rank: int, taken: list[int]) -> None:
-    """Count what is delivered now, then take it out of the quarantine: in between, it would be delivered once more."""
+    """Count records as delivered, then take them out of the quarantine; a kill in between repeats their delivery."""
     file, cursor = run.cursor(name, rank), cursors.load(run.cursor(name, rank))
     left = refused(run.quarantine(name, rank)) - set(taken)
     moved = min(len(taken), max(0, cursor.quarantined - sum(seq < cursor.seq for seq in left)))

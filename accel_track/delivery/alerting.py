@@ -45,7 +45,7 @@ class Alerting:
         self._ended = 0
 
     def watch(self) -> None:
-        """Have a companion watch the run, once; a run that is watched is looked after also while it is idle."""
+        """Start a companion that watches the run, once; the keeper looks after a watched run even while it is idle."""
         if not self._watches and self._companions.watch():
             self._watches = True
             keeper.add(self.look)
@@ -70,7 +70,7 @@ class Alerting:
                 self.alert(note.raised, moment=note.time)
 
     def settle(self, outcome: Outcome, timeout: float) -> None:
-        """Have the companion look at the last records and the end, and take over what it raises.
+        """Ask the companion to look at the last records and the end, and take over the alerts that it raises.
 
         Args:
             outcome: How the run ends.

@@ -77,7 +77,7 @@ def logged(path: str, staging: Staging, copy: bool | None) -> Logged:
 
 
 def described(path: str) -> Described:
-    """Return what a file is, or each regular file in a folder; others are left out.
+    """Return the description of a file, or of each regular file in a folder; others are left out.
 
     Raises:
         OSError: A file cannot be read.
@@ -110,7 +110,7 @@ def described(path: str) -> Described:
 
 
 def name_of(name: str, path: str) -> str:
-    """Return what to call an artifact that may have no name."""
+    """Return the name of an artifact, made from its path if it has none."""
     return name or os.path.basename(os.path.normpath(path)).encode(errors="backslashreplace").decode() or "artifact"
 
 
@@ -154,7 +154,7 @@ def deliverable(folder: Path, record: Artifact) -> str | None:
 
 
 def problem(folder: Path, record: Artifact, known: dict[str, set[str]]) -> str | None:  # noqa: PLR0911 - one each
-    """Return what is wrong with an artifact, or None if it is what was logged.
+    """Return the difference between an artifact and its state when it was logged, or None.
 
     Args:
         folder: The rank's folder.

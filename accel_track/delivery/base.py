@@ -98,7 +98,7 @@ class Delivery(Protocol):
         """Log the values of a call that is like an earlier one; say whether that is done."""
 
     def captured(self, values: Any, kwargs: Any) -> Captured:
-        """Return what a call of `log` was given, as it has to be for this mode."""
+        """Return the values of a call of `log` in the form that this mode needs."""
 
     def log(self, call: Captured, step: int | None) -> None:
         """Log values."""
@@ -125,7 +125,7 @@ class Delivery(Protocol):
         """Give an alert to every tracker, or to the one of a name only."""
 
     def lost(self, name: str, error: Exception, only: str = "") -> None:
-        """Have every tracker, or the one of a name only, count something that could not be read."""
+        """Count a value that could not be read as dropped, in every tracker or in the named one only."""
 
     def raise_failure(self) -> None:
         """Raise the first failure of a tracker that was not raised yet."""
@@ -134,7 +134,7 @@ class Delivery(Protocol):
         """Return the error that says why the run has no tracker of a name in this process."""
 
     def flush(self) -> None:
-        """Have the trackers store what was logged."""
+        """Ask the trackers to store all logged values."""
 
     def settle(self, name: str) -> None:
         """Wait until a tracker is started and has had what was logged."""
@@ -149,7 +149,7 @@ class Delivery(Protocol):
         """Note how the run has ended if nothing else follows; None: it goes on."""
 
     def finish(self, outcome: Outcome) -> None:
-        """Deliver what is left and finish the trackers."""
+        """Deliver the remaining records and finish the trackers."""
 
     def end_alone(self, outcome: Outcome, then: Callable[[], None]) -> None:
         """Do the same in the background, then call a function."""

@@ -26,7 +26,7 @@ class Beside(RunDirectory):
         self._run, self._name = run, name
 
     def load(self) -> RunInfo:
-        """Return what the run's `run.json` says, with the trackers of this one.
+        """Return the content of the run's `run.json`, with the trackers of this directory.
 
         Raises:
             JournalError: One of the two is damaged.

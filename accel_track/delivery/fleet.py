@@ -131,7 +131,7 @@ class Fleet:
         self._find_due = time.monotonic() + _FIND
 
     def _visit(self, one: Followed) -> None:
-        """Deliver what is new of a run."""
+        """Deliver the new records of a run."""
         was, first = one.ended, one.alive is None
         try:
             self._look_at(one)

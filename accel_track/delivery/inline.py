@@ -81,7 +81,7 @@ class InlineDelivery:
         return False
 
     def captured(self, values: Any, kwargs: Any) -> Captured:
-        """Return what a call of `log` was given; what is delivered at once is no copy."""
+        """Return the values of a call of `log`; they are delivered at once, and need no copies."""
         return captured(values, kwargs, copies=False, waits_for_gpu=True)
 
     def log(self, call: Captured, step: int | None) -> None:
@@ -156,14 +156,14 @@ class InlineDelivery:
         return self._calls
 
     def flush(self) -> None:
-        """Have every tracker store what it was given."""
+        """Ask every tracker to store its values."""
         self._each(lambda tracker: tracker.flush())
 
     def settle(self, name: str) -> None:
         """Return at once: nothing is on its way."""
 
     def rest(self) -> None:
-        """Have every tracker give back files that its next call takes again."""
+        """Ask every tracker to give back files that its next call takes again."""
         self._each(lambda tracker: tracker.rest())
 
     def wake(self) -> None:

@@ -162,14 +162,14 @@ class JournaledDelivery:
         return name, alive
 
     def _mirrored(self, store: Store, *, continued: bool) -> Mirroring:
-        """Return what copies the run to a store; of a continued run, fetch what this machine does not have."""
+        """Return the thread that copies the run to a store; fetch the files of a continued run that are not here."""
         if continued:
             fetch_rank(store, self.directory, self._rank)
         self._is_continued = continued
         return Mirroring(store, self.directory, self._rank, self._settings.mirror_interval, self._delivered_here)
 
     def _watched(self, *, sends: bool) -> Watched | None:
-        """Return what a companion watches the run for: on rank zero, rules, or alerts that it sends."""
+        """Return the watch that a companion keeps on the run, on rank zero: for rules, or for alerts to send."""
         rules = tuple(one.text for one in self._settings.alerts)
         if self._rank or not (rules or sends) or not isinstance(self.journal, JournalWriter):
             return None
@@ -279,7 +279,7 @@ class JournaledDelivery:
         self.journal.config(values, environment=environment, only=only)
 
     def captured(self, values: Any, kwargs: Any) -> Captured:
-        """Return what a call of `log` was given, with copies of objects if there are workers that deliver them."""
+        """Return the values of a call of `log`, with copies of objects if there are workers that deliver them."""
         return captured(values, kwargs, copies=bool(self._workers))
 
     def log(self, call: Captured, step: int | None) -> None:
@@ -297,7 +297,7 @@ class JournaledDelivery:
             self.raise_failure()
 
     def rewind(self, step: int) -> None:
-        """Append that the run goes on from an earlier step."""
+        """Append a rewind: the run goes on from an earlier step."""
         self.journal.rewind(step)
 
     def checkpoint(self, name: str, path: str, step: int | None, values: dict[str, Any]) -> None:
@@ -335,7 +335,7 @@ class JournaledDelivery:
         self._alerting.alert(alert, only)
 
     def lost(self, name: str, error: Exception, only: str = "") -> None:
-        """Append that something could not be read."""
+        """Append a note of a value that could not be read."""
         self.journal.metrics({}, None, {}, unread={name: reason(error)}, only=only)
 
     def conclude(self, outcome: Outcome | None) -> None:
@@ -426,7 +426,7 @@ class JournaledDelivery:
 
     @sigterm_held_back()  # a launched process is terminated as soon as another one has failed
     def finish(self, outcome: Outcome) -> None:
-        """Deliver what is left and finish the trackers, in `finish_timeout` at most; say what is not delivered."""
+        """Deliver the remaining records and finish the trackers, in `finish_timeout` at most; tell what is pending."""
         if self._begin_end(outcome):
             self.complete()
             if self._settings.on_error == "raise":
@@ -503,7 +503,7 @@ class JournaledDelivery:
             then()
 
     def write_no_more(self, instead: ForkedJournal) -> None:
-        """Have what is logged from now on go to the journal's stand-in."""
+        """Send later records to the journal's stand-in."""
         self.journal, self.again, self._arriving = instead, instead.again, Arriving(instead.metrics)
 
     def leave_to_parent(self) -> None:

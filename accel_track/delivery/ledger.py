@@ -57,7 +57,7 @@ class Ledger:
         self._without_form: Counter[str] = Counter()
 
     def begin(self, *, anew: bool = False) -> None:
-        """Note that the backend was told that its run goes on.
+        """Note that the backend knows that its run goes on.
 
         Args:
             anew: After a rest, in which `accel-track sync` may have told it that the run has ended.
@@ -70,7 +70,7 @@ class Ledger:
             self._save(self.cursor)
 
     def give(self, parts: Sequence[Part]) -> None:
-        """Note what the tracker was given: less than the records where something has no portable form any more."""
+        """Note the parts that the tracker was given, and the values without a portable form that they lack."""
         self._advance([part.entry for part in parts])
         for part in parts:
             if part.whole is None:
@@ -80,7 +80,7 @@ class Ledger:
             self._without_form.update(part.lacking)
 
     def give_all(self, entries: Sequence[Entry]) -> None:
-        """Note that the tracker was given records of which nothing is left out."""
+        """Note that the tracker was given whole records."""
         self._advance(entries)
         self.counts.delivered += len(entries)
 
@@ -96,7 +96,7 @@ class Ledger:
         self.given = max(self.given, next_seq(entries))
 
     def acknowledge(self, damaged: int) -> None:
-        """Store that the tracker has flushed what it was given, so many bytes of the journal being skipped."""
+        """Store that the tracker has flushed its records, of which so many bytes of the journal were skipped."""
         segment, offset = self.position
         dropped = self._tracker.dropped + Counter(self._at_start.dropped) + self._without_form
         cursor = msgspec.structs.replace(
@@ -119,7 +119,7 @@ class Ledger:
         return self.cursor if self._concluded or self._tracker.durable_flush else self._at_start
 
     def conclude(self, status: str) -> None:
-        """Store that the tracker is finished, and what its backend was told of how the run ended."""
+        """Store that the tracker is finished, and the status that its backend was told."""
         self._concluded, self.cursor.status = True, status
         self._save(self.cursor)
 

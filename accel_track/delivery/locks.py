@@ -44,7 +44,7 @@ class Locks:
             lock.release()
 
     def release_run(self) -> None:
-        """Say no longer that the run is alive."""
+        """Let go of the lock that says that the run is alive."""
         if self._alive is not None:
             self._alive.release()
             self._alive = None

@@ -65,7 +65,7 @@ class KeptMedia:
             raise UnreadableError(*error.args) from error
 
     def medium(self, stored: Stored) -> Medium | WithoutForm:
-        """Return what a tracker is given for a medium, or what stands for one that there is no more.
+        """Return the object that a tracker gets for a medium, or a stand-in for a lost one.
 
         Raises:
             OSError: Its file cannot be encoded at the moment.
@@ -129,7 +129,7 @@ class Encoding:
         return bool(self._files.waiting or self._checksums)
 
     def begin(self, checksums: Iterator[None] | None = None) -> None:
-        """Do what waits, in the background.
+        """Do the waiting work in the background.
 
         Args:
             checksums: Computes checksums, in steps.

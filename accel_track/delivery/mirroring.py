@@ -70,7 +70,7 @@ class Mirroring:
                 self._thread.start()
 
     def rest(self, *, over: bool) -> None:
-        """Copy what is there, then give the thread back, where the run is over as far as anybody knows.
+        """Copy everything new, and give the thread back if the run seems to be over.
 
         A run whose end is not noted keeps the thread: without signs of life from it, it would be taken for killed.
         """
@@ -78,7 +78,7 @@ class Mirroring:
             self._close()
 
     def end(self, timeout: float) -> None:
-        """Copy what is there and say that nothing more will come; wait that long at most."""
+        """Copy everything new, tell that nothing more will come, and wait that long at most."""
         self.wake()
         thread = self._thread
         self._deadline.set(max(timeout, LEAST))

@@ -37,7 +37,7 @@ def kept_because(run: RunDirectory) -> str | None:
 
 
 def undelivered(run: RunDirectory, info: RunInfo) -> str | None:
-    """Return what neither its trackers nor its mirror have of a run, or None.
+    """Return a sentence about the records that neither the trackers nor the mirror of a run have, or None.
 
     Raises:
         JournalError: It is damaged.
@@ -51,7 +51,7 @@ def undelivered(run: RunDirectory, info: RunInfo) -> str | None:
 
 
 def _lacking(run: RunDirectory, name: str, logged: dict[int, int]) -> str | None:
-    """Return what a tracker does not have of the records that each rank has logged."""
+    """Return a sentence about the logged records of each rank that a tracker does not have."""
     had = {rank: cursors.load(run.cursor(name, rank)) for rank in ranks_of(run, name)}
     if pending := sum(max(0, logged[rank] - cursor.seq) for rank, cursor in had.items()):
         return f"{pending} records are pending for {name}"
@@ -62,7 +62,7 @@ def _lacking(run: RunDirectory, name: str, logged: dict[int, int]) -> str | None
 
 
 def leads_elsewhere(run: RunDirectory) -> str | None:
-    """Say so if a folder is not in a `.accel_track` or gets there through a symbolic link."""
+    """Raise an error for a folder that is not in a `.accel_track`, or gets there through a symbolic link."""
     path = run.path.absolute()
     if path.parents[1].name != PARENT:
         return f"it is not in a {PARENT} folder"
@@ -104,7 +104,7 @@ def delete(run: RunDirectory) -> bool:
 
 
 def finish_deletions(store: Path) -> None:
-    """Delete what was moved out of the way.
+    """Delete the folders that were moved out of the way.
 
     Args:
         store: The folder `.accel_track`.

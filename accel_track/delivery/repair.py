@@ -68,7 +68,7 @@ def repair(run: RunDirectory, name: str, arguments: Mapping[str, Any] | None = N
 
 
 def _unread(receipt: Receipt) -> str | None:
-    """Say so where nothing at all could be read, which may well be there."""
+    """Raise an error if nothing at all could be read, since everything may be there."""
     nothing = receipt.unread and not any(tally.there or tally.extra.count for tally in receipt.tallies)
     return f"nothing could be read there ({next(iter(receipt.unread))})" if nothing else None
 

@@ -59,7 +59,7 @@ class Delivering(Protocol):
 
 
 def status_of_worker(worker: Delivering, next_seq: int) -> TrackerStatus:
-    """Return where a worker's tracker stands, given the number of the next record of its journal."""
+    """Return the state of a worker's tracker, given the number of the next record of its journal."""
     cursor = worker.durable
     status = TrackerStatus.of(worker.name, cursor, max(0, next_seq - cursor.seq))
     status.unfinished = worker.unfinished

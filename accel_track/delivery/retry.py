@@ -53,7 +53,7 @@ class Deadline:
 def retrying(
     *, transient: Callable[[BaseException], bool], deadline: Deadline, before_retry: Callable[[BaseException], None]
 ) -> Callable[..., Any]:
-    """Return what calls a function and repeats that, with growing, random pauses, after each error that is transient.
+    """Return a caller that repeats a function, with growing, random pauses, after each error that is transient.
 
     It raises what the function raises, and `DeadlineReachedError` where the deadline passed before it succeeded.
     """

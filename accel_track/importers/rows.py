@@ -61,7 +61,7 @@ class BatchedRun(BackendRun):
 
     @abstractmethod
     def batches(self) -> Iterator[Metrics | Rows]:
-        """Yield what `records` does, rows of numbers together."""
+        """Yield the same records, with rows of numbers together."""
 
     def records(self, scratch: Path) -> Iterator[Metrics]:
         """Yield a call for each row that has values."""

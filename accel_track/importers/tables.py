@@ -144,7 +144,7 @@ class TableSource(Source):
         return Columns(*(given.get(option) for option in Columns._fields))
 
     def _parts(self, column: str, lost: Counter[str]) -> Iterator[Part]:
-        """Return where the rows of each run begin, and how many there are."""
+        """Return the places where the rows of each run begin, and their number."""
         found: dict[Any, list[Any]] = {}
         for place, row in self.rows(0, lost):
             key = storable(row.get(column))
@@ -283,7 +283,7 @@ def moment_of(cell: Any) -> float | None:
 
 
 def number_or_text(cell: str) -> Any:
-    """Return what a cell of a text file says: a number, or the text; integers that floats leave out stay integers."""
+    """Return the value of a text file's cell: a number, or the text; integers beyond floats stay integers."""
     try:
         number = float(cell)
     except ValueError:

@@ -58,7 +58,7 @@ class Checksums:
 
 
 def _behind(crc: int, size: int) -> int:
-    """Return what a CRC-32, without its inversions, is behind that many bytes of zero."""
+    """Return the CRC-32, without its inversions, of another one with that many bytes of zero behind it."""
     for tables in _doubling():
         if not size:
             break
@@ -69,7 +69,7 @@ def _behind(crc: int, size: int) -> int:
 
 
 def _behind_often(crc: int, size: int) -> int:
-    """Return the same, for a size that comes often."""
+    """Return the same operator for a size that comes often."""
     return _mapped(crc, _tables_of(size))
 
 

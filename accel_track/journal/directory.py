@@ -136,7 +136,7 @@ class RunDirectory:
         return self._known
 
     def adopt(self, whole: Path, info: RunInfo, known: dict[Path, str | None] | None = None) -> bool:
-        """Have a folder that was filled elsewhere become this run directory, at once; False if there is one already.
+        """Make a folder that was filled elsewhere this run directory, at once; return False if there is one already.
 
         Args:
             whole: The folder, on the same file system.
@@ -171,7 +171,7 @@ class RunDirectory:
         return store / "names.lock"  # one for all: two processes that start together may ask for one name
 
     def remember(self) -> bool:
-        """Read what `run.json` says if that has changed, for `make`; False if it is gone."""
+        """Read `run.json` if it has changed, for `make`; return False if it is gone."""
         try:
             status = os.stat(self.path / "run.json")
             seen = status.st_mtime_ns, status.st_ino
@@ -325,7 +325,7 @@ class RunDirectory:
         return []
 
     def refresh(self, *, media: bool = True) -> bool:
-        """Bring it up to date, where it is a copy; say whether there was anything new.
+        """Bring a copy up to date; return whether there was anything new.
 
         Args:
             media: Whether to fetch media and artifacts, too.
@@ -333,7 +333,7 @@ class RunDirectory:
         return False
 
     def publish(self) -> bool:
-        """Tell other machines how far the trackers are that this process has claimed; False where one took them over.
+        """Tell other machines the progress of the trackers that this process has claimed; False if one took them over.
 
         A folder has nobody to tell.
         """
@@ -344,7 +344,7 @@ class RunDirectory:
         return is_held(os.path.join(self.path, "run.lock"))
 
     def outcome(self, info: RunInfo) -> Outcome | None:
-        """Return how the run ended, by its `run.json` and its lock; None while it is running."""
+        """Return the outcome of the run, by its `run.json` and its lock; None while the run goes on."""
         if self.is_live():
             return None
         return outcome_noted(info) or CRASHED

@@ -25,7 +25,7 @@ class ForkedJournal:
         """Do nothing: nothing is logged."""
 
     def again(self, values: Any, step: Any) -> bool:
-        """Leave it to `metrics`."""
+        """Leave the call to `metrics`."""
         return False
 
     def metrics(

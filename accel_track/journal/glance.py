@@ -16,7 +16,7 @@ _TAIL = 256 * 1024
 
 
 def glance(folder: Path) -> tuple[int, float | None]:
-    """Return how many records a rank has logged, and when the last one was, as `read_last` does.
+    """Return the number of a rank's records and the time of the last one, as `read_last` does.
 
     The last segment is read as a whole only where it does not end with an undamaged frame of a record.
 
@@ -56,7 +56,7 @@ def _framed_at_end(data: bytes) -> Iterator[tuple[int, float]]:
 
 
 def _short_at_end(data: bytes) -> tuple[int, float] | None:
-    """Return the same of a record in short, if the data ends with one; of what defines its key set, the last counts."""
+    """Return the same for a record in short, if the data ends with one; the last definition of its key set counts."""
     seen: set[int] = set()
     at = data.rfind(frames.KEYS)
     while at >= 0:

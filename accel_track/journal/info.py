@@ -34,7 +34,7 @@ class TrackerInfo(msgspec.Struct):
     ranks: dict[str, dict[str, Any]] = {}
 
     def continued_by(self, identity: dict[str, Any], rank: int) -> None:
-        """Keep what continues the backend run of a rank."""
+        """Keep the arguments that continue the backend run of a rank."""
         if rank:
             self.ranks[str(rank)] = identity
         else:
@@ -111,7 +111,7 @@ class RunInfo(msgspec.Struct):
 
 
 def outcome_noted(info: RunInfo) -> Outcome | None:
-    """Return how the run ended, as `run.json` says; None where it says "running"."""
+    """Return the outcome of the run in `run.json`; None for "running"."""
     return Outcome(info.status, info.reason) if info.status in get_args(Status) else None  # type: ignore[arg-type]
 
 
@@ -126,7 +126,7 @@ def new_run_id() -> str:
 
 
 def job_name() -> str | None:
-    """Return what a job of SLURM's, or one under `torchrun`, is called over its restarts."""
+    """Return the name that a job of SLURM's, or one under `torchrun`, keeps over its restarts."""
     for variable in ("SLURM_JOB_ID", "TORCHELASTIC_RUN_ID"):
         if os.environ.get(variable, "none") not in ("", "none"):
             return f"{variable}={os.environ[variable]}"

@@ -85,7 +85,7 @@ class KeySet:
     """
 
     def __init__(self, number: int, time: float, codes: str, names: tuple[Name, ...]) -> None:
-        """Compile what a writer needs; the rest is made when a reader asks for it."""
+        """Compile the functions that a writer needs; those of a reader are made when it asks for them."""
         self.number, self.time, self.codes, self.names = number, time, codes, names
         form = _form(codes)
         self.types = form.types
@@ -110,7 +110,7 @@ class KeySet:
         return [bytes([byte]) for byte in MARKER + self.number.to_bytes(2, "little")]
 
     def begun(self, data: bytes, at: int, most: int) -> int:
-        """Return how many frames that begin as this key set's do follow each other in `data`, damaged ones too.
+        """Return the number of frames of this key set, damaged ones included, that follow each other in `data`.
 
         Args:
             data: Bytes of a segment.
@@ -128,7 +128,7 @@ class KeySet:
         return count
 
     def undamaged(self, data: bytes, at: int, count: int, *, together: bool = True) -> int:
-        """Return how many of so many frames are undamaged before the first that is not.
+        """Return the number of undamaged frames, of so many, before the first damaged one.
 
         Args:
             data: Bytes of a segment.

@@ -64,7 +64,7 @@ class Memory:
             self._change(lambda one: one if one.waits or one.record.seq >= before else None)
 
     def write(self, most: int, write: Callable[[AnyRecord], bool]) -> int:
-        """Have the oldest records that wait written; return how many others wait.
+        """Give the oldest waiting records to be written; return the number of the others.
 
         Args:
             most: How many to write.

@@ -123,7 +123,7 @@ class PastWriter(JournalWriter):
         return seq
 
     def _flush(self) -> None:
-        """Write what waits.
+        """Write the waiting records.
 
         Raises:
             OSError: It cannot be written.

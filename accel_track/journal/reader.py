@@ -128,7 +128,7 @@ class JournalReader:
         return _entries(self._found(limit))
 
     def read_apart(self, limit: int) -> tuple[ShortEntries, list[Entry]]:
-        """Return what `read` does: first the records in short, which are not decoded, then the others, each in order.
+        """Return the entries of `read`: first the records in short, not decoded, then the others, each in order.
 
         Raises:
             JournalError: As `read`.
@@ -170,7 +170,7 @@ class JournalReader:
         return found
 
     def damaged(self) -> int:
-        """Return how many bytes were skipped."""
+        """Return the number of skipped bytes."""
         return sum(damage.length for damage in self.damages)
 
     def __iter__(self) -> Iterator[AnyRecord]:
@@ -180,7 +180,7 @@ class JournalReader:
                 yield entry.record
 
     def _parse(self, limit: int, found: list[Stretch | Entry]) -> int:
-        """Add what undamaged frames in the buffer have from `position` on, `limit` records at most; return how many."""
+        """Add the entries of undamaged frames in the buffer from `position` on, `limit` at most; return the number."""
         data, (segment, begin) = self._buffer, self._start
         if (at := self._place()) is None:
             return 0
@@ -214,7 +214,7 @@ class JournalReader:
         return limit - left
 
     def _undamaged(self, keys: KeySet, at: int, most: int) -> int:
-        """Return how many undamaged frames of a key set follow each other in the buffer, at most `most`."""
+        """Return the number of undamaged frames of a key set that follow each other in the buffer, at most `most`."""
         begun = keys.begun(self._buffer, at, most)
         count = keys.undamaged(self._buffer, at, begun, together=self._together)
         # In the rest of a buffer with damage, one by one: else each damage would cost a look at as many frames.
@@ -222,7 +222,7 @@ class JournalReader:
         return count
 
     def _place(self) -> int | None:
-        """Return where `position` is in the buffer."""
+        """Return the place of `position` in the buffer."""
         at = self.position.offset - self._start.offset
         return at if self._start.segment == self.position.segment and 0 <= at <= len(self._buffer) else None
 
@@ -293,7 +293,7 @@ class JournalReader:
         return any(self._payload_at(at, marker) is not None for marker in (frames.MARKER, frames.KEYS))
 
     def _goes_on(self, at: int) -> bool:
-        """Whether what begins at a place in the buffer may be a frame that ends behind the buffer."""
+        """Whether the bytes at a place in the buffer may be the beginning of a frame that ends behind the buffer."""
         data = self._buffer
         if data.startswith(keysets.MARKER, at):
             keys = self._key_set(at)
@@ -376,7 +376,7 @@ def _entries(found: Sequence[Stretch | Entry]) -> Sequence[Entry]:
 
 @functools.lru_cache(maxsize=10)
 def _markers(numbers: frozenset[int]) -> re.Pattern[bytes]:
-    """Return how frames begin in a segment with key sets of these numbers."""
+    """Return the beginnings of frames in a segment with key sets of these numbers."""
     short = [b""] if len(numbers) > _MANY else [number.to_bytes(2, "little") for number in numbers]
     begins = [frames.MARKER, frames.KEYS, *(keysets.MARKER + number for number in short)]
     return re.compile(b"|".join(map(re.escape, begins)), re.DOTALL)
@@ -472,7 +472,7 @@ class History:
         """For each rewind, the lowest step that it or a later one goes back to."""
 
     def counting(self, entries: Sequence[Entry]) -> Sequence[Entry]:
-        """Return those of some entries whose records still count."""
+        """Return the entries whose records still count."""
         return [entry for entry in entries if self.counts(entry.record)] if self.rewinds else entries
 
     def counts(self, record: AnyRecord) -> bool:

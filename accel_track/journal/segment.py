@@ -337,7 +337,7 @@ def _flattened(
 
 
 def fdatasync(file: int) -> None:
-    """Have the disk itself store a file's content."""
+    """Make the disk itself store a file's content."""
     getattr(os, "fdatasync", os.fsync)(file)  # macOS and Windows have only the latter
 
 

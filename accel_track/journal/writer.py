@@ -235,7 +235,7 @@ class JournalWriter:
             )
 
     def rewind(self, step: int) -> int:
-        """Append that the run goes on from an earlier step; return the record's number."""
+        """Append a rewind, that the run goes on from an earlier step; return the record's number."""
         with self._lock:
             return self._append(Rewind(next(self._numbers), self.clock(), {}, step))
 
@@ -340,16 +340,16 @@ class JournalWriter:
         return begun
 
     def kept_since(self, seq: int) -> list[Kept]:
-        """Return what is in memory of the records from a number on."""
+        """Return the records in memory from a number on."""
         with self._lock:  # also if there is none: one may be on disk already and not here yet
             return self._memory.since(seq)
 
     def lost_from(self, seq: int) -> int:
-        """Return how many records will be gone with this process, those before a number being delivered everywhere."""
+        """Return the number of records that end with this process, if those before a number are all delivered."""
         return self.lost + sum(not one.on_disk for one in self.kept_since(seq))
 
     def forget(self, before: int) -> None:
-        """Release what is in memory of the records with lower numbers: every worker has delivered them.
+        """Release the records in memory with lower numbers, which every worker has delivered.
 
         Records that the disk does not take stay in memory, to be written later.
         """
@@ -372,7 +372,7 @@ class JournalWriter:
             )
 
     def recover(self, *, at_once: bool = False) -> None:
-        """Write what is in memory, if a disk that took no more takes it now, and go on; by itself after growing pauses.
+        """Write the records in memory if the disk works again, and go on; repeat by itself after growing pauses.
 
         Args:
             at_once: Whether to try it now.
@@ -467,7 +467,7 @@ class JournalWriter:
         self._counted = max(until, self._counted)
 
     def sync(self) -> None:
-        """Have the disk itself store what was appended, if anything was since the last time."""
+        """Make the disk itself store the appended records, if there are any since the last time."""
         if self._dirty:
             self._dirty = False
             for segment in self.open_segments:

@@ -19,7 +19,7 @@ class Elsewhere:
     """The `experiment` with `delivery="process"`: Lightning may ask for it, but nothing can be called on it."""
 
     def __getattr__(self, name: str) -> Any:
-        """Say where the native object is.
+        """Raise an error that says where the native object is.
 
         Raises:
             ElsewhereError: Always, but for special methods.
@@ -51,7 +51,7 @@ class Experiments:
         return type(self._first)
 
     def __getattr__(self, name: str) -> Any:
-        """Return what the first one has, or else another.
+        """Return an attribute of the first object, or else of another.
 
         Raises:
             AttributeError: None has it.
@@ -68,7 +68,7 @@ class Experiments:
             raise AttributeError(message) from error
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """Set it on the first one."""
+        """Set an attribute of the first object."""
         setattr(self._first, name, value)
 
     def __getitem__(self, key: Any) -> Any:

@@ -20,7 +20,7 @@ _CALLS = [name for name in vars(MediaCalls) if name.startswith("log_")]
 
 
 def only_where_logged(cls: ClassT) -> ClassT:
-    """Have a class's calls for media do nothing, not even look at the media, where `_logs_here` says no."""
+    """Make a class's calls for media do nothing, not even look at the media, where `_logs_here` is false."""
     for name in _CALLS:
         setattr(cls, name, _only_where_logged(getattr(cls, name)))
     return cls

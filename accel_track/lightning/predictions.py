@@ -127,7 +127,7 @@ class Counts:
         self.table.view(-1).scatter_add_(0, places, valid.long())
 
     def grow(self, size: int, device: torch.device) -> None:
-        """Have room for so many classes."""
+        """Make room for so many classes."""
         old, before = self.table, self.size
         self.size = max(size, before)
         if self.size > self.MOST:

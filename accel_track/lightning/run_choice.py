@@ -116,7 +116,7 @@ def own_run(directory: str, project: str, run_id: str) -> RunDirectory | None:
 
 
 def note_continued(run: str | os.PathLike[str], run_id: str) -> None:
-    """Have `own_run` find, in the launching process, a run that a launched process continues."""
+    """Let `own_run` find, in the launching process, a run that a launched process continues."""
     with contextlib.suppress(OSError):
         Path(run, _CONTINUED_BY).write_text(run_id)
 
@@ -166,7 +166,7 @@ def _taken(folder: Path) -> bool:
 
 
 def marks_of(checkpoint: str | os.PathLike[str] | None) -> list[Mark]:
-    """Return which runs a checkpoint belongs to, by the file beside it or by what AccelTrackCallback saved in it."""
+    """Return the runs of a checkpoint, by the file beside it or by AccelTrackCallback's entry in it."""
     if checkpoint is None:
         return []
     return find_marks(checkpoint) or _marks_inside(checkpoint)
@@ -198,7 +198,7 @@ def match(marks: Sequence[Mark], loggers: Sequence[tuple[str, Collection[str]]])
 
 
 def marks_in(content: Any) -> list[Mark]:
-    """Return which runs the content of a checkpoint says that it belongs to."""
+    """Return the runs that the content of a checkpoint names."""
     states = content.get(INSIDE)
     if states is None:  # of a version that allowed one callback only
         callbacks = content.get("callbacks", {})

@@ -23,7 +23,7 @@ _DIMENSIONS = (3, 4)
 
 
 class ValidationSamples:
-    """Collects what a validation of a classifier shows, and of each data loader the first samples.
+    """The collector of a classifier's validation, with the first samples of each data loader.
 
     Args:
         how_many: How many samples are kept; or a function that makes media of a batch, in place of all else.
@@ -85,7 +85,7 @@ class ValidationSamples:
                 one.inputs.append(inputs[:missing].cpu() if isinstance(inputs, Tensor) else inputs[:missing])
 
     def values(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Any]:
-        """Return what there is to log, and forget it; with several processes, which count together, on each of them."""
+        """Return the values to log, and forget them; several processes count together, and each returns them."""
         if not isinstance(self._how_many, int):
             values = self._made
         else:
@@ -176,7 +176,7 @@ def _are_images(inputs: Tensor) -> bool:
 
 
 def _forward(trainer: Trainer, pl_module: LightningModule, inputs: Any) -> Any:
-    """Return what the module's `forward` makes of inputs; None if it cannot be called so."""
+    """Return the result of the module's `forward` for inputs; None if it cannot be called so."""
     if not isinstance(inputs, Tensor):
         return None
     try:

@@ -66,7 +66,7 @@ def command_line_options(trainer: Any) -> dict[str, Any] | None:
 
 
 def allow_options_again(trainer: Any) -> None:
-    """Have Lightning's command line replace the options that it saved in the folder of a run that is continued."""
+    """Let Lightning's command line replace the options that it saved in the folder of a continued run."""
     for callback in trainer.callbacks:
         if _saves_options(callback):
             callback.overwrite = True

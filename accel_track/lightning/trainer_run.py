@@ -260,7 +260,7 @@ class Session:
             run.rewind(mark.step)
 
     def marks(self) -> list[Mark]:
-        """Return what to note beside a checkpoint that is saved now: the run of each of the Trainer's loggers."""
+        """Return the marks of a checkpoint that is saved now: the run of each of the Trainer's loggers."""
         step = None if self.trainer is None else next_step(self.trainer)
         runs = [one.run for one in self._all() if one.run is not None]
         return [Mark(one.run_directory, step) for one in runs if one.run_directory is not None]

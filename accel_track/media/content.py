@@ -33,5 +33,5 @@ class Content(NamedTuple):
     numbers: NDArray[Any] | None = None
 
     def settled(self) -> Content:
-        """Return the same without numbers that are still to be counted."""
+        """Return the content with its numbers counted."""
         return self if self.numbers is None else Content(histogram(self.numbers, self.info["bins"]))

@@ -154,7 +154,7 @@ class MediaFolder:
         return True
 
     def find_waiting(self) -> None:
-        """Have what an earlier process left wait to be encoded here."""
+        """Encode here the contents that an earlier process has left waiting."""
         self._spares.delete_old()
         with contextlib.suppress(OSError):
             for one in self.path.glob(f"*{RAW}"):
@@ -218,7 +218,7 @@ class MediaFolder:
         self._spares.delete()
 
     def _encoded(self, name: str) -> bytes:
-        """Return what waits under a name, encoded; raises as `_plain`."""
+        """Return the waiting content of a name, encoded; raises as `_plain`."""
         if not name.endswith(waiting.SUFFIX):
             return encoded(*self._plain(name))
         return waiting.counted(waiting.read(self.path / (name + RAW)))
@@ -365,7 +365,7 @@ if hasattr(os, "register_at_fork"):  # another thread may hold a lock while this
 
 
 def problem(folder: Path, name: str, known: dict[str, set[str]]) -> str | None:
-    """Return what is wrong with a file of a folder of media, or None.
+    """Return the problem of a file in a folder of media, or None.
 
     Args:
         folder: The folder.

@@ -63,7 +63,7 @@ class Sums:
         return digest in self.known[name] if name in self.known else None
 
     def read(self) -> None:
-        """Read what was added; torn lines are left out."""
+        """Read the added lines; torn ones are left out."""
         try:
             with open(self._path, "rb") as file:
                 file.seek(self._end)

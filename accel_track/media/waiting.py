@@ -74,7 +74,7 @@ class Spares:
     """
 
     def __init__(self, folder: Path) -> None:
-        """Have none."""
+        """Begin without files."""
         self._folder = folder
         self._spares: list[tuple[int, Path]] = []
         self._lock = threading.RLock()
@@ -118,7 +118,7 @@ class Spares:
                 path.unlink()
 
     def delete_old(self) -> None:
-        """Delete those of a process that was killed."""
+        """Delete the files of a killed process."""
         for path in self._folder.glob(f".*{_SPARE}"):
             with contextlib.suppress(OSError):
                 path.unlink()

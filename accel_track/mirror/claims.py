@@ -66,7 +66,7 @@ class Claim:
         return found
 
     def take(self) -> bool:
-        """Claim it; False where somebody else has.
+        """Claim the run; return False if somebody else has.
 
         Raises:
             StoreError: The store cannot be reached.
@@ -88,7 +88,7 @@ class Claim:
         return found is not None and found.by == self._by
 
     def renew(self) -> bool:
-        """Renew it, if it is time; False where somebody else has it by now.
+        """Renew the claim, if it is time; return False if somebody else has the run by now.
 
         Raises:
             StoreError: The store cannot be reached.
@@ -99,7 +99,7 @@ class Claim:
         return self._is_ours() and self._store.put_over(self._name, self._content(), mark)
 
     def release(self) -> None:
-        """Give it up.
+        """Give the claim up.
 
         Raises:
             StoreError: The store cannot be reached.

@@ -18,7 +18,7 @@ _INTERVAL = 10.0
 
 
 def complete(run: RunDirectory, url: str, ranks: Sequence[int] | None = None) -> None:
-    """Copy what a mirror lacks of a run that has ended, and say there that nothing more will come.
+    """Copy the parts of an ended run that a mirror lacks, and note there that nothing more will come.
 
     Args:
         run: A run of this machine that no process logs to.

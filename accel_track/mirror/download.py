@@ -44,7 +44,7 @@ _GROWS = os.O_WRONLY | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "
 
 
 class Download:
-    """Copies what a run has in a store into a run directory; what is there is not fetched again.
+    """The copy of a store's run into a run directory; files that are there are not fetched again.
 
     The store's content is somebody else's: names that are none are passed over, so that nothing is written outside of
     the folder, and a part whose bytes are not what its name says is none.
@@ -85,7 +85,7 @@ class Download:
         return found
 
     def state(self, rank: int = 0) -> State | None:
-        """Return what a rank's `mirror.json` says now, or None.
+        """Return the current content of a rank's `mirror.json`, or None.
 
         Raises:
             StoreError: The store cannot be reached.
@@ -107,7 +107,7 @@ class Download:
         return sorted(rank for rank in found if rank is not None)
 
     def look(self, info: RunInfo, *, media: bool = True, kept: Collection[str] = ()) -> bool:
-        """Fetch what is new; say whether there was anything.
+        """Fetch the new parts; return whether there were any.
 
         Args:
             info: What `info` returned.
@@ -183,7 +183,7 @@ class Download:
     def _pieces(
         self, start: str, parts: list[Part], begin: int, end: float, write: Callable[[int, bytes], None]
     ) -> int:
-        """Write what parts hold of a file, from one byte to another, as far as there is no gap; return how far."""
+        """Write the parts of a file between two bytes, as far as there is no gap; return the place reached."""
         for part in sorted(parts, key=in_order):
             if part.offset > begin or begin >= end:
                 break
@@ -252,7 +252,7 @@ class Download:
             cursors.save(file, delivered.cursor)
 
     def delivered(self, rank: int) -> list[Delivered]:
-        """Return what the store has of each tracker's deliveries of a rank.
+        """Return the store's state of each tracker's deliveries of a rank.
 
         Raises:
             StoreError: The store cannot be reached.

@@ -90,12 +90,12 @@ def parsed_part(name: str) -> Part | None:
 
 
 def in_order(part: Part) -> tuple[int, int]:
-    """Return what parts of a file are sorted by."""
+    """Return the key by which parts of a file are sorted."""
     return part.offset, part.length
 
 
 def contiguous(parts: Iterable[Part]) -> tuple[int, bool]:
-    """Return how many bytes from the first one on there are without a gap, and whether the last part is among them."""
+    """Return the number of bytes from the first one to a gap, and whether the last part is among them."""
     end, whole = 0, False
     for part in sorted(parts, key=in_order):
         if part.offset > end:

@@ -66,7 +66,7 @@ class Lively:
         self._since = 0.0
 
     def see(self, state: State) -> None:
-        """Note what the store says now."""
+        """Note the store's current state."""
         if state != self._last:
             # How old the first one is, only its own clock can tell; later ones are as old as they are here.
             age = max(0.0, time.time() - state.time) if self._last is None else 0.0
@@ -156,7 +156,7 @@ class MirroredRun(RunDirectory):
         return self._lively.is_alive()
 
     def claim(self, tracker: str, rank: int = 0) -> BaseFileLock | None:
-        """Return what keeps other processes, here and elsewhere, from delivering; None if another does.
+        """Return the lock against other processes' deliveries, here and elsewhere; None if another process has it.
 
         Raises:
             OSError: It cannot be made, or the store cannot be reached.

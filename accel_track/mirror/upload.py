@@ -82,7 +82,7 @@ class Upload:
         self._lately: list[tuple[str, int]] = []
 
     def look(self, owned: Mapping[str, bool], *, over: bool = False) -> None:
-        """Copy what was added.
+        """Copy the added bytes.
 
         Args:
             owned: Names of the trackers that the program delivers to itself, and whether it goes on with each.
@@ -232,7 +232,7 @@ class Upload:
                     return
 
     def _add_growth(self, path: str, size: int) -> None:
-        """Send what was appended to a file."""
+        """Send the appended bytes of a file."""
         offset = self._sent.get(path, 0)
         with contextlib.suppress(OSError), open(open_regular(self._folder / path), "rb") as stream:
             while offset < size:
@@ -250,7 +250,7 @@ class Upload:
         self._lately.append((path, -1 if part.modified is not None else part.end))
 
     def _flush(self) -> None:
-        """Store what was collected."""
+        """Store the collected bytes."""
         batch, lately = self._batch, self._lately
         self._batch, self._lately = {}, []
         if batch:

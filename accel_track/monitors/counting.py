@@ -24,7 +24,7 @@ _AT_ONCE = 4_194_304
 
 @torch.no_grad()
 def counted(values: torch.Tensor) -> torch.Tensor:
-    """Return what a histogram is made of, as one tensor of float64 on the device of the numbers.
+    """Return the counts of a histogram as one tensor of float64 on the device of the numbers.
 
     Nothing here waits for a GPU.
 
@@ -114,7 +114,7 @@ class Uncounted(Histogram):
         self._why = why
 
     def content(self) -> Content:
-        """Say why there is none.
+        """Raise the reason why there is no histogram.
 
         Raises:
             ValueError: Always.

@@ -91,7 +91,7 @@ def _program_folder() -> str:
 
 
 def _ask_git(folder: str, deadline: float, *arguments: str) -> str | None:
-    """Return what git prints about a folder, or None if it fails, is missing or does not answer in time."""
+    """Return the output of git about a folder, or None if git fails, is missing or does not answer in time."""
     try:
         done = subprocess.run(  # noqa: S603 - a fixed command
             ["git", "--no-optional-locks", "-C", folder, *arguments],  # noqa: S607 - the user's own git

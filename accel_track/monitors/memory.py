@@ -70,7 +70,7 @@ class Kernel:
         return None
 
     def memory(self, group: str | None, pid: int | str | None = "self") -> Memory:
-        """Return what the kernel says now.
+        """Return the kernel's current counts.
 
         Args:
             group: What `group` returned, maybe in another process; a path that leads out of `groups` is none.

@@ -162,7 +162,7 @@ class Throughput:
 
 
 def _samples(batch: Any) -> int | None:
-    """Return how many samples a batch has, or None if that is unclear; Lightning's own function warns or raises."""
+    """Return the number of samples in a batch, or None if that is unclear; Lightning's own function warns or raises."""
     try:
         sizes = set(_sizes(batch))
     except Exception:  # noqa: BLE001 - anything can be a batch, also what cannot be looked into

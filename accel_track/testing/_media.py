@@ -69,7 +69,7 @@ class MediaContract(Backend):
             pytest.skip(f"{self.tracker_class.name} declares no media")
 
     def way(self, kind: str) -> Way:
-        """Return what becomes of a kind."""
+        """Return the way of a kind."""
         return self.tracker_class.media[kind]
 
     def test_the_table_has_every_kind(self) -> None:
@@ -214,7 +214,7 @@ def write_files(folder: Path) -> Path:
 
 
 def difference(kind: str, way: Way, seen: Seen, scratch: Path) -> str | None:
-    """Say how what was read back differs from what was logged; None if it does not."""
+    """Return the difference between read and logged media; None if there is none."""
     if kind in ("artifact", "model"):
         wanted = _FILES["a.txt" if kind == "artifact" else "deep/b.bin"]
         return None if seen.what in (wanted, {"a.txt": wanted}, {"b.bin": wanted}) else f"other bytes: {seen.what!r}"

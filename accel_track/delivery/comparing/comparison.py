@@ -35,7 +35,7 @@ _SHORTEST_CUT = 200
 
 
 def compare_rank(receipt: Receipt, sync: Sync, rank: int) -> None:
-    """Compare what the backend has of one rank's run, and add it to a receipt.
+    """Compare the backend's content of one rank with the journal, and add the result to a receipt.
 
     Args:
         receipt: The receipt.

@@ -63,7 +63,7 @@ class ContentComparison:
         self._extra(index, due)
 
     def _extra(self, index: _Index, due: list[SentMedium]) -> None:
-        """Count what was found and is in nobody's place; not what the run went back over, or is not acknowledged."""
+        """Count the found media that nothing sent stands for; those of rewound or pending records are excused."""
         chosen = set(map(id, due))
         excused = {(name, one.step) for one in self.sent.media if id(one) not in chosen for name in self._names(one)}
         for name, by_step in index.items():

@@ -34,7 +34,7 @@ class Found:
     """
 
     def __init__(self, run: BackendRun, scratch: Path) -> None:
-        """Read it."""
+        """Read the backend run."""
         self.numbers: dict[str, Points] = {}
         """Numbers by the backend's names."""
         self.texts: dict[str, Points] = {}

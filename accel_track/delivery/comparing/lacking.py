@@ -29,7 +29,7 @@ class Lacking:
         self._sorted: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None
 
     def __len__(self) -> int:
-        """Return how many values are lacking; a record as a whole is one."""
+        """Return the number of lacking values; a record as a whole is one."""
         more = sum(map(len, self.settings.values())) + sum(map(len, self.media.values()))
         return len(self.records) + more + sum(len(seqs) for seqs, _ in self._values)
 
@@ -97,7 +97,7 @@ def _whole(name: str, value: Any, media: set[tuple[str, int | None]]) -> Any:
 
 
 def _part(values: dict[str, Any], chosen: Callable[[str, Any], Any], prefix: str = "") -> dict[str, Any]:
-    """Return what is chosen of values, nested as they are."""
+    """Return the chosen values, nested as they are."""
     part: dict[str, Any] = {}
     for key, value in values.items():
         name = f"{prefix}{key}"

@@ -36,12 +36,12 @@ class Look(NamedTuple):
     numbers: tuple[tuple[NDArray[Any], ...], ...] = ()
 
     def and_of(self, other: Look) -> Look:
-        """Return what is kept of either."""
+        """Return the traits of both."""
         return Look(self.marks | other.marks, (*self.paths, *other.paths), (*self.numbers, *other.numbers))
 
 
 def look(medium: Medium | str, scratch: Path) -> Look:
-    """Return what there is to compare of a medium.
+    """Return the traits of a medium for the comparison.
 
     Args:
         medium: The medium; or a text, which is how some backends keep texts and tables.
@@ -72,7 +72,7 @@ def look(medium: Medium | str, scratch: Path) -> Look:
 
 
 def look_of_all(forms: Sequence[Medium], scratch: Path) -> Look:
-    """Return what there is to compare of a medium in its forms, each of which may be the file that a backend has.
+    """Return the traits of a medium in its forms, each of which may be the file that a backend has.
 
     Args:
         forms: The medium, and what is made of it.

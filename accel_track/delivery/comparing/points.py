@@ -150,7 +150,7 @@ def hashed(text: str) -> int:
 
 
 def rounded(points: Points) -> int:
-    """Return how many due numbers are others in 32 bits."""
+    """Return the number of due numbers that differ in 32 bits."""
     values = np.array(points.values)[np.array(points.states) == State.DUE]
     with np.errstate(over="ignore"):
         return int(np.sum((values.astype(np.float32) != values) & ~np.isnan(values)))
@@ -174,7 +174,7 @@ _Pair = tuple[int, int]
 
 
 def _pairs(sent: _Side, found: _Side) -> tuple[Mask, Mask]:
-    """Return which of each side have a partner of the same step and key; of several, the first ones."""
+    """Return masks of the entries on each side that have a partner of the same step and key; the first ones count."""
     count = len(sent[0])
     steps, keys = (np.concatenate(both) for both in zip(sent, found, strict=True))
     theirs = np.arange(len(steps)) >= count

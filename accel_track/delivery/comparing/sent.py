@@ -81,7 +81,7 @@ class Sent(SentMedia):
         self._excuses = Counter(cursor.dropped) - self.known_drops
 
     def excused(self, name: str, count: int) -> int:
-        """Return how many of so many values of a name are missing since the tracker has dropped them; once each.
+        """Return how many of a name's missing values the tracker has dropped; each counts once.
 
         Not those that `refused` counts, and none where it may be a hyperparameter of that name that was dropped.
 
@@ -151,7 +151,7 @@ class Sent(SentMedia):
         points.add(record.step, value, record.seq, state)
 
     def _refusal(self, value: Any) -> str | None:
-        """Return what the backend takes none of, of which this is one; or None."""
+        """Return the name of the kind of value that the backend does not take, or None for another value."""
         tracker = self.tracker
         if isinstance(value, str):
             return None if tracker.takes_text else "texts"

@@ -80,7 +80,7 @@ class SentMedia:
         return known
 
     def add_object(self, name: str, value: Any, record: Metrics, state: State) -> None:
-        """Add what is neither a number nor a text: a medium, several, or something else."""
+        """Add a value that is neither a number nor a text: a medium, several, or another object."""
         if is_array(value) and isinstance(self.tracker, StoresMedia):
             self._add_array(name, value, record, state)
         else:
@@ -161,5 +161,5 @@ class SentMedia:
 
 
 def plural(kind: str) -> str:
-    """Return what several media of a kind are called."""
+    """Return the names of several media of a kind."""
     return _PLURALS.get(kind, f"{kind}s")

@@ -31,7 +31,7 @@ class Places:
         self.first += [(name, None if step == NO_STEP else step) for step in steps[: max(0, room)]]
 
     def __str__(self) -> str:
-        """Return where they are, as a phrase."""
+        """Return the places as a phrase."""
         names = list(dict.fromkeys(name for name, _ in self.first))
         steps = list(dict.fromkeys(step for _, step in self.first if step is not None))
         more = ", …" if self.count > len(self.first) else ""
@@ -39,7 +39,7 @@ class Places:
         return f"{where if steps else ''} ({', '.join(names)}{more})"
 
     def document(self) -> dict[str, Any]:
-        """Return the same for JSON."""
+        """Return the places as JSON values."""
         return {"count": self.count, "first": [{"name": name, "step": step} for name, step in self.first]}
 
 
@@ -67,13 +67,13 @@ class Tally:
         return self.sent - self.missing.count - self.differing.count
 
     def __str__(self) -> str:
-        """Return one phrase."""
+        """Return the tally as a phrase."""
         text = f"{self.there:,} of {self.sent:,} {self.what}"
         text += f", {self.missing.count:,} missing{self.missing}" if self.missing.count else ""
         text += f", {self.differing.count:,} other than sent{self.differing}" if self.differing.count else ""
         return text + (f", {self.extra.count:,} more than sent{self.extra}" if self.extra.count else "")
 
     def document(self) -> dict[str, Any]:
-        """Return the same for JSON."""
+        """Return the tally as JSON values."""
         places = {name: getattr(self, name).document() for name in ("missing", "differing", "extra")}
         return {"sent": self.sent, "there": self.there, **places}

@@ -106,7 +106,7 @@ class Deliverer:
         return self._ended is None
 
     def _conclude(self, outcome: Outcome) -> None:
-        """Have the last alerts raised."""
+        """Raise the last alerts."""
         if self._watching is not None:
             self._watching.conclude(outcome)
 
@@ -129,7 +129,7 @@ class Deliverer:
         return state
 
     def _last(self, name: str, error: str | None) -> WorkerState:
-        """Return how a tracker has ended; one that never had a worker has failed."""
+        """Return the end of a tracker; a tracker that never had a worker has failed."""
         known = self._state.trackers.get(name)
         failed = error is not None if known is None else known.failed
         return WorkerState(error=error, failed=failed)
@@ -173,7 +173,7 @@ class Deliverer:
         watching.close(_LAST_ALERTS)
 
     def _complete_mirror(self, url: str) -> None:
-        """Copy what the process that trains could not: the tail, if it was killed, and how far the trackers are."""
+        """Copy the parts that the process that trains could not: a killed process's tail, the trackers' progress."""
         try:
             complete(self._run, url, [self._brief.rank])
         except (AccelTrackError, OSError, ValueError) as error:
@@ -181,7 +181,7 @@ class Deliverer:
 
 
 def main() -> None:
-    """Deliver what the parent says. SIGTERM stops it with its cursors stored."""
+    """Deliver the records by the parent's brief. SIGTERM stops the process with its cursors stored."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.stdout = sys.stderr = CleanLog(sys.stdout)
@@ -218,7 +218,7 @@ class CleanLog(io.TextIOBase):
         return len(text)
 
     def flush(self) -> None:
-        """Write what there is of a line, too."""
+        """Write an unfinished line, too."""
         with self._lock:
             self._file.write(clean(self._begun))
             self._begun = ""
@@ -229,7 +229,7 @@ class CleanLog(io.TextIOBase):
         return self._file.fileno()
 
     def writable(self) -> bool:
-        """Say that the stream is writable."""
+        """Return True: the stream is writable."""
         return True
 
 

@@ -128,7 +128,7 @@ class Companion:
         self._outcome: Outcome | None = None
 
     def hand(self, name: str, cls: type, kwargs: Mapping[str, Any]) -> None:
-        """Give it a tracker, before its start.
+        """Give the companion a tracker, before the companion's start.
 
         Raises:
             ValueError: Another process cannot have it.
@@ -177,7 +177,7 @@ class Companion:
                 self._process.stdin.close()
 
     def look(self) -> None:
-        """Say once what a tracker is waiting for or was ended by; start the process again if it has crashed."""
+        """Tell once why a tracker waits or has ended; start the process again if it has crashed."""
         state = self._state()
         for remote in self.remotes:
             its = state.trackers.get(remote.name, WorkerState())
@@ -200,7 +200,7 @@ class Companion:
             self.start()
 
     def _state(self) -> CompanionState:
-        """Return what the process says of itself; the beginning until it has, whatever an earlier one has said."""
+        """Return the process's own report; an empty one before its first, whatever an earlier process has said."""
         state = load_state(self._file)
         return state if self._process is not None and state.pid == self._process.pid else CompanionState()
 
@@ -218,11 +218,11 @@ class Companion:
 
     @property
     def watches(self) -> bool:
-        """Whether it watches the run for alerts."""
+        """Whether the companion watches the run for alerts."""
         return self._brief.watched is not None
 
     def conclude(self, outcome: Outcome) -> None:
-        """Have the process raise the last alerts; one that has crashed since the last look is started again."""
+        """Ask the process for the last alerts, and start it again if it has crashed since the last look."""
         with self._lock:
             if self._crashed():
                 self.start()
@@ -234,7 +234,7 @@ class Companion:
         return self._process is not None and self._process.poll() is None
 
     def end(self, outcome: Outcome) -> None:
-        """Have the process deliver what is left, tell the backends how the run ended, and end."""
+        """Ask the process to deliver the remaining records, to tell the backends how the run ended, and to end."""
         with self._lock:
             self._outcome = outcome
             if self._crashed():  # since the last look
@@ -350,7 +350,7 @@ class Companions:
         return Companion(self._run, self._rank, len(self._all), self._settings, watched)
 
     def watch(self) -> bool:
-        """Have a companion watch the run for alerts, one without trackers if need be; say whether one does."""
+        """Ask a companion to watch the run for alerts, one without trackers if need be; return whether one does."""
         if self._watched is None or any(one.watches for one in self._all):
             return self._watched is not None
         companion = self._new()
@@ -366,7 +366,7 @@ class Companions:
         return any(one.watches and one.runs for one in self._all)
 
     def conclude(self, outcome: Outcome) -> None:
-        """Have the last alerts raised."""
+        """Ask for the last alerts."""
         for companion in self._all:
             if companion.watches:
                 companion.conclude(outcome)
@@ -377,12 +377,12 @@ class Companions:
         return None if (self._run.path / "run.json").exists() else "there is no run directory"
 
     def look(self) -> None:
-        """Tell what their trackers are waiting for; start those again that have crashed."""
+        """Tell why the companions' trackers wait, and start crashed companions again."""
         for companion in self._all:
             companion.look()
 
     def end(self, outcome: Outcome) -> None:
-        """Have the companions deliver what is left, and end."""
+        """Ask the companions to deliver the remaining records, and to end."""
         for companion in self._all:
             companion.end(outcome)
 

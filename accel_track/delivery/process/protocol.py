@@ -109,19 +109,19 @@ class CompanionState(msgspec.Struct):
 
 
 def state_file(run: RunDirectory, rank: int, stem: str) -> Path:
-    """Return where a companion says how it is doing."""
+    """Return the file in which a companion reports."""
     return run.rank(rank) / f"{stem}.json"
 
 
 def load_state(file: Path) -> CompanionState:
-    """Return what a companion said last; the beginning where there is nothing readable."""
+    """Return a companion's last report; an empty one if there is none to read."""
     with contextlib.suppress(OSError, msgspec.MsgspecError):
         return msgspec.json.decode(file.read_bytes(), type=CompanionState)
     return CompanionState()
 
 
 def companion_states(run: RunDirectory) -> list[tuple[int, str, CompanionState]]:
-    """Return what the companions of a run say of themselves, each with its rank and the stem of its files."""
+    """Return the reports of a run's companions, each with its rank and the stem of its files."""
     files = ((rank, file) for rank in run.ranks() for file in sorted(run.rank(rank).glob("companion*.json")))
     return [(rank, file.stem, load_state(file)) for rank, file in files]
 

@@ -1,4 +1,4 @@
-"""Files that stand for media where a backend has nothing better."""
+"""Files that stand for media in a backend that has nothing better."""
 
 from __future__ import annotations
 

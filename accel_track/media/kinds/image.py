@@ -178,7 +178,7 @@ class Figure(Image):
 
 
 def _channels(shape: Sequence[int]) -> int:
-    """Return how many channels an array of a shape has."""
+    """Return the number of channels of an array of a shape."""
     if len(shape) < 3:  # noqa: PLR2004 - height and width
         return 1
     return int(shape[-1] if shape[-1] in (1, 3, 4) else shape[0] if shape[0] in (1, 3, 4) else 1) or 1

@@ -30,14 +30,14 @@ class Container:
         self._native.close()
 
     def value(self, *path: Any) -> Any:
-        """Return what is on a path: a dictionary, a list, a plain value or an object of Aim's; None for nothing."""
+        """Return the content of a path: a dictionary, a list, a plain value or an object of Aim's; None for nothing."""
         try:
             return self._native.tree().subtree(self._path(path)).collect()
         except KeyError:
             return None
 
     def items(self, *path: Any) -> Iterator[tuple[bytes, Any]]:
-        """Yield what is below a path, encoded: the rest of its path, and the value."""
+        """Yield the encoded content below a path: the rest of its path, and the value."""
         prefix = self._encode_path(self._path(path))
         size, found = len(prefix), self._native.db.iteritems()
         found.seek(prefix)

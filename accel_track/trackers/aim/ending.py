@@ -17,7 +17,7 @@ _GOOD = re.compile(r"-finished-(\d{1,12}\.\d{1,6})-")
 
 
 def ending(meta: Container, check_ins: Path, run: str) -> Outcome | None:
-    """Return how a run that is over has ended; None where nothing has told that.
+    """Return the outcome of a run that is over; None if nothing tells it.
 
     Args:
         meta: The run's container of what is known about it.

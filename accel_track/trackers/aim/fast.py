@@ -57,7 +57,7 @@ class NumbersPath(FastPath):
         return not native.repo.is_remote_repo and not native._tracker._non_blocking  # noqa: SLF001
 
     def track(self, moment: float, **arguments: Any) -> bool:
-        """Do what `Run.track` does, which knows no other time than the present."""
+        """Do the work of `Run.track`, which knows no other time than the present."""
         self._track(track_time=moment, **arguments)
         return True
 
@@ -94,7 +94,7 @@ class NumbersPath(FastPath):
         return self._container.commit, writes, traces
 
     def store(self, ready: Any) -> None:
-        """Store them, all of them or, when it raises, none that Aim would read."""
+        """Store the calls, all of them or, if it raises, none that Aim would read."""
         commit, writes, sequences = ready
         commit(writes)
         for traces, sequence in sequences:
@@ -122,7 +122,7 @@ class _Sequence:
         return step
 
     def changes(self) -> list[tuple[str, Any]]:
-        """Tell Aim's own tracker, and return what its files do not have yet."""
+        """Tell Aim's own tracker, and return the changes that its files do not have yet."""
         news = [("last", self._last), ("last_step", self._count - 1)] if self._count > self.info.count else []
         news += [("max", self._greatest)] if self._greatest > self.info.max else []
         news += [("min", self._least)] if self._least < self.info.min else []

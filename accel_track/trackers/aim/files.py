@@ -91,7 +91,7 @@ class AimFiles(SDKTracker):
         self._tell(_CHECKPOINTS, name, {"step": step, **values})
 
     def describe_checkpoint(self, name: str, step: int | None, values: dict[str, Any]) -> None:
-        """Change what `run["checkpoints"]` says of a checkpoint, if it is there."""
+        """Change the entry of a checkpoint in `run["checkpoints"]`, if it is there."""
         if name in self.tracker.get(_CHECKPOINTS, {}):
             self._tell(_CHECKPOINTS, name, {"step": step, **values})
 
@@ -114,7 +114,7 @@ class AimFiles(SDKTracker):
         return ""
 
     def _tell(self, place: str, name: str, about: Mapping[str, Any] | None) -> None:
-        """Store what is known about something of a name; None: nothing any more."""
+        """Store the facts about an entry; None removes them."""
         shown = storable_text(name) or EMPTY
         known = {key: value for key, value in self.tracker.get(place, {}).items() if key != shown}
         self.tracker[place] = known if about is None else {**known, shown: encodable(about)}

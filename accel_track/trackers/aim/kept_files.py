@@ -39,7 +39,7 @@ class KeptFiles:
         self.lost: Counter[str] = Counter()
 
     def records(self, meta: Container, created: float) -> Iterator[Metrics | Artifact]:
-        """Yield what the files are.
+        """Yield the files with their names.
 
         Args:
             meta: The run's container of what is known about it.

@@ -69,12 +69,12 @@ class AimMedia(AimFiles):
         super().log_images(media, step, captions=captions, **image, **{**given.get("track", {}), **more})
 
     def check_arguments(self, step: int | None, kwargs: Mapping[str, Any]) -> None:
-        """Raise what `aim.Image` and `Run.track` would raise for more arguments of a call."""
+        """Raise the error of `aim.Image` or `Run.track` for further arguments of a call."""
         inspect.signature(self.import_sdk().Image).bind_partial(**kwargs.get(IMAGE_ARGUMENTS, {}))
         super().check_arguments(step, for_track(kwargs))
 
     def way(self, medium: Medium) -> Way | None:
-        """Return what becomes of a medium, by its file or its bins."""
+        """Return the way of a medium, by its file or its bins."""
         suffix = "" if medium.path is None else medium.path.suffix
         if isinstance(medium, Figure) and medium.is_plotly:
             return native("a figure") if find_spec("plotly") else by("file", "a file")

@@ -43,7 +43,7 @@ class AimRun(BackendRun):
     """
 
     def __init__(self, repository: Path, id: str) -> None:  # noqa: A002 - the word of the attribute
-        """Read what there is beside the values."""
+        """Read everything beside the values."""
         super().__init__(id)
         self._repository = repository
         self._books: dict[str, Any] = {}

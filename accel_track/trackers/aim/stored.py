@@ -44,7 +44,7 @@ def logged(value: Any, scratch: Path) -> Any:
 
 
 def _loaded(value: Any) -> Any:
-    """Return what is in one of Aim's values that are read when they are asked for."""
+    """Return the content of one of Aim's values that are read when they are asked for."""
     return value.load() if hasattr(value, "load") else value
 
 

@@ -107,7 +107,7 @@ class AimTracker(AimMetrics, AimMedia):
         run["hparams"] = {**run.get("hparams", {}), **encodable(values)}
 
     def store_environment(self, values: dict[str, Any]) -> None:
-        """Store it beside the hyperparameters."""
+        """Store the environment beside the hyperparameters."""
         for name, value in encodable(values).items():
             self.tracker[name] = value
 

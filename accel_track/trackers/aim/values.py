@@ -19,7 +19,7 @@ IMAGE_ARGUMENTS = "aim_image"
 
 
 def for_track(kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """Return those further arguments of a call that are `Run.track`'s."""
+    """Return the further arguments of a call that are `Run.track`'s."""
     return {name: value for name, value in kwargs.items() if name != IMAGE_ARGUMENTS}
 
 

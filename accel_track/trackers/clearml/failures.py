@@ -11,7 +11,7 @@ _WARN_AND_GO_ON = ("_do_write_events", "get_file_entry")
 
 
 class Failures(logging.Handler):
-    """Keeps what ClearML's log says of values and images that it did not store, from `begin` to `end`."""
+    """The record of ClearML's log about values and images that it did not store, from `begin` to `end`."""
 
     def __init__(self) -> None:
         """Keep nothing yet."""
@@ -28,7 +28,7 @@ class Failures(logging.Handler):
         logging.getLogger("clearml").removeHandler(self)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Keep what was not stored; other messages of that file are about waiting, and what is tried again."""
+        """Keep a message about a value that was not stored; others of that file are about waiting and repetitions."""
         if _SOURCE in record.pathname and (
             record.levelno >= logging.ERROR
             or (record.funcName in _WARN_AND_GO_ON and "starvation" not in record.getMessage())

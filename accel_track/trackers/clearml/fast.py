@@ -16,7 +16,7 @@ _SINGLE = -(2**31)
 
 
 class Scalars(FastPath):
-    """Reports what `Logger.report_scalar` would, which knows no other time than the present.
+    """The reports of `Logger.report_scalar`, with times other than the present.
 
     Args:
         native: A `clearml.Task`.

@@ -51,7 +51,7 @@ class ClearMLMedia(ClearMLArtifacts):
                 super().store_media(row, media)
 
     def way(self, medium: Medium) -> Way | None:
-        """Return what becomes of a medium: of very many points, a file."""
+        """Return the way of a medium; very many points become a file."""
         if isinstance(medium, Points3D) and len(medium.array()) > _MOST_POINTS:
             return by("file", "")
         found: Way | None = super().way(medium)

@@ -18,7 +18,7 @@ class Plots:
     """The plots of one run: each name has a series of its own, "val_loss" after "val/loss" a plot of its own."""
 
     def __init__(self) -> None:
-        """Have none."""
+        """Begin without plots."""
         self._owners: dict[tuple[str, str], str] = {}
         self._places: dict[str, tuple[str, str]] = {}
 

@@ -169,7 +169,7 @@ def _parameter(entry: Mapping[str, Any]) -> Any:
 
 
 def _outcome(properties: Mapping[str, Any]) -> Outcome | None:
-    """Return how the run ended, as the tracker has it in a task's properties."""
+    """Return the outcome of the run, as the tracker has it in a task's properties."""
     status = properties.get("status")
     if status not in get_args(Status):
         return None

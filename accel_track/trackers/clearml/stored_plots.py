@@ -14,7 +14,7 @@ from accel_track.trackers.reading.media import file_of
 
 
 def plotted(text: str, scratch: Path) -> Medium:
-    """Return what a plot shows: a table, a histogram, points or a confusion matrix; any other is a figure.
+    """Return the content of a plot: a table, a histogram, points or a confusion matrix; any other is a figure.
 
     Args:
         text: The plot as JSON.

@@ -106,7 +106,7 @@ class ClearMLTracker(ClearMLMetrics, ClearMLMedia):
         self.tracker.connect(flat_config(values), name="General")
 
     def store_environment(self, values: dict[str, Any]) -> None:
-        """Add it as a section of its own."""
+        """Add the environment as a section of its own."""
         for name, value in values.items():
             self.tracker.connect(flat_config(value), name=name)
 
@@ -130,7 +130,7 @@ class ClearMLTracker(ClearMLMetrics, ClearMLMedia):
         return {} if self.native is None else {"continue_last_task": self.native.id}
 
     def read(self) -> BackendRun:
-        """Return what the session of the offline mode holds.
+        """Return the content of the offline mode's session.
 
         Raises:
             NotReadableError: There is none, or the task is on a server.

@@ -54,7 +54,7 @@ class Archive:
         self.path, self._lost = path, lost
 
     def about(self) -> dict[str, Any]:
-        """Return what it says of the experiment; nothing before that has ended."""
+        """Return the archive's description of the experiment; nothing before the experiment has ended."""
         try:
             with self._opened(ABOUT) as file:
                 about = json.loads(file.read(_LONGEST))
