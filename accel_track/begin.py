@@ -42,6 +42,8 @@ def init(
     `SLURM_PROCID` and the like in the environment, or a `torch.distributed` group), the returned object accepts every
     call and does nothing.
 
+    An option that is None, such as `delivery`, has the value of its variable, `ACCEL_TRACK_DELIVERY`, or its default.
+
     Args:
         project: Name of the project, which some backends call experiment. The name must be usable as a folder name.
         log_with: A tracker's name, a `LoggerType`, a tracker instance, or a list of these; "all" stands for every
@@ -52,8 +54,7 @@ def init(
             gets the suffix `-2`, `-3`, …. With `resume`, an unfinished run of this name is continued. Default: a name
             made from the run's id.
         init_kwargs: Constructor arguments by tracker name, such as `{"wandb": {"entity": "team"}}`.
-        **options: The options of all front doors, such as `delivery`; an option that is None has the value of its
-            variable, such as `ACCEL_TRACK_DELIVERY`, or its default. See [`Options`][accel_track.options.Options].
+        **options: The options of all front doors, such as `delivery`; see [`Options`][accel_track.options.Options].
 
     Returns:
         The run, with `log`, the calls for media such as `log_image`, `get_tracker`, `flush` and `finish`.

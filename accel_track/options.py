@@ -49,7 +49,7 @@ class Options(TypedDict, total=False):
             `accel-track sync`. Default: "thread".
         on_error: Whether the failure of a tracker is a warning ("warn") or an exception ("raise"). With
             `delivery="inline"`, the failing call itself raises the exception, otherwise the next call does. Default:
-            "raise" with `delivery="inline"`, otherwise "warn".
+            "warn", or "raise" with `delivery="inline"`.
         strict: Whether a backend that cannot be reached at the start is an error. Default: False.
         start_timeout: Longest wait for the start of the trackers, in seconds. Default: 20.
         finish_timeout: Longest wait at the end for pending records, in seconds. Default: 60.

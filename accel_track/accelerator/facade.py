@@ -81,6 +81,8 @@ class Accelerator(Checkpointing, MediaCalls):
 
     `accelerate launch` hands over its precision, accumulation steps and choice of the CPU as defaults.
 
+    An option that is None, such as `delivery`, has the value of its variable, `ACCEL_TRACK_DELIVERY`, or its default.
+
     Args:
         log_with: A tracker's name, a `LoggerType`, a tracker instance, or a list of these; "all" stands for every
             installed backend. None tracks nothing.
@@ -103,8 +105,7 @@ class Accelerator(Checkpointing, MediaCalls):
         deepspeed_plugin: None: DeepSpeed, FSDP and Megatron-LM are not supported.
         fsdp_plugin: None, as `deepspeed_plugin`.
         megatron_lm_plugin: None, as `deepspeed_plugin`.
-        **options: The options of all front doors, such as `delivery`; an option that is None has the value of its
-            variable, such as `ACCEL_TRACK_DELIVERY`, or its default. See [`Options`][accel_track.options.Options].
+        **options: The options of all front doors, such as `delivery`; see [`Options`][accel_track.options.Options].
 
     Raises:
         ValueError: A tracker or the precision is unknown, there is less than 1 accumulation step, or a tracker needs a

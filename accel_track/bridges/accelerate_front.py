@@ -44,6 +44,8 @@ def as_accelerate_tracker(
     journal, and `end_training` ends the run. The tracker has the name of the one tracker in `log_with`, such as
     "mlflow", so that `get_tracker("mlflow")` finds it; with several trackers, its name is "accel_track".
 
+    An option that is None, such as `delivery`, has the value of its variable, `ACCEL_TRACK_DELIVERY`, or its default.
+
     Args:
         log_with: A tracker's name, a `LoggerType`, a tracker instance, or a list of these; "all" stands for every
             installed backend.
@@ -51,8 +53,7 @@ def as_accelerate_tracker(
         project: Name of the project. Default: the `project_name` of `init_trackers`.
         run_name: Name of the run in every backend. With `resume`, an unfinished run of this name is continued.
         init_kwargs: Constructor arguments by tracker name; those of `init_trackers` win over them.
-        **options: The options of all front doors, such as `delivery`; an option that is None has the value of its
-            variable, such as `ACCEL_TRACK_DELIVERY`, or its default. See [`Options`][accel_track.options.Options].
+        **options: The options of all front doors, such as `delivery`; see [`Options`][accel_track.options.Options].
 
     Returns:
         The tracker, a subclass of accelerate's `GeneralTracker`.

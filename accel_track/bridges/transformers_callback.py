@@ -42,6 +42,8 @@ class AccelTrackTrainerCallback(TrainerCallback):  # type: ignore[misc]  # trans
     checkpoint (`resume_from_checkpoint`) continues the run of that checkpoint. In a hyperparameter search, each trial
     is a child of the run.
 
+    An option that is None, such as `delivery`, has the value of its variable, `ACCEL_TRACK_DELIVERY`, or its default.
+
     Args:
         log_with: A tracker's name, a `LoggerType`, a tracker instance, or a list of these; "all" stands for every
             installed backend.
@@ -53,8 +55,7 @@ class AccelTrackTrainerCallback(TrainerCallback):  # type: ignore[misc]  # trans
         init_kwargs: Constructor arguments by tracker name.
         log_checkpoints: Whether checkpoints go to the trackers that keep checkpoints. A checkpoint that the Trainer
             deletes is deleted in the backends that can do so.
-        **options: The options of all front doors, such as `delivery`; an option that is None has the value of its
-            variable, such as `ACCEL_TRACK_DELIVERY`, or its default. See [`Options`][accel_track.options.Options].
+        **options: The options of all front doors, such as `delivery`; see [`Options`][accel_track.options.Options].
 
     Raises:
         ValueError: A tracker is unknown, a name is unusable, or `all_ranks` is set, although the main process alone

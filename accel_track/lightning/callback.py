@@ -45,6 +45,8 @@ class AccelTrackCallback(Callback, MediaCalls):
     several Trainer calls until `finish` or the interpreter's exit. Learning rates, the norm of gradients and the
     throughput are logged every `log_every_n_steps` of the Trainer. A Trainer with `fast_dev_run` is not tracked.
 
+    An option that is None, such as `delivery`, has the value of its variable, `ACCEL_TRACK_DELIVERY`, or its default.
+
     Args:
         log_with: A tracker's name, a `LoggerType`, a tracker instance, or a list of these. Default: "tensorboard" for a
             run of the callback's own; no further tracker for the run of an AccelTrackLogger.
@@ -70,8 +72,7 @@ class AccelTrackCallback(Callback, MediaCalls):
             the first batch of a validation and the return value of `validation_step` for it.
         class_names: Names of the classes for `log_samples`. Default: the attribute `class_names` of the module or of
             the data module, else numbers.
-        **options: The options of all front doors, such as `delivery`, for a run of the callback's own; an option that
-            is None has the value of its variable, such as `ACCEL_TRACK_DELIVERY`, or its default. See
+        **options: The options of all front doors, such as `delivery`, for a run of the callback's own; see
             [`Options`][accel_track.options.Options].
     """
 

@@ -65,6 +65,8 @@ class AccelTrackLogger(Logger, MediaCalls):
     `finish`, the end of a `with` block, or the interpreter's exit. Rank zero alone logs, unless `all_ranks` is set.
     Every backend calls the project (or experiment) `name`, and the run after its version.
 
+    An option that is None, such as `delivery`, has the value of its variable, `ACCEL_TRACK_DELIVERY`, or its default.
+
     Args:
         log_with: A tracker's name, a `LoggerType`, a tracker instance, or a list of these; "all" stands for every
             installed backend.
@@ -90,8 +92,7 @@ class AccelTrackLogger(Logger, MediaCalls):
         log_model: False: `AccelTrackCallback(log_checkpoints=…)` logs checkpoints.
         default_hp_metric: Without effect: no "hp_metric" is invented, and the HParams tab does not need one.
         sub_dir: Folder below the run's folder for TensorBoard's and other local files; `log_dir` ends in it.
-        **options: The options of all front doors, such as `delivery`; an option that is None has the value of its
-            variable, such as `ACCEL_TRACK_DELIVERY`, or its default. See [`Options`][accel_track.options.Options].
+        **options: The options of all front doors, such as `delivery`; see [`Options`][accel_track.options.Options].
 
     Raises:
         ValueError: `name` or `version` is unusable as a folder name, `log_with` names an unknown tracker, two arguments
