@@ -36,8 +36,8 @@ PAGES = {
 
 _LINK = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\[\]]*\])+)\]\((?![a-z]+:|#|/)([^()\s#]*)(#[^()\s]*)?\)")
 
-_HEADING = re.compile(r'(<h1[^>]*>|<span class="doc doc-object-name[^"]*">)([^<]+)')
-_JOINT = re.compile(r"(?<=[a-z0-9][._])(?=\w)|(?<=[a-z0-9])(?=[A-Z])")
+_NAMES = re.compile(r'(<h1[^>]*>|<span class="doc doc-object-name[^"]*">|<td><a [^>]*>|<code>)([\w.]+)(?=<)')
+_JOINT = re.compile(r"(?<=[a-z0-9][._])(?<!accel_)(?=\w)|(?<=[a-z0-9])(?=[A-Z])")
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -68,11 +68,11 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
 
 def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Let the names of the reference be broken at their joints, in headings and in the table of contents."""
+    """Let the names of the reference be broken at their joints, in headings, tables, texts and tables of contents."""
     if not page.file.src_uri.startswith("reference/"):
         return html
     _break_entries(page.toc)
-    html = _HEADING.sub(lambda found: found[1] + _JOINT.sub("<wbr>", found[2]), html)
+    html = _NAMES.sub(lambda found: found[1] + _JOINT.sub("<wbr>", found[2]), html)
     return re.sub(r"</code>\s+\)\n", "</code>)\n", html)  # mkdocstrings' list of parameters has a space before ")"
 
 
