@@ -171,7 +171,7 @@ def read_mlflow(run: DemoRun) -> Stored:
 
 
 def media_of_tensorboard(run: DemoRun) -> Counter[str]:
-    """Return how many pictures, histograms and texts of each name the event file has."""
+    """Return the number of pictures, histograms and texts of each name in the event file."""
     events = _events(run)
     tags = events.Tags()
     found = Counter({name: len(events.Images(name)) for name in tags["images"]})
@@ -182,7 +182,7 @@ def media_of_tensorboard(run: DemoRun) -> Counter[str]:
 
 
 def media_of_mlflow(run: DemoRun) -> Counter[str]:
-    """Return how many files of each name there are among the run's artifacts in MLflow."""
+    """Return the number of files of each name among the run's artifacts in MLflow."""
     from mlflow import MlflowClient
 
     client = MlflowClient(run.mlflow_uri)

@@ -48,7 +48,7 @@ class Ending:
         self._at_end: Finalize | None = None
 
     def watch(self, run: object) -> None:
-        """Have the run end by itself at the latest when it is collected, or with the process."""
+        """End the run by itself at the latest when it is collected, or with the process."""
         _open[id(self)] = self
         after_each_cell(_cell_ended)
         self._collected = weakref.finalize(run, self._let_go)
@@ -159,7 +159,7 @@ def _end_all() -> None:
 
 
 def after_each_cell(call: Callable[[Any], None]) -> None:
-    """Have IPython call a function after each cell. A second registration, or one outside of IPython, does nothing.
+    """Register a function that IPython calls after each cell. A second registration, or one elsewhere, does nothing.
 
     Args:
         call: Called with IPython's result, of which `error_in_exec` is the exception that ended the cell, or None.

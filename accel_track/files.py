@@ -51,7 +51,7 @@ def make_private(folder: Path) -> None:
 
 
 def sync_file(path: str | os.PathLike[str]) -> None:
-    """Have the disk store what is in a file, or which files are in a folder; Windows cannot be told to of a folder.
+    """Make the disk store the content of a file, or the list of a folder's files; Windows knows only the former.
 
     Raises:
         OSError: The disk fails, or there is no such file.

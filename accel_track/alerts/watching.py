@@ -43,8 +43,8 @@ class Watched(msgspec.Struct, frozen=True):
 class Watching:
     """Watches one rank's journal from the beginning of the process that trains.
 
-    One that is started again, since its process was killed, looks at all of that anew: what was raised, or sent, is so
-    no second time, by the notes.
+    A watcher that is started again, since its process was killed, looks at the whole journal anew; the notes keep it
+    from raising or sending an alert a second time.
 
     Args:
         run: The run directory.

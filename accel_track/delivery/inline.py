@@ -131,7 +131,7 @@ class InlineDelivery:
         self._each(lambda tracker: give_alert(tracker, alert), only)
 
     def lost(self, name: str, error: Exception, only: str = "") -> None:
-        """Tell every tracker, or the one of a name only, that something could not be read."""
+        """Tell every tracker, or the named one only, of a value that could not be read."""
         record = Metrics(self._calls, time.time(), {}, None, {}, {name: reason(error)}, only)
         self._each(partial(self._give, record), only)
 

@@ -34,7 +34,7 @@ class Source(Protocol):
         """
 
     def damaged(self) -> int:
-        """Return how many bytes were skipped so far."""
+        """Return the number of bytes skipped so far."""
 
 
 class UnreadableError(OSError):
@@ -65,7 +65,7 @@ class StoredSource:
         return self._reader.position
 
     def damaged(self) -> int:
-        """Return how many bytes were skipped."""
+        """Return the number of skipped bytes."""
         return self._reader.damaged()
 
     def read(self, limit: int) -> Sequence[Entry]:
@@ -139,7 +139,7 @@ class LiveSource:
         return max(0, self._next - self._expected)
 
     def damaged(self) -> int:
-        """Return how many bytes were skipped."""
+        """Return the number of skipped bytes."""
         return self._reader.damaged()
 
     def read(self, limit: int) -> Sequence[Entry]:
@@ -198,7 +198,7 @@ def earlier(folder: Path, seq: int) -> Iterator[AnyRecord]:
 
 @contextlib.contextmanager
 def _readable(folder: Path) -> Iterator[None]:
-    """Tell an error of the journal's disk from a tracker's own."""
+    """Turn an OSError of the journal's disk into an `UnreadableError`, which is no error of a tracker's."""
     try:
         yield
     except OSError as error:

@@ -60,7 +60,7 @@ class TrackerStatus:
 
     @classmethod
     def of(cls, name: str, cursor: Cursor, pending: int) -> TrackerStatus:
-        """Return what one cursor says, with so many records behind it."""
+        """Return the status that one cursor tells, with so many records behind it."""
         dropped = dict(cursor.dropped)
         return cls(
             name,
@@ -81,7 +81,7 @@ class TrackerStatus:
 
     @property
     def whole(self) -> bool:
-        """Whether it has all that was logged."""
+        """Whether the tracker has all logged records."""
         return self.complete and not (self.not_replayable or self.dropped or self.unkept)
 
     @property
@@ -90,7 +90,7 @@ class TrackerStatus:
         return {name: value for name, value in vars(self).items() if name in _COUNTS}
 
     def __str__(self) -> str:
-        """Return one sentence."""
+        """Return the status as one sentence."""
         counts = [f"{self.delivered} delivered"]
         counts += [f"{self.pending} pending"] if self.pending else []
         counts += [f"{self.quarantined} quarantined"] if self.quarantined else []
@@ -130,7 +130,7 @@ def total(name: str, found: Sequence[TrackerStatus]) -> TrackerStatus:
 
 
 def records(run: RunDirectory) -> dict[int, int]:
-    """Return how many records each rank has logged.
+    """Return the number of records that each rank has logged.
 
     Raises:
         JournalError: A journal is damaged beyond reading.
@@ -147,7 +147,7 @@ def status_of(
     lag: bool = True,
     now: float | None = None,
 ) -> TrackerStatus:
-    """Return where a tracker stands, as the run directory says.
+    """Return the status of a tracker, by the run directory.
 
     Args:
         run: The run.
@@ -179,7 +179,7 @@ def status_of(
 
 
 def seconds_since(moment: float | None, now: float | None = None) -> float | None:
-    """Return how many seconds ago that was, or None."""
+    """Return the age of a time in seconds, or None."""
     now = time.time() if now is None else now
     return None if moment is None or not math.isfinite(moment) else max(0.0, now - moment)
 

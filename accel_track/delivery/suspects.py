@@ -58,7 +58,7 @@ class Suspects:
 
     @property
     def errors(self) -> list[Exception]:
-        """Why those that are held have failed."""
+        """The errors of the held records."""
         return [one.error for one in self.held if one.error is not None]
 
     @property
@@ -78,13 +78,13 @@ class Suspects:
         self._allowed = max(self._allowed, len(self.held)) + FEW
 
     def release(self) -> list[Suspect]:
-        """Return those that are held, and hold none."""
+        """Return the held records, and hold none."""
         released, self.held = self.held, []
         self._allowed, self._tries = FEW, 0
         return released
 
     def guilty(self, *, taken: bool) -> bool:
-        """Whether those that are held are at fault, where no record follows that could show it.
+        """Whether the held records are at fault, if no record follows that could show it.
 
         Args:
             taken: Whether the backend has taken a record before.

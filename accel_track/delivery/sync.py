@@ -96,11 +96,11 @@ class Sync:
         return ranks if self.rank is None else [self.rank]
 
     def described(self, name: str) -> TrackerInfo:
-        """Return what the run stored about a tracker."""
+        """Return the run's notes about a tracker."""
         return self.info.trackers.get(name, TrackerInfo())
 
     def status(self, name: str) -> TrackerStatus:
-        """Return where a tracker stands, and what keeps it from being delivered to; nothing is started.
+        """Return the status of a tracker, and the obstacle to its delivery; nothing is started.
 
         Raises:
             JournalError: A cursor or a segment is damaged.
@@ -145,7 +145,7 @@ class Sync:
         return {**stored.kwargs, **identity, **self.arguments.get(name, {})}
 
     def obstacle(self, name: str) -> str | None:
-        """Return what keeps this process from delivering to a tracker, or None."""
+        """Return the obstacle to this process's delivery to a tracker, or None."""
         stored = self.described(name)
         if name not in known_names():
             if stored.instance:
@@ -177,7 +177,7 @@ class Sync:
         timeout: float,
         watch: Callable[[Sequence[Job]], None] = lambda _: None,
     ) -> list[TrackerStatus]:
-        """Deliver what is pending, rank by rank, to all trackers at once; return where they stand then.
+        """Deliver the pending records, rank by rank, to all trackers at once; return the status of each then.
 
         Ctrl-C ends it early, with cursors stored. Records may be delivered while the run's own process delivers to
         other trackers.
@@ -218,7 +218,7 @@ class Sync:
         return [self._result(name, before[name].obstacle, errors.get(name)) for name in self.names]
 
     def _deliver_again(self, name: str, rank: int, errors: dict[str, str]) -> str | None:
-        """Deliver what was refused; return what keeps this process from it."""
+        """Deliver the quarantined records; return the obstacle to this process's delivery, or None."""
         if (lock := self.run.claim(name, rank)) is None:
             return TAKEN
         build, note = partial(self.build, name, rank), partial(self.note, name, rank)
@@ -369,7 +369,7 @@ class Sync:
 
 
 def stop(jobs: Sequence[Job]) -> None:
-    """Have workers end behind the records that they have."""
+    """Let workers end behind the records that they have."""
     for job in jobs:
         job.stop()
 
@@ -411,7 +411,7 @@ class Job:
         self.worker.start(0.0)
 
     def visit(self, timeout: float, watch: Callable[[], None]) -> None:
-        """Deliver what is there and leave the backend run open; finish it where nothing would be durable otherwise.
+        """Deliver the present records and leave the backend run open; finish it if nothing is durable otherwise.
 
         Args:
             timeout: How long the tracker may make no progress, in seconds.
@@ -445,7 +445,7 @@ class Job:
             self._given_up_at = time.monotonic() + timeout + GRACE
 
     def stop(self) -> None:
-        """Have the worker end behind the records that it has; at once where its backend does not answer."""
+        """Let the worker end behind the records that it has; at once if its backend does not answer."""
         self.source.stopped = True
         self.worker.close(0.0 if self.worker.stalled is not None else GRACE)
 
@@ -455,7 +455,7 @@ class Job:
         return self._visited or self.worker.over.is_set() or time.monotonic() > self._given_up_at
 
     def records(self) -> int:
-        """Return how many records there are by now."""
+        """Return the current number of records."""
         self._last = max(self._last, max((record.seq for record in self._later), default=-1))
         return self._last + 1
 

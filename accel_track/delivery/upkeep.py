@@ -43,7 +43,7 @@ class Upkeep:
                 del self._changes[: len(changes)]
 
     def look(self, workers: Iterable[Worker], remotes: Iterable[Remote]) -> None:
-        """Do what is due; about once a second."""
+        """Do the work that is due; about once a second."""
         workers, remotes, journal = list(workers), list(remotes), self._journal
         cursors = [remote.cursor for remote in remotes]
         journal.sync()

@@ -176,7 +176,7 @@ class Worker:
 
     @property
     def resting(self) -> bool:
-        """Whether it was told to rest, and not to wake."""
+        """Whether the worker was told to rest, and not to wake."""
         return self._resting
 
     def may_rest(self, seq: int) -> bool:
@@ -184,7 +184,7 @@ class Worker:
         return self.over.is_set() or (self.running and not self._closing and self.cursor.seq >= seq)
 
     def rest(self) -> None:
-        """Have the thread give back what the tracker holds and end, or wait if the tracker is bound to it."""
+        """Let the thread give back the tracker's files and end, or wait if the tracker is bound to it."""
         if not self.over.is_set():
             self._resting = True
             self.deadline.wake()
@@ -233,7 +233,7 @@ class Worker:
         return self.stalled is not None
 
     def close(self, timeout: float) -> None:
-        """Deliver what is there and finish the tracker, in that time at most; returns at once."""
+        """Deliver the present records and finish the tracker, in that time at most; returns at once."""
         self._closing = True
         self.deadline.set(timeout)
 
@@ -608,7 +608,7 @@ KEPT = "its records are kept in the journal."
 
 
 def finish_in_order(workers: Sequence[Worker]) -> None:
-    """Have trackers that capture the terminal finish last-started-first; for workers that are not closing yet."""
+    """Finish trackers that capture the terminal in reverse order; for workers that are not closing yet."""
     later = None
     for worker in reversed(workers):
         if worker.tracker.wraps_terminal:

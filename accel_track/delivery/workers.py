@@ -84,7 +84,7 @@ class Workers:
         return all(worker.may_rest(seq) for worker in self._all)
 
     def rest(self) -> None:
-        """Have their threads end, or wait where a tracker is bound to its own."""
+        """Let the workers' threads end, or wait if a tracker is bound to its own."""
         for worker in self._all:
             worker.rest()
 
@@ -95,13 +95,13 @@ class Workers:
             worker.wait_for_rest(max(0.0, end - time.monotonic()))
 
     def wake(self) -> None:
-        """Have those deliver again whose cursor is not in the hands of `accel-track sync`."""
+        """Let the workers deliver again whose cursor is not in the hands of `accel-track sync`."""
         for worker in self._all:
             if worker.resting and self._locks.claim(worker.name):
                 worker.wake()
 
     def close(self, outcome: Outcome, timeout: float) -> None:
-        """Have them deliver what is there and finish their trackers, in that time at most; returns at once."""
+        """Let the workers deliver the present records and finish their trackers in the background, in that time."""
         finish_in_order(self._all)
         for worker in self._all:
             worker.outcome = outcome

@@ -40,7 +40,7 @@ def readable(run: BackendRun, scratch: Path) -> Iterator[Together]:
 
 
 def count_of(record: Together) -> int:
-    """Return how many values a record has; an artifact or a checkpoint counts as one, what is no record as none."""
+    """Return the number of values in a record; an artifact or a checkpoint counts as one, anything else as none."""
     if isinstance(record, Rows):
         return record.calls * len(record.names)
     if type(record) is Metrics:

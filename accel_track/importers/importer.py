@@ -124,7 +124,7 @@ class Importer:
             yield RunDirectory(found.parent)
 
     def _counted(self, run_id: str, run: BackendRun, tell: Callable[[int], None]) -> int:
-        """Return how many values a run has, as far as it can be read; nothing is kept of them."""
+        """Return the number of values in a run, as far as it can be read; nothing is kept of them."""
         values, told = 0, 0
         scratch = self._beside(run_id)
         try:
@@ -209,7 +209,7 @@ class Importer:
 
     @contextlib.contextmanager
     def _alone(self, run_id: str) -> Iterator[None]:
-        """Have no other process import the run meanwhile."""
+        """Keep other processes from importing the run in the meantime."""
         path = self._store / IMPORTING / f"{run_id}.lock"
         lock = acquired(path, _PATIENCE)
         if lock is None:

@@ -79,7 +79,7 @@ class JsonlSource(TableSource):
                 at = lines.at
 
     def values(self, row: dict[str, Any], lost: Counter[str]) -> dict[str, Any]:
-        """Return what is not null; the texts "NaN", "Infinity" and "-Infinity" are numbers."""
+        """Return the values that are not null; the texts "NaN", "Infinity" and "-Infinity" are numbers."""
         return {
             name: NUMBERS.get(cell, cell) if type(cell) is str else cell
             for name, cell in row.items()

@@ -94,7 +94,7 @@ class ParquetSource(TableSource):
                     lost["groups of rows that cannot be read"] += 1
 
     def values(self, row: dict[str, Any], lost: Counter[str]) -> dict[str, Any]:
-        """Return what is not null; decimals as floats, dates as texts in ISO 8601."""
+        """Return the values that are not null; decimals as floats, dates as texts in ISO 8601."""
         return {name: _plain(cell) for name, cell in row.items() if cell is not None}
 
 

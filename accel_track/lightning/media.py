@@ -11,7 +11,7 @@ from accel_track.media.calls import MediaCalls
 
 class _LogsSomewhere(Protocol):
     def _logs_here(self) -> bool:
-        """Whether this process logs."""
+        """Return whether this process logs."""
 
 
 ClassT = TypeVar("ClassT", bound=type[Any])

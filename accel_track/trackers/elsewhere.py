@@ -61,7 +61,7 @@ class TrackerElsewhere(GeneralTracker):
         self._run = weakref.ref(run)
 
     def __getattr__(self, name: str) -> Any:
-        """Say where the tracker is.
+        """Raise an error that says where the tracker is.
 
         Raises:
             ElsewhereError: Always.

@@ -48,7 +48,7 @@ def checkpoint_files(name: str, path: str) -> Iterator[tuple[str, str]]:
 
 
 def lasting(values: Mapping[str, Any], step: int | None = None) -> dict[str, Any]:
-    """Return what stays true of a checkpoint, for a backend whose metadata cannot change: not that it is the best.
+    """Return the facts of a checkpoint that stay true, for a backend whose metadata cannot change: without "best".
 
     Args:
         values: What is known about it.

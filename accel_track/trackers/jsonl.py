@@ -262,7 +262,7 @@ class JsonlTracker(StoresMedia):
             return None
 
     def _kept(self, medium: Medium) -> dict[str, Any]:
-        """Return what the line says of a medium, whose file is now beside the lines, with their permissions."""
+        """Return the line's entry for a medium, whose file is now beside the lines, with their permissions."""
         file: Path = self.tracker
         return described(medium, file.parent, stat.S_IMODE(file.stat().st_mode))
 
@@ -275,7 +275,7 @@ class JsonlTracker(StoresMedia):
         replace_file(path, b"".join(kept), 0o666)
 
     def read(self) -> BackendRun:
-        """Return what the file holds, and what is beside it.
+        """Return the content of the file, and of the files beside it.
 
         Raises:
             NotReadableError: There is no file.

@@ -28,7 +28,7 @@ _NAME_LENGTH = 120
 
 
 def described(medium: Medium, folder: Path, mode: int) -> dict[str, Any]:
-    """Return what a line says of a medium, whose file is now in the folder `media`.
+    """Return a line's entry for a medium, whose file is now in the folder `media`.
 
     Args:
         medium: The medium.
@@ -88,7 +88,7 @@ def keep_artifact(folder: Path, source: str, name: str, about: Mapping[str, Any]
 
 
 def index(folder: Path) -> dict[str, Any]:
-    """Return what is known about artifacts, by their folders' names."""
+    """Return the facts about artifacts, by their folders' names."""
     with contextlib.suppress(FileNotFoundError):
         return msgspec.json.decode((folder / INDEX).read_bytes(), type=dict[str, Any])
     return {}

@@ -29,7 +29,7 @@ def safe_name(name: str, forbidden: str, length: int) -> str:
 
 
 def flat_name(name: str, forbidden: str, length: int) -> str:
-    """Return the same for a backend whose names have no parts: "/" is one of the characters that it does not take."""
+    """Return a name for a backend whose names have no parts: "/" is one of the characters that it does not take."""
     whole = re.sub("[/\ud800-\udfff]", "_", name)
     safe = re.sub(r"^(\.\.+|\.?$)", "_", re.sub(forbidden, "_", whole))
     return name if safe == name and len(name.encode()) <= length else hashed_name(safe, name, length)

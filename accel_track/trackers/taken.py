@@ -26,7 +26,7 @@ class Taken:
         self._current: Metrics | None = None
 
     def left(self, records: Sequence[Metrics]) -> list[Metrics]:
-        """Return those of a batch that the backend has not."""
+        """Return the records of a batch that the backend does not have."""
         return [record for record in records if id(record) not in self._records] if self._records else list(records)
 
     def add(self, *records: Metrics) -> None:
@@ -40,7 +40,7 @@ class Taken:
                 self._records.pop(id(record), None)
 
     def each(self, records: Sequence[Metrics]) -> Iterator[Metrics]:
-        """Yield those of a batch that the backend has not; it has one as soon as the next is asked for."""
+        """Yield the records of a batch that the backend does not have; it has one as soon as the next is asked for."""
         for record in self.left(records):
             yield record
             self.add(record)

@@ -45,7 +45,7 @@ class OwnWatches:
             watch.end()
 
     def log(self, watch: Watch) -> None:
-        """Log what a watch has taken; never raises into a training's backward pass."""
+        """Log the histograms of a watch; never raises into a training's backward pass."""
         tracker = self._tracker()
         if tracker is None or not getattr(tracker, "started", True):  # a stand-in does not know
             self.remove()

@@ -251,7 +251,7 @@ def _is_numeric(value: Any) -> bool:
 
 @functools.lru_cache(1024)
 def _how(kind: type) -> Callable[[_Capture, Any, str], Any]:  # noqa: PLR0911 - one line per kind of value
-    """Return how to capture objects of a class. Asks the class only: an object can say that it is of another one."""
+    """Return the way to capture objects of a class. Only the class is asked: an object can claim another one."""
     for base, exact in _EXACT:
         if issubclass(kind, base) and not issubclass(kind, getattr(sys.modules.get("numpy"), "generic", ())):
             return lambda _, value, __: exact(value)

@@ -28,7 +28,7 @@ class CometAssets(SDKTracker):
         return experiment
 
     def check(self, name: str, value: Any, stored: Any) -> None:
-        """Count what Comet did not take, of which it tells by an error in its log and None."""
+        """Count the files that Comet did not take, of which it tells by an error in its log and None."""
         if stored is None and not self.alive().disabled:
             self.drop(name, value, "Comet could not take it, see its error above")
 

@@ -55,7 +55,7 @@ class CometMedia(CometAssets):
     }
 
     def way(self, medium: Medium) -> Way | None:
-        """Return what becomes of a medium: what Comet would cut or refuse is stored as another kind."""
+        """Return the way of a medium: one that Comet would cut or refuse is stored as another kind."""
         other = ""
         if (
             (isinstance(medium, Figure) and medium.is_plotly)

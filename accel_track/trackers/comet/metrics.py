@@ -21,7 +21,7 @@ class CometMetrics(CometMedia):
         self.tracker.log_parameters(_flat(values))
 
     def store_environment(self, values: dict[str, Any]) -> None:
-        """Log it among the "other" values."""
+        """Log the environment among the "other" values."""
         self.tracker.log_others(_flat(values))
 
     def alert(self, title: str, text: str = "", level: AlertLevel = "info") -> None:

@@ -22,7 +22,7 @@ _COLOURS = 6
 
 
 def stored_value(kind: str, path: Path, about: Mapping[str, Any]) -> media.Medium | str | None:
-    """Return what an uploaded file was logged as; None where it is a file.
+    """Return the value as which an uploaded file was logged; None for a file.
 
     Args:
         kind: Comet's type of the upload.

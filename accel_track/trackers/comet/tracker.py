@@ -130,7 +130,7 @@ class CometMLTracker(CometMetrics):
             raise ConnectionError(message)
 
     def is_transient(self, error: BaseException) -> bool:
-        """Say so of the error that `start` raises, also for a refused key, only if the server cannot be reached."""
+        """Return whether an error may pass; that of `start`, also raised for a rejected key, if no server answers."""
         if type(error) is ConnectionError and self.native is None:
             address = self.fast(CometParts).use(CometParts.address)
             return address is None or unreachable(address)

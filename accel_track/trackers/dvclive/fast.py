@@ -50,7 +50,7 @@ class LivePath(FastPath):
     )
 
     def __init__(self, native: Any) -> None:
-        """Have nothing gathered for DVC Studio where it is not used: a thread would keep it, and the run, for good."""
+        """Gather nothing for DVC Studio where it is not used: a thread would keep it, and the run, for good."""
         super().__init__(native)
         if "data" in native._studio_events_to_skip:  # noqa: SLF001
             native.post_data_to_studio = _nothing
@@ -121,7 +121,7 @@ class LivePath(FastPath):
         return True
 
     def forget_plots(self, names: Iterable[str]) -> None:
-        """Delete what is shown of media, and forget images whose files are gone."""
+        """Delete the shown media, and forget images whose files are gone."""
         live = self.native
         for name in names:
             plot = live._plots.pop(name, None)  # noqa: SLF001
@@ -132,7 +132,7 @@ class LivePath(FastPath):
             del live._images[name]  # noqa: SLF001
 
     def _listed(self) -> dict[str, Any]:
-        """Return what `dvc.yaml` holds."""
+        """Return the content of `dvc.yaml`."""
         try:
             return yaml.safe_load(Path(self.native.dvc_file).read_bytes()) or {}
         except (OSError, yaml.YAMLError):

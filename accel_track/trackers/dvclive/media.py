@@ -35,7 +35,7 @@ class DVCLiveMedia(DVCLiveArtifacts):
     }
 
     def way(self, medium: Medium) -> Way | None:
-        """Return what becomes of a medium: a figure or video of which there is no picture is a file."""
+        """Return the way of a medium: a figure or video without a picture is a file."""
         pictures = (".png", ".gif")
         if medium.kind in ("figure", "video") and medium.path is not None and medium.path.suffix not in pictures:
             return by("file", "")

@@ -40,11 +40,11 @@ class DVCLiveMetrics(SDKTracker):
     """DVCLive's names of metrics, by the program's."""
 
     def check_arguments(self, step: int | None, kwargs: Mapping[str, Any]) -> None:
-        """Bind them to `Live.log_metric`, of which `timestamp` and `plot` are left."""
+        """Bind the arguments to `Live.log_metric`, of which `timestamp` and `plot` are left."""
         inspect.signature(self.tracker.log_metric).bind("", 0, **kwargs)
 
     def write(self, rows: Sequence[Row]) -> None:
-        """Append what several calls logged, each table once; DVCLive's other files are written at the end."""
+        """Append the values of several calls, each table once; DVCLive's other files are written at the end."""
         if not rows:
             return
         live = self.tracker

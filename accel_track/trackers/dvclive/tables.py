@@ -55,7 +55,7 @@ def cut_tables(folder: Path, step: int) -> None:
 
 
 def summary(folder: Path) -> dict[str, Any]:
-    """Return what belongs into `metrics.json`: each metric's last value, and the last step."""
+    """Return the content of `metrics.json`: each metric's last value, and the last step."""
     found: dict[str, Any] = {}
     last = -1
     for path, _, lines in _tables(folder):

@@ -141,7 +141,7 @@ class DVCLiveTracker(DVCLiveMetrics, DVCLiveMedia):
         }
 
     def read(self) -> BackendRun:
-        """Return what the folder of the `Live` holds.
+        """Return the content of the `Live`'s folder.
 
         Raises:
             NotReadableError: There is none.

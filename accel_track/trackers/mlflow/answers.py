@@ -32,7 +32,7 @@ class ForeignAnswerError(ConnectionError):
     """Something has answered in the place of an MLflow server, which may pass."""
 
     def __init__(self, what: str) -> None:
-        """Say what was wrong with the answer."""
+        """Keep the problem of the answer."""
         super().__init__(
             f"what answers is not an MLflow server, or stores nothing ({what}); check the tracking URI, and what "
             "stands before the server, such as a proxy or a page for signing in"
@@ -79,7 +79,7 @@ def checked_run(run: Any, experiment: str | None = None, run_id: str | None = No
 
 
 def check_log_batch(answer: Any) -> bool:
-    """Say whether an answer to `log-batch` with the status 200 is what MLflow's is, an empty JSON object.
+    """Return whether an answer to `log-batch` with the status 200 is MLflow's, an empty JSON object.
 
     False stands for an answer of a later version's, or of another server's: only reading back tells.
 
@@ -114,7 +114,7 @@ def is_refusal(error: BaseException) -> bool:
 
 
 def is_surprise(cause: BaseException | None) -> bool:
-    """Whether what MLflow's error wraps is of MLflow's code or of the schema, and no failure of the database."""
+    """Return whether an error inside MLflow's is one of its code or of the schema, and no failure of the database."""
     from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
     if isinstance(cause, SQLAlchemyError):

@@ -162,7 +162,7 @@ def _source(path: _Path | None, local: _Path | None) -> str:
 
 
 def _about(kind: str | None, step: int | None, metadata: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Return what is known about an artifact beyond its name."""
+    """Return the facts about an artifact beyond its name."""
     about: dict[str, Any] = {} if kind in (None, "artifact") else {"type": kind}
     if step is not None:
         about["step"] = step

@@ -43,7 +43,7 @@ class MLflowCheckpoints(MLflowFiles):
             delete_others(repository, folder, sizes)
 
     def describe_checkpoint(self, name: str, step: int | None, values: dict[str, Any]) -> None:
-        """Replace what `accel_track.json` says of a checkpoint, if it is there."""
+        """Replace the entry of a checkpoint in `accel_track.json`, if it is there."""
         repository, folder = self.repository(), _folder(name)
         if listed(repository, folder):
             tell(repository, {"step": step, **values}, posixpath.join(folder, ABOUT))

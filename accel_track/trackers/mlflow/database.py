@@ -79,7 +79,7 @@ class Database:
         return StoredRun(str(run_id), *told, params, tags, total)
 
     def _address(self, address: Any) -> str | None:
-        """Return where artifacts are: by a relative path, from the file's folder, where MLflow was started."""
+        """Return the place of artifacts: a relative path is below the file's folder, where MLflow was started."""
         if not isinstance(address, str) or ":" in address or os.path.isabs(address):
             return address if isinstance(address, str) else None
         return os.path.join(os.path.dirname(self._path), address)

@@ -77,7 +77,7 @@ class DatabasePath(_StorePath):
         return run_id, rows, [self._row(**row) for _, row in newest.values()]
 
     def store(self, ready: Any) -> None:
-        """Write them in one transaction: all or, when it raises, none."""
+        """Write the values in one transaction: all or, if it raises, none."""
         from mlflow.exceptions import MlflowException
 
         run_id, rows, newest = ready
@@ -114,7 +114,7 @@ class ServerPath(_StorePath):
         return run_id, metrics, self.native._tracking_client.store.get_host_creds()  # noqa: SLF001
 
     def store(self, ready: Any) -> None:
-        """Post them, as many in a request as MLflow takes.
+        """Post the values, as many in a request as MLflow takes.
 
         Raises:
             ForeignAnswerError: What answers is no MLflow server.

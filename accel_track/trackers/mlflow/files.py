@@ -94,7 +94,7 @@ def upload(repository: Any, file: str, target: str) -> None:
 
 
 def tell(repository: Any, values: Mapping[str, Any], target: str) -> None:
-    """Store what is known about something, as JSON."""
+    """Store the facts about an entry, as JSON."""
     with tempfile.TemporaryDirectory() as place:
         file = Path(place, posixpath.basename(target))
         file.write_text(json.dumps(values, indent=2, default=str))
@@ -111,7 +111,7 @@ def files(repository: Any, folder: str) -> Iterator[tuple[str, int | None]]:
 
 
 def listed(repository: Any, folder: str) -> list[Any]:
-    """Return what a folder holds.
+    """Return the content of a folder.
 
     Raises:
         ForeignAnswerError: The answer is no list.
@@ -124,7 +124,7 @@ def listed(repository: Any, folder: str) -> list[Any]:
 
 
 def lacking(repository: Any, sizes: Mapping[str, int | None]) -> list[str]:
-    """Return which files are not there, or not with their sizes.
+    """Return the files that are missing, or have other sizes.
 
     Args:
         repository: Where they are.

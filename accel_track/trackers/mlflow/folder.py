@@ -96,7 +96,7 @@ class Folder:
 
 
 def _about(folder: Path) -> dict[str, Any]:
-    """Return what `meta.yaml` of a folder says; nothing where there is none, or one that is damaged."""
+    """Return the content of a folder's `meta.yaml`; nothing if there is none, or a damaged one."""
     path = folder / "meta.yaml"
     try:
         if path.is_symlink() or not path.is_file() or path.stat().st_size > _LARGEST:
@@ -108,7 +108,7 @@ def _about(folder: Path) -> dict[str, Any]:
 
 
 def _address(home: Path, given: Any) -> str:
-    """Return where the artifacts of a run or model are: beside what tells of it, also where the folder was moved."""
+    """Return the place of a run's or model's artifacts: beside its description, even if the folder was moved."""
     own = home / "artifacts"
     return given if isinstance(given, str) and not (own.is_dir() and any(own.iterdir())) else str(own)
 

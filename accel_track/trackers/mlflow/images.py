@@ -27,7 +27,7 @@ class ImagesPath(FastPath):
     tag: ClassVar[str] = "mlflow.loggedImages"
 
     def fits(self) -> bool:
-        """Say that the page is as known."""
+        """Return True: the page is as known."""
         return True
 
 

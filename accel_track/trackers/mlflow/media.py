@@ -89,7 +89,7 @@ class MLflowMedia(MLflowArtifacts, MLflowCheckpoints):
         self.client.log_figure(run_id, whole, path, save_kwargs=kwargs)
 
     def way(self, medium: Medium) -> Way | None:
-        """Return what becomes of a medium: a figure of Plotly's is a page, and a picture that may move a file."""
+        """Return the way of a medium: a figure of Plotly's is a page, and a picture that may move a file."""
         if isinstance(medium, Figure) and medium.is_plotly:
             return native("a page")
         if isinstance(medium, Image) and medium.path is not None and medium.path.suffix == ".gif":

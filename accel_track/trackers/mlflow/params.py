@@ -39,7 +39,7 @@ class MLflowParams(SDKTracker):
                 self.drop(key, text, f"it is stored as {stored!r}, and MLflow's params cannot change")
 
     def store_environment(self, values: dict[str, Any]) -> None:
-        """Store it as tags."""
+        """Store the environment as tags."""
         from mlflow.utils.validation import MAX_TAG_VAL_LENGTH
 
         run_id = self.tracker.info.run_id

@@ -142,7 +142,7 @@ class StoredFiles:
         return True
 
     def _told(self, path: str | None) -> dict[str, Any]:
-        """Return what a file tells of an artifact."""
+        """Return the facts of an artifact in a file."""
         if path is None:
             return {}
         try:

@@ -37,7 +37,7 @@ def listed_in(tag: str | None) -> list[str]:
 
 
 def _read(tag: str | None) -> list[dict[str, Any]]:
-    """Return what a tag lists; nothing of one that was cut."""
+    """Return the entries of a tag; none for a tag that was cut."""
     try:
         listed = json.loads(tag or "[]")
     except ValueError:

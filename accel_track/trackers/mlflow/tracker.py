@@ -156,11 +156,11 @@ class MLflowTracker(MLflowMetrics, MLflowParams, MLflowMedia):
         close_connections(self.client)
 
     def is_transient(self, error: BaseException) -> bool:
-        """Say so also of a locked database, and of what a server answers when it is overloaded or fails itself."""
+        """Return whether an error may pass, also a locked database's, and that of an overloaded or failing server."""
         return super().is_transient(error) or may_pass(error)
 
     def concerns_run(self, error: BaseException) -> bool:
-        """Say so also of MLflow's own codes for refused credentials and for a run that is gone."""
+        """Return whether an error is the run's, also by MLflow's own codes for rejected credentials and a lost run."""
         return super().concerns_run(error) or is_refusal(error)
 
     def as_experiment(self) -> Any:
@@ -176,7 +176,7 @@ class MLflowTracker(MLflowMetrics, MLflowParams, MLflowMedia):
 
     @classmethod
     def child_of(cls, identity: Mapping[str, Any], parent: str) -> dict[str, Any]:
-        """Nest it below the parent's run."""
+        """Nest the run below the parent's run."""
         if "run_id" in identity:
             return {"parent_run_id": identity["run_id"]}
         warn(f"{cls.name}: the run of the parent {parent!r} is not known yet; its child is not nested below it.")

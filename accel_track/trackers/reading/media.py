@@ -153,7 +153,7 @@ def read_medium(file: Path, caption: str = "") -> Medium | None:
 
 
 def medium_of_file(file: Path, caption: str = "") -> Medium | None:
-    """Return the same; None also for a file that is damaged: it is a file all the same."""
+    """Return the medium; None also for a damaged file, which is a file all the same."""
     with suppress(LostError):
         return read_medium(file, caption)
     return None

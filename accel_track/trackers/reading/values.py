@@ -62,7 +62,7 @@ def moment_of(text: Any, otherwise: float | None) -> float | None:
 
 
 def json_file(path: Path) -> Any:
-    """Return what a JSON file holds.
+    """Return the content of a JSON file.
 
     Raises:
         LostError: It holds no JSON, has more than 256 MiB, or cannot be read.

@@ -86,5 +86,5 @@ class _Plain:
             return node.value
 
     def _as_text(self, node: Any) -> str:
-        """Return what stands in the file of a node, with its tag."""
+        """Return the text of a node in the file, with its tag."""
         return " ".join(self._text[node.start_mark.index : node.end_mark.index].split())[:_LONGEST]

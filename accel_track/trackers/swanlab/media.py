@@ -48,7 +48,7 @@ class SwanLabMedia(SwanLabFiles):
     }
 
     def check_arguments(self, step: int | None, kwargs: Mapping[str, Any]) -> None:
-        """Leave those of images to their calls; `write_row` refuses them where there are none."""
+        """Leave the arguments of images to their calls; `write_row` rejects them without images."""
         super().check_arguments(step, {name: one for name, one in kwargs.items() if name not in _OF_IMAGES})
 
     @staticmethod
@@ -57,7 +57,7 @@ class SwanLabMedia(SwanLabFiles):
         return {name: one for name, one in row.kwargs.items() if not (row.media and name in _OF_IMAGES)}
 
     def way(self, medium: Medium) -> Way | None:
-        """Return what becomes of a medium: files of kinds that SwanLab does not take are saved as they are."""
+        """Return the way of a medium: files of kinds that SwanLab does not take are saved unchanged."""
         if isinstance(medium, Figure) and not medium.is_plotly:
             return by("image", "")
         if medium.kind == "image" and _path(medium).endswith(".gif"):

@@ -22,7 +22,7 @@ class SwanLabMetrics(SwanLabMedia):
         return kind_of(value) is not None
 
     def write_row(self, row: Row) -> None:
-        """Log what SwanLab will keep of a call; `kwargs` that are not of its images go to `Run.log`."""
+        """Log the values of a call that SwanLab will keep; `kwargs` that are not of its images go to `Run.log`."""
         text = self.import_sdk().Text
         kept, refused = self.series.kept(row.values, row.step)
         if kept:
@@ -36,7 +36,7 @@ class SwanLabMetrics(SwanLabMedia):
             self.drop(*one)
 
     def rewind(self, step: int) -> None:
-        """Warn that SwanLab keeps what it has; what this process logs is still counted where it is refused."""
+        """Warn that SwanLab keeps its values; those of this process are still counted if it refuses them."""
         warn(f"{self.name}: it keeps the first value of a step, so what it has from step {step} on is not replaced.")
 
     def flush(self) -> None:

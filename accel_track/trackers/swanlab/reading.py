@@ -35,7 +35,7 @@ class SwanLabRun(BackendRun):
     """
 
     def __init__(self, id: str, files: Sequence[Path]) -> None:  # noqa: A002 - the word of the attribute
-        """Read what there is beside the values."""
+        """Read everything beside the values."""
         super().__init__(id)
         self._files = files
         self._parse = _parser()
@@ -157,7 +157,7 @@ def _seen() -> dict[str, Any]:
 
 
 def _parser() -> Callable[[bytes], Any]:
-    """Return what decodes a record.
+    """Return the decoder of a record.
 
     Raises:
         NotReadableError: SwanLab is not installed, or another release.

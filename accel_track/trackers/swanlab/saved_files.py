@@ -54,7 +54,7 @@ def configuration(folder: Path) -> dict[str, Any]:
 
 
 def _size(value: Any, left: int) -> int:
-    """Return how many parts are left of those that a value may have, where aliases make many of few."""
+    """Return the number of parts that a value may still have, where aliases make many parts of few."""
     left -= 1
     items = value.values() if isinstance(value, dict) else value if isinstance(value, (list, tuple, set)) else ()
     for item in items:
@@ -101,7 +101,7 @@ class SavedFiles:
             self._found["file", save.name][""] = file
 
     def records(self, created: float) -> Iterator[Metrics | Artifact]:
-        """Yield what the files are.
+        """Yield the files with their names.
 
         Args:
             created: The time of those that have no other.

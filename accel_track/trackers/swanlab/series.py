@@ -99,7 +99,7 @@ def stored_name(name: str) -> str:
 
 
 def fitting(value: Any) -> tuple[Any, list[str]]:
-    """Return what SwanLab's thread will keep of a value, None for nothing, and why it would drop each of the rest."""
+    """Return the part of a value that SwanLab's thread will keep, None for nothing, and the reasons for the rest."""
     if isinstance(value, (float, int, str)):
         return value, []
     if kind_of(value) is None:
@@ -112,7 +112,7 @@ def fitting(value: Any) -> tuple[Any, list[str]]:
 
 
 def size_of(value: Any) -> int:
-    """Return how many bytes the file of one of SwanLab's objects has; 0 where it does not say that."""
+    """Return the size of the file of one of SwanLab's objects, in bytes; 0 if it is unknown."""
     if (buffer := getattr(value, "buffer", None)) is not None:
         return int(buffer.getbuffer().nbytes)
     text = getattr(value, "content", getattr(value, "json_content", ""))
@@ -120,7 +120,7 @@ def size_of(value: Any) -> int:
 
 
 def kind_of(value: Any) -> str | None:
-    """Return what SwanLab stores a value as, or None if it would refuse it."""
+    """Return the kind as which SwanLab stores a value, or None if it would refuse the value."""
     if type(value) is float or is_number(value):
         return "number"
     if isinstance(value, str):

@@ -21,7 +21,7 @@ _GREEN = [0.0, 255.0, 0.0]
 
 
 def medium_of(folder: Path, kind: str, item: Any) -> media.Medium | str | Path:
-    """Return what one item of SwanLab's stands for; the path of its file where there is nothing of its kind here.
+    """Return the value of one item of SwanLab's; the path of its file if it is of no kind here.
 
     Args:
         folder: The folder of the run's media.

@@ -124,7 +124,7 @@ class SwanLabTracker(SwanLabMetrics):
             self.tracker.config.update(config)
 
     def is_transient(self, error: BaseException) -> bool:
-        """Say so also of the error that SwanLab raises for a wrong key and for an unreachable server, if it is that."""
+        """Return whether an error may pass; SwanLab's for a wrong key and an unreachable server if it is the latter."""
         if type(error).__name__ == "AuthenticationError":
             return unreachable(find_settings(self.init_kwargs).api_host)
         return super().is_transient(error)
@@ -195,7 +195,7 @@ class SwanLabTracker(SwanLabMetrics):
 
     @classmethod
     def child_of(cls, identity: Mapping[str, Any], parent: str) -> dict[str, Any]:
-        """Put it into the group that is called as the parent."""
+        """Put the run into the group with the parent's name."""
         return {"group": parent}
 
     def close(self, native: Any) -> None:

@@ -22,7 +22,7 @@ _BLOCK = 1024
 
 @lru_cache(maxsize=1)
 def _table() -> NDArray[np.uint32]:
-    """Return what each byte does to a checksum: row r is for bytes that `_BLOCK - 1 - r` others follow."""
+    """Return the effect of each byte on a checksum: row r is for bytes that `_BLOCK - 1 - r` others follow."""
     import numpy as np
 
     row = np.arange(256, dtype=np.uint32)

@@ -84,7 +84,7 @@ def _frames(file: BinaryIO, lost: Counter[str]) -> Iterator[bytes]:
 
 
 def _next_header(file: BinaryIO, place: int) -> int | None:
-    """Return where the next header is that fits its checksum; None for none. An event begins with its time."""
+    """Return the place of the next header that fits its checksum; None for none. An event begins with its time."""
     file.seek(place)
     kept = b""
     while chunk := file.read(_BUFFER):

@@ -83,7 +83,7 @@ class TensorBoardHParams(SDKTracker):
 
 
 class _WithoutAliases(yaml.SafeLoader):
-    """Refuses what a short text makes a huge dictionary with, and what accel_track never writes."""
+    """A loader that takes no aliases, by which a short text makes a huge dictionary; accel_track never writes one."""
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.AliasEvent):

@@ -82,7 +82,7 @@ class TensorBoardMedia(TensorBoardHParams):
         self.append_values(wire.event(values, row.step, row.time if walltime is None else walltime))
 
     def way(self, medium: Medium) -> Way | None:
-        """Return what becomes of a medium: a figure or video of which there is no picture is left out."""
+        """Return the way of a medium: a figure or video without a picture is left out."""
         suffix = medium.path.suffix if medium.kind in ("figure", "video") and medium.path is not None else ""
         if suffix not in ("", ".png", ".gif"):
             return none(f"TensorBoard shows no {suffix.removeprefix('.')} files")

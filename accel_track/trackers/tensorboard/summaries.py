@@ -114,7 +114,7 @@ def _colours(points: NDArray[Any]) -> NDArray[Any] | None:
 
 
 def session_start(config: Mapping[str, float | str | None]) -> bytes:
-    """Return what the HParams tab knows a session by, as `SummaryWriter.add_hparams` stores it.
+    """Return the name by which the HParams tab knows a session, as `SummaryWriter.add_hparams` stores it.
 
     No `Experiment` goes with it: where one run of a folder has that, TensorBoard takes the columns of all runs from it;
     where none has, from all sessions and all of their scalars, whenever these come.

@@ -81,7 +81,7 @@ class Survey:
             self.outcome = ends.get(data.session_end_info.status)
 
     def limits(self) -> list[tuple[tuple[int, int], int]]:
-        """Return which values count, as TensorBoard has it: a place, and the step from which those before it do not.
+        """Return the values that count for TensorBoard: a place, and the step from which those before it do not.
 
         After the first beginning of a session, each further one that is noted takes back what had its step or a later
         one. The places grow, and so do the steps.

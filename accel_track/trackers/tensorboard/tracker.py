@@ -144,11 +144,11 @@ class TensorBoardTracker(TensorBoardMetrics, TensorBoardMedia):
         return (isinstance(error, OSError) and error.errno in _PASSING) or super().is_transient(error)
 
     def identity(self) -> dict[str, Any]:
-        """Return what makes another process go on in the same folder, with an event file of its own."""
+        """Return the arguments with which another process goes on in the same folder, with an event file of its own."""
         return {} if self.native is None else {"run_name": self.run_name, "resume": True}
 
     def read(self) -> BackendRun:
-        """Return what the event files of the folder hold.
+        """Return the content of the folder's event files.
 
         Raises:
             NotReadableError: There are none.

@@ -55,7 +55,7 @@ def value(content: bytes) -> bytes:
 
 @lru_cache(maxsize=65_536)
 def _before_number(name: str) -> bytes:
-    """Return what comes before the four bytes of a number of that name."""
+    """Return the bytes before the four bytes of a number of that name."""
     tag = text(f"{name}")  # a direct call may have other keys
     field = _TAG + varint(len(tag)) + tag if tag else b""
     return _VALUE + varint(len(field) + len(_SIMPLE_VALUE) + _FLOAT.size) + field + _SIMPLE_VALUE
@@ -71,7 +71,7 @@ def number(name: str, of: float) -> bytes:
 
 @lru_cache(maxsize=256)
 def _form(names: tuple[str, ...]) -> tuple[Callable[..., bytes], list[Any], bytes]:
-    """Return how numbers of these names are packed: a function, its arguments with gaps for them, what is before."""
+    """Return the packing of numbers of these names: a function, its arguments with gaps for them, the bytes before."""
     parts = [_before_number(name) for name in names]
     packed = struct.Struct("<" + "".join(f"{len(part)}sf" for part in parts))
     arguments = [one for part in parts for one in (part, 0.0)]
@@ -116,7 +116,7 @@ def first_event(time: float) -> bytes:
 
 @lru_cache(maxsize=4096)
 def header(length: int) -> bytes:
-    """Return what a frame has before an event of that many bytes."""
+    """Return the bytes of a frame before an event of that many bytes."""
     size = _LENGTH.pack(length)
     return size + _CRC.pack(masked(crc32c(size)))
 

@@ -42,14 +42,14 @@ class TrackioConfig(SDKTracker):
         self._empty = last is None
 
     def _finish_config(self, run: Any) -> None:
-        """Have a row without values carry hyperparameters that are not stored, or that Trackio shows with rows only."""
+        """Let a row without values carry hyperparameters that are not stored, or that Trackio shows with rows only."""
         configured = any(not name.startswith("_") for name in run.config)
         if self._pending or (self._empty and configured):
             step = self.fast(Sending).use(Sending.renew_config) if self._pending else 0
             run.log({}, step=step)
 
     def _portable(self, values: dict[str, Any]) -> dict[str, Any]:
-        """Return what Trackio can write, and count the rest: it would lose all rows that come with it."""
+        """Return the values that Trackio can write, and count the rest: it would lose all rows that come with it."""
         portable: dict[str, Any] = storable_texts(long_integers_as_text(storable(values)))
         for name in [name for name in portable if name.startswith("_")]:
             why = 'Trackio keeps hyperparameters whose names begin with "_" for itself'

@@ -23,7 +23,7 @@ PARTS = (
 
 
 def storage() -> Any:
-    """Return what keeps databases."""
+    """Return the class that keeps databases."""
     from trackio.sqlite_storage import SQLiteStorage
 
     return SQLiteStorage

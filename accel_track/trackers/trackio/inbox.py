@@ -36,7 +36,7 @@ class Waiting:
 
 
 def waiting_runs(folder: Path) -> dict[str, dict[str, Waiting]]:
-    """Return what waits in Trackio's folder, by the run's id, by the project."""
+    """Return the waiting rows in Trackio's folder, by the run's id, by the project."""
     projects: dict[str, dict[str, Waiting]] = {}
     place = (folder / FOLDER).resolve()
     found = sorted(place.glob("*/*.jsonl")) if place == folder.resolve() / FOLDER else []
@@ -75,5 +75,5 @@ def id_of(row: dict[str, Any]) -> str:
 
 
 def _file_name(project: str) -> str:
-    """Return what Trackio calls a project's database, without the suffix."""
+    """Return Trackio's name of a project's database, without the suffix."""
     return "".join(one for one in project if one.isalnum() or one in "-_") or "default"

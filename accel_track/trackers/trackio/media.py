@@ -48,7 +48,7 @@ class TrackioMedia(SDKTracker):
     }
 
     def way(self, medium: Medium) -> Way | None:
-        """Return what becomes of a medium: drawn figures are images, and Trackio would thin out too many points.
+        """Return the way of a medium: drawn figures are images, and Trackio would thin out too many points.
 
         So are GIFs, which no browser's player of videos plays.
         """

@@ -21,7 +21,7 @@ class Sending(FastPath):
         return bool(native.url is not None)
 
     def renew_config(self) -> int:
-        """Have the next row carry the hyperparameters, and return the last row's step."""
+        """Let the next row carry the hyperparameters, and return the last row's step."""
         self.native._config_logged = False  # noqa: SLF001
         return int(max(self.native._next_step - 1, 0))  # noqa: SLF001
 

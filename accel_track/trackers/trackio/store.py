@@ -97,7 +97,7 @@ class Store(FastPath):
         return converted
 
     def write_queue(self, more: Sequence[dict[str, Any]] = ()) -> None:
-        """Write what `Run.log` was given, and more; of two entries with the same id Trackio keeps the first.
+        """Write the rows of `Run.log`, and more; of two entries with the same id Trackio keeps the first.
 
         Raises:
             HalfStoredError: Trackio's thread has lost some of it.

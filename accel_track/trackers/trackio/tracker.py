@@ -91,7 +91,7 @@ class TrackioTracker(TrackioMetrics, TrackioMedia):
 
     @classmethod
     def child_of(cls, identity: Mapping[str, Any], parent: str) -> dict[str, Any]:
-        """Put it into the group that is called as the parent."""
+        """Put the run into the group with the parent's name."""
         return {"group": parent}
 
     def open(self, sdk: Any) -> Any:
@@ -128,7 +128,7 @@ class TrackioTracker(TrackioMetrics, TrackioMedia):
         self.durable_flush = self.fast(Store).fast is not None
 
     def is_transient(self, error: BaseException) -> bool:
-        """Say so also of a database that is locked, or on a full disk."""
+        """Return whether an error may pass, also that of a locked database, or of a full disk."""
         return isinstance(error, sqlite3.OperationalError) or type(error) is OSError or super().is_transient(error)
 
     def identity(self) -> dict[str, Any]:

@@ -33,7 +33,7 @@ class Axis:
         run.define_metric = noted  # what the program defines goes before what follows here
 
     def learn(self, step: int | None, names: Collection[str]) -> None:
-        """Tell wandb what is the x-axis of a row's names: of those that begin without a step it is wandb's `_step`."""
+        """Tell wandb the x-axis of a row's names: for those that begin without a step, wandb's `_step`."""
         if step is not None and not self._defined:
             self._define(STEP)
             self._define("*", step_metric=STEP)

@@ -46,7 +46,7 @@ class WandBMedia(SDKTracker):
     }
 
     def way(self, medium: Medium) -> Way | None:
-        """Return what becomes of a medium: what wandb would cut or refuse is stored in another form."""
+        """Return the way of a medium: one that wandb would cut or refuse is stored in another form."""
         if isinstance(medium, Figure) and not medium.is_plotly:
             return by("image", "")
         if isinstance(medium, Table) and medium.info["rows"] > _ROWS:

@@ -28,7 +28,7 @@ class WandBMetrics(SDKTracker):
         return value is not None and not isinstance(value, (Mapping, int))
 
     def check_arguments(self, step: int | None, kwargs: Mapping[str, Any]) -> None:
-        """Bind them to `Run.log`, and see that `commit` is a truth value."""
+        """Bind the arguments to `Run.log`, and check that `commit` is a truth value."""
         inspect.signature(self.tracker.log).bind({}, **kwargs)
         operator.index(kwargs.get("commit") or 0)
 

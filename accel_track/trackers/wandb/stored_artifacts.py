@@ -23,7 +23,7 @@ _VIDEOS = (".mov", ".mkv", ".avi", ".wmv")
 
 
 class StoredArtifacts:
-    """Gets what a run's artifacts hold, from wandb's own copies.
+    """The content of a run's artifacts, from wandb's own copies.
 
     Args:
         run_id: The run's id, of which the tracker makes names.
@@ -32,7 +32,7 @@ class StoredArtifacts:
     """
 
     def __init__(self, run_id: str, lost: Counter[str], scratch: Path) -> None:
-        """Keep them."""
+        """Keep the id, the counter and the folder."""
         self._run_id, self._lost, self._scratch = run_id, lost, scratch
 
     def version(self, artifact: Any, path: Path, moment: float) -> Iterator[Artifact | Metrics]:

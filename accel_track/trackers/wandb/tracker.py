@@ -127,7 +127,7 @@ class WandBTracker(WandBMetrics, WandBMedia):
         self.tracker.alert(title[:_ALERT_TITLE], self.said_late(text), level_name, wait_duration=0.001)
 
     def is_transient(self, error: BaseException) -> bool:
-        """Say so also of wandb's `CommError`, unless it is about the key or holds another answer of the server's."""
+        """Return whether an error may pass; wandb's `CommError` does if it blames neither the key nor the request."""
         names = [cls.__name__ for cls in type(error).__mro__ if cls.__module__.startswith("wandb.")]
         if "CommError" in names and "AuthenticationError" not in names:
             return _REFUSED.search(str(error)) is None
@@ -166,7 +166,7 @@ class WandBTracker(WandBMetrics, WandBMedia):
 
     @classmethod
     def child_of(cls, identity: Mapping[str, Any], parent: str) -> dict[str, Any]:
-        """Put it into the group that is called as the parent."""
+        """Put the run into the group with the parent's name."""
         id_of_parent = os.environ.get("WANDB_RUN_ID")
         return {"group": parent, "job_type": "child"} | ({"id": short_id()} if id_of_parent else {})
 

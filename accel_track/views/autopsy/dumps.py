@@ -36,12 +36,12 @@ class Frame(NamedTuple):
 
     @property
     def is_users(self) -> bool:
-        """Whether it is neither Python's, nor an installed package's."""
+        """Whether the frame is neither Python's, nor an installed package's."""
         installed = _NOT_THE_USERS.search(self.file.replace("\\", "/"))
         return not (installed or self.file.startswith(sysconfig.get_path("stdlib")))
 
     def __str__(self) -> str:
-        """Return it in short, with the last two parts of the path."""
+        """Return the frame in short, with the last two parts of the path."""
         short = "/".join(re.split(r"[\\/]", self.file)[-2:])
         return f"{self.function} ({short}:{self.line})" if self.line else f"{self.function} ({short})"
 
@@ -63,7 +63,7 @@ class Thread(NamedTuple):
 
     @property
     def is_own(self) -> bool:
-        """Whether it is one of this package's."""
+        """Whether the thread is one of this package's."""
         return self.name.startswith(WORKER_NAME)
 
 
@@ -115,7 +115,7 @@ def parsed(text: str) -> list[Dump]:
 
 
 def place(frames: Iterable[Frame]) -> str:
-    """Return where a thread was in a few words: its innermost call and, if that is not the user's, the user's own."""
+    """Return the place of a thread in a few words: its innermost call and, if that is not the user's, one that is."""
     known = list(frames)
     if not known:
         return ""

@@ -95,7 +95,7 @@ def examine(run: RunDirectory, *, ask: bool | None = None) -> Autopsy:
 
 
 def _own(trace: Trace, outcome: Outcome | None) -> Outcome | None:
-    """Return how the run ended for one rank: `run.json` says it of rank 0 only."""
+    """Return the run's outcome for one rank: `run.json` has that of rank 0 only."""
     if trace.rank == 0:
         return outcome
     if trace.beat is None:  # of an earlier version
@@ -106,7 +106,7 @@ def _own(trace: Trace, outcome: Outcome | None) -> Outcome | None:
 
 
 def _asked(run: RunDirectory, trace: Trace) -> Trace:
-    """Return what is left of a rank, with its present stacks where its process gives them."""
+    """Return the traces of a rank, with its present stacks if its process gives them."""
     found = Evidence.all(run.rank(trace.rank))
     if not found or trace.began is None or not asked_for_stacks(trace.began, found[-1]):
         return trace
@@ -114,7 +114,7 @@ def _asked(run: RunDirectory, trace: Trace) -> Trace:
 
 
 def _machine(trace: Trace) -> Machine:
-    """Return what this machine shows of a rank that has ended."""
+    """Return this machine's knowledge of a rank that has ended."""
     began = trace.began
     if began is None or began.host != socket.gethostname():
         return Machine()

@@ -28,7 +28,7 @@ def last_sign(trace: Trace) -> float | None:
 
 
 def judged_alive(trace: Trace, now: float) -> Verdict:
-    """Return how a rank of a run is that goes on."""
+    """Return the verdict on a rank of a run that goes on."""
     since, usual = last_sign(trace), trace.progress.interval
     silent = None if since is None else max(0.0, now - since)
     often = "" if usual is None else f"; usually one comes every {duration(usual)}"

@@ -29,12 +29,12 @@ def is_here(began: Began) -> bool:
 
 
 def oddity(began: Began) -> str | None:
-    """Return what keeps a process of this machine from running, in words, or None."""
+    """Return the obstacle that keeps a process of this machine from running, in words, or None."""
     return _STATES.get(state_of(began.pid) or "")
 
 
 def asked_for_stacks(began: Began, evidence: Evidence) -> bool:
-    """Have a process of this machine write its stacks; return whether it has.
+    """Ask a process of this machine to write its stacks; return whether it has.
 
     A signal is sent only where the process has a handler for it, and holds the file that the handler writes to: it may
     be another by now, or the run directory somebody else's.

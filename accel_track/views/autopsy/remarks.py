@@ -58,7 +58,7 @@ def _of_numbers(numbers: Numbers) -> list[str]:
 
 
 def _of_ranks(traces: list[Trace], verdict: Verdict, *, live: bool) -> list[str]:
-    """Return which ranks were ahead, behind, or are gone."""
+    """Return sentences about the ranks that were ahead, behind, or are gone."""
     if len(traces) == 1:
         return []
     remarks = []

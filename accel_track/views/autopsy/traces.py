@@ -110,7 +110,7 @@ class Trace(NamedTuple):
 
 
 def trace_of(run: RunDirectory, rank: int) -> Trace:
-    """Return what is left of a rank.
+    """Return the traces of a rank.
 
     Raises:
         JournalError: A segment is of a later version of the format.
@@ -138,7 +138,7 @@ def _errors(evidence: Evidence) -> list[Error]:
 
 
 def _progress(run: RunDirectory, rank: int) -> Progress:
-    """Return how far a rank has logged, from its last segments."""
+    """Return the last records of a rank, from its last segments."""
     folder, records = run.rank(rank), 0
     for number, _ in reversed(segments(folder)):
         last: list[Entry] = []

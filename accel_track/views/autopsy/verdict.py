@@ -68,7 +68,7 @@ class Verdict(NamedTuple):
 
 
 def at(trace: Trace) -> str:
-    """Return where a rank was, as a sentence has it."""
+    """Return the place of a rank, as a sentence has it."""
     progress = trace.progress
     if progress.step is not None:
         return f"at step {progress.step:,}"
