@@ -36,7 +36,9 @@ PAGES = {
 
 _LINK = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\[\]]*\])+)\]\((?![a-z]+:|#|/)([^()\s#]*)(#[^()\s]*)?\)")
 
-_NAMES = re.compile(r'(<h1[^>]*>|<span class="doc doc-object-name[^"]*">|<td><a [^>]*>|<code>)([\w.]+)(?=<)')
+_NAMES = re.compile(
+    r'(<h1[^>]*>|<span class="doc doc-object-name[^"]*">|<td><a [^>]*>|<code>(?=[^<]{21}))([\w.]+)(?=<)'
+)
 _JOINT = re.compile(r"(?<=[a-z0-9][._])(?<!accel_)(?=\w)|(?<=[a-z0-9])(?=[A-Z])")
 
 

@@ -3,7 +3,10 @@
 `tox -e docs` runs this, where what builds the site is installed.
 """
 
+import functools
+import inspect
 import os
+import types
 import urllib.parse
 from collections.abc import Iterator
 from pathlib import Path
@@ -93,5 +96,9 @@ def test_links_lead_to_what_is_there(site: Path) -> None:
 def test_the_reference_has_all_public_names(site: Path) -> None:
     there = set().union(*(named(page).ids for page in (site / "reference").rglob("*.html")))
     assert [name for name in accel_track.__all__ if f"accel_track.{name}" not in there] == []
+    kinds = (property, functools.cached_property, types.FunctionType)
+    members = [name for name, _ in inspect.getmembers(accel_track.Accelerator, lambda one: isinstance(one, kinds))]
+    public = [name for name in members if not name.startswith("_")]
+    assert [name for name in public if f"accel_track.Accelerator.{name}" not in there] == []  # the page lists them
     private = [name for name in there if name.startswith("accel_track.") and "._" in name and ".__" not in name]
     assert private == []
