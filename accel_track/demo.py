@@ -48,7 +48,7 @@ class DemoRun:
 
 
 class Digits(LightningModule):
-    """Classifies images of shape (1, 8, 8), with pixels between 0 and 1, into 10 digits.
+    """A classifier of images of shape (1, 8, 8), with pixels between 0 and 1, into 10 digits.
 
     Args:
         hidden: Width of the hidden layer.

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class NoOp:
-    """Accepts every attribute, call, index, loop and `with`, and does nothing: `x.config.update(a)["b"].c()` works."""
+    """An object that accepts every attribute, call, index, loop and `with`, and does nothing: `x.a(b)["c"]` works."""
 
     def __getattr__(self, name: str) -> NoOp:
         """Return self, except for special methods: `copy` and `pickle` must find that these are absent."""

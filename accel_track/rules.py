@@ -92,7 +92,7 @@ class Rules(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
 
 
 class Reshaper:
-    """Applies a tracker's rules to the records of one journal, given in their order.
+    """A tracker's rules, applied to the records of one journal, given in their order.
 
     Args:
         rules: The rules.

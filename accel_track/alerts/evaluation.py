@@ -39,7 +39,7 @@ class _Since(NamedTuple):
 
 
 class _Raising:
-    """Raises the alerts of one rule: one until what it is about has passed, and so many in an hour."""
+    """The alerts of one rule: one until its cause has passed, and so many in an hour."""
 
     def __init__(self, rule: AlertRule, clock: Callable[[], float]) -> None:
         self.rule = rule

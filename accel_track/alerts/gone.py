@@ -20,7 +20,7 @@ _TEXT = "nothing has come from it for long: its machine is gone, or has no conne
 
 
 class GoneRuns:
-    """Sends to services what the end of a run raises of whose end nobody has said anything, once.
+    """The alerts on the ends of runs of which nobody else has told the services, sent once.
 
     Sent alerts are noted in the copy of the run, so that another collector on this machine sends nothing twice.
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 
 class Limit:
-    """Lets so many through in a span of time, and counts the others.
+    """A limit: it lets so many through in a span of time, and counts the others.
 
     Args:
         most: How many.

@@ -30,7 +30,7 @@ class Note(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Notes:
-    """Appends notes, or reads those that came since the last time.
+    """The file of notes, to which they are appended, and from which those since the last time are read.
 
     Args:
         folder: The rank's folder.

@@ -50,7 +50,7 @@ def wanted() -> bool:
 
 
 class Services:
-    """Sends alerts to all services, so many in an hour; nothing here waits for them but `close`.
+    """The sending of alerts to all services, so many in an hour; nothing here waits for them but `close`.
 
     Args:
         run: What to call the run in messages.

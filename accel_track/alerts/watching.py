@@ -41,7 +41,7 @@ class Watched(msgspec.Struct, frozen=True):
 
 
 class Watching:
-    """Watches one rank's journal from the beginning of the process that trains.
+    """The watch of one rank's journal, from the beginning of the process that trains.
 
     A watcher that is started again, since its process was killed, looks at the whole journal anew; the notes keep it
     from raising or sending an alert a second time.

@@ -19,7 +19,7 @@ _LONGEST = 100
 
 
 class MediaFiles:
-    """Writes media to a folder, as `<name>/<step>.<ending>`.
+    """The writing of media to a folder, as `<name>/<step>.<ending>`.
 
     Args:
         run: The run that they are of.

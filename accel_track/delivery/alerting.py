@@ -23,7 +23,7 @@ SETTLE = 10.0
 
 
 class Alerting:
-    """Appends alerts to the journal of this process and shows them.
+    """The alerts of this process: they are appended to its journal and shown.
 
     Args:
         folder: The rank's folder.

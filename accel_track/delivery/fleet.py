@@ -66,7 +66,7 @@ class Followed:
 
 
 class Fleet:
-    """Follows runs: visits each every so often, delivers what is new, and finishes it when it has ended.
+    """The fleet of runs: each is visited every so often, delivered, and finished when it has ended.
 
     Memory and connections do not depend on how many there are, but for a few hundred bytes a run.
 

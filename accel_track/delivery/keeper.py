@@ -19,7 +19,7 @@ _log = logging.getLogger(__name__)
 
 
 class Keeper:
-    """Calls functions about once a second, each until it is removed, and others once.
+    """A thread that calls functions about once a second, each until it is removed, and others once.
 
     Args:
         interval: Seconds between two calls.

@@ -27,7 +27,7 @@ from accel_track.values.plain import storable
 
 
 class Ledger:
-    """Keeps a tracker's cursor, in memory and in its file.
+    """A tracker's cursor, in memory and in its file.
 
     Where a tracker's flush makes nothing durable, the file's cursor stays where it was until the tracker is finished.
 

@@ -26,7 +26,7 @@ LEAST = 5.0
 
 
 class Mirroring:
-    """Copies one rank's folder every so often, with repetitions, until it is ended; never on the caller's thread.
+    """The copy of one rank's folder every so often, with repetitions, until it is ended; never on the caller's thread.
 
     Args:
         store: Where to.

@@ -15,7 +15,7 @@ from accel_track.trackers.base import GeneralTracker
 
 
 class Noted:
-    """Notes who the trackers are, and how the run ended.
+    """The notes about the trackers, and about the run's outcome.
 
     Args:
         update: Changes `run.json`.

@@ -14,7 +14,7 @@ from accel_track.journal.writer import JournalWriter
 
 
 class Upkeep:
-    """Looks after the journal and the run directory of one process.
+    """The care for the journal and the run directory of one process.
 
     Args:
         directory: The run directory.

@@ -61,7 +61,7 @@ class _ForkedError(BaseException):
 
 
 class Worker:
-    """Starts a tracker, hands it records in their order, acknowledges what it has flushed, and finishes it.
+    """A worker: it starts a tracker, hands it records in order, acknowledges the flushed ones, and finishes it.
 
     Errors that are not a record's fault are waited for, as long as the deadline allows, with the cursor in place: those
     that may pass, those of the connection or the run, those of this package, and what is the same for record after

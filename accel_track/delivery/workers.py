@@ -37,7 +37,7 @@ class _Draining:
 
 
 class Workers:
-    """Has all workers of a run drain, rest, wake and end.
+    """The workers of a run: they drain, rest, wake and end together.
 
     Args:
         locks: The run's locks; a worker delivers only while its cursor is held.

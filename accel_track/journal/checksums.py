@@ -18,7 +18,7 @@ _Tables = tuple[list[int], ...]
 
 
 class Checksums:
-    """Compares checksums of parts of a buffer, also of very many long ones that overlap each other.
+    """A comparison of checksums of parts of a buffer, also of very many long ones that overlap each other.
 
     The CRC of a part comes from those of what is before its begin and its end: `crc(AB) = behind(crc(A), len(B)) ^
     crc(B)`, as in zlib's `crc32_combine`.

@@ -8,7 +8,7 @@ from accel_track.errors import warn
 
 
 class ForkedJournal:
-    """Keeps nothing, and says so once."""
+    """A journal that keeps nothing, and says so once."""
 
     why = (
         "a forked process logs nothing: the run belongs to the process that started it. Log there, or start "
@@ -45,6 +45,6 @@ class ForkedJournal:
 
 
 class EndedJournal(ForkedJournal):
-    """In place of the journal of a run that has ended."""
+    """A stand-in for the journal of a run that has ended."""
 
     why = "log: the run has ended, and what is logged now is not kept. Log before the end, or to another run."

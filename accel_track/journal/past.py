@@ -21,7 +21,7 @@ _AT_ONCE = 1000
 
 
 class PastWriter(JournalWriter):
-    """Appends with the time `moment`; for one thread, in a folder that nobody reads before `close`.
+    """A writer that appends with the time `moment`; for one thread, in a folder that nobody reads before `close`.
 
     Unlike that of a training, its disk may fail: then every method raises an OSError.
 

@@ -85,7 +85,7 @@ class SegmentFiles:
 
 
 class JournalReader:
-    """Reads from a position to the present end, again and again.
+    """A reader of a rank's journal, from a position to the present end, again and again.
 
     Bytes that are no undamaged frame are skipped up to the next one that is, and reported in `damages`; so is a damaged
     header. At the end of the last segment they may be a record that is being written: reading stops before them.

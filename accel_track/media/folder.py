@@ -42,7 +42,7 @@ _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
 
 
 class MediaFolder:
-    """Keeps contents as files, and encodes pixels: as PNG, or as GIF those of a video.
+    """A folder of contents as files; pixels are encoded there, as PNG, or as GIF those of a video.
 
     A name is the SHA-256 of the file's bytes, or of the shape and the bytes of the pixels that it was made of, and a
     suffix. Several processes and threads may use a folder at once.
@@ -328,7 +328,7 @@ class MediaFolder:
 
 
 class _NewFile:
-    """Writes all of what it is given, where the system may write a part."""
+    """A file that writes all of its input, where the system may write a part."""
 
     def __init__(self, file: int, name: str) -> None:
         self._file, self.name = file, name
@@ -340,7 +340,7 @@ class _NewFile:
 
 
 class _Turns:
-    """Has threads that need the same file encode it one after the other, also a signal handler in one of them."""
+    """Locks by which threads that need the same file encode it in turn, also a signal handler in one of them."""
 
     def __init__(self) -> None:
         self._lock = threading.RLock()

@@ -51,7 +51,7 @@ class OtherJournalError(JournalError):
 
 
 class Upload:
-    """Copies one rank's folder, and `run.json` where the rank is 0.
+    """The copy of one rank's folder, and of `run.json` if the rank is 0, to a store.
 
     A record's files are stored before the record is. `mirror.json` is stored last and says how far the rest
     counts. A look that fails is repeated, and nothing that is there is sent again.

@@ -102,7 +102,7 @@ def histogram_of(row: NDArray[np.float64]) -> Histogram:
 
 
 class Uncounted(Histogram):
-    """In the place of a histogram that could not be counted: it is dropped by its name, as any such medium.
+    """A stand-in for a histogram that could not be counted: it is dropped by its name, as any such medium.
 
     Args:
         why: Why not.

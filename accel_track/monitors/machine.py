@@ -14,7 +14,7 @@ _GIGABYTE = 1e9
 
 
 class SystemMetrics:
-    """Measures the machine, for a run's metrics.
+    """Measurements of the machine, for a run's metrics.
 
     GPUs are read through NVML, with the package nvidia-ml-py where it is installed. They are those that the program
     may use, in the order of `CUDA_VISIBLE_DEVICES`; without that variable all of the machine's, in NVML's order.

@@ -96,7 +96,7 @@ def local_values(gradient: torch.Tensor) -> torch.Tensor:
 
 
 class Throughput:
-    """Measures how fast batches pass, in wall-clock time.
+    """A meter of the pace of batches, in wall-clock time.
 
     Waiting for data counts, since it can be what makes a training slow; what comes after `pause`, such as a validation,
     does not. A GPU's work goes on after the calls return, so the time of a single step cannot be told without waiting

@@ -98,7 +98,7 @@ def captured(values: Any, kwargs: Any = None, *, copies: bool = True, waits_for_
 
 
 class _Capture:
-    """Goes through the values of one call."""
+    """The capture of one call's values."""
 
     __slots__ = ("_copies", "_nesting", "_waits", "changing", "media", "nested", "on_gpu", "takes_media", "unread")
 

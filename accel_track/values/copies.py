@@ -63,7 +63,7 @@ def _artist(value: Any) -> Any:
 
 
 class _Pickler(pickle.Pickler):
-    """Pickles a figure without its place among pyplot's, where the copy would be another open figure."""
+    """A pickler of figures without their places among pyplot's, where a copy would be another open figure."""
 
     def reducer_override(self, value: Any) -> Any:
         if not isinstance(value, sys.modules["matplotlib.figure"].Figure):

@@ -14,7 +14,7 @@ from accel_track.values.structures import reason
 
 
 class PassingMedia:
-    """Puts media in their places as trackers are given them; their folder goes with this object."""
+    """Media in their places, as trackers are given them; their folder goes with this object."""
 
     def __init__(self) -> None:
         """Make no folder yet."""

@@ -200,7 +200,7 @@ def _resolved(node: Any, key: Any) -> Any:
 
 
 class Storing:
-    """Makes JSON-like data of hyperparameters: None, bool, int, float, str, lists and string-keyed dictionaries.
+    """Hyperparameters as JSON-like data: None, bool, int, float, str, lists and string-keyed dictionaries.
 
     A function or a class becomes its qualified name, another object a text without a memory address, which would
     differ between two runs of the same program. What cannot be read becomes the qualified name of its class.

@@ -38,7 +38,7 @@ class Line(NamedTuple):
 
 
 class Lines:
-    """Reads a run's lines.
+    """The lines of a run, read as they come.
 
     Args:
         run: The run directory.

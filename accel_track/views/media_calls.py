@@ -25,7 +25,7 @@ class MediaCall(NamedTuple):
 
 
 class MediaCalls:
-    """Keeps calls in their order, the first and the last among them, and counts them.
+    """The chosen calls in their order, the first and the last among them, and the number of all.
 
     Of more than 128, every second is kept, of more than 256 every fourth, and so on: memory does not grow with them.
 

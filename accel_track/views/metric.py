@@ -93,7 +93,7 @@ class _Curve:
 
 
 class Metric:
-    """All that was logged under one name.
+    """All values that were logged under one name.
 
     Args:
         keeps_points: Whether the points are kept; the other attributes are there in any case.

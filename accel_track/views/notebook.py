@@ -29,7 +29,7 @@ _CUT = "overflow:hidden;text-overflow:ellipsis;white-space:nowrap"
 
 
 class RunView:
-    """Shows a run, again and again while it goes on; reads what came since the last look.
+    """The notebook's view of a run, again and again while it goes on; reads the records since the last look.
 
     Args:
         run: The run directory.

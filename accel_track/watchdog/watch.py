@@ -43,7 +43,7 @@ class Looking(Protocol):
 
 
 class Watch:
-    """Looks after one run of this process from a thread that is not the training's; `log` knows nothing of it.
+    """The watch of one run of this process, from a thread that is not the training's; `log` knows nothing of it.
 
     While nobody has said how the run ended, the thread stays, also while the run rests, until a stall has been written
     down. Files that cannot be written are passed over.

@@ -64,7 +64,7 @@ def _message() -> Any:
 
 
 class Deliverer:
-    """Delivers until the process that trains has ended and everything is delivered.
+    """The companion's work: it delivers until the process that trains has ended and everything is delivered.
 
     Args:
         brief: What to deliver.

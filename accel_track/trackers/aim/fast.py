@@ -19,7 +19,7 @@ _VERSION = 2  # of how Aim keeps sequences of numbers, since its release 3.19
 
 
 class NumbersPath(FastPath):
-    """Stores numbers of a run as `Run.track` does, but with the time of the call that logged them, and many at once.
+    """The numbers of a run, stored as by `Run.track`, but with the time of their call, and many at once.
 
     `Run.track` writes a number in eight steps, each of which first deletes what it replaces. Here all numbers of a
     batch are one step, and what Aim keeps of a whole sequence (the last, least and greatest value) is written once.

@@ -27,7 +27,7 @@ _PATH_LENGTH, _NAME_LENGTH = 500, 200
 
 
 class ArtifactsPath(FastPath):
-    """Strikes an artifact off Aim's list, for which it has no call."""
+    """The removal of an artifact from Aim's list, for which it has no call."""
 
     distribution = "aim"
     tested = "==3.29.*"

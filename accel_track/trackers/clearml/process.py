@@ -17,7 +17,7 @@ _FALSE = ("", "0", "false", "no", "off", "n", "f")
 
 
 class Process(FastPath):
-    """Lets threads report, unless the user's `clearml.conf` says who is to, and leaves out the look for new versions.
+    """Settings by which threads report, if the user's `clearml.conf` has none, without a look for new versions.
 
     ClearML's default on Linux, a reporting process, makes single calls wait for seconds and the end for ten or more.
     The look for new versions asks a server, also offline.

@@ -27,7 +27,7 @@ _UNNAMED = "auto-generated-in-the-backend"
 
 
 class Messages:
-    """Makes records of the messages of one archive.
+    """The records of the messages of one archive.
 
     Args:
         archive: The archive.

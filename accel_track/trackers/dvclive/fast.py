@@ -15,7 +15,7 @@ from accel_track.trackers.fast import FastPath, UnfitError
 
 
 class TablesPath(FastPath):
-    """Knows the tables of metrics, so that many rows are appended at once, where DVCLive opens the file for each."""
+    """The tables of metrics, to which many rows are appended at once, where DVCLive opens the file for each."""
 
     distribution = "dvclive"
     tested = "==3.49.*"

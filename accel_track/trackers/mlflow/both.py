@@ -6,7 +6,7 @@ from typing import Any
 
 
 class RunAndClient:
-    """Answers as an `mlflow.entities.Run` (`info`, `data`) and as an `MlflowClient` (`log_artifact(run_id, path)`, …).
+    """An `mlflow.entities.Run` (`info`, `data`) that is an `MlflowClient` as well (`log_artifact(run_id, path)`, …).
 
     `isinstance` takes it for an `MlflowClient`, as Lightning's `MLFlowLogger.experiment` is one.
 

@@ -35,7 +35,7 @@ class _StorePath(FastPath):
 
 
 class DatabasePath(_StorePath):
-    """All values of a batch in one transaction on a SQLite file, and an object of MLflow's for each name only."""
+    """A batch's values in one transaction on a SQLite file, with an object of MLflow's for each name only."""
 
     schemes = ("sqlite",)
     store_class = _SQLITE

@@ -39,7 +39,7 @@ class _Stored(NamedTuple):
 
 
 class StoredFiles:
-    """Gets the files of one run.
+    """The files of one run.
 
     Args:
         folders: The local folders in which they may be; None: wherever they are.

@@ -49,7 +49,7 @@ def plain_yaml(path: Path, *, newer: bool = False) -> dict[str, Any]:
 
 
 class _Plain:
-    """Makes plain values of the nodes of one text."""
+    """The plain values of the nodes of one text."""
 
     def __init__(self, text: str, *, newer: bool) -> None:
         self._text, self._newer = text, newer

@@ -11,7 +11,7 @@ from accel_track.trackers.fast import FastPath
 
 
 class Rows(FastPath):
-    """Puts into a run's queue what `Run.log` puts there, with another time and without looking at each name again."""
+    """The rows of a run's queue, as `Run.log` puts them there, with another time and without a look at each name."""
 
     distribution = "swanlab"
     tested = "==0.10.*"

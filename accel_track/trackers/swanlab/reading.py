@@ -110,7 +110,7 @@ class SwanLabRun(BackendRun):
 
 
 class _Rows:
-    """Puts the values of one call together: they have one step and one time, and follow each other.
+    """The values of a run, put together by their calls: these have one step and one time, and follow each other.
 
     Args:
         run: Counts what is lost.

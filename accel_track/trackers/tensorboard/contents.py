@@ -30,7 +30,7 @@ _LONGEST = 40
 
 
 class Contents:
-    """Makes values of the summaries of one folder: a tag's plugin is told with its first value, and kept here.
+    """The values of the summaries of one folder: a tag's plugin is told with its first value, and kept here.
 
     Args:
         scratch: A folder for files of media.

@@ -44,7 +44,7 @@ class _FileWriter(FileWriter):
 
 
 class SummaryWriter(tensorboard.SummaryWriter):
-    """Writes at once, to a tracker's event file, which `close` leaves open.
+    """A writer to a tracker's event file, which writes at once, and which `close` leaves open.
 
     `add_hparams` and `add_scalars` make other files, in folders of their own.
 

@@ -11,7 +11,7 @@ STEP = "trainer/global_step"
 
 
 class Axis:
-    """Tells wandb what is the x-axis, and what of a row belongs to it.
+    """The x-axis of a run's charts, as wandb is told of it, and the values of a row that belong to it.
 
     Args:
         run: A `wandb.Run`.

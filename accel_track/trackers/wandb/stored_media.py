@@ -28,7 +28,7 @@ _NOT_LOGGED = "a value of a kind of wandb's that no other tracker has"
 
 
 class StoredMedia:
-    """Makes media of what wandb has stored of them.
+    """The media of a run, made of the files and entries that wandb has stored.
 
     Args:
         folder: The folder of the run, in which `files` is.

@@ -55,7 +55,7 @@ class Opened:
 
 
 class Opening:
-    """Delivers runs to one tracker, into a folder of the cache, where the next opening of the same runs goes on.
+    """The delivery of runs to one tracker, into a folder of the cache, where the next opening of these runs goes on.
 
     Args:
         runs: The runs.

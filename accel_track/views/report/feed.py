@@ -37,7 +37,7 @@ class _State(NamedTuple):
 
 
 class Feed:
-    """Reads runs for pages, which several threads may ask for.
+    """The runs of pages, read for several threads that may ask for them.
 
     Args:
         runs: The runs, in their order.

@@ -16,7 +16,7 @@ _HOSTS = ("127.0.0.1", "localhost")
 
 
 class ReportServer(ThreadingHTTPServer):
-    """Serves one report on 127.0.0.1.
+    """The server of one report, on 127.0.0.1.
 
     Only requests with a secret in their path are answered, since other users of the machine reach the port as well, and
     only those whose `Host` is this machine, since a page from elsewhere may have its name lead here (DNS rebinding).

@@ -38,7 +38,7 @@ class Load(NamedTuple):
 
 
 class LoadMeter:
-    """Tells the load of one run after the other look."""
+    """The meter of one run's load, look after look."""
 
     def __init__(self) -> None:
         """Look at no process yet."""
