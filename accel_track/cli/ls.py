@@ -74,15 +74,15 @@ def ls(
         list[str] | None,
         typer.Option(
             "--metric",
-            metavar="NAME[:last|min|max]",
-            help="Add a column: a metric's last value, its smallest or its largest. May be repeated.",
+            metavar="NAME[:WHICH]",
+            help="Add a column: the last, min or max value of a metric, such as val/acc:max. May be repeated.",
         ),
     ] = None,
     config: Annotated[
         list[str] | None,
         typer.Option(
             metavar="NAME",
-            help="Add a column: a hyperparameter, nested names joined with / or '.'. May be repeated.",
+            help="Add a column: a hyperparameter, such as lr or optimizer/lr. May be repeated.",
         ),
     ] = None,
     sort: Annotated[

@@ -42,7 +42,9 @@ def report(
             min=0, max=65535, metavar="PORT", help="Port of --serve; by default a free one.", show_default=False
         ),
     ] = 0,
-    media: Annotated[float, typer.Option(min=0, max=1000, metavar="MB", help="Room for media files in the page.")] = 3,
+    media: Annotated[
+        float, typer.Option(min=0, max=1000, metavar="MB", help="Megabytes of media files in the page.")
+    ] = 3,
     as_json: Json = False,
 ) -> None:
     """Make a page of runs: curves, values, hyperparameters, media, delivery. It is one file, and needs no network.

@@ -1,6 +1,8 @@
 """The tables of options in the pages on the command line: `python -m` this module writes them from the commands."""
 
+import re
 from collections.abc import Iterator
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ _BEGIN = "<!-- options of {}: made by `python -m tests.support.command_tables` -
 _END = "<!-- end of options of {} -->\n"
 _EVERYWHERE = ("--json",)
 """Options of all commands, of which the text tells."""
+_CODE = re.compile(r"(?<!\S)(--?[a-zA-Z][\w-]*|'[^']+'|<[^ ]+>[^ ]*)(?![^\s.,;])")
 
 
 def commands() -> dict[str, Any]:
@@ -23,7 +26,10 @@ def commands() -> dict[str, Any]:
 
 
 def _text(text: str) -> str:
-    return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;").replace("*", "\\*")
+    """Return a text as Markdown, with options and what stands between quotes as code."""
+    parts = _CODE.split(" ".join(text.split()))
+    plain = (part.replace("<", "&lt;").replace("*", "\\*") for part in parts[::2])
+    return "".join(map("".join, zip_longest(plain, (f"`{part}`" for part in parts[1::2]), fillvalue="")))
 
 
 def _word(one: Any) -> str:
@@ -32,14 +38,14 @@ def _word(one: Any) -> str:
 
 def _names(one: Any) -> str:
     """Return an option as it is written, the short form first, the value behind the long one."""
-    *others, last = sorted((*one.opts, *one.secondary_opts), key=len)
-    return ", ".join(f"`{name}`" for name in (*others, f"{last} {_word(one)}".strip())).replace("|", "\\|")
+    *others, last = sorted((*one.opts, *one.secondary_opts), key=lambda name: name.startswith("--"))
+    return ", ".join(f"`{name}`" for name in (*others, f"{last} {_word(one)}".strip()))
 
 
 def _about(one: Any) -> str:
     if one.default in (None, False) or "default" in one.help or not getattr(one, "show_default", True):
         return _text(one.help)
-    return _text(f"{one.help} By default {f'{one.default:g}' if isinstance(one.default, float) else one.default}.")
+    return f"{_text(one.help)} By default `{f'{one.default:g}' if isinstance(one.default, float) else one.default}`."
 
 
 def _rows(command: Any) -> Iterator[str]:
@@ -50,19 +56,11 @@ def _rows(command: Any) -> Iterator[str]:
             yield f"| {names} | {_about(one)} |"
 
 
-def _argument(one: Any) -> str:
-    word = _word(one) if one.required else f"[{_word(one)}]"
-    return f"{word}..." if one.nargs == -1 else word
-
-
-def block(name: str, command: Any) -> str:
-    """Return how a command is called, and the table of its options."""
-    arguments = [_argument(one) for one in command.params if one.param_type_name == "argument"]
+def block(command: Any) -> str:
+    """Return the table of a command's options, and of its arguments but for the run."""
     rows = list(_rows(command))
-    words = ["accel-track", name, *arguments] if name != "accel-track" else ["accel-track"]
-    call = " ".join([*words[: 2 if arguments else None], *["[OPTIONS]"] * bool(rows), *words[2:]])
-    table = "\n".join(('<div class="options" markdown>\n', "| Option | Meaning |", "|---|---|", *rows, "\n</div>"))
-    return f"```text\n{call}\n```\n" + (f"\n{table}\n" if rows else "")
+    head = "Option" if any(row.startswith("| `-") for row in rows) else "Argument"
+    return "\n".join(('<div class="options" markdown>\n', f"| {head} | Meaning |", "|---|---|", *rows, "\n</div>\n"))
 
 
 def page(text: str) -> str:
@@ -71,7 +69,7 @@ def page(text: str) -> str:
         begin, end = _BEGIN.format(name), _END.format(name)
         if begin in text:
             before, rest = text.split(begin)
-            text = f"{before}{begin}\n{block(name, command)}\n{end}{rest.split(end)[1]}"
+            text = f"{before}{begin}\n{block(command)}\n{end}{rest.split(end)[1]}"
     return text
 
 
