@@ -127,9 +127,9 @@ def export(
     media: Annotated[
         Path | None,
         typer.Option(
-            metavar="DIR",
+            metavar="FOLDER",
             parser=here,
-            help="Also write the media, to an empty directory, as <name>/<step>.png and so on.",
+            help="Also write the media, to an empty folder, as <name>/<step>.png and so on.",
         ),
     ] = None,
     as_json: Json = False,

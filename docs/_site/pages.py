@@ -31,6 +31,10 @@ PAGES = {
 _LINK = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\[\]]*\])+)\]\((?![a-z]+:|#|/)([^()\s#]*)(#[^()\s]*)?\)")
 
 
+_INLINE = re.compile(r"<code>[^<\n]*-[^<\n]*</code>")
+"""Code in a line of text; blocks of code have elements in them."""
+
+
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the files."""
     for source, page in PAGES.items():
@@ -39,6 +43,12 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         else:
             files.append(File.generated(config, page, abs_src_path=str(ROOT / source)))
     return files
+
+
+def on_page_content(html: str, **_: object) -> str:
+    """Keep options such as `--dry-run` from being broken at their hyphens."""
+    option = re.compile(r"(?<![\w-])--?[a-zA-Z][\w-]*")
+    return _INLINE.sub(lambda code: option.sub(r'<span class="option">\g<0></span>', code[0]), html)
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
