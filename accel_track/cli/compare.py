@@ -49,7 +49,7 @@ def compare(
             "--metric",
             "-m",
             metavar="NAME",
-            help="Compare only this metric, and draw its curves; a pattern such as 'val/*' is several.",
+            help="Compare only this metric, and draw its curves; a pattern such as 'val/*' chooses several.",
         ),
     ] = None,
     seeds: Annotated[

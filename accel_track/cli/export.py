@@ -178,8 +178,9 @@ def _tell_of(records: _Records) -> None:
     """
     lacking = 0 if records.files is None else records.files.lacking
     if records.without_files:
-        some = "1 medium is" if records.without_files == 1 else f"{records.without_files:,} media are"
-        say(f"{some} left out; --media FOLDER writes them", err=True)
+        one = records.without_files == 1
+        some = "1 medium is" if one else f"{records.without_files:,} media are"
+        say(f"{some} left out; --media FOLDER writes {'it' if one else 'them'}", err=True)
     if records.damaged:
         say(f"warning: {records.damaged} bytes of the journal are damaged and left out", err=True)
     if lacking:

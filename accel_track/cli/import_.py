@@ -225,7 +225,7 @@ def _sum_up(taken: Sequence[Taken]) -> None:
         console().print(table("", ("project", "name", "run id", ">values", ">lost"), rows))
     new = sum(one.what is not None and one.what.state in ("imported", "replaced") for one in taken)
     whole = sum(one.complete for one in taken)
-    say(f"{new} of {len(taken)} runs imported now; {whole} are there with all that the source has")
+    say(f"{new} of {len(taken)} runs imported now; {whole} complete")
 
 
 def document(one: Taken) -> dict[str, Any]:

@@ -38,7 +38,7 @@ def tail(
             "--metric",
             "-m",
             metavar="NAME",
-            help="Print only this metric; a pattern such as 'val/*' is several. May be repeated.",
+            help="Print only this metric; a pattern such as 'val/*' chooses several. May be repeated.",
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per line instead of text.")] = False,

@@ -46,8 +46,8 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_content(html: str, **_: object) -> str:
-    """Keep options such as `--dry-run` from being broken at their hyphens."""
-    option = re.compile(r"(?<![\w-])--?[a-zA-Z][\w-]*")
+    """Keep options such as `--dry-run`, and `accel-track`, from being broken at their hyphens."""
+    option = re.compile(r"(?<![\w-])(?:--?[a-zA-Z][\w-]*|accel-track)")
     return _INLINE.sub(lambda code: option.sub(r'<span class="option">\g<0></span>', code[0]), html)
 
 

@@ -16,7 +16,7 @@ _BEGIN = "<!-- options of {}: made by `python -m tests.support.command_tables` -
 _END = "<!-- end of options of {} -->\n"
 _EVERYWHERE = ("--json",)
 """Options of all commands, of which the text tells."""
-_CODE = re.compile(r"(?<!\S)(--?[a-zA-Z][\w-]*|'[^']*'|<[^ ]+>[^ ]*)(?![^\s.,;])")
+_CODE = re.compile(r"(?<!\S)(--?[a-zA-Z][\w-]*|'[^']*'|<[^ ]+>[^ ]*)(?![^\s.,;:])")
 
 
 def commands() -> dict[str, Any]:
