@@ -24,7 +24,7 @@ PAGES = {
     "CONTRIBUTING.md": "contributing.md",
     "CODE_OF_CONDUCT.md": "code-of-conduct.md",
     "SECURITY.md": "security.md",
-    "benchmarks/performance.svg": "performance.svg",
+    **{f"benchmarks/{one.name}": one.name for one in sorted(ROOT.glob("benchmarks/performance-*.svg"))},
 }
 """Where the site has a file of the repository."""
 

@@ -30,7 +30,7 @@ def run_short(only: str, folder: Path) -> dict[str, Any]:
     assert data["machine"]["python"]
     assert data["versions"]["torch"]
     assert "**error**" not in (folder / "performance.md").read_text()
-    assert (folder / "performance.svg").read_text().endswith("</svg>\n")
+    assert all(chart.read_text().endswith("</svg>\n") for chart in folder.glob("performance-*.svg"))
     return data
 
 
@@ -105,8 +105,10 @@ def test_right_counts_give_ratios_and_reasons_for_missed_goals(
     assert main(["--only", "throughput:tensorboard", "--output", str(tmp_path)]) == 0
     assert "1.00 x raw tensorboard" in capsys.readouterr().out
     page = (tmp_path / "performance.md").read_text()
-    assert "| calls/s end to end, tensorboard: times PL | >= 25 x | 1.00 x | 1.00 to 1.00 | **no** |" in page
-    assert "* calls/s end to end, tensorboard: times PL: " in page
+    assert (tmp_path / "performance-throughput.svg").read_text().endswith("</svg>\n")
+    assert "](performance-throughput.svg)" in page
+    assert "| facade tensorboard / PL tensorboard | ≥ 25 x | 1.00 x | 1.00 to 1.00 | **no** |" in page
+    assert "* *facade tensorboard / PL tensorboard*" in page
     (tmp_path / "performance.md").unlink()
     assert main(["--page", "--output", str(tmp_path)]) == 0
     assert (tmp_path / "performance.md").read_text() == page
