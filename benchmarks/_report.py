@@ -41,9 +41,9 @@ measured on one machine. {met} of {goals} goals are met; the reasons for the oth
 
 ## How to read the tables
 
-* **Rows** say who logs: *logger* is `AccelTrackLogger`, *facade* is `Accelerator`, both with the default `delivery`
-  where the row names none; *HF* is Hugging Face Accelerate, *PL* one of Lightning's loggers, *raw* an SDK called
-  directly. *Nine trackers* are all nine backends at once.
+* **Rows** say who logs. *Logger* is `AccelTrackLogger` and *facade* is `Accelerator`, both with the default `delivery`;
+  *(process)* is `delivery="process"`. *HF* is Hugging Face Accelerate, *PL* one of Lightning's loggers, *raw* an SDK
+  called directly. *Nine trackers* are all nine backends at once.
 * **Values** are medians of {rounds} rounds; rows that take long, or that no goal needs, have one. Each round is a
   process of its own with an empty folder. The rows of a table take turns, so that other work on the machine hits all
   of them.
