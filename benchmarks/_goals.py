@@ -157,7 +157,7 @@ GOALS = (
     _growth("records", "records", "a call at the end / at the beginning of 10 million records"),
     _growth("memory", "records", "growth of memory over 10 million records", "memory", 16, "MiB"),
     _growth("names", "names", "a call with 10,000 names in turns / with 20", most=1.1),
-    _growth("other-names", "other names", "a call with ever other names of 10,000 / with 20", most=1.1),
+    _growth("other-names", "other names", "a call with other names each time, of 10,000 / with 20", most=1.1),
     _growth("wide", "metrics per call", "a metric of a call with 1,000 / with 10"),
     Goal("start-import", "import accel_track", ("startup", "import accel_track", "ms"), most=50, unit="ms"),
     Goal("start-construct", "AccelTrackLogger(...)", ("startup", "AccelTrackLogger(...)", "ms"), most=5, unit="ms"),

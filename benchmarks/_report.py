@@ -41,18 +41,18 @@ measured on one machine. {met} of {goals} goals are met; the reasons for the oth
 
 ## How to read the tables
 
-* **Rows** say who logs. *Logger* is `AccelTrackLogger` and *facade* is `Accelerator`, both with the default `delivery`;
-  *(process)* is `delivery="process"`. *HF* is Hugging Face Accelerate, *PL* one of Lightning's loggers, *raw* an SDK
-  called directly. *Nine trackers* are all nine backends at once.
+* **Rows** say who logs. *Logger* is `AccelTrackLogger` and *facade* is `Accelerator`, both with the default
+  `delivery`; *(process)* is `delivery="process"`. *HF* is Hugging Face Accelerate, *PL* one of Lightning's loggers,
+  *raw* an SDK called directly. *Nine trackers* are all nine backends at once.
 * **Values** are medians of {rounds} rounds; rows that take long, or that no goal needs, have one. Each round is a
   process of its own with an empty folder. The rows of a table take turns, so that other work on the machine hits all
   of them.
 * **Values counted** were read back from the backend. A missing or doubled value makes the row an error, not a number.
 * **Goals** are limits for a value, or for the ratio of two rows (*one / other*). *Rounds* are the least and the most
   that single rounds have.
-* **Settings** are the same for all, those that each SDK documents as cheap (`benchmarks/_settings.py`). Nothing asks
-  for a network: MLflow's server is on the same machine. Lightning's CometLogger is patched, because version 2.6.6
-  writes nothing with `online=False`.
+* **Settings** are the same for all, those that each SDK documents as cheap (`benchmarks/_settings.py`). Nothing needs
+  a network: MLflow's server is on the same machine. Lightning's CometLogger is patched, because version 2.6.6 writes
+  nothing with `online=False`.
 * Absolute numbers are those of this machine; ratios carry further. `tox -e bench` measures on yours.
 
 """

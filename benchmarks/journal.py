@@ -22,7 +22,8 @@ Records of 10 scalars: their bytes, the µs to append one (and of one `os.write`
 reader gets in a second. The rows *growth* compare the µs of a call *late* with those *early*:
 
 * *records*: at the end and at the beginning of 10 million records, through the facade;
-* *names*: with 10,000 names in turns, and with 20; *other names*: with always ten others of 10,000 names, and with 20;
+* *names*: with 10,000 names in turns, and with 20; *other names*: with ten of 10,000 names, other ones in each call,
+  and with 20;
 * *metrics per call*: a metric's share of a call with 1,000, and of a call with 10;
 * *a tensor*: a call with a tensor of so many 32-bit numbers, which it copies, and a call with numbers alone."""
 COLUMNS = {

@@ -15,10 +15,11 @@ import yaml
 from benchmarks import _counts, _raw, _runner, _settings
 from benchmarks.__main__ import main, selected
 from benchmarks._case import ROOT, SCRIPTS, Case, Gap, Measured, cases, script
+from benchmarks._chart import CHARTS
 from benchmarks._clients import open_client
 from benchmarks._goals import GOALS
 from benchmarks._measure import POOL
-from benchmarks._report import REASONS
+from benchmarks._report import REASONS, from_json, page
 
 
 def run_short(only: str, folder: Path) -> dict[str, Any]:
@@ -162,3 +163,9 @@ def test_what_is_left_out_is_said_and_no_failure(
 def test_a_way_to_deliver_that_is_not_there_is_left_out(tmp_path: Path) -> None:
     with pytest.raises(Gap, match="no delivery"):
         open_client(Case("step_tax", "pigeon", "logger", "tensorboard", "pigeon"), tmp_path)
+
+
+def test_the_page_is_what_the_results_and_the_reasons_give() -> None:
+    charts = {title: f"../benchmarks/performance-{name}.svg" for name, _, title, *_ in CHARTS}
+    data, results = from_json(ROOT / "benchmarks" / "performance.json")
+    assert page(data, results, charts) == (ROOT / "docs" / "performance.md").read_text()
