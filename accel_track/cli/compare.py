@@ -58,7 +58,7 @@ def compare(
     ignore: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="NAME", help="With --seeds: this hyperparameter, or a pattern's, may differ, too. May be repeated."
+            metavar="NAME", help="With --seeds: a hyperparameter that may differ, too, or a pattern. May be repeated."
         ),
     ] = None,
     everything: Annotated[

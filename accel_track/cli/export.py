@@ -136,7 +136,7 @@ def export(
 ) -> None:
     """Write a run's records as CSV, Parquet or JSON lines.
 
-    Where the run went back to an earlier step, what it had logged from there on before is left out.
+    Where the run went back to an earlier step, the values that it had logged from that step on are left out.
 
     Example: accel-track export 3f9a2c --format csv --output run.csv --media run.media
     """

@@ -38,7 +38,8 @@ Places = Annotated[
     list[str], typer.Argument(metavar="PATH", help="Where runs are: a directory, a file, or a server's address.")
 ]
 Kind = Annotated[
-    str | None, typer.Option("--from", metavar="KIND", help="The kind of source, such as wandb; by default found out.")
+    str | None,
+    typer.Option("--from", metavar="KIND", help="The kind of source, such as wandb; by default told by its content."),
 ]
 Project = Annotated[
     str | None,
