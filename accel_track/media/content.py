@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Content(NamedTuple):
-    """The content of a medium: one of `data`, `pixels`, `path` and `numbers`, which becomes a file, or `info` alone.
+    """The content of a medium: `info`, and one of the others, which becomes a file, or none.
 
     Attributes:
         info: Facts beside the file, as JSON values by name.
@@ -22,7 +22,8 @@ class Content(NamedTuple):
         pixels: Pixels of an image, of shape (height, width, channels), or of a video's frames, with a dimension before
             these; of type uint8, encoded later.
         path: A file to be copied.
-        numbers: Numbers of a histogram, all of them finite, which are counted later in `info["bins"]` bins.
+        numbers: Numbers of a histogram, some of which are finite, counted later in `info["bins"]` bins.
+        cells: Columns and rows of a large table as MessagePack, which become JSON later.
     """
 
     info: Mapping[str, Any]
@@ -31,6 +32,7 @@ class Content(NamedTuple):
     pixels: NDArray[Any] | None = None
     path: str | os.PathLike[str] | None = None
     numbers: NDArray[Any] | None = None
+    cells: bytes | None = None
 
     def settled(self) -> Content:
         """Return the content with its numbers counted."""

@@ -14,7 +14,7 @@ from accel_track.views.autopsy.traces import Trace
 
 
 def document(autopsy: Autopsy) -> dict[str, Any]:
-    """Return everything in an autopsy; docs/autopsy.md explains the fields."""
+    """Return everything in an autopsy; docs/commands/json.md explains the fields."""
     info, outcome = autopsy.info, autopsy.outcome
     return {
         "path": autopsy.run.shown,
