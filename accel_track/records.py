@@ -163,7 +163,7 @@ def is_for(record: AnyRecord, *names: str) -> bool:
 
 
 class Stored(msgspec.Struct, frozen=True, array_like=True):
-    """A stored medium, which stands for it among the values of a record.
+    """A stored medium among the values of a record.
 
     Attributes:
         kind: Kind of the medium, such as "image".

@@ -171,7 +171,7 @@ class Group(Processes):
         Args:
             tensor: A tensor of the same shape on all processes, or a collection of these.
             reduction: "sum", "mean", or "none" for the unchanged input.
-            scale: 1. Another number is for TPUs only.
+            scale: The factor 1; other factors are for TPUs only.
 
         Raises:
             ValueError: `reduction` is unknown, or `scale` is not 1.

@@ -92,7 +92,7 @@ def reduce(tensor: Any, reduction: str = "mean", scale: float = 1.0) -> Any:
     Args:
         tensor: A tensor of the same shape on all processes, or a collection of these.
         reduction: "mean", "sum", "max", or "none" for copies of the input.
-        scale: 1. Another number is for TPUs only.
+        scale: The factor 1; other factors are for TPUs only.
 
     Raises:
         ValueError: `reduction` is unknown, or `scale` is not 1.
