@@ -31,7 +31,7 @@ def launch(precision: str, world_size: int, handlers: Handlers, *, cpu: bool) ->
         precision: "no", "fp16" or "bf16".
         world_size: The number of processes.
         handlers: Arguments of the strategy, the process group and the loss scaler.
-        cpu: Whether to use the CPU even where there is a GPU.
+        cpu: Whether to use the CPU even if there is a GPU.
     """
     from lightning.fabric import Fabric
 

@@ -46,7 +46,7 @@ class _Raising:
         self._limit = Limit(MOST, clock=clock)
 
     def raised(self, place: object, text: str) -> Alert | None:
-        """Return the alert, or None where there were too many."""
+        """Return the alert, or None if there were too many."""
         if not self._limit.passes():
             return None
         held = self._limit.release()

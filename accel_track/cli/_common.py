@@ -188,7 +188,7 @@ def find_own(texts: Iterable[str]) -> list[RunDirectory]:
 
 
 def _found(text: str) -> list[Named]:
-    """Return the runs of this machine that a word may mean; exits where there is none."""
+    """Return the runs of this machine that a word may mean; exits if there is none."""
     path = here(text)
     for one in (path, place() / path):
         if text.strip() and one.is_dir() and ((one / "run.json").exists() or RunDirectory(one).ranks()):

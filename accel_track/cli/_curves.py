@@ -29,7 +29,7 @@ class Plot(NamedTuple):
 
 
 def sparkline(points: Points, width: int) -> str:
-    """Return a curve as one line of blocks, and "!" where none of its numbers is finite; empty where there is none."""
+    """Return a curve as one line of blocks, and "!" where none of its numbers is finite; empty if there is none."""
     if not len(points.values) or width < 1:
         return ""
     means, counts, _ = _means(points, width)
@@ -46,7 +46,7 @@ def sparkline(points: Points, width: int) -> str:
 
 
 def plot(points: Points, width: int, height: int) -> Plot | None:
-    """Return a curve as lines of braille, with straight lines between what was logged; None where nothing is finite.
+    """Return a curve as lines of braille, with straight lines between what was logged; None if nothing is finite.
 
     Args:
         points: The curve.
@@ -94,7 +94,7 @@ def _means(points: Points, count: int) -> tuple[Any, Any, float]:
 
 
 def _range(values: Any) -> tuple[float, float]:
-    """Return the lowest of some values, and how far the highest is from it; 0.0 where there is none but NaN."""
+    """Return the lowest of some values, and how far the highest is from it; 0.0 if there is none but NaN."""
     import numpy as np
 
     there = values[~np.isnan(values)]

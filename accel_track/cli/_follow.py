@@ -33,7 +33,7 @@ _LAST_ALERTS = 10.0
 
 
 def only_mirror(texts: Sequence[str]) -> str | None:
-    """Return the URL of the mirror that a command is given; None where it is given something else.
+    """Return the URL of the mirror that a command is given; None if it is given something else.
 
     Raises:
         typer.Exit: A mirror and something else.

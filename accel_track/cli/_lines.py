@@ -24,7 +24,7 @@ class Shape(NamedTuple):
         shrinks: Whether its cells may be cut where the terminal is narrow.
         spare: When it is left out there: 1 at first, 2 later, 0 never.
         needed: Whether it is there also where all of its cells are empty.
-        style: Returns the escape sequence in front of a cell, "" for none; None where there is none at all.
+        style: Returns the escape sequence in front of a cell, "" for none; None if there is none at all.
     """
 
     title: str

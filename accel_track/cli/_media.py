@@ -37,7 +37,7 @@ class MediaFiles:
         self._taken: set[str] = set()
 
     def write(self, rank: int, record: Metrics, name: str, one: Stored, place: int | None = None) -> str | None:
-        """Write a medium; return its path, or None where it cannot be.
+        """Write a medium; return its path, or None if it cannot be.
 
         Args:
             rank: The rank that logged it.
@@ -71,7 +71,7 @@ class MediaFiles:
         return Path(os.path.relpath(target, self._beside)).as_posix()
 
     def _free(self, folders: list[str], stem: str, suffix: str) -> Path:
-        """Return a path that no other medium has, also where the case of letters makes no difference."""
+        """Return a path that no other medium has, even if the case of letters makes no difference."""
         number = 1
         while True:
             target = self._folder.joinpath(*folders, f"{stem}{f'-{number}' if number > 1 else ''}{suffix}")

@@ -127,7 +127,7 @@ def _cleaned(item: tuple[object, object]) -> tuple[str, str]:
 
 
 def snapshot(activity: Activity, width: int) -> list[Text]:
-    """Return the list of all runs; nothing where there is none."""
+    """Return the list of all runs; nothing if there is none."""
     runs = activity.runs
     return _list(runs, None, activity, width, len(runs) + 1) if runs else []
 

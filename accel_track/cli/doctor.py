@@ -101,7 +101,7 @@ def _not_installed(requirement: str) -> str:
 
 
 def _fast_path(obstacles: dict[str, str | None]) -> str:
-    """Return "on", or why a fast path is off; nothing where there is no fast path."""
+    """Return "on", or why a fast path is off; nothing if there is no fast path."""
     if not obstacles:
         return ""
     return "; ".join(f"off: {why}" for why in obstacles.values() if why) or "on"

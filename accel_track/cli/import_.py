@@ -62,9 +62,9 @@ class Taken(NamedTuple):
 
     Attributes:
         place: The place.
-        source: Name of the source; "" where none was found.
+        source: Name of the source; "" if none was found.
         id: The run's name in the source; "" for the place as a whole.
-        what: What became of the run; None where an error kept it from being imported.
+        what: What became of the run; None if an error kept it from being imported.
         error: The error; "" for none.
     """
 
@@ -123,7 +123,7 @@ def options(texts: Sequence[str]) -> dict[str, str]:
 
 
 def found(places: Sequence[str], kind: str | None, options: dict[str, str]) -> list[Source]:
-    """Return the sources that places are; exits where one is none, before anything is imported.
+    """Return the sources that places are; exits if one is none, before anything is imported.
 
     Raises:
         typer.Exit: A place is of no known source, or does not exist.

@@ -1,4 +1,4 @@
-"""`accel-track open`: the installed page of a backend on chosen runs, live, also where they never had that backend."""
+"""`accel-track open`: the installed page of a backend on chosen runs, live, even if they never had that backend."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ def tag(
 
 
 def _checked(tags: list[str]) -> list[str]:
-    """Return labels that can stand in a list; exits where one cannot."""
+    """Return labels that can stand in a list; exits if one cannot."""
     for one in tags:
         if not one.strip() or not one.isprintable() or "," in one or len(one) > _LONGEST:
             fail(f"{one[:_LONGEST]!r} is no tag: a tag has 1 to {_LONGEST} printable characters, and no comma.")

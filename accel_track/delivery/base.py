@@ -48,7 +48,7 @@ class Plan(NamedTuple):
 
     Attributes:
         name: Name of the tracker.
-        tracker: The tracker, not started; None where the mode runs none.
+        tracker: The tracker, not started; None if the mode runs none.
         kwargs: What the user gave for its constructor.
         is_instance: Whether the user constructed it.
     """
@@ -74,7 +74,7 @@ class Delivery(Protocol):
 
     @property
     def directory(self) -> RunDirectory | None:
-        """The run directory, or None where there is no journal."""
+        """The run directory, or None if there is no journal."""
 
     @property
     def apart(self) -> dict[str, str]:

@@ -51,7 +51,7 @@ def knows_parents(tracker: str) -> bool:
 
 
 def parent_of(run: RunDirectory, info: RunInfo) -> Parent | None:
-    """Return the parent of a run on the disk; None where it has none, or the parent's folder is gone."""
+    """Return the parent of a run on the disk; None if it has none, or the parent's folder is gone."""
     with contextlib.suppress(JournalError):
         if info.parent is not None:
             its = RunDirectory(run.path.absolute().with_name(info.parent)).load()

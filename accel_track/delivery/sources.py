@@ -95,7 +95,7 @@ class _LiveFiles(SegmentFiles):
         self._writer = writer
 
     def after(self, number: int) -> int | None:
-        """Return the number of the next segment, or None where there is none."""
+        """Return the number of the next segment, or None if there is none."""
         if number >= self._writer.number:
             return None
         later = [one.number for one in self._writer.open_segments if one.number > number]

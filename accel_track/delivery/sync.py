@@ -57,7 +57,7 @@ class Sync:
         again: Whether records that were refused are delivered once more.
         rules: What of the run these trackers get, where their delivery begins now; None: what their cursors say.
         rank: The only rank whose records are delivered; None for all.
-        grouped: Whether other ranks have trackers too, also where they have no journal yet.
+        grouped: Whether other ranks have trackers too, even if they have no journal yet.
         alive: Says whether the run goes on, when that is known; else the run directory does.
         ended: How the run has ended, when that is known; else the run directory says it.
         leaves_open: Whether the backend runs of a run that goes on are left open, where backends can that.

@@ -69,7 +69,7 @@ class Workers:
 
     @property
     def acknowledged(self) -> int:
-        """Number of the next record that a tracker has not acknowledged; 0 where there is no worker."""
+        """Number of the next record that a tracker has not acknowledged; 0 if there is no worker."""
         return min((worker.cursor.seq for worker in self._all), default=0)
 
     def drain(self, seq: int, timeout: float, *, name: str | None = None) -> None:

@@ -75,7 +75,7 @@ class CsvLogsRun(BatchedRun):
         return Metrics(-1, self._changed, values, step=step) if values else None
 
     def _together(self, columns: Sequence[str], filled: Sequence[bool], block: list[list[str]]) -> Rows | None:
-        """Return rows with something in the same cells; None where these are not numbers alone."""
+        """Return rows with something in the same cells; None if these are not numbers alone."""
         import numpy as np
 
         if len(set(columns)) < len(columns):
@@ -124,7 +124,7 @@ def _has_steps(file: Path) -> bool:
 
 
 def _numbers(texts: Sequence[str]) -> Any:
-    """Return cells as an array of integers or of floats, as `cell` reads each; None where they are not alike."""
+    """Return cells as an array of integers or of floats, as `cell` reads each; None if they are not alike."""
     import numpy as np
 
     joined = "".join(texts)

@@ -99,7 +99,7 @@ def _own(folder: Path, names: list[str]) -> Iterator[Path]:
 
 
 def _object(line: bytes) -> dict[str, Any] | None:
-    """Return the object in a line; None where there is none."""
+    """Return the object in a line; None if there is none."""
     try:
         found = msgspec.json.decode(line)
     except (msgspec.MsgspecError, ValueError, RecursionError):

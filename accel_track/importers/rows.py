@@ -21,7 +21,7 @@ class Rows(NamedTuple):
     Attributes:
         names: The names, in their order in each call.
         columns: The values by name, of float64 or int64; as many for each name, at least one.
-        steps: The steps, of int64 and 0 or more; None where the calls have none.
+        steps: The steps, of int64 and 0 or more; None if the calls have none.
         moments: When each was logged, in seconds since 1970-01-01 UTC, of float64.
     """
 

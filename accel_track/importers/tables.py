@@ -28,7 +28,7 @@ _BY_ITSELF = ("step", "time", "run")
 
 
 class Columns(NamedTuple):
-    """Names of the columns that are no values; None where there is none."""
+    """Names of the columns that are no values; None if there is none."""
 
     step: str | None
     time: str | None
@@ -42,7 +42,7 @@ class Part(NamedTuple):
     """The rows of one run.
 
     Attributes:
-        key: What the column of runs has; None where there is no such column.
+        key: What the column of runs has; None if there is no such column.
         place: Where the first row is.
         rows: How many there are; None: all.
         first: The first row.

@@ -80,7 +80,7 @@ class RunInfo(msgspec.Struct):
         pid: Number of the process.
         version: Version of the format of the run directory.
         starts: How often a process has begun to log to it.
-        imported: Where it comes from; None where this package has logged it.
+        imported: Where it comes from; None if this package has logged it.
         mirror: URL of its mirror, without credentials, or None.
         parent: Id of the run of the same project that this one is a child of, or None.
         tags: Labels that people have given the run, in their order.

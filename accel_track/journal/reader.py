@@ -58,7 +58,7 @@ class SegmentFiles:
         self._folder = folder
 
     def after(self, number: int) -> int | None:
-        """Return the number of the next segment, or None where there is none.
+        """Return the number of the next segment, or None if there is none.
 
         Raises:
             OSError: The folder cannot be read.
@@ -405,7 +405,7 @@ class JournalEnd(NamedTuple):
 
     Attributes:
         seq: The highest number of a record; -1 if there is none.
-        time: When the last record was logged, in seconds since 1970-01-01 UTC; None where the last segment has none.
+        time: When the last record was logged, in seconds since 1970-01-01 UTC; None if the last segment has none.
         later: A reader of what is written later.
     """
 

@@ -38,7 +38,7 @@ class Experiments:
 
     Args:
         first: The first tracker's native object.
-        others: By the trackers' names, what returns the others' native objects; None where there is none now.
+        others: By the trackers' names, what returns the others' native objects; None if there is none now.
     """
 
     def __init__(self, first: Any, others: Mapping[str, Callable[[], Any]]) -> None:

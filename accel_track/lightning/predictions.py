@@ -22,7 +22,7 @@ class Predicted(NamedTuple):
 
     Attributes:
         classes: The predicted classes, integers of shape (n,).
-        size: How many classes there are; None where the predictions do not say.
+        size: How many classes there are; None if the predictions do not say.
     """
 
     classes: Tensor
@@ -36,7 +36,7 @@ def inputs_and_targets(batch: Any) -> tuple[Any, Tensor] | None:
         batch: A sequence that begins with inputs and targets, or a dictionary in which they have usual names.
 
     Returns:
-        None where there are no such targets.
+        None if there are no such targets.
     """
     if isinstance(batch, Mapping):
         inputs, targets = _first(batch, _INPUTS), _first(batch, _TARGETS)
@@ -54,7 +54,7 @@ def inputs_and_targets(batch: Any) -> tuple[Any, Tensor] | None:
 
 
 def predicted(outputs: Any, count: int) -> Predicted | None:
-    """Return the predictions in what `validation_step` returned; None where there are none.
+    """Return the predictions in what `validation_step` returned; None if there are none.
 
     Args:
         outputs: Logits or probabilities of shape (n, classes), predicted classes as integers of shape (n,), or a

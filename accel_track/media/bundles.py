@@ -110,7 +110,7 @@ class Bundles:
         return name in self._places
 
     def plain(self, name: str) -> bytes | None:
-        """Return the plain form of a medium, from any bundle of the folder; None where none has it.
+        """Return the plain form of a medium, from any bundle of the folder; None if none has it.
 
         Raises:
             OSError: It cannot be read.

@@ -46,7 +46,7 @@ def drawn(value: Any) -> NDArray[np.uint8]:
 
 
 def _figure_of(value: Any) -> Any:
-    """Return the figure that a part of a figure, such as an axes, belongs to; None where there is none."""
+    """Return the figure that a part of a figure, such as an axes, belongs to; None if there is none."""
     if not any(cls.__module__.partition(".")[0] == "matplotlib" for cls in type(value).__mro__):
         return None
     from matplotlib.figure import Figure

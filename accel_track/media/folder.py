@@ -72,7 +72,7 @@ class MediaFolder:
             yield None
 
     def keep(self, content: Content, bundle: Bundle | None = None) -> str:
-        """Store a content, and return its name: "" where it needs no file. Pixels are encoded later.
+        """Store a content, and return its name: "" if it needs no file. Pixels are encoded later.
 
         Args:
             content: The content.
@@ -103,7 +103,7 @@ class MediaFolder:
         return name
 
     def file(self, name: str) -> Path | None:
-        """Return the file of a name, encoded now if it was not; None where there is none.
+        """Return the file of a name, encoded now if it was not; None if there is none.
 
         Args:
             name: From a record, which somebody else may have written: no path leads out of the folder.

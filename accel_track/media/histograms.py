@@ -94,7 +94,7 @@ def _sums(array: NDArray[Any]) -> tuple[float, float]:
 
 
 def to_be_counted(values: Any, bins: int) -> NDArray[Any] | None:
-    """Return numbers that are so many that they are better counted after the call; None where they are not.
+    """Return numbers that are so many that they are better counted after the call; None if they are not.
 
     They are those that were given, not copied.
 

@@ -57,7 +57,7 @@ class Sums:
         self._path, self._end = folder / SUMS, 0
 
     def has(self, name: str, digest: str) -> bool | None:
-        """Whether a digest is among those of a name; None where there are none."""
+        """Whether a digest is among those of a name; None if there are none."""
         if digest not in self.known.get(name, ()):
             self.read()
         return digest in self.known[name] if name in self.known else None

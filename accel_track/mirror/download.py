@@ -51,7 +51,7 @@ class Download:
 
     Args:
         store: Where from.
-        name: The run's folder in there; empty where the store's URL is the run's.
+        name: The run's folder in there; empty if the store's URL is the run's.
         target: The run directory.
     """
 
@@ -76,7 +76,7 @@ class Download:
         return f"{self.name}/{name}" if self.name else name
 
     def info(self) -> RunInfo | None:
-        """Return the content of the store's `run.json`; None where there is none that can be read.
+        """Return the content of the store's `run.json`; None if there is none that can be read.
 
         Raises:
             StoreError: The store cannot be reached.

@@ -40,8 +40,8 @@ def fetch_earlier(
         url: The mirror.
         place: The folder of the project's runs here.
         project: The project.
-        wanted: Name and cluster job of the run; None where there is none.
-        rating: Says how well a run suits; None where it does not.
+        wanted: Name and cluster job of the run; None if there is none.
+        rating: Says how well a run suits; None if it does not.
         sleep: Waits so many seconds.
     """
     try:

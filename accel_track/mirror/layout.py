@@ -180,7 +180,7 @@ class Delivered(msgspec.Struct):
     Attributes:
         name: Name of the tracker.
         cursor: Its cursor.
-        tracker: As in `run.json`; None where that says it.
+        tracker: As in `run.json`; None if that says it.
     """
 
     name: str
@@ -189,7 +189,7 @@ class Delivered(msgspec.Struct):
 
 
 def decoded(data: bytes | None, kind: type[Any]) -> Any:
-    """Return the document of a type that bytes hold; None where they hold none, or one that is still being written."""
+    """Return the document of a type that bytes hold; None if they hold none, or one that is still being written."""
     if data is None or len(data) > LARGEST_DOCUMENT:
         return None
     try:

@@ -35,7 +35,7 @@ def noted_file(run: RunDirectory, rank: int) -> Path:
 
 
 def mirrored(run: RunDirectory, rank: int) -> Mirrored | None:
-    """Return a rank's note, with what its journal has more by now; None where it has no mirror."""
+    """Return a rank's note, with what its journal has more by now; None if it has no mirror."""
     try:
         note: Mirrored | None = decoded(noted_file(run, rank).read_bytes(), Mirrored)
     except OSError:

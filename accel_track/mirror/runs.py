@@ -73,7 +73,7 @@ class Lively:
             self._last, self._since = state, time.monotonic() - age
 
     def silent(self) -> float:
-        """Return for how many seconds nothing was heard; infinite where the run is over, or not there."""
+        """Return for how many seconds nothing was heard; infinite if the run is over, or not there."""
         return float("inf") if self._last is None or self._last.over else time.monotonic() - self._since
 
     def is_alive(self) -> bool:
@@ -86,7 +86,7 @@ class MirroredRun(RunDirectory):
 
     Args:
         store: Where the run is.
-        name: Its folder there; empty where the store's URL is the run's.
+        name: Its folder there; empty if the store's URL is the run's.
         path: The folder of the copy.
     """
 

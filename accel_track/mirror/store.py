@@ -189,7 +189,7 @@ class Store:
         return found
 
     def mark(self, name: str) -> str | None:
-        """Return a text that changes with an object; None where there is none, or the store has no such text.
+        """Return a text that changes with an object; None if there is none, or the store has no such text.
 
         Raises:
             StoreError: The store cannot be reached.

@@ -54,7 +54,7 @@ def describe_environment(redact: bool = True) -> dict[str, Any]:
 
 
 def _git() -> dict[str, Any]:
-    """Describe the repository that the program is in, or else the working directory; nothing where there is none.
+    """Describe the repository that the program is in, or else the working directory; nothing if there is none.
 
     Files that git does not know do not make it dirty.
     """

@@ -100,7 +100,7 @@ class Kernel:
                 return
 
     def text(self, name: str) -> str:
-        """Return the content of a file of `proc`, empty where there is none."""
+        """Return the content of a file of `proc`, empty if there is none."""
         return self._text(self._proc / name)
 
     def _text(self, path: Path) -> str:

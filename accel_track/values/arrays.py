@@ -52,7 +52,7 @@ def number_type(kind: type) -> type | None:
 
 
 def without_tensors(values: dict[str, Any], levels: int = 2) -> dict[str, Any] | None:
-    """Return values with torch's tensors of one element on the CPU as Python numbers; None where none is, or another.
+    """Return values with torch's tensors of one element on the CPU as Python numbers; None if none is, or another.
 
     Args:
         values: Names to values.

@@ -50,7 +50,7 @@ class Figure(NamedTuple):
     what: str
 
     def of(self, metrics: Mapping[str, Metric]) -> float | None:
-        """Return it of a run; None where it has none."""
+        """Return it of a run; None if it has none."""
         if (metric := metrics.get(self.metric)) is None:
             return None
         if self.what == "last":
@@ -60,7 +60,7 @@ class Figure(NamedTuple):
         return None if found is None else found.value
 
     def best(self, values: Iterable[float | None]) -> float | None:
-        """Return the best of values of runs; None where the metric's name does not say which is."""
+        """Return the best of values of runs; None if the metric's name does not say which is."""
         finite = [one for one in values if one is not None and math.isfinite(one)]
         way = good(self.metric)
         return None if way is None or not finite else min(finite) if way == "min" else max(finite)
@@ -95,7 +95,7 @@ class Spread(NamedTuple):
 
     @classmethod
     def of(cls, values: Iterable[float | None]) -> Spread | None:
-        """Return the spread of the finite ones, or None where there is none."""
+        """Return the spread of the finite ones, or None if there is none."""
         found = [one for one in values if one is not None and math.isfinite(one)]
         if not found:
             return None

@@ -24,7 +24,7 @@ class Line(NamedTuple):
 
     Attributes:
         time: Wall-clock time in seconds since 1970-01-01 UTC.
-        rank: The rank that logged it; None where the run has one alone.
+        rank: The rank that logged it; None if the run has one alone.
         step: Training step, or None.
         values: Values by name; names of nested ones are joined with "/".
         rewind: The step to which the run went back, or None.

@@ -151,7 +151,7 @@ class Metric:
             self._curves.setdefault(rank, _Curve()).add(places, values)
 
     def points(self, rank: int | None = None) -> Points:
-        """Return the curve of a rank in the order of its records; empty where it has none, or none is kept.
+        """Return the curve of a rank in the order of its records; empty if it has none, or none is kept.
 
         Args:
             rank: The rank; None: of the first rank that logged numbers.

@@ -24,7 +24,7 @@ _WORDS = re.compile(r"[a-z]+\d*|\d+")
 
 
 def good(name: str) -> Literal["min", "max"] | None:
-    """Return whether small or large values are good, by the words of a metric's name; None where they do not say."""
+    """Return whether small or large values are good, by the words of a metric's name; None if they do not say."""
     words = frozenset(_WORDS.findall(name.lower()))
     small, large = bool(words & _SMALL), bool(words & _LARGE)
     return None if small == large else "min" if small else "max"

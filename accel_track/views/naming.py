@@ -31,7 +31,7 @@ class Named(NamedTuple):
         id: Its id.
         project: Its project.
         name: Its name in the project, or None.
-        created: When it began, in seconds since 1970-01-01 UTC; 0 where that cannot be read.
+        created: When it began, in seconds since 1970-01-01 UTC; 0 if that cannot be read.
     """
 
     run: RunDirectory

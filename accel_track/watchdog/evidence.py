@@ -84,7 +84,7 @@ class Death(msgspec.Struct):
 
     Attributes:
         time: When it noticed that the process has ended, in seconds since 1970-01-01 UTC.
-        status: The exit status as `wait` returns it, or None where the kernel does not tell.
+        status: The exit status as `wait` returns it, or None if the kernel does not tell.
         memory: As it was then.
     """
 
@@ -157,14 +157,14 @@ class Evidence:
             os.close(file)
 
     def load(self, kind: type[_Document]) -> _Document | None:
-        """Return a document; None where there is none that can be read."""
+        """Return a document; None if there is none that can be read."""
         try:
             return msgspec.json.decode(read_file(self._file(kind), LARGEST), type=kind)
         except (OSError, msgspec.MsgspecError, ValueError, RecursionError):
             return None
 
     def text(self, path: Path) -> str:
-        """Return what is in `stacks`, `children` or `error`; empty where that cannot be read."""
+        """Return what is in `stacks`, `children` or `error`; empty if that cannot be read."""
         try:
             return read_file(path, 2 * LARGEST).decode(errors="replace")
         except OSError:

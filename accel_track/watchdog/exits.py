@@ -39,7 +39,7 @@ class Exit:
         return self._file is not None and bool(select.select([self._file], [], [], timeout)[0])
 
     def status(self) -> int | None:
-        """Return its exit status, in the form of `os.wait`, or None where that is not told."""
+        """Return its exit status, in the form of `os.wait`, or None if that is not told."""
         end = time.monotonic() + _UNTIL_REAPED
         while self._file is not None:
             if (found := self._told(self._file)) is not None or time.monotonic() >= end:

@@ -6,7 +6,7 @@ from accel_track.monitors.memory import KERNEL
 
 
 def boot_id() -> str | None:
-    """Return the id of the machine's present start, or None where the system has none."""
+    """Return the id of the machine's present start, or None if the system has none."""
     return KERNEL.text("sys/kernel/random/boot_id").strip() or None
 
 

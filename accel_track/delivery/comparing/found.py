@@ -82,7 +82,7 @@ class Found:
         points.add(step, value)
 
     def _text(self, medium: Text) -> str | None:
-        """Return a text that a reader has made or found the file of; None where that cannot be read."""
+        """Return a text that a reader has made or found the file of; None if that cannot be read."""
         try:
             whole = stored(medium, self._scratch)
             return whole.text if isinstance(whole, Text) else None

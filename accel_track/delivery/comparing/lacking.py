@@ -40,7 +40,7 @@ class Lacking:
             self._names.append(name)
 
     def of(self, record: AnyRecord, stored_name: Callable[[str], str]) -> AnyRecord | None:
-        """Return a record, or the part of it that is lacking; None where none is.
+        """Return a record, or the part of it that is lacking; None if none is.
 
         Args:
             record: As the journal has it.

@@ -136,7 +136,7 @@ def _close(one: Sequence[NDArray[Any]], other: Sequence[NDArray[Any]]) -> bool:
 
 
 def _same_files(one: Path, other: Path) -> bool:
-    """Whether two files hold the same pixels, frame by frame, or the same samples; False where one is neither."""
+    """Whether two files hold the same pixels, frame by frame, or the same samples; False if one is neither."""
     with contextlib.suppress(OSError, ValueError, wave.Error, EOFError):
         if one.suffix == other.suffix == ".wav":
             return _sound(one) == _sound(other)

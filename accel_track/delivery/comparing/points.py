@@ -104,7 +104,7 @@ def compared(sent: Points, found: Points, precision: float, *, first: bool = Fal
         sent: Those of the journal.
         found: Those of the backend.
         precision: Relative error of a stored number; 0 for none.
-        first: Whether the backend keeps the first value of a step, also where the run went back over it.
+        first: Whether the backend keeps the first value of a step, even if the run went back over it.
     """
     mine, theirs = _keys(sent.values, precision), _keys(found.values, precision)
     steps, places, states = (np.array(one) for one in (sent.steps, found.steps, sent.states))

@@ -28,11 +28,11 @@ class SentMedium(NamedTuple):
 
     Attributes:
         name: Its name, "/" between the parts.
-        place: Its place in a list of several; None where it is alone.
+        place: Its place in a list of several; None if it is alone.
         step: Training step, or None.
         seq: Number of its record.
         kind: Its kind.
-        look: What there is to compare of it; None where it is not due.
+        look: What there is to compare of it; None if it is not due.
     """
 
     name: str
@@ -141,7 +141,7 @@ class SentMedia:
         self.media.append(SentMedium(name, place, record.step, record.seq, medium.kind, look))
 
     def _forms(self, medium: Medium) -> list[Medium | None]:
-        """Return a medium and as what it is stored, one made of the other; nothing where it is left out.
+        """Return a medium and as what it is stored, one made of the other; nothing if it is left out.
 
         None stands for numbers.
         """

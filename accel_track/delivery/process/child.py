@@ -58,7 +58,7 @@ def _read(size: int) -> bytes:
 
 
 def _message() -> Any:
-    """Return the next message from the parent; None where there will be none."""
+    """Return the next message from the parent; None if there will be none."""
     data = _read(int.from_bytes(_read(4), "little"))
     return pickle.loads(data) if data else None  # noqa: S301 - from the parent, which has started this process
 

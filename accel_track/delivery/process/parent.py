@@ -256,7 +256,7 @@ class Companion:
             self._process = None
 
     def wait(self, timeout: float) -> bool:
-        """Wait until the process has done its work, also where it has to be started again; say whether it has."""
+        """Wait until the process has done its work, even if it has to be started again; say whether it has."""
         end = time.monotonic() + timeout
         while self._process is not None and not self._done():
             left = end - time.monotonic()

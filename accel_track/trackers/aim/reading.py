@@ -147,7 +147,7 @@ def read_run(place: str | os.PathLike[str], id: str | None) -> AimRun:  # noqa: 
 
     Args:
         place: The folder that has the repository.
-        id: The run's hash; None where no run was opened.
+        id: The run's hash; None if no run was opened.
 
     Raises:
         NotReadableError: There is no such run, the repository is at a server, or Aim is not installed.

@@ -43,7 +43,7 @@ class Session:
             return []
 
     def file(self, name: str, scratch: Path) -> Path | None:
-        """Return a file of the session; None where there is none, or it would be outside.
+        """Return a file of the session; None if there is none, or it would be outside.
 
         Args:
             name: Its path in the session.

@@ -36,7 +36,7 @@ def of_histogram(histogram: Histogram) -> _Plot:
 
 
 def samples(matrix: ConfusionMatrix) -> tuple[list[str], list[str]] | None:
-    """Return the true and the predicted class of each sample; None where these cannot be, or are too many."""
+    """Return the true and the predicted class of each sample; None if these cannot be, or are too many."""
     numbers = [number for row in matrix.matrix for number in row]
     if not all(number >= 0 and float(number).is_integer() for number in numbers) or sum(numbers) > MOST_SAMPLES:
         return None

@@ -32,7 +32,7 @@ def fitting(name: str) -> str:
 
 
 def step_in(name: str) -> int | None:
-    """Return the step in the name of a file; None where it has none."""
+    """Return the step in the name of a file; None if it has none."""
     match = _FILE.fullmatch(name)
     return int(match[1]) if match else None
 

@@ -20,7 +20,7 @@ _TARGET, _PREDICTED = "target", "predicted "
 
 
 def medium_in(path: Path, scratch: Path) -> Medium | None:
-    """Return the medium that a file holds; None where it is none of those known.
+    """Return the medium that a file holds; None if it is none of those known.
 
     Args:
         path: The file: a plot's rows in JSON, a table in CSV, or a file that says by its name what it is.

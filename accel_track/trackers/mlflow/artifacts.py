@@ -117,7 +117,7 @@ class MLflowArtifacts(MLflowFiles):
             check_stored(self.repository(), {target: None})
 
     def _store_model(self, source: str, name: str, step: int | None, about: Mapping[str, Any]) -> bool:
-        """Store a model of MLflow's, which the run's page lists; False where the server knows no such thing."""
+        """Store a model of MLflow's, which the run's page lists; False if the server knows no such thing."""
         from mlflow.entities import LoggedModelOutput, LoggedModelStatus
         from mlflow.exceptions import MlflowException
         from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository

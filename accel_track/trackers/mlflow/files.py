@@ -128,7 +128,7 @@ def lacking(repository: Any, sizes: Mapping[str, int | None]) -> list[str]:
 
     Args:
         repository: Where they are.
-        sizes: Bytes by path; None where they are not known.
+        sizes: Bytes by path; None if they are not known.
     """
     there = {
         one.path: one.file_size

@@ -46,7 +46,7 @@ class MLflowMetrics(SDKTracker):
     _unproved: list[Value]
 
     def write(self, rows: Sequence[Row]) -> None:
-        """Write metrics of several calls, at step 0 where there is none: to a SQLite database all at once.
+        """Write metrics of several calls, at step 0 if there is none: to a SQLite database all at once.
 
         To a server up to 1000 go in a request, which MLflow takes as a whole or not at all. Of several requests, the
         first may be stored when a later one fails; repeating them is harmless, since MLflow ignores what it has.

@@ -100,7 +100,7 @@ def address_of(path: Path) -> str:
 
 
 def file_of(address: str) -> Path | None:
-    """Return the path of the SQLite file at an address; None where there is none."""
+    """Return the path of the SQLite file at an address; None if there is none."""
     if not address.startswith("sqlite"):
         return None
     from sqlalchemy.engine import make_url

@@ -89,7 +89,7 @@ class StoredFiles:
         return []
 
     def medium(self, stored: _Stored) -> Medium | None:
-        """Return a medium, None where it cannot be read."""
+        """Return a medium, None if it cannot be read."""
         try:
             return _medium(self._files.fetch(stored.path, new_folder(self._scratch)), stored.suffix)
         except LostError as error:

@@ -35,7 +35,7 @@ class StoredRun(NamedTuple):
         address: Where its artifacts are, or None.
         params: Its params.
         tags: Its tags.
-        total: How many values it has, or None where that is not cheap to know.
+        total: How many values it has, or None if that is not cheap to know.
     """
 
     id: str

@@ -128,7 +128,7 @@ def table(file: Path) -> Table:
 
 
 def read_medium(file: Path, caption: str = "") -> Medium | None:
-    """Return the medium that a file is, by its name and content; None where it is none of those known.
+    """Return the medium that a file is, by its name and content; None if it is none of those known.
 
     Args:
         file: The file, which stays where it is.

@@ -77,7 +77,7 @@ def cell(text: str) -> int | float | str:
 
 
 def step_in_cell(text: str) -> int | None:
-    """Return a cell as a step; None where it is none. Lightning may write one as "3.0"."""
+    """Return a cell as a step; None if it is none. Lightning may write one as "3.0"."""
     number = cell(text)
     if isinstance(number, float) and number.is_integer():
         number = int(number)

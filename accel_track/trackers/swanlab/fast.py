@@ -38,7 +38,7 @@ class Rows(FastPath):
         return bool(native.mode != "disabled")
 
     def prepare(self, values: Mapping[str, Any], step: int | None, moment: float) -> Any:
-        """Make an event; None where the run is over, or where a name is not one that SwanLab takes as it is.
+        """Make an event; None if the run is over, or where a name is not one that SwanLab takes as it is.
 
         Args:
             values: Names to values, of one call.

@@ -114,7 +114,7 @@ class _Rows:
 
     Args:
         run: Counts what is lost.
-        seen: The steps of each name that are known; None where none can come again.
+        seen: The steps of each name that are known; None if none can come again.
     """
 
     def __init__(self, run: BackendRun, seen: dict[str, Any] | None) -> None:
@@ -172,7 +172,7 @@ def _parser() -> Callable[[bytes], Any]:
 
 
 def _start(file: Path, parse: Callable[[bytes], Any]) -> Any:
-    """Return the record that a log file begins with; None where it is damaged."""
+    """Return the record that a log file begins with; None if it is damaged."""
     try:
         record = parse(next(payloads(file)))
     except Exception:  # noqa: BLE001 - an empty file, the file system's errors, protobuf's

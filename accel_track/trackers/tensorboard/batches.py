@@ -28,7 +28,7 @@ def events(records: ShortRecords, one: Callable[[Metrics], bytes | None]) -> byt
 
     Args:
         records: The calls.
-        one: Returns the event of one call, or None where it has none.
+        one: Returns the event of one call, or None if it has none.
     """
     groups: dict[Any, list[tuple[int, KeySet, bytes]]] = defaultdict(list)
     count = 0

@@ -83,7 +83,7 @@ class Contents:
         return found
 
     def _value(self, kind: str | None, plugin: str, value: Any) -> Any:
-        """Return a value; None where it is none of the user's. Raises whatever is wrong with it."""
+        """Return a value; None if it is none of the user's. Raises whatever is wrong with it."""
         if kind == "image":
             return with_file(picture_of(value.image.encoded_image_string, self._scratch), self._scratch)
         if kind == "audio":

@@ -6,7 +6,7 @@ from typing import Any
 
 
 def parsed(kind: Any, data: bytes) -> Any:
-    """Return a message; None where the bytes are none.
+    """Return a message; None if the bytes are none.
 
     Args:
         kind: Its class.

@@ -143,7 +143,7 @@ def runs_below(root: Path) -> Iterator[TensorBoardRun]:
 
 
 def run_in(folder: Path) -> TensorBoardRun | None:
-    """Return the run of a folder; None where no event file is right in it."""
+    """Return the run of a folder; None if no event file is right in it."""
     files, refused = _event_files(folder)
     parts = _parts(files).get(folder)
     return None if parts is None else TensorBoardRun(folder.name, folder, parts, refused[folder])

@@ -30,7 +30,7 @@ class Survey:
         files: The files, in the order in which TensorBoard reads them.
 
     Attributes:
-        created: The time of the first event, in seconds since 1970-01-01 UTC; None where there is none.
+        created: The time of the first event, in seconds since 1970-01-01 UTC; None if there is none.
         config: The hyperparameters of the HParams tab's session.
         outcome: How the session ended, where its end is the last event and values came before it.
     """
@@ -95,7 +95,7 @@ class Survey:
 
 
 def first_time(files: Sequence[Path]) -> float:
-    """Return the time of a folder's first event; 0.0 where there is none."""
+    """Return the time of a folder's first event; 0.0 if there is none."""
     return next((event.wall_time for event in _events(files)), 0.0)
 
 

@@ -67,7 +67,7 @@ def read_run(utils: Any, project: str, id: str | None) -> TrackioRun:  # noqa: A
     Args:
         utils: `trackio.utils`, which knows Trackio's folder.
         project: Name of the project.
-        id: The run's id; None where no run was opened.
+        id: The run's id; None if no run was opened.
 
     Raises:
         NotReadableError: There is no such run, or it cannot be read.

@@ -158,7 +158,7 @@ class TrackioRun(BackendRun):
 
 
 def run_column(connection: sqlite3.Connection, table: str) -> str | None:
-    """Return the column that tells runs apart; None where there is no such table of Trackio's."""
+    """Return the column that tells runs apart; None if there is no such table of Trackio's."""
     kind = connection.execute("select type from sqlite_master where name = ?", (table,)).fetchone()
     if kind != ("table",):  # what a view gives may never end
         return None

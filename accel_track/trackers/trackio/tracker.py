@@ -35,7 +35,7 @@ class TrackioTracker(TrackioMetrics, TrackioMedia):
     those where `tracker` was asked for, unless the program has one there.
     With an access token for Hugging Face and no network, `start` waits for the Hub unless `HF_HUB_OFFLINE=1` is set.
 
-    A local run's rows that a worker delivers have the times of their calls, and are stored once, also where they are
+    A local run's rows that a worker delivers have the times of their calls, and are stored once, even if they are
     delivered again after `kill -9`. Those of `log` called directly and on a server have the time of their delivery; on
     a server, what is delivered counts as that when the run is finished, since Trackio has no flush.
 

@@ -53,7 +53,7 @@ class Rows(FastPath):
         return not native.disabled
 
     def prepare(self, rows: Sequence[tuple[Row, Mapping[str, Any]]], stored: Callable[[Row], None]) -> Any:
-        """Encode rows; None where the run is over, which `Run.log` says.
+        """Encode rows; None if the run is over, which `Run.log` says.
 
         Args:
             rows: Calls, each with the fields of its row.

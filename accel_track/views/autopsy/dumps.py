@@ -51,7 +51,7 @@ class Thread(NamedTuple):
 
     Attributes:
         number: As Python numbers threads.
-        name: Its name, or empty where that was not written.
+        name: Its name, or empty if that was not written.
         is_current: Whether it had the interpreter: after a fatal signal, the thread that got it.
         frames: The calls, innermost first.
     """
@@ -71,7 +71,7 @@ class Dump(NamedTuple):
     """The stacks of a process at one moment.
 
     Attributes:
-        error: What Python calls the fatal error, such as "Segmentation fault"; empty where there was none.
+        error: What Python calls the fatal error, such as "Segmentation fault"; empty if there was none.
         time: Seconds since 1970-01-01 UTC, where that was written.
         silent: For how many seconds there was no record, where that was written.
         threads: The threads.

@@ -31,7 +31,7 @@ class Autopsy:
 
     Attributes:
         run: The run directory.
-        info: Its `run.json`; None where that cannot be read.
+        info: Its `run.json`; None if that cannot be read.
         outcome: How it ended, as was noted; None while it goes on, and where nobody could note it.
         live: Whether it goes on.
         verdict: What ended it, or how it is.

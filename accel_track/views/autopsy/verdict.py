@@ -41,7 +41,7 @@ class Machine(NamedTuple):
     Attributes:
         is_same: Whether it has the name of the run's machine.
         restarted: When it was started, in seconds since 1970-01-01 UTC, if that was after the process began; or None.
-        memory: What its kernel says now of the process's control group; None where that cannot be compared.
+        memory: What its kernel says now of the process's control group; None if that cannot be compared.
     """
 
     is_same: bool = False
@@ -82,7 +82,7 @@ def judged(trace: Trace, outcome: Outcome | None, machine: Machine) -> Verdict:
 
     Args:
         trace: What is left of it.
-        outcome: How the run ended for it; None where nobody could say.
+        outcome: How the run ended for it; None if nobody could say.
         machine: What is known of its machine.
     """
     if outcome is None:

@@ -32,7 +32,7 @@ class Column(NamedTuple):
 
     Attributes:
         title: Its name, as the user wrote it.
-        get: Returns the value for a run at a time; None where it has none.
+        get: Returns the value for a run at a time; None if it has none.
         needs_values: Whether runs must be listed with their values.
     """
 

@@ -22,7 +22,7 @@ class Listed(NamedTuple):
     Attributes:
         run: The run.
         summary: What it is.
-        values: What it was given and what came of it; empty where nobody asked for that.
+        values: What it was given and what came of it; empty if nobody asked for that.
         short: The end of its id that no other run of the list has.
     """
 

@@ -30,7 +30,7 @@ class Summary(msgspec.Struct):
         parent: Id of the run that it is a child of, or None.
         tags: Its labels.
         note: What people have noted about it.
-        records: How many records it has logged, of all ranks; None where it is damaged.
+        records: How many records it has logged, of all ranks; None if it is damaged.
         newest: When the last of these was logged, or None.
         trackers: By name, the counts of `TrackerStatus`, without `lag`.
         waiting: By name, when the oldest pending record was logged.

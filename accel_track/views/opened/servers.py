@@ -123,7 +123,7 @@ class Server:
         return self._process.poll() is not None
 
     def wait(self) -> bool:
-        """Wait until it answers; False where it ends before, or does not in time."""
+        """Wait until it answers; False if it ends before, or does not in time."""
         end = time.monotonic() + _PATIENCE
         while time.monotonic() < end and not self.over:
             if self._answers():

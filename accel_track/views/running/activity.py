@@ -47,8 +47,8 @@ class Watched:
         content: What it has logged.
         pace: Its steps a second.
         step: The highest of the last steps of its metrics, or None.
-        total: How many steps it is to have, or None where that is not known.
-        load: How busy its machine is, or None where that is not known.
+        total: How many steps it is to have, or None if that is not known.
+        load: How busy its machine is, or None if that is not known.
         trackers: How far each tracker is, by name.
         companions: What the companion processes of `delivery="process"` say of themselves.
         error: Why something of it cannot be read, or None.
@@ -96,7 +96,7 @@ class Watched:
         return (self.total - self.step) / self.pace.mean
 
     def quiet(self, now: float) -> float | None:
-        """Return the seconds since the newest record of metrics; None where there is none."""
+        """Return the seconds since the newest record of metrics; None if there is none."""
         return None if self.content.newest is None else max(0.0, now - self.content.newest)
 
     def metric(self, wanted: str | None) -> str | None:
@@ -104,7 +104,7 @@ class Watched:
         return self._curve if wanted is None else wanted if wanted in self.content.metrics else None
 
     def points(self, name: str) -> Points:
-        """Return the curve of a metric; empty where the last `look` did not want it."""
+        """Return the curve of a metric; empty if the last `look` did not want it."""
         if name not in self._points:
             self._points[name] = self.content.metrics.get(name, Metric()).points()
         return self._points[name]

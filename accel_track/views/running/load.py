@@ -45,7 +45,7 @@ class LoadMeter:
         self._process: psutil.Process | None = None
 
     def look(self, info: RunInfo, content: Content, now: float) -> Load | None:
-        """Return the load, or None where nothing is known of it.
+        """Return the load, or None if nothing is known of it.
 
         Args:
             info: The run's `run.json`.

@@ -23,8 +23,8 @@ class Pace(NamedTuple):
     """Steps of a run a second.
 
     Attributes:
-        now: Over the last 30 seconds, or between the last two points where these are further apart; 0.0 where the
-            next point is late; None where it cannot be told.
+        now: Over the last 30 seconds, or between the last two points where these are further apart; 0.0 if the
+            next point is late; None if it cannot be told.
         mean: From the first point to the last one, pauses between two processes included; None as for `now`.
         unit: "steps"; "values" where the metric is logged without step: then its values are counted.
     """
