@@ -1,1 +1,1 @@
-"""Why a run ended or hangs: what was left behind, and what follows from it."""
+"""The autopsy: why a run ended or hangs, by the evidence that its processes have left."""
