@@ -20,7 +20,7 @@ _OF_TRACKERS = ("dir", "logdir", "log_dir", "logging_dir", "repo")
 
 
 def is_address(folder: Any) -> bool:
-    """Whether a folder is the address of a server, which a tracker may take in its place."""
+    """Return whether a folder is the address of a server, which a tracker may take in its place."""
     return isinstance(folder, str) and folder.startswith(tuple(f"{scheme}://" for scheme in ADDRESSES))
 
 

@@ -65,7 +65,7 @@ def redacted_command(arguments: Sequence[str]) -> list[str]:
 
 
 def _is_option(argument: str, *, behind: str) -> bool:
-    """Whether an argument is another option, and not the value of `behind`: a password may begin with a dash."""
+    """Return whether an argument is another option, and not the value of `behind`: a password may begin with a dash."""
     words = _OPTION.fullmatch(argument)
     return words is not None and (words["dashes"] == "--" or kind_of(behind.lstrip("-")) == "token")
 

@@ -143,7 +143,7 @@ def find_earlier(
 
 
 def is_free(run: RunDirectory, *, must: bool) -> bool:
-    """Whether no other process is logging to a run; warn if one is.
+    """Return whether no other process is logging to a run; warn if one is.
 
     Raises:
         ResumeError: Another process is logging to the run, and `must` is set.

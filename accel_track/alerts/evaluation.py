@@ -80,7 +80,7 @@ class _OnMetrics(_Raising):
         self._firing.clear()
 
     def breaks(self, name: str, value: float, record: Metrics) -> bool:
-        """Whether a value breaks the rule and the metric did not before."""
+        """Return whether a value breaks the rule and the metric did not before."""
         rule, compare = self._rule, self._compare
         if compare is None or isinstance(rule, Nan):
             broken = math.isnan(value)
@@ -171,7 +171,7 @@ class Evaluation:
         return [alert for one, names in broken.items() if (alert := one.alert(names, record)) is not None]
 
     def due(self) -> bool:
-        """Whether a rule on silence is broken now that was not before."""
+        """Return whether a rule on silence is broken now that was not before."""
         quiet = self._clock() - self._moved
         return any(quiet >= one.seconds and not one.fired for one in self._silence)
 

@@ -24,7 +24,7 @@ class Limit:
         """The number of alerts that were held back since the last one that was not."""
 
     def passes(self) -> bool:
-        """Whether one more may pass; if not, it is counted."""
+        """Return whether one more may pass; if not, it is counted."""
         now = self._clock()
         if len(self._times) == self._most and now - self._times[0] < self._span:
             self.held += 1

@@ -74,7 +74,7 @@ class Notes:
             os.close(file)
 
     def _is_torn(self, file: int) -> bool:
-        """Whether the last line has no end, since its writer was killed."""
+        """Return whether the last line has no end, since its writer was killed."""
         size = os.fstat(file).st_size
         if not size:
             return False

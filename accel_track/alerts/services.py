@@ -29,7 +29,7 @@ _SHOWN = 5
 
 
 def wanted() -> bool:
-    """Whether there are services to which alerts are sent.
+    """Return whether there are services to which alerts are sent.
 
     Raises:
         MissingPackageError: There are, and apprise is not installed.
@@ -172,7 +172,7 @@ class _Service:
         )(self._taken, message)
 
     def _taken(self, message: _Message) -> bool:
-        """Whether the service takes a message now."""
+        """Return whether the service takes a message now."""
         try:
             taken = self._service.send(message)
         except Exception:  # noqa: BLE001 - of a plugin of apprise's; its text may hold the address

@@ -36,12 +36,12 @@ class Shape(NamedTuple):
 
 
 def is_terminal() -> bool:
-    """Whether people look at the standard output."""
+    """Return whether people look at the standard output."""
     return sys.stdout.isatty()
 
 
 def has_colours() -> bool:
-    """Whether the standard output may have colours (https://no-color.org)."""
+    """Return whether the standard output may have colours (https://no-color.org)."""
     return is_terminal() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 

@@ -20,7 +20,7 @@ _NAMED = {b"\r": "enter", b"\n": "enter"}
 
 
 def is_interactive() -> bool:
-    """Whether a person can see the screen and press keys."""
+    """Return whether a person can see the screen and press keys."""
     return sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("TERM", "") not in ("", "dumb")
 
 

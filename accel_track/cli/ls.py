@@ -152,7 +152,7 @@ class _Choice(NamedTuple):
         return cls(project or [], status or [], frozenset(tag or []), begun, comparisons)
 
     def has(self, row: Listed, now: float) -> bool:
-        """Whether a run is wanted."""
+        """Return whether a run is wanted."""
         one = row.summary
         return (
             (not self.projects or any(fnmatchcase(one.project or "", pattern) for pattern in self.projects))

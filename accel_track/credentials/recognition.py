@@ -50,7 +50,7 @@ _KEY_BEGINS = re.compile(r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----
 
 
 def is_secret(name: str, value: Any) -> bool:
-    """Whether a value is a credential by its name: a text, or a list with texts, under a name such as `api_key`."""
+    """Return whether a value is a credential by its name: a text, or a list of texts, named such as `api_key`."""
     kind = kind_of(name)
     return kind is not None and _is_value(kind, value)
 
@@ -127,7 +127,7 @@ def _is_value(kind: str, value: Any) -> bool:
 
 
 def _is_of_vocabulary(text: str) -> bool:
-    """Whether a text is a token of a vocabulary, such as `<pad>`, `[CLS]`, `##` or "mean"."""
+    """Return whether a text is a token of a vocabulary, such as `<pad>`, `[CLS]`, `##` or "mean"."""
     text = text[:_LONGEST_NAME].strip()
     bracketed = text[:1] + text[-1:] in ("<>", "[]", "{}", "()")
     return (
@@ -266,7 +266,7 @@ def _end_of_bare(text: str, match: re.Match[str], begin: int) -> int:
 
 
 def _is_mixed(token: str) -> bool:
-    """Whether letters and digits are mixed, as in random texts."""
+    """Return whether letters and digits are mixed, as in random texts."""
     parts = (part for part in re.split(r"[_\-]", token) if len(part) >= 10)  # noqa: PLR2004 - longer than most words
     return any(not part.isalpha() and not part.isdigit() for part in parts)
 

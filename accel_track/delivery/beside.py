@@ -63,5 +63,5 @@ class Beside(RunDirectory):
         return self._run.refresh(media=media)
 
     def is_live(self) -> bool:
-        """Whether the process that trains is there."""
+        """Return whether the process that trains is there."""
         return self._run.is_live()

@@ -41,7 +41,7 @@ def inherited(tracker: str, kwargs: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def knows_parents(tracker: str) -> bool:
-    """Whether a tracker links a child to its parent, for which it has to know the parent's backend run."""
+    """Return whether a tracker links a child to its parent, for which it has to know the parent's backend run."""
     try:
         its: Any = tracker_class(tracker).child_of
     except ImportError:  # as above

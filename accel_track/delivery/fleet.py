@@ -180,7 +180,7 @@ class Fleet:
 
 
 def _owed(status: TrackerStatus) -> bool:
-    """Whether another visit may deliver what this one has not."""
+    """Return whether another visit may deliver what this one has not."""
     if status.obstacle is not None:
         return status.obstacle == TAKEN
     return bool(status.pending or status.unfinished or status.error)

@@ -80,7 +80,7 @@ class Arriving:
 
 
 def _over(copy: Copy) -> bool:
-    """Whether a copy is complete, or will never be."""
+    """Return whether a copy is complete, or will never be."""
     try:
         return copy.done()
     except Exception:  # noqa: BLE001 - the GPU's, of what was queued before

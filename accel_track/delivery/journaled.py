@@ -221,7 +221,7 @@ class JournaledDelivery:
         self.journal.keeps_objects = bool(self._workers)
 
     def _is_delivered_elsewhere(self, name: str) -> bool:
-        """Whether another process delivers a continued run to a tracker from the mirror."""
+        """Return whether another process delivers a continued run to a tracker from the mirror."""
         if self._mirror is None or not self._is_continued or not self._mirror.is_claimed(name):
             return False
         self._locks.release(name)
@@ -574,7 +574,7 @@ class JournalOnly(JournaledDelivery):
 
 
 def _runs_on_all_ranks(name: str) -> bool:
-    """Whether `accel-track sync` gives a tracker what others than rank 0 have logged."""
+    """Return whether `accel-track sync` gives a tracker what others than rank 0 have logged."""
     try:
         return not tracker_class(name).main_process_only
     except (ImportError, TypeError, ValueError):  # not here

@@ -84,7 +84,7 @@ class KeptMedia:
             return WithoutForm(f"{stored.kind} whose file is damaged: {error}")
 
     def _is_damaged(self, path: Path) -> bool:
-        """Whether a file's bytes are neither those that its name nor those that a checksum says."""
+        """Return whether a file's bytes are neither those that its name nor those that a checksum says."""
         digest = sha256(path)
         if digest == path.name.partition(".")[0]:
             return False

@@ -142,7 +142,7 @@ class Mirroring:
             replace_file(noted_file(self._run, self._rank), json_bytes(noted))
 
     def is_claimed(self, name: str) -> bool:
-        """Whether another process delivers the run to a tracker, as far as the store can tell."""
+        """Return whether another process delivers the run to a tracker, as far as the store can tell."""
         file = stored_name(self._run.cursor(name, self._rank).name)
         claim = Claim(self._store, f"{self._upload.name}/{CLAIMS}/{rank_name(self._rank)}-{file}")
         try:

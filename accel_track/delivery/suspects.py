@@ -84,7 +84,7 @@ class Suspects:
         return released
 
     def guilty(self, *, taken: bool) -> bool:
-        """Whether the held records are at fault, if no record follows that could show it.
+        """Return whether the held records are at fault, if no record follows that could show it.
 
         Args:
             taken: Whether the backend has taken a record before.

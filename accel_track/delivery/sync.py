@@ -122,7 +122,7 @@ class Sync:
         return status
 
     def _to_be_ended(self, name: str) -> bool:
-        """Whether all that is left to do is to tell the backend how the run ended."""
+        """Return whether all that is left to do is to tell the backend how the run ended."""
         if self.outcome is None or not self.described(name).identity:
             return False
         with contextlib.suppress(Exception):  # a name that nobody knows here, a plugin's error
@@ -132,7 +132,7 @@ class Sync:
         return False
 
     def _was_left_open(self, cursor: cursors.Cursor) -> bool:
-        """Whether a visit has left a backend run open, of a run that has ended since."""
+        """Return whether a visit has left a backend run open, of a run that has ended since."""
         if not self.leaves_open or self.outcome is None:
             return False
         return cursor.seq > 0 and cursor.status != self.outcome.status

@@ -180,7 +180,7 @@ class Worker:
         return self._resting
 
     def may_rest(self, seq: int) -> bool:
-        """Whether all records before `seq` are acknowledged, or nothing more will be."""
+        """Return whether all records before `seq` are acknowledged, or nothing more will be."""
         return self.over.is_set() or (self.running and not self._closing and self.cursor.seq >= seq)
 
     def rest(self) -> None:
@@ -227,7 +227,7 @@ class Worker:
         return self.cursor.seq >= seq
 
     def _stuck(self, seq: int) -> bool:
-        """Whether nothing before `seq` gets through for now."""
+        """Return whether nothing before `seq` gets through for now."""
         if self._suspects.held and not self._suspects.many:
             return self._seen >= seq
         return self.stalled is not None

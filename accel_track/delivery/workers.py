@@ -54,7 +54,7 @@ class Workers:
         return iter(self._all)
 
     def __bool__(self) -> bool:
-        """Whether there is one."""
+        """Return whether there is one."""
         return bool(self._all)
 
     def append(self, worker: Worker) -> None:
@@ -80,7 +80,7 @@ class Workers:
                 worker.drain(seq, max(0.0, end - time.monotonic()))
 
     def may_rest(self, seq: int) -> bool:
-        """Whether the records before a number are acknowledged by all that go on."""
+        """Return whether the records before a number are acknowledged by all that go on."""
         return all(worker.may_rest(seq) for worker in self._all)
 
     def rest(self) -> None:

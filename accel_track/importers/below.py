@@ -38,7 +38,7 @@ class SourceBelow(Source):
 
     @classmethod
     def recognises(cls, place: str) -> bool:
-        """Whether there is one."""
+        """Return whether there is one."""
         return next(cls.found(Path(place), quick=True), None) is not None
 
     def runs(self) -> Iterator[BackendRun]:

@@ -27,7 +27,7 @@ class CsvSource(TableSource):
 
     @classmethod
     def recognises(cls, place: str) -> bool:
-        """Whether a file begins with a line of several names, and goes on with as many cells."""
+        """Return whether a file begins with a line of several names, and goes on with as many cells."""
         if not Path(place).is_file():
             return False
         try:

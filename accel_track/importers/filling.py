@@ -209,7 +209,7 @@ class Filling:
         self._writer.checkpoint(storable_text(record.name), kept, _step(record.step), storable(record.values))
 
     def _leads_out(self, path: str) -> bool:
-        """Whether a file, or one in a folder, is reached by a symbolic link that leads out of the source."""
+        """Return whether a file, or one in a folder, is reached by a symbolic link that leads out of the source."""
         root = os.path.realpath(path)
         within = (*self._real, root + os.sep)
         if not root.startswith(self._real) and (path.startswith(self._places) or os.path.islink(path)):

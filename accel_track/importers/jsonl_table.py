@@ -35,7 +35,7 @@ class JsonlSource(TableSource):
 
     @classmethod
     def recognises(cls, place: str) -> bool:
-        """Whether the first line of a file is a JSON object, or there are files of the tracker in a folder."""
+        """Return whether the first line of a file is a JSON object, or there are files of the tracker in a folder."""
         if Path(place).is_dir():
             return any(True for folder, _, names in walked(Path(place), quick=True) for _ in _own(folder, names))
         lost: Counter[str] = Counter()

@@ -108,7 +108,7 @@ def _stores(place: str, *, quick: bool = False) -> Iterator[str]:
 
 
 def _answers(address: str) -> bool:
-    """Whether a server tells of experiments."""
+    """Return whether a server tells of experiments."""
     request = urllib.request.Request(  # noqa: S310 - the scheme is HTTP's
         f"{address.rstrip('/')}/api/2.0/mlflow/experiments/search",
         data=b'{"max_results": 1}',

@@ -32,7 +32,7 @@ class ParquetSource(TableSource):
 
     @classmethod
     def recognises(cls, place: str) -> bool:
-        """Whether a file begins and ends as Parquet does."""
+        """Return whether a file begins and ends as Parquet does."""
         try:
             with open(open_regular(place), "rb") as file:
                 begins = file.read(4) == b"PAR1"

@@ -29,7 +29,7 @@ class TensorBoardSource(Source):
 
     @classmethod
     def recognises(cls, place: str) -> bool:
-        """Whether an event file is there: its name says so, and it begins as one."""
+        """Return whether an event file is there: its name says so, and it begins as one."""
         from accel_track.trackers.tensorboard.frames import begins
         from accel_track.trackers.tensorboard.reading import is_event_file
 

@@ -35,7 +35,7 @@ class Checksums:
         self._size = self._times = 0  # how often the last size came in a row
 
     def match(self, begin: int, end: int, expected: int) -> bool:
-        """Whether the part has that CRC-32."""
+        """Return whether the part has that CRC-32."""
         size = end - begin
         if size <= _SHORT or size <= self._left:
             self._left -= size

@@ -340,7 +340,7 @@ class RunDirectory:
         return True
 
     def is_live(self) -> bool:
-        """Whether the process that trains is there."""
+        """Return whether the process that trains is there."""
         return is_held(os.path.join(self.path, "run.lock"))
 
     def outcome(self, info: RunInfo) -> Outcome | None:

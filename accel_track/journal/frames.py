@@ -41,7 +41,7 @@ def header(rank: int, first_seq: int, created: float, kind: int = 0) -> bytes:
 
 
 def is_segment(data: bytes) -> bool:
-    """Whether bytes begin with a header, of any version."""
+    """Return whether bytes begin with a header, of any version."""
     return len(data) >= HEADER.size and data.startswith(MAGIC)
 
 
@@ -59,7 +59,7 @@ def first_seq(data: bytes, where: str) -> int:
 
 
 def repeats(data: bytes, where: str) -> bool:
-    """Whether a segment may repeat records that trackers have had, by its header.
+    """Return whether a segment may repeat records that trackers have had, by its header.
 
     Raises:
         JournalError: It is of a later version of the format.

@@ -134,6 +134,6 @@ def job_name() -> str | None:
 
 
 def job_restarted() -> bool:
-    """Whether SLURM or `torchrun` says that it has started this job before."""
+    """Return whether SLURM or `torchrun` says that it has started this job before."""
     variables = ("SLURM_RESTART_COUNT", "TORCHELASTIC_RESTART_COUNT")
     return any(os.environ.get(variable, "0") not in ("", "0") for variable in variables)

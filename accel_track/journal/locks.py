@@ -62,7 +62,7 @@ def _is_acquired(lock: BaseFileLock, patience: float) -> bool:
 
 
 def is_held(path: str | os.PathLike[str]) -> bool:
-    """Whether somebody holds a lock, as far as that can be told; its file is neither made nor changed."""
+    """Return whether somebody holds a lock, as far as that can be told; its file is neither made nor changed."""
     try:
         import fcntl
 

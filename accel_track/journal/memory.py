@@ -112,7 +112,7 @@ class Outage:
         self._pause, self._again_at = 1.0, 0.0
 
     def due(self, *, at_once: bool = False) -> bool:
-        """Whether the outage lasts and it is time to try again, or `at_once` asks for it; the next time is later."""
+        """Return whether the outage lasts and a try is due, or `at_once` asks for it; the next try is later."""
         now = self._clock()
         if not self.lasts or (now < self._again_at and not at_once):
             return False

@@ -280,20 +280,20 @@ class JournalReader:
         return self._start.offset + len(self._buffer) >= self._size
 
     def _begins(self) -> bool:
-        """Whether the buffer begins with an undamaged frame, or with a segment's header, which is gone past."""
+        """Return whether the buffer begins with an undamaged frame, or with a segment's header, which is gone past."""
         if self.position.offset == 0 and frames.is_segment(self._buffer):
             self.position = self.position._replace(offset=frames.HEADER.size)
             return True
         return self._is_whole(0)
 
     def _is_whole(self, at: int) -> bool:
-        """Whether an undamaged frame begins at a place in the buffer."""
+        """Return whether an undamaged frame begins at a place in the buffer."""
         if self._buffer.startswith(keysets.MARKER, at):
             return self._short_at(at) is not None
         return any(self._payload_at(at, marker) is not None for marker in (frames.MARKER, frames.KEYS))
 
     def _goes_on(self, at: int) -> bool:
-        """Whether the bytes at a place in the buffer may be the beginning of a frame that ends behind the buffer."""
+        """Return whether the bytes at a place in the buffer may begin a frame that ends behind the buffer."""
         data = self._buffer
         if data.startswith(keysets.MARKER, at):
             keys = self._key_set(at)
@@ -476,7 +476,7 @@ class History:
         return [entry for entry in entries if self.counts(entry.record)] if self.rewinds else entries
 
     def counts(self, record: AnyRecord) -> bool:
-        """Whether a record still counts: no later rewind goes back to its step or to an earlier one."""
+        """Return whether a record still counts: no later rewind goes back to its step or to an earlier one."""
         if not self._seqs or not isinstance(record, (Metrics, Artifact)) or record.step is None:
             return True
         later = bisect_right(self._seqs, record.seq)

@@ -107,13 +107,13 @@ class Segment:
                 os.close(self.file)
 
     def is_open(self) -> bool:
-        """Whether the open file is the one that was made."""
+        """Return whether the open file is the one that was made."""
         with contextlib.suppress(OSError, AttributeError):
             return _identity(os.fstat(self.file)) == self._identity
         return False
 
     def is_gone(self) -> bool:
-        """Whether something else, or nothing, is where the file was made: it or a folder was deleted or moved."""
+        """Return whether another file, or none, is where the file was made: it or a folder was deleted or moved."""
         try:
             if _identity(os.stat(self.path)) == self._identity:
                 return False
@@ -187,7 +187,7 @@ class Segment:
         return self.size <= frames.HEADER.size
 
     def has_no_room(self, data: bytes, limit: int) -> bool:
-        """Whether the segment would be too large with further bytes; a segment of a single record may be."""
+        """Return whether the segment would be too large with further bytes; a segment of a single record may be."""
         return not self.is_empty and self.size + len(data) > limit
 
     def append(self, data: bytes, packed: Packed | None = None) -> None:
@@ -255,7 +255,7 @@ class Segment:
         return key_set(next(self._numbers), now, key)
 
     def _came_before(self, key: Key) -> bool:
-        """Whether a record with these names and types has come before: in a run of ever new names, none does."""
+        """Return whether a record with these names and types has come before: in a run of ever new names, none does."""
         known = hash(key)
         if known in self._once:
             return True

@@ -432,7 +432,7 @@ class JournalWriter:
         return late
 
     def is_gone(self) -> bool:
-        """Whether the segments are not where they were made any more; warns once of each time."""
+        """Return whether the segments are not where they were made any more; warns once of each time."""
         segment = self._segment
         if segment is not None and not segment.is_open():
             self._fail(OSError(errno.EBADF, os.strerror(errno.EBADF)))

@@ -130,7 +130,7 @@ def _check_offline(selected: Sequence[Selected], kwargs: Mapping[str, Mapping[st
 
 
 def _here(kwargs: Mapping[str, Mapping[str, Any]]) -> bool:
-    """Whether MLflow's database is on this machine."""
+    """Return whether MLflow's database is on this machine."""
     uri = kwargs.get("mlflow", {}).get("tracking_uri") or os.environ.get("MLFLOW_TRACKING_URI")
     return uri is None or str(uri).startswith(("sqlite:", "file:", "/", "."))
 

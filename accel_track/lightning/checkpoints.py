@@ -109,7 +109,7 @@ class CheckpointUploads:
         return name
 
     def _is_elsewhere(self, path: str) -> bool:
-        """Whether a checkpoint is on a remote file system; warn about the first one."""
+        """Return whether a checkpoint is on a remote file system; warn about the first one."""
         elsewhere = "://" in path
         if elsewhere and not self._told:
             self._told = True

@@ -22,6 +22,6 @@ def step_of_batch(session: weakref.ref[Session]) -> int | None:
 
 
 def ends_accumulation(session: weakref.ref[Session]) -> bool:
-    """Whether the present batch ends an accumulation of gradients."""
+    """Return whether the present batch ends an accumulation of gradients."""
     trainer = _fitting(session)
     return trainer is None or not trainer.fit_loop._should_accumulate()  # noqa: SLF001 - as Lightning

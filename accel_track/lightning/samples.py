@@ -169,7 +169,7 @@ def _name(names: Sequence[str], number: int) -> str:
 
 
 def _are_images(inputs: Tensor) -> bool:
-    """Whether a batch is one of images: (N, H, W), or with 1, 3 or 4 channels in front or behind."""
+    """Return whether a batch is one of images: (N, H, W), or with 1, 3 or 4 channels in front or behind."""
     if inputs.ndim not in _DIMENSIONS or inputs.is_complex() or min(inputs.shape) < 1:
         return False
     return inputs.ndim == _DIMENSIONS[0] or bool({inputs.shape[1], inputs.shape[-1]} & {1, 3, 4})

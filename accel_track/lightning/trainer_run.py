@@ -174,7 +174,7 @@ class Session:
         return run
 
     def _is_fit(self) -> bool:
-        """Whether the present Trainer call is a `fit`, or there is none."""
+        """Return whether the present Trainer call is a `fit`, or there is none."""
         return self.trainer is None or self.trainer.state.fn == "fit"
 
     def _go_on(self, run: Run) -> None:

@@ -106,7 +106,7 @@ class Bundles:
         self._note(bundle.path, name, begin, length)
 
     def __contains__(self, name: str) -> bool:
-        """Whether a medium is in a bundle that is known here."""
+        """Return whether a medium is in a bundle that is known here."""
         return name in self._places
 
     def plain(self, name: str) -> bytes | None:

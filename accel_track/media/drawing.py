@@ -10,12 +10,12 @@ if TYPE_CHECKING:
 
 
 def is_figure(value: Any) -> bool:
-    """Whether a value is a figure of Matplotlib's or Plotly's, or what stands for Matplotlib's current one."""
+    """Return whether a value is a figure of Matplotlib's or Plotly's, or what stands for Matplotlib's current one."""
     return getattr(value, "__name__", None) == "matplotlib.pyplot" or is_plotly(value) or _figure_of(value) is not None
 
 
 def is_plotly(value: Any) -> bool:
-    """Whether a value is a figure of Plotly's."""
+    """Return whether a value is a figure of Plotly's."""
     return any(
         cls.__module__.partition(".")[0] == "plotly" and cls.__name__ == "BaseFigure" for cls in type(value).__mro__
     )

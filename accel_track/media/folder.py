@@ -259,7 +259,7 @@ class MediaFolder:
             warn(f"media: over {limit} of pixels wait to be encoded; calls encode their own until it is less.")
 
     def _holds(self, name: str, size: int | None = None) -> bool:
-        """Whether there is a file of that size; a power cut may leave one that is shorter."""
+        """Return whether there is a file of that size; a power cut may leave one that is shorter."""
         try:
             found = os.stat(self.path / name).st_size
         except FileNotFoundError:

@@ -89,7 +89,7 @@ def without_single_channel(image: NDArray[Any]) -> NDArray[Any]:
 
 
 def is_nested_numbers(value: Sequence[Any]) -> bool:
-    """Whether a nested list is one array written as numbers rather than a list of arrays."""
+    """Return whether a nested list is one array written as numbers rather than a list of arrays."""
     first = value
     while isinstance(first, (list, tuple)) and first:
         first = first[0]
@@ -97,7 +97,7 @@ def is_nested_numbers(value: Sequence[Any]) -> bool:
 
 
 def is_pil(value: Any) -> bool:
-    """Whether a value is an image of PIL's, of any class."""
+    """Return whether a value is an image of PIL's, of any class."""
     return any(cls.__module__ == "PIL.Image" and cls.__name__ == "Image" for cls in type(value).__mro__)
 
 

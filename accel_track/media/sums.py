@@ -57,7 +57,7 @@ class Sums:
         self._path, self._end = folder / SUMS, 0
 
     def has(self, name: str, digest: str) -> bool | None:
-        """Whether a digest is among those of a name; None if there are none."""
+        """Return whether a digest is among those of a name; None if there are none."""
         if digest not in self.known.get(name, ()):
             self.read()
         return digest in self.known[name] if name in self.known else None
@@ -99,7 +99,7 @@ def sha256(path: str | os.PathLike[str]) -> str:
 
 
 def _is_torn(file: int) -> bool:
-    """Whether the last line was not written in full, since the disk was full."""
+    """Return whether the last line was not written in full, since the disk was full."""
     end = os.lseek(file, 0, os.SEEK_END)
     if not end:
         return False

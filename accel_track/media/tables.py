@@ -129,7 +129,7 @@ def distinct(names: Sequence[str]) -> list[str]:
 
 
 def is_frame(value: Any) -> bool:
-    """Whether a value is a table of pandas, polars or pyarrow."""
+    """Return whether a value is a table of pandas, polars or pyarrow."""
     for cls in type(value).__mro__:
         package = cls.__module__.partition(".")[0]
         if package in ("pandas", "polars", "pyarrow") and cls.__name__ in ("DataFrame", "Series", "Table"):

@@ -11,7 +11,7 @@ _FILE = "file://"
 
 
 def is_url(text: object) -> bool:
-    """Whether a text is a URL."""
+    """Return whether a text is a URL."""
     return isinstance(text, str) and _URL.fullmatch(text) is not None
 
 

@@ -94,7 +94,7 @@ def _bring(download: Download, run: RunDirectory, info: RunInfo) -> None:
 
 
 def _goes_on(download: Download, state: State, sleep: Callable[[float], None]) -> bool:
-    """Whether another process is logging to a run: wait for a sign of life, if the last one is not long ago."""
+    """Return whether another process is logging to a run: wait for a sign of life, if the last one is not long ago."""
     lively, silence = Lively(), 3 * state.interval + 5
     lively.see(state)
     while lively.silent() < silence:

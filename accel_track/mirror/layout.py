@@ -72,7 +72,7 @@ class Part(NamedTuple):
         return text if self.modified is None else f"{text}-{self.modified}"
 
     def holds(self, data: bytes) -> bool:
-        """Whether bytes are what the name says, all of them."""
+        """Return whether bytes are what the name says, all of them."""
         return len(data) == self.length and zlib.crc32(data) == self.checksum
 
 

@@ -77,7 +77,7 @@ class Lively:
         return float("inf") if self._last is None or self._last.over else time.monotonic() - self._since
 
     def is_alive(self) -> bool:
-        """Whether the run goes on."""
+        """Return whether the run goes on."""
         return self._last is not None and self.silent() < max(SILENT, 6 * self._last.interval)
 
 
@@ -134,7 +134,7 @@ class MirroredRun(RunDirectory):
         return news
 
     def changed(self) -> bool:
-        """Whether the store has something new of rank 0, which only a look at one object tells.
+        """Return whether the store has something new of rank 0, which only a look at one object tells.
 
         Raises:
             StoreError: The store cannot be reached.
@@ -152,7 +152,7 @@ class MirroredRun(RunDirectory):
         return 10.0 if state is None else state.interval
 
     def is_live(self) -> bool:
-        """Whether the process that trains is there, as far as the store tells."""
+        """Return whether the process that trains is there, as far as the store tells."""
         return self._lively.is_alive()
 
     def claim(self, tracker: str, rank: int = 0) -> BaseFileLock | None:
@@ -182,7 +182,7 @@ class MirroredRun(RunDirectory):
         return cast("BaseFileLock", held)
 
     def _may_deliver(self, state: State) -> bool:
-        """Whether the program delivers; or its companion does, which has not told the store how far it is."""
+        """Return whether the program delivers; or its companion does, which has not told the store how far it is."""
         return self.is_live() or (state.over and time.time() - state.time < LASTS)
 
     def _take_over(self, tracker: str, rank: int) -> None:

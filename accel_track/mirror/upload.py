@@ -149,7 +149,7 @@ class Upload:
         self._begun = True
 
     def _agrees(self, path: str, parts: list[Part]) -> bool:
-        """Whether a file's bytes are those of its last part in the store."""
+        """Return whether a file's bytes are those of its last part in the store."""
         last = max(parts, key=in_order)
         with contextlib.suppress(OSError), open(open_regular(self._folder / path), "rb") as file:
             file.seek(last.offset)

@@ -30,7 +30,7 @@ _REFUSALS = (  # of third-party packages, by the name of the class
 
 
 def is_transient(error: BaseException) -> bool:
-    """Whether an error, or one that it came from, is a lost connection, a timeout, or a server that is overloaded."""
+    """Return whether an error, or its cause, is a lost connection, a timeout, or an overloaded server's."""
     for one in _chain(error):
         if any(cls.__name__ in _LASTING for cls in type(one).__mro__):
             return False
@@ -46,7 +46,7 @@ def is_transient(error: BaseException) -> bool:
 
 
 def concerns_run(error: BaseException) -> bool:
-    """Whether an error is the connection's or the run's: refused credentials, a wrong address, a run that is gone."""
+    """Return whether an error is the connection's or the run's: bad credentials, a wrong address, a lost run."""
     for one in _chain(error):
         names = {cls.__name__ for cls in type(one).__mro__}
         status = http_status(one)
@@ -60,14 +60,14 @@ def concerns_run(error: BaseException) -> bool:
 
 
 def concerns_record(error: BaseException) -> bool:
-    """Whether an error is about what a record holds, by its type or by a server's answer."""
+    """Return whether an error is about what a record holds, by its type or by a server's answer."""
     if isinstance(error, (ValueError, TypeError, LookupError, ArithmeticError, struct.error)):
         return True
     return any(http_status(one) in _OF_THE_RECORD for one in _chain(error))
 
 
 def is_ours(error: BaseException) -> bool:
-    """Whether an error is a fault of accel_track's own code, such as a name that an SDK does not have any more."""
+    """Return whether an error is a fault of accel_track's own code, such as a name that an SDK no longer has."""
     trace, module = error.__traceback__, ""
     while trace is not None:
         module, trace = str(trace.tb_frame.f_globals.get("__name__")), trace.tb_next

@@ -47,7 +47,7 @@ class Taken:
         self.settle(records)
 
     def begun(self, record: Metrics) -> bool:
-        """Whether an earlier try has made a part of the calls for a record."""
+        """Return whether an earlier try has made a part of the calls for a record."""
         return id(record) in self._parts
 
     @contextmanager

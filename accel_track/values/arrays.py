@@ -101,7 +101,7 @@ def array_of(value: Any) -> NDArray[Any]:
 
 
 def is_array(value: Any) -> bool:
-    """Whether a value is a NumPy array as `array_of` returns it."""
+    """Return whether a value is a NumPy array as `array_of` returns it."""
     return issubclass(type(value), _class("numpy", "ndarray"))
 
 

@@ -231,7 +231,7 @@ def _medium_of(kind: type, value: Any) -> Medium | None:
 
 @functools.lru_cache(1024)
 def _may_be_medium(kind: type) -> bool:
-    """Whether objects of a class may be images, figures or tables: by the packages that it and its bases are from."""
+    """Return whether objects of a class may be images, figures or tables, by the packages of it and its bases."""
     return not _PACKAGES.isdisjoint(cls.__module__.partition(".")[0] for cls in kind.__mro__) or kind is ModuleType
 
 
@@ -245,7 +245,7 @@ def _is_tensor(kind: type) -> bool:
 
 
 def _is_numeric(value: Any) -> bool:
-    """Whether an array of another library is one of numbers that NumPy takes, and no table with names."""
+    """Return whether an array of another library is one of numbers that NumPy takes, and no table with names."""
     return hasattr(value, "dtype") and hasattr(value, "__array__") and not hasattr(value, "index")
 
 

@@ -47,7 +47,7 @@ def copied(value: Any) -> Any:
 
 
 def _has_attributes(value: Any) -> bool:
-    """Whether an object is of a class whose objects have attributes of their own, and so can change."""
+    """Return whether an object is of a class whose objects have attributes of their own, and so can change."""
     fixed = (type, FunctionType, MethodType, ModuleType, BaseException, Enum, partial)
     return not isinstance(value, fixed) and type(value).__dictoffset__ != 0
 

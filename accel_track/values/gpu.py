@@ -15,7 +15,7 @@ class Copy(Protocol):
     """A copy to the host that has been started."""
 
     def done(self) -> bool:
-        """Whether the copy is complete."""
+        """Return whether the copy is complete."""
 
     def values(self) -> list[Any]:
         """Wait for the copy's end, and return a number for each tensor of one element, an array for each other one."""
@@ -45,7 +45,7 @@ class CudaCopy:  # pragma: no cover - takes a GPU
             self._event.record()
 
     def done(self) -> bool:
-        """Whether the copy is complete."""
+        """Return whether the copy is complete."""
         return bool(self._event.query())  # type: ignore[no-untyped-call]
 
     def values(self) -> list[Any]:

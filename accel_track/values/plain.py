@@ -74,12 +74,12 @@ def _places(values: Mapping[Any, Any], prefix: str, place: str) -> Iterator[tupl
 
 
 def is_number(value: Any) -> bool:
-    """Whether `value` is a real number as SDKs take it: a float, a bool, or an int that a float can hold."""
+    """Return whether `value` is a real number as SDKs take it: a float, a bool, or an int that a float can hold."""
     return isinstance(value, float) or (isinstance(value, int) and abs(value) < _BEYOND_FLOATS)
 
 
 def finite(value: Any) -> bool:
-    """Whether `value` is a number other than NaN and ±inf."""
+    """Return whether `value` is a number other than NaN and ±inf."""
     return is_number(value) and math.isfinite(value)
 
 

@@ -20,7 +20,7 @@ MISSING = "-"
 
 
 def is_seed(name: str) -> bool:
-    """Whether a hyperparameter is a seed, by the last word of its name."""
+    """Return whether a hyperparameter is a seed, by the last word of its name."""
     return _SEED.fullmatch(name) is not None
 
 

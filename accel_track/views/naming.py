@@ -89,7 +89,7 @@ def matching(pattern: str, runs: Iterable[RunDirectory]) -> list[Named]:
 
 
 def is_pattern(word: str) -> bool:
-    """Whether a word stands for all that it fits."""
+    """Return whether a word stands for all that it fits."""
     return _PATTERN.search(word) is not None
 
 

@@ -28,7 +28,7 @@ def state_of(pid: int) -> str | None:
 
 
 def handles(pid: int, signal: int) -> bool:
-    """Whether a process has a handler of its own for a signal."""
+    """Return whether a process has a handler of its own for a signal."""
     status = KERNEL.text(f"{pid}/status")
     masks = [line.split()[1] for line in status.splitlines() if line.startswith("SigCgt:")]
     return bool(masks) and bool(int(masks[0], 16) >> (signal - 1) & 1)

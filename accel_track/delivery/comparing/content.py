@@ -99,7 +99,7 @@ class ContentComparison:
         return list(dict.fromkeys([*names, *map(self.sent.stored_name, names)]))
 
     def lacks(self, kind: str) -> bool:
-        """Whether the backend's reader never gives something of a kind; if so, count one that is not compared."""
+        """Return whether the backend's reader never gives a kind; if so, count one that is not compared."""
         if kind in self.found.lacks:
             what = "hyperparameters" if kind == "config" else plural(kind)
             self.receipt.uncompared[f"{what}, which cannot be read there: {self.found.lacks[kind]}"] += 1

@@ -91,7 +91,7 @@ def look_of_all(forms: Sequence[Medium], scratch: Path) -> Look:
 
 
 def same(sent: Look, found: Look) -> bool:
-    """Whether two are the same medium."""
+    """Return whether two are the same medium."""
     if sent.marks & found.marks:
         return True
     if any(_close(one, other) for one in sent.numbers for other in found.numbers):
@@ -136,7 +136,7 @@ def _close(one: Sequence[NDArray[Any]], other: Sequence[NDArray[Any]]) -> bool:
 
 
 def _same_files(one: Path, other: Path) -> bool:
-    """Whether two files hold the same pixels, frame by frame, or the same samples; False if one is neither."""
+    """Return whether two files hold the same pixels, frame by frame, or the same samples; False if one is neither."""
     with contextlib.suppress(OSError, ValueError, wave.Error, EOFError):
         if one.suffix == other.suffix == ".wav":
             return _sound(one) == _sound(other)

@@ -94,7 +94,7 @@ class Sent(SentMedia):
         return found
 
     def setting_dropped(self, name: str) -> bool:
-        """Whether the tracker has counted a hyperparameter as dropped, such as one that cannot change any more."""
+        """Return whether the tracker has counted a hyperparameter as dropped, such as one that cannot change now."""
         return self._excuses[name] > 0
 
     def _keep_of_a_step(self) -> None:

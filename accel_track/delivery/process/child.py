@@ -87,7 +87,7 @@ class Deliverer:
         self._watching = None if brief.watched is None else Watching(self._run, brief.rank, brief.watched)
 
     def _alive(self) -> bool:
-        """Whether the process that trains is there and has not ended the run."""
+        """Return whether the process that trains is there and has not ended the run."""
         if self._ended is None:
             message = _message() if select.select([0], [], [], 0)[0] else None
             if isinstance(message, Outcome):

@@ -268,7 +268,7 @@ class Companion:
         return True
 
     def _done(self) -> bool:
-        """Whether the process has nothing more to do; it may still be at its exit."""
+        """Return whether the process has nothing more to do; it may still be at its exit."""
         return self._process is not None and (self._process.poll() == 0 or self._state().over)
 
     def _crashed(self) -> bool:

@@ -53,7 +53,7 @@ class NumbersPath(FastPath):
 
     @classmethod
     def applies(cls, native: Any) -> bool:
-        """Whether Aim writes to a disk, and not from a thread of its own."""
+        """Return whether Aim writes to a disk, and not from a thread of its own."""
         return not native.repo.is_remote_repo and not native._tracker._non_blocking  # noqa: SLF001
 
     def track(self, moment: float, **arguments: Any) -> bool:

@@ -128,7 +128,7 @@ class AimMedia(AimFiles):
 
 
 def _is_even(histogram: Histogram) -> bool:
-    """Whether all bins have one width, as Aim's have."""
+    """Return whether all bins have one width, as Aim's have."""
     import numpy as np
 
     edges = np.asarray(histogram.edges)

@@ -119,7 +119,7 @@ def repositories(place: Path, *, quick: bool = False) -> Iterator[Path]:
 
 
 def is_repository(folder: Path) -> bool:
-    """Whether a folder is one that Aim calls `.aim`."""
+    """Return whether a folder is one that Aim calls `.aim`."""
     return all((folder / kind / "chunks").is_dir() for kind in ("meta", "seqs"))
 
 

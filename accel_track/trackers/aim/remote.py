@@ -20,7 +20,7 @@ class QueuePath(FastPath):
 
     @classmethod
     def applies(cls, native: Any) -> bool:
-        """Whether the run is at a server."""
+        """Return whether the run is at a server."""
         return bool(native.repo.is_remote_repo)
 
     def wait(self) -> bool:

@@ -31,7 +31,7 @@ def trackable(value: Any) -> Any:
 
 
 def is_native(value: Any) -> bool:
-    """Whether `value` is one of Aim's objects or a list of them."""
+    """Return whether `value` is one of Aim's objects or a list of them."""
     aim = _aim()
     kinds = (aim.Audio, aim.Distribution, aim.Figure, aim.Image, aim.Text)
     several = value if isinstance(value, (list, tuple)) else [value]
@@ -39,7 +39,7 @@ def is_native(value: Any) -> bool:
 
 
 def has_caption(value: Any) -> bool:
-    """Whether `value` is an image, or images, with a caption."""
+    """Return whether `value` is an image, or images, with a caption."""
     match value:
         case (image, str()):
             return not isinstance(image, (str, os.PathLike))

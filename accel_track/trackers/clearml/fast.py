@@ -89,7 +89,7 @@ class Scalars(FastPath):
             report(event)
 
     def stopped(self) -> bool:
-        """Whether the thread that stores events is gone, with what it had, as after an error of the file system."""
+        """Return whether the thread that stores events is gone with them, as after an error of the file system."""
         service = self.native._reporter._report_service  # noqa: SLF001 - None for a task that is closed
         return service is not None and not service.is_alive()
 

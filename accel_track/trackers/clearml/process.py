@@ -46,7 +46,7 @@ class Process(FastPath):
 
 
 def has_credentials() -> bool:
-    """Whether ClearML has a task, is offline, or finds keys in the environment or its configuration files."""
+    """Return whether ClearML has a task, is offline, or finds keys in the environment or its configuration files."""
     clearml = sys.modules.get("clearml")
     if clearml is not None and (clearml.Task.is_offline() or clearml.Task.current_task() is not None):
         return True
@@ -70,7 +70,7 @@ def _configuration() -> str:
 
 
 def _has_value(name: str, text: str) -> bool:
-    """Whether a text in the HOCON format gives the key a value, outside of comments."""
+    """Return whether a text in the HOCON format gives the key a value, outside of comments."""
     return re.search(rf'^(?!\s*(?:#|//)).*\b{name}"?\s*[:=]\s*"?[^\s"}},]', text, re.MULTILINE) is not None
 
 

@@ -90,7 +90,7 @@ class Session:
 
 
 def is_session(place: Path) -> bool:
-    """Whether a folder or an archive is a session."""
+    """Return whether a folder or an archive is a session."""
     try:
         Session(place)
     except (NotReadableError, OSError):

@@ -31,7 +31,7 @@ _LONGEST = 64 * 1024 * 1024
 
 
 def is_archive(path: Path) -> bool:
-    """Whether a zip file or a folder is one; never raises."""
+    """Return whether a zip file or a folder is one; never raises."""
     try:
         if path.is_dir():
             return begins_with(path / MESSAGES, b'{"')

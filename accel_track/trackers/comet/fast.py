@@ -33,7 +33,7 @@ class CometParts(FastPath):
     attributes = ("config.get_config", "config.set_global_experiment", "config.get_backend_address")
 
     def suffices(self, online: bool | None) -> bool:
-        """Whether the environment and Comet's files hold an API key, or say that the experiment is offline.
+        """Return whether the environment and Comet's files hold an API key, or say that the experiment is offline.
 
         Args:
             online: The user's argument of that name, which goes before them.
@@ -63,7 +63,7 @@ class CometParts(FastPath):
 
 
 def is_configured(tracker: str, init_kwargs: Mapping[str, Any]) -> bool:
-    """Whether Comet would start without a question; imports it only where one of its files has to be read.
+    """Return whether Comet would start without a question; imports it only where one of its files has to be read.
 
     Args:
         tracker: Name of the tracker, for warnings.

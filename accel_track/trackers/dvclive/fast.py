@@ -70,7 +70,7 @@ class LivePath(FastPath):
         return name
 
     def in_repository(self) -> bool:
-        """Whether the folder is in a DVC repository."""
+        """Return whether the folder is in a DVC repository."""
         repository = self.native._dvc_repo  # noqa: SLF001
         return repository is not None and Path(self.native.dir).resolve().is_relative_to(
             Path(repository.root_dir).resolve()

@@ -188,7 +188,7 @@ class DVCLiveRun(BackendRun):
 
 
 def is_run(folder: Path, names: Sequence[str]) -> bool:
-    """Whether a folder is one of DVCLive's: with a table of a metric, or a summary beside parameters or plots.
+    """Return whether a folder is one of DVCLive's: with a table of a metric, or a summary beside parameters or plots.
 
     Args:
         folder: The folder.

@@ -59,7 +59,7 @@ def patience() -> Iterator[None]:
 
 
 def served(client: Any) -> bool:
-    """Whether an `MlflowClient` sends requests, and does not write a database itself."""
+    """Return whether an `MlflowClient` sends requests, and does not write a database itself."""
     return not str(client.tracking_uri).startswith(_DATABASES)
 
 
@@ -98,7 +98,7 @@ def check_log_batch(answer: Any) -> bool:
 
 
 def may_pass(error: BaseException) -> bool:
-    """Whether an error of MLflow's comes from a database that others use, an overloaded server, or one that failed."""
+    """Return whether an error of MLflow's comes from a database in use, or a server overloaded or failed."""
     if type(error).__name__ in _UNREADABLE:
         return True  # JSON that is cut off, or another server's
     code = getattr(error, "error_code", None)
@@ -109,7 +109,7 @@ def may_pass(error: BaseException) -> bool:
 
 
 def is_refusal(error: BaseException) -> bool:
-    """Whether an error of MLflow's is about the credentials or the run, not about what is stored."""
+    """Return whether an error of MLflow's is about the credentials or the run, not about what is stored."""
     return getattr(error, "error_code", None) in _REFUSED
 
 

@@ -34,7 +34,7 @@ _MODELS = """
 
 
 def is_database(path: str) -> bool:
-    """Whether a file is a SQLite file with MLflow's tables; never raises."""
+    """Return whether a file is a SQLite file with MLflow's tables; never raises."""
     try:
         with opened(Path(path)) as database:
             names = database.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()

@@ -27,7 +27,7 @@ class _StorePath(FastPath):
 
     @classmethod
     def applies(cls, native: Any) -> bool:
-        """Whether an address leads to MLflow's own store, and not to a plugin's."""
+        """Return whether an address leads to MLflow's own store, and not to a plugin's."""
         if not str(native.tracking_uri).startswith(cls.schemes):
             return False
         kind = type(native._tracking_client.store)  # noqa: SLF001

@@ -26,7 +26,7 @@ _LINES = 1000
 
 
 def is_folder(path: str) -> bool:
-    """Whether a folder holds experiments of MLflow's; never raises."""
+    """Return whether a folder holds experiments of MLflow's; never raises."""
     try:
         return any("artifact_location" in _about(one) for one in Path(path).iterdir())
     except (OSError, ValueError):

@@ -160,7 +160,7 @@ def medium_of_file(file: Path, caption: str = "") -> Medium | None:
 
 
 def _moves(given: Path | bytes) -> bool:
-    """Whether an image is a GIF of several frames; what is none does not move."""
+    """Return whether an image is a GIF of several frames; what is none does not move."""
     with suppress(Exception), pixels.opened(io.BytesIO(given) if isinstance(given, bytes) else given) as image:
         return image.format == "GIF" and bool(image.is_animated)
     return False

@@ -49,7 +49,7 @@ def file_within(place: str | Path, *folders: str | Path) -> Path:
 
 
 def is_within(path: Path, folder: Path) -> bool:
-    """Whether a path, with its links followed, is in a folder or is it."""
+    """Return whether a path, with its links followed, is in a folder or is it."""
     try:
         return path.resolve().is_relative_to(folder.resolve())
     except (OSError, RuntimeError, ValueError):  # RuntimeError: links in a circle; ValueError: a NUL
@@ -57,7 +57,7 @@ def is_within(path: Path, folder: Path) -> bool:
 
 
 def stays_within(path: Path, folder: Path) -> bool:
-    """Whether a file, or a folder with everything in it, is in a folder, with all links followed."""
+    """Return whether a file, or a folder with everything in it, is in a folder, with all links followed."""
     if not is_within(path, folder):
         return False
     links = (
@@ -70,7 +70,7 @@ def stays_within(path: Path, folder: Path) -> bool:
 
 
 def begins_with(path: Path, head: bytes) -> bool:
-    """Whether a regular file, or the one that a link leads to, begins with some bytes; raises nothing."""
+    """Return whether a regular file, or the one that a link leads to, begins with some bytes; raises nothing."""
     try:
         with open(open_regular(path), "rb") as file:
             return file.read(len(head)) == head
@@ -79,7 +79,7 @@ def begins_with(path: Path, head: bytes) -> bool:
 
 
 def is_regular(path: Path) -> bool:
-    """Whether there is a file, and no link to one, nor a pipe, of which the opening may never end."""
+    """Return whether there is a file, and no link to one, nor a pipe, of which the opening may never end."""
     try:
         return stat.S_ISREG(path.lstat().st_mode)
     except (OSError, ValueError):

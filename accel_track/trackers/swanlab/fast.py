@@ -60,7 +60,7 @@ class Rows(FastPath):
             emit(event)
 
     def _takes(self, names: Collection[str]) -> bool:
-        """Whether SwanLab takes names as they are; it takes them from then on."""
+        """Return whether SwanLab takes names as they are; it takes them from then on."""
         try:
             fitting = all(self._validate(name) == name for name in names)
         except ValueError:
@@ -127,5 +127,5 @@ class Threads(FastPath):
 
 
 def in_main_thread() -> bool:
-    """Whether this is the thread that may handle signals."""
+    """Return whether this is the thread that may handle signals."""
     return threading.current_thread() is threading.main_thread()

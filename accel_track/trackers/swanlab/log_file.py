@@ -15,7 +15,7 @@ _HEAD = struct.pack("<4sHB", b":SWL", 0xE1D6, 2)
 
 
 def is_log_file(path: Path) -> bool:
-    """Whether a file begins as SwanLab's do; never raises."""
+    """Return whether a file begins as SwanLab's do; never raises."""
     return begins_with(path, _HEAD)
 
 

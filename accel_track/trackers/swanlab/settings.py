@@ -20,7 +20,7 @@ def find_settings(init_kwargs: Mapping[str, Any]) -> Any:
 
 
 def needs_key(init_kwargs: Mapping[str, Any]) -> bool:
-    """Whether SwanLab would ask for a key."""
+    """Return whether SwanLab would ask for a key."""
     given = init_kwargs.get("mode")
     if given in ("offline", "local", "disabled"):
         return False
@@ -33,7 +33,7 @@ def needs_key(init_kwargs: Mapping[str, Any]) -> bool:
 
 
 def chooses_id(init_kwargs: Mapping[str, Any]) -> bool:
-    """Whether the user says which run it is."""
+    """Return whether the user says which run it is."""
     if not {"id", "parallel", "resume"}.isdisjoint(init_kwargs):
         return True
     run = find_settings(init_kwargs).run

@@ -198,6 +198,6 @@ _TENSORS: dict[str, Callable[[Any, Path], Any]] = {
 
 
 def _is_environment(name: str, text: Any) -> bool:
-    """Whether a text is what the tracker has stored of the program's environment."""
+    """Return whether a text is what the tracker has stored of the program's environment."""
     pattern, begin = _ENVIRONMENT
     return pattern.fullmatch(name) is not None and text.text.startswith(begin)

@@ -72,7 +72,7 @@ class Delivered:
         self._before = min(self._before, step)
 
     def has(self, event: bytes, step: int | None, time: float) -> bool:
-        """Whether a framed event is among them."""
+        """Return whether a framed event is among them."""
         import numpy as np
 
         if time > self.until or (step or 0) >= self._before:

@@ -47,7 +47,7 @@ def frames(path: Path, lost: Counter[str]) -> Iterator[bytes]:
 
 
 def begins(path: Path) -> bool:
-    """Whether a file begins with the header of a frame, as event files do. Nothing is raised."""
+    """Return whether a file begins with the header of a frame, as event files do. Nothing is raised."""
     try:
         with open(open_regular(path), "rb") as file:
             head = file.read(HEADER)

@@ -30,7 +30,7 @@ class TensorBoardMetrics(TensorBoardHParams):
         self.append_values(b"".join([event for row in rows if (event := self._event(row))]))
 
     def _are_new(self, records: ShortRecords) -> bool:
-        """Whether none of the records can have been delivered before."""
+        """Return whether none of the records can have been delivered before."""
         delivered = self.delivered
         return delivered is None or all(stretch.keys.time > delivered.until for stretch in records.stretches)
 

@@ -150,7 +150,7 @@ def run_in(folder: Path) -> TensorBoardRun | None:
 
 
 def is_event_file(name: str) -> bool:
-    """Whether TensorBoard takes a file for one of events by its name."""
+    """Return whether TensorBoard takes a file for one of events by its name."""
     return "tfevents" in name
 
 

@@ -140,7 +140,7 @@ class TensorBoardTracker(TensorBoardMetrics, TensorBoardMedia):
             self.native.close()
 
     def is_transient(self, error: BaseException) -> bool:
-        """Whether an error may pass by itself: also that of a disk which is full, or does not answer."""
+        """Return whether an error may pass by itself: also that of a disk which is full, or does not answer."""
         return (isinstance(error, OSError) and error.errno in _PASSING) or super().is_transient(error)
 
     def identity(self) -> dict[str, Any]:

@@ -38,7 +38,7 @@ def databases(place: Path, *, quick: bool = False) -> Iterator[Path]:
 
 
 def is_database(path: Path) -> bool:
-    """Whether a file is a database of Trackio's."""
+    """Return whether a file is a database of Trackio's."""
     try:
         with opened(path) as connection:
             return bool(run_column(connection, "metrics"))

@@ -30,7 +30,7 @@ class Sending(FastPath):
         self.native._next_step = step  # noqa: SLF001
 
     def unsent(self) -> bool:
-        """Whether Trackio keeps rows of this project that the server has not got."""
+        """Return whether Trackio keeps rows of this project that the server has not got."""
         from trackio.sqlite_storage import SQLiteStorage
 
         return bool(SQLiteStorage.has_pending_data(self.native.project))

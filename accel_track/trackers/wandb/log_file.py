@@ -20,7 +20,7 @@ HISTORY, SUMMARY, OUTPUT, STATS, TELEMETRY, OUTPUT_RAW, OUTPUT_LOGGER = 2, 3, 4,
 
 
 def is_run_file(path: Path) -> bool:
-    """Whether a file is one of a wandb run; never raises."""
+    """Return whether a file is one of a wandb run; never raises."""
     return begins_with(path, MAGIC)
 
 

@@ -71,7 +71,7 @@ def run_with(id: str, folder: str, axis: str, *, own: str | None) -> WandBRun:  
 
 
 def _is_whole(path: Path) -> bool:
-    """Whether a run's end is in its file."""
+    """Return whether a run's end is in its file."""
     if not log_file.is_run_file(path):
         return False
     return any(

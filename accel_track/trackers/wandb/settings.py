@@ -23,7 +23,7 @@ def find_settings(init_kwargs: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def chooses_id(init_kwargs: Mapping[str, Any]) -> bool:
-    """Whether the user, a sweep, a launch or SageMaker says which run it is."""
+    """Return whether the user, a sweep, a launch or SageMaker says which run it is."""
     names = ("run_id", "resume", "resume_from", "fork_from", "sweep_id", "launch")
     found = _first({**init_kwargs, "run_id": init_kwargs.get("id")}, names)
     return "SM_TRAINING_ENV" in os.environ or any(value is not None for value in found.values())

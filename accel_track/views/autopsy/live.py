@@ -15,7 +15,7 @@ _PROMPTS = ("/ipykernel/", "/IPython/", "/traitlets/")
 
 
 def is_silent(trace: Trace, now: float) -> bool:
-    """Whether a rank has logged nothing for so long that it hangs, most likely."""
+    """Return whether a rank has logged nothing for so long that it hangs, most likely."""
     since = last_sign(trace)
     usual = trace.progress.interval or (None if trace.beat is None else trace.beat.interval) or 0.0
     return trace.stalled is not None or (since is not None and now - since > max(LEAST, TIMES * usual))

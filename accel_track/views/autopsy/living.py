@@ -23,7 +23,7 @@ _ANSWER = 3.0
 
 
 def is_here(began: Began) -> bool:
-    """Whether a process is one of this machine, and is there."""
+    """Return whether a process is one of this machine, and is there."""
     here = began.host == socket.gethostname() and began.boot == boot_id()
     return here and began.ticks is not None and started_at(began.pid) == began.ticks
 
@@ -56,7 +56,7 @@ def asked_for_stacks(began: Began, evidence: Evidence) -> bool:
 
 
 def _holds(pid: int, file: Path) -> bool:
-    """Whether a process has a file open."""
+    """Return whether a process has a file open."""
     with contextlib.suppress(OSError):
         wanted = file.stat()
         for name in os.listdir(f"/proc/{pid}/fd"):

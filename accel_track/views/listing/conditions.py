@@ -41,7 +41,7 @@ class Comparison(NamedTuple):
     text: str
 
     def holds(self, one: Listed, now: float) -> bool:
-        """Whether it holds for a run; not where the run has no such value, or a text in place of a number."""
+        """Return whether it holds for a run; not where the run has no such value, or a text in place of a number."""
         left, right = self.column.get(one, now), self.value
         if left is None:
             return False

@@ -54,7 +54,7 @@ def _fits(steps: NDArray[np.int64]) -> bool:
 
 
 def _looks_the_same(values: NDArray[np.float64]) -> bool:
-    """Whether 32 bits have six digits of each number, and no step of theirs is seen between the extremes."""
+    """Return whether 32 bits have six digits of each number, and no step of theirs is seen between the extremes."""
     finite = values[np.isfinite(values)]
     if not len(finite):
         return True

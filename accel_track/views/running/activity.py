@@ -158,7 +158,7 @@ class Watched:
         self.trackers = found
 
     def lacks(self, wanted: str | None) -> bool:
-        """Whether the points of a metric that it has are not kept yet."""
+        """Return whether the points of a metric that it has are not kept yet."""
         return wanted is not None and wanted in self.content.metrics and wanted not in self._kept
 
     def _reread(self) -> Content:

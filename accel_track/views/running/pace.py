@@ -74,7 +74,7 @@ def total_steps(config: Mapping[str, Any]) -> int | None:
 
 
 def _is_count(value: Any) -> bool:
-    """Whether it is a positive whole number; Lightning's -1 stands for no end."""
+    """Return whether it is a positive whole number; Lightning's -1 stands for no end."""
     return type(value) in (int, float) and value > 0 and math.isfinite(value) and value == int(value)
 
 
