@@ -35,7 +35,7 @@ def init(
     init_kwargs: Mapping[str, Mapping[str, Any]] | None = None,
     **options: Unpack[Options],
 ) -> Run:
-    """Begin a run in a program of any kind, without an import of torch or Lightning.
+    """Begin a run in a program of any kind, without importing torch or Lightning.
 
     A `with` block ends its run, and an exception that leaves the block is the reason of the end. Without a block, call
     `finish`; otherwise the run ends with the interpreter. Only the main process logs: on another rank (`RANK`,

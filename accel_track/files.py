@@ -101,7 +101,7 @@ def read_file(path: str | os.PathLike[str], limit: int) -> bytes:
     """Return the content of a regular file.
 
     Raises:
-        OSError: The file cannot be read, is no regular file, or holds more bytes than `limit`.
+        OSError: The file cannot be read, is not a regular file, or holds more bytes than `limit`.
     """
     with open(open_regular(path), "rb") as stream:
         size = os.fstat(stream.fileno()).st_size

@@ -121,7 +121,7 @@ def register_tracker_class(
         The class, unchanged.
 
     Raises:
-        ValueError: `tracker_class` is no subclass of `GeneralTracker`, or the name is missing, empty or "all".
+        ValueError: `tracker_class` is not a subclass of `GeneralTracker`, or the name is missing, empty or "all".
     """
     if tracker_class is None:
         return lambda decorated: register_tracker_class(decorated, name=name)
@@ -174,7 +174,7 @@ def tracker_class(name: str) -> type[GeneralTracker]:
 
     Raises:
         ValueError: The name is unknown.
-        TypeError: The plugin's entry point is no subclass of `GeneralTracker`.
+        TypeError: The plugin's entry point is not a subclass of `GeneralTracker`.
     """
     if name in LOGGER_TYPE_TO_CLASS:
         return LOGGER_TYPE_TO_CLASS[name]
@@ -394,7 +394,7 @@ def check_rules(rules: Mapping[str, Any], selected: Sequence[Selected]) -> None:
     """Check that every name in `rules` is a tracker's.
 
     Raises:
-        ValueError: A name is no tracker's.
+        ValueError: A name is not a tracker's.
     """
     names = {*known_names(), *(one.name for one in selected)}
     if unknown := sorted(str(name) for name in rules if name not in names):
@@ -409,7 +409,7 @@ def check_init_kwargs(init_kwargs: Any, selected: Sequence[Selected]) -> Mapping
 
     Raises:
         ValueError: A name is that of no tracker of the run.
-        TypeError: `init_kwargs` is no dictionary of dictionaries.
+        TypeError: `init_kwargs` is not a dictionary of dictionaries.
     """
     init_kwargs = without_omegaconf(init_kwargs)
     if init_kwargs is None:

@@ -77,7 +77,7 @@ class Run(MediaCalls):
     Raises:
         ValueError: A name is unusable.
         ResumeError: Another process is logging to `resumed`.
-        TypeError: `config` is no dictionary, or has a key that is no string.
+        TypeError: `config` is not a dictionary, or has a key that is not a string.
         UnwritableDirectoryError: `directory` cannot be created or written to.
         NotConfiguredError: A named backend lacks its credentials.
         Exception: A tracker failed to start; the trackers that had started are finished again.
@@ -338,7 +338,7 @@ class Run(MediaCalls):
             config: Hyperparameters, as for `store_configuration`, or None.
 
         Raises:
-            TypeError: `config` is no dictionary, dataclass, namespace or OmegaConf node with string keys.
+            TypeError: `config` is not a dictionary, dataclass, namespace or OmegaConf node with string keys.
         """
         given = None if config is None else self._redacted(check_config(config))
         return given is None or self.config is None or storable(given) == storable(self.config)
@@ -351,7 +351,7 @@ class Run(MediaCalls):
             only: Name of the one tracker that gets them, with all entries. Default: every tracker.
 
         Raises:
-            TypeError: `config` is no dictionary, dataclass, namespace or OmegaConf node with string keys.
+            TypeError: `config` is not a dictionary, dataclass, namespace or OmegaConf node with string keys.
         """
         if only:
             self._delivery.configure(self._redacted(check_config(config)), only=only)
@@ -434,7 +434,7 @@ class Run(MediaCalls):
             log_freq: Another name of `every`, as in Lightning's `WandbLogger`.
 
         Raises:
-            TypeError: `model` is no module.
+            TypeError: `model` is not a module.
             ValueError: `log` or `every` has an unknown value.
         """
         if log is not None:
@@ -501,7 +501,7 @@ class Run(MediaCalls):
             only: Name of the one tracker that gets the alert; nobody else does then. Default: all.
 
         Raises:
-            TypeError: `title` or `text` is no text.
+            TypeError: `title` or `text` is not a text.
             ValueError: `level` is unknown.
         """
         if not isinstance(title, str) or not isinstance(text, str):
@@ -531,7 +531,7 @@ class Run(MediaCalls):
     ) -> None:
         """Log a file, or a folder with all its files.
 
-        Anything in a folder that is no regular file (a link to a folder, a socket, a device) is left out with a
+        Anything in a folder that is not a regular file (a link to a folder, a socket, a device) is left out with a
         warning. An artifact that cannot be read is dropped with a warning.
 
         Args:

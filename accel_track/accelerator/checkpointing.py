@@ -182,7 +182,7 @@ class Checkpointing(Training):
 
         Raises:
             MissingPackageError: The package safetensors is not installed.
-            TypeError: With `safe_serialization`, `obj` is no dictionary of tensors.
+            TypeError: With `safe_serialization`, `obj` is not a dictionary of tensors.
         """
         saving.save(obj, f, safe_serialization=safe_serialization)
 

@@ -331,7 +331,7 @@ class Accelerator(Checkpointing, MediaCalls):
                 number. The call is collective then: make it on all processes, with the same names in the same order.
 
         Raises:
-            TypeError: `values` is no dictionary with string keys, or `step` is no integer.
+            TypeError: `values` is not a dictionary with string keys, or `step` is not an integer.
             ValueError: `step` is negative, or `reduce` is unknown.
             Exception: With `on_error="raise"`, the error of a tracker.
         """
@@ -361,7 +361,7 @@ class Accelerator(Checkpointing, MediaCalls):
             level: "info", "warning" or "error".
 
         Raises:
-            TypeError: `title` or `text` is no text.
+            TypeError: `title` or `text` is not a text.
             ValueError: `level` is unknown.
         """
         if self._run is not None:
@@ -384,7 +384,7 @@ class Accelerator(Checkpointing, MediaCalls):
             log_freq: Another name of `every`.
 
         Raises:
-            TypeError: `model` is no module.
+            TypeError: `model` is not a module.
             ValueError: `log` or `every` has an unknown value.
         """
         if self._run is None:

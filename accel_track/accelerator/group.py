@@ -144,7 +144,7 @@ class Group(Processes):
             use_gather_object: Whether a list of tensors, which may then differ in size, is a list of objects.
 
         Raises:
-            TypeError: With `use_gather_object`, `tensor` is no list.
+            TypeError: With `use_gather_object`, `tensor` is not a list.
         """
         objects = isinstance(tensor, list) and (use_gather_object or not any(isinstance(one, Tensor) for one in tensor))
         if use_gather_object and not objects:

@@ -240,7 +240,7 @@ class Handlers(NamedTuple):
         """Sort a list of handlers by kind.
 
         Raises:
-            TypeError: `handlers` is no list, or holds an object of another class.
+            TypeError: `handlers` is not a list, or holds an object of another class.
             ValueError: There are two handlers of one kind.
         """
         kinds = {

@@ -54,7 +54,7 @@ def skip_first_batches(dataloader: Any, num_batches: int = 0) -> Any:
         num_batches: Number of this process's batches to leave out.
 
     Raises:
-        TypeError: `dataloader` is no data loader, or `num_batches` is no integer.
+        TypeError: `dataloader` is not a data loader, or `num_batches` is not an integer.
         ValueError: `num_batches` is negative.
     """
     if not isinstance(num_batches, int) or isinstance(num_batches, bool):

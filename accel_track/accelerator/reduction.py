@@ -19,11 +19,11 @@ def reduced(fabric: Fabric | None, values: Mapping[str, Any], reduction: Reducti
     Args:
         fabric: The Fabric whose processes take part; None for this process alone.
         values: Names to values, possibly nested. Numbers have the same names in the same order on all processes. What
-            is no number keeps this process's value.
+            is not a number keeps this process's value.
         reduction: "mean", "sum" or "max".
 
     Raises:
-        TypeError: `values` is no dictionary with string keys.
+        TypeError: `values` is not a dictionary with string keys.
         ValueError: `reduction` is none of these.
     """
     if reduction not in get_args(Reduction):

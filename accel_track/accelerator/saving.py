@@ -66,7 +66,7 @@ def save(
 
     Raises:
         MissingPackageError: The package safetensors is not installed.
-        TypeError: With `safe_serialization`, `obj` is no dictionary of tensors.
+        TypeError: With `safe_serialization`, `obj` is not a dictionary of tensors.
     """
     state = PartialState()
     if not (state.is_local_main_process if save_on_each_node else state.is_main_process):

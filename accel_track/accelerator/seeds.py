@@ -25,7 +25,7 @@ def set_seed(seed: int, device_specific: bool = False, deterministic: bool = Fal
         deterministic: Whether torch uses deterministic algorithms only.
 
     Raises:
-        TypeError: `seed` is no integer.
+        TypeError: `seed` is not an integer.
         ValueError: The seed is out of range.
     """
     import numpy as np

@@ -239,7 +239,7 @@ class Training(Group):
             num_batches: Number of this process's batches to leave out.
 
         Raises:
-            TypeError: `dataloader` is no data loader, or `num_batches` is no integer.
+            TypeError: `dataloader` is not a data loader, or `num_batches` is not an integer.
             ValueError: `num_batches` is negative.
         """
         return loaders.skip_first_batches(dataloader, num_batches)

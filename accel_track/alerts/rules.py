@@ -121,8 +121,8 @@ def alert_rule(text: str) -> AlertRule:
         text: The rule.
 
     Raises:
-        TypeError: `text` is no text.
-        ValueError: `text` is no rule; the message has a rule of each form.
+        TypeError: `text` is not a text.
+        ValueError: `text` is not a rule; the message has a rule of each form.
     """
     if not isinstance(text, str):
         message = f"a rule is a text; got {text!r}"
@@ -150,7 +150,7 @@ def alert_rules(given: Any) -> tuple[AlertRule, ...]:
 
     Raises:
         TypeError: `given` is something else.
-        ValueError: A text is no rule.
+        ValueError: A text is not a rule.
     """
     if isinstance(given, str):
         given = (

@@ -41,7 +41,7 @@ class LightningLoggerTracker(SDKTracker):
             logger's class, in lower case.
 
     Raises:
-        TypeError: `logger` is no logger of Lightning's, or is an AccelTrackLogger, which has trackers itself.
+        TypeError: `logger` is not a logger of Lightning's, or is an AccelTrackLogger, which has trackers itself.
         ValueError: `name` is unusable.
     """
 
@@ -176,7 +176,7 @@ class LightningLoggerTracker(SDKTracker):
 
 
 def _base_of(logger: Any) -> type | None:
-    """Return Lightning's base class of a logger; None if the object is no logger."""
+    """Return Lightning's base class of a logger; None if the object is not a logger."""
     for one in type(logger).__mro__:
         if one.__name__ == "Logger" and one.__module__.partition(".")[0] in _FAMILIES:
             return one

@@ -64,7 +64,7 @@ def logged(path: str, staging: Staging, copy: bool | None) -> Logged:
 
     Raises:
         OSError: A file cannot be read, or there is no room.
-        ValueError: There are too many files, or none, or a name is no text.
+        ValueError: There are too many files, or none, or a name is not a text.
     """
     files, whole = described(path)
     small = sum(size for size, _ in files.values()) <= SMALL
@@ -81,7 +81,7 @@ def described(path: str) -> Described:
 
     Raises:
         OSError: A file cannot be read.
-        ValueError: There are more files than can be, or none, or a name is no text.
+        ValueError: There are more files than can be, or none, or a name is not a text.
     """
     path.encode()
     if not os.path.isdir(path):
@@ -206,7 +206,7 @@ def _regular(path: str) -> Iterator[str]:
 
 
 def _content(path: str) -> Iterator[str]:
-    """Yield the paths of what is in a folder: files, what else is no folder, links to folders, and our own folders.
+    """Yield the paths of what is in a folder: files, what else is not a folder, links to folders, and our own folders.
 
     Raises:
         OSError: A folder cannot be read.

@@ -120,7 +120,7 @@ class CsvSource(TableSource):
 
 
 def _rows(names: list[str], special: Columns, begin: float, block: list[list[str]]) -> Rows | None:
-    """Return rows as numbers; None if there are none, or a cell is no number, or none that a float is."""
+    """Return rows as numbers; None if there are none, or a cell is not a number, or none that a float is."""
     import numpy as np
 
     values = [name for name in names if name not in special]

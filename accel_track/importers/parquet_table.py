@@ -108,7 +108,7 @@ def _plain(cell: Any) -> Any:
 
 
 def _rows(batch: Any, special: Columns, begin: float) -> Rows | None:
-    """Return rows as numbers; None if a cell is no number, or there are none."""
+    """Return rows as numbers; None if a cell is not a number, or there are none."""
     import numpy as np
     from pyarrow import types
 

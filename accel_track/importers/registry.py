@@ -43,7 +43,7 @@ def source_class(name: str) -> type[Source]:
 
     Raises:
         ValueError: There is none.
-        TypeError: The plugin's entry point is no subclass of `Source`.
+        TypeError: The plugin's entry point is not a subclass of `Source`.
     """
     if name in BUILT_IN:
         module, cls = BUILT_IN[name]

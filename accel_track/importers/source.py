@@ -70,5 +70,5 @@ class Source(ABC):
 
     @classmethod
     def installed(cls) -> bool:
-        """Return whether the module that reads the runs can be imported, without its import."""
+        """Return whether the module that reads the runs can be imported, without importing it."""
         return cls.sdk is None or importlib.util.find_spec(cls.sdk) is not None

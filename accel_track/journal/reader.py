@@ -141,7 +141,7 @@ class JournalReader:
     def read_end(self) -> tuple[int, float | None]:
         """Go to the present end; return one more than the highest number of a record there, and the last one's time.
 
-        Records in short are not decoded. Where there is no record, that is 0 and None.
+        Records in short are not decoded. Where there is not a record, that is 0 and None.
 
         Raises:
             JournalError: As `read`.

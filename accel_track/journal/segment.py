@@ -183,7 +183,7 @@ class Segment:
 
     @property
     def is_empty(self) -> bool:
-        """Whether there is no record in the segment."""
+        """Whether there is not a record in the segment."""
         return self.size <= frames.HEADER.size
 
     def has_no_room(self, data: bytes, limit: int) -> bool:

@@ -207,7 +207,7 @@ class AccelTrackCallback(Callback, MediaCalls):
             log_freq: Another name of `every`, as in `WandbLogger`.
 
         Raises:
-            TypeError: `model` is no module.
+            TypeError: `model` is not a module.
             ValueError: `log` or `every` has an unknown value.
         """
         from accel_track.monitors.watch import bare, check, interval
@@ -354,7 +354,7 @@ class AccelTrackCallback(Callback, MediaCalls):
             level: "info", "warning" or "error".
 
         Raises:
-            TypeError: `title` or `text` is no text.
+            TypeError: `title` or `text` is not a text.
             ValueError: `level` is unknown.
         """
         if self._logs_here() and self.logger is not None:

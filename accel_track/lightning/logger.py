@@ -364,7 +364,7 @@ class AccelTrackLogger(Logger, MediaCalls):
             step: Training step, or None. A fractional step, which the mean of a logged "step" may be, is rounded down.
 
         Raises:
-            TypeError: `metrics` is no dictionary with string keys.
+            TypeError: `metrics` is not a dictionary with string keys.
             ValueError: `step` is negative.
             Exception: With `on_error="raise"`, the error of a tracker.
         """
@@ -414,7 +414,7 @@ class AccelTrackLogger(Logger, MediaCalls):
             level: "info", "warning" or "error".
 
         Raises:
-            TypeError: `title` or `text` is no text.
+            TypeError: `title` or `text` is not a text.
             ValueError: `level` is unknown.
         """
         if self._logs_here():
@@ -435,7 +435,7 @@ class AccelTrackLogger(Logger, MediaCalls):
             step: Training step of the metrics. Default: 0.
 
         Raises:
-            TypeError: `params` has another type, or a key that is no string.
+            TypeError: `params` has another type, or a key that is not a string.
         """
         if process_index() == 0:
             self.open().store_configuration(params)
@@ -489,7 +489,7 @@ class AccelTrackLogger(Logger, MediaCalls):
             log_freq: Another name of `every`, as in `WandbLogger`.
 
         Raises:
-            TypeError: `model` is no module.
+            TypeError: `model` is not a module.
             ValueError: `log` or `every` has an unknown value.
         """
         if log is None or not self._logs_here():

@@ -281,7 +281,7 @@ class MediaCalls:
             level: "info", "warning" or "error".
 
         Raises:
-            TypeError: `title` or `text` is no text.
+            TypeError: `title` or `text` is not a text.
             ValueError: `level` is unknown.
         """
         raise NotImplementedError
@@ -298,7 +298,7 @@ class MediaCalls:
     ) -> None:
         """Log a file, or a folder with all its files.
 
-        Anything in a folder that is no regular file (a link to a folder, a socket, a device) is left out with a
+        Anything in a folder that is not a regular file (a link to a folder, a socket, a device) is left out with a
         warning, and so are folders called `.accel_track`.
 
         Args:
@@ -342,7 +342,7 @@ class MediaCalls:
             step: Training step, 0 or more, or None.
 
         Raises:
-            NotADirectoryError: `folder` is no folder.
+            NotADirectoryError: `folder` is not a folder.
         """
         if not os.path.isdir(folder):
             message = f"`log_artifacts` takes a folder; {os.fspath(folder)!r} is none."

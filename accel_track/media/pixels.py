@@ -39,7 +39,7 @@ def images(value: Any, keep: type | tuple[()] = ()) -> list[Any]:
 
     Raises:
         ValueError: The shape is another one, or there are no pixels.
-        TypeError: The value is no image.
+        TypeError: The value is not an image.
     """
     if isinstance(value, keep):
         return [value]
@@ -127,7 +127,7 @@ def opened(source: Any) -> Iterator[Any]:
         source: The path of a regular file, or a stream.
 
     Raises:
-        OSError: It cannot be read, or is no image.
+        OSError: It cannot be read, or is not an image.
     """
     from PIL import Image
 

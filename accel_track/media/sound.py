@@ -46,7 +46,7 @@ def checked_rate(given: Any) -> int:
     """Return a number of samples a second, NumPy's or Python's, as Python's.
 
     Raises:
-        ValueError: It is no integer, or not one that a WAV file takes.
+        ValueError: It is not an integer, or not one that a WAV file takes.
     """
     with contextlib.suppress(TypeError):
         if not isinstance(given, bool) and 0 < (rate := operator.index(given)) <= _HIGHEST_RATE:

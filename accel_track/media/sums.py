@@ -89,7 +89,7 @@ def sha256(path: str | os.PathLike[str]) -> str:
     """Return the SHA-256 of a file's bytes, in hexadecimal.
 
     Raises:
-        OSError: It cannot be read, or is no regular file.
+        OSError: It cannot be read, or is not a regular file.
     """
     digest = hashlib.sha256()
     with open(open_regular(path), "rb") as file:

@@ -130,7 +130,7 @@ def stored_name(path: str) -> str:
     """Return the path of a file as a part of an object's name, for stores that take no odd characters.
 
     Raises:
-        UnicodeEncodeError: It is no text.
+        UnicodeEncodeError: It is not a text.
     """
     path.encode()
     return "/".join(_ODD.sub(lambda odd: "".join(f"%{ord(one):02X}" for one in odd[0]), one) for one in path.split("/"))

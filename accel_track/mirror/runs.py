@@ -252,7 +252,7 @@ def mirrored_runs(place: str | Store, known: Collection[str] = ()) -> Iterator[M
     Raises:
         StoreError: The store cannot be reached.
         MissingPackageError: The package that such URLs need is not installed.
-        ValueError: It is no URL of a store.
+        ValueError: It is not an URL of a store.
     """
     store = Store(place) if isinstance(place, str) else place
     base = cache_folder(store)

@@ -51,7 +51,7 @@ class Store:
 
     Raises:
         MissingPackageError: The package that such URLs need is not installed.
-        ValueError: It is no URL, or fsspec does not know its scheme.
+        ValueError: It is not an URL, or fsspec does not know its scheme.
     """
 
     def __init__(self, url: str) -> None:

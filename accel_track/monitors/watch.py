@@ -55,7 +55,7 @@ class Watch:
         copy: A function that starts the copy of a GPU's tensors to the host.
 
     Raises:
-        TypeError: `model` is no module.
+        TypeError: `model` is not a module.
         ValueError: `log` or `every` has an unknown value.
     """
 
@@ -269,7 +269,7 @@ def check(model: Any, log: Any, every: Any) -> None:
     """Check the arguments of a watch.
 
     Raises:
-        TypeError: `model` is no module.
+        TypeError: `model` is not a module.
         ValueError: `log` or `every` has an unknown value.
     """
     if not isinstance(model, torch.nn.Module):

@@ -329,7 +329,7 @@ class GeneralTracker(MediaCalls):
             log_freq: Another name of `every`.
 
         Raises:
-            TypeError: `model` is no module.
+            TypeError: `model` is not a module.
             ValueError: `log` or `every` has an unknown value.
         """
         if log is not None and not (self.main_process_only and process_index() != 0):
@@ -539,7 +539,7 @@ class GeneralTracker(MediaCalls):
 
     @classmethod
     def installed(cls) -> bool:
-        """Return whether the SDK can be imported, without its import."""
+        """Return whether the SDK can be imported, without importing it."""
         return cls.sdk is None or importlib.util.find_spec(cls.sdk) is not None
 
     @classmethod

@@ -240,7 +240,7 @@ class SDKTracker(StoresMedia):
             **kwargs: Arguments of the SDK's own call.
 
         Raises:
-            TypeError: `step` is no integer, or the SDK takes no such argument.
+            TypeError: `step` is not an integer, or the SDK takes no such argument.
             ValueError: `step` is negative.
         """
         more = {self.name: kwargs} if kwargs else {}

@@ -28,7 +28,7 @@ class OwnWatches:
         """Watch a module, in place of an earlier watch of it.
 
         Raises:
-            TypeError: `model` is no module.
+            TypeError: `model` is not a module.
             ValueError: `log` or `every` is something else.
         """
         from accel_track.monitors.watch import Watch

@@ -21,7 +21,7 @@ def plotted(text: str, scratch: Path) -> Medium:
         scratch: Where to make files.
 
     Raises:
-        ValueError: It is no JSON.
+        ValueError: It is not a JSON.
         TypeError: It is no plot.
         OSError: No file can be made.
     """

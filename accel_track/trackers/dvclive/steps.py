@@ -24,7 +24,7 @@ _FILE = re.compile(r"(\d+)(-\d+)?(\.\w+)+")
 
 
 def fitting(name: str) -> str:
-    """Return `name`, or a similar one where it is no path below a folder, or one of a file of another name there."""
+    """Return `name`, or a similar one where it is not a path below a folder, or one of a file of another name there."""
     safe = safe_name(name, NOT_IN_PATHS, NAME_LENGTH)
     if any(_FILE.fullmatch(part) or part.endswith(".json") for part in safe.split("/")):
         return hashed_name(re.sub(r"[/.]", "_", safe), name, NAME_LENGTH)

@@ -84,7 +84,7 @@ def check_log_batch(answer: Any) -> bool:
     False stands for an answer of a later version's, or of another server's: only reading back tells.
 
     Raises:
-        ForeignAnswerError: The answer is no JSON object.
+        ForeignAnswerError: The answer is not a JSON object.
     """
     kind = answer.headers.get("Content-Type", "")
     try:

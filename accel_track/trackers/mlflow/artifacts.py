@@ -91,7 +91,7 @@ class MLflowArtifacts(MLflowFiles):
             artifact_path: As `name`, likewise.
 
         Raises:
-            NotADirectoryError: It is no folder.
+            NotADirectoryError: It is not a folder.
             ForeignAnswerError: A file that was sent is not there.
         """
         source = _source(folder, local_dir)

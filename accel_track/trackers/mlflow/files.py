@@ -114,7 +114,7 @@ def listed(repository: Any, folder: str) -> list[Any]:
     """Return the content of a folder.
 
     Raises:
-        ForeignAnswerError: The answer is no list.
+        ForeignAnswerError: The answer is not a list.
     """
     try:
         return list(repository.list_artifacts(folder))

@@ -30,7 +30,7 @@ def plain_yaml(path: Path, *, newer: bool = False) -> dict[str, Any]:
         newer: Whether it is in YAML 1.2, where "1e-05" is a number and "yes" and "on" are texts.
 
     Raises:
-        OSError: It cannot be read, is no regular file, or has more than 1 MiB.
+        OSError: It cannot be read, is not a regular file, or has more than 1 MiB.
         ValueError: It is no YAML, holds no dictionary, or has over 100,000 parts once its aliases are written out.
     """
     try:

@@ -1,4 +1,4 @@
-"""Summaries of what is no number, by TensorBoard's protobuf classes; without torch."""
+"""Summaries of what is not a number, by TensorBoard's protobuf classes; without torch."""
 # Modules of protobuf get their classes when they are imported.
 # pyright: reportAttributeAccessIssue=false
 

@@ -14,7 +14,7 @@ from accel_track.trackers.reading.places import file_within
 from accel_track.trackers.reading.values import json_file
 
 TYPE = "_type"
-"""The field of a dictionary in a row that says that it is no dictionary of the user's."""
+"""The field of a dictionary in a row that says that it is not a dictionary of the user's."""
 
 _LISTS = {"images/separated": "filenames", "videos": "videos", "audio": "audio", "html": "html", "object3D": "objects"}
 _FILES: Mapping[str, Callable[..., media.Medium]] = {
