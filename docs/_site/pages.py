@@ -2,7 +2,7 @@
 
 Pages link to files of the repository as they lie there, so that the links work in a copy of it, too. Here, a link to
 one of `PAGES` becomes one to that page, a link to any other file one into the repository where its address is known
-(`repo_url`), and its text where it is not.
+(`repo_url`), and its text where it is not. Commands and options in a line of text are kept whole.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ PAGES = {
 }
 """Where the site has a file of the repository."""
 
+_INLINE = re.compile(r"(?<!</span>)<code>([^<]+)</code>")
+_HYPHENATED = re.compile(r"[\w.]*-[\w-]{1,23}(?![\w-])")
 _LINK = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\[\]]*\])+)\]\((?![a-z]+:|#|/)([^()\s#]*)(#[^()\s]*)?\)")
 
 
@@ -56,3 +58,12 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
     parts = re.split(r"(?ms)(^```.*?^```$|`[^`\n]+`)", markdown)  # code stays as it is
     return "".join(part if part.startswith("`") else _LINK.sub(led, part) for part in parts)
+
+
+def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Keep commands and options, such as `accel-track` and `--again`, from being torn at their hyphens."""
+
+    def kept(code: re.Match[str]) -> str:
+        return "<code>" + _HYPHENATED.sub(r'<span class="whole">\g<0></span>', code[1]) + "</code>"
+
+    return _INLINE.sub(kept, html)

@@ -66,7 +66,7 @@ def places() -> dict[str, tuple[list[str], set[str], Any]]:
         "`accelerate.state`": (
             states,
             own["accel_track.state"],
-            {"GradientState": "is not here: use `accelerator.gradient_state`"}.get,
+            {"GradientState": "is not here: use `gradient_state` of the `Accelerator`"}.get,
         ),
     }
 
@@ -96,7 +96,7 @@ def tables() -> str:
                 group = instead.setdefault(_heading(about(name) or _PLAIN), [])
                 group += [] if name in group else [name]
     parts = [
-        f"Compared with accelerate {version('accelerate')}.",
+        f"The names are those of accelerate {version('accelerate')}.",
         "### What is here",
         *here_of,
         "### What to use instead",
