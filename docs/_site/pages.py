@@ -2,7 +2,7 @@
 
 Pages link to files of the repository as they lie there, so that the links work in a copy of it, too. Here, a link to
 one of `PAGES` becomes one to that page, a link to any other file one into the repository where its address is known
-(`repo_url`), and its text where it is not. Commands and options in a line of text are kept whole.
+(`repo_url`), and its text where it is not.
 """
 
 from __future__ import annotations
@@ -28,13 +28,15 @@ PAGES = {
 }
 """Where the site has a file of the repository."""
 
-_INLINE = re.compile(r"(?<!</span>)<code>([^<]+)</code>")
-_HYPHENATED = re.compile(r"[\w.]*-[\w-]{1,23}(?![\w-])")
 _LINK = re.compile(
     r"^```.*?^```$|`[^`\n]+`"  # code stays as it is
     r"|(!?)\[((?:[^\[\]]|\[[^\[\]]*\])+)\]\((?![a-z]+:|#|/)([^()\s#]*)(#[^()\s]*)?\)",
     re.DOTALL | re.MULTILINE,
 )
+
+
+_INLINE = re.compile(r"<code>[^<\n]*-[^<\n]*</code>")
+"""Code in a line of text; blocks of code have elements in them."""
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -45,6 +47,12 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         else:
             files.append(File.generated(config, page, abs_src_path=str(ROOT / source)))
     return files
+
+
+def on_page_content(html: str, **_: object) -> str:
+    """Keep options such as `--dry-run`, and `accel-track`, from being broken at their hyphens."""
+    option = re.compile(r"(?<![\w-])(?:--?[a-zA-Z][\w-]*|accel-track)")
+    return _INLINE.sub(lambda code: option.sub(r'<span class="option">\g<0></span>', code[0]), html)
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
@@ -63,12 +71,3 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
         return f"[{text}]({config.repo_url}/blob/HEAD/{path}{anchor})" if config.repo_url else text
 
     return _LINK.sub(led, markdown)
-
-
-def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Keep commands and options, such as `accel-track` and `--again`, from being torn at their hyphens."""
-
-    def kept(code: re.Match[str]) -> str:
-        return "<code>" + _HYPHENATED.sub(r'<span class="whole">\g<0></span>', code[1]) + "</code>"
-
-    return _INLINE.sub(kept, html)
