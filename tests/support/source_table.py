@@ -10,10 +10,11 @@ BEGIN, END = "<!-- sources: made by `python -m tests.support.source_table` -->\n
 
 def table() -> str:
     """Return the table."""
-    lines = ["| `--from` | Reads | `--set` | What it cannot give |", "|---|---|---|---|"]
+    lines = ["| `--from` | Reads | `--set` | Limits |", "|---|---|---|---|"]
     for name in BUILT_IN:
         cls = source_class(name)
-        options = ", ".join(f"`{option}`" for option in cls.options)
+        listed = ", ".join(f"`{option}`" for option in cls.options)
+        options = "the [columns](#from-tables)" if "step" in cls.options else listed
         lines.append(f"| `{name}` | {cls.what} | {options} | {cls.cannot_give} |")
     return "\n".join(lines) + "\n"
 
