@@ -45,7 +45,7 @@ def _numbers(cls: type[GeneralTracker]) -> str:
 def _not_finite(name: str, cls: type[GeneralTracker]) -> str:
     if cls.takes_inf:
         return FACTS[name].get("not_finite", YES)
-    return "NaN" if cls.takes_nan else NO
+    return "NaN only" if cls.takes_nan else NO
 
 
 def _time(name: str, cls: type[GeneralTracker]) -> str:
@@ -90,12 +90,15 @@ def _install(name: str) -> str:
 
 def _media(name: str) -> str:
     ways = tracker_class(name).media
-    rows = ((kind.replace("_", " "), short(ways[kind]), ways[kind].note) for kind in KINDS)
-    return _table(["Medium", "", "Where it is, and in which form"], rows)
+    kinds: dict[str, list[str]] = {}
+    for kind in KINDS:
+        how = short(ways[kind]).replace(NO, "not stored")
+        kinds.setdefault(f"{how}: {ways[kind].note}", []).append(kind.replace("_", " "))
+    return _table(["Medium", "Stored"], ((", ".join(these), stored) for stored, these in kinds.items()))
 
 
 def _going_on(name: str) -> str:
-    heads = {"resumes": "A run goes on", "rewinds": "From an earlier step", "status": "Status at the end"}
+    heads = {"resumes": "Resume", "rewinds": "A step back", "status": "Status at the end"}
     heads["checkpoints"] = "Checkpoints"
     rows = {**heads, "ranks": "With `all_ranks=True`"}
     return _table(["", ""], ((head, FACTS[name][key]) for key, head in rows.items() if key in FACTS[name]))
@@ -108,7 +111,7 @@ def _reading(name: str) -> str:
         f"* `accel-track verify RUN --against {name}` reads the run back and [compares](../verifying.md) it with the journal."
     ]
     if name in SOURCES:
-        read += [f"* `accel-track import {name} PLACE` makes [imported](../importing.md) runs of the runs in a place."]
+        read += [f"* `accel-track import PATH --from {name}` [imports](../importing.md) runs that are there."]
     changed = [f"{what}: {how}" for what, how in changes(name).items() if how not in AS_LOGGED]
     design = "\n".join(f"* {one}" for one in changed)
     differs = f"By design, a stored run differs from the logged one:\n\n{design}\n"

@@ -43,7 +43,7 @@ class SwanLabMedia(SwanLabFiles):
         "html": native("HTML chart, with caption"),
         "points": native("3D chart, with colours and caption"),
         "confusion_matrix": native("ECharts heat map"),
-        "artifact": otherwise("saved files `artifacts/<name>/<time>/files/…`, what is known about them beside"),
+        "artifact": otherwise("saved files `artifacts/<name>/<time>/files/…`, with a description beside"),
         "model": otherwise("as an artifact"),
     }
 
