@@ -9,6 +9,8 @@ import stat
 from pathlib import Path
 
 _EXCLUSIVE = os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+_SMALL = 65_536
+"""Bytes up to which parts are copied together: that takes less time than a call of the system for each."""
 
 
 def replace_file(path: Path, data: bytes, mode: int = 0o600) -> None:
@@ -35,6 +37,23 @@ def replace_file(path: Path, data: bytes, mode: int = 0o600) -> None:
         with contextlib.suppress(OSError):
             new.unlink()
         raise
+
+
+def write_whole(file: int, *parts: bytes | memoryview) -> int:
+    """Write all bytes of some parts to a descriptor, small ones at once; return how many.
+
+    Raises:
+        OSError: They cannot be written; a part of them may be there.
+    """
+    views = [memoryview(part).cast("B") for part in parts]
+    whole = sum(map(len, views))
+    if whole <= _SMALL:
+        views = [memoryview(b"".join(views))]
+    for view in views:
+        written = 0
+        while written < len(view):  # the system may write a part
+            written += os.write(file, view[written:])
+    return whole
 
 
 def make_private(folder: Path) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from accel_track.files import make_private, open_regular
+from accel_track.files import make_private, open_regular, write_whole
 
 SUFFIX = ".raw"
 _FILE = re.compile(r"[0-9a-f]{16}" + re.escape(SUFFIX))
@@ -40,22 +40,15 @@ class Bundle:
         Raises:
             OSError: It cannot be written, and nothing of it stays.
         """
-        length = sum(len(memoryview(part).cast("B")) for part in parts)
-        entry = (f"{name} {length}\n".encode(), *parts)
+        length = sum(memoryview(part).nbytes for part in parts)
         if self._file is None:
             self._file = _new_file(self.path)
         begin = self._size
         try:
-            for part in entry:
-                rest = memoryview(part).cast("B")
-                while rest:
-                    written = os.write(self._file, rest)
-                    self._size += written
-                    rest = rest[written:]
+            self._size += write_whole(self._file, f"{name} {length}\n".encode(), *parts)
         except BaseException:
             os.ftruncate(self._file, begin)
             os.lseek(self._file, begin, os.SEEK_SET)
-            self._size = begin
             raise
         return self._size - length, length
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Content(NamedTuple):
-    """What a medium is made of. One of `data`, `pixels`, `path` and `numbers` becomes a file, or `info` is all.
+    """What a medium is made of: `info`, and one of the others, which becomes a file, or none.
 
     Attributes:
         info: What there is beside the file, as JSON values.
@@ -22,7 +22,8 @@ class Content(NamedTuple):
         pixels: An image's, of shape (height, width, channels), or a video's frames, with one dimension more: of uint8,
             encoded later.
         path: A file to be copied.
-        numbers: Those of a histogram, of which none is infinite or NaN, counted later in `info["bins"]` bins.
+        numbers: Those of a histogram, some of which are finite, counted later in `info["bins"]` bins.
+        cells: A large table's columns and rows as MessagePack, which become JSON later.
     """
 
     info: Mapping[str, Any]
@@ -31,6 +32,7 @@ class Content(NamedTuple):
     pixels: NDArray[Any] | None = None
     path: str | os.PathLike[str] | None = None
     numbers: NDArray[Any] | None = None
+    cells: bytes | None = None
 
     def settled(self) -> Content:
         """Return the same without numbers that are still to be counted."""

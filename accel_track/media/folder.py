@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from accel_track.errors import warn
-from accel_track.files import make_private, open_regular, sync_file
+from accel_track.files import make_private, open_regular, sync_file, write_whole
 from accel_track.media import sums, waiting
 from accel_track.media.bundles import Bundle, Bundles
 from accel_track.media.content import Content
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 RAW = ".raw"
 """What the name of a file of pixels ends in that are not encoded yet, behind its own."""
 
-ENCODED = (".png", ".gif", waiting.SUFFIX)
+ENCODED = (".png", ".gif", *waiting.SUFFIXES)
 """What the names of files end in that may be encoded; those of others are the checksums of their bytes."""
 
 LARGEST_FILE = 1024 * 1024 * 1024
@@ -91,6 +91,8 @@ class MediaFolder:
             return self._keep_pixels(content.pixels, content.suffix, content.info.get("fps"), bundle)
         if content.numbers is not None:
             return self._keep_numbers(content.numbers, content.info["bins"])
+        if content.cells is not None:
+            return self._keep_cells(content.cells)
         if content.path is not None:
             return self._keep_file(content.path, content.suffix)
         data = content.data or b""
@@ -179,16 +181,15 @@ class MediaFolder:
             self._bundles.add(bundle, name, line, pixels.data)
         else:
             with self._new_file(raw.name) as file:
-                file.write(line)
-                file.write(pixels.data)
+                file.write(line, pixels.data)
         self._waiting[name] = pixels.nbytes
         return name
 
     def _keep_numbers(self, numbers: NDArray[Any], bins: int) -> str:
         """Store numbers under a name of their own, since to hash them takes as long as to count them."""
-        name = secrets.token_hex(32) + waiting.SUFFIX
-        line, raw = waiting.head(numbers, bins), self.path / (name + RAW)
-        parts = (line, numbers.data.cast("B"))
+        name = secrets.token_hex(32) + waiting.NUMBERS
+        raw = self.path / (name + RAW)
+        parts = (waiting.head(numbers, bins), numbers.data.cast("B"))
         if self._waiting and self.waiting + numbers.nbytes > MOST_WAITING:
             self._count_in_call()
             self.store_encoded(name, waiting.counted(b"".join(parts)))
@@ -198,9 +199,7 @@ class MediaFolder:
                 undo.callback(raw.unlink, missing_ok=True)
                 file = os.open(raw, os.O_WRONLY | getattr(os, "O_BINARY", 0))
                 try:
-                    target = _NewFile(file, raw.name)
-                    for part in parts:
-                        target.write(part)
+                    write_whole(file, *parts)
                     if self._durable:
                         os.fsync(file)
                 finally:
@@ -208,9 +207,22 @@ class MediaFolder:
                 undo.pop_all()
         else:
             with self._new_file(raw.name) as target:
-                for part in parts:
-                    target.write(part)
+                target.write(*parts)
         self._waiting[name] = numbers.nbytes
+        return name
+
+    def _keep_cells(self, cells: bytes) -> str:
+        name = hashlib.sha256(cells).hexdigest() + waiting.CELLS
+        raw = self.path / (name + RAW)
+        if self._holds(name) or self._holds(raw.name, len(cells)):
+            return name
+        if self._waiting and self.waiting + len(cells) > MOST_WAITING:
+            self._count_in_call()
+            self.store_encoded(name, waiting.encoded(name, cells))
+            return name
+        with self._new_file(raw.name) as file:
+            file.write(cells)
+        self._waiting[name] = len(cells)
         return name
 
     def forget_spares(self) -> None:
@@ -219,9 +231,9 @@ class MediaFolder:
 
     def _encoded(self, name: str) -> bytes:
         """Return what waits under a name, encoded; raises as `_plain`."""
-        if not name.endswith(waiting.SUFFIX):
-            return encoded(*self._plain(name))
-        return waiting.counted(waiting.read(self.path / (name + RAW)))
+        if name.endswith(waiting.SUFFIXES):
+            return waiting.encoded(name, waiting.read(self.path / (name + RAW)))
+        return encoded(*self._plain(name))
 
     def _plain(self, name: str) -> tuple[NDArray[Any], float | None]:
         """Return the pixels of a name that wait.
@@ -280,7 +292,7 @@ class MediaFolder:
             try:
                 if not self._holds(name):
                     self.store_encoded(name, self._encoded(name))
-                if name.endswith(waiting.SUFFIX) and name in self._waiting:
+                if name.endswith(waiting.NUMBERS) and name in self._waiting:
                     self._spares.keep(raw)
                 else:
                     raw.unlink(missing_ok=True)
@@ -328,15 +340,13 @@ class MediaFolder:
 
 
 class _NewFile:
-    """Writes all of what it is given, where the system may write a part."""
+    """A file that is being written, and the name that it gets."""
 
     def __init__(self, file: int, name: str) -> None:
         self._file, self.name = file, name
 
-    def write(self, data: bytes | memoryview) -> None:
-        rest = memoryview(data).cast("B")
-        while rest:
-            rest = rest[os.write(self._file, rest) :]
+    def write(self, *parts: bytes | memoryview) -> None:
+        write_whole(self._file, *parts)
 
 
 class _Turns:
@@ -378,8 +388,8 @@ def problem(folder: Path, name: str, known: dict[str, set[str]]) -> str | None:
     raw = folder / (name + RAW)
     try:
         if not path.exists():
-            if raw.exists() and name.endswith(waiting.SUFFIX):
-                waiting.counted(waiting.read(raw))
+            if raw.exists() and name.endswith(waiting.SUFFIXES):
+                waiting.encoded(name, waiting.read(raw))
             elif raw.exists():
                 read_plain(raw, name)
             elif (data := Bundles(folder).plain(name)) is None:

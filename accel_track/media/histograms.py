@@ -20,6 +20,7 @@ MANY = 65_536
 """How many numbers are counted after the call that logs them: to write them takes less time than to count them."""
 
 _BLOCK = 65_536
+_NOT_FINITE = "a histogram needs a finite number."
 
 
 def histogram(values: Any, bins: int) -> dict[str, Any]:
@@ -46,7 +47,7 @@ def histogram(values: Any, bins: int) -> dict[str, Any]:
     if given and not (math.isfinite(array.min()) and math.isfinite(array.max())):
         array = array[np.isfinite(array)]
     if not array.size:
-        message = "a histogram needs a finite number." if given else "a histogram needs numbers; got none."
+        message = _NOT_FINITE if given else "a histogram needs numbers; got none."
         raise ValueError(message)
     low, high = float(array.min()), float(array.max())
     counts, edges = _in_bins(array, bins, low, high)
@@ -95,10 +96,10 @@ def _sums(array: NDArray[Any]) -> tuple[float, float]:
 def to_be_counted(values: Any, bins: int) -> NDArray[Any] | None:
     """Return numbers that are so many that they are better counted after the call; None where they are not.
 
-    They are those that were given, not copied, and all are finite.
+    They are those that were given, not copied.
 
     Raises:
-        ValueError: `bins` is none of 1 to 512.
+        ValueError: `bins` is none of 1 to 512, or there is no finite number.
         TypeError: They are no numbers.
     """
     import numpy as np
@@ -107,9 +108,12 @@ def to_be_counted(values: Any, bins: int) -> NDArray[Any] | None:
     array = number_array(values, "a histogram is made of numbers")
     if array.size < MANY or array.dtype.kind not in "iuf" or not array.dtype.isnative:
         return None
-    if array.dtype.kind == "f" and not (math.isfinite(array.min()) and math.isfinite(array.max())):
-        return None
-    return np.ascontiguousarray(array).reshape(-1)
+    array = np.ascontiguousarray(array).reshape(-1)
+    if (
+        not np.isfinite(array[0]) and not np.isfinite(array).any()
+    ):  # to look at all of them takes as long as to write them
+        raise ValueError(_NOT_FINITE)
+    return array
 
 
 def counted(counts: Any, edges: Any) -> dict[str, Any]:

@@ -7,9 +7,13 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from datetime import date, time
+from itertools import chain
 from typing import Any
 
 import msgspec
+
+MANY = 2_000
+"""How many cells a table has that becomes JSON after the call that logs it."""
 
 _CELLS = frozenset((bool, int, float, str, type(None)))
 _FLOAT = frozenset((float,))
@@ -44,12 +48,11 @@ def rows(columns: Sequence[str] | None, data: Any, dataframe: Any = None) -> tup
     return names, table
 
 
-def plain_cells(table: Sequence[Sequence[Any]]) -> list[list[Any]]:
-    """Return rows whose cells are numbers, texts, booleans or None; other objects become texts."""
-    return [
-        list(row) if _CELLS.issuperset(map(type, row)) else [_cell(value) for value in row]  # most rows are plain
-        for row in table
-    ]
+def plain_cells(table: list[list[Any]]) -> list[list[Any]]:
+    """Return rows whose cells are numbers, texts, booleans or None, as they are; other objects become texts."""
+    if _CELLS.issuperset(map(type, chain.from_iterable(table))):
+        return table
+    return [[value if type(value) in _CELLS else _cell(value) for value in row] for row in table]
 
 
 def as_json(columns: Sequence[str], table: Sequence[Sequence[Any]]) -> bytes:
@@ -59,6 +62,31 @@ def as_json(columns: Sequence[str], table: Sequence[Sequence[Any]]) -> bytes:
         with contextlib.suppress(OverflowError, UnicodeEncodeError):  # long integers, halves of surrogate pairs
             return msgspec.json.encode(whole)
     return json.dumps(whole, ensure_ascii=False, separators=(",", ":")).encode(errors="backslashreplace")
+
+
+def packed(columns: Sequence[str], table: Sequence[Sequence[Any]]) -> bytes | None:
+    """Return a table of plain cells as MessagePack, where it is so large that it better becomes JSON after the call.
+
+    It takes a fifth of the time of JSON, and half the bytes. None also of cells that MessagePack does not have.
+    """
+    if len(columns) * len(table) < MANY:
+        return None
+    with contextlib.suppress(OverflowError, UnicodeEncodeError):
+        return msgspec.msgpack.encode((columns, table))
+    return None
+
+
+def unpacked(data: bytes) -> tuple[list[str], list[list[Any]]]:
+    """Return the columns and the rows of a packed table.
+
+    Raises:
+        ValueError: It is none.
+    """
+    try:
+        return msgspec.msgpack.decode(data, type=tuple[list[str], list[list[Any]]])
+    except msgspec.MsgspecError as error:
+        message = f"its cells are not what was logged ({error})"
+        raise ValueError(message) from error
 
 
 def _is_finite(row: Sequence[Any]) -> bool:

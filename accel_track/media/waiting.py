@@ -1,8 +1,9 @@
-"""Numbers that wait to be counted for a histogram: their plain form, and the files that are used for it again."""
+"""Plain forms that wait: numbers to be counted for a histogram, cells of a table; and files that are used again."""
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import threading
@@ -10,13 +11,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from accel_track.files import open_regular
+from accel_track.media import tables
 from accel_track.media.histograms import histogram
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-SUFFIX = ".hist.json"
+NUMBERS = ".hist.json"
 """What the name of a histogram ends in that was counted after its call."""
+
+CELLS = ".table.json"
+"""What the name of a table ends in that became JSON after its call."""
+
+SUFFIXES = (NUMBERS, CELLS)
 
 _SPARE = ".spare"
 _MOST_SPARES, _MOST_BYTES = 4, 64 * 1024 * 1024
@@ -28,17 +35,35 @@ def head(numbers: NDArray[Any], bins: int) -> bytes:
 
 
 def read(path: Path) -> bytes:
-    """Return plain numbers from their file, which another process may give another name and write to again.
+    """Return a plain form from its file, which another process may give another name and write to again.
 
     Raises:
-        FileNotFoundError: It has no longer that name, so what was read may be other numbers.
-        OSError: It cannot be read.
+        FileNotFoundError: The file has that name no longer, so what was read may be another one's.
+        OSError: The file cannot be read.
     """
     with open(open_regular(path), "rb") as file:
         data = file.read()
         if not os.path.samestat(os.fstat(file.fileno()), os.stat(path)):
             raise FileNotFoundError(path)
     return data
+
+
+def encoded(name: str, data: bytes) -> bytes:
+    """Return the bytes of a file whose plain form waits.
+
+    Args:
+        name: The file's name, which ends in one of `SUFFIXES`.
+        data: The plain form.
+
+    Raises:
+        ValueError: It is damaged.
+    """
+    if name.endswith(NUMBERS):
+        return counted(data)
+    if hashlib.sha256(data).hexdigest() != name.partition(".")[0]:
+        message = "its cells are not what was logged"
+        raise ValueError(message)
+    return tables.as_json(*tables.unpacked(data))
 
 
 def counted(data: bytes) -> bytes:

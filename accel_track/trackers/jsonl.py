@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import msgspec
 
 from accel_track.errors import NotReadableError, NotStartedError
-from accel_track.files import replace_file
+from accel_track.files import replace_file, write_whole
 from accel_track.folders import command_line
 from accel_track.media.fallbacks import stored
 from accel_track.media.ways import Way, native
@@ -228,9 +228,7 @@ class JsonlTracker(StoresMedia):
         try:
             size = os.fstat(file).st_size
             try:
-                rest = memoryview(data)
-                while rest:
-                    rest = rest[os.write(file, rest) :]
+                write_whole(file, data)
             except BaseException:
                 os.ftruncate(file, size)
                 raise

@@ -175,7 +175,8 @@ def test_a_full_disk_leaves_nothing_half_and_is_tried_again(monkeypatch: pytest.
     full = True
     write = folder_module._NewFile.write
 
-    def fail(file: Any, data: Any) -> None:
+    def fail(file: Any, *parts: Any) -> None:
+        data = b"".join(parts)
         write(file, data[:10])
         if full:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

@@ -42,7 +42,7 @@ class Histogram(Medium):
             return Content(histograms.counted(counts, edges))
         many = histograms.to_be_counted(data, bins)
         if many is not None:
-            return Content({"bins": bins}, waiting.SUFFIX, numbers=many)
+            return Content({"bins": bins}, waiting.NUMBERS, numbers=many)
         return Content(histograms.histogram(data, bins))
 
     @property

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from accel_track.media import pixels, tables
+from accel_track.media import pixels, tables, waiting
 from accel_track.media.content import Content
 from accel_track.media.kinds.medium import Medium
 
@@ -37,11 +37,12 @@ class Table(Medium):
         self.info = {}
 
     def content(self) -> Content:
-        """Return the table as JSON: `{"columns": […], "data": [[…], …]}`."""
+        """Return the table as JSON, `{"columns": […], "data": [[…], …]}`, or what becomes that later."""
         columns, table = self._table()
-        data = tables.as_json(columns, table)
-        shape = {"columns": len(columns), "rows": len(table)}
-        return Content({**self.info, **shape}, ".json", data=data)
+        info = {**self.info, "columns": len(columns), "rows": len(table)}
+        if (cells := tables.packed(columns, table)) is not None:
+            return Content(info, waiting.CELLS, cells=cells)
+        return Content(info, ".json", data=tables.as_json(columns, table))
 
     def _table(self) -> tuple[list[str], list[list[Any]]]:
         if not self._is_stored():
