@@ -11,11 +11,11 @@ BEGIN, END = "<!-- sources: made by `python -m tests.support.source_table` -->\n
 
 def table() -> str:
     """Return the table."""
-    lines = ["| `--from` | Reads | Limits |", "|---|---|---|"]
+    lines = ["| `--from` | Reads |", "|---|---|"]
     for name in BUILT_IN:
         cls = source_class(name)
         what = re.sub("^(a|the) ", lambda article: article[0].capitalize(), cls.what)
-        lines.append(f"| `{name}` | {what} | {cls.cannot_give} |")
+        lines.append(f"| `{name}` | **{what}**<br>{cls.cannot_give} |")
     return "\n".join(lines) + "\n"
 
 

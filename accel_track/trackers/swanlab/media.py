@@ -44,7 +44,7 @@ class SwanLabMedia(SwanLabFiles):
         "points": native("3D chart, with colours and caption"),
         "confusion_matrix": native("ECharts heat map"),
         "artifact": otherwise("saved files `artifacts/<name>/<time>/files/…`, with a description beside"),
-        "model": otherwise("as an artifact"),
+        "model": otherwise("like an artifact"),
     }
 
     def check_arguments(self, step: int | None, kwargs: Mapping[str, Any]) -> None:
