@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, default=None, metavar="N", help="default: 3, with --short 1")
     parser.add_argument("--output", type=Path, metavar="FOLDER", help="default: benchmarks and docs, of all cases")
     parser.add_argument(
-        "--page", action="store_true", help="only write the page and the chart again, from the JSON file"
+        "--page", action="store_true", help="only write the page and the charts again, from the JSON file"
     )
     given = parser.parse_args(arguments)
     folders = (given.output, given.output) if given.output else (DATA, DOCS)
@@ -66,7 +66,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         done=lambda name, found: print(f"## {name}\n\n{table(name, found)}", flush=True),
     )
     if not given.short:
-        print(f"## Goals\n\n{goals_table(results)}")
+        goals = {name: goals_table(name, results) for name in results}
+        print("\n".join(f"## Goals: {name}\n\n{text}" for name, text in goals.items() if text))
     if given.output or not (given.short or given.only):
         write(*folders, as_json(results, rounds), results)
     failed = [(name, case, one.error) for name, found in results.items() for case, one in found.items() if one.error]

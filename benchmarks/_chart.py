@@ -1,4 +1,4 @@
-"""The chart of the page: one panel per question, logarithmic where values are far apart."""
+"""The charts of the page: one per question, logarithmic where values are far apart."""
 
 from __future__ import annotations
 
@@ -15,42 +15,44 @@ _TAX += ("PL tensorboard",)
 _FIT = ("no-op logger", "logger tensorboard", "PL csv", "PL wandb", "PL tensorboard")
 _BACKENDS = ("tensorboard", "mlflow", "mlflow-http", "wandb", "trackio")
 _RATES = tuple(f"{system} {backend}" for backend in _BACKENDS for system in ("facade", "raw"))
-PANELS = (
+CHARTS = (
     ("call_cost", "hot", "One call, µs (log scale)", _CALLS, True),
-    ("throughput", "rate", "Calls/s end to end (log scale)", _RATES, True),
-    ("step_tax", "extra", "Step tax, µs per step", _TAX, False),
-    ("lightning_fit", "extra", "Lightning fit, extra µs per step", _FIT, False),
+    ("throughput", "rate", "End to end, calls/s (log scale)", _RATES, True),
+    ("step_tax", "extra", "Step tax, µs", _TAX, False),
+    ("lightning_fit", "extra", "A step of a Lightning fit, extra µs", _FIT, False),
 )
 
 
-def chart(results: Results, place: Path) -> None:
-    """Draw what there is as an SVG file."""
+def charts(results: Results, folder: Path) -> dict[str, Path]:
+    """Draw what there is as SVG files in a folder, half as wide as a page; return them by their titles."""
     import matplotlib as mpl
 
     mpl.use("agg")
     mpl.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "accel_track", "font.size": 9})
     from matplotlib import pyplot as plt
 
-    figure, axes = plt.subplots(2, 2, figsize=(10, 6.4), layout="constrained")
-    for ax, (script, column, title, names, logarithmic) in zip(axes.flat, PANELS, strict=True):
+    drawn = {}
+    for script, column, title, names, logarithmic in CHARTS:
         found = results.get(script, {})
         bars = [(name, value) for name in names if name in found and (value := found[name].value(column)) is not None]
         if not bars:
-            ax.set_axis_off()
             continue
+        figure, ax = plt.subplots(figsize=(3.9, 2.8), layout="constrained")
         values = [value for _, value in bars]
         colors = [_OURS if name.startswith(("logger", "facade")) else _OTHERS for name, _ in bars]
-        drawn = ax.barh([name for name, _ in bars], values, color=colors)
-        ax.bar_label(drawn, labels=[f" {value:,.0f}" if value >= _ROUND else f" {value:,.1f}" for value in values])
+        bar = ax.barh([name for name, _ in bars], values, color=colors)
+        ax.bar_label(bar, labels=[f" {value:,.0f}" if value >= _ROUND else f" {value:,.1f}" for value in values])
         ax.set_title(title, loc="left", fontsize=10)
         ax.invert_yaxis()
         ax.spines[["top", "right", "bottom"]].set_visible(False)
         if logarithmic and min(values) > 0:
             ax.set_xscale("log")
-            ax.set_xlim(min(values) / 3, max(values) * 4)
+            ax.set_xlim(min(values) / 3, max(values) * 10)
         else:
             ax.margins(x=0.18)
         ax.xaxis.set_visible(False)
         ax.tick_params(axis="y", length=0)
-    figure.savefig(place, format="svg", metadata={"Date": None})
-    plt.close(figure)
+        drawn[title] = folder / f"performance-{script}.svg"
+        figure.savefig(drawn[title], format="svg", metadata={"Date": None})
+        plt.close(figure)
+    return drawn

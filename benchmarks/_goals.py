@@ -17,7 +17,7 @@ class Goal:
 
     Attributes:
         key: Names it in `reasons.yaml`.
-        what: What is compared with what.
+        what: What is compared with what, as the page names its rows and columns.
         value: The value, or the ratio's upper part.
         per: The ratio's lower part, or None.
         least: The limit, where it must not be less.
@@ -36,7 +36,7 @@ class Goal:
     @property
     def limit(self) -> str:
         """Return the limit as a text."""
-        return f">= {self.least:,g} {self.unit}" if self.least is not None else f"<= {self.most:,g} {self.unit}"
+        return f"≥ {self.least:,g} {self.unit}" if self.least is not None else f"≤ {self.most:,g} {self.unit}"
 
     def measured(self, results: Results) -> float | None:
         """Return what was measured, or None where a value is missing or its payload is wrong."""
@@ -77,38 +77,38 @@ def _rounds(results: Results, place: Place) -> list[float]:
     return [] if result is None else [values[column] for values in result.rounds if column in values]
 
 
-def _cheaper(key: str, what: str, ours: str, peer: str, column: str, least: float) -> Goal:
+def _cheaper(key: str, ours: str, peer: str, column: str, least: float) -> Goal:
     value, per = ("call_cost", peer, column), ("call_cost", ours, column)
-    return Goal(f"call-{key}-{column}", f"{what}, {column}: times cheaper than {peer}", value, per, least)
+    return Goal(f"call-{key}-{column}", f"{column}: {peer} / {ours}", value, per, least)
 
 
-def _ours(column: str, what: str, most: float) -> Goal:
-    return Goal(f"call-{column}", what, ("call_cost", "logger tensorboard", column), most=most, unit="µs")
+def _ours(column: str, shown: str, most: float) -> Goal:
+    value = ("call_cost", "logger tensorboard", column)
+    return Goal(f"call-{column}", f"{shown}: logger tensorboard", value, most=most, unit="µs")
 
 
 def _rate(key: str, backend: str, peer: str, least: float) -> Goal:
     value, per = ("throughput", f"facade {backend}", "rate"), ("throughput", f"{peer} {backend}", "rate")
-    return Goal(f"rate-{key}", f"calls/s end to end, {backend}: times {peer}", value, per, least)
+    return Goal(f"rate-{key}", f"facade {backend} / {peer} {backend}", value, per, least)
 
 
 def _tax(key: str, case: str) -> Goal:
     per = ("step_tax", "PL tensorboard", "extra")
-    return Goal(key, f"step tax, {case}: of PL tensorboard's", ("step_tax", case, "extra"), per, most=5, unit="%")
+    return Goal(key, f"{case} / PL tensorboard", ("step_tax", case, "extra"), per, most=5, unit="%")
 
 
-def _medium(column: str, what: str, backend: str, least: float) -> Goal:
+def _medium(column: str, shown: str, backend: str, least: float) -> Goal:
     value, per = ("media", f"raw {backend}", column), ("media", f"facade {backend}", column)
-    return Goal(f"media-{column}-{backend}", f"{what}: times cheaper than the SDK's, {backend}", value, per, least)
+    return Goal(f"media-{column}-{backend}", f"{shown}: raw {backend} / facade {backend}", value, per, least)
 
 
 def _nine(key: str, mode: str, column: str) -> Goal:
     value, per = (("call_cost", f"logger {which}{mode}", column) for which in ("nine trackers", "tensorboard"))
-    what = f"call, nine trackers{mode}, {column}: times one tracker"
-    return Goal(f"nine-{key}-{column}", what, value, per, most=1.1)
+    return Goal(f"nine-{key}-{column}", f"{column}: {value[1]} / {per[1]}", value, per, most=1.1)
 
 
-def _growth(key: str, case: str, what: str, column: str = "growth", most: float = 1.25, unit: str = "x") -> Goal:
-    return Goal(f"growth-{key}", what, ("journal", f"growth: {case}", column), most=most, unit=unit)
+def _growth(key: str, case: str, shown: str, column: str = "growth", most: float = 1.25, unit: str = "x") -> Goal:
+    return Goal(f"growth-{key}", shown, ("journal", f"growth: {case}", column), most=most, unit=unit)
 
 
 QUEUE = "PL tensorboard max_queue=1000"
@@ -117,22 +117,22 @@ QUEUE = "PL tensorboard max_queue=1000"
 _FITS = "logger tensorboard"
 
 GOALS = (
-    _cheaper("logger-tensorboard", "call, Logger, TensorBoard", "logger tensorboard", "PL tensorboard", "hot", 100),
-    _cheaper("logger-tensorboard", "call, Logger, TensorBoard", "logger tensorboard", "PL tensorboard", "cold", 30),
-    _cheaper("logger-tensorboard", "call, Logger, TensorBoard", "logger tensorboard", "PL tensorboard", "busy", 30),
-    _ours("hot", "call, Logger, TensorBoard, hot", 2),
-    _ours("busy", "call, Logger, TensorBoard, busy", 5),
-    _ours("busy_most", "call, Logger, TensorBoard, busy: the slowest of 10,000", 200),
-    _ours("background", "CPU time of TensorBoard's worker, a record", 5),
+    _cheaper("logger-tensorboard", "logger tensorboard", "PL tensorboard", "hot", 100),
+    _cheaper("logger-tensorboard", "logger tensorboard", "PL tensorboard", "cold", 30),
+    _cheaper("logger-tensorboard", "logger tensorboard", "PL tensorboard", "busy", 30),
+    _ours("hot", "hot", 2),
+    _ours("busy", "busy", 5),
+    _ours("busy_most", "busy, slowest of 10,000", 200),
+    _ours("background", "background", 5),
     *[
-        _cheaper("queue-tensorboard", "call, Logger, TensorBoard", "logger tensorboard", QUEUE, column, least)
+        _cheaper("queue-tensorboard", "logger tensorboard", QUEUE, column, least)
         for column, least in (("hot", 100), ("cold", 30))
     ],
-    _cheaper("facade-tensorboard", "call, facade, TensorBoard", "facade tensorboard", "HF tensorboard", "hot", 60),
-    _cheaper("facade-tensorboard", "call, facade, TensorBoard", "facade tensorboard", "HF tensorboard", "cold", 20),
-    _cheaper("logger-wandb", "call, Logger, wandb", "logger wandb", "PL wandb", "hot", 40),
-    _cheaper("logger-comet", "call, Logger, Comet", "logger comet", "PL comet", "hot", 40),
-    _cheaper("logger-mlflow", "call, Logger, MLflow on SQLite", "logger mlflow", "PL mlflow", "hot", 2000),
+    _cheaper("facade-tensorboard", "facade tensorboard", "HF tensorboard", "hot", 60),
+    _cheaper("facade-tensorboard", "facade tensorboard", "HF tensorboard", "cold", 20),
+    _cheaper("logger-wandb", "logger wandb", "PL wandb", "hot", 40),
+    _cheaper("logger-comet", "logger comet", "PL comet", "hot", 40),
+    _cheaper("logger-mlflow", "logger mlflow", "PL mlflow", "hot", 2000),
     *[_nine("thread", "", column) for column in ("hot", "cold")],
     *[_nine("process", " (process)", column) for column in ("hot", "cold")],
     _rate("tensorboard-PL", "tensorboard", "PL", 25),
@@ -147,40 +147,32 @@ GOALS = (
     _tax("tax-nine-process", "logger nine trackers (process)"),
     Goal(
         "fit-tensorboard",
-        "overhead of a Lightning fit, TensorBoard: times a no-op logger's",
+        "logger tensorboard / no-op logger",
         ("lightning_fit", "logger tensorboard", "extra"),
         ("lightning_fit", "no-op logger", "extra"),
         most=1.5,
     ),
-    Goal(
-        "journal-bytes",
-        "journal, a record of 10 scalars",
-        ("journal", "records of 10 scalars", "bytes"),
-        most=100,
-        unit="bytes",
-    ),
-    Goal(
-        "journal-read", "journal, reader", ("journal", "records of 10 scalars", "read"), least=500_000, unit="records/s"
-    ),
-    _growth("records", "records", "cost per call, 10 million records: end to beginning"),
-    _growth("memory", "records", "memory, 10 million records: growth", "memory", 16, "MiB"),
-    _growth("names", "names", "cost per call, 10,000 names: to 20 names", most=1.1),
-    _growth("other-names", "other names", "cost per call, always others of 10,000 names: to 20 names", most=1.1),
-    _growth("wide", "metrics per call", "cost per metric, 1,000 per call: to 10 per call"),
+    Goal("journal-bytes", "a record", ("journal", "records of 10 scalars", "bytes"), most=100, unit="bytes"),
+    Goal("journal-read", "reading", ("journal", "records of 10 scalars", "read"), least=500_000, unit="records/s"),
+    _growth("records", "records", "a call at the end / at the beginning of 10 million records"),
+    _growth("memory", "records", "growth of memory over 10 million records", "memory", 16, "MiB"),
+    _growth("names", "names", "a call with 10,000 names in turns / with 20", most=1.1),
+    _growth("other-names", "other names", "a call with other names each time, of 10,000 / with 20", most=1.1),
+    _growth("wide", "metrics per call", "a metric of a call with 1,000 / with 10"),
     Goal("start-import", "import accel_track", ("startup", "import accel_track", "ms"), most=50, unit="ms"),
     Goal("start-construct", "AccelTrackLogger(...)", ("startup", "AccelTrackLogger(...)", "ms"), most=5, unit="ms"),
-    Goal("fits-memory", "1,000 fits, memory of each", ("many_fits", _FITS, "kB"), most=20, unit="kB"),
-    Goal("fits-descriptors", "1,000 fits, descriptors more", ("many_fits", _FITS, "files"), most=8, unit=""),
+    Goal("fits-memory", "memory of a fit", ("many_fits", _FITS, "kB"), most=20, unit="kB"),
+    Goal("fits-descriptors", "descriptors after 1,000 fits", ("many_fits", _FITS, "files"), most=8, unit="more"),
     *[
-        _medium(column, what, backend, 10)
-        for column, what, backends in (
-            ("image", "call, image of 512 x 512", ("tensorboard", "wandb", "mlflow")),
-            ("images", "call, 16 images of 64 x 64", ("tensorboard", "wandb", "mlflow")),
-            ("table", "call, table of 1,000 x 10", ("wandb", "mlflow")),
-            ("histogram", "call, histogram of a million", ("tensorboard", "wandb")),
+        _medium(column, shown, backend, 10)
+        for column, shown, backends in (
+            ("image", "image", ("tensorboard", "wandb", "mlflow")),
+            ("images", "16 images", ("tensorboard", "wandb", "mlflow")),
+            ("table", "table", ("wandb", "mlflow")),
+            ("histogram", "histogram", ("tensorboard", "wandb")),
         )
         for backend in backends
     ],
-    Goal("media-bytes", "image on the disk, of its PNG", ("media", "facade tensorboard", "bytes"), most=1),
-    Goal("fits-threads", "1,000 fits, threads more", ("many_fits", _FITS, "threads"), most=2, unit=""),
+    Goal("media-bytes", "image on the disk / its PNG", ("media", "facade tensorboard", "bytes"), most=1),
+    Goal("fits-threads", "threads after 1,000 fits", ("many_fits", _FITS, "threads"), most=2, unit="more"),
 )

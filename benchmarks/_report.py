@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime, timezone
 from importlib import metadata
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -25,33 +26,44 @@ _PACKAGES += ("clearml", "dvclive", "swanlab", "trackio", "msgspec", "google-crc
 _FORMAT = 1
 MISSING = "-"
 _CHARACTERS = 160
+_MOST_COLUMNS = 5
+"""Of a table that has room for ratios; those of the others are among the goals."""
 
 HEAD = """\
 # Performance
 
 <!-- Made by `python -m benchmarks` from benchmarks/performance.json; do not edit. Reasons: benchmarks/reasons.yaml. -->
 
-accel_track's `AccelTrackLogger` (logger) and `Accelerator` (facade), Hugging Face Accelerate (HF), Lightning's own
-loggers (PL) and the SDKs called directly (raw), measured side by side on one machine, each table in one run. Every row
-is the median over {rounds} rounds; long ones, and rows beside the goals, have one. Each round of a row is a process of
-its own with an empty folder, and the rows of a table take turns, so that what else the machine does hits all of them.
-Beside a goal's value is the least and the most that one of the rounds has.
-What was logged is read back and counted: where a value is missing or doubled, there is an error instead of a number.
-Nothing asks for a network; MLflow's server is on the same machine. All have the same settings, those that are
-documented as cheap (`benchmarks/_settings.py`). Lightning's CometLogger is patched, because with `online=False`
-version 2.6.6 writes nothing. Absolute numbers are this machine's, ratios carry further.
+What logging costs: accel_track beside Hugging Face Accelerate, Lightning's own loggers, and the SDKs called directly,
+measured on one machine. {met} of {goals} goals are met; the reasons for the others stand below each table.
 
-![What logging costs]({chart})
+{charts}
+
+## How to read the tables
+
+* **Rows** say who logs. *Logger* is `AccelTrackLogger` and *facade* is `Accelerator`, both with the default
+  `delivery`; *(process)* is `delivery="process"`. *HF* is Hugging Face Accelerate, *PL* one of Lightning's loggers,
+  *raw* an SDK called directly. *Nine trackers* are all nine backends at once.
+* **Values** are medians of {rounds} rounds; rows that take long, or that no goal needs, have one. Each round is a
+  process of its own with an empty folder. The rows of a table take turns, so that other work on the machine hits all
+  of them.
+* **Values counted** were read back from the backend. A missing or doubled value makes the row an error, not a number.
+* **Goals** are limits for a value, or for the ratio of two rows (*one / other*). *Rounds* are the least and the most
+  that single rounds have.
+* **Settings** are the same for all, those that each SDK documents as cheap (`benchmarks/_settings.py`). Nothing needs
+  a network: MLflow's server is on the same machine. Lightning's CometLogger is patched, because version 2.6.6 writes
+  nothing with `online=False`.
+* Absolute numbers are those of this machine; ratios carry further. `tox -e bench` measures on yours.
 
 """
 
 
 def number(value: float | None) -> str:
-    """Return a value with three significant digits."""
+    """Return a value with three significant digits, and three decimals at most."""
     if value is None:
         return MISSING
-    if 0 < abs(value) < 1:
-        return f"{value:.3g}"
+    if abs(value) < 1:
+        return f"{round(value, 3):.3g}"
     return f"{value:,.{0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2}f}"  # noqa: PLR2004
 
 
@@ -87,12 +99,19 @@ def judged(results: Results) -> Iterator[tuple[Any, float | None, bool | None]]:
 
 
 def table(name: str, results: dict[str, Result]) -> str:
-    """Return a script's results as a Markdown table."""
+    """Return a script's results as Markdown tables: one, or one for each sort of rows where they have other columns."""
     module = script(name)
-    rows = [["", *module.COLUMNS.values(), "values counted", *(["ratio"] if module.MAIN else [])]]
     found = [case for case in cases(name) if case.name in results]
-    rows += [_row(case, results, list(module.COLUMNS), module.MAIN) for case in found]
-    return _markdown(rows)
+    main = module.MAIN if len(module.COLUMNS) <= _MOST_COLUMNS else ""
+    first = next(iter(module.COLUMNS))
+    sorts = groupby(found, lambda case: bool(module.MAIN) or results[case.name].value(first) is not None)
+    return "\n".join(_table(list(sort), results, module.COLUMNS, main) for _, sort in sorts)
+
+
+def _table(found: list[Case], results: dict[str, Result], titles: dict[str, str], main: str) -> str:
+    columns = [one for one in titles if any(results[case.name].value(one) is not None for case in found)]
+    rows = [["", *(titles[one] for one in columns), "values counted", *(["ratio"] if main else [])]]
+    return _markdown(rows + [_row(case, results, columns, main) for case in found])
 
 
 def _row(case: Case, results: dict[str, Result], columns: Sequence[str], main: str) -> list[str]:
@@ -109,11 +128,11 @@ def _ratio(case: Case, results: dict[str, Result], main: str) -> str:
     if not case.against or case.against not in results:
         return ""
     own, other = results[case.name].value(main), results[case.against].value(main)
-    return (
-        f"{number(own / other)} x {case.against}"
-        if own is not None and other and other > 0
-        else f"none ({case.against} has no value)"
-    )
+    if own is None or not other or other <= 0:
+        return f"none ({case.against} has no value)"
+    if 0 < own < other / 10:
+        return f"1/{number(other / own)} of {case.against}"
+    return f"{number(own / other)} x {case.against}"
 
 
 def _line(text: str) -> str:
@@ -128,33 +147,39 @@ def _markdown(rows: list[list[str]]) -> str:
     return "\n".join([head, "|---" + "|---:" * (len(rows[0]) - 1) + "|", *body]) + "\n"
 
 
-def goals_table(results: Results) -> str:
-    """Return the goals as a Markdown table, and the reasons written down for those that are missed."""
+def goals_table(name: str, results: Results) -> str:
+    """Return a script's goals as a Markdown table, and the reasons written down for those that are missed."""
     reasons = yaml.safe_load(REASONS.read_text()) or {} if REASONS.exists() else {}
     rows = [["Goal", "Limit", "Measured", "Rounds", "Met"]]
     why: defaultdict[str, list[str]] = defaultdict(list)
-    for goal, measured, met in judged(results):
+    for goal, measured, met in judged({name: results[name]}):
         unit = f" {goal.unit}" if measured is not None else ""
         spread = goal.spread(results)
         rounds = MISSING if spread is None else f"{number(spread[0])} to {number(spread[1])}"
         met_or_not = {True: "yes", False: "**no**"}.get(met, MISSING)
         rows.append([goal.what, goal.limit, number(measured) + unit, rounds, met_or_not])
         if measured is None and len(goal.found(results)) == 2:  # noqa: PLR2004 - both are there
-            noise = "cannot be judged here, since what it is compared with is not above 0"
-            why[f"{noise}; {reasons.get(goal.key, 'see the tables.')}"].append(goal.what)
+            noise = "The goal cannot be judged here, since what it is compared with is not above 0."
+            why[" ".join([noise, reasons.get(goal.key, "")]).rstrip()].append(goal.what)
         if met is False:
-            why[reasons.get(goal.key, f"no reason is written down yet (`{goal.key}`).")].append(goal.what)
+            why[reasons.get(goal.key, f"No reason is written down yet (`{goal.key}`).")].append(goal.what)
+    if len(rows) == 1:
+        return ""
     text = _markdown(rows).replace("|---:", "|---")
-    because = "\n".join(f"* {'; '.join(goals)}: {reason}" for reason, goals in why.items())
-    return text + (f"\nWhy goals are missed, or not judged:\n\n{because}\n" if why else "")
+    because = "\n".join(f"* *{'*, *'.join(goals)}*: {reason}" for reason, goals in why.items())
+    return text + (f"\nWhy goals are missed:\n\n{because}\n" if why else "")
 
 
-def page(data: dict[str, Any], results: Results, chart: str) -> str:
-    """Return `performance.md`, which shows the chart at that place."""
-    parts = [HEAD.format(rounds=data["rounds"], chart=chart), "## Goals\n\n", goals_table(results), "\n"]
+def page(data: dict[str, Any], results: Results, charts: dict[str, str]) -> str:
+    """Return `performance.md`, which shows the charts of these titles at these places."""
+    verdicts = [met for _, _, met in judged(results)]
+    pictures = "\n".join(f"![{title}]({place})" for title, place in charts.items())
+    parts = [HEAD.format(rounds=data["rounds"], charts=pictures, met=verdicts.count(True), goals=len(verdicts))]
     for name, found in results.items():
         module = script(name)
         parts += [f"## {module.TITLE}\n\n", module.ABOUT, "\n\n", table(name, found), "\n"]
+        if goals := goals_table(name, results):
+            parts += [goals, "\n"]
     machine = ", ".join(f"{value}" for value in data["machine"].values())
     versions = ", ".join(f"{name} {version}" for name, version in data["versions"].items())
     parts += ["## Where and when\n\n", f"{data['date']}; {machine}.\n\nVersions: {versions}.\n"]
@@ -162,14 +187,14 @@ def page(data: dict[str, Any], results: Results, chart: str) -> str:
 
 
 def write(folder: Path, pages: Path, data: dict[str, Any], results: Results) -> None:
-    """Write the JSON file and the chart into a folder, and the page into another one or the same."""
-    from benchmarks._chart import chart
+    """Write the JSON file and the charts into a folder, and the page into another one or the same."""
+    from benchmarks._chart import charts
 
     folder.mkdir(parents=True, exist_ok=True)
-    place = folder / "performance.svg"
     (folder / "performance.json").write_text(json.dumps(data, indent=1) + "\n")
-    (pages / "performance.md").write_text(page(data, results, Path(os.path.relpath(place, pages)).as_posix()))
-    chart(results, place)
+    drawn = charts(results, folder)
+    places = {title: Path(os.path.relpath(place, pages)).as_posix() for title, place in drawn.items()}
+    (pages / "performance.md").write_text(page(data, results, places))
 
 
 def _machine() -> dict[str, str]:

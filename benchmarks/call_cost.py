@@ -13,10 +13,12 @@ from benchmarks._measure import SCALARS, Latency, Log, compute, latency
 
 TITLE = "What a call costs"
 ABOUT = """\
-Latency of one call with 10 scalars, in µs; *hot*: back to back, *cold*: with a pause of 2 ms before each, *busy*: with
-0.5 ms of Python code before each, which delivery in the background wants to interrupt. *Background* is the CPU time
-that the process's other threads use meanwhile, for each of these calls. *os.write* appends as many bytes as a record
-has, and does nothing else; *journal alone* is a call without a front door."""
+How long one call with 10 scalars takes, in µs:
+
+* *hot*: calls back to back; *cold*: with a pause of 2 ms before each; *busy*: with 0.5 ms of Python code before each,
+  which delivery in the background wants to interrupt. *p99*: 99 of 100 calls are quicker.
+* *background*: the CPU time of the process's other threads, for each of the *busy* calls.
+* The row *os.write* only appends as many bytes as a record has; *journal alone* is a call without a front door."""
 COLUMNS = {
     "hot": "hot",
     "hot_p99": "hot p99",

@@ -18,11 +18,14 @@ from benchmarks._measure import POOL, SCALARS, VARIANTS, latency
 
 TITLE = "The journal"
 ABOUT = """\
-Records of 10 scalars: bytes, µs to append one (and for one `os.write` of as many bytes), records read per second. The
-growth rows compare µs at the end (*late*) with those at the beginning (*early*): of a call through the facade over 10
-million records, of a call with 10,000 names in turns instead of 20, of a call that has always other ten of 10,000 names
-instead of 20, per metric with 1,000 in a call instead of 10, and
-of a call with a tensor of so many float32 elements, which is copied in it, beside the numbers."""
+Records of 10 scalars: their bytes, the µs to append one (and of one `os.write` of as many bytes), and how many a
+reader gets in a second. The rows *growth* compare the µs of a call *late* with those *early*:
+
+* *records*: at the end and at the beginning of 10 million records, through the facade;
+* *names*: with 10,000 names in turns, and with 20; *other names*: with ten of 10,000 names, other ones in each call,
+  and with 20;
+* *metrics per call*: a metric's share of a call with 1,000, and of a call with 10;
+* *a tensor*: a call with a tensor of so many 32-bit numbers, which it copies, and a call with numbers alone."""
 COLUMNS = {
     "bytes": "bytes",
     "append": "append",

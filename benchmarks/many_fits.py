@@ -15,7 +15,7 @@ from benchmarks._counts import count
 TITLE = "Many fits in one process"
 ABOUT = """\
 A thousand fits of two steps, each with a logger of its own that nobody finishes, after a hundred to warm up: resident
-memory in kB and milliseconds for each fit, and descriptors and threads that are more in the end than before."""
+memory in kB and time in ms for each fit, and how many more descriptors and threads there are at the end."""
 COLUMNS = {"kB": "kB", "ms": "ms", "files": "descriptors", "threads": "threads"}
 MAIN = "kB"
 

@@ -15,11 +15,14 @@ from benchmarks._settings import PACKAGES, arguments, need, prepare
 
 TITLE = "What a medium costs"
 ABOUT = """\
-Median time of one call on the thread that makes it, in milliseconds: *image*: one of 512 x 512 pixels in RGB, random,
-which is the most work for a PNG; *16 images*: 16 of 64 x 64; *table*: 1,000 rows of 10 columns; *histogram*: a million
-numbers in 64 bins. Pixels are uint8 arrays, another one in each call. *Bytes* is what an image takes on the disk in the
-run directory or, of the others, with the backend, for each byte of its PNG. There are 20 ms between two calls, in
-which what they leave to do is done, or a part of it."""
+How long one call takes the thread that makes it, in ms, with 20 ms between two calls, in which what the call leaves to
+do is done, or a part of it:
+
+* *image*: one of 512 x 512 random pixels in RGB, which are the most work for a PNG; *16 images*: of 64 x 64 pixels;
+  all are uint8 arrays, a new one in each call;
+* *table*: 1,000 rows of 10 columns; *histogram*: a million numbers in 64 bins;
+* *bytes*: what an image takes on the disk for each byte of its PNG, in the run directory or, without accel_track, with
+  the backend."""
 COLUMNS = {
     "image": "image",
     "images": "16 images",

@@ -18,8 +18,8 @@ from benchmarks._settings import named
 
 TITLE = "Starting"
 ABOUT = """\
-Milliseconds. *First step*: from the logger's construction in a program that has Lightning loaded to the first training
-step, with TensorBoard, wandb and MLflow and the import of their SDKs."""
+Times in ms. *First step*: from the construction of the logger, in a program that has imported Lightning, to the first
+training step; with TensorBoard, wandb and MLflow, and the import of their SDKs."""
 COLUMNS = {"ms": "ms"}
 MAIN = "ms"
 _TOGETHER = "tensorboard+wandb+mlflow"

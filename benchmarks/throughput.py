@@ -13,8 +13,8 @@ from benchmarks._measure import POOL, SCALARS, VARIANTS
 
 TITLE = "End to end"
 ABOUT = """\
-Calls with 10 scalars per second, from the first call until the run is ended and its data stored; starting it is not
-counted in. Each backend gets the same calls from everybody. What it has then is read back and counted."""
+How many calls with 10 scalars a second each backend takes, from the first call until the run is ended and its data
+stored; the start is not counted. Everyone makes the same calls."""
 COLUMNS = {"rate": "calls/s"}
 MAIN = "rate"
 

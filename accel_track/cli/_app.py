@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from accel_track import __version__
 from accel_track.cli._common import UNUSABLE, existing, say
@@ -26,7 +28,28 @@ _WORDS = {
 """What is wrong with a value, by pydantic's name of the error, with which typer checks values since 0.2x."""
 
 
-class Commands(TyperGroup):
+def help_of(command: Callable[..., None]) -> str:
+    """Return a command's docstring, each paragraph of which is one line: the terminal breaks it."""
+    return "\n\n".join(" ".join(part.split()) for part in (inspect.getdoc(command) or "").split("\n\n"))
+
+
+class _PlainFlags:
+    """What has flags that take no value, and whose help names no type of one, which is typer's habit since 0.2x."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Return the parameters."""
+        found: list[Any] = super().get_params(ctx)  # type: ignore[misc]
+        for one in found:
+            if getattr(one, "is_flag", False) and one.metavar is None:
+                one.metavar = ""
+        return found
+
+
+class Command(_PlainFlags, TyperCommand):
+    """A command."""
+
+
+class Commands(_PlainFlags, TyperGroup):
     """The commands; a wrong call of one is told in one line, with exit code 2."""
 
     def main(self, *args: Any, **options: Any) -> Any:
@@ -89,12 +112,12 @@ def root(
             metavar="DIR",
             parser=existing,
             envvar=VARIABLE,
-            help="Find runs below this directory, not below the working directory.",
+            help="Find runs below this directory instead of the working directory.",
         ),
     ] = None,
     _version: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    """Track experiments with TensorBoard, Weights & Biases, MLflow, Comet and others through one API."""
+    """Look at the runs that accel_track has logged, deliver them to backends, import other runs, and tidy up."""
     set_place(directory)

@@ -77,18 +77,25 @@ def existing(text: str) -> Path:
 
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
+_DIR = "By default the working directory, or that of -C."
 DirArgument = Annotated[
     Path | None,
-    typer.Argument(metavar="[DIR]", parser=existing, help="Folder to look in; default: -C, or the working directory."),
+    typer.Argument(metavar="DIR", parser=existing, help=f"Where to look for runs. {_DIR}"),
 ]
-_RUN = "a path, an id or a part of one, NAME, PROJECT/NAME, latest, latest:PROJECT, @2, or the URL of a mirrored one."
+RUN = "its path, its id or a part of the id, NAME, PROJECT/NAME, latest, latest:PROJECT, @2, or its URL in a mirror."
 RunArgument = Annotated[
-    str, typer.Argument(metavar="RUN", autocompletion=complete_run, help=f"The run: {_RUN}", show_default=False)
+    str, typer.Argument(metavar="RUN", autocompletion=complete_run, help=f"The run: {RUN}", show_default=False)
 ]
 RunsArgument = Annotated[
     list[str],
     typer.Argument(
-        metavar="RUN...", autocompletion=complete_run, help=f"Each run: {_RUN} Patterns such as 'sweep-*' mean several."
+        metavar="RUN", autocompletion=complete_run, help=f"Each run: {RUN} A pattern such as 'sweep-*' means several."
+    ),
+]
+OwnRunsArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="RUN", autocompletion=complete_run, help=f"The run: {RUN} A pattern such as 'sweep-*' means several."
     ),
 ]
 

@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
 
 def alerts(run: RunArgument, as_json: Json = False) -> None:
-    """List the alerts of a run: those that the program raised, and those of rules.
+    """List the alerts of a run: those that its program raised, and those that rules raised.
 
-    Example: accel-track alerts 20260131
+    Example: accel-track alerts 3f9a2c
     """
     with one_line_errors():
         from accel_track.views.content import Content

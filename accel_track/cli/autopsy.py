@@ -37,15 +37,15 @@ def autopsy(
         bool | None,
         typer.Option(
             "--stacks/--no-stacks",
-            help="Ask the process of a run that goes on for its stacks; default: where nothing was logged for long.",
+            help="Whether to ask a running process for its stacks; by default, if it has logged nothing for long.",
             show_default=False,
         ),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Say why a run ended, or whether it hangs and where, from what was left in its run directory.
+    """Say why a run ended, or whether it hangs and where, from what its processes have left.
 
-    Example: accel-track autopsy 20260131
+    Example: accel-track autopsy 3f9a2c
     """
     with one_line_errors():
         from accel_track.views.autopsy.document import document
@@ -80,9 +80,9 @@ def _print(found: Autopsy) -> None:
 
 
 _SURE = {
-    "known": "what was left says so",
-    "likely": "what was left speaks for it",
-    "unknown": "what was left does not tell",
+    "known": "the evidence says so",
+    "likely": "the evidence speaks for it",
+    "unknown": "the evidence does not tell",
 }
 
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from accel_track.cli._common import Json, fail, find_all, one_line_errors, print_json, say
+from accel_track.cli._common import Json, RunsArgument, fail, find_all, one_line_errors, print_json, say
 from accel_track.cli._plot import Curve, check_plots, draw
 from accel_track.cli._sheet import print_sheet
-from accel_track.cli.show import Metrics, listed, metric_document, points_of
+from accel_track.cli.show import listed, metric_document, points_of
 
 if TYPE_CHECKING:
     from accel_track.journal.directory import RunDirectory
@@ -42,23 +42,33 @@ class _Compared:
 
 
 def compare(
-    runs: Annotated[list[str], typer.Argument(metavar="RUN...", help="Run directories, ids of runs, or URLs.")],
-    metric: Metrics = None,
+    runs: RunsArgument,
+    metric: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--metric",
+            "-m",
+            metavar="NAME",
+            help="Compare only this metric, and draw its curves; a pattern such as 'val/*' chooses several.",
+        ),
+    ] = None,
     seeds: Annotated[
-        bool, typer.Option("--seeds", help="Show mean and spread over runs that differ in the seed alone.")
+        bool, typer.Option("--seeds", help="Group runs that differ only in the seed; show mean and spread.")
     ] = False,
     ignore: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME", help="With --seeds: leave out this hyperparameter; a pattern is fine."),
+        typer.Option(
+            metavar="NAME", help="With --seeds: a hyperparameter that may differ, too, or a pattern. May be repeated."
+        ),
     ] = None,
     everything: Annotated[
-        bool, typer.Option("--all", help="Show also equal hyperparameters, and all metrics.")
+        bool, typer.Option("--all", help="Also show equal hyperparameters, and all metrics.")
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Compare runs: hyperparameters that differ, last and best values, and with --metric curves in one plot.
+    """Compare runs: the hyperparameters that differ, and the last and best values of their metrics.
 
-    Example: accel-track compare 3f2a91 77c0de --metric "val/*"
+    Example: accel-track compare 3f9a2c 77c0de --metric "val/*"
     """
     if metric and not (as_json or seeds):
         check_plots("compare --metric")

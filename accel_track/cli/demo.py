@@ -24,13 +24,13 @@ _NEEDS = ("sklearn", "mlflow", "plotext")
 
 
 def demo(
-    folder: Annotated[Path, typer.Option("--dir", parser=here, help="Where to put the run; made when missing.")] = Path(
+    folder: Annotated[Path, typer.Option("--dir", metavar="DIR", parser=here, help="Where to put the run.")] = Path(
         "accel-track-demo"
     ),
-    epochs: Annotated[int, typer.Option(min=1, help="How many passes over the data to train for.")] = 10,
+    epochs: Annotated[int, typer.Option(min=1, metavar="N", help="Passes over the data.")] = 10,
     as_json: Json = False,
 ) -> None:
-    """Train a small network on scikit-learn's handwritten digits and log it to TensorBoard and MLflow.
+    """Train a small network on scikit-learn's handwritten digits, and log it to TensorBoard and MLflow.
 
     Example: accel-track demo --epochs 3
     """

@@ -42,9 +42,9 @@ _SERVERS = {
 
 
 def doctor(as_json: Json = False) -> None:
-    """Say of each backend whether it is installed and configured, and whether its server, if it has one, answers.
+    """Say which backends are installed and configured, and whether their servers answer.
 
-    A fast path is what a tracker does through private parts of its SDK; where it is off, public calls are used.
+    A fast path uses private parts of a backend's SDK; where it is off, the tracker makes public calls.
 
     Example: accel-track doctor
     """

@@ -116,27 +116,29 @@ class _Records:
 
 def export(
     run: RunArgument,
-    format_: Annotated[Format, typer.Option("--format", help="csv and parquet: one value a row; jsonl: one record.")],
+    format_: Annotated[
+        Format,
+        typer.Option("--format", help="csv and parquet have a row for each value, jsonl a line for each record."),
+    ],
     output: Annotated[
-        Path | None, typer.Option(parser=here, help="File to write; default for csv and jsonl: print it.")
+        Path | None,
+        typer.Option(metavar="FILE", parser=here, help="File to write; by default, csv and jsonl are printed."),
     ] = None,
     media: Annotated[
         Path | None,
-        typer.Option(metavar="FOLDER", parser=here, help="Also write the media, as <name>/<step>.png and the like."),
+        typer.Option(
+            metavar="FOLDER",
+            parser=here,
+            help="Also write the media, to an empty folder, as <name>/<step>.png and so on.",
+        ),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Write a run's records as CSV, Parquet or JSON lines; also where run.json is damaged.
+    """Write a run's records as CSV, Parquet or JSON lines.
 
-    Where the run went back to an earlier step, what it logged there before is left out.
+    Where the run went back to an earlier step, the values that it had logged from that step on are left out.
 
-    CSV and Parquet have the columns rank, seq, time, step, name, value. JSON lines have NaN and infinities as the texts
-    "NaN", "Infinity" and "-Infinity".
-
-    With --media, each medium has its row, whose value is the path of its file, relative to the folder of the output;
-    in JSON lines, it has a "path". Tables become CSV, histograms JSON, texts Markdown.
-
-    Example: accel-track export 20260131 --format csv --output run.csv --media run.media
+    Example: accel-track export 3f9a2c --format csv --output run.csv --media run.media
     """
     _check(format_, output, media, as_json=as_json)
     write = {Format.CSV: _csv, Format.JSONL: _jsonl}.get(format_)
@@ -176,8 +178,9 @@ def _tell_of(records: _Records) -> None:
     """
     lacking = 0 if records.files is None else records.files.lacking
     if records.without_files:
-        some = "1 medium is" if records.without_files == 1 else f"{records.without_files:,} media are"
-        say(f"{some} left out; --media FOLDER writes them", err=True)
+        one = records.without_files == 1
+        some = "1 medium is" if one else f"{records.without_files:,} media are"
+        say(f"{some} left out; --media FOLDER writes {'it' if one else 'them'}", err=True)
     if records.damaged:
         say(f"warning: {records.damaged} bytes of the journal are damaged and left out", err=True)
     if lacking:

@@ -35,22 +35,26 @@ if TYPE_CHECKING:
     from accel_track.trackers.backend_run import BackendRun
 
 Places = Annotated[
-    list[str], typer.Argument(metavar="PATH...", help="Folders or files of runs, or addresses such as http://… .")
+    list[str], typer.Argument(metavar="PATH", help="Where runs are: a directory, a file, or a server's address.")
 ]
 Kind = Annotated[
-    str | None, typer.Option("--from", metavar="KIND", help="What is there, such as wandb; default: found by content.")
+    str | None,
+    typer.Option("--from", metavar="KIND", help="The kind of source, such as wandb; by default told by its content."),
 ]
-Project = Annotated[str | None, typer.Option(help="Project of the runs; default: the source's, else its folder.")]
+Project = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="Project of the runs; by default the source's, else its directory's name."),
+]
 Into = Annotated[
     Path | None,
     typer.Option(
         "--into",
         metavar="DIR",
         parser=here,
-        help="Logging directory that gets the runs; default: -C, or the working one.",
+        help="Logging directory that gets the runs. By default the working directory, or that of -C.",
     ),
 ]
-Again = Annotated[bool, typer.Option("--again", help="Import runs anew that have changed since an earlier import.")]
+Again = Annotated[bool, typer.Option("--again", help="Import anew the runs that have changed since an earlier import.")]
 
 
 class Taken(NamedTuple):
@@ -82,15 +86,16 @@ def import_(
     project: Project = None,
     into: Into = None,
     set_: Annotated[
-        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="Setting of the source.")
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="Setting of the source, such as step=epoch. May be repeated."),
     ] = None,
     again: Again = False,
-    dry_run: Annotated[bool, typer.Option("-n", "--dry-run", help="Only list the runs.")] = False,
+    dry_run: Annotated[bool, typer.Option("-n", "--dry-run", help="List the runs, and import none.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Import runs of other libraries with configuration, values, times, media and files. A second time adds nothing.
+    """Import runs that other libraries have logged. A second import adds nothing.
 
-    What cannot be read is counted and said; the rest is imported, and the exit code is 1.
+    What cannot be imported is counted; the rest is imported all the same, and the exit code is 1.
 
     Example: accel-track import wandb --into runs
     """
@@ -221,7 +226,7 @@ def _sum_up(taken: Sequence[Taken]) -> None:
         console().print(table("", ("project", "name", "run id", ">values", ">lost"), rows))
     new = sum(one.what is not None and one.what.state in ("imported", "replaced") for one in taken)
     whole = sum(one.complete for one in taken)
-    say(f"{new} of {len(taken)} runs imported now; {whole} are there with all that the source has")
+    say(f"{new} of {len(taken)} runs imported now; {whole} complete")
 
 
 def document(one: Taken) -> dict[str, Any]:

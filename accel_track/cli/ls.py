@@ -41,39 +41,60 @@ def ls(
     directory: Annotated[
         str | None,
         typer.Argument(
-            metavar="[DIR]", help="Folder to look in, or the URL of a mirror; default: -C, or the working directory."
+            metavar="DIR",
+            help="Where to look: a directory or the URL of a mirror. By default the working directory, or that of -C.",
         ),
     ] = None,
     project: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help="Runs of this project, or of those that a pattern fits.")
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Only runs of this project, which may be a pattern. May be repeated."),
     ] = None,
-    status: Annotated[list[str] | None, typer.Option(help=f"Runs of this status: {', '.join(_STATUSES)}.")] = None,
+    status: Annotated[
+        list[str] | None,
+        typer.Option(metavar="STATUS", help=f"Only runs of this status: {', '.join(_STATUSES)}. May be repeated."),
+    ] = None,
     tag: Annotated[
-        list[str] | None, typer.Option(metavar="TAG", help="Runs that have this tag, and each other.")
+        list[str] | None,
+        typer.Option(metavar="TAG", help="Only runs that have this tag. If repeated, runs that have all of them."),
     ] = None,
     since: Annotated[
-        str | None, typer.Option(metavar="TIME", help="Runs that began since: 2d, 12h or 90m ago, or 2026-01-31.")
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            help="Only runs that began since: 1w, 2d, 12h or 90m ago, or 2026-01-31 or 2026-01-31T12:00.",
+        ),
     ] = None,
     where: Annotated[
-        str | None, typer.Option(metavar="CONDITION", help="Runs for which it holds: 'val/acc > 0.9 and lr <= 1e-3'.")
+        str | None,
+        typer.Option(
+            metavar="CONDITION", help="Only runs that fulfil a condition such as 'val/acc > 0.9 and lr <= 1e-3'."
+        ),
     ] = None,
     metric_: Annotated[
         list[str] | None,
-        typer.Option("--metric", metavar="NAME[:last|min|max]", help="A column more: a metric. May be repeated."),
+        typer.Option(
+            "--metric",
+            metavar="NAME[:WHICH]",
+            help="Add a column: the last, min or max value of a metric, such as val/acc:max. May be repeated.",
+        ),
     ] = None,
     config: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help="A column more: a hyperparameter. May be repeated.")
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Add a column: a hyperparameter, such as lr or optimizer/lr. May be repeated.",
+        ),
     ] = None,
     sort: Annotated[
-        str, typer.Option(metavar="COLUMN", help="By what to sort, the largest last; with - in front, first.")
+        str, typer.Option(metavar="COLUMN", help="Sort by this column, the largest last; with - in front, first.")
     ] = "created",
-    limit: Annotated[int | None, typer.Option(min=1, metavar="N", help="The last N lines only.")] = None,
-    utc: Annotated[bool, typer.Option("--utc", help="Times in UTC, not in local time.")] = False,
+    limit: Annotated[int | None, typer.Option(min=1, metavar="N", help="Show the last N lines only.")] = None,
+    utc: Annotated[bool, typer.Option("--utc", help="Show times in UTC instead of local time.")] = False,
     as_json: Json = False,
 ) -> None:
-    """List the runs below a folder, one in a line, the newest last.
+    """List the runs below a directory, one per line, the newest last.
 
-    On a terminal, lines have its width at most; else fields are in full, between tabs.
+    Lines fit the terminal; piped, fields are whole and separated by tabs.
 
     Example: accel-track ls --project digits --metric val/acc:max --sort val/acc:max --limit 10
     """

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def move(
     places: Places,
-    to: Annotated[list[str], typer.Option(metavar="NAME", help="Backend that gets the runs; may be repeated.")],
+    to: Annotated[list[str], typer.Option(metavar="NAME", help="Backend that gets the runs. May be repeated.")],
     kind: Kind = None,
     project: Project = None,
     into: Into = None,
@@ -27,19 +27,19 @@ def move(
         typer.Option(
             "--set",
             metavar="NAME[.KEY]=VALUE",
-            help="NAME=VALUE: setting of the source. NAME.KEY=VALUE: constructor argument of a tracker, as for sync.",
+            help="Setting of the source, or, with NAME.KEY, constructor argument of a tracker. May be repeated.",
         ),
     ] = None,
     again: Again = False,
     verify: Annotated[
-        bool, typer.Option("--verify", help="Read the backends back, and compare them with what was imported.")
+        bool, typer.Option("--verify", help="Then read the backends back, and compare them with what was imported.")
     ] = False,
     timeout: Annotated[
-        float, typer.Option(min=0, help="Seconds to wait for a backend while nothing gets through.")
+        float, typer.Option(min=0, metavar="SECONDS", help="How long to wait while a backend takes nothing.")
     ] = 600.0,
     as_json: Json = False,
 ) -> None:
-    """Import runs of other libraries, and deliver them to other backends: `import` and `sync` in one.
+    """Import runs of other libraries and deliver them to backends: import and sync in one.
 
     Example: accel-track move wandb --to mlflow --set mlflow.tracking_uri=http://localhost:5000
     """
@@ -96,7 +96,7 @@ def _sum_up(arrived: Sequence[tuple[Taken, Sequence[TrackerStatus]]]) -> None:
             why = status.obstacle or status.error
             notes += [f"{name}, {status.name}: {why}"] if why else []
     if rows:
-        columns = ("run", "backend", ">records delivered", ">pending", ">refused", ">values dropped")
+        columns = ("run", "backend", ">records delivered", ">pending", ">quarantined", ">values dropped")
         console().print(table("what arrived", columns, rows))
     for note in notes:
         say(note)

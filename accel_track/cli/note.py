@@ -6,19 +6,23 @@ from typing import Annotated
 
 import typer
 
-from accel_track.cli._common import Json, RunArgument, find_own, one_line_errors, print_json, say
+from accel_track.cli._common import Json, OwnRunsArgument, find_own, one_line_errors, print_json, say
 from accel_track.journal.info import RunInfo
 from accel_track.texts import storable_text
 
 
 def note(
-    run: RunArgument,
+    run: OwnRunsArgument,
     text: Annotated[
-        str | None, typer.Argument(metavar="[TEXT]", help="The note, in place of an earlier one; '' removes it.")
+        str | None,
+        typer.Argument(
+            metavar="TEXT",
+            help="The note, in place of an earlier one; '' removes it. Without a text, the note is shown.",
+        ),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Note something about a run, or show what is noted. Backends do not hear of it.
+    """Write a note on a run, or show it. Backends do not get it.
 
     Example: accel-track note 3f9a2c "diverged after the learning rate was raised"
     """

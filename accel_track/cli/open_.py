@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
 
-from accel_track.cli._common import Json, fail, find_all, module_missing, one_line_errors, print_json, say
+from accel_track.cli._common import Json, RunsArgument, fail, find_all, module_missing, one_line_errors, print_json, say
 from accel_track.views.opened.servers import PAGES, Server, free_port, settle
 
 if TYPE_CHECKING:
@@ -22,19 +22,22 @@ if TYPE_CHECKING:
 
 
 def open_(
-    runs: Annotated[list[str], typer.Argument(metavar="RUN...", help="Run directories, ids of runs, or URLs.")],
+    runs: RunsArgument,
     with_: Annotated[
-        str, typer.Option("--with", metavar="NAME", help=f"Whose page: {', '.join(PAGES)}.")
+        str, typer.Option("--with", metavar="NAME", help=f"The backend: {', '.join(PAGES)}.")
     ] = "tensorboard",
     port: Annotated[
-        int | None, typer.Option(min=1, max=65535, metavar="PORT", help="Port of the page; by default its usual one.")
+        int | None,
+        typer.Option(min=1, max=65535, metavar="PORT", help="Port of the page; by default the backend's usual one."),
     ] = None,
-    no_browser: Annotated[bool, typer.Option("--no-browser", help="Only print the address.")] = False,
+    no_browser: Annotated[bool, typer.Option("--no-browser", help="Print the address, and open no browser.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Open a backend's page on runs, live, until Ctrl-C. The runs, and what their own backends have, stay as they are.
+    """Open runs in TensorBoard, MLflow or Trackio, kept up to date until Ctrl-C.
 
-    Example: accel-track open 3f2a91 77c0de --with mlflow
+    The runs, and what their own backends have of them, stay as they are.
+
+    Example: accel-track open 3f9a2c 77c0de --with mlflow
     """
     if with_ not in PAGES:
         fail(f"--with: there is no page of {with_!r}; choose {', '.join(PAGES)}.")

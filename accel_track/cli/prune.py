@@ -42,16 +42,17 @@ class _Found:
 def prune(
     directory: DirArgument = None,
     older_than: Annotated[
-        float, typer.Option("--older-than", metavar="DAYS", min=0, help="Keep runs that were touched within this time.")
+        float,
+        typer.Option("--older-than", metavar="DAYS", min=0, help="Keep runs that were touched within so many days."),
     ] = 30.0,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Delete nothing, say what would be.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be deleted, and delete nothing.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask first.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Delete the journals of runs that have ended and are delivered to all their trackers.
+    """Delete the run directories of runs that have ended and that all their trackers have in full.
 
-    A run is kept if it goes on, has pending or quarantined records, a mirror that lacks something, or no tracker, or is
-    damaged.
+    A run is kept if it goes on, has pending or quarantined records, has no tracker, has a mirror that lacks something,
+    or is damaged.
 
     Example: accel-track prune runs --older-than 90 --dry-run
     """

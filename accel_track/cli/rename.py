@@ -17,8 +17,8 @@ def rename(
 ) -> None:
     """Give a run another name in its project, on this machine.
 
-    Backends, and a program that is logging to it, keep the name that they know; what is delivered to a new backend has
-    the new one.
+    Backends that have the run, and a program that is logging to it, keep the earlier name; backends that get the run
+    for the first time get the new one.
 
     Example: accel-track rename 3f9a2c baseline
     """

@@ -10,6 +10,7 @@ import typer
 from accel_track.cli._common import (
     INCOMPLETE,
     Json,
+    RunsArgument,
     fail,
     find_all,
     here,
@@ -27,18 +28,28 @@ _MEGABYTE = 1_000_000
 
 
 def report(
-    runs: Annotated[list[str], typer.Argument(metavar="RUN...", help="Runs to show, on top of each other.")],
+    runs: RunsArgument,
     output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="FILE", parser=here, help="The page; replaced if it is there.")
+        Path,
+        typer.Option("--output", "-o", metavar="FILE", parser=here, help="File to write; an earlier one is replaced."),
     ] = Path("report.html"),
-    serve: Annotated[bool, typer.Option(help="Show the page on 127.0.0.1, kept up to date, until Ctrl-C.")] = False,
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port of --serve; 0 for a free one.")] = 0,
-    media: Annotated[float, typer.Option(min=0, max=1000, metavar="MB", help="Megabytes of media in the page.")] = 3,
+    serve: Annotated[
+        bool, typer.Option("--serve", help="Serve the page on 127.0.0.1, kept up to date, until Ctrl-C.")
+    ] = False,
+    port: Annotated[
+        int,
+        typer.Option(
+            min=0, max=65535, metavar="PORT", help="Port of --serve; by default a free one.", show_default=False
+        ),
+    ] = 0,
+    media: Annotated[
+        float, typer.Option(min=0, max=1000, metavar="MB", help="Megabytes of media files in the page.")
+    ] = 3,
     as_json: Json = False,
 ) -> None:
-    """Make a page of runs: curves, values, hyperparameters, media, delivery; one file that loads nothing.
+    """Make a page of runs: curves, values, hyperparameters, media, delivery. It is one file, and needs no network.
 
-    Example: accel-track report 20260131 20260201 -o report.html
+    Example: accel-track report 3f9a2c 77c0de -o report.html
     """
     module_missing("report", ["bokeh"], "accel-track[report]")
     with one_line_errors():

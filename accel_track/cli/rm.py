@@ -43,16 +43,16 @@ class _Going(NamedTuple):
 
 def rm(
     runs: RunsArgument,
-    yes: Annotated[bool, typer.Option("-y", "--yes", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("-y", "--yes", help="Do not ask first.")] = False,
     force: Annotated[
         bool,
-        typer.Option("--force", help="Delete also what is pending or damaged; a running run is kept all the same."),
+        typer.Option("--force", help="Also delete runs with pending records or damage, but no running run."),
     ] = False,
     as_json: Json = False,
 ) -> None:
     """Delete runs from this machine. What backends and mirrors have of them stays there.
 
-    A running run is kept. One with records that a tracker or its mirror does not have is deleted only after a second
+    A running run is kept. A run with records that a tracker or its mirror does not have is deleted only after a second
     question, or with --force.
 
     Example: accel-track rm 3f9a2c 'sweep-*'

@@ -22,12 +22,6 @@ if TYPE_CHECKING:
     from accel_track.views.metric import Metric, Points
 
 
-Metrics = Annotated[
-    list[str] | None,
-    typer.Option("--metric", "-m", metavar="NAME", help="Draw this metric; patterns such as val/* draw several."),
-]
-
-
 @dataclass
 class Shown:
     """What is shown of a run.
@@ -53,13 +47,23 @@ class Shown:
 
 def show(
     run: RunArgument,
-    metric: Metrics = None,
-    everything: Annotated[bool, typer.Option("--all", help="Show all metrics and the whole environment.")] = False,
+    metric: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--metric",
+            "-m",
+            metavar="NAME",
+            help="Draw this metric; a pattern such as 'val/*' draws several. May be repeated.",
+        ),
+    ] = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Show all rows of all tables, and the whole environment.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """Show one run: identity, hyperparameters, metrics, media, and what is delivered to each tracker.
+    """Show one run: how it went, its hyperparameters, metrics and media, and what each tracker has of it.
 
-    Example: accel-track show 20260131 --metric train/loss
+    Example: accel-track show 3f9a2c --metric train/loss
     """
     patterns = metric or []
     if patterns and not as_json:

@@ -24,30 +24,33 @@ if TYPE_CHECKING:
 def sync(
     runs: RunsArgument,
     to: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help="Deliver to this backend only; it may be a new one.")
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Deliver only to this backend, which may be new. May be repeated."),
     ] = None,
     follow: Annotated[
-        bool, typer.Option("--follow", help="Go on until the run has ended; with a mirror's runs, until Ctrl-C.")
+        bool, typer.Option("--follow", help="Go on until the run has ended; with a mirror, until Ctrl-C.")
     ] = False,
     from_start: Annotated[
-        bool, typer.Option("--from-start", help="Begin a new backend run with the first record.")
+        bool, typer.Option("--from-start", help="Make a new backend run, with everything from the first record.")
     ] = False,
     map_: Annotated[
         list[str] | None,
-        typer.Option("--map", metavar="OLD=NEW", help="Other names by patterns, such as val_*=eval/*."),
+        typer.Option("--map", metavar="OLD=NEW", help="Rename values, such as 'val_*=eval/*'. May be repeated."),
     ] = None,
     only: Annotated[
-        list[str] | None, typer.Option(metavar="PATTERN", help="Deliver values and artifacts of these names only.")
+        list[str] | None,
+        typer.Option(metavar="PATTERN", help="Deliver only values and artifacts whose names fit. May be repeated."),
     ] = None,
     drop: Annotated[
-        list[str] | None, typer.Option(metavar="PATTERN", help="Leave out values and artifacts of these names.")
+        list[str] | None,
+        typer.Option(metavar="PATTERN", help="Leave out values and artifacts whose names fit. May be repeated."),
     ] = None,
     every: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Of each name, one value in N steps, the first.")
+        int | None, typer.Option(min=1, metavar="N", help="Deliver the first value of each name in N steps.")
     ] = None,
     quarantined: Annotated[
         bool,
-        typer.Option("--quarantined", "--refused", help="Deliver quarantined records, too, once each."),
+        typer.Option("--quarantined", "--refused", help="Also deliver quarantined records, once each."),
     ] = False,
     verify: Annotated[
         bool, typer.Option("--verify", help="Then read the backends back, and compare them with the journal.")
@@ -55,16 +58,16 @@ def sync(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be delivered.")] = False,
     set_: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="NAME.KEY=VALUE", help="Constructor argument of a tracker: JSON, else text."),
+        typer.Option("--set", metavar="NAME.KEY=VALUE", help="Constructor argument of a tracker. May be repeated."),
     ] = None,
     timeout: Annotated[
-        float, typer.Option(min=0, help="Seconds to wait for a backend while nothing gets through.")
+        float, typer.Option(min=0, metavar="SECONDS", help="How long to wait while a backend takes nothing.")
     ] = 600.0,
     as_json: Json = False,
 ) -> None:
-    """Deliver the pending records of runs, also to backends that the runs never had. A second time adds nothing.
+    """Deliver the pending records of runs, to their own backends or to new ones. A second sync adds nothing.
 
-    Example: accel-track sync 20260131 --to mlflow --set mlflow.tracking_uri=http://localhost:5000
+    Example: accel-track sync 3f9a2c --to mlflow --set mlflow.tracking_uri=http://localhost:5000
     """
     arguments = given_arguments(set_ or [])
     rules = _rules(to, map_, only, drop, every)

@@ -6,21 +6,21 @@ from typing import Annotated
 
 import typer
 
-from accel_track.cli._common import Json, RunArgument, fail, find_own, one_line_errors, print_json, say
+from accel_track.cli._common import Json, OwnRunsArgument, fail, find_own, one_line_errors, print_json, say
 from accel_track.journal.info import RunInfo
 
 _LONGEST = 64
 
 
 def tag(
-    run: RunArgument,
+    run: OwnRunsArgument,
     tags: Annotated[
-        list[str] | None, typer.Argument(metavar="[TAG]...", help="Labels to add; without, list them.")
+        list[str] | None, typer.Argument(metavar="TAG", help="Tags to add; without any, the run's tags are shown.")
     ] = None,
-    remove: Annotated[bool, typer.Option("--remove", help="Remove these labels, do not add them.")] = False,
+    remove: Annotated[bool, typer.Option("--remove", help="Remove these tags instead of adding them.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Label runs, for `ls --tag`. RUN may be a pattern, such as 'sweep-*'. Backends do not hear of it.
+    """Label runs with tags, for ls --tag. Backends do not get them.
 
     Example: accel-track tag 3f9a2c paper baseline
     """

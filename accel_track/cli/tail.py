@@ -30,18 +30,24 @@ def tail(
     run: RunArgument,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the run ends, or Ctrl-C.")] = False,
     number: Annotated[
-        int, typer.Option("--lines", "-n", min=0, metavar="N", help="How many calls to begin with.")
+        int, typer.Option("--lines", "-n", min=0, metavar="N", help="Begin with the last N calls of log.")
     ] = 10,
     metric: Annotated[
-        list[str] | None, typer.Option("--metric", "-m", metavar="NAME", help="Only these metrics; patterns are fine.")
+        list[str] | None,
+        typer.Option(
+            "--metric",
+            "-m",
+            metavar="NAME",
+            help="Print only this metric; a pattern such as 'val/*' chooses several. May be repeated.",
+        ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object a line instead of text.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per line instead of text.")] = False,
 ) -> None:
-    """Show the last values of a run; with -f, go on with those that come.
+    """Print the last values of a run; with -f, also those that follow.
 
-    Piped, each value is a line of time, rank, step, name and value, separated by tabs.
+    Piped, each value has its own line: time, rank, step, name and value, separated by tabs.
 
-    Example: accel-track tail 3f2a91 -f --metric "train/*"
+    Example: accel-track tail 3f9a2c -f --metric "train/*"
     """
     tell = _json if as_json else _text if is_terminal() else _tabs
     with one_line_errors(), suppress(KeyboardInterrupt):

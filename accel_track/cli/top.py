@@ -44,14 +44,16 @@ def top(
     metric: Annotated[
         str | None, typer.Option(metavar="NAME", help="Draw this metric of each run, such as train/loss.")
     ] = None,
-    ended: Annotated[bool, typer.Option("--ended", help="Show runs that ended within the last hour, too.")] = False,
-    interval: Annotated[float, typer.Option(min=0.1, max=3600, metavar="SECONDS", help="How often to look.")] = 1.0,
+    ended: Annotated[bool, typer.Option("--ended", help="Also show runs that ended within the last hour.")] = False,
+    interval: Annotated[
+        float, typer.Option(min=0.1, max=3600, metavar="SECONDS", help="Time between two looks.")
+    ] = 1.0,
     once: Annotated[
-        bool, typer.Option("--once", help="Print what there is now, and exit; as without terminal.")
+        bool, typer.Option("--once", help="Print the list once, and exit; without a terminal, top always does.")
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Watch the running runs below a folder: curves, steps per second, load, delivery. `?` shows the keys.
+    """Watch the running runs below a directory: curves, steps per second, load, delivery. Press ? for the keys.
 
     Example: accel-track top runs --metric val/loss
     """

@@ -44,26 +44,23 @@ _SHOWN = 20
 def verify(
     run: RunArgument,
     against: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help="Compare with what this backend has, too.")
+        list[str] | None, typer.Option(metavar="NAME", help="Also compare with what this backend has. May be repeated.")
     ] = None,
     repair: Annotated[
         bool, typer.Option("--repair", help="Deliver what the backends lack, and compare again.")
     ] = False,
     set_: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="NAME.KEY=VALUE", help="Constructor argument of a tracker: JSON, else text."),
+        typer.Option("--set", metavar="NAME.KEY=VALUE", help="Constructor argument of a tracker. May be repeated."),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Check a run's journals, media and cursors: damaged bytes, missing record numbers, files and their checksums.
+    """Check all of a run for damage: its records, media and artifacts, and how far each tracker is.
 
-    An unfinished last record is what a killed process leaves, and no damage. That a file outside of the run directory
-    is not what was logged is told, and no damage either.
+    With --against, also read a backend back, and compare its values, media, artifacts and hyperparameters with the
+    journal. --repair then delivers what is missing there, and nothing else.
 
-    With --against, the backend is read back, and its values, media, artifacts and hyperparameters are compared with the
-    journal's: which are missing, other than sent, or there twice. --repair delivers what is missing, and nothing else.
-
-    Example: accel-track verify 20260131 --against mlflow --repair
+    Example: accel-track verify 3f9a2c --against mlflow --repair
     """
     names, arguments = against or [], given_arguments(set_ or [])
     if repair and not names:

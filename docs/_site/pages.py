@@ -24,11 +24,19 @@ PAGES = {
     "CONTRIBUTING.md": "contributing.md",
     "CODE_OF_CONDUCT.md": "code-of-conduct.md",
     "SECURITY.md": "security.md",
-    "benchmarks/performance.svg": "performance.svg",
+    **{f"benchmarks/{one.name}": one.name for one in sorted(ROOT.glob("benchmarks/performance-*.svg"))},
 }
 """Where the site has a file of the repository."""
 
-_LINK = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\[\]]*\])+)\]\((?![a-z]+:|#|/)([^()\s#]*)(#[^()\s]*)?\)")
+_LINK = re.compile(
+    r"^```.*?^```$|`[^`\n]+`"  # code stays as it is
+    r"|(!?)\[((?:[^\[\]]|\[[^\[\]]*\])+)\]\((?![a-z]+:|#|/)([^()\s#]*)(#[^()\s]*)?\)",
+    re.DOTALL | re.MULTILINE,
+)
+
+
+_INLINE = re.compile(r"<code>[^<\n]*-[^<\n]*</code>")
+"""Code in a line of text; blocks of code have elements in them."""
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -41,12 +49,20 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     return files
 
 
+def on_page_content(html: str, **_: object) -> str:
+    """Keep options such as `--dry-run`, and `accel-track`, from being broken at their hyphens."""
+    option = re.compile(r"(?<![\w-])(?:--?[a-zA-Z][\w-]*|accel-track)")
+    return _INLINE.sub(lambda code: option.sub(r'<span class="option">\g<0></span>', code[0]), html)
+
+
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
     """Lead the links of a page to where the site has what they mean."""
     place = page.file.src_uri
     source = next((one for one, other in PAGES.items() if other == place), f"docs/{place}")
 
     def led(link: re.Match[str]) -> str:
+        if link[2] is None:
+            return link[0]
         picture, text, target, anchor = link.groups(default="")
         path = posixpath.normpath(posixpath.join(posixpath.dirname(source), target))
         there = PAGES.get(path) or (path.removeprefix("docs/") if path.startswith("docs/") else None)
@@ -54,5 +70,4 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
             return f"{picture}[{text}]({posixpath.relpath(there or path, posixpath.dirname(place) or '.')}{anchor})"
         return f"[{text}]({config.repo_url}/blob/HEAD/{path}{anchor})" if config.repo_url else text
 
-    parts = re.split(r"(?ms)(^```.*?^```$|`[^`\n]+`)", markdown)  # code stays as it is
-    return "".join(part if part.startswith("`") else _LINK.sub(led, part) for part in parts)
+    return _LINK.sub(led, markdown)

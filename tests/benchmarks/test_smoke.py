@@ -15,10 +15,11 @@ import yaml
 from benchmarks import _counts, _raw, _runner, _settings
 from benchmarks.__main__ import main, selected
 from benchmarks._case import ROOT, SCRIPTS, Case, Gap, Measured, cases, script
+from benchmarks._chart import CHARTS
 from benchmarks._clients import open_client
 from benchmarks._goals import GOALS
 from benchmarks._measure import POOL
-from benchmarks._report import REASONS
+from benchmarks._report import REASONS, from_json, page
 
 
 def run_short(only: str, folder: Path) -> dict[str, Any]:
@@ -30,7 +31,7 @@ def run_short(only: str, folder: Path) -> dict[str, Any]:
     assert data["machine"]["python"]
     assert data["versions"]["torch"]
     assert "**error**" not in (folder / "performance.md").read_text()
-    assert (folder / "performance.svg").read_text().endswith("</svg>\n")
+    assert all(chart.read_text().endswith("</svg>\n") for chart in folder.glob("performance-*.svg"))
     return data
 
 
@@ -105,8 +106,10 @@ def test_right_counts_give_ratios_and_reasons_for_missed_goals(
     assert main(["--only", "throughput:tensorboard", "--output", str(tmp_path)]) == 0
     assert "1.00 x raw tensorboard" in capsys.readouterr().out
     page = (tmp_path / "performance.md").read_text()
-    assert "| calls/s end to end, tensorboard: times PL | >= 25 x | 1.00 x | 1.00 to 1.00 | **no** |" in page
-    assert "* calls/s end to end, tensorboard: times PL: " in page
+    assert (tmp_path / "performance-throughput.svg").read_text().endswith("</svg>\n")
+    assert "](performance-throughput.svg)" in page
+    assert "| facade tensorboard / PL tensorboard | ≥ 25 x | 1.00 x | 1.00 to 1.00 | **no** |" in page
+    assert "* *facade tensorboard / PL tensorboard*" in page
     (tmp_path / "performance.md").unlink()
     assert main(["--page", "--output", str(tmp_path)]) == 0
     assert (tmp_path / "performance.md").read_text() == page
@@ -160,3 +163,9 @@ def test_what_is_left_out_is_said_and_no_failure(
 def test_a_way_to_deliver_that_is_not_there_is_left_out(tmp_path: Path) -> None:
     with pytest.raises(Gap, match="no delivery"):
         open_client(Case("step_tax", "pigeon", "logger", "tensorboard", "pigeon"), tmp_path)
+
+
+def test_the_page_is_what_the_results_and_the_reasons_give() -> None:
+    charts = {title: f"../benchmarks/performance-{name}.svg" for name, _, title, *_ in CHARTS}
+    data, results = from_json(ROOT / "benchmarks" / "performance.json")
+    assert page(data, results, charts) == (ROOT / "docs" / "performance.md").read_text()

@@ -24,7 +24,7 @@ def test_version(invoke: Any) -> None:
         (["ls", "--nothing"], "no such option"),
         (["ls", "a", "b"], "unexpected extra argument"),
         (["show"], "missing argument 'RUN'"),
-        (["rm"], "missing argument 'RUN...'"),
+        (["rm"], "missing argument 'RUN'"),
         (["rename", "latest"], "missing argument 'NAME'"),
         (["export", "latest"], "missing option '--format'"),
         (["export", "latest", "--format", "xml"], "'csv', 'parquet', 'jsonl'"),

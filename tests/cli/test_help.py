@@ -9,8 +9,8 @@ import pytest
 from accel_track.cli import app
 
 COMMANDS = [
-    *("ls", "show", "top", "compare", "tail", "open", "report", "alerts", "autopsy", "rm", "rename", "tag", "note"),
-    *("sync", "import", "move", "export", "verify", "prune", "doctor", "demo"),
+    *("ls", "show", "compare", "report", "top", "tail", "open", "alerts", "autopsy"),
+    *("sync", "verify", "import", "move", "export", "tag", "note", "rename", "rm", "prune", "doctor", "demo"),
 ]
 
 
@@ -24,6 +24,8 @@ def test_help_has_an_example_and_the_exit_codes(command: str, invoke: Any) -> No
     assert f"Example: accel-track {command}" in text
     assert "Exit codes: 0 fine; 1" in text
     assert "--json" in text
+    assert "<bool>" not in text
+    assert "[[" not in text
 
 
 def test_commands_that_only_read_import_nothing_heavy(make: Any) -> None:

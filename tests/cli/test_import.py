@@ -52,7 +52,7 @@ class TestWhatIsSaid:
         assert lines[0] == f"{ids['run-0']} run-0: 1,000 values, imported"
         assert all(len(line) <= 80 for line in lines)
         assert "old-runs" in result.stdout
-        assert lines[-1] == "2 of 2 runs imported now; 2 are there with all that the source has"
+        assert lines[-1] == "2 of 2 runs imported now; 2 complete"
         assert invoke("import", place, "--into", "runs").stdout.splitlines()[0].endswith("there already")
         assert len(list(find_runs("runs"))) == 2
 
@@ -89,7 +89,7 @@ class TestWhatIsSaid:
         text = invoke("import", place, "--into", "runs", code=1).stdout
         assert "  lost: 1 what follows, since it cannot be read: ValueError: torn" in text
         assert "c: not imported: nothing of it can be read" in text
-        assert text.splitlines()[-1] == "3 of 4 runs imported now; 2 are there with all that the source has"
+        assert text.splitlines()[-1] == "3 of 4 runs imported now; 2 complete"
         assert sorted(len(metrics(run)) for run in find_runs("runs")) == [1, 2, 3]
         again = invoke("import", place, "--into", "runs", code=1).stdout
         assert "  lost: 1 what follows" in again

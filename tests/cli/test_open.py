@@ -17,7 +17,7 @@ from accel_track.delivery.beside import Beside
 from accel_track.delivery.sync import Sync
 from accel_track.views.opened.opening import Opening
 from tests.support import warm
-from tests.support.cli_samples import PAGE
+from tests.support.cli_samples import DOCS
 from tests.support.servers import free_port, listens
 from tests.support.waiting import until
 
@@ -75,7 +75,9 @@ def test_open_shows_runs_in_tensorboard_live_and_again(opened: Any, make: Any, t
         assert run.run_directory is not None
         words = (done.path, run.run_directory.path, "--no-browser")
         process, url = opened(*words)
-        assert f"http://127.0.0.1:6006/\n{process.stdout.readline()}```" in PAGE.read_text(encoding="utf-8")
+        assert f"http://127.0.0.1:6006/\n{process.stdout.readline()}```" in (DOCS / "commands" / "watch.md").read_text(
+            "utf-8"
+        )
         scalars = f"{url}data/plugin/scalars/"
         until(lambda: "live/on" in asked(f"{scalars}tags"))
         run.log({"a": 1}, 1)

@@ -13,9 +13,8 @@ from accel_track.cli._top_screen import View, screen
 from accel_track.cli.top import _Screen
 from accel_track.media import Text
 from accel_track.views.running.activity import Activity
-from tests.support.cli_samples import PAGE
 from tests.support.terminal import Terminal
-from tests.support.top_sample import page
+from tests.support.top_sample import PAGE, page
 
 TOP = "from accel_track.cli import app; app()"
 TRAIN = """

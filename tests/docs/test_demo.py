@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from accel_track.cli import app
 from tests.support import warm
 
-PAGE = Path(__file__).parents[2] / "docs" / "command-line.md"
+PAGE = Path(__file__).parents[2] / "docs" / "commands" / "check.md"
 
 
 @pytest.mark.timeout(300)

@@ -1,6 +1,7 @@
-"""The samples in docs/command-line.md, but for the screen of `top`; `python -m` this module writes them."""
+"""The samples in docs/commands and docs/report.md, but for the screen of `top`; `python -m` this module writes them."""
 
 import contextlib
+import json
 import math
 import os
 import random
@@ -10,7 +11,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import get_args
+from typing import Any, get_args
 from unittest.mock import patch
 
 from typer.testing import CliRunner
@@ -20,7 +21,8 @@ from accel_track.records import Alert
 from accel_track.registry import BackendName
 from tests.support.made_runs import made
 
-PAGE = Path(__file__).parents[2] / "docs" / "command-line.md"
+DOCS = Path(__file__).parents[2] / "docs"
+PAGES = [*sorted((DOCS / "commands").glob("*.md")), DOCS / "report.md"]
 _BEGIN, _END = "<!-- {}: made by `python -m {}` -->\n", "<!-- end of {} -->\n"
 _NOW = 1_769_860_800.0
 """2026-01-31 12:00 UTC."""
@@ -135,6 +137,21 @@ def _printed(name: str, words: list[str]) -> str:
     return f"$ accel-track {shlex.join(words)}{' | cat' * (name in _PIPED)}\n{text}"
 
 
+def documents() -> dict[str, Any]:
+    """Return what commands print with `--json`."""
+    found = {}
+    with patch("time.time", lambda: _NOW), _elsewhere():
+        _make_sweep()
+        _make_table()
+        for name, words in COMMANDS.items():
+            if not name.startswith(("ls", "tail", "doctor")):
+                more = {"sync": ["--verify"], "move": ["--verify"], "rm": ["-y"]}.get(name, [])
+                result = CliRunner().invoke(app, [*words, *more, "--json"], env=_VARIABLES)
+                found[name] = json.loads(result.stdout)
+        found["ls"] = json.loads(CliRunner().invoke(app, ["ls", "--json"], env=_VARIABLES).stdout)
+    return found
+
+
 def samples() -> dict[str, str]:
     """Return what each command prints."""
     found = {}
@@ -157,11 +174,18 @@ def placed(text: str, name: str, sample: str, module: str = "tests.support.cli_s
 
 
 def page(text: str, found: dict[str, str]) -> str:
-    """Return the page with these samples in their places."""
-    for name, sample in found.items():
-        text = placed(text, name, sample)
+    """Return a page with those of the samples that it has a place for."""
+    for name in names_in(text):
+        text = placed(text, name, found[name])
     return text
 
 
+def names_in(text: str) -> list[str]:
+    """Return the names of the samples that a page has a place for."""
+    return re.findall(_BEGIN.format("(.+)", re.escape("tests.support.cli_samples")), text)
+
+
 if __name__ == "__main__":
-    PAGE.write_text(page(PAGE.read_text(encoding="utf-8"), samples()), encoding="utf-8")
+    made_now = samples()
+    for place in PAGES:
+        place.write_text(page(place.read_text(encoding="utf-8"), made_now), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The screen of `accel-track top` in docs/command-line.md: `python -m tests.support.top_sample` writes it."""
+"""The screen of `accel-track top` in docs/commands/watch.md: `python -m tests.support.top_sample` writes it."""
 
 import contextlib
 import math
@@ -17,8 +17,9 @@ from accel_track.journal.past import PastWriter
 from accel_track.journal.reader import JournalReader
 from accel_track.records import Alert
 from accel_track.views.running.activity import Activity
-from tests.support.cli_samples import PAGE, placed
+from tests.support.cli_samples import DOCS, placed
 
+PAGE = DOCS / "commands" / "watch.md"
 NOW = 1_795_000_000.0
 
 

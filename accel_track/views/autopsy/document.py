@@ -14,7 +14,7 @@ from accel_track.views.autopsy.traces import Trace
 
 
 def document(autopsy: Autopsy) -> dict[str, Any]:
-    """Return all that an autopsy holds; docs/autopsy.md explains the fields."""
+    """Return all that an autopsy holds; docs/commands/json.md explains the fields."""
     info, outcome = autopsy.info, autopsy.outcome
     return {
         "path": autopsy.run.shown,
