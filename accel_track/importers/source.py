@@ -40,7 +40,7 @@ class Source(ABC):
     """What each option is, by its name."""
 
     cannot_give: ClassVar[str] = ""
-    """What the source does not have of a run, as a sentence for the docs' table."""
+    """What of a run the source does not have, or does not read: sentences for the table in the documents."""
 
     def __init__(self, place: str, options: Mapping[str, str] | None = None) -> None:
         """Keep the place and the options; read nothing yet."""
