@@ -15,11 +15,11 @@ SHARDED = (
     f"{_KEEP}"
 )
 HELPER = "it may be imported from accelerate, which can be installed beside this package"
-_FP8 = "it belongs to FP8, which is not here: `mixed_precision` is 'no', 'fp16' or 'bf16'"
+FP8 = "it belongs to FP8, which is not here: `mixed_precision` is 'no', 'fp16' or 'bf16'"
 _COMPILE = "call torch.compile before `prepare`"
 _PROFILE = "use torch.profiler.profile around the loop"
 _LAUNCH = "start the program with torchrun"
-_BIG = f"it places large models on several devices; {HELPER}"
+LARGE = f"it places large models on several devices; {HELPER}"
 
 ACCELERATOR = {
     **dict.fromkeys(
@@ -36,7 +36,7 @@ ACCELERATOR = {
         ),
         SHARDED,
     ),
-    "fp8_backend": _FP8,
+    "fp8_backend": FP8,
     "join_uneven_inputs": "it is not needed: all processes get equally many batches; take the block away",
     "lomo_backward": "call the optimizer's own `fused_backward`",
     "profile": _PROFILE,
@@ -61,7 +61,7 @@ PACKAGE = {
             "load_checkpoint_and_dispatch",
             "load_checkpoint_in_model",
         ),
-        _BIG,
+        LARGE,
     ),
     **dict.fromkeys(("debug_launcher", "notebook_launcher"), _LAUNCH),
     "ProfileKwargs": _PROFILE,
@@ -94,7 +94,7 @@ def in_utils(name: str) -> str:
     if name in _UTILS:
         return _UTILS[name]
     if _FP8_NAMES.search(name):
-        return _FP8
+        return FP8
     return SHARDED if _SHARDED_NAMES.search(name) else HELPER
 
 

@@ -19,9 +19,8 @@ class AimSource(SourceBelow):
     sdk = "aim"
     install = "aim>=3.29"
     cannot_give = (
-        "Aim keeps the last value of a step, no epochs but beside values, where they are not read, and of how a run "
-        "ended only whether it reported a good end; artifacts outside of the folder that has the repository, the "
-        "terminal's output and the machine's metrics are not read."
+        "Only the last value of each step, and only whether a run ended well. Not read: epochs, artifacts outside "
+        "of the repository's folder, the terminal's output and the machine's metrics."
     )
 
     @classmethod

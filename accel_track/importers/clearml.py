@@ -21,10 +21,7 @@ class ClearMLSource(SourceBelow):
     name = "clearml"
     what = "ClearML's offline sessions (folders offline-…, archives offline-….zip)"
     none = "no offline session of ClearML's"
-    cannot_give = (
-        "ClearML's offline sessions have no status and no captions; titles and series are joined with '/', and "
-        "what was printed is left out."
-    )
+    cannot_give = "No status and no captions; names are titles and series, joined with '/'. Not read: printed output."
 
     @classmethod
     def found(cls, place: Path, *, quick: bool = False) -> Iterator[Path]:

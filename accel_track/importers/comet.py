@@ -23,8 +23,8 @@ class CometSource(SourceBelow):
     sdk = "comet_ml"
     install = "comet-ml>=3.58"
     cannot_give = (
-        "The status of a run and the exact bins of a histogram, except of this package's, and the names of raw texts; "
-        '"Other" values, tags, source code, and console output are left out.'
+        "No status, no exact bins of histograms and no names of raw texts, unless this package has logged them. "
+        'Not read: "Other" values, tags, source code and console output.'
     )
 
     @classmethod

@@ -102,8 +102,8 @@ class CsvLogsSource(SourceBelow):
     what = "the folders of Lightning's CSVLogger (metrics.csv and hparams.yaml)"
     none = "no folder of Lightning's CSVLogger"
     cannot_give = (
-        "Lightning's CSV logs have numbers and hyperparameters alone, and no time but that of the files, which all "
-        "values get; objects among the hyperparameters are texts."
+        "Numbers and hyperparameters alone; objects among the hyperparameters are texts, and all values have the "
+        "time of the file."
     )
 
     @classmethod

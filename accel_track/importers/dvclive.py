@@ -17,8 +17,8 @@ class DVCLiveSource(SourceBelow):
     what = "DVCLive's folders (plots/metrics, params.yaml, metrics.json)"
     none = "no folder of DVCLive's"
     cannot_give = (
-        "DVCLive keeps no status, no captions and, unless asked to, no time, for which that of the files stands; of "
-        "plots the last ones, and nothing that is in Git or in DVC's cache alone."
+        "No status, no captions, of plots only the last ones, and the times of the files, unless DVCLive was "
+        "asked to keep times. Not read: data that is in Git or in DVC's cache alone."
     )
 
     @classmethod

@@ -32,6 +32,9 @@ class JsonlSource(TableSource):
 
     name = "jsonl"
     what = "a table in JSON lines, with a field for the step (`step`), or files of the tracker `jsonl`"
+    cannot_give = (
+        "Tables as those in CSV, but with integers and nested values. Files of the tracker have all that was logged."
+    )
 
     @classmethod
     def recognises(cls, place: str) -> bool:

@@ -37,8 +37,8 @@ class MLflowSource(Source):
         "artifacts": "another local folder in which artifacts may be, besides the store's own",
     }
     cannot_give = (
-        "Texts among the values of a call, captions, and whether there was a step (0 stands for none); tags, notes, "
-        "data sets, traces, metrics of models, and the parents of runs are left out."
+        "No texts among the values of a call, no captions, and step 0 for values without a step. Not read: "
+        "tags, notes, data sets, traces, metrics of models, and the parents of runs."
     )
 
     @classmethod

@@ -40,7 +40,7 @@ class Source(ABC):
     """Descriptions of the options by their names."""
 
     cannot_give: ClassVar[str] = ""
-    """The parts of a run that the source does not have, as a sentence for the table in docs/importing.md."""
+    """The parts of a run that the source does not have, or does not read: sentences for the table of sources."""
 
     def __init__(self, place: str, options: Mapping[str, str] | None = None) -> None:
         """Keep the place and the options; read nothing yet."""

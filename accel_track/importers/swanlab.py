@@ -19,9 +19,8 @@ class SwanLabSource(SourceBelow):
     sdk = "swanlab"
     install = "swanlab>=0.10"
     cannot_give = (
-        "SwanLab keeps the first value of a step, numbers as 64-bit floats, and links to files that were saved from "
-        "elsewhere, which are not followed; molecules and other charts become artifacts, and the terminal's output and "
-        "the machine's metrics are not read."
+        "Only the first value of each step, and numbers as 64-bit floats; molecules and other charts become "
+        "artifacts. Not read: files that were saved as links, the terminal's output and the machine's metrics."
     )
 
     @classmethod

@@ -66,8 +66,7 @@ class TableSource(Source):
         "value": 'column with that value; default: "value"',
     }
     cannot_give: ClassVar[str] = (
-        "Tables have numbers and texts alone: no hyperparameters, no media, no status, and no times unless a column "
-        "has them."
+        "Numbers and texts alone: no hyperparameters, no media, no status, and times only where a column has them."
     )
 
     @abstractmethod

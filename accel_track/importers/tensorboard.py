@@ -22,10 +22,7 @@ class TensorBoardSource(Source):
     what = "TensorBoard's event files (a file, or a folder of runs)"
     sdk = "tensorboard"
     install = "tensorboard>=2.18"
-    cannot_give = (
-        "Event files have 32-bit numbers, no captions and no files; how a run ended is known where an HParams session "
-        "has an end."
-    )
+    cannot_give = "32-bit numbers, no captions and no files; how a run ended only where an HParams session has an end."
 
     @classmethod
     def recognises(cls, place: str) -> bool:

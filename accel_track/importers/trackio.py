@@ -18,7 +18,7 @@ class TrackioSource(SourceBelow):
     name = "trackio"
     what = "Trackio's local runs (its folder, in which each project is a database PROJECT.db)"
     none = "no database of Trackio's"
-    cannot_give = "Trackio keeps no status of a run; its alerts, its traces and the machine's metrics are not read."
+    cannot_give = "No status. Not read: alerts, traces and the machine's metrics."
 
     @classmethod
     def found(cls, place: Path, *, quick: bool = False) -> Iterator[Path]:

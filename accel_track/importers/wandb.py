@@ -23,9 +23,9 @@ class WandBSource(SourceBelow):
     sdk = "wandb"
     install = "wandb>=0.31"
     cannot_give = (
-        "Values that wandb had not written when its process was killed, what is on its server alone, and artifacts by "
-        "reference; machine metrics, console output, code, alerts, tags, notes, masks and boxes of images, and saved "
-        "files that are links are left out."
+        "No values that wandb had not written when its process was killed, and nothing that is on wandb's server "
+        "alone. Not read: artifacts by reference, machine metrics, console output, code, alerts, tags, notes, "
+        "masks and boxes of images, and saved files that are links."
     )
 
     @classmethod

@@ -74,7 +74,7 @@ class ConsoleTracker(GeneralTracker):
     batch_size = 1000
     thread_bound = False
     media: ClassVar[Mapping[str, Way]] = {
-        **{kind: none("a terminal shows numbers and texts; how many there were is below the table") for kind in KINDS},
+        **{kind: none("a terminal shows numbers and texts; a line below the table counts it") for kind in KINDS},
         "text": native("its beginning, in one line"),
     }
 

@@ -45,7 +45,7 @@ class Gone(RecordingTracker):
 @pytest.mark.filterwarnings("ignore:mlflow")
 def test_the_report_at_the_end(capfd: Any) -> None:
     there = There()
-    with accel_track.init("my_project", [there, Gone()], project_dir="runs", finish_timeout=2.0) as run:
+    with accel_track.init("demo", [there, Gone()], project_dir="runs", finish_timeout=2.0) as run:
         for step in range(1500):
             run.log({"loss": 1.0}, step)
         until(lambda: sum(call[0] == "log" for call in there.calls) == 1500)

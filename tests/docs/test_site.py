@@ -6,6 +6,7 @@
 import functools
 import inspect
 import os
+import re
 import types
 import urllib.parse
 from collections.abc import Iterator
@@ -91,6 +92,12 @@ def test_links_lead_to_what_is_there(site: Path) -> None:
             if not target.exists() or (anchor and target in found and anchor not in found[target].ids | {"__top"}):
                 wrong.append(f"{path.relative_to(site)}: {link}")
     assert wrong == []
+
+
+def test_commands_in_a_line_of_text_are_kept_whole(site: Path) -> None:
+    page = (site / "delivery" / "index.html").read_text(encoding="utf-8")
+    assert '<code><span class="option">accel-track</span> prune</code>' in page
+    assert not [block for block in re.findall(r"<pre>.*?</pre>", page, re.DOTALL) if 'class="option"' in block]
 
 
 def test_the_reference_has_all_public_names(site: Path) -> None:

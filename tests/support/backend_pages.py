@@ -23,6 +23,8 @@ FOLDER = ROOT / "docs" / "backends"
 BEGIN, END = "<!-- made by `python -m tests.support.backend_pages` -->\n\n", "\n<!-- end -->\n"
 FACTS: dict[str, dict[str, str]] = tomllib.loads((FOLDER / "facts.toml").read_text(encoding="utf-8"))
 NO, YES = "\N{EN DASH}", "✓"
+AS_LOGGED = ("as given", "as sent", "kept", "all", NO)
+"""How a table of changes by design says that there is none."""
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 PINNED = dict(re.findall(r"^([\w-]+)==([\w.]+)", (ROOT / "constraints.txt").read_text(encoding="utf-8"), re.MULTILINE))
 
@@ -43,7 +45,7 @@ def _numbers(cls: type[GeneralTracker]) -> str:
 def _not_finite(name: str, cls: type[GeneralTracker]) -> str:
     if cls.takes_inf:
         return FACTS[name].get("not_finite", YES)
-    return "NaN" if cls.takes_nan else NO
+    return "NaN only" if cls.takes_nan else NO
 
 
 def _time(name: str, cls: type[GeneralTracker]) -> str:
@@ -54,21 +56,21 @@ def _time(name: str, cls: type[GeneralTracker]) -> str:
 def _columns(name: str) -> dict[str, str]:
     """Return the cells of a tracker in the tables of the index, by their heads."""
     cls, facts, extra_name = tracker_class(name), FACTS[name], extra(name)
-    of_a_step = {"all": "all", "first": "the first", "last": "the last"}
+    of_a_step = {"all": "all", "first": "only the first", "last": "only the last"}
     return {
-        "Extra": f"`{extra_name}`" if extra_name else "always there",
+        "Extra": f"`{extra_name}`" if extra_name else "none needed",
         "Credentials": facts["credentials"],
-        "Without the service": facts["local"],
+        "Offline": facts["local"],
         "Numbers": _numbers(cls),
         "NaN, ±inf": _not_finite(name, cls),
         "Texts": YES if cls.takes_text else NO,
         "Nested hyperparameters": "kept" if cls.keeps_nesting else 'joined with "/"',
-        "Where the step goes": facts["step"],
+        "The step is": facts["step"],
         "Without a step": facts["no_step"],
-        "Of several values of a step": of_a_step[cls.keeps_of_a_step],
+        "Several values at one step": of_a_step[cls.keeps_of_a_step],
         "Keeps the time of the call": _time(name, cls),
-        "After a crash": facts["again"],
-        "Another process continues the run by": facts["continues"],
+        "Delivery after a crash": facts["again"],
+        "Continued by": facts["continues"],
     }
 
 
@@ -80,59 +82,66 @@ def _at_a_glance(name: str) -> str:
 def _install(name: str) -> str:
     cls, extra_name = tracker_class(name), extra(name)
     if extra_name is None:
-        return "It is always there: it comes with accel_track.\n"
+        return "Nothing: this tracker comes with accel_track.\n"
     distribution = re.split(r"[<>=]", str(cls.install))[0]
     command = f'```bash\npip install "accel-track[{extra_name}]"\n```\n\n'
-    return f"{command}That is `{cls.install}`; the tests run with version {PINNED[distribution]}.\n"
+    return f"{command}This installs `{cls.install}`; the tests run with version {PINNED[distribution]}.\n"
 
 
 def _media(name: str) -> str:
     ways = tracker_class(name).media
-    rows = ((kind.replace("_", " "), short(ways[kind]), ways[kind].note) for kind in KINDS)
-    return _table(["Medium", "", "Where it is, and in which form"], rows)
+    kinds: dict[str, list[str]] = {}
+    for kind in KINDS:
+        how = short(ways[kind]).replace(NO, "not stored")
+        kinds.setdefault(f"{how}: {ways[kind].note}", []).append(kind.replace("_", " "))
+    return _table(["Medium", "Stored"], ((", ".join(these), stored) for stored, these in kinds.items()))
 
 
 def _going_on(name: str) -> str:
-    heads = {"status": "Status", "resumes": "Resumes", "rewinds": "A step back", "checkpoints": "Checkpoints"}
+    heads = {"resumes": "Resume", "rewinds": "A step back", "status": "Status at the end"}
+    heads["checkpoints"] = "Checkpoints"
     rows = {**heads, "ranks": "With `all_ranks=True`"}
     return _table(["", ""], ((head, FACTS[name][key]) for key, head in rows.items() if key in FACTS[name]))
 
 
 def _reading(name: str) -> str:
     if tracker_class(name).read is GeneralTracker.read:
-        return "Nothing is kept, so there is nothing to read back.\n"
-    told = (
-        f"`accel-track verify RUN --against {name}` reads the run back and compares it with the journal "
-        "([Verifying](../verifying.md))"
-    )
+        return "The terminal keeps nothing, so there is nothing to read back.\n"
+    read = [
+        f"* `accel-track verify RUN --against {name}` reads the run back and [compares](../verifying.md) it with the journal."
+    ]
     if name in SOURCES:
-        told += f", and `accel-track import {name} PLACE` makes runs of what is there ([Importing](../importing.md))"
-    parts = [f"{told}. By design, this differs from what was logged:\n", _table(["", ""], changes(name).items())]
+        read += [f"* `accel-track import PATH --from {name}` [imports](../importing.md) runs that are there."]
+    changed = [f"{what}: {how}" for what, how in changes(name).items() if how not in AS_LOGGED]
+    design = "\n".join(f"* {one}" for one in changed)
+    differs = f"By design, a stored run differs from the logged one:\n\n{design}\n"
+    same = "By design, a stored run is as it was logged.\n"
+    parts = ["\n".join(read) + "\n", differs if changed else same]
     unread = FACTS[name].get("unread", source_class(name).cannot_give if name in SOURCES else "")
     if unread:
-        parts.append(f"What is not there, or cannot be read: {unread}\n")
+        parts.append(f"**Limits of reading.** {unread}\n")
     return "\n".join(parts)
 
 
 SECTIONS: dict[str, Any] = {
-    "At a glance": _at_a_glance,
     "Install": _install,
     "On this machine": None,
     "With a server": None,
     "Offline, and later": None,
+    "At a glance": _at_a_glance,
     "Runs, projects, folders": None,
     "Values and names": None,
     "Media": _media,
-    "Going on, and how a run ends": _going_on,
-    "Beside the SDK": None,
+    "Resume, status, checkpoints": _going_on,
+    "The SDK's own calls": None,
     "Reading back": _reading,
 }
 """The template: each section's heading, and what makes its beginning."""
 INDEX = {
     "What each takes": ["Extra", "Numbers", "NaN, ±inf", "Texts", "Nested hyperparameters"],
-    "Credentials and offline use": ["Credentials", "Without the service"],
-    "Delivered late, or twice": ["Keeps the time of the call", "After a crash", "Another process continues the run by"],
-    "Steps": ["Where the step goes", "Without a step", "Of several values of a step"],
+    "Credentials and offline use": ["Credentials", "Offline"],
+    "Delivered late, or twice": ["Keeps the time of the call", "Delivery after a crash", "Continued by"],
+    "Steps": ["The step is", "Without a step", "Several values at one step"],
 }
 """The tables of the index: the section that each begins, and its columns."""
 

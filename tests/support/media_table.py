@@ -1,5 +1,6 @@
 """The matrix of backends and media in docs/media.md: `python -m tests.support.media_table` writes it."""
 
+import re
 from pathlib import Path
 
 from accel_track.media.ways import KINDS, Way
@@ -8,6 +9,8 @@ from accel_track.registry import LOGGER_TYPE_TO_CLASS, tracker_class
 PAGE = Path(__file__).parents[2] / "docs" / "media.md"
 BEGIN, END = "<!-- matrix: made by `python -m tests.support.media_table` -->\n", "<!-- end of the matrix -->\n"
 NAMES = sorted(LOGGER_TYPE_TO_CLASS, key=lambda name: (not LOGGER_TYPE_TO_CLASS[name].in_all, name))
+SHOWN = [name for name in NAMES if LOGGER_TYPE_TO_CLASS[name].in_all]
+"""The columns: a file takes all, a terminal texts alone, and the page says so in a sentence."""
 _AS = {
     "image": "as an image",
     "table": "as a table",
@@ -24,14 +27,19 @@ def short(way: Way | None) -> str:
     return "native" if way.how == "native" else _AS.get(way.by, "otherwise")
 
 
+def cell(way: Way) -> str:
+    """Return the same for the matrix, where there is room for a word of six letters or so."""
+    text = short(way)
+    return {"native": "\N{CHECK MARK}", "otherwise": "*other*"}.get(text) or re.sub(r"as an? (\w+)", r"*\1*", text)
+
+
 def matrix() -> str:
     """Return the matrix."""
-    ways = {name: tracker_class(name).media for name in NAMES}
-    heads = (f"[{name}](backends/{name}.md#media)" for name in NAMES)
-    lines = ["| | " + " | ".join(heads) + " |", "|---" * (len(NAMES) + 1) + "|"]
+    ways = {name: tracker_class(name).media for name in SHOWN}
+    heads = (f"[{name}](backends/{name}.md#media)" for name in SHOWN)
+    lines = ["| | " + " | ".join(heads) + " |", "|---" * (len(SHOWN) + 1) + "|"]
     lines += [
-        f"| {kind.replace('_', ' ')} | " + " | ".join(short(ways[name].get(kind)) for name in NAMES) + " |"
-        for kind in KINDS
+        f"| {kind.replace('_', ' ')} | " + " | ".join(cell(ways[name][kind]) for name in SHOWN) + " |" for kind in KINDS
     ]
     return "\n".join(lines) + "\n"
 

@@ -25,14 +25,14 @@ def picture(backends: dict[str, Stored]) -> bytes:
 
     mpl.rcParams.update({"font.family": "DejaVu Sans", "font.size": 9, "text.color": INK, "axes.edgecolor": "#b0bec5"})
     mpl.rcParams.update({"axes.labelcolor": INK, "xtick.color": INK, "ytick.color": INK})
-    figure, axes = plt.subplots(1, len(backends) * 2, figsize=(11, 2.9), dpi=150, layout="constrained")
+    figure, axes = plt.subplots(2, len(backends), figsize=(7.6, 3.5), dpi=200, layout="constrained", sharex=True)
     for place, (backend, stored) in enumerate(backends.items()):
-        for axis, metric in zip(axes[2 * place :], ("loss", "accuracy"), strict=False):
+        axes[0][place].set_title(f"read back from {backend}", fontsize=9, color="#607d8b")
+        axes[1][place].set_xlabel("step")
+        for axis, metric in zip(axes[:, place], ("loss", "accuracy"), strict=True):
             for part, colour in COLOURS.items():
                 steps, values = zip(*stored[f"{part}/{metric}"], strict=True)
                 axis.plot(steps, values, color=colour, linewidth=1.6, label=f"{part}/{metric}")
-            axis.set_title(f"read back from {backend}", fontsize=9, color="#78909c")
-            axis.set_xlabel("step")
             axis.legend(frameon=False, loc="upper right" if metric == "loss" else "lower right")
             axis.spines[["top", "right"]].set_visible(False)
             axis.grid(color="#eceff1")

@@ -1,5 +1,6 @@
 """The table of sources in docs/importing.md: `python -m tests.support.source_table` writes it."""
 
+import re
 from pathlib import Path
 
 from accel_track.importers.registry import BUILT_IN, source_class
@@ -10,11 +11,11 @@ BEGIN, END = "<!-- sources: made by `python -m tests.support.source_table` -->\n
 
 def table() -> str:
     """Return the table."""
-    lines = ["| `--from` | Reads | `--set` | What it cannot give |", "|---|---|---|---|"]
+    lines = ["| `--from` | Reads |", "|---|---|"]
     for name in BUILT_IN:
         cls = source_class(name)
-        options = ", ".join(f"`{option}`" for option in cls.options)
-        lines.append(f"| `{name}` | {cls.what} | {options} | {cls.cannot_give} |")
+        what = re.sub("^(a|the) ", lambda article: article[0].capitalize(), cls.what)
+        lines.append(f"| `{name}` | **{what}**<br>{cls.cannot_give} |")
     return "\n".join(lines) + "\n"
 
 

@@ -9,7 +9,7 @@ from tests.support.media_table import NAMES
 
 PAGE = Path(__file__).parents[2] / "docs" / "verifying.md"
 BEGIN, END = "<!-- table: made by `python -m tests.support.verifying_table` -->\n", "<!-- end of the table -->\n"
-_OF_A_STEP = {"all": "all", "first": "the first", "last": "the last"}
+_OF_A_STEP = {"all": "all", "first": "only the first", "last": "only the last"}
 
 
 def _kept(is_kept: bool) -> str:
@@ -26,8 +26,8 @@ def changes(name: str) -> dict[str, str]:
         "NaN": _kept(cls.takes_nan),
         "±inf": _kept(cls.takes_inf),
         "Texts": _kept(cls.takes_text),
-        "Of several values of a step": _OF_A_STEP[cls.keeps_of_a_step],
-        "Media that are left out": left_out or "\N{EN DASH}",
+        "Several values at one step": _OF_A_STEP[cls.keeps_of_a_step],
+        "Media left out": left_out or "\N{EN DASH}",
     }
 
 

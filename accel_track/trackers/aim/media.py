@@ -42,7 +42,7 @@ class AimMedia(AimFiles):
         "points": by("file", "artifact `media/<name>/….npy`, in NumPy's format"),
         "confusion_matrix": by("image", "Images, a drawing"),
         "artifact": native('artifacts `<name>/…`, and `run["artifacts"]`'),
-        "model": native('as other artifacts, of the type "model"'),
+        "model": native('like other artifacts, of the type "model"'),
     }
 
     def log_images(

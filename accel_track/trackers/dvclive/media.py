@@ -21,17 +21,17 @@ class DVCLiveMedia(DVCLiveArtifacts):
 
     media: ClassVar[Mapping[str, Way]] = {
         "image": native("`plots/images/<name>/<step>.png`, a slider; captions are left out"),
-        "figure": by("image", "PNG, as an image; Plotly's: its JSON, as audio"),
+        "figure": by("image", "PNG; Plotly's: its JSON in `plots/media`"),
         "table": otherwise("a plot, `plots/custom/<name>.json`; all steps: `plots/media/<name>/<step>.json`"),
         "histogram": otherwise("a plot of bars; all steps: `plots/media/<name>/<step>.json`"),
         "text": native("`plots/metrics/<name>.tsv`"),
         "audio": by("file", "`plots/media/<name>/<step>.wav`, which DVC does not show"),
-        "video": by("image", "GIF: as an image; others: as audio"),
+        "video": by("image", "GIF; others: a file in `plots/media`"),
         "html": by("file", "`plots/media/<name>/<step>.html`, which DVC does not show"),
         "points": by("file", "`plots/media/<name>/<step>.npy`, which DVC does not show"),
         "confusion_matrix": native("a plot; all steps: `plots/media/<name>/<step>.csv`"),
-        "artifact": native("`artifacts`, listed in `dvc.yaml`; in a DVC repository added to DVC"),
-        "model": native('as an artifact, of the type "model"'),
+        "artifact": native("a copy in `artifacts`, listed in `dvc.yaml`; in a DVC repository added to DVC"),
+        "model": native('like an artifact, of the type "model"'),
     }
 
     def way(self, medium: Medium) -> Way | None:

@@ -52,7 +52,7 @@ class MLflowMedia(MLflowArtifacts, MLflowCheckpoints):
         "html": native("frame of `media/<name>/….html`; captions are left out"),
         "points": by("file", "`media/<name>/….npy`, in NumPy's format"),
         "confusion_matrix": by("image", "image grid, a drawing"),
-        "artifact": native("artifact folder of its name; `<name>.accel_track.json` tells what is known about it"),
+        "artifact": native("artifact folder of its name, described in `<name>.accel_track.json`"),
         "model": native("a model of the run's, with the step"),
     }
 

@@ -43,8 +43,8 @@ class SwanLabMedia(SwanLabFiles):
         "html": native("HTML chart, with caption"),
         "points": native("3D chart, with colours and caption"),
         "confusion_matrix": native("ECharts heat map"),
-        "artifact": otherwise("saved files `artifacts/<name>/<time>/files/…`, what is known about them beside"),
-        "model": otherwise("as an artifact"),
+        "artifact": otherwise("saved files `artifacts/<name>/<time>/files/…`, with a description beside"),
+        "model": otherwise("like an artifact"),
     }
 
     def check_arguments(self, step: int | None, kwargs: Mapping[str, Any]) -> None:
