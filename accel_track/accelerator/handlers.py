@@ -210,7 +210,7 @@ class DataLoaderConfiguration:
     use_stateful_dataloader: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse what Fabric does not have."""
+        """Reject the values that Fabric cannot fulfil."""
         instead = {
             "dispatch_batches": (not self.dispatch_batches, "each process reads its own share; leave it out."),
             "even_batches": (

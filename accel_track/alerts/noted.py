@@ -61,7 +61,7 @@ class Notes:
                 yield msgspec.json.decode(line, type=Note)
 
     def append(self, note: Note) -> None:
-        """Append one.
+        """Append a note.
 
         Raises:
             OSError: The disk does not take it.

@@ -31,7 +31,7 @@ _MOST = 50
 
 
 def print_run(one: Shown, *, everything: bool) -> None:
-    """Print all that there is of a run, but its points.
+    """Print everything about a run but its points.
 
     Args:
         one: The run.

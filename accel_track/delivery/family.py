@@ -32,7 +32,7 @@ class Parent(NamedTuple):
 
 
 def inherited(tracker: str, kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """Return those of the constructor arguments of a parent's tracker that do not name the parent's run."""
+    """Return the constructor arguments of a parent's tracker, without those that name the parent's run."""
     try:
         own = tracker_class(tracker).of_one_run
     except ImportError:  # it need not be here

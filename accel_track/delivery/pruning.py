@@ -115,7 +115,7 @@ def finish_deletions(store: Path) -> None:
 
 @contextlib.contextmanager
 def _held(run: RunDirectory) -> Iterator[bool]:
-    """Hold all locks of a run; gives whether nobody else holds one."""
+    """Hold all locks of a run; the value of the block tells whether nobody else holds one."""
     try:
         names = [*run.load().trackers]
     except JournalError:  # whoever uses it has told its name before

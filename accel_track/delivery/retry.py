@@ -45,7 +45,7 @@ class Deadline:
         self._changed.set()
 
     def wait(self, seconds: float) -> None:
-        """Wait that long, or until the deadline, or until somebody sets or wakes it."""
+        """Wait for a time, or until the deadline, or until somebody sets or wakes it."""
         self._changed.wait(max(0.0, min(seconds, self.left)))
         self._changed.clear()
 

@@ -90,7 +90,7 @@ class Staging:
         return bool(self._waiting)
 
     def release(self, handled: int) -> None:
-        """Delete what only records before a number need."""
+        """Delete the files that only records before a number need."""
         while self._waiting and self._waiting[0][0] < handled:
             _, kept = self._waiting.pop(0)
             shutil.rmtree(self.folder / Path(kept).parent, ignore_errors=True)

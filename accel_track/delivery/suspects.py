@@ -47,7 +47,7 @@ class Suspects:
     """
 
     def __init__(self) -> None:
-        """Hold none."""
+        """Begin without held records."""
         self.held: list[Suspect] = []
         self._allowed = FEW
         self._tries = 0

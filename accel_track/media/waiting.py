@@ -135,7 +135,7 @@ class Spares:
         path.unlink()
 
     def delete(self) -> None:
-        """Delete all of them."""
+        """Delete the files whose numbers are counted."""
         with self._lock:
             spares, self._spares = self._spares, []
         for _, path in spares:

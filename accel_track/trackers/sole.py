@@ -22,7 +22,7 @@ PATIENCE = 10.0
 
 
 class Sole:
-    """The one place for a run that an SDK has in a process.
+    """The place of the one run that an SDK has in a process.
 
     A run that nobody has finished when the next one starts is closed for it, once its worker is through with it.
 

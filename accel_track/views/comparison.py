@@ -50,7 +50,7 @@ class Figure(NamedTuple):
     what: str
 
     def of(self, metrics: Mapping[str, Metric]) -> float | None:
-        """Return it of a run; None if it has none."""
+        """Return a run's value of the column; None if the run has none."""
         if (metric := metrics.get(self.metric)) is None:
             return None
         if self.what == "last":
@@ -105,7 +105,7 @@ class Spread(NamedTuple):
 
 
 class Group(NamedTuple):
-    """Runs that differ in the seed alone.
+    """A group of runs that differ in the seed alone.
 
     Attributes:
         config: What they have in common, of the names that differ between groups.

@@ -102,7 +102,7 @@ class Content:
         return {rank: max(self.logged.get(rank, 0), newest_begin(its.folder)) for rank, its in self._ranks.items()}
 
     def update(self) -> bool:
-        """Read what came since the last call; return whether anything did.
+        """Read the records since the last call; return whether there were any.
 
         Raises:
             JournalError: A segment is of a later version of the format.

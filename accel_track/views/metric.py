@@ -52,7 +52,7 @@ class Places(NamedTuple):
     times: NDArray[np.float64]
 
     def where(self, which: NDArray[Any]) -> Places:
-        """Return those of a mask, or of indices in their order."""
+        """Return the places of a mask, or of indices in their order."""
         return Places(self.seqs[which], self.steps[which], self.times[which])
 
 

@@ -164,7 +164,7 @@ class Evidence:
             return None
 
     def text(self, path: Path) -> str:
-        """Return what is in `stacks`, `children` or `error`; empty if that cannot be read."""
+        """Return the content of `stacks`, `children` or `error`; empty if it cannot be read."""
         try:
             return read_file(path, 2 * LARGEST).decode(errors="replace")
         except OSError:

@@ -28,7 +28,7 @@ class Exit:
     """
 
     def __init__(self, pid: int) -> None:
-        """Open it, where the system can do that."""
+        """Open the process, if the system can do that."""
         self._file: int | None = None
         if hasattr(os, "pidfd_open"):
             with contextlib.suppress(OSError):

@@ -55,7 +55,7 @@ class Stacks:
         """The signal on which stacks are written; None: there is none, and none is needed."""
 
     def forget(self) -> None:
-        """Have the stacks of a forked child, whose crash is not the run's, go to a file of the children's."""
+        """Send the stacks of a forked child, whose crash is not the run's, to a file of the children's."""
         path = self._paths[-1] if self._paths else None
         self._paths, self._lock, self.signal = [], threading.RLock(), None
         if path is not None and _lives(self._faults):
@@ -68,7 +68,7 @@ class Stacks:
         return "here" if _lives(self._faults) else "elsewhere"
 
     def take(self, path: Path) -> None:
-        """Have stacks go to a file.
+        """Send the stacks to a file.
 
         Raises:
             OSError: It cannot be made.
@@ -82,7 +82,7 @@ class Stacks:
                 raise
 
     def release(self, path: Path) -> None:
-        """Have them go to the file that was taken before it, or to none."""
+        """Send the stacks to the file that was taken before it, or to none."""
         with self._lock, contextlib.suppress(ValueError, OSError):
             self._paths.remove(path)
             self._point()

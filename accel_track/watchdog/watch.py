@@ -39,7 +39,7 @@ class Looking(Protocol):
         """Call a function every so often from now on."""
 
     def remove(self, look: Callable[[], None]) -> None:
-        """Call it no more."""
+        """Let the caller forget a function."""
 
 
 class Watch:
@@ -72,7 +72,7 @@ class Watch:
             self._begin()
 
     def _begin(self) -> None:
-        """Take what is the process's: the file of stacks, the hook of threads, the keeper's time.
+        """Take the process's one file of stacks, the hook of threads, and the keeper's time.
 
         Raises:
             OSError: A file cannot be written.
@@ -101,7 +101,7 @@ class Watch:
         self._looks = False
 
     def look(self) -> None:
-        """Do what is due; about once a second."""
+        """Do the work that is due; about once a second."""
         with self._lock, contextlib.suppress(OSError):
             if not self._looks:  # it ended meanwhile
                 return

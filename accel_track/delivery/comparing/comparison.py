@@ -87,7 +87,7 @@ class _Comparison(ContentComparison):
     """One rank's comparison."""
 
     def run(self) -> None:
-        """Compare everything."""
+        """Compare values, media, artifacts and hyperparameters."""
         texts = self._values()
         self.compare_media(texts)
         self.compare_artifacts()

@@ -31,7 +31,7 @@ class ContentComparison:
     """
 
     def __init__(self, receipt: Receipt, tracker: GeneralTracker, sent: Sent, found: Found, lacking: Lacking) -> None:
-        """Compare nothing yet."""
+        """Keep the arguments."""
         self.receipt, self.tracker, self.sent, self.found, self.lacking = receipt, tracker, sent, found, lacking
 
     def compare_media(self, texts: list[FoundMedium]) -> None:

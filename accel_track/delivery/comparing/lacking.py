@@ -17,7 +17,7 @@ class Lacking:
     """The values that a backend lacks of one rank's records, 16 bytes each."""
 
     def __init__(self) -> None:
-        """Lack nothing."""
+        """Begin without lacking records."""
         self.records: set[int] = set()
         """The numbers of records that are lacking as a whole."""
         self.settings: dict[int, set[str]] = {}

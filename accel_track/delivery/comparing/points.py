@@ -47,7 +47,7 @@ class Points:
     __slots__ = ("seqs", "states", "steps", "values")
 
     def __init__(self, kind: Literal["d", "q"] = "d") -> None:
-        """Hold none: of "d", numbers, or of "q", hashes."""
+        """Begin without values: of "d", numbers, or of "q", hashes."""
         self.steps, self.seqs, self.states = array("q"), array("q"), array("b")
         self.values: array[float] = array(kind)
 

@@ -53,7 +53,7 @@ class SentMedia:
     """
 
     def __init__(self, folder: Path, tracker: GeneralTracker, scratch: Path) -> None:
-        """Hold none."""
+        """Begin without media."""
         self.folder, self.tracker = folder, tracker
         self.media: list[SentMedium] = []
         self.refused: Counter[str] = Counter()

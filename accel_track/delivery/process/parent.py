@@ -298,7 +298,7 @@ class Companions:
     """
 
     def __init__(self, run: RunDirectory, rank: int, settings: Settings, watched: Watched | None = None) -> None:
-        """Start none yet."""
+        """Begin without companions."""
         self._run, self._rank, self._settings, self._watched = run, rank, settings, watched
         self._all: list[Companion] = []
         self._told: set[str] = set()

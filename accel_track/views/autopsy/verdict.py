@@ -78,7 +78,7 @@ def at(trace: Trace) -> str:
 
 
 def judged(trace: Trace, outcome: Outcome | None, machine: Machine) -> Verdict:
-    """Return what ended a rank.
+    """Return the verdict on a rank.
 
     Args:
         trace: What is left of it.
@@ -119,7 +119,7 @@ def _failed(trace: Trace, reason: str, where: str, machine: Machine) -> Verdict:
 
 
 def _crashed(trace: Trace, machine: Machine) -> Verdict:
-    """Return what ended a process that could not say so itself."""
+    """Return the verdict on a process that could not tell its own end."""
     ways = (_by_fault, _by_exit, _for_lack_of_memory, _by_signal, _with_machine, _by_exception)
     found = next((verdict for way in ways if (verdict := way(trace, machine)) is not None), None)
     if found is not None:
@@ -189,7 +189,7 @@ def _by_exception(trace: Trace, _: Machine) -> Verdict | None:
 
 
 def _before(trace: Trace) -> str:
-    """Return what was noted of a stall before the end."""
+    """Return the notes about a stall before the end."""
     stalled = trace.stalled
     if stalled is None or stalled.silent is None or trace.began is None:
         return ""
@@ -211,7 +211,7 @@ def _killed(trace: Trace, machine: Machine) -> tuple[int | None, int | None]:
 
 
 def _for_memory(trace: Trace, machine: Machine) -> str | None:
-    """Return what speaks for the kernel's killing a process for memory, or None.
+    """Return the signs that the kernel killed a process for memory, or None.
 
     A group's count has all of its processes that were killed for memory, whoever had too much.
     """
@@ -224,12 +224,12 @@ def _for_memory(trace: Trace, machine: Machine) -> str | None:
 
 
 def _not_for_memory(trace: Trace, machine: Machine) -> str:
-    """Return that the kernel did not kill the process for memory, if that is known."""
+    """Return a sentence that the kernel did not kill the process for memory, if that is known."""
     return "; not the kernel for memory, which has counted none" if _killed(trace, machine)[0] == 0 else ""
 
 
 def _had(memory: Memory) -> str:
-    """Return what a process had of what it may use."""
+    """Return a sentence about a process's memory and its limit."""
     limit = memory.limit if memory.limit is not None else memory.total
     if memory.process is None or limit is None:
         return ""
@@ -237,7 +237,7 @@ def _had(memory: Memory) -> str:
 
 
 def _full(trace: Trace) -> str:
-    """Return that memory was nearly full, if it was."""
+    """Return a sentence that memory was nearly full, if it was."""
     memory = None if trace.beat is None else trace.beat.memory
     if memory is None or not memory.process:
         return ""

@@ -41,7 +41,7 @@ def listed(names: Sequence[str], most: int = 3) -> str:
 
 
 def exit_text(status: int) -> str:
-    """Return what an exit status, as `os.wait` returns it, stands for: "exit code 3", "SIGKILL"."""
+    """Return the words for an exit status of `os.wait`: "exit code 3", "SIGKILL"."""
     code = os.waitstatus_to_exitcode(status)
     return f"exit code {code}" if code >= 0 else signal_name(-code)
 

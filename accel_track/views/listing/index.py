@@ -53,7 +53,7 @@ class Index(Generic[FoundT]):
         return {}
 
     def known(self, run: RunDirectory, signature: bytes | None) -> FoundT | None:
-        """Return what is known of a run; None if that is nothing, or of another time.
+        """Return the entry of a run; None if there is none, or one of another time.
 
         Args:
             run: A run of the store.
@@ -63,7 +63,7 @@ class Index(Generic[FoundT]):
         return None if found is None or found[0] != signature else found[1]
 
     def note(self, run: RunDirectory, signature: bytes | None, found: FoundT) -> None:
-        """Keep what is known of a run.
+        """Keep the entry of a run.
 
         Args:
             run: A run of the store.
@@ -78,7 +78,7 @@ class Index(Generic[FoundT]):
             self._now[key] = known if known is not None and known[1] is found else (signature, found)
 
     def save(self) -> None:
-        """Keep what was asked for, if it differs from what the file has; what is known of runs that are gone is not."""
+        """Write the entries that were asked for, if they differ from the file's; those of lost runs are left out."""
         others = self._known.keys() - self._asked
         now = self._now | {key: self._known[key] for key in others if (self._path.parent / key).is_dir()}
         is_same = self._known.keys() == now.keys() and all(one is self._known[key] for key, one in now.items())

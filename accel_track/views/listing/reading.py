@@ -26,7 +26,7 @@ _AT_ONCE = 50
 
 
 def each(read: Callable[[RunDirectory], FoundT], runs: Sequence[RunDirectory]) -> Iterator[FoundT]:
-    """Yield what is found out about each run, in their order.
+    """Yield the findings about each run, in the runs' order.
 
     Args:
         read: Finds it out; a function that pickle knows by its name.

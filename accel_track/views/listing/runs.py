@@ -59,7 +59,7 @@ def _found(
     signatures: Sequence[bytes | None],
     tell: Callable[[int], object],
 ) -> list[FoundT]:
-    """Return what is known of each run by the indices of the stores, or else what is read."""
+    """Return the entry of each run in the indices of the stores, or else the findings of a reading."""
     indices: dict[str, Index[FoundT]] = {}
     places = [os.path.dirname(os.path.dirname(run.path)) for run in runs]
     for place, run in zip(places, runs, strict=True):

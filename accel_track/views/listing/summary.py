@@ -97,7 +97,7 @@ class Summary(msgspec.Struct):
 
 
 def signature(run: RunDirectory) -> bytes | None:
-    """Return what changes with everything that `Summary` and the run's journals say; None for a run that goes on.
+    """Return a mark that changes with everything in `Summary` and the run's journals; None for a run that goes on.
 
     Nothing is read for it: it is made of the sizes, inodes and times of change of `run.json`, the segments and the
     cursors.

@@ -88,7 +88,7 @@ class Opening:
 
     @property
     def settled(self) -> bool:
-        """Whether all has been delivered of the runs that do not go on."""
+        """Whether all records are delivered of the runs that do not go on."""
         return all(one.task is None or one.task.done() or one.run.is_live() for one in self.opened)
 
     def look(self) -> None:
@@ -167,7 +167,7 @@ def _beside(runs: Sequence[RunDirectory], folder: Path) -> list[Beside]:
 
 
 def _delete_old() -> None:
-    """Delete what was not opened for long, and is not open."""
+    """Delete folders that were not opened for long, and are not open."""
     home = _home()
     for folder in home.iterdir() if home.is_dir() else ():
         if folder.is_dir() and time.time() - folder.stat().st_mtime > _DAYS * 86400:

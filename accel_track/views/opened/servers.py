@@ -104,7 +104,7 @@ class Server:
     """
 
     def __init__(self, page: Page, folder: Path, port: int) -> None:
-        """Start it."""
+        """Start the server."""
         self.url = f"http://{HOST}:{port}/"
         self.log = folder / "server.log"
         with self.log.open("wb") as log:
@@ -119,7 +119,7 @@ class Server:
 
     @property
     def over(self) -> bool:
-        """Whether it has ended."""
+        """Whether the server has ended."""
         return self._process.poll() is not None
 
     def wait(self) -> bool:
@@ -145,7 +145,7 @@ class Server:
         return lines[-1] if lines else "it says nothing"
 
     def end(self) -> None:
-        """End it, with all of its processes."""
+        """End the server, with all of its processes."""
         if self._process.stdin is not None:
             self._process.stdin.close()
         with contextlib.suppress(subprocess.TimeoutExpired):

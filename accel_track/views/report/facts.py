@@ -15,7 +15,7 @@ from accel_track.views.report.texts import flat, short
 
 
 def facts(run: RunDirectory, info: RunInfo, content: Content) -> dict[str, Any]:
-    """Return what a page says of a run beside its metrics and media.
+    """Return a page's facts about a run, beside its metrics and media.
 
     Raises:
         JournalError: The run cannot be read.

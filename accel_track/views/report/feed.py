@@ -58,7 +58,7 @@ class Feed:
         self._versions = itertools.count(1)
 
     def document(self, since: int | None = None) -> dict[str, Any]:
-        """Return what a page holds, in what JSON has and finite numbers.
+        """Return the content of a page, in JSON's types and finite numbers.
 
         Args:
             since: The `version` of the document that the page has, and to which this one adds; None for all.

@@ -129,7 +129,7 @@ class Shelf:
 
 
 def media(runs: Sequence[tuple[RunDirectory, Content]], room: Room) -> list[list[dict[str, Any]]]:
-    """Return what a page shows of each run's media: of each name the last call's, then others, while there is room.
+    """Return the media of each run on a page: of each name the last call's, then others, while there is room.
 
     Args:
         runs: The runs and what their journals hold.

@@ -110,7 +110,7 @@ class Watched:
         return self._points[name]
 
     def look(self, wanted: str | None, now: float) -> None:
-        """Read what is new; what is damaged ends in `error`, and the rest is as it was.
+        """Read the new records; damage ends in `error`, and the rest is as it was.
 
         Args:
             wanted: Name of the metric whose points are kept; None: of the most telling one.
