@@ -31,7 +31,7 @@ class Ending:
     def __init__(self, delivery: Delivery) -> None:
         """End nothing yet."""
         self.outcome: Outcome | None = None
-        """The noted outcome, which the run has if nothing else follows."""
+        """The noted outcome, which the run has if nothing else follows; of a run that has ended, the outcome it has."""
         self.fallback: Outcome | None = None
         """The outcome that the run has if it is collected, or the interpreter exits, and no other is known."""
         self.cell: Outcome | None = None
@@ -87,7 +87,8 @@ class Ending:
         """End the run once. Default: with the noted outcome, else with that of the exception that is being handled."""
         if self._begin():
             try:
-                self._delivery.finish(outcome or self.outcome or self._as_known(current_outcome(), self.cell))
+                self.outcome = outcome or self.outcome or self._as_known(current_outcome(), self.cell)
+                self._delivery.finish(self.outcome)
             finally:
                 self._end()
 
@@ -124,8 +125,8 @@ class Ending:
 
     def _end_alone(self) -> None:
         if self._begin():
-            outcome = self.outcome or self.fallback or self.cell or FINISHED
-            self._delivery.end_alone(outcome, self._end)
+            self.outcome = self.outcome or self.fallback or self.cell or FINISHED
+            self._delivery.end_alone(self.outcome, self._end)
 
     def _as_known(self, now: Outcome, before: Outcome | None) -> Outcome:
         """Return the present outcome if an exception made it, else the one that was known before, if any."""

@@ -705,7 +705,10 @@ class Run(MediaCalls):
 
     @property
     def outcome(self) -> Outcome | None:
-        """The noted outcome, which the run has if nothing else follows; None if none was noted. It may be set."""
+        """How the run ended. Before its end, the noted outcome, which it has if nothing else follows; None if none was.
+
+        It may be set.
+        """
         return self._ending.outcome
 
     @outcome.setter

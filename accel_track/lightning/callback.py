@@ -112,7 +112,7 @@ class AccelTrackCallback(Callback, MediaCalls):
             message = f"`system_interval` must be a number of seconds above 0; got {system_interval!r}."
             raise ValueError(message)
         if log_samples and not callable(log_samples) and not (type(log_samples) is int and log_samples > 0):
-            message = f"`log_samples` must be a number of samples, 0 or more, or a function; got {log_samples!r}."
+            message = f"`log_samples` must be a number of samples, 1 or more, a function, or None; got {log_samples!r}."
             raise ValueError(message)
         self._trackers_given = log_with is not None
         self._save_dir_given = save_dir is not None

@@ -69,6 +69,8 @@ def test_a_run_without_a_journal(tmp_path: Path) -> None:
     with accel_track.init("p", project_dir=tmp_path, log_with=RecordingTracker(), delivery="inline") as run:
         run.log({"loss": 1.0}, 0)
         assert "inline" in shown(run)
+        assert "running" in shown(run)
+    assert "finished" in shown(run)
 
 
 def test_a_run_whose_folder_is_damaged_shows_nothing_and_raises_nothing(run: Run) -> None:
