@@ -10,6 +10,7 @@ import sys
 import tempfile
 import threading
 import warnings
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -79,6 +80,19 @@ def pytest_collection(session: pytest.Session) -> None:
             with contextlib.suppress(ImportError):
                 importlib.import_module(name)
     measuring.start()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the cases of a test `long` behind those that its mark `first` counts."""
+    cases = defaultdict[str, list[pytest.Function]](list)
+    for item in items:
+        if isinstance(item, pytest.Function) and item.get_closest_marker("first"):
+            cases[item.nodeid.partition("[")[0]].append(item)
+    for tests in cases.values():
+        tests.sort(key=lambda item: tuple(item.callspec.indices.values()))  # in random order before
+        for item in tests[tests[0].get_closest_marker("first").args[0] :]:
+            item.add_marker("long")
 
 
 _IMPORT = re.compile(r"^(?:from|import) (\w+(?:\.\w+)*)", re.MULTILINE)

@@ -47,6 +47,7 @@ def check(name: str, rows: dict[str, Any]) -> None:
         assert all(math.isfinite(value) for value in values.values())
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "name", [name if name == "call_cost" else pytest.param(name, marks=pytest.mark.long) for name in SCRIPTS]
 )

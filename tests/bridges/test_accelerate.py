@@ -357,6 +357,7 @@ def test_a_script_for_accelerate_gets_a_run_by_one_line(database: MlflowClient) 
         accelerator.log({"loss": 1.0})
 
 
+@pytest.mark.long
 def test_wandb_gets_what_accelerates_own_tracker_gives_it() -> None:
     tracker = as_accelerate_tracker("wandb", init_kwargs={"wandb": {"tags": ["mine"]}})
     accelerator = TheirAccelerator(cpu=True, log_with=tracker)
@@ -411,6 +412,7 @@ def test_more_arguments_reach_the_tracker(recording: list[RecordingTracker]) -> 
     assert [one.calls[0] for one in recording] == [("log", {"x": 1.0}, 1, {"b": 2}), ("log", {"x": 1.0}, 1, {"c": 3})]
 
 
+@pytest.mark.first(1)
 @pytest.mark.parametrize("delivery", ["thread", "inline", "process", "none"])
 def test_modes_of_delivery(delivery: Any) -> None:
     accelerator = TheirAccelerator(
@@ -475,6 +477,7 @@ def test_bad_arguments_are_refused_at_once(arguments: Any, options: Any, error: 
         as_accelerate_tracker(*arguments, **options)
 
 
+@pytest.mark.long
 def test_killed_and_delivered_by_sync_then_resumed(tmp_path: Path) -> None:
     program = [sys.executable, "-W", "ignore", str(PROGRAMS / "accelerate_killed.py"), str(tmp_path)]
     assert warm.run([*program, "none", "0"], timeout=120).returncode == -9
@@ -489,6 +492,7 @@ def test_killed_and_delivered_by_sync_then_resumed(tmp_path: Path) -> None:
     assert scalars(tmp_path / "training" / "killed") == [(step, step / 2) for step in range(40)]
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)
 def test_two_processes(tmp_path: Path) -> None:
     command_line = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--master_port=0"]

@@ -86,6 +86,7 @@ def test_mlflow_nests_a_child_below_its_parent(database: MlflowClient, delivery:
         assert known["study"].parent is None
 
 
+@pytest.mark.long
 def test_wandb_puts_children_into_a_group() -> None:
     with accel_track.init(
         "search", "wandb", run_name="study", init_kwargs={"wandb": {"name": "own", "tags": ["a"]}}
@@ -197,6 +198,7 @@ def test_a_child_that_was_killed_goes_on_and_a_parents_search_finds_none(
         assert run.run_id == first
 
 
+@pytest.mark.long
 def test_a_child_without_delivery_is_nested_by_sync(database: MlflowClient) -> None:
     with accel_track.init("search", "mlflow", run_name="study", delivery="none") as run:
         run.log({"best": 1.0}, 0)

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 from mlflow import MlflowClient
 
 from accel_track.journal.directory import find_runs
@@ -19,6 +20,7 @@ def test_ignite() -> None:
     assert found.load().status == "finished"
 
 
+@pytest.mark.long
 def test_torchrun() -> None:
     by = ("-m", "torch.distributed.run", "--nproc_per_node=2", "--master_port=0")
     by = (*by, "--rdzv_backend=c10d", "--rdzv_endpoint=127.0.0.1:0")
@@ -28,6 +30,7 @@ def test_torchrun() -> None:
     assert [step for step, _ in scalars(Path("runs/torchrun", found.path.name), "train/loss")] == [0, 1, 2, 3, 4]
 
 
+@pytest.mark.long
 def test_optuna(database: MlflowClient) -> None:
     printed = run("optuna_study.py", "mlflow", "--dir", ".", "--trials", "4")
     assert printed.startswith("best of 4 trials: ")
@@ -43,6 +46,7 @@ def test_optuna(database: MlflowClient) -> None:
     assert all(one.data.metrics["loss"] >= study.data.metrics["best"] for one in found.values())
 
 
+@pytest.mark.long
 def test_hydra(database: MlflowClient) -> None:
     printed = run("hydra_sweep.py", "--multirun", "lr=0.01,0.1", "trackers=[mlflow]", f"dir={Path.cwd()}")
     assert printed.count("loss 0.") + printed.count("loss 1.") >= 1
@@ -52,6 +56,7 @@ def test_hydra(database: MlflowClient) -> None:
     assert sorted(one.info.run_name.rpartition("-")[2] for one in runs) == ["0", "1"]
 
 
+@pytest.mark.long
 def test_accelerate() -> None:
     printed = run("accelerate_script.py", "tensorboard", "jsonl", "--dir", "runs", "--steps", "12")
     assert printed.startswith("loss after 12 steps: ")

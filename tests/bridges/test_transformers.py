@@ -77,6 +77,7 @@ def test_a_training_with_evaluation_prediction_and_checkpoints(database: MlflowC
     assert [step for step, _ in scalars(Path("tiny/first"), "train/loss")] == [1, 2, 3, 4]
 
 
+@pytest.mark.long
 def test_a_training_that_goes_on_from_a_checkpoint_continues_its_run(made: list[RecordingTracker]) -> None:
     first = AccelTrackTrainerCallback("other", log_checkpoints=True)
     tiny("out", [first], save_steps=2).train()
@@ -104,6 +105,7 @@ def test_a_training_that_goes_on_from_a_checkpoint_continues_its_run(made: list[
     assert len(list(find_runs("out"))) == 2
 
 
+@pytest.mark.long
 def test_killed_delivered_and_gone_on_with(tmp_path: Path) -> None:
     program = [sys.executable, "-W", "ignore", str(PROGRAMS / "transformers_killed.py"), str(tmp_path)]
     where = {**os.environ, "PYTHONPATH": str(PROGRAMS.parents[2])}  # of this folder's helpers
@@ -150,6 +152,7 @@ def test_train_called_twice_and_evaluate_alone(made: list[RecordingTracker]) -> 
     assert logged(made[0], "train/loss") == [1, 2, 1, 2]
 
 
+@pytest.mark.long
 def test_each_trial_of_a_search_is_a_child(made: list[RecordingTracker]) -> None:
     callback = AccelTrackTrainerCallback("other", run_name="search")
     trainer = tiny("out", [callback], max_steps=1, eval_strategy="steps", eval_steps=1)
@@ -175,6 +178,7 @@ def test_each_trial_of_a_search_is_a_child(made: list[RecordingTracker]) -> None
     assert len(set(rates)) == 2
 
 
+@pytest.mark.first(1)
 @pytest.mark.parametrize("delivery", ["inline", "none"])
 def test_modes_of_delivery(delivery: Any) -> None:
     callback = AccelTrackTrainerCallback("tensorboard", "p", ".", "r", delivery=delivery)

@@ -45,6 +45,7 @@ def one_clear_line(invoke: Any, command: list[str], path: Path) -> str:
     return str(result.stderr)
 
 
+@pytest.mark.first(6)
 @pytest.mark.parametrize("content", RUN_JSONS.values(), ids=RUN_JSONS)
 @pytest.mark.parametrize("command", NEED_RUN_JSON, ids=" ".join)
 def test_run_json(make: Any, invoke: Any, command: list[str], content: str | bytes) -> None:
@@ -65,6 +66,7 @@ def test_cursors(make: Any, invoke: Any, command: list[str], content: str) -> No
     assert "lines.json is not a cursor" in one_clear_line(invoke, command, run.path)
 
 
+@pytest.mark.first(4)
 @pytest.mark.parametrize("field", ["segment", "offset", "seq"])
 @pytest.mark.parametrize("number", [2**62, 2**63, 2**64, 10**30])
 def test_cursors_with_gigantic_numbers(make: Any, field: str, number: int) -> None:
@@ -78,6 +80,7 @@ def test_cursors_with_gigantic_numbers(make: Any, field: str, number: int) -> No
         assert result.stderr.count("\n") <= 2
 
 
+@pytest.mark.first(6)
 @pytest.mark.parametrize(
     "place", ["run.json", "rank-00000", "rank-00000/cursors", "rank-00000/cursors/lines.json", "x"]
 )

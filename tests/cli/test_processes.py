@@ -148,6 +148,7 @@ def test_a_reader_that_ends_early_is_no_error(make: Any) -> None:
     assert done.stderr == ""
 
 
+@pytest.mark.long
 @pytest.mark.extras
 def test_a_backend_without_credentials_is_one_line(make: Any) -> None:
     run = make()

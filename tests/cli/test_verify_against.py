@@ -177,6 +177,7 @@ def test_mlflow_that_has_lost_changed_and_doubled_values(make: Any, invoke: Any,
     assert stored.info.status == "FINISHED"
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)
 def test_a_repair_that_is_killed_delivers_nothing_twice(make: Any, invoke: Any) -> None:
     run = make("tensorboard", count=20_000, name="first")

@@ -15,6 +15,18 @@ import pytest
 
 T = TypeVar("T")
 
+_LONG = ("test_a_run_leaves_no_thread_and_no_descriptor", "test_a_forgotten_end_loses_nothing")
+"""Tests of the contract that run programs, which the two quickest trackers show in each run of the tests."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark such tests of the other trackers `long`."""
+    for item in items:
+        if item.name in _LONG and item.path.name not in ("test_tensorboard.py", "test_jsonl.py"):
+            item.add_marker("long")
+
+
 DEADLINE = 60.0
 """Seconds after which a program counts as waiting for somebody to type; importing a heavy SDK takes a few."""
 

@@ -30,6 +30,7 @@ from tests.support.readers.aim import NONE, AimContract, prepare, runs
 
 
 class TestAim(AimContract):
+    @pytest.mark.long
     def test_a_new_repository(self, tmp_path: Path) -> None:
         """The repository is created when missing, and its files are released by `finish`."""
         tracker = AimTracker("first", tmp_path / "new", system_tracking_interval=None)
@@ -447,6 +448,7 @@ class TestAim(AimContract):
             assert (logs is not None) is capture
             assert not capture or "seen" in [line.data for line in logs.values.values_list()]
 
+    @pytest.mark.long
     def test_beside_comet(self, tmp_path: Path) -> None:
         """`print` works after a run with Comet, which wraps `sys.stdout` too, whoever starts first."""
         code = f"""
@@ -500,6 +502,7 @@ class TestAim(AimContract):
         assert messages == ([] if level is None else [(level, text)])
         assert len(list((tmp_path / ".aim" / "check_ins").glob("*-finished-*"))) == (level is None)
 
+    @pytest.mark.first(1)
     @pytest.mark.parametrize("elsewhere", [False, True])
     def test_after_a_kill_another_process_continues(self, tmp_path: Path, elsewhere: bool) -> None:
         """The run of a killed process goes on, also from another computer, and is one run with everything."""

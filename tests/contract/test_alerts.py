@@ -37,6 +37,7 @@ def wandb_alerts() -> list[tuple[str, str, str]]:
     return [(one.title, one.text, one.level) for one in found]
 
 
+@pytest.mark.long
 def test_wandb() -> None:
     """Titles are as long as wandb takes them; two of a run are both sent, also within a minute."""
     raised("wandb")

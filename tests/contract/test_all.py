@@ -68,6 +68,7 @@ def test_nine_backends_hold_the_same_run(
         assert all(value == pytest.approx(1 / (step + 1), rel=1e-6) for step, value in points), name
 
 
+@pytest.mark.long
 @pytest.mark.timeout(180)
 @pytest.mark.parametrize(
     "names",
@@ -90,6 +91,7 @@ def test_terminal_captures_do_not_break_each_other(names: list[str], tmp_path: P
     assert "RecursionError" not in done.stderr
 
 
+@pytest.mark.long
 @pytest.mark.timeout(180)
 def test_all_with_nothing_configured_skips_four_and_asks_nobody(on_terminal: Callable[[str], str]) -> None:
     shown = on_terminal(

@@ -356,6 +356,7 @@ class TestClearML(ClearMLContract):
         assert not tracker.tracker._reporter._report_service.is_subprocess_mode()
         tracker.finish()
 
+    @pytest.mark.first(1)
     @pytest.mark.parametrize(("setting", "used"), [("", False), ("true", True), ("false", False)])
     def test_the_users_choice_of_reporter(
         self, setting: str, used: bool, tmp_path: Path, on_terminal: Callable[[str], str]
@@ -449,6 +450,7 @@ class TestClearML(ClearMLContract):
         assert after == {**before, signal.SIGINT: own, signal.SIGABRT: own}
         assert sys.excepthook is hook
 
+    @pytest.mark.long
     @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
     def test_a_signal_ends_the_program(self, tmp_path: Path, number: signal.Signals) -> None:
         """SIGTERM ends the program, Ctrl-C is a KeyboardInterrupt after which everything logged is stored."""
@@ -484,6 +486,7 @@ class TestClearML(ClearMLContract):
         lines = [line for archive in archives for line in archive.read("metrics.jsonl").splitlines()]
         assert sorted(event["value"] for line in lines for event in json.loads(line)) == [1.0, 1.0, 2.0, 2.0]
 
+    @pytest.mark.long
     def test_a_companion_has_a_task_of_its_own(self, tmp_path: Path) -> None:
         """It would join the program's, which may be closed while values are still on their way."""
         code = (
@@ -691,6 +694,7 @@ class TestContinuing:
         (session,) = sessions(folder)
         return [(event["iter"], event["value"]) for event in events(session) if event["metric"] == "loss"]
 
+    @pytest.mark.long
     def test_after_sigkill(self, tmp_path: Path) -> None:
         """One task with the values of all programs at their steps, all hyperparameters, and the last status."""
         identity = self.run(
@@ -714,6 +718,7 @@ class TestContinuing:
         general = self.task(tmp_path)["hyperparams"]["General"]
         assert {name: entry["value"] for name, entry in general.items()} == {"a": "1", "b": "2"}
 
+    @pytest.mark.long
     def test_sigkill_while_clearml_writes_the_session(self, tmp_path: Path) -> None:
         """The session's file is what it was, and the next program adds to it."""
         identity = self.run("tracker.store_init_configuration({'a': 1})\nend()\n")
@@ -730,6 +735,7 @@ class TestContinuing:
         general = self.task(tmp_path)["hyperparams"]["General"]
         assert {name: entry["value"] for name, entry in general.items()} == {"a": "1", "c": "3"}
 
+    @pytest.mark.first(1)
     @pytest.mark.parametrize("status", ["finished", "failed", "interrupted", "preempted"])
     def test_status(self, tmp_path: Path, status: str) -> None:
         """Each outcome is told apart, also after an exception that has nothing to do with it."""

@@ -54,6 +54,7 @@ class TestClearMLMedia:
         assert len(found) == len(names)
         assert sorted(int(array.max()) for array in found.values()) == list(range(len(names)))
 
+    @pytest.mark.long
     def test_images_of_a_program_that_continues(self, tmp_path: Path) -> None:
         """ClearML counts the files of a name from 0 again, and would replace those of the first program."""
         program = (

@@ -110,6 +110,7 @@ def program(server: Server, folder: Path, code: str, **kwargs: Any) -> None:
     assert done.returncode in (0, -9), done.stderr
 
 
+@pytest.mark.first(1)
 @pytest.mark.parametrize(
     ("outcome", "last"),
     [
@@ -132,6 +133,7 @@ def test_status(server: Server, tmp_path: Path, outcome: str, last: dict[str, st
     assert server.values == [(0, 1.0)]
 
 
+@pytest.mark.long
 def test_continuing(server: Server, tmp_path: Path) -> None:
     """A task whose process was killed, and one that failed, is running again, keeps its steps, and is completed."""
     program(server, tmp_path, "tracker.log({'loss': 3.0}, step=3)\ntracker.flush()\nos.kill(os.getpid(), 9)\n")

@@ -309,6 +309,7 @@ class TestComet(CometContract):
         tracker.finish()
 
 
+@pytest.mark.long
 def test_without_credentials(on_terminal: Callable[[str], str]) -> None:
     """On a terminal, without key and offline setting, the error says what to set, and nobody is asked anything."""
     code = """

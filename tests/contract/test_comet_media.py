@@ -194,6 +194,7 @@ class TestCometMedia:
         assert about.keys() == {"noted", "both"}
         assert about["noted"]["metadata"] == {"caption": "cap", "note": "x"}
 
+    @pytest.mark.first(4)
     @pytest.mark.parametrize("method", ["log_image", "log_asset", "log_text", "log_histogram_3d", "log_metrics"])
     @pytest.mark.parametrize("place", [0, 1, 2])
     def test_a_lost_connection_at_any_call(self, tmp_path: Path, method: str, place: int) -> None:

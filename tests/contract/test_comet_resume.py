@@ -48,6 +48,7 @@ def test_status(tmp_path: Path, outcome: Outcome, status: str) -> None:
     assert reported["customer_error_message"] == (None if status == "finished" else status)
 
 
+@pytest.mark.long
 def test_continued_after_kill_9(tmp_path: Path) -> None:
     """The killed process leaves no values; another adds an archive of the same key with all of them."""
     first, rest = [(step, step / 4) for step in range(5)], [(step, step / 4) for step in range(5, 9)]
@@ -60,6 +61,7 @@ def test_continued_after_kill_9(tmp_path: Path) -> None:
     assert statuses(archive) == ["running", "finished"]
 
 
+@pytest.mark.long
 def test_a_failed_experiment_goes_on_and_finishes(tmp_path: Path) -> None:
     """Its archives are one experiment that failed and then finished; rewound steps have a second value."""
     identity = live("comet_ml", tmp_path, [(0, 0.0), (1, 1.0), (2, 2.0)], "failed")

@@ -373,6 +373,7 @@ class TestContinuing:
         stored: dict[str, Any] = json.loads((folder / "metrics.json").read_text())
         return stored
 
+    @pytest.mark.long
     def test_after_sigkill(self, folder: Path) -> None:
         """The tables hold the values of all programs at their steps, and the hyperparameters are kept."""
         identity = self.run(

@@ -84,6 +84,7 @@ class TestMLflow(MLflowContract):
         assert [step for step, _ in stored.metrics["x"]] == [0, 2]
         assert tracker.dropped == {"x": 1}
 
+    @pytest.mark.long
     def test_many_values_in_one_call(self, tmp_path: Path) -> None:
         """More values than one request of MLflow takes are stored all the same."""
         _, stored = self.written(tmp_path, ({f"m{i}": i for i in range(1500)}, 7))
@@ -408,6 +409,7 @@ class TestMLflow(MLflowContract):
         tracker.finish()
         assert self.read(tmp_path).metrics == {"x": [(0, 1.0)]}
 
+    @pytest.mark.first(4)
     @pytest.mark.parametrize("when", ["before", "during"])
     @pytest.mark.parametrize("part", private_parts(DatabasePath))
     def test_a_private_part_that_is_gone(

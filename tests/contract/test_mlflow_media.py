@@ -74,6 +74,7 @@ def records(tmp_path: Path, *values: dict[str, Any], step: int | None = 0) -> li
     ]
 
 
+@pytest.mark.long
 def test_a_table_of_each_of_150_steps(tracker: MLflowTracker) -> None:
     """All arrive, the newest are in MLflow's list of tables, and MLflow's own call goes on working."""
     for step in range(150):
@@ -151,6 +152,7 @@ def test_narrow_images_and_columns_of_one_pixel(tracker: MLflowTracker) -> None:
     assert not tracker.dropped
 
 
+@pytest.mark.long
 def test_delivered_again_by_another_process(tracker: MLflowTracker, tmp_path: Path) -> None:
     """A medium replaces itself, of every kind; an artifact and a model are there once, too."""
     calls = records(tmp_path, {kind: make() for kind, make in MLflowContract.samples.items()}, step=4)

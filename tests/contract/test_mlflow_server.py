@@ -481,6 +481,7 @@ def repeated(tracker: MLflowTracker, proxy: Proxy, call: Callable[[], None]) -> 
     call()
 
 
+@pytest.mark.first(3)
 @pytest.mark.parametrize("foreign", FOREIGN.values(), ids=FOREIGN)
 def test_foreign_answers(foreign: tuple[str, bytes], proxy: Proxy, tmp_path: Path) -> None:
     """Whatever else answers with 200, nothing counts as stored that is not, and all is when the server answers."""

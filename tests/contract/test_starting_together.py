@@ -168,6 +168,7 @@ def _own_stores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(f"{name}_EMAIL", "test@example.org")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["mlflow", "aim", "dvclive", "trackio"])  # those with one store for several runs
 def test_two_processes(name: str) -> None:
     need(name)

@@ -95,6 +95,7 @@ def test_outcomes(tmp_path: Path, status: str, reason: str | None) -> None:
     assert tracker.read().outcome == tracker.outcome
 
 
+@pytest.mark.long
 def test_continued_after_kill_9(tmp_path: Path) -> None:
     """What both processes have logged is there once."""
     first, rest = [(step, step / 4) for step in range(5)], [(step, step / 4) for step in range(5, 9)]

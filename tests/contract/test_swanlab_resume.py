@@ -76,6 +76,7 @@ def test_status(tmp_path: Path, outcome: Outcome, end: tuple[str, str]) -> None:
     assert ends(path) == [end]
 
 
+@pytest.mark.long
 def test_a_program_that_fails_loses_nothing(tmp_path: Path) -> None:
     """SwanLab's own hook for exceptions would end the run before the worker has delivered everything."""
     code = (
@@ -92,6 +93,7 @@ def test_a_program_that_fails_loses_nothing(tmp_path: Path) -> None:
     assert ends(path) == [("CRASHED", "failed: ValueError: no")]
 
 
+@pytest.mark.long
 def test_continued_after_kill_9(tmp_path: Path) -> None:
     """Another process adds a folder of the same id and name; delivered again, every value is there with its step."""
     first, rest = [(step, step / 4) for step in range(5)], [(step, step / 4) for step in range(5, 9)]
@@ -123,6 +125,7 @@ def test_an_id_that_is_chosen_elsewhere(kwargs: Any, variable: str, monkeypatch:
     assert SwanLabTracker("p", **kwargs).planned_identity() == {}
 
 
+@pytest.mark.long
 def test_a_failed_run_goes_on_and_finishes(tmp_path: Path) -> None:
     """Its folders are one run that failed and then finished; the new one has new values of rewound steps, too."""
     identity = live("swanlab", tmp_path, [(0, 0.0), (1, 1.0), (2, 2.0)], "failed", config={"lr": 0.1, "layers": [1]})

@@ -374,6 +374,7 @@ def test_kill_9_after_log_batch_loses_nothing(tmp_path: Path) -> None:
     assert scalars(tmp_path) == [(step, step / 8) for step in range(1000)]
 
 
+@pytest.mark.first(1)
 @pytest.mark.parametrize("acknowledged", [False, True])
 def test_kill_9_in_the_middle_of_fast_delivery_and_of_a_sync_doubles_nothing(
     tmp_path: Path, acknowledged: bool

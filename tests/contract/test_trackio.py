@@ -502,6 +502,7 @@ class TestContinuing:
 
         return call
 
+    @pytest.mark.long
     def test_after_sigkill(self, tmp_path: Path, run: Callable[..., dict[str, Any]]) -> None:
         """One run with the values of all programs, steps as they were given, and all hyperparameters."""
         identity = run(
@@ -520,6 +521,7 @@ class TestContinuing:
         with closing(store(tmp_path)) as connection:
             assert len(connection.execute("select distinct run_id from metrics").fetchall()) == 1
 
+    @pytest.mark.long
     def test_a_newer_run_of_the_same_name(self, tmp_path: Path, run: Callable[..., dict[str, Any]]) -> None:
         """The id says which of two runs goes on, also one that had stored nothing."""
         for first in ("tracker.log({'m': 0.0}, step=0)\nend()\n", "end()\n"):
@@ -533,6 +535,7 @@ class TestContinuing:
             assert other["run_id"] != identity["run_id"]
             assert [(step, json.loads(text)) for step, text in found][-1] == (len(found) - 1, {"m": 1.0})
 
+    @pytest.mark.long
     def test_rewinding(self, tmp_path: Path, run: Callable[..., dict[str, Any]]) -> None:
         """Values from the step on are gone, those of other runs and the hyperparameters are not."""
         run("tracker.log({'m': 9.0}, step=9)\ntracker.finish()\n", name="other")

@@ -100,6 +100,7 @@ class TestTrackioMedia(TrackioBackend):
         assert not tracker.dropped
         assert before == set(tmp_path.rglob("*"))
 
+    @pytest.mark.long
     def test_what_is_stored_of_a_batch_that_fails(
         self, tracker: TrackioTracker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -513,6 +513,7 @@ run.finish()
 """
 
 
+@pytest.mark.long
 def test_what_wandbs_own_process_had_when_it_was_killed_is_not_delivered(tmp_path: Path) -> None:
     pytest.importorskip("psutil")
 

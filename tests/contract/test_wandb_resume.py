@@ -77,6 +77,7 @@ def test_a_continued_run_is_read_when_wandbs_service_has_written_its_end(tmp_pat
     assert found == [({"loss": 0.0}, 0), ({"loss": 0.5}, 1)]
 
 
+@pytest.mark.long
 def test_continued_after_kill_9_in_start(tmp_path: Path) -> None:
     """The run's id is stored before there is a run: delivery goes on in it."""
     identity = killed_in_start("wandb", tmp_path)
@@ -96,6 +97,7 @@ def test_an_id_that_is_chosen_elsewhere(kwargs: Any, variable: str, monkeypatch:
     assert WandBTracker("p", **kwargs).planned_identity() == {}
 
 
+@pytest.mark.long
 def test_continued_after_kill_9(tmp_path: Path) -> None:
     """Another process adds a folder of the same id and name; delivered again, every value is there with its step."""
     first, rest = [(step, step / 4) for step in range(5)], [(step, step / 4) for step in range(5, 9)]
@@ -111,6 +113,7 @@ def test_continued_after_kill_9(tmp_path: Path) -> None:
     assert len(names) == 1
 
 
+@pytest.mark.long
 def test_a_failed_run_goes_on_and_finishes(tmp_path: Path) -> None:
     """Its folders are one run that failed and then finished; a rewound step is there twice, the later value last."""
     identity = live("wandb", tmp_path, [(0, 0.0), (1, 1.0), (2, 2.0)], "failed")

@@ -11,6 +11,8 @@ from tests.support import warm
 from tests.support.backend_pages import FACTS, FOLDER, INDEX, NAMES, PROJECT, extra, index, page, pages
 from tests.support.runs import only_run
 
+_AT_ONCE = ("tensorboard", "mlflow", "jsonl", "console")
+
 
 @pytest.mark.parametrize("path", pages(), ids=lambda path: path.stem)
 def test_each_is_up_to_date(path) -> None:
@@ -40,7 +42,8 @@ def test_a_page_with_other_sections_is_refused() -> None:
     assert all(f"## {heading}\n" in compared for heading in INDEX)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.first(len(_AT_ONCE))
+@pytest.mark.parametrize("name", sorted(NAMES, key=lambda name: name not in _AT_ONCE))
 def test_what_a_page_shows_is_read_back(name: str) -> None:
     """The blocks of a page run as programs, and `accel-track verify --against`, which it names, finds all of it."""
     text = (FOLDER / f"{name}.md").read_text(encoding="utf-8")

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from mlflow import MlflowClient
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -67,6 +68,7 @@ def test_digits_lightning(tmp_path: Path) -> None:
     assert [one.path for one in client.list_artifacts(found.info.run_id, "checkpoints")]
 
 
+@pytest.mark.long
 def test_lightning_cli(tmp_path: Path) -> None:
     config = EXAMPLES / "lightning_cli.yaml"
     options = ["--trainer.max_epochs", "1", "--model.lr", "0.01", "--trainer.logger.init_args.save_dir", str(tmp_path)]
@@ -102,6 +104,7 @@ def test_mixed(tmp_path: Path) -> None:
     assert steps(tmp_path / "pretraining", "pretraining/loss") == list(range(10))
 
 
+@pytest.mark.long
 def test_preemption(tmp_path: Path) -> None:
     killed = [sys.executable, str(EXAMPLES / "preemption.py"), "--dir", str(tmp_path), "--kill-at", "130"]
     assert warm.run(killed, timeout=240).returncode == -9
@@ -129,6 +132,7 @@ def test_k_fold(tmp_path: Path) -> None:
     assert f"{mean:.3f} ± " in printed
 
 
+@pytest.mark.long
 def test_cluster(tmp_path: Path) -> None:
     """The job makes no backend's files and goes on in its run; the login node delivers it."""
     path = os.pathsep.join([os.path.dirname(sys.executable), os.environ["PATH"]])
@@ -153,6 +157,7 @@ def test_cluster(tmp_path: Path) -> None:
     assert only_run(tmp_path).load().starts == 2
 
 
+@pytest.mark.long
 def test_plugin_package(tmp_path: Path) -> None:
     """It is installed by pip, used by name in a run and by `sync`, and passes the conformance suite."""
     install = ["install", "-q", "--no-deps", "--no-build-isolation", "--no-index", "--target", str(tmp_path / "site")]

@@ -131,6 +131,7 @@ def test_lightning_a_second_backend_and_an_old_run(tmp_path: Path, shell: Shell)
     assert len(of_old) == 5
 
 
+@pytest.mark.long
 def test_a_loop_of_ones_own(tmp_path: Path, shell: Shell) -> None:
     follow(DOCS / "start/loop.md", tmp_path, shell)
     first, second = in_order(tmp_path)
@@ -161,6 +162,7 @@ def test_a_custom_tracker_in_20_lines(tmp_path: Path, shell: Shell) -> None:
     assert len((tmp_path / "values.txt").read_text().splitlines()) == len(scalars(tmp_path, "train/loss")) == 3
 
 
+@pytest.mark.long
 def test_an_offline_run_is_synced(tmp_path: Path, shell: Shell) -> None:
     """Where the training runs, no backend's file is made; the login node makes all."""
 
@@ -175,6 +177,7 @@ def test_an_offline_run_is_synced(tmp_path: Path, shell: Shell) -> None:
     assert len(scalars(tmp_path, "train/loss")) == 100
 
 
+@pytest.mark.long
 def test_a_sweep_is_looked_at(tmp_path: Path, shell: Shell) -> None:
     printed: dict[str, str] = {}
 

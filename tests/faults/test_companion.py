@@ -92,6 +92,7 @@ def assert_complete(steps: int) -> None:
     assert metric_history(database()) == expected
 
 
+@pytest.mark.long
 def test_the_trainer_imports_no_sdk_and_everything_is_delivered(program: Program) -> None:
     imported = 'print(json.dumps([name for name in ("mlflow", "tensorboard", "torch.utils.tensorboard") if name in sys.modules]))'
     process = program(training(end=f"{imported}\naccelerator.end_training()"), cold=True)
@@ -119,6 +120,7 @@ CHILDREN = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("child", CHILDREN.values(), ids=CHILDREN)
 def test_a_killed_trainer_leaves_complete_backends_and_the_status_failed(child: str, program: Program) -> None:
     """Also while a forked child, such as a data loader's worker, lives on with everything it has inherited."""
@@ -164,6 +166,7 @@ def test_when_the_whole_group_is_killed_the_journal_remains(program: Program) ->
     assert len(found) > 100
 
 
+@pytest.mark.first(1)
 @pytest.mark.parametrize(
     ("end", "code", "expected"),
     [
@@ -183,6 +186,7 @@ def test_the_status_is_true_however_the_trainer_ends(end: str, code: int, expect
     assert len(metric_history(database())) == 50
 
 
+@pytest.mark.long
 def test_a_server_that_is_down_holds_up_nobody(program: Program) -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
@@ -357,6 +361,7 @@ class Hanging(TensorBoardTracker):
     assert scalars(LOGS / "p") == [(step, step / 8) for step in range(20)]
 
 
+@pytest.mark.long
 def test_a_server_that_is_down_is_no_failure_to_raise(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("accel_track.delivery.process.parent.PATIENCE", 5.0)
     with socket.socket() as closed:

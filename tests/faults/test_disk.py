@@ -117,6 +117,7 @@ print(json.dumps([call[2] for call in tracker.calls if call[0] == "log"]))
     assert "journal: cannot write to" in errors
 
 
+@pytest.mark.first(2)
 @pytest.mark.parametrize("seed", range(10))
 def test_flipped_bytes_and_cuts(seed: int, tmp_path: Path) -> None:
     chance = random.Random(seed)

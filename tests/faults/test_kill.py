@@ -60,6 +60,7 @@ def test_nothing_that_was_logged_is_lost_by_kill_9(
         assert len(steps) > last, f"{last} had returned, {len(steps)} are there"
 
 
+@pytest.mark.first(1)
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("delivered", [False, True])
 def test_sync_brings_tensorboard_and_mlflow_to_every_step_after_kill_9(
@@ -96,6 +97,7 @@ for step in range(10**6):
     assert len(scalars(Path("logs/p"))) == events
 
 
+@pytest.mark.long
 @pytest.mark.timeout(200)
 @pytest.mark.parametrize("name", ["wandb", "swanlab", "comet_ml"])
 def test_what_an_sdk_kept_in_memory_is_delivered_again(

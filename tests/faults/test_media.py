@@ -59,6 +59,7 @@ def read() -> Any:
     return TensorBoardContract().read(LOGS)
 
 
+@pytest.mark.first(1)
 @pytest.mark.timeout(200)
 @pytest.mark.parametrize("delivery", ["thread", "process", "none"])
 def test_kill_9_right_after_the_call_loses_no_medium(delivery: str, program: Program) -> None:
@@ -84,6 +85,7 @@ def test_kill_9_right_after_the_call_loses_no_medium(delivery: str, program: Pro
     assert len(read().media["noise"]) == before  # not once more
 
 
+@pytest.mark.long
 @pytest.mark.timeout(200)
 def test_kill_9_while_pixels_are_encoded(program: Program) -> None:
     for number in range(3):
@@ -244,6 +246,7 @@ run.finish()
 """
 
 
+@pytest.mark.first(1)
 @pytest.mark.parametrize("delivery", ["thread", "none"])
 def test_a_forked_child_changes_nothing(delivery: str, program: Program) -> None:
     process = program(FORKS.format(delivery=delivery), forks=True)
@@ -411,6 +414,7 @@ accelerator.end_training()
 """
 
 
+@pytest.mark.long
 def test_each_rank_keeps_its_own() -> None:
     Path("ranks.py").write_text(RANKS)
     for done in ranks([PYTHON, "ranks.py"], timeout=100, env=own_environment(OMP_NUM_THREADS=1)):

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 
+@pytest.mark.long
 @pytest.mark.timeout(400)
 def test_a_million_records_behind(program: Callable[..., Any]) -> None:
     process = program("""

@@ -65,6 +65,7 @@ if __name__ == "__main__":
 }
 
 
+@pytest.mark.first(1)
 @pytest.mark.timeout(200)
 @pytest.mark.parametrize("context", ["fork", "spawn"])
 @pytest.mark.parametrize("kind", PROGRAMS)

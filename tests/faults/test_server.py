@@ -71,6 +71,7 @@ def test_an_outage_in_the_middle(server: Server, program: Callable[..., Any]) ->
     assert metric_history(server.database) == expected
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)
 def test_down_from_before_the_start_until_after_the_end(server: Server, program: Callable[..., Any]) -> None:
     process = program(training(server.uri, 200, 0.005, 2))

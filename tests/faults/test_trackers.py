@@ -61,6 +61,7 @@ print(json.dumps({{"median": statistics.median(times), "ending": ending, "steps"
     return found, errors
 
 
+@pytest.mark.first(2)
 @pytest.mark.timeout(150)
 @pytest.mark.parametrize(
     "kind",
@@ -83,6 +84,7 @@ def test_a_bad_tracker_is_alone_in_its_misfortune(kind: str, program: Callable[.
         assert "bad: 0 delivered, 1000 pending" in report
 
 
+@pytest.mark.long
 @pytest.mark.timeout(150)
 def test_the_loop_takes_as_long_as_without(program: Callable[..., Any], tmp_path: Path) -> None:
     import os

@@ -129,6 +129,7 @@ def test_a_program_that_ended(session: Path, tmp_path: Path, form: str) -> None:
     assert 10 < len(got.rows) < 70
 
 
+@pytest.mark.long
 def test_a_killed_program(tmp_path: Path) -> None:
     """What ClearML had written is there."""
     done = program(tmp_path, "kill")

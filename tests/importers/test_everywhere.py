@@ -34,6 +34,7 @@ _FIRST = ("mlflow", "tensorboard", "wandb")
 _KINDS = [kind if kind in _FIRST else pytest.param(kind, marks=pytest.mark.long) for kind in sorted(BUILT_IN)]
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("kind", _KINDS)
 def test_from_there_to_everywhere(kind: str, tmp_path: Path, empty_database: Path) -> None:

@@ -249,6 +249,7 @@ class TestOnce:
         assert sorted(one.state for one in found) == ["imported", *["there"] * 7]
         assert len(metrics(only_run(tmp_path))) == 2000
 
+    @pytest.mark.long
     def test_three_processes_at_once_do_not_make_two(self, tmp_path: Path) -> None:
         (tmp_path / "table.csv").write_text("step,loss\n" + "".join(f"{n},{n / 2}\n" for n in range(50_000)))
         command = [sys.executable, "-m", "accel_track", "import", str(tmp_path / "table.csv"), "--into", str(tmp_path)]

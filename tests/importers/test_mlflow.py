@@ -235,6 +235,7 @@ def test_a_torn_file_of_metrics(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert found.config == {}  # nothing is read through links
 
 
+@pytest.mark.long
 def test_a_killed_run(database: Path, tmp_path: Path) -> None:
     """What was stored is read; it counts as running."""
     copy = tmp_path / "mlflow.db"

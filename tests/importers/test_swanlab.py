@@ -125,6 +125,7 @@ def test_a_run_in_several_folders(logs: Path) -> None:
     assert second.run.outcome == Outcome("failed", "no more")
 
 
+@pytest.mark.long
 def test_an_aborted_and_a_killed_run(logs: Path) -> None:
     found = read(logs)
     assert found["other"].run.outcome == Outcome("interrupted")

@@ -284,6 +284,7 @@ def test_several_files_of_a_run_and_a_restart(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.long
 def test_a_killed_program(tmp_path: Path) -> None:
     """What it had flushed is there."""
     code = """if True:

@@ -283,6 +283,7 @@ def test_bad_arguments() -> None:
 # -- backends -----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.first(1)
 @pytest.mark.parametrize("joined", [True, False])
 def test_mlflow_has_the_top_k_and_no_others(joined: bool) -> None:
     need("mlflow")
@@ -403,6 +404,7 @@ def test_a_checkpoint_that_is_a_folder(joined: bool) -> None:
     assert kept() == []
 
 
+@pytest.mark.long
 def test_a_folder_in_mlflow() -> None:
     need("mlflow")
     from mlflow import MlflowClient

@@ -201,6 +201,7 @@ def test_a_wrong_value_is_the_command_lines_error(name: str, value: str, capsys:
 # -- runs ---------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_runs_from_a_file_again_and_on_from_a_checkpoint(command: Callable[..., str]) -> None:
     need("mlflow")
     from mlflow import MlflowClient
@@ -250,6 +251,7 @@ def test_runs_from_a_file_again_and_on_from_a_checkpoint(command: Callable[..., 
     assert [one.step for one in client.get_metric_history(first.info.run_id, "p-loss")] == list(range(1, 16, 2))
 
 
+@pytest.mark.long
 def test_the_callback_alone(command: Callable[..., str]) -> None:
     alone = {**CALLBACK, "log_with": "tensorboard", "version": None}
     callbacks = [{"class_path": "accel_track.AccelTrackCallback", "init_args": alone}]

@@ -134,6 +134,7 @@ def scale_batch(one: Any, model: Tunable) -> None:
     model.batch_size = 1
 
 
+@pytest.mark.first(2)
 @both
 @pytest.mark.parametrize("tune", [find_rate, scale_batch])
 def test_what_the_tuner_tries_is_no_part_of_the_run(door: str, tune: Callable[..., None]) -> None:
@@ -149,6 +150,7 @@ def test_what_the_tuner_tries_is_no_part_of_the_run(door: str, tune: Callable[..
     assert [run.load().status for run in find_runs(".")] == ["finished"]
 
 
+@pytest.mark.first(2)
 @both
 @pytest.mark.parametrize(
     "finder", [LearningRateFinder(num_training_steps=6, max_lr=1e-2), BatchSizeFinder(max_trials=2, steps_per_trial=2)]
@@ -231,6 +233,7 @@ def test_the_native_object_is_there_in_every_hook() -> None:
 # -- hyperparameters, the module's graph --------------------------------------------------------------------------------
 
 
+@pytest.mark.first(1)
 @both
 def test_a_changed_hyperparameter_does_not_stop_mlflow(door: str) -> None:
     need("mlflow")

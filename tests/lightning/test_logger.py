@@ -321,6 +321,7 @@ def test_an_unwritable_directory_is_named(tmp_path: Path) -> None:
         trainer(logger, default_root_dir=tmp_path / "other").fit(Tiny(), batches())
 
 
+@pytest.mark.long
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize(
     ("strategy", "starts", "test_step"),

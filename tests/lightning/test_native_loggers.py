@@ -279,6 +279,7 @@ def test_the_address_of_the_first_page() -> None:
     logger.finish()
 
 
+@pytest.mark.long
 def test_the_address_of_a_page_of_another_process() -> None:
     LOGGER_TYPE_TO_CLASS["paged"] = HasPage
     try:
@@ -289,6 +290,7 @@ def test_the_address_of_a_page_of_another_process() -> None:
         del LOGGER_TYPE_TO_CLASS["paged"]
 
 
+@pytest.mark.long
 def test_ids_off_rank_zero_and_in_another_process(monkeypatch: pytest.MonkeyPatch) -> None:
     apart = AccelTrackLogger("mlflow", save_dir="logs", delivery="process", start_timeout=60, strict=True)
     run_id = apart.run_id

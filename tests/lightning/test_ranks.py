@@ -124,6 +124,7 @@ def check_agreement(run: RunDirectory) -> None:
 
 
 # With processes for each call, Lightning forgets the step between a fit and a test.
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("strategy", "test_step"), [("ddp", 4), pytest.param("ddp_spawn", 0, marks=pytest.mark.long), ("ddp_notebook", 0)]
 )
@@ -141,6 +142,7 @@ def test_torchrun() -> None:
     check_agreement(check_one_run())
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("arguments", "by", "test_step"),
     [
@@ -162,6 +164,7 @@ def test_companion_processes_deliver_what_several_processes_train(
     ]
 
 
+@pytest.mark.long
 def test_two_nodes() -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -184,6 +187,7 @@ def test_after_finish_all_ranks_agree_on_another_run() -> None:
     assert sorted(path.name for path in (RUNS / "digits").iterdir()) == ["version_0", "version_1"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("strategy", [pytest.param("ddp", marks=pytest.mark.long), "ddp_notebook"])
 def test_all_ranks_log_in_one_run_directory_and_one_wandb_group(strategy: str) -> None:
     ran("wandb", "mlflow", "--strategy", strategy, "--all-ranks")
@@ -210,6 +214,7 @@ def test_all_ranks_log_in_one_run_directory_and_one_wandb_group(strategy: str) -
     assert sorted(step for step, _ in wandb_points("loss")) == [0, 0, 1, 1, 2, 2, 3, 3]
 
 
+@pytest.mark.long
 def test_a_rank_killed_takes_the_others_along_and_the_journal_is_complete() -> None:
     ran("tensorboard", "mlflow", "--ends", "kill", fails=True)
     run = only_run(RUNS)
@@ -224,6 +229,7 @@ def test_a_rank_killed_takes_the_others_along_and_the_journal_is_complete() -> N
     assert [step for step, _ in scalars(RUNS / "digits" / "version_0")] == [0, 1]
 
 
+@pytest.mark.long
 def test_a_launched_rank_that_raises_makes_the_run_a_failure() -> None:
     ran("mlflow", "--strategy", "ddp_spawn", "--ends", "raise", fails=True)
     run = only_run(RUNS)
@@ -235,6 +241,7 @@ def test_a_launched_rank_that_raises_makes_the_run_a_failure() -> None:
     assert stored.info.status == "FAILED"
 
 
+@pytest.mark.long
 def test_a_failing_test_does_not_make_a_finished_launched_fit_a_failure() -> None:
     ran("mlflow", "--strategy", "ddp_notebook", "--failing-test", fails=True)
     info = only_run(RUNS).load()

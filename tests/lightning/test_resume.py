@@ -76,6 +76,7 @@ def tensorboard_steps(version: str = "version_0") -> list[int]:
 
 
 class TestKill:
+    @pytest.mark.first(1)
     @pytest.mark.parametrize("deliver", [True, False], ids=["delivered", "pending"])
     def test_a_killed_fit_goes_on_in_the_same_runs(self, deliver: bool) -> None:
         backends = ["mlflow", "tensorboard", "wandb"]
@@ -97,6 +98,7 @@ class TestKill:
         folders = [path.name for path in Path("runs/wandb").glob("offline-run-*")]
         assert len({name.rpartition("-")[2] for name in folders}) == 1
 
+    @pytest.mark.long
     def test_sync_delivers_the_surviving_history_to_a_new_backend(self) -> None:
         train("tensorboard", "--kill-at", "13", code=-9)
         train("tensorboard", "--ckpt-path", "ckpts/last.ckpt")
@@ -106,6 +108,7 @@ class TestKill:
             subprocess.run(command, check=True, timeout=120, capture_output=True)
             assert mlflow_runs() == [("FINISHED", STEPS)]
 
+    @pytest.mark.long
     def test_sync_of_a_killed_run_marks_the_backend_run_as_failed(self) -> None:
         train("mlflow", "--kill-at", "13", "--deliver", code=-9)
         assert mlflow_runs()[0][0] == "RUNNING"
@@ -118,6 +121,7 @@ class TestKill:
         assert "nothing" in again.stdout or "delivered" in again.stdout
         assert mlflow_runs() == [("FAILED", STEPS[:12])]
 
+    @pytest.mark.long
     def test_a_checkpoint_of_a_validation_continues_behind_it(self) -> None:
         train("tensorboard", "--every", "0", "--kill-at", "19", code=-9)
         train("tensorboard", "--every", "0", "--ckpt-path", "ckpts/last.ckpt")
@@ -132,6 +136,7 @@ class TestKill:
         (run,) = runs()
         assert exported(run) == tensorboard_steps() == STEPS
 
+    @pytest.mark.long
     def test_without_the_file_beside_it_the_checkpoint_itself_tells_the_callback(self) -> None:
         train("tensorboard", "--own", "--kill-at", "13", code=-9)
         for one in Path("ckpts").glob(".*.accel_track.json"):
@@ -163,6 +168,7 @@ class TestWhichRun:
         train("tensorboard", "--version", "night")
         assert len(runs()) == 2
 
+    @pytest.mark.long
     def test_training_that_begins_anew_in_a_run_of_that_version_replaces_what_it_had_logged(self) -> None:
         train("tensorboard", "--version", "night", "--kill-at", "13", code=-9)
         train("tensorboard", "--version", "night")
@@ -258,6 +264,7 @@ class TestSeveral:
             door.finish()
         return these
 
+    @pytest.mark.long
     @pytest.mark.parametrize("door", [AccelTrackLogger, AccelTrackCallback])
     def test_each_continues_its_own(self, door: Any) -> None:
         more = {} if door is AccelTrackLogger else QUIET

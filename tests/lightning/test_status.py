@@ -171,6 +171,7 @@ one.fit(Waits(), batches())
 """
 
 
+@pytest.mark.first(1)
 @pytest.mark.parametrize(
     ("door", "number", "code", "status", "reason"),
     [
@@ -323,6 +324,7 @@ def slurm(tmp_path: Path) -> Callable[[str], dict[str, str]]:
 COPY = 'echo "$@" > scontrol.txt; cp .accel_track/*/*/run.json at_requeue.json'
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("door", ["logger", pytest.param("callback", marks=pytest.mark.long)])
 def test_a_requeued_job_is_preempted_and_training_goes_on(
     door: str, program: Callable[..., Any], slurm: Callable[[str], dict[str, str]]
@@ -345,6 +347,7 @@ def test_a_requeued_job_is_preempted_and_training_goes_on(
     assert [one.step for one in client.get_metric_history(run.info.run_id, "loss")] == [1, 3, 5, 7]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("door", ["logger", pytest.param("callback", marks=pytest.mark.long)])
 def test_a_requeued_job_that_slurm_kills_stays_preempted(
     door: str, program: Callable[..., Any], slurm: Callable[[str], dict[str, str]]

@@ -107,6 +107,7 @@ def test_a_store_that_says_nothing(bucket: Bucket) -> None:
         bucket.go_on()
 
 
+@pytest.mark.long
 def test_a_store_that_is_slow(bucket: Bucket, proxy: Proxy) -> None:
     proxy.delay = 0.3
     run = begin(bucket)

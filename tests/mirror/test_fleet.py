@@ -78,6 +78,7 @@ def lines(folder: Path, name: str) -> list[int]:
     return []
 
 
+@pytest.mark.long
 def test_runs_come_go_on_and_end(bucket: Bucket, tmp_path: Path, collector: Any) -> None:
     first = begin(bucket, "first", tmp_path)
     first.log({"loss": 1.0}, step=0)
@@ -103,6 +104,7 @@ def test_runs_come_go_on_and_end(bucket: Bucket, tmp_path: Path, collector: Any)
     assert process.returncode == 0
 
 
+@pytest.mark.long
 def test_backend_runs_are_open_until_the_run_ends(bucket: Bucket, tmp_path: Path, collector: Any) -> None:
     from mlflow import MlflowClient
 
@@ -265,6 +267,7 @@ def log_many(tmp_path: Path, steps: int) -> None:
     )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("many", [30, pytest.param(200, marks=pytest.mark.long)])
 def test_many_runs_are_followed_at_once(
     bucket: Bucket, proxy: Proxy, tmp_path: Path, collector: Any, many: int

@@ -55,6 +55,7 @@ EVIL = [
 ]
 
 
+@pytest.mark.first(4)
 @pytest.mark.parametrize("evil", EVIL)
 def test_no_name_leaves_the_folder(store: Store, url: str, tmp_path: Path, evil: str) -> None:
     store.put(f"{run_name(store)}/{evil}/{part_of(b'evil', 0, 1).name}", b"evil")
@@ -75,6 +76,7 @@ def test_names_of_trackers_stay_in_their_folder(store: Store, url: str, tmp_path
     assert outside(tmp_path) == before
 
 
+@pytest.mark.first(6)
 @pytest.mark.parametrize(
     "content",
     [

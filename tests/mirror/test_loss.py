@@ -76,6 +76,7 @@ def kill(process: "subprocess.Popen[bytes]", tmp_path: Path, machine_is_gone: Ca
     return int(step), float(moment)
 
 
+@pytest.mark.first(1)
 @pytest.mark.parametrize("delivery", ["thread", "none"])
 def test_what_a_lost_machine_costs(
     bucket: Bucket, train, tmp_path: Path, machine_is_gone: Callable[[], None], delivery: str
@@ -185,6 +186,7 @@ def test_a_run_that_goes_on_is_not_continued(bucket: Bucket, train, tmp_path: Pa
         process.wait()
 
 
+@pytest.mark.long
 def test_a_store_that_is_down_lets_a_new_run_begin(bucket: Bucket, proxy) -> None:
     proxy.is_down = True
     begun = time.monotonic()

@@ -5,6 +5,7 @@ import struct
 import tempfile
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tensorboard.backend.event_processing.event_file_loader import LegacyEventFileLoader
@@ -88,6 +89,7 @@ def filled(shape, draw):
     return {name: filled(kind, draw) if isinstance(kind, dict) else draw(NUMBER[kind]) for name, kind in shape.items()}
 
 
+@pytest.mark.long
 @given(st.data(), st.lists(SHAPES, min_size=1, max_size=3), st.lists(st.integers(0, 2), min_size=2, max_size=60))
 def test_records_in_short_have_the_same_events_as_others(data, shapes, turns):
     steps = st.none() | st.integers(0, 300) | st.integers(0, 2**32 - 2)

@@ -140,6 +140,7 @@ def test_all_ranks_have_journals_and_runs_that_belong_together(seen: list[dict[s
     assert [found[one][2] for one in ids] == [[(step, rank) for step in range(3)] for rank in (0.0, 1.0)]
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("_lines")
 def test_sync_delivers_each_rank_to_a_run_of_its_own(seen: list[dict[str, Any]]) -> None:
     assert [one["later"] for one in seen] == [["lines"], ["lines"]]  # stand-ins

@@ -229,6 +229,7 @@ def test_the_packages_that_are_imported_and_no_others():
     assert not {"torch", "lightning", "psutil"} & {line.partition("==")[0] for line in lines}
 
 
+@pytest.mark.long
 @pytest.mark.extras
 def test_the_packages_that_the_standard_library_finds():
     described, modules = described_in_a_new_process("import torch, lightning.pytorch, matplotlib")

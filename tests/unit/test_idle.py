@@ -161,6 +161,7 @@ def test_after_a_fit_no_thread_lives_that_did_not_live_before() -> None:
     until(lambda: threads() <= before)
 
 
+@pytest.mark.long
 def test_many_loggers_that_nobody_finishes() -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     before, files = threads(), descriptors()
@@ -207,6 +208,7 @@ def test_without_a_record_for_some_time_a_run_rests_by_itself(monkeypatch: pytes
     assert scalars(next(Path(".").rglob("events*")).parent) == [(0, 0.5), (1, 0.25)]
 
 
+@pytest.mark.long
 def test_what_is_not_delivered_keeps_a_run_awake_until_it_is() -> None:
     tracker = FaultyTracker("log", error=ConnectionError("down"))
     run = run_of(tracker)

@@ -61,6 +61,7 @@ def test_an_interrupted_cell(cell: Callable[[str], Any], arguments: str) -> None
     assert cell("assert outcome == 'interrupted', outcome") is None
 
 
+@pytest.mark.first(1)
 @pytest.mark.parametrize(
     ("last", "expected"),
     [
@@ -84,6 +85,7 @@ def test_a_cell_that_is_run_again_ends_the_run_before(cell: Callable[[str], Any]
     assert [run.load().status for run in runs()] == ["interrupted", "running"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["mlflow", "aim"])
 def test_a_cell_that_is_run_again_with_a_store(cell: Callable[[str], Any], name: str) -> None:
     """Each time is a run of its own in the store, with its own values."""

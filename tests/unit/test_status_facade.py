@@ -247,6 +247,7 @@ def ended(process: "subprocess.Popen[str]", number: int | None = None) -> tuple[
     return process.returncode, errors
 
 
+@pytest.mark.first(1)
 @pytest.mark.parametrize(
     ("number", "code", "status", "reason"),
     [
