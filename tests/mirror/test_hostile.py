@@ -1,5 +1,6 @@
 """Buckets with what somebody else has put there: nothing leaves the cache, the rest is read, and all is told."""
 
+import itertools
 import json
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from accel_track.mirror.layout import part_of
 from accel_track.mirror.runs import mirrored_runs
 from accel_track.mirror.store import Store
 from tests.support.runs import journaled
+from tests.support.waiting import until
 
 
 @pytest.fixture
@@ -117,21 +119,22 @@ def test_garbage_in_place_of_parts_is_counted(store: Store, url: str) -> None:
 
 def test_a_part_that_is_missing_ends_what_is_read(url: str) -> None:
     run = accel_track.init("project", project_dir="runs", delivery="none", mirror=url, mirror_interval=0.05)
-    import time
+    store, steps = Store(url), itertools.count()
 
-    for step in range(40):
-        run.log({"loss": 1.0}, step=step)
-        time.sleep(0.02)
+    def start() -> str:
+        return f"{run_name(store)}/rank-00000/00000000.seg"
+
+    def has_several_parts() -> bool:
+        run.log({"loss": 1.0}, step=next(steps))
+        return bool(store.folders("project")) and len(store.sizes(start())) > 3
+
+    until(has_several_parts)
     run.finish()
-    store = Store(url)
-    start = f"{run_name(store)}/rank-00000/00000000.seg"
-    parts = sorted(store.sizes(start))
-    assert len(parts) > 3
-    store.delete(f"{start}/{parts[2]}")
+    store.delete(f"{start()}/{sorted(store.sizes(start()))[2]}")
     copy = only(url)
     assert copy.download.problems
     assert journaled(copy) == list(range(len(journaled(copy))))
-    assert len(journaled(copy)) < 40
+    assert len(journaled(copy)) < next(steps)
 
 
 def test_a_half_written_part_waits(url: str, store: Store) -> None:

@@ -208,7 +208,6 @@ def test_without_a_record_for_some_time_a_run_rests_by_itself(monkeypatch: pytes
     assert scalars(next(Path(".").rglob("events*")).parent) == [(0, 0.5), (1, 0.25)]
 
 
-@pytest.mark.long
 def test_what_is_not_delivered_keeps_a_run_awake_until_it_is() -> None:
     tracker = FaultyTracker("log", error=ConnectionError("down"))
     run = run_of(tracker)
@@ -216,7 +215,7 @@ def test_what_is_not_delivered_keeps_a_run_awake_until_it_is() -> None:
     with pytest.warns(AccelTrackWarning, match="down"):
         run.log({"loss": 0.5}, 0)
         run.rest()
-        until(lambda: len(tracker.calls) > 1)
+        until(lambda: len(tracker.calls) > 2)  # the second attempt: the first one's warning is out
     assert not run._delivery.journal.resting
     tracker.fails = ()
     until(lambda: run._delivery.journal.resting and not only_run().is_live())
