@@ -199,6 +199,7 @@ def test_off_the_main_process_nothing_is_begun(made: list[RecordingTracker]) -> 
     callback.finish()
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("made")
 def test_a_checkpoint_whose_run_is_gone_begins_another() -> None:
     first = AccelTrackTrainerCallback("other")

@@ -156,6 +156,7 @@ def test_what_a_run_has_said_is_there(start: Any, invoke: Any) -> None:
     run.finish()
 
 
+@pytest.mark.long
 def test_ten_thousand_metrics(start: Any) -> None:
     run = start()
     run.log({f"layer/{number}/norm": float(number) for number in range(10_000)} | {"loss": 0.5}, 1)

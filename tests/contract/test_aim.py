@@ -427,6 +427,7 @@ class TestAim(AimContract):
         tracker.finish()
         assert self.read(tmp_path).run_name == chosen
 
+    @pytest.mark.first(1)
     @pytest.mark.parametrize("capture", [False, True])
     def test_the_terminal(self, tmp_path: Path, capture: bool) -> None:
         """The terminal is captured on request only; the default leaves `sys.stdout` alone."""

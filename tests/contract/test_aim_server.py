@@ -84,6 +84,7 @@ def test_what_a_server_has_not_taken_is_not_delivered(
         assert sorted(metric.values.sparse_list()[1]) == [i / 4 for i in range(30)]
 
 
+@pytest.mark.long
 def test_media_on_a_server(server: tuple[str, "subprocess.Popen[bytes]"], folder: Path, tmp_path: Path) -> None:
     """Values arrive; a file without a place for artifacts is counted, and has one where the run has."""
     address, _ = server

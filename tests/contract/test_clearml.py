@@ -745,6 +745,7 @@ class TestContinuing:
         )
         assert self.properties(tmp_path) == {"status": status, "status_reason": "" if status == "finished" else "why"}
 
+    @pytest.mark.long
     def test_status_while_clearml_looks_at_the_repository(self, tmp_path: Path) -> None:
         """A thread of ClearML's that writes what it read before takes no status back."""
         self.run(
@@ -768,12 +769,14 @@ class TestContinuing:
         )
         assert self.properties(tmp_path) == {"status": "failed", "status_reason": "why"}
 
+    @pytest.mark.long
     def test_rewinding(self, tmp_path: Path) -> None:
         """The values of before stay, and the new ones come with their steps."""
         identity = self.run("for step in range(3):\n    tracker.log({'loss': float(step)}, step=step)\nend()\n")
         self.run("tracker.rewind(1)\ntracker.log({'loss': -1.0}, step=1)\ntracker.finish()\n", **identity)
         assert self.scalars(tmp_path) == [(0, 0.0), (1, 1.0), (2, 2.0), (1, -1.0)]
 
+    @pytest.mark.long
     def test_checkpoints(self, tmp_path: Path) -> None:
         """Files and folders that are deleted at once are stored; those replaced or deleted are gone, in any program."""
         save = (

@@ -236,6 +236,7 @@ class TestComet(CometContract):
         assert not tracker.is_transient(ValueError("another"))
         assert not tracker.started
 
+    @pytest.mark.long
     def test_not_alongside_tensorboard(self, tmp_path: Path) -> None:
         """In a process that imports Comet first, TensorBoard's scalars are not stored in Comet again."""
         code = f"""

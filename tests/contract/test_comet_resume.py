@@ -26,6 +26,7 @@ def statuses(archive: Path) -> list[str]:
     return [one["value"] for one in messages(archive, "log_other") if one["key"] == "status"]
 
 
+@pytest.mark.first(2)
 @pytest.mark.parametrize(
     ("outcome", "status"),
     [

@@ -394,6 +394,7 @@ class TestContinuing:
         assert self.shown(folder) == {"m": 5, "val": {"x": 1}, "step": 5}
         assert yaml.safe_load((folder / "params.yaml").read_text()) == {"a": 2, "b": {"c": 1}}
 
+    @pytest.mark.long
     @pytest.mark.parametrize("left", ['{"m": 3, "val": {', None], ids=["torn", "missing"])
     def test_killed_while_writing_the_summary(self, left: str | None, folder: Path) -> None:
         """`metrics.json` is made again from the tables."""
@@ -430,6 +431,7 @@ class TestContinuing:
         self.run("tracker.rewind(0)\nend()\n", **QUIET, **identity)
         assert (tables(folder), self.shown(folder).keys() - {"step"}) == ({}, set())
 
+    @pytest.mark.long
     @pytest.mark.usefixtures("repository")
     def test_checkpoints(self, folder: Path) -> None:
         """Files and folders that are deleted at once are in DVC's cache and the experiment; names are replaced."""
@@ -458,6 +460,7 @@ class TestContinuing:
         assert experiments() == ["first"]
         assert (f"{stored}/last.ckpt.dvc") in experiment("first")
 
+    @pytest.mark.long
     @pytest.mark.usefixtures("repository")
     def test_one_experiment(self, folder: Path) -> None:
         """A run that had ended, and goes on, replaces its experiment."""

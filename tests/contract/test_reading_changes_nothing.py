@@ -20,6 +20,7 @@ def state(folder: Path) -> dict[str, Any]:
     return {str(one): (one.stat().st_mtime_ns, one.stat().st_size) for one in folder.rglob("*")}
 
 
+@pytest.mark.first(2)
 @pytest.mark.parametrize("suite", SUITES)
 def test_reading_changes_nothing(suite: type[TrackerContract], tmp_path: Path) -> None:
     """Neither the run nor anything around it, while it is open and when it has ended."""

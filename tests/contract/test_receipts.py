@@ -121,6 +121,7 @@ def test_numbers_texts_and_hyperparameters(backend: str, monkeypatch: pytest.Mon
     assert repair(directory, backend, arguments(backend)).delivered == 0
 
 
+@pytest.mark.first(4)
 @pytest.mark.extras
 def test_a_run_that_went_back(backend: str) -> None:
     run = start(backend)

@@ -45,6 +45,7 @@ class TestSwanLabMedia(SwanLabBackend):
         assert [int(one.what[0, 0, 0]) for one in found["many"] + found["many/108"]] == list(range(120))
         assert tracker.dropped == {"own": 2}
 
+    @pytest.mark.long
     def test_what_is_larger_than_swanlab_keeps(self, tracker: SwanLabTracker, tmp_path: Path) -> None:
         """It is saved as a file, also of a list; SwanLab's own object is counted."""
         large = np.random.default_rng(1).integers(0, 256, (1950, 1900, 3), np.uint8)

@@ -554,6 +554,7 @@ class TestContinuing:
             ((text,),) = connection.execute("select config from configs where run_name = 'first'")
         assert json.loads(text)["a"] == 1
 
+    @pytest.mark.long
     def test_checkpoints(self, tmp_path: Path, run: Callable[..., dict[str, Any]]) -> None:
         """Files and folders that are deleted at once are stored with what is known about them; a name has one version.
 
@@ -585,6 +586,7 @@ class TestContinuing:
         blobs = [path.read_bytes() for path in tmp_path.rglob("sha256/*/*")]
         assert sorted(blobs) == sorted(data for _, files in found.values() for data in files.values())
 
+    @pytest.mark.long
     def test_ranks_are_one_group(self, tmp_path: Path, run: Callable[..., dict[str, Any]]) -> None:
         """The runs of all ranks have the same group."""
         for rank in range(2):

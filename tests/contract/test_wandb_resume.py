@@ -43,6 +43,7 @@ def content(artifact: Any) -> dict[str, str]:
     return {entry.path: Path(entry.local_path).read_text() for entry in artifact.manifest.contents}
 
 
+@pytest.mark.first(2)
 @pytest.mark.parametrize(("status", "code"), [("finished", 0), ("failed", 1), ("interrupted", 130), ("preempted", 143)])
 def test_status(tmp_path: Path, status: Any, code: int) -> None:
     """It is the exit code; a preempted run is marked as one, which the service needs to tell it from a failed one."""

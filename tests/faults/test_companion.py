@@ -150,6 +150,7 @@ def test_a_killed_companion_loses_and_doubles_nothing(program: Program) -> None:
     assert companion().starts == 3
 
 
+@pytest.mark.long
 def test_when_the_whole_group_is_killed_the_journal_remains(program: Program) -> None:
     process = program(training(10**6, trackers='"tensorboard"'))
     pid = until(lambda: companion().pid)

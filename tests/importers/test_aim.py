@@ -173,6 +173,7 @@ def test_truncated_files(repository: Path, share: float) -> None:
     assert killed.run.lost or len(killed.points["loss"]) < 500
 
 
+@pytest.mark.long
 def test_flipped_bytes(repository: Path) -> None:
     """Nothing is raised, whatever the damage."""
     random, paths = np.random.default_rng(0), files(repository, "first")

@@ -86,6 +86,7 @@ def _png(path: Path) -> Path:
     return path
 
 
+@pytest.mark.long
 def test_several_experiments(place: Path, tmp_path: Path) -> None:
     """Identity, configuration, calls, media and files; of an archive in a folder at any depth, or unpacked."""
     one, two = runs(place)

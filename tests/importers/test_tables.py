@@ -208,6 +208,7 @@ class TestCsv:
             assert [step for step, _, _ in _points(run)] == [0, 2]
             assert run.lost.total() == 1
 
+    @pytest.mark.long
     def test_many_rows_over_blocks(self, tmp_path: Path) -> None:
         rows = [{"step": n, "a_b": n / 3, "c": f"x_{n}" if n % 1000 == 7 else n} for n in range(50_000)]
         (run,) = _runs(_csv(tmp_path, rows)).values()

@@ -274,6 +274,7 @@ def test_a_truncated_file(file: Path, tmp_path: Path) -> None:
         assert len(found) >= 2000 * (length - 3000) / len(content) - 50
 
 
+@pytest.mark.long
 def test_damage_costs_its_block(file: Path, tmp_path: Path) -> None:
     """Flipped bytes never become values, are counted, and what is behind their block is read."""
     content, random_ = file.read_bytes(), random.Random(2)

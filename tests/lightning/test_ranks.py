@@ -250,6 +250,7 @@ def test_a_failing_test_does_not_make_a_finished_launched_fit_a_failure() -> Non
     assert stored.info.status == "FINISHED"
 
 
+@pytest.mark.long
 def test_a_test_after_a_launched_fit_that_continued_a_run_belongs_to_that_run() -> None:
     logger = AccelTrackLogger("mlflow", name="digits", save_dir=RUNS)
     fit = trainer(logger, log_every_n_steps=1)

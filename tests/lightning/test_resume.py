@@ -155,6 +155,7 @@ class TestKill:
 
 
 class TestWhichRun:
+    @pytest.mark.long
     def test_never_begins_a_new_run(self) -> None:
         train("tensorboard", "--kill-at", "13", code=-9)
         train("tensorboard", "--resume", "never", "--ckpt-path", "ckpts/last.ckpt")
@@ -175,6 +176,7 @@ class TestWhichRun:
         (run,) = runs()
         assert exported(run) == tensorboard_steps("night") == STEPS
 
+    @pytest.mark.long
     def test_a_job_that_slurm_starts_again_goes_on(self) -> None:
         train("tensorboard", "--kill-at", "13", code=-9, TORCHELASTIC_RUN_ID="job-7")
         again = {"TORCHELASTIC_RUN_ID": "job-7", "TORCHELASTIC_RESTART_COUNT": "1"}
@@ -219,6 +221,7 @@ class TestWhichRun:
             logger.finish("failed")
         assert len(runs()) == 1
 
+    @pytest.mark.long
     def test_a_test_of_an_unfinished_version_takes_nothing_back(self) -> None:
         train("tensorboard", "--version", "night", "--kill-at", "13", code=-9)
         logger = AccelTrackLogger("tensorboard", name="digits", version="night", save_dir="runs")

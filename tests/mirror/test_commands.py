@@ -46,6 +46,7 @@ def same(one: Any) -> Any:
     )
 
 
+@pytest.mark.long
 def test_ls_and_show_say_the_same(bucket: Bucket, names: list[str]) -> None:
     here, there = json.loads(invoke("ls", "runs", "--json")), json.loads(invoke("ls", bucket.url, "--json"))
     assert list(map(same, here)) == list(map(same, there))
@@ -66,6 +67,7 @@ def test_verify_and_export(bucket: Bucket, tmp_path: Path) -> None:
     assert len(lines) >= 21
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("names")
 def test_one_run_is_meant_where_one_is_needed(bucket: Bucket) -> None:
     result = CliRunner().invoke(app, ["show", bucket.url])

@@ -41,6 +41,7 @@ def slowest(run: Run, steps: range) -> float:
     return sorted(took)[len(took) * 99 // 100]
 
 
+@pytest.mark.long
 def test_a_store_that_is_down_at_the_start(bucket: Bucket, proxy: Proxy) -> None:
     proxy.is_down = True
     begun = time.monotonic()

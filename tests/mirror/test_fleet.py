@@ -151,6 +151,7 @@ def test_one_run_is_followed_until_it_ends(bucket: Bucket, tmp_path: Path, colle
     assert lines(tmp_path / "collector", "one") == [0, 1]
 
 
+@pytest.mark.long
 def test_two_collectors_deliver_once(bucket: Bucket, tmp_path: Path, collector: Any) -> None:
     runs = [begin(bucket, f"run-{number}", tmp_path) for number in range(6)]
     both = [collector(bucket.url, "--to", "jsonl", name=name) for name in ("east", "west")]
@@ -170,6 +171,7 @@ def test_two_collectors_deliver_once(bucket: Bucket, tmp_path: Path, collector: 
     assert all(steps(number) == Counter(range(20)) for number in range(6))
 
 
+@pytest.mark.long
 def test_a_collector_that_was_killed_is_replaced(bucket: Bucket, tmp_path: Path, collector: Any) -> None:
     run = begin(bucket, "one", tmp_path)
     run.log({"loss": 1.0}, step=0)

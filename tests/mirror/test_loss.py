@@ -96,6 +96,7 @@ def test_what_a_lost_machine_costs(
     assert list((tmp_path / "cache").rglob("*.png"))
 
 
+@pytest.mark.long
 def test_a_companion_completes_the_mirror_of_a_killed_program(bucket: Bucket, train, tmp_path: Path) -> None:
     process = train("process")
     until(lambda: len(there(bucket)) > 100)
@@ -109,6 +110,7 @@ def test_a_companion_completes_the_mirror_of_a_killed_program(bucket: Bucket, tr
     assert journaled(only_run(tmp_path / "runs")) == journaled(run)
 
 
+@pytest.mark.long
 def test_what_is_there_is_delivered_by_somebody_else(
     bucket: Bucket, train, tmp_path: Path, machine_is_gone: Callable[[], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -79,6 +79,7 @@ def test_a_script_of_diffusers_kind(tmp_path: Path, processes: int) -> None:
         assert again[0]["calls"][0] == ["load", 1, f"checkpoint-{last}"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("processes", [pytest.param(1, marks=pytest.mark.long), 2])
 def test_a_script_of_the_nlp_examples_kind(tmp_path: Path, processes: int) -> None:
     found = both("classification", tmp_path, processes)
@@ -89,6 +90,7 @@ def test_a_script_of_the_nlp_examples_kind(tmp_path: Path, processes: int) -> No
         assert [found[0]["type"], found[0]["unused"], found[0]["timeout"]] == ["MULTI_CPU", True, 77]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("processes", [pytest.param(1, marks=pytest.mark.long), 2])
 def test_a_script_of_the_complete_examples_kind(tmp_path: Path, processes: int) -> None:
     found = both("complete", tmp_path, processes)

@@ -373,6 +373,7 @@ class TestWriting:
             assert numbers == list(range(numbers[0], 100))
         assert last_seq(FOLDER) == 99
 
+    @pytest.mark.first(1)
     @pytest.mark.parametrize(("durability", "size"), [("process", 150), ("process", 100_000), ("power", 150)])
     def test_a_signal_handler_may_run_at_the_end_of_every_call(self, after_call, durability: str, size: int) -> None:
         def log(journal: JournalWriter, value: float) -> None:
