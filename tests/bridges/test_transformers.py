@@ -140,6 +140,7 @@ def test_a_training_that_fails_says_so(made: list[RecordingTracker]) -> None:
     assert logged(made[0], "train/loss") == [1, 2]
 
 
+@pytest.mark.long
 def test_train_called_twice_and_evaluate_alone(made: list[RecordingTracker]) -> None:
     callback = AccelTrackTrainerCallback("other")
     trainer = tiny("out", [callback], max_steps=2)

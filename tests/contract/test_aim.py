@@ -503,6 +503,7 @@ class TestAim(AimContract):
         assert messages == ([] if level is None else [(level, text)])
         assert len(list((tmp_path / ".aim" / "check_ins").glob("*-finished-*"))) == (level is None)
 
+    @pytest.mark.long
     @pytest.mark.first(1)
     @pytest.mark.parametrize("elsewhere", [False, True])
     def test_after_a_kill_another_process_continues(self, tmp_path: Path, elsewhere: bool) -> None:

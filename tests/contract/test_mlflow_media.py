@@ -228,6 +228,7 @@ def test_histograms(tracker: MLflowTracker) -> None:
     assert sorted(sum(json.loads(content)["counts"]) for content in found(tracker).values()) == [1001] * 3
 
 
+@pytest.mark.long
 def test_odd_names(tracker: MLflowTracker, tmp_path: Path) -> None:
     """Each has a place of its own inside of the run, of whatever kind the medium is."""
     names = ["", ".", "..", "../../up", "/abs", "a//b", "a\0b", "a\\b", "a%2e", "a?b", "a#b", "a~b", "a/b", "x" * 400]

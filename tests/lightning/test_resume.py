@@ -130,6 +130,7 @@ class TestKill:
         assert exported(run, "val_loss") == [7, 15, 23]
         assert exported(run, "late") == [7, 15, 23]
 
+    @pytest.mark.long
     def test_a_run_of_the_callbacks_own(self) -> None:
         train("tensorboard", "--own", "--kill-at", "13", code=-9)
         train("tensorboard", "--own", "--ckpt-path", "ckpts/last.ckpt")

@@ -144,9 +144,10 @@ def test_nothing_is_left_of_it_when_a_run_has_ended(bucket: Bucket) -> None:
 
 
 def test_a_bucket_that_is_not_there_is_a_warning(bucket: Bucket) -> None:
-    with pytest.warns(match="NoSuchBucket|does not exist"):
+    with pytest.warns(match="NoSuchBucket|does not exist") as told:
         run = begin(bucket, mirror="s3://no-such-bucket-at-all/x", finish_timeout=1)
         run.log({"loss": 1.0}, step=0)
+        until(lambda: list(told))
         run.finish()
 
 

@@ -128,6 +128,7 @@ def test_what_is_there_is_delivered_by_somebody_else(
     assert [one["step"] for one in map(json.loads, file.read_text().splitlines()) if "loss" in one] == steps
 
 
+@pytest.mark.long
 def test_a_run_goes_on_elsewhere(bucket: Bucket, train, tmp_path: Path, machine_is_gone: Callable[[], None]) -> None:
     process = train("thread")
     until(lambda: len(there(bucket)) > 200)
