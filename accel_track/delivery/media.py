@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import queue
 import threading
 import time
 from collections import deque
@@ -24,9 +23,6 @@ from accel_track.values.passing import PassingMedia, leave_out
 
 _PAUSE = 5.0
 """Seconds until pixels that the disk did not take, encoded, are tried again."""
-
-_LINGER = 0.5
-"""Seconds that the thread waits for more: to begin another one takes a fifth of a call with a medium."""
 
 PATIENCE = 10.0
 """Seconds that the end of a run waits for checksums, behind all else."""
@@ -111,7 +107,7 @@ def media_notes(files: MediaFolder) -> list[str]:
 
 
 class Encoding:
-    """The thread that encodes what waits in a folder, then computes checksums; it ends soon after the last of both.
+    """The thread that encodes what waits in a folder, then computes checksums; there is none while nothing waits.
 
     Args:
         files: The folder.
@@ -126,8 +122,6 @@ class Encoding:
         self._pid = os.getpid()
         self._ending, self._stop = threading.Event(), threading.Event()
         self._patient_until = float("inf")
-        self._more: queue.SimpleQueue[None] = queue.SimpleQueue()  # a signal handler may put, too
-        self._idles = False
 
     @property
     def is_busy(self) -> bool:
@@ -146,8 +140,6 @@ class Encoding:
             return
         with self._lock:
             if self._thread is not None:
-                if self._idles:
-                    self._more.put(None)
                 return
             self._thread = threading.Thread(target=self._run, name=f"{WORKER_NAME}media", daemon=True)
             try:
@@ -159,7 +151,6 @@ class Encoding:
         """Wait until all is encoded; what is not by then is encoded by whoever delivers it."""
         self._patient_until = time.monotonic() + min(timeout, PATIENCE)
         self._ending.set()
-        self._more.put(None)
         self.begin()
         thread = self._thread
         if thread is not None and thread is not threading.current_thread():
@@ -188,11 +179,6 @@ class Encoding:
             if self._checksums:
                 self._sum_up()
                 continue
-            self._idles = True
-            if not (self.is_busy or self._ending.is_set()):
-                with contextlib.suppress(queue.Empty):
-                    self._more.get(timeout=_LINGER)
-            self._idles = False
             with self._lock:
                 if not self.is_busy:
                     self._thread = None
