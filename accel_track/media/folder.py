@@ -8,7 +8,7 @@ import os
 import re
 import secrets
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -173,9 +173,7 @@ class MediaFolder:
         raw = self.path / (name + RAW)
         if self._holds(name) or name in self._bundles or self._holds(raw.name, len(line) + pixels.nbytes):
             return name
-        if self._waiting and self.waiting + pixels.nbytes > MOST_WAITING:
-            self._count_in_call()
-            self.store_encoded(name, encoded(pixels, fps))
+        if self._encoded_in_call(name, pixels.nbytes, lambda: encoded(pixels, fps)):
             return name
         if bundle is not None:
             self._bundles.add(bundle, name, line, pixels.data)
@@ -190,9 +188,7 @@ class MediaFolder:
         name = secrets.token_hex(32) + waiting.NUMBERS
         raw = self.path / (name + RAW)
         parts = (waiting.head(numbers, bins), numbers.data.cast("B"))
-        if self._waiting and self.waiting + numbers.nbytes > MOST_WAITING:
-            self._count_in_call()
-            self.store_encoded(name, waiting.counted(b"".join(parts)))
+        if self._encoded_in_call(name, numbers.nbytes, lambda: waiting.encoded(name, b"".join(parts))):
             return name
         if self._spares.take(raw, sum(map(len, parts))):
             with contextlib.ExitStack() as undo:
@@ -216,9 +212,7 @@ class MediaFolder:
         raw = self.path / (name + RAW)
         if self._holds(name) or self._holds(raw.name, len(cells)):
             return name
-        if self._waiting and self.waiting + len(cells) > MOST_WAITING:
-            self._count_in_call()
-            self.store_encoded(name, waiting.encoded(name, cells))
+        if self._encoded_in_call(name, len(cells), lambda: waiting.encoded(name, cells)):
             return name
         with self._new_file(raw.name) as file:
             file.write(cells)
@@ -252,11 +246,22 @@ class MediaFolder:
                     raise
         return plain_pixels(data, name)
 
-    def _count_in_call(self) -> None:
+    def _encoded_in_call(self, name: str, size: int, encode: Callable[[], bytes]) -> bool:
+        """Store a content encoded if too much waits already; return whether that is done.
+
+        Args:
+            name: Name of the content.
+            size: Bytes of its plain form.
+            encode: A function that returns the encoded bytes.
+        """
+        if not self._waiting or self.waiting + size <= MOST_WAITING:
+            return False
         self.encoded_in_calls += 1
         if self.encoded_in_calls == 1:
             limit = f"{MOST_WAITING // 1024**2} MiB"
             warn(f"media: over {limit} of pixels wait to be encoded; calls encode their own until it is less.")
+        self.store_encoded(name, encode())
+        return True
 
     def _holds(self, name: str, size: int | None = None) -> bool:
         """Return whether there is a file of that size; a power cut may leave one that is shorter."""

@@ -109,9 +109,8 @@ def to_be_counted(values: Any, bins: int) -> NDArray[Any] | None:
     if array.size < MANY or array.dtype.kind not in "iuf" or not array.dtype.isnative:
         return None
     array = np.ascontiguousarray(array).reshape(-1)
-    if (
-        not np.isfinite(array[0]) and not np.isfinite(array).any()
-    ):  # to look at all of them takes as long as to write them
+    # To look at all numbers takes as long as to write them.
+    if not np.isfinite(array[0]) and not np.isfinite(array).any():
         raise ValueError(_NOT_FINITE)
     return array
 
