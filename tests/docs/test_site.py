@@ -34,6 +34,8 @@ const look = async (page, width) => {
   const {document: inside, performance} = frame.contentWindow
   if (!inside.querySelector('article h1')) found.push(page + ' is no page')
   if (inside.documentElement.scrollWidth > width) found.push(page + ' is wider than ' + width)
+  for (const table of inside.querySelectorAll('.md-typeset table'))
+    if (table.scrollWidth > table.clientWidth + 1) found.push(page + ' has a table wider than ' + width + ': ' + table.innerText.slice(0, 60))
   for (const {name} of performance.getEntriesByType('resource'))
     if (!name.startsWith(location.origin)) found.push(page + ' loads ' + name)
   frame.remove()
