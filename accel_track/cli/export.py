@@ -122,7 +122,13 @@ def export(
     ],
     output: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", parser=here, help="File to write; by default, csv and jsonl are printed."),
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            parser=here,
+            help="File to write; by default, csv and jsonl are printed.",
+        ),
     ] = None,
     media: Annotated[
         Path | None,

@@ -121,7 +121,7 @@ def test_bytes_that_are_no_table_are_damage_also_under_their_own_checksum(tmp_pa
 def test_a_call_that_finds_too_much_waiting_makes_its_own_json(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(folder, "MOST_WAITING", 1)
     media, _ = kept(tmp_path, Table(ROWS, COLUMNS))
-    with pytest.warns(AccelTrackWarning, match="wait to be encoded"):
+    with pytest.warns(AccelTrackWarning, match="of media wait to be encoded"):
         _, stored = kept(tmp_path, Table(ROWS[::-1], COLUMNS), media)
     assert json.loads((tmp_path / "media" / stored.file).read_bytes())["data"] == ROWS[::-1]
 

@@ -148,7 +148,7 @@ def test_a_counted_file_is_verified_by_its_checksum(tmp_path: Path) -> None:
 def test_a_call_that_finds_too_much_waiting_counts_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(folder, "MOST_WAITING", 1)
     media, _ = kept(tmp_path, NUMBERS)
-    with pytest.warns(AccelTrackWarning, match="wait to be encoded"):
+    with pytest.warns(AccelTrackWarning, match="of media wait to be encoded"):
         _, stored = kept(tmp_path, NUMBERS[::-1], media)
     assert (tmp_path / "media" / stored.file).exists()
     assert media.files.encoded_in_calls == 1
