@@ -150,7 +150,7 @@ def test_a_run_that_has_lost_its_run_json_is_found_too():
     (run.path.parent / "no run").mkdir()
     for place in ("a", "a/.accel_track/p", run.path):
         assert [one.path.absolute() for one in find_runs(place)] == [run.path]
-    with pytest.raises(JournalError, match="run.json is missing; the journal beside it can still be read"):
+    with pytest.raises(JournalError, match=r"run\.json is missing; the journal beside it can still be read"):
         run.load()
 
 
