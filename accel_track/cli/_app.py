@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -58,6 +59,9 @@ class Commands(_PlainFlags, TyperGroup):
         Raises:
             SystemExit: Always, unless `standalone_mode` is False.
         """
+        for name in ("stdout", "stderr"):
+            if getattr(sys, name) is None:  # closed by whoever started the program
+                setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - until the program ends
         exits, options["standalone_mode"] = options.get("standalone_mode", True), False
         if not exits:
             return super().main(*args, **options)

@@ -581,7 +581,8 @@ class GeneralTracker(MediaCalls):
         """
         self.dropped[key] += 1
         if self.dropped[key] == 1:
-            why = reason or f"the backend takes no {type(value).__name__}"
+            kind = f"integer of {value.bit_length()} bits" if type(value) is int else type(value).__name__
+            why = reason or f"the backend takes no {kind}"
             warn(f"{self.name}: dropped {key!r}: {why}. Further ones of this name are counted silently.", stacklevel=3)
 
 

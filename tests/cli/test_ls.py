@@ -118,7 +118,7 @@ def test_names_that_no_run_has_are_told(names: Listing, invoke: Any) -> None:
         (["--where", "a >"], "--where: at 'a >'"),
         (["--where", ""], "--where: empty"),
         (["--status", "dead"], "known are running, finished"),
-        (["--since", "yesterday"], "'yesterday' is neither"),
+        (["--since", "yesterday"], "--since: 'yesterday' is neither"),
         (["--limit", "0"], "less than 1"),
         (["--limit", "x"], "'x' is no whole number"),
         (["nothing"], "does not exist"),
