@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import io
 import os
 import sys
 from collections.abc import Callable
@@ -59,9 +60,7 @@ class Commands(_PlainFlags, TyperGroup):
         Raises:
             SystemExit: Always, unless `standalone_mode` is False.
         """
-        for name in ("stdout", "stderr"):
-            if getattr(sys, name) is None:  # closed by whoever started the program
-                setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - until the program ends
+        _take_any_text()
         exits, options["standalone_mode"] = options.get("standalone_mode", True), False
         if not exits:
             return super().main(*args, **options)
@@ -78,6 +77,16 @@ class Commands(_PlainFlags, TyperGroup):
             say(_sentence(error, tell()), err=True)
             sys.exit(UNUSABLE)
         sys.exit(code if isinstance(code, int) else 0)
+
+
+def _take_any_text() -> None:
+    """Make the outputs take what commands print, also in an encoding that lacks letters of it, or closed."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - until the program ends
+        elif isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _sentence(error: Exception, message: str) -> str:

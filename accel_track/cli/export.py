@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import sys
 from collections.abc import Callable, Iterator
@@ -155,6 +156,8 @@ def export(
         files = None if media is None else MediaFiles(found, media, Path() if output is None else output.parent)
         if output is None:
             records = _Records(found, lambda _: None, files)
+            if isinstance(sys.stdout, io.TextIOWrapper) and not sys.stdout.isatty():
+                sys.stdout.reconfigure(encoding="utf-8")  # as a file of --output is
             write(records, sys.stdout)  # type: ignore[misc]
         else:
             records = _to_file(found, output, write, files)

@@ -166,6 +166,18 @@ def test_a_command_that_nobody_reads_stops_without_a_traceback(make: Any, words:
     assert done.stderr == "code 141\n"
 
 
+def test_an_output_without_the_letters_of_a_name_gets_escapes_and_exports_are_utf_8(make: Any) -> None:
+    make(count=1, values={"Güte": "schön"})
+
+    def told(words: str) -> bytes:
+        command = [sys.executable, "-m", "accel_track", *words.split()]
+        environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+        return subprocess.run(command, capture_output=True, check=True, env=environment, timeout=60).stdout
+
+    assert rb"G\xfcte" in told("show latest")
+    assert "Güte,schön".encode() in told("export latest --format csv")
+
+
 @pytest.mark.parametrize("words", ["ls", "show latest", "export latest --format csv"])
 def test_a_closed_output_is_no_error(make: Any, words: str) -> None:
     make(count=2)
