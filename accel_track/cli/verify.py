@@ -175,6 +175,8 @@ def _problems(run: RunDirectory, ranks: list[dict[str, Any]]) -> list[str]:
         run.load()
     except JournalError as error:
         problems.append(" ".join(str(error).split()))
+    if not ranks:
+        problems.append(f"there is no journal: the folder {run.rank().name} is missing")
     for one in ranks:
         where = f"rank {one['rank']}"
         if one["error"]:

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import math
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,13 @@ def test_csv(make: Any, invoke: Any) -> None:
         ["yes", "True"],
     ]
     assert float(rows[1][2]) > 1e9
+
+
+def test_a_run_without_its_journal_is_damaged(make: Any, invoke: Any) -> None:
+    run = make([], count=0)
+    assert "undamaged" in invoke("verify", run.path).stdout
+    shutil.rmtree(run.rank())
+    assert "there is no journal: the folder rank-00000 is missing" in invoke("verify", run.path, code=1).stdout
 
 
 @pytest.mark.parametrize("form", ["csv", "parquet"])
