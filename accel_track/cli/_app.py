@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import io
 import os
 import sys
 from collections.abc import Callable
@@ -14,7 +13,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from accel_track import __version__
-from accel_track.cli._common import UNUSABLE, existing, say
+from accel_track.cli._common import UNUSABLE, existing, lacks_letters, say
 from accel_track.cli._place import VARIABLE, set_place
 
 _WORDS = {
@@ -85,7 +84,7 @@ def _take_any_text() -> None:
         stream = getattr(sys, name)
         if stream is None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - until the program ends
-        elif isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+        elif lacks_letters(stream) and stream.errors == "strict":
             stream.reconfigure(errors="backslashreplace")
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
+import io
 import json
 import math
 import os
@@ -12,7 +14,7 @@ import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeGuard
 
 import typer
 
@@ -99,6 +101,11 @@ OwnRunsArgument = Annotated[
         metavar="RUN", autocompletion=complete_run, help=f"The run: {RUN} A pattern such as 'sweep-*' means several."
     ),
 ]
+
+
+def lacks_letters(stream: object) -> TypeGuard[io.TextIOWrapper]:
+    """Return whether an output has an encoding in which not every text can be written, and could have another one."""
+    return isinstance(stream, io.TextIOWrapper) and codecs.lookup(stream.encoding).name != "utf-8"
 
 
 def say(text: str, *, err: bool = False) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
 import json
 import sys
 from collections.abc import Callable, Iterator
@@ -23,6 +22,7 @@ from accel_track.cli._common import (
     find_run,
     here,
     jsonable,
+    lacks_letters,
     module_missing,
     one_line_errors,
     print_json,
@@ -156,7 +156,7 @@ def export(
         files = None if media is None else MediaFiles(found, media, Path() if output is None else output.parent)
         if output is None:
             records = _Records(found, lambda _: None, files)
-            if isinstance(sys.stdout, io.TextIOWrapper) and not sys.stdout.isatty():
+            if lacks_letters(sys.stdout) and not sys.stdout.isatty():
                 sys.stdout.reconfigure(encoding="utf-8")  # as a file of --output is
             write(records, sys.stdout)  # type: ignore[misc]
         else:
