@@ -445,7 +445,7 @@ class AccelTrackLogger(Logger, MediaCalls):
     def log_graph(self, model: Any, input_array: Any = None) -> None:
         """Store a module's graph in the trackers that show graphs, if the logger has `log_graph=True`.
 
-        The module is traced on this thread.
+        The module is traced on this thread. A module that cannot be traced is a warning.
 
         Args:
             model: A LightningModule.
@@ -461,9 +461,14 @@ class AccelTrackLogger(Logger, MediaCalls):
         if inputs is None:
             warn("log_graph: the module has no `example_input_array`, so its graph cannot be logged.")
             return
-        inputs = move_data_to_device(inputs, model.device)
-        for tracker in local:
-            self.get_tracker(tracker.name).log_graph(model, inputs)
+        try:
+            inputs = move_data_to_device(inputs, model.device)
+            for tracker in local:
+                self.get_tracker(tracker.name).log_graph(model, inputs)
+        except Exception as error:  # noqa: BLE001 - of the module's `forward` or of torch, which traces few of the modules
+            if self._session.settings.on_error == "raise":
+                raise
+            warn(f"log_graph: the module cannot be traced, so its graph is not logged ({type(error).__name__}: {error}).")
 
     def watch(
         self,
