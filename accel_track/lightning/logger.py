@@ -465,10 +465,12 @@ class AccelTrackLogger(Logger, MediaCalls):
             inputs = move_data_to_device(inputs, model.device)
             for tracker in local:
                 self.get_tracker(tracker.name).log_graph(model, inputs)
-        except Exception as error:  # noqa: BLE001 - of the module's `forward` or of torch, which traces few of the modules
+        except Exception as error:  # of the module's `forward`, or of torch, which cannot trace every module
             if self._session.settings.on_error == "raise":
                 raise
-            warn(f"log_graph: the module cannot be traced, so its graph is not logged ({type(error).__name__}: {error}).")
+            warn(
+                f"log_graph: the module cannot be traced, so its graph is not logged ({type(error).__name__}: {error})."
+            )
 
     def watch(
         self,
