@@ -221,6 +221,17 @@ class TestWandB(WandBContract):
             mine.finish()
         assert wandb.run is None
 
+    def test_the_id_of_a_run_that_the_program_has_open(self, tmp_path: Path) -> None:
+        """The error says to end that run; then the tracker goes on with its id."""
+        own = wandb.init(project="own", mode="offline", dir=tmp_path)
+        tracker = WandBTracker("own", id=own.id, mode="offline", dir=str(tmp_path))
+        with pytest.raises(RuntimeError, match=rf"the run {own.id} open; end it by `wandb.finish\(\)`"):
+            tracker.start()
+        wandb.finish()
+        tracker.start()
+        assert tracker.identity()["id"] == own.id
+        tracker.finish()
+
     def test_a_run_that_the_program_finishes(self, tmp_path: Path) -> None:
         """It takes nothing afterwards, and nothing counts as stored or dropped."""
         tracker, file = self.make(tmp_path), tmp_path / "file.txt"

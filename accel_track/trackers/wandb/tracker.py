@@ -104,7 +104,17 @@ class WandBTracker(WandBMetrics, WandBMedia):
         return "no credentials; set WANDB_API_KEY (or run `wandb login`), or WANDB_MODE=offline to log locally."
 
     def open(self, sdk: Any) -> Any:
-        """Open the run, as wandb's global one if there is none."""
+        """Open the run, as wandb's global one if there is none.
+
+        Raises:
+            RuntimeError: The program has a run of this id open, which wandb calls "in use".
+        """
+        own = self.init_kwargs.get("id")
+        if own is not None and "reinit" not in self.init_kwargs and getattr(sdk.run, "id", None) == own:
+            message = (
+                f"{self.name}: the program has the run {own} open; end it by `wandb.finish()` before this one begins."
+            )
+            raise RuntimeError(message)
         # wandb reads its variables once per process; the mode found now is the one that counts.
         mode = find_settings(self.init_kwargs).get("mode")
         derived = {"project": self.run_name, "reinit": "create_new", "mode": mode, **self._planned}
