@@ -9,6 +9,7 @@ import weakref
 from argparse import Namespace
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from math import isfinite
 from typing import TYPE_CHECKING, Any, Literal, cast, overload
 
 from lightning.fabric.utilities import move_data_to_device
@@ -375,7 +376,7 @@ class AccelTrackLogger(Logger, MediaCalls):
             run = self.open()
         if self._prefix:
             metrics = {self._prefixed(key): value for key, value in metrics.items()}
-        run.log(metrics, int(step) if isinstance(step, float) else step)
+        run.log(metrics, int(step) if isinstance(step, float) and isfinite(step) else step)
 
     def log_for(
         self, tracker: str, values: Mapping[str, Any], step: float | None, kwargs: Mapping[str, Any] | None = None
@@ -391,7 +392,9 @@ class AccelTrackLogger(Logger, MediaCalls):
         if self._logs_here():
             values = {self._prefixed(key): value for key, value in values.items()}
             more = {tracker: kwargs} if kwargs else None
-            self.open().log(values, int(step) if isinstance(step, float) else step, more, only=tracker)
+            self.open().log(
+                values, int(step) if isinstance(step, float) and isfinite(step) else step, more, only=tracker
+            )
 
     def _prefixed(self, name: str) -> str:
         return f"{self._prefix}-{name}" if self._prefix else name
