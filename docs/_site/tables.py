@@ -53,7 +53,8 @@ def _row(row: str, labels: list[str]) -> str:
 
 
 def _fits(rows: list[list[str]]) -> bool:
-    width = sum(max(max(_longest_word(text), min(len(text), _PHRASE)) for text in column) for column in zip(*rows))
+    columns = zip(*rows, strict=True)
+    width = sum(max(max(_longest_word(text), min(len(text), _PHRASE)) for text in column) for column in columns)
     return width * _LETTER + len(rows[0]) * _BORDER <= _PHONE
 
 
