@@ -73,7 +73,8 @@ class Commands(_PlainFlags, TyperGroup):
             tell = getattr(error, "format_message", None)
             if tell is None:
                 raise
-            say(_sentence(error, tell()), err=True)
+            if message := tell():  # there is none where the help is shown, since there are no arguments
+                say(_sentence(error, message), err=True)
             sys.exit(UNUSABLE)
         sys.exit(code if isinstance(code, int) else 0)
 

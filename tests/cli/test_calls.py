@@ -48,6 +48,12 @@ def test_a_wrong_call_is_told_in_one_line_of_our_own(invoke: Any, words: list[st
     assert not any(text in result.stderr for text in ("Value error", "Input should", "Traceback", "╭"))
 
 
+def test_without_arguments_there_is_the_help_alone(invoke: Any) -> None:
+    result = invoke(code=2)
+    assert "Usage: accel-track" in result.stdout
+    assert result.stderr == ""
+
+
 @pytest.fixture
 def complete(invoke: Any) -> Callable[..., list[str]]:
     def complete(*words: str) -> list[str]:
