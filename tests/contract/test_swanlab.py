@@ -48,6 +48,17 @@ class TestSwanLab(SwanLabContract):
         assert tracker.dropped == {"m": 1}
         assert self.read(tmp_path).metrics == {"m": [(3, 1.0), (4, 4.0)], "n": [(3, 3.0)]}
 
+    def test_a_step_that_swanlab_refuses_later_is_counted(self, tmp_path: Path) -> None:
+        """Such as nanoseconds; SwanLab's thread would only print that it has lost the value."""
+        tracker = self.make(tmp_path)
+        tracker.start()
+        tracker.log({"m": 1.0}, step=2**48)
+        with pytest.warns(UserWarning, match="'m'.*no step beyond 281,474,976,710,656"):
+            tracker.log({"m": 2.0}, step=2**48 + 1)
+        tracker.finish()
+        assert tracker.dropped == {"m": 1}
+        assert self.read(tmp_path).metrics == {"m": [(2**48, 1.0)]}
+
     def test_a_name_has_one_kind_of_value(self, tmp_path: Path) -> None:
         """A text under a number's name is counted; SwanLab would refuse it in the background."""
         tracker = self.make(tmp_path)

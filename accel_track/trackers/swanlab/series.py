@@ -18,6 +18,9 @@ LARGEST = 10 * 1024**2
 MOST = 108
 """The number of objects of one name and step that SwanLab keeps."""
 
+LATEST = 2**48
+"""The largest step that SwanLab keeps a value of."""
+
 _COLUMNS = {"Table": "ECharts", "Video": "Image"}
 """The kinds as which SwanLab stores objects of classes with other names."""
 
@@ -72,6 +75,9 @@ class AllSeries:
             value, problems = (given, []) if type(given) is float else fitting(given)
             refused += [(key, given, why) for why in problems]
             if value is None:
+                continue
+            if step is not None and step > LATEST:
+                refused.append((key, value, f"SwanLab takes no step beyond {LATEST:,}"))
                 continue
             name = stored_name(key)
             why = series.refusal(value, step) if (series := self._known.get(name)) is not None else None
