@@ -84,9 +84,9 @@ class TestWandB(WandBContract):
 
     def test_names_that_wandb_keeps_for_itself(self, tmp_path: Path) -> None:
         """They are stored under names of their own, apart from each other and from the names they get."""
-        names = ["", "_step", "_runtime", "user_step"]
+        names = ["", "_step", "_runtime", "user_step", "_timestamp", STEP]
         _, stored = self.written(tmp_path, ({name: float(i + 10) for i, name in enumerate(names)}, 0))
-        assert sorted(value for ((_, value),) in stored.metrics.values()) == [10, 11, 12, 13]
+        assert sorted(value for ((_, value),) in stored.metrics.values()) == [10, 11, 12, 13, 14, 15]
         assert stored.metrics["user_step"] == [(0, 13)]
 
     def test_sdk_objects_pass_through(self, tmp_path: Path) -> None:
@@ -277,10 +277,11 @@ class TestWandB(WandBContract):
         tracker = self.make(tmp_path)
         tracker.start()
         tracker.store_init_configuration({"lr": 0.1, "inner": {"a": 1}})
-        tracker.store_init_configuration({"lr": 0.2})
+        tracker.store_init_configuration({"lr": 0.2, "nan": math.nan, "list": [math.nan, 1.0]})
         tracker.finish()
         config = self.read(tmp_path).config
         assert (config["lr"], config["inner"]) == (0.2, {"a": 1})
+        assert (config["nan"], config["list"]) == ("NaN", ["NaN", 1.0])  # wandb's files would have null
 
     def test_whole_life_in_a_worker_thread(self, tmp_path: Path, in_worker: Callable[..., Any]) -> None:
         """Start, log and finish work off the main thread."""

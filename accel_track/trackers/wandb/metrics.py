@@ -69,5 +69,5 @@ class WandBMetrics(WandBLiving):
             self.drop(key, fields[key], str(error))
 
     def _named(self, row: Row) -> Mapping[str, Any]:
-        named = row_names(row.values)
+        named = row_names(row.values, has_step=row.step is not None)
         return named if row.plain else file_names(named, self.import_sdk(), str(self.tracker.id))

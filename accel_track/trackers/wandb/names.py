@@ -6,9 +6,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from accel_track.trackers.names import flat_name, hashed_name, safe_name
+from accel_track.trackers.wandb.axis import STEP
 
 # Names that wandb sets itself or leaves out silently.
-_TAKEN = frozenset(("", "_step", "_runtime"))
+_TAKEN = frozenset(("", "_step", "_runtime", "_timestamp"))
+_TAKEN_WITH_STEP = _TAKEN | {STEP}
 
 MOST = 108
 """The number of images of a list that wandb keeps."""
@@ -23,7 +25,7 @@ def _kept(name: str) -> str:
     return hashed_name(f"user{name}", name, 100)
 
 
-_GIVEN = {_kept(name): name for name in _TAKEN}
+_GIVEN = {_kept(name): name for name in _TAKEN_WITH_STEP}
 
 
 def user_names(row: dict[str, Any]) -> dict[str, Any]:
@@ -33,11 +35,12 @@ def user_names(row: dict[str, Any]) -> dict[str, Any]:
     return {_GIVEN.get(name, name): value for name, value in row.items()}
 
 
-def row_names(values: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return a row with names that wandb does not keep for itself."""
-    if _TAKEN.isdisjoint(values):
+def row_names(values: Mapping[str, Any], *, has_step: bool) -> Mapping[str, Any]:
+    """Return a row with names that wandb does not keep for itself, nor its own step for the field of steps."""
+    taken = _TAKEN_WITH_STEP if has_step else _TAKEN
+    if taken.isdisjoint(values):
         return values
-    return {_kept(key) if key in _TAKEN else key: value for key, value in values.items()}
+    return {_kept(key) if key in taken else key: value for key, value in values.items()}
 
 
 def file_names(values: Mapping[str, Any], wandb: Any, run_id: str) -> Mapping[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import math
 import os
 import re
 import sys
@@ -128,7 +129,7 @@ class WandBTracker(WandBMetrics, WandBMedia):
 
     def store_init_configuration(self, values: dict[str, Any]) -> None:
         """Add to the run's config; in offline mode too it is in the run's file at once."""
-        self.alive().config.update(storable(values), allow_val_change=True)
+        self.alive().config.update(_without_nan(storable(values)), allow_val_change=True)
 
     def alert(self, title: str, text: str = "", level: AlertLevel = "info") -> None:
         """Raise one of wandb's alerts, which go to the user's mail or Slack; offline, with `wandb sync`."""
@@ -190,3 +191,12 @@ class WandBTracker(WandBMetrics, WandBMedia):
             native.finish(exit_code=self.outcome.exit_code)
         finally:
             _wandb_global.finished(self.import_sdk(), native)
+
+
+def _without_nan(value: Any) -> Any:
+    """Return hyperparameters with the text "NaN" for NaN, of which wandb's files have null."""
+    if isinstance(value, float):
+        return "NaN" if math.isnan(value) else value
+    if isinstance(value, dict):
+        return {key: _without_nan(item) for key, item in value.items()}
+    return [_without_nan(item) for item in value] if isinstance(value, list) else value
