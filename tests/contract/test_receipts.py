@@ -123,6 +123,22 @@ def test_numbers_texts_and_hyperparameters(backend: str, monkeypatch: pytest.Mon
 
 @pytest.mark.first(4)
 @pytest.mark.extras
+def test_values_that_are_easily_taken_for_others(backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Equal values of a step and a moment, texts that say numbers, and names and steps that backends keep for own use."""
+    now = time.time()
+    run = start(backend)
+    with monkeypatch.context() as clock:
+        clock.setattr(time, "time", lambda: now)
+        for _ in range(3):
+            run.log({"reward": 1.0}, 5)
+        run.log({"reward": 2.0}, 5)
+    run.log({"answer": media.Text("42"), "nothing": media.Text("nan"), "word": "0.5", "trainer/global_step": 7}, 6)
+    run.log({"_timestamp": 1.0, "_step": 2.0}, 6)
+    exact(compare(ended(run), backend, arguments(backend)))
+
+
+@pytest.mark.first(4)
+@pytest.mark.extras
 def test_a_run_that_went_back(backend: str) -> None:
     run = start(backend)
     for step in range(10):

@@ -56,7 +56,12 @@ def _time(name: str, cls: type[GeneralTracker]) -> str:
 def _columns(name: str) -> dict[str, str]:
     """Return the cells of a tracker in the tables of the index, by their heads."""
     cls, facts, extra_name = tracker_class(name), FACTS[name], extra(name)
-    of_a_step = {"all": "all", "first": "only the first", "last": "only the last"}
+    of_a_step = {
+        "all": "all",
+        "distinct": "all, of equal ones of a millisecond one",
+        "first": "only the first",
+        "last": "only the last",
+    }
     return {
         "Extra": f"`{extra_name}`" if extra_name else "none needed",
         "Credentials": facts["credentials"],

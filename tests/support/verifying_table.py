@@ -9,7 +9,12 @@ from tests.support.media_table import NAMES
 
 PAGE = Path(__file__).parents[2] / "docs" / "verifying.md"
 BEGIN, END = "<!-- table: made by `python -m tests.support.verifying_table` -->\n", "<!-- end of the table -->\n"
-_OF_A_STEP = {"all": "all", "first": "only the first", "last": "only the last"}
+_OF_A_STEP = {
+    "all": "all",
+    "distinct": "all, of equal ones of a millisecond one",
+    "first": "only the first",
+    "last": "only the last",
+}
 
 
 def _kept(is_kept: bool) -> str:

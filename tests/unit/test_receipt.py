@@ -197,6 +197,38 @@ def test_a_backend_that_keeps_one_value_of_a_step(which: str, kept: list[int], m
     assert receipt(run).values.missing.count + receipt(run).values.differing.count == 1
 
 
+def test_of_equal_values_of_a_millisecond_one_may_be_all_that_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(KeepingTracker, "keeps_of_a_step", "distinct")
+    with monkeypatch.context() as clock:
+        clock.setattr("time.time", lambda: 1.7e9)
+        run = made(*[({"reward": 1.0}, 5)] * 3, ({"reward": 1.0}, 6), ({"reward": 2.0}, 5), ({"reward": 2.0}, 5))
+    kept = lines()
+    rewrite([kept[0], kept[3], kept[4]])
+    by_design = "equal values of a step and a millisecond, of which it keeps one (3)"
+    assert str(receipt(run)) == f"keeping: 3 of 3 values\n  by design: {by_design}"
+    rewrite([kept[0], kept[3]])
+    assert str(receipt(run)).startswith("keeping: 2 of 3 values, 1 missing at step 5 (reward)")
+
+
+def test_equal_values_of_two_milliseconds_are_two() -> None:
+    run = made(({"reward": 1.0}, 5), ({"reward": 1.0}, 5))
+    rewrite(lines()[:1])
+    assert str(receipt(run)) == "keeping: 1 of 2 values, 1 missing at step 5 (reward)"
+
+
+def test_texts_that_a_backend_reads_back_as_numbers() -> None:
+    texts = ["0.5", "7", "7.0", "1e-05", "word"]
+    run = made(*[({"note": text}, step) for step, text in enumerate(texts)])
+    changed = lines()
+    for line in changed[:4]:
+        line["value"] = float(line["value"])
+    rewrite(changed)
+    assert str(receipt(run)) == "keeping: 5 of 5 values"
+    changed[1]["value"] = 8.0
+    rewrite(changed)
+    assert str(receipt(run)) == "keeping: 4 of 5 values, 1 other than sent at step 1 (note)"
+
+
 def test_what_the_run_went_back_over_may_be_there() -> None:
     run = begin()
     for step in range(5):
@@ -336,6 +368,17 @@ def test_a_run_that_goes_on_lacks_nothing() -> None:
     found = compare(only_run(Path("runs")), "jsonl")
     assert found.whole
     assert found.values.there == 400
+
+
+def test_hyperparameters_in_the_forms_of_backends() -> None:
+    """wandb's files have no NaN, so its tracker sends a text; Comet marks what it has cut."""
+    run = made(({"a": 1.0}, 0), config={"nan": float("nan"), "list": [float("nan"), 1.0], "long": "y" * 9000})
+    kept = lines()
+    kept[0]["config"] = {"nan": "NaN", "list": ["NaN", 1.0], "long": "y" * 988 + " [truncated]"}
+    rewrite(kept)
+    found = receipt(run)
+    assert (found.settings.there, found.settings.sent) == (3, 3), str(found)
+    assert found.by_design == {"texts of hyperparameters that it has cut": 1}
 
 
 def test_a_dropped_hyperparameter_is_not_missing() -> None:

@@ -257,6 +257,20 @@ def test_nothing_is_like_nothing() -> None:
     assert not same(Look(), Look())
 
 
+@pytest.mark.parametrize("text", ["nan", "NaN", "-Infinity", "0.5", "42", "1e-07", "word"])
+def test_a_text_that_says_a_number_is_a_medium_all_the_same(text: str) -> None:
+    run = begin()
+    run.log({"answer": media.Text(text), "answers": [media.Text(text), media.Text("no")]}, 1)
+    run.finish()
+    directory = deliver()
+    assert str(receipt(directory)).splitlines()[:2] == ["keeping: 0 of 0 values", "  3 of 3 media"]
+    kept = lines()
+    name = kept[0]["name"]
+    value = float(text) if text != "word" else text
+    rewrite([{"name": name, "step": 1, "value": value, "time": 0.0}, *kept[1:]])  # as DVCLive's tables have it
+    assert str(receipt(directory)).splitlines()[:2] == ["keeping: 0 of 0 values", "  3 of 3 media"]
+
+
 def test_as_many_media_as_were_dropped_are_not_missing() -> None:
     directory = media_run()
     rewrite([line for line in lines() if line.get("kind") != "image"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +15,8 @@ from accel_track.delivery.comparing.content import ContentComparison
 from accel_track.delivery.comparing.found import Found, FoundMedium
 from accel_track.delivery.comparing.lacking import Lacking
 from accel_track.delivery.comparing.likeness import Look
-from accel_track.delivery.comparing.points import NO_STEP, Points, State, Verdict, compared, rounded
-from accel_track.delivery.comparing.sent import Sent, Setting
+from accel_track.delivery.comparing.points import NO_STEP, Points, State, Verdict, compared, hashed, rounded
+from accel_track.delivery.comparing.sent import Sent, Setting, texts_of
 from accel_track.delivery.ledger import refused, shown
 from accel_track.journal import cursor as cursors
 from accel_track.trackers.base import GeneralTracker
@@ -32,6 +33,13 @@ _WRITING, _LOOK = 5.0, 0.05
 
 _SHORTEST_CUT = 200
 """Characters that are left, at least, of a text that a backend has cut to its limit."""
+
+_UNKEPT = {"distinct": "equal values of a step and a millisecond, of which it keeps one"}
+
+_NO_QUOTES = str.maketrans("", "", "'\" ")
+
+_CUT = " [truncated]"
+"""The text that Comet puts at the end of such a text."""
 
 
 def compare_rank(receipt: Receipt, sync: Sync, rank: int) -> None:
@@ -99,8 +107,9 @@ class _Comparison(ContentComparison):
         receipt.unread.update(self.found.lost)
 
     def _values(self) -> list[FoundMedium]:
-        """Compare numbers and texts; return texts that are nobody's, which may be a medium's."""
+        """Compare numbers and texts; return those that are nobody's and may be a medium's text."""
         sent, design, over = self.sent, self.receipt.by_design, list[FoundMedium]()
+        of_media = {name for one in sent.media if one.kind == "text" for name in self.names_of(one)}
         for mine, theirs in ((sent.numbers, self.found.numbers), (sent.texts, self.found.texts)):
             for name in dict.fromkeys((*mine, *theirs)):
                 numbers = mine is sent.numbers
@@ -114,9 +123,12 @@ class _Comparison(ContentComparison):
                     design["numbers rounded to 32 bits"] += rounded(own)
                 places = np.flatnonzero(verdict.extra)
                 steps = np.array(other.steps)[places].tolist()
+                values = np.array(other.values)[places].tolist()
                 if not numbers:
-                    marks = np.array(other.values)[places].tolist()
-                    over += [_text(name, step, mark) for step, mark in zip(steps, marks, strict=True)]
+                    over += [_text(name, step, [mark]) for step, mark in zip(steps, values, strict=True)]
+                elif name in of_media:
+                    marks = [[hashed(text) for text in texts_of(one)] for one in values]
+                    over += [_text(name, step, some) for step, some in zip(steps, marks, strict=True)]
                 elif name in sent.of_histograms:
                     design["numbers that stand for histograms"] += len(steps)
                 elif name not in sent.free:
@@ -129,7 +141,7 @@ class _Comparison(ContentComparison):
         steps, seqs, states = (np.array(one) for one in (own.steps, own.seqs, own.states))
         tally.sent += int(np.sum(states == State.DUE)) - verdict.replaced
         keeps = self.tracker.keeps_of_a_step
-        design[f"values of a step of which it keeps the {keeps}"] += (
+        design[_UNKEPT.get(keeps, f"values of a step of which it keeps the {keeps}")] += (
             int(np.sum(states == State.UNKEPT)) + verdict.replaced
         )
         design["values without a step, for which it chooses one"] += int(
@@ -167,13 +179,14 @@ class _Comparison(ContentComparison):
     def _is_setting(self, sent: Setting, found: Any) -> bool:
         if _same_setting(sent.value, found, self.tracker.precision):
             return True
-        is_cut = isinstance(found, str) and len(found) >= _SHORTEST_CUT and str(sent.value).startswith(found)
+        begin = found.removesuffix(_CUT) if isinstance(found, str) else ""
+        is_cut = len(begin) >= _SHORTEST_CUT and str(sent.value).startswith(begin)
         self.receipt.by_design["texts of hyperparameters that it has cut"] += is_cut
         return is_cut
 
 
-def _text(name: str, step: int, mark: int) -> FoundMedium:
-    look = Look(frozenset([int(mark).to_bytes(8, "little", signed=True)]))
+def _text(name: str, step: int, hashes: Sequence[int]) -> FoundMedium:
+    look = Look(frozenset(one.to_bytes(8, "little", signed=True) for one in hashes))
     return FoundMedium(name, None if step == NO_STEP else step, look, is_text=True)
 
 
@@ -183,7 +196,7 @@ def _same_setting(sent: Any, found: Any, precision: float) -> bool:
         return math.isclose(number, other, rel_tol=precision) or (math.isnan(number) and math.isnan(other))
     if isinstance(sent, str) and not sent.startswith("["):
         return str(found).strip('"') == sent.strip('"')
-    texts = [str(value).replace("'", '"').replace(" ", "").lower() for value in (sent, found)]
+    texts = [str(value).translate(_NO_QUOTES).lower() for value in (sent, found)]
     return texts[0] == texts[1] or (sent is None and texts[1] in ("", "null"))
 
 

@@ -45,7 +45,7 @@ class ContentComparison:
         for there in (*self.found.media, *texts):
             index[there.name][there.step].append(there)
         due = [one for one in self.sent.media if one.look is not None and not self.lacks(one.kind)]
-        if keeps != "all":
+        if keeps in ("first", "last"):
             kept = {(one.name, one.place, one.step): one for one in (due if keeps == "last" else due[::-1])}
             chosen = [one for one in due if one.step is None or kept[one.name, one.place, one.step] is one]
             design[f"media of a step of which it keeps the {keeps}"] += len(due) - len(chosen)
@@ -65,7 +65,7 @@ class ContentComparison:
     def _extra(self, index: _Index, due: list[SentMedium]) -> None:
         """Count the found media that nothing sent stands for; those of rewound or pending records are excused."""
         chosen = set(map(id, due))
-        excused = {(name, one.step) for one in self.sent.media if id(one) not in chosen for name in self._names(one)}
+        excused = {(name, one.step) for one in self.sent.media if id(one) not in chosen for name in self.names_of(one)}
         for name, by_step in index.items():
             for step, some in by_step.items():
                 if name not in self.sent.free and (name, step) not in excused:
@@ -75,7 +75,7 @@ class ContentComparison:
 
     def _take(self, one: SentMedium, index: _Index, *, alike: bool) -> bool:
         """Take a medium out of those found: the same one, or any of its name and step."""
-        for name in self._names(one):
+        for name in self.names_of(one):
             if name not in index:
                 continue
             steps = [one.step] if one.step is not None else list(index[name])
@@ -86,7 +86,7 @@ class ContentComparison:
                         return True
         return False
 
-    def _names(self, one: SentMedium) -> list[str]:
+    def names_of(self, one: SentMedium) -> list[str]:
         """Return the names that a backend may have a medium under."""
         names = [one.name]
         if one.place is not None:

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from accel_track.delivery.comparing.likeness import Look, look
-from accel_track.delivery.comparing.points import Points, hashed
-from accel_track.delivery.comparing.sent import Sent, as_number, file_hashes
+from accel_track.delivery.comparing.points import NO_STEP, Points, hashed
+from accel_track.delivery.comparing.sent import Sent, as_number, file_hashes, texts_of
 from accel_track.media.fallbacks import stored
 from accel_track.media.kinds import Medium, Text
 from accel_track.records import Artifact, Checkpoint, Metrics
@@ -60,6 +60,16 @@ class Found:
         """Call values as those that were sent are called: a reader may give the user's names."""
         self.numbers = _renamed(self.numbers, sent.numbers, sent.stored_name)
         self.texts = _renamed(self.texts, sent.texts, sent.stored_name)
+        for name in (self.numbers.keys() & sent.texts.keys()) - sent.numbers.keys():
+            self._take_as_texts(name, sent.texts[name])
+
+    def _take_as_texts(self, name: str, sent: Points) -> None:
+        """Call numbers of a name that has texts alone texts: DVCLive's tables do not tell "0.5" from 0.5."""
+        numbers, points = self.numbers.pop(name), self.texts.setdefault(name, Points("q"))
+        known = set(zip(sent.steps, sent.values, strict=True))
+        for step, number in zip(numbers.steps, numbers.values, strict=True):
+            hashes = [hashed(text) for text in texts_of(number)]
+            points.add(step, next((one for one in hashes if {(step, one), (NO_STEP, one)} & known), hashes[0]))
 
     def _add(self, name: str, value: Any, step: int | None) -> None:
         if is_number(value):

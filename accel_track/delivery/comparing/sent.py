@@ -72,6 +72,8 @@ class Sent(SentMedia):
         self.pending = self.aside = 0
         """Records that are not delivered yet, and those in the quarantine."""
         self._cursor, self._aside = cursor, aside
+        self._moments: dict[str, tuple[int, set[tuple[int, Any]]]] = {}
+        """By name, the newest millisecond with values, and these with their steps."""
         records = RecordsFor(folder, (name, tracker.name), cursor.rules)
         for record, counts in records:
             self._add(record, self._state(record) if counts else State.UNDONE)
@@ -98,7 +100,7 @@ class Sent(SentMedia):
         return self._excuses[name] > 0
 
     def _keep_of_a_step(self) -> None:
-        if self.tracker.keeps_of_a_step != "all":
+        if self.tracker.keeps_of_a_step in ("first", "last"):
             for name, points in (*self.numbers.items(), *self.texts.items()):
                 points.keep_of_a_step(self.tracker.keeps_of_a_step)
                 self.known_drops[self.names[name]] += points.states.count(State.UNKEPT)
@@ -148,7 +150,21 @@ class Sent(SentMedia):
         stored_name = self.stored_name(name)
         if (points := where.get(stored_name)) is None:
             points = where[stored_name] = Points("d" if where is self.numbers else "q")
+        if state is State.DUE and self.tracker.keeps_of_a_step == "distinct":
+            state = self._state_of_distinct(stored_name, value, record)
         points.add(record.step, value, record.seq, state)
+
+    def _state_of_distinct(self, name: str, value: float, record: Metrics) -> State:
+        """Return the state of a value that the backend does not keep beside an equal one of the same millisecond."""
+        moment, had = self._moments.get(name, (0, set()))
+        if (now := int(record.time * 1000)) != moment:
+            had = set()
+            self._moments[name] = now, had
+        one = record.step or 0, "nan" if math.isnan(value) else value  # a value without a step gets step 0
+        if one in had:
+            return State.UNKEPT
+        had.add(one)
+        return State.DUE
 
     def _refusal(self, value: Any) -> str | None:
         """Return the name of the kind of value that the backend does not take, or None for another value."""
@@ -192,6 +208,14 @@ def as_number(value: Any) -> float | None:
     if not isinstance(value, str):
         return float(value)
     return _WORDS.get(value.strip().lower())
+
+
+def texts_of(number: float) -> list[str]:
+    """Return the texts that a backend may have kept as a number."""
+    if not math.isfinite(number):
+        words = [word for word, one in _WORDS.items() if repr(one) == repr(number)]
+        return [text for word in words for text in (word, word.title(), word.upper(), word.replace("nan", "NaN"))]
+    return [repr(number), *([str(int(number))] if number.is_integer() else [])]
 
 
 def file_hashes(path: Path) -> dict[str, str]:
