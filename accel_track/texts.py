@@ -37,6 +37,16 @@ def clean(text: object) -> str:
     return printable(scrubbed(storable_text(str(text))))
 
 
+def counted(count: int, noun: str) -> str:
+    """Return a number of things in words: "1 record", "1,200 records".
+
+    Args:
+        count: How many.
+        noun: Their name in the singular, whose plural ends in "s".
+    """
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
 def storable_texts(document: Any) -> Any:
     """Return JSON-like data with `storable_text` in place of each of its texts, names too."""
     if isinstance(document, str):

@@ -20,7 +20,7 @@ from accel_track.mirror.runs import MirroredRun, mirrored_runs
 from accel_track.mirror.store import Store
 from accel_track.progress import progress_bar
 from accel_track.registry import tracker_class
-from accel_track.texts import clean
+from accel_track.texts import clean, counted
 from accel_track.trackers.sole import SoleTracker
 
 if TYPE_CHECKING:
@@ -79,7 +79,8 @@ def follow_mirror(url: str, deliver: Callable[[RunDirectory], Sync], timeout: fl
         ended = [one for one in runs if one.ended]
         failed = [one for one in runs if one.error is not None or (one.ended and not one.complete)]
         tell(
-            f"{len(runs)} runs, {len(ended)} ended; {sum(one.delivered for one in runs):,} records delivered"
+            f"{counted(len(runs), 'run')}, {len(ended)} ended; "
+            f"{counted(sum(one.delivered for one in runs), 'record')} delivered"
             + (f"; {len(failed)} not in full" if failed else "")
         )
     return not failed and (not alone or bool(ended))

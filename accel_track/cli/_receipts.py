@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from accel_track.cli._common import fail, say
 from accel_track.progress import progress_bar
-from accel_track.texts import printable
+from accel_track.texts import counted, printable
 
 if TYPE_CHECKING:
     from accel_track.delivery.receipt import Receipt
@@ -132,7 +132,7 @@ def tell_of_repair(done: Repair) -> None:
     """Print the result of a repair, and the receipt after it."""
     if done.delivered or done.error:
         tell(done.before)
-        text = f"  repaired: {done.delivered:,} records, or parts of some, were delivered"
+        text = f"  repaired: {counted(done.delivered, 'record')}, or parts of some, delivered"
         say(f"{text}; stopped by: {done.error}" if done.error else text)
     tell(done.after)
     after = done.after

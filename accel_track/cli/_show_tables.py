@@ -11,7 +11,7 @@ from accel_track.cli._common import console, jsonable, say, shown, size, table, 
 from accel_track.cli.alerts import alerts_table
 from accel_track.delivery.process.protocol import CompanionState, companion_states
 from accel_track.mirror.mirrored import mirrored
-from accel_track.texts import printable
+from accel_track.texts import counted, printable
 from accel_track.views.names import good
 
 if TYPE_CHECKING:
@@ -202,10 +202,10 @@ def _companion(run: RunDirectory, rank: int, stem: str, one: CompanionState) -> 
 
 def _row(one: TrackerStatus) -> tuple[object, ...]:
     besides = [f"dropped: {count} {value}" for value, count in sorted(one.dropped.items())]
-    besides += [f"{one.unkept} checkpoints not kept there"] if one.unkept else []
+    besides += [f"{counted(one.unkept, 'checkpoint')} not kept there"] if one.unkept else []
     besides += [f"{one.not_replayable} without portable form"] if one.not_replayable else []
     besides += [f"{one.under_way} under way"] if one.under_way else []
-    besides += [f"{one.retried} calls repeated"] if one.retried else []
+    besides += [f"{counted(one.retried, 'call')} repeated"] if one.retried else []
     besides += [f"{one.damaged} B damaged"] if one.damaged else []
     besides += [] if one.lag is None else [f"{one.lag:.0f} s behind"]
     return one.name, one.delivered, one.pending, one.quarantined, ", ".join(besides)

@@ -11,7 +11,7 @@ from rich.text import Text
 from accel_track.cli._curves import plot
 from accel_track.cli._times import clock
 from accel_track.cli._top_texts import at, busy, colour, count, duration, name_of, pending, rate, short
-from accel_track.texts import printable
+from accel_track.texts import counted, printable
 from accel_track.views.running.said import newest_said
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ def _companions(run: Watched) -> list[Text]:
 
 def _tracker(one: TrackerStatus) -> Text:
     more = [f"{one.quarantined:,} quarantined"] if one.quarantined else []
-    more += [f"{sum(one.dropped.values()):,} values dropped"] if one.dropped else []
+    more += [f"{counted(sum(one.dropped.values()), 'value')} dropped"] if one.dropped else []
     text = ", ".join([pending(one, " pending"), *more])
     return Text(f"{printable(one.name)}: {text}", style=colour(one))
 

@@ -12,6 +12,7 @@ from accel_track.cli._common import Json, RunsArgument, fail, find_all, one_line
 from accel_track.cli._plot import Curve, check_plots, draw
 from accel_track.cli._sheet import print_sheet
 from accel_track.cli.show import listed, metric_document, points_of
+from accel_track.texts import counted
 
 if TYPE_CHECKING:
     from accel_track.journal.directory import RunDirectory
@@ -206,8 +207,9 @@ def _over_seeds(
         return
     for number, group in enumerate(groups, start=1):
         said = ", ".join(f"{key}={value}" for key, value in group.config.items()) or "the same hyperparameters"
-        noun = "run" if len(group.runs) == 1 else "runs"
-        say(f"{_letter(number)}: {said}; {len(group.runs)} {noun}, seeds {', '.join(group.seeds)}")
+        runs_of = counted(len(group.runs), "run")
+        seeds = f"seed{'' if len(group.seeds) == 1 else 's'} {', '.join(group.seeds)}"
+        say(f"{_letter(number)}: {said}; {runs_of}, {seeds}")
     if all(len(group.runs) == 1 for group in groups):
         say("no two runs differ in the seed alone; --ignore leaves a hyperparameter out, such as a folder's name")
     shown, left = _limited(compared, limited=limited)

@@ -27,7 +27,7 @@ from accel_track.cli._common import (
 )
 from accel_track.errors import AccelTrackError
 from accel_track.progress import progress_bar
-from accel_track.texts import clean, printable
+from accel_track.texts import clean, counted, printable
 
 if TYPE_CHECKING:
     from accel_track.importers.importer import Imported, Importer
@@ -226,7 +226,7 @@ def _sum_up(taken: Sequence[Taken]) -> None:
         console().print(table("", ("project", "name", "run id", ">values", ">lost"), rows))
     new = sum(one.what is not None and one.what.state in ("imported", "replaced") for one in taken)
     whole = sum(one.complete for one in taken)
-    say(f"{new} of {len(taken)} runs imported now; {whole} complete")
+    say(f"{new} of {counted(len(taken), 'run')} imported now; {whole} complete")
 
 
 def document(one: Taken) -> dict[str, Any]:

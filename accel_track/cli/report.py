@@ -20,6 +20,7 @@ from accel_track.cli._common import (
     say,
     size,
 )
+from accel_track.texts import counted
 
 if TYPE_CHECKING:
     from accel_track.views.report.feed import Feed
@@ -91,8 +92,8 @@ def _write(feed: Feed, output: Path, *, as_json: bool) -> None:
         print_json(about)
         return
     left = f" ({about['media_left_out']} media are left out)" if about["media_left_out"] else ""
-    count = len(about["runs"])
-    say(f"{output}: {count} {'run' if count == 1 else 'runs'}, {about['metrics']} metrics, {size(len(data))}{left}")
+    what = f"{counted(len(about['runs']), 'run')}, {counted(about['metrics'], 'metric')}"
+    say(f"{output}: {what}, {size(len(data))}{left}")
 
 
 def _serve(feed: Feed, port: int, *, as_json: bool) -> None:

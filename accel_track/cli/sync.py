@@ -14,6 +14,7 @@ import typer
 from accel_track.cli._common import INCOMPLETE, Json, RunsArgument, fail, find_all, one_line_errors, print_json, say
 from accel_track.cli._delivering import delivered, status_document
 from accel_track.cli._receipts import check_names, compared, given_arguments
+from accel_track.texts import counted
 
 if TYPE_CHECKING:
     from accel_track.delivery.status import TrackerStatus
@@ -194,7 +195,7 @@ def _tell(one: Sync, statuses: Sequence[TrackerStatus], *, dry_run: bool) -> Non
             count = status.pending + (status.quarantined if one.again else 0)
             with_ = f" with {json.dumps(one.kwargs(status.name))}" if count and one.kwargs(status.name) else ""
             by = f", by its rules: {rules}" if (rules := one.rules_of(status.name)) else ""
-            say(f"  {status.name}: {count} records would be delivered{with_}{by}")
+            say(f"  {status.name}: {counted(count, 'record')} would be delivered{with_}{by}")
         else:
             say(f"  {status}")
             if (rules := one.rules_of(status.name)) and not status.obstacle:

@@ -17,6 +17,7 @@ from accel_track.journal import cursor as cursors
 from accel_track.journal.directory import DELETED, PARENT, RunDirectory, find_runs
 from accel_track.journal.info import RunInfo
 from accel_track.mirror.mirrored import mirrored
+from accel_track.texts import counted
 
 
 def kept_because(run: RunDirectory) -> str | None:
@@ -45,7 +46,7 @@ def undelivered(run: RunDirectory, info: RunInfo) -> str | None:
     """
     notes = [note for rank in run.ranks() if (note := mirrored(run, rank)) is not None]
     if lacking := sum(note.lacking for note in notes):
-        return f"its mirror {info.mirror} lacks {lacking} bytes"
+        return f"its mirror {info.mirror} lacks {counted(lacking, 'byte')}"
     logged = records(run)
     return next(filter(None, (_lacking(run, name, logged) for name in info.trackers)), None)
 
@@ -54,11 +55,11 @@ def _lacking(run: RunDirectory, name: str, logged: dict[int, int]) -> str | None
     """Return a sentence about the logged records of each rank that a tracker does not have."""
     had = {rank: cursors.load(run.cursor(name, rank)) for rank in ranks_of(run, name)}
     if pending := sum(max(0, logged[rank] - cursor.seq) for rank, cursor in had.items()):
-        return f"{pending} records are pending for {name}"
+        return f"{counted(pending, 'record')} pending for {name}"
     if quarantined := sum(cursor.quarantined for cursor in had.values()):
-        return f"{quarantined} records are quarantined for {name}"
+        return f"{counted(quarantined, 'record')} quarantined for {name}"
     damaged = sum(cursor.damaged for cursor in had.values())
-    return f"{damaged} damaged bytes were not delivered to {name}" if damaged else None
+    return f"{counted(damaged, 'damaged byte')} not delivered to {name}" if damaged else None
 
 
 def leads_elsewhere(run: RunDirectory) -> str | None:

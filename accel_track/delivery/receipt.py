@@ -12,6 +12,7 @@ from accel_track.delivery.comparing.lacking import Lacking
 from accel_track.delivery.comparing.tallies import Places, Tally
 from accel_track.delivery.sync import Sync
 from accel_track.journal.directory import RunDirectory
+from accel_track.texts import counted
 
 
 @dataclass
@@ -73,11 +74,12 @@ class Receipt:
                 if tally.sent or tally.extra.count:
                     yield f"  {tally}"
         if self.pending:
-            yield f"  pending: {self.pending:,} records, which `accel-track sync` delivers"
+            yield f"  pending: {counted(self.pending, 'record')}, which `accel-track sync` delivers"
         if self.quarantined:
-            yield f"  quarantined: {self.quarantined:,} records, which `accel-track sync --quarantined` tries again"
+            again = "`accel-track sync --quarantined` tries again"
+            yield f"  quarantined: {counted(self.quarantined, 'record')}, which {again}"
         if self.dropped.count:
-            yield f"  dropped when they were delivered: {self.dropped.count:,} values{self.dropped}"
+            yield f"  dropped when they were delivered: {counted(self.dropped.count, 'value')}{self.dropped}"
         for title, counts in (("by design", self.by_design), ("not compared", self.uncompared)):
             if counts:
                 yield f"  {title}: {_listed(counts)}"

@@ -13,7 +13,7 @@ from accel_track.delivery.status import TrackerStatus
 from accel_track.folders import shown_path
 from accel_track.journal.cursor import Cursor
 from accel_track.progress import progress_bar
-from accel_track.texts import clean
+from accel_track.texts import clean, counted
 
 if TYPE_CHECKING:
     from accel_track.journal.writer import JournalWriter
@@ -96,13 +96,18 @@ def closing_report(
     if not (run / "run.json").exists():
         counts += [one.pending for one in pending] if found else [journal.next_seq]
         reason, pending = f"{shown_path(run)} is gone", []
-    lost = [f"{max(counts)} records are lost: {reason}"] if max(counts) else []
+    lost = [f"{counted(max(counts), 'record')} lost: {reason}"] if max(counts) else []
     if not (lost or notes) and (not found or not journal.next_seq):
         return ""
     head = f"accel_track: {shown_path(run)}"
     look_at_it = "".join(f"\n  look at it: {one}" for one in looks)
     if not (lost or notes) and all(one.whole for one in found):
-        return f"{head}: {', '.join(f'{one.name} {one.delivered}' for one in found)} records delivered." + look_at_it
+        *others, last = found
+        each = [
+            *[f"{one.name} {one.delivered:,}" for one in others],
+            f"{last.name} {counted(last.delivered, 'record')}",
+        ]
+        return f"{head}: {', '.join(each)} delivered." + look_at_it
     text = "\n".join([f"{head}:", *[f"  {one}" for one in found], *[f"  {one}" for one in (*lost, *notes)]])
     if pending and going_on:
         text += "".join(f"\n  {sentence}" for sentence in going_on)

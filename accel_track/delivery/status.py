@@ -15,6 +15,7 @@ from accel_track.journal.cursor import Cursor
 from accel_track.journal.directory import RunDirectory
 from accel_track.journal.reader import JournalReader, last_seq
 from accel_track.registry import tracker_class
+from accel_track.texts import counted
 
 UNKEPT = "checkpoint"
 """Name under which trackers count checkpoints as dropped whose backends keep none."""
@@ -95,8 +96,8 @@ class TrackerStatus:
         counts += [f"{self.pending} pending"] if self.pending else []
         counts += [f"{self.quarantined} quarantined"] if self.quarantined else []
         counts += [f"{self.not_replayable} without portable form"] if self.not_replayable else []
-        counts += [f"{sum(self.dropped.values())} values dropped"] if self.dropped else []
-        counts += [f"{self.unkept} checkpoints not kept there"] if self.unkept else []
+        counts += [f"{counted(sum(self.dropped.values()), 'value')} dropped"] if self.dropped else []
+        counts += [f"{counted(self.unkept, 'checkpoint')} not kept there"] if self.unkept else []
         counts += ["not finished"] if self.unfinished else []
         error = f" ({self.error})" if self.error else ""
         obstacle = f"; {self.obstacle}" if self.obstacle else ""

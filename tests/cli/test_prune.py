@@ -73,14 +73,14 @@ def test_older_than(make: Any, invoke: Any) -> None:
 def test_pending_records_keep_a_run(make: Any, invoke: Any) -> None:
     run = make()
     age(run)
-    assert kept(invoke) == {run.path.name: "5 records are pending for lines"}
+    assert kept(invoke) == {run.path.name: "5 records pending for lines"}
 
 
 def test_refused_records_keep_a_run(make: Any, invoke: Any) -> None:
     run = make(values={"refused": 1})
     invoke("sync", run.path, code=1)
     age(run)
-    assert kept(invoke) == {run.path.name: "1 records are quarantined for lines"}
+    assert kept(invoke) == {run.path.name: "1 record quarantined for lines"}
 
 
 def test_a_run_without_tracker_is_kept(make: Any, invoke: Any) -> None:
@@ -113,7 +113,7 @@ def test_damage_keeps_a_run(make: Any, invoke: Any) -> None:
     segment.write_bytes(bytes(data))
     invoke("sync", run.path)
     age(run)
-    assert "damaged bytes were not delivered to lines" in kept(invoke)[run.path.name]
+    assert "damaged bytes not delivered to lines" in kept(invoke)[run.path.name]
     (run.path / "run.json").write_text("{}")
     assert "is damaged" in kept(invoke, code=1)[run.path.name]
 

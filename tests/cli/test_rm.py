@@ -31,14 +31,14 @@ def test_it_asks_once_for_all(invoke: Any) -> None:
 
 def test_what_is_pending_is_asked_for_again(invoke: Any) -> None:
     run = made("runs", "p", "a", 1e9, pending=1)
-    assert "1 records are pending for tensorboard; --force" in invoke("rm", "-y", "a", code=1).stdout
+    assert "1 record pending for tensorboard; --force" in invoke("rm", "-y", "a", code=1).stdout
     result = invoke("rm", "a", input="y\nn\n", code=1)
     assert "Delete it all the same?" in result.stderr
     assert run.path.exists()
     told = json.loads(invoke("rm", "a", "-y", "--json", code=1).stdout)
     assert (told[0]["deleted"], told[0]["kept"]) == (
         False,
-        "1 records are pending for tensorboard; --force deletes it all the same",
+        "1 record pending for tensorboard; --force deletes it all the same",
     )
     invoke("rm", "a", input="y\ny\n")
     assert not run.path.exists()

@@ -299,7 +299,7 @@ class TestRefused:
     @pytest.mark.usefixtures("_takes_all")
     def test_what_is_stored_now_leaves_the_quarantine(self, run: Any, invoke: Any, written: Any) -> None:
         planned = invoke("sync", run.path, "--quarantined", "--dry-run")
-        assert "1 records would be delivered" in planned.stdout
+        assert "1 record would be delivered" in planned.stdout
         assert "6 delivered" in invoke("sync", run.path, "--quarantined").stdout
         assert written()[-1] == ["log", 5, {"refused": 1}]
         assert (self.counts(run), run.quarantine("lines").exists()) == ((6, 0, 6), False)

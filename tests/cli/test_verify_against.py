@@ -64,7 +64,7 @@ def test_what_is_missing_is_delivered_by_repair_and_by_nothing_else(kept: RunDir
     assert result.output.splitlines()[-5:] == [
         "keeping: 4 of 5 values, 1 missing at step 3 (train/loss)",
         "  1 of 1 hyperparameters",
-        "  repaired: 1 records, or parts of some, were delivered",
+        "  repaired: 1 record, or parts of some, delivered",
         "keeping: 5 of 5 values",
         "  1 of 1 hyperparameters",
     ]

@@ -74,7 +74,7 @@ def test_everything_is_delivered_and_in_a_new_folder(
     assert not directory.is_live()
     (status,) = (Sync(directory).status(name) for name in directory.load().trackers)
     assert (status.delivered, status.pending) == (COUNT, 0)
-    assert f"recording {COUNT} records delivered" in capsys.readouterr().err
+    assert f"recording {COUNT:,} records delivered" in capsys.readouterr().err
 
 
 def test_it_is_noticed_within_a_second_and_tensorboard_gets_everything(tmp_path: Path) -> None:
@@ -115,7 +115,7 @@ def test_where_there_can_be_no_folder_again_all_is_delivered_and_nothing_false_i
     assert steps(tracker) == list(range(COUNT))
     report = capsys.readouterr().err
     assert "sync" not in report
-    assert f"{COUNT} records are lost" in report
+    assert f"{COUNT:,} records lost" in report
     assert "is gone" in report
 
 

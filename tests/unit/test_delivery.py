@@ -355,7 +355,7 @@ def test_the_closing_report(capsys: pytest.CaptureFixture[str], monkeypatch: pyt
     run = run_of(RecordingTracker())
     run.log({"loss": 0.5}, 0)
     run.finish()
-    assert re.fullmatch(r"accel_track: \.accel_track/p/\S+: recording 1 records delivered\.\n", capsys.readouterr().err)
+    assert re.fullmatch(r"accel_track: \.accel_track/p/\S+: recording 1 record delivered\.\n", capsys.readouterr().err)
 
     for known in (False, True):
         if known:

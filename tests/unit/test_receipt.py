@@ -100,8 +100,8 @@ def test_pending_and_quarantined_records_are_not_missing() -> None:
     assert set(found.values.missing.first) == {("train/loss", 5), ("n", 5)}
     assert not found.whole
     assert str(found).splitlines()[1:] == [
-        "  pending: 1 records, which `accel-track sync` delivers",
-        "  quarantined: 1 records, which `accel-track sync --quarantined` tries again",
+        "  pending: 1 record, which `accel-track sync` delivers",
+        "  quarantined: 1 record, which `accel-track sync --quarantined` tries again",
     ]
 
 
@@ -138,7 +138,7 @@ def test_what_the_tracker_has_dropped_is_not_missing(monkeypatch: pytest.MonkeyP
     found = receipt(run)
     assert found.whole
     assert (found.values.sent, found.dropped.count) == (19, 1)
-    assert "dropped when they were delivered: 1 values at step 3 (n)" in str(found)
+    assert "dropped when they were delivered: 1 value at step 3 (n)" in str(found)
     rewrite(lines()[2:])
     assert receipt(run).values.missing.count == 2  # of which one is named "n", beside the one that was dropped
 

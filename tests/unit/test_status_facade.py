@@ -293,7 +293,7 @@ def test_a_signal_and_a_forgotten_end(
     found, errors = ended(program("wait()\n"), number)
     assert found in (code if isinstance(code, tuple) else (code,)), errors
     assert stored() == (status, reason)
-    assert "1 records delivered" in errors
+    assert "1 record delivered" in errors
 
 
 def test_a_signal_that_kills_at_once(program: Callable[..., Any]) -> None:

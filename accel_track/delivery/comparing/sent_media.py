@@ -112,10 +112,11 @@ class SentMedia:
                 self._add_medium(name, place if several else None, medium, record, state)
             elif medium is not None:
                 what = "media whose files are gone" if isinstance(one, Stored) else "objects of other kinds"
-                self._free(name, what, state)
+                self._free(name, what, state, place if several else None)
 
-    def _free(self, name: str, what: str, state: State) -> None:
-        self.free.update((name, self.stored_name(name)))
+    def _free(self, name: str, what: str, state: State, place: int | None = None) -> None:
+        names = [name] if place is None else [name, f"{name}/{place}"]
+        self.free.update((*names, *map(self.stored_name, names)))
         self.known_drops[name] += state in (State.DUE, State.UNDONE)
         self.uncompared[what] += state is State.DUE
 
@@ -135,7 +136,7 @@ class SentMedia:
                     return
                 look = look_of_all([one for one in forms if one is not None], self._scratch)
             except (OSError, ValueError, TypeError):
-                self._free(name, "media that cannot be read", state)
+                self._free(name, "media that cannot be read", state, place)
                 return
             self.uncompared["captions"] += bool(medium.caption)
         self.media.append(SentMedium(name, place, record.step, record.seq, medium.kind, look))
