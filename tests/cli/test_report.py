@@ -74,6 +74,20 @@ def test_runs_on_top_of_each_other(make: Any, page: Any) -> None:
     assert complaints(browser) == []
 
 
+def test_a_value_that_stays_is_not_drawn_as_zero(start: Any, page: Any) -> None:
+    run = start(name="flat")
+    for step in range(3):
+        run.log({"lr": 0.001, "none": 0.0, "large": -2.5e8, "count": 2**53 + 1}, step)
+    run.finish()
+    browser = page("flat", charts=4)
+    range_of = "const {{start, end}} = charts.get('{}').plot.figure.y_range; return [start, end]"
+    for name, low, high in (("lr", 0.0, 0.002), ("none", -1.0, 1.0), ("large", -5e8, 0.0)):
+        until(lambda name=name: None not in do(browser, range_of.format(name)))
+        assert do(browser, range_of.format(name)) == pytest.approx([low, high], abs=0.15 * (high - low))
+    assert "9007199254740993" in text_of(browser, "#values table")
+    assert complaints(browser) == []
+
+
 def test_of_many_runs_some_are_shown_at_first(make: Any, page: Any) -> None:
     runs = [make(count=2, name=f"trial{number}").path for number in range(22)]
     browser = page(*runs, charts=1)

@@ -10,6 +10,8 @@ class Plot {
       sizing_mode: "stretch_both", tools: "box_zoom", toolbar_location: null, min_border: 4,
       y_axis_type: look.log ? "log" : "linear", background_fill_color: null, border_fill_color: null, outline_line_color: null,
     });
+    this.isLog = look.log;
+    if (!this.isLog) this.span(lines);
     lines.forEach(({x, y, colour, dash, faint}, place) => {
       const field = {source: this.sources[place]};
       const about = {...field, line_alpha: faint ? 0.25 : 1};
@@ -36,8 +38,15 @@ class Plot {
     for (const grid of [this.figure.xgrid, this.figure.ygrid]) grid.grid_line_color = line;
   }
 
+  // Have the axis of a curve that stays at one value begin at 0, and not at that value - 1, where 0.001 looks like 0.
+  span(lines) {
+    const most = lines.reduce((most, {y}) => y.reduce((most, one) => Math.max(most, Math.abs(one) || 0), most), 0);
+    this.figure.y_range.default_span = 2 * most || 2;
+  }
+
   // Have the lines, as many as before, go on: a zoom stays.
   update(lines) {
+    if (!this.isLog) this.span(lines);
     lines.forEach(({x, y}, place) => { this.sources[place].data = {x, y}; });
   }
 

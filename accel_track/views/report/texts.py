@@ -9,6 +9,7 @@ from typing import Any
 
 from accel_track.texts import storable_text
 from accel_track.values.plain import flat_config
+from accel_track.values.structures import digits
 
 LONGEST = 10_000
 """Characters of a text that a page shows."""
@@ -32,4 +33,4 @@ def number_or_text(value: Any) -> float | int | str:
         return " ".join(text for _, text in flat({"": value}))
     if isinstance(value, float):
         return value if math.isfinite(value) else str(value)
-    return value if abs(value) < 2**53 else short(hex(value))
+    return value if abs(value) < 2**53 else short(digits(value))
