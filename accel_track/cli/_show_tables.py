@@ -216,7 +216,8 @@ def _artifact(one: dict[str, Any]) -> tuple[object, ...]:
 
 
 def _short(value: Any) -> str:
-    text = value if isinstance(value, str) else json.dumps(jsonable(value), ensure_ascii=False)
+    value = jsonable(value)  # NaN is a text then
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
 
 

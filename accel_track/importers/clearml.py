@@ -26,6 +26,9 @@ class ClearMLSource(SourceBelow):
     @classmethod
     def found(cls, place: Path, *, quick: bool = False) -> Iterator[Path]:
         """Yield the folders and archives of sessions."""
+        if is_regular(place):  # an archive that was named is meant, also beside its folder
+            yield from [place] if is_session(place) else []
+            return
         for folder, _, names in walked(place, quick=quick):
             yield from _sessions(folder, names)
 
