@@ -110,11 +110,11 @@ def number_array(value: Any, what: str) -> NDArray[Any]:
     import numpy as np
 
     if hasattr(value, "detach"):
-        value = value.detach().cpu()
-        value = value.float() if value.is_floating_point() else value
+        value = value.detach()
+        value = (value.float() if value.is_floating_point() else value).numpy(force=True)
     array = np.asarray(value)
     if array.dtype.kind not in "biuf":
-        message = f"{what}; got {type(value).__name__}."
+        message = f"{what}; got {type(value).__name__}{f' of {array.dtype}' if array.ndim else ''}."
         raise TypeError(message)
     return array
 

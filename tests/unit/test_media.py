@@ -89,6 +89,13 @@ def test_bfloat16_and_gradients() -> None:
     assert image.ravel().tolist() == [128] * 4
 
 
+def test_a_tensor_that_is_negative_by_a_bit() -> None:
+    part = torch.full((2, 2), 0.5 - 1j).conj().imag
+    assert part.is_neg()
+    (image,) = images(part)
+    assert image.ravel().tolist() == [255] * 4
+
+
 @pytest.mark.parametrize(
     ("mode", "channels"), [("L", 1), ("RGB", 3), ("RGBA", 4), ("1", 1), ("P", 3), ("CMYK", 3), ("LA", 4), ("HSV", 3)]
 )
@@ -149,7 +156,11 @@ def test_the_input_stays_as_it_was() -> None:
         (np.zeros((8, 6, 2)), ValueError, "an image has 1, 3 or 4 channels, first or last; got the shape (8, 6, 2)."),
         (object(), TypeError, "an image must be a numeric array, a PIL image or a file; got object."),
         (None, TypeError, "an image must be a numeric array, a PIL image or a file; got NoneType."),
-        (np.zeros((2, 2), complex), TypeError, "an image must be a numeric array, a PIL image or a file; got ndarray."),
+        (
+            np.zeros((2, 2), complex),
+            TypeError,
+            "an image must be a numeric array, a PIL image or a file; got ndarray of complex128.",
+        ),
     ],
     ids=["1-d", "5-d", "two channels", "object", "None", "complex"],
 )
