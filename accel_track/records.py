@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import FunctionType
 from typing import Any
 
@@ -327,8 +327,8 @@ def media_in(value: Any) -> Iterable[Stored]:
 
 
 def names_without_form(record: AnyRecord) -> list[str]:
-    """Return the names of a record's values that are, or hold, objects without a portable form."""
-    return [name for name, value in record.values.items() if _holds_stand_in(value)]
+    """Return the name of each object without a portable form in a record's values, nested ones joined with "/"."""
+    return list(_stand_ins("", record.values))
 
 
 def own_copy(record: AnyRecord) -> AnyRecord:
@@ -355,6 +355,19 @@ def size_in_memory(value: Any) -> int:
     if type(value) is list or type(value) is tuple:
         return sum(map(size_in_memory, value))
     return int(value.nbytes) if is_array(value) else 0
+
+
+def _stand_ins(name: str, value: Any) -> Iterator[str]:
+    """Yield the name of each stand-in in a value; those in a list have the list's."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from _stand_ins(f"{name}/{key}" if name else str(key), item)
+    elif isinstance(value, list):
+        for item in value:
+            for _ in _stand_ins("", item):
+                yield name
+    elif type(value) is WithoutForm:
+        yield name
 
 
 def _holds_stand_in(value: Any) -> bool:

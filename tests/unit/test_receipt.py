@@ -15,6 +15,7 @@ from accel_track.delivery.sync import Sync
 from accel_track.journal import cursor as cursors
 from accel_track.journal.directory import RunDirectory
 from accel_track.journal.writer import JournalWriter
+from accel_track.media import Image
 from accel_track.registry import LOGGER_TYPE_TO_CLASS, select
 from accel_track.rules import Rules
 from accel_track.run import Run
@@ -314,6 +315,16 @@ def test_objects_without_a_portable_form_are_not_compared() -> None:
     directory = deliver()
     assert receipt(directory).whole
     assert receipt(directory).uncompared == {"objects of other kinds": 1}
+
+
+def test_values_that_could_not_be_read_are_not_looked_for() -> None:
+    run = begin()
+    for step in range(2):
+        run.log({"loss": 1.0, "bad": Image(None), f"bad/{step}": Image(None)}, step)
+    run.finish()
+    found = receipt(deliver())
+    assert found.whole, str(found)
+    assert (found.values.there, found.dropped.count) == (2, 0)
 
 
 def test_a_kind_that_the_reader_does_not_give_is_not_compared() -> None:

@@ -116,7 +116,8 @@ class Sent(SentMedia):
         if isinstance(record, Metrics) and record.alert is not None and self.tracker.keeps_alerts:
             self.uncompared["alerts"] += state is State.DUE
         elif isinstance(record, Metrics):
-            self.known_drops.update(record.unread)
+            if state in (State.DUE, State.UNDONE):
+                self.known_drops.update(record.unread.keys())
             for name, value in dict(leaves(record.values)).items():
                 self._add_value(name, value, record, state)
         elif state is not State.DUE:
