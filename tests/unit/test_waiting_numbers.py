@@ -140,7 +140,12 @@ def test_a_damaged_file_is_said_to_be_so(tmp_path: Path, data: bytes) -> None:
 def test_numbers_that_cannot_be_counted_are_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever NumPy says to them: an error of another kind would stop the thread that encodes, and all trackers."""
     media, stored = kept(tmp_path, NUMBERS)
-    monkeypatch.setattr(waiting, "histogram", lambda *_: [][0])
+
+    def failing(*_: Any) -> Any:
+        message = "index out of bounds"
+        raise IndexError(message)
+
+    monkeypatch.setattr(waiting, "histogram", failing)
     assert media.files.encode_next()
     found = media.medium(stored)
     assert isinstance(found, WithoutForm)
