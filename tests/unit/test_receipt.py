@@ -1,6 +1,7 @@
 """Receipts: what is missing, differs, or is there twice in a backend is found, and nothing else is said to be."""
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -183,6 +184,28 @@ def test_nan_and_infinities_as_texts_are_numbers() -> None:
     changed[1]["value"] = "-Infinity"
     rewrite(changed)
     assert receipt(run).values.differing.count == 1
+
+
+def test_a_backend_that_keeps_equal_values_of_a_moment_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(KeepingTracker, "keeps_equal", False)
+    with monkeypatch.context() as clock:
+        clock.setattr(time, "time", lambda: 1.7e9)
+        run = begin()
+        for _ in range(2):
+            run.log({"loss": 0.5, "nan": float("nan")}, 1)
+        run.log({"loss": 0.25}, 1)
+        run.log({"loss": 0.5}, 2)
+        clock.setattr(time, "time", lambda: 1.8e9)
+        run.log({"loss": 0.5}, 1)
+        run.finish()
+    directory, whole = deliver(), lines()
+    rewrite([line for place, line in enumerate(whole) if place not in (2, 3)])
+    found = receipt(directory)
+    assert found.whole, str(found)
+    assert (found.values.there, found.values.extra.count) == (5, 0)
+    assert found.by_design == {"equal values of a step and a millisecond, which it keeps once": 2}
+    rewrite(whole[4:])
+    assert receipt(directory).values.missing.count == 2
 
 
 @pytest.mark.parametrize(("which", "kept"), [("first", [0, 2]), ("last", [1, 2])])

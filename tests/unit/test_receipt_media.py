@@ -132,6 +132,31 @@ def test_kinds_that_the_backend_keeps_otherwise_or_not(monkeypatch: pytest.Monke
     assert found.media.there == 3
 
 
+def test_artifacts_that_the_backend_keeps_once_or_in_one_folder() -> None:
+    run = begin()
+    for name in ("one", "two"):
+        Path(name).write_text(name)
+    for name, file in (("a/b", "one"), ("a/c", "two"), ("d", "one"), ("d", "two"), ("d", "two")):
+        run.log_artifact(file, name)
+    run.finish()
+    directory = deliver()
+    assert receipt(directory).artifacts.there == 5
+    first, second, third, fourth, _ = lines()
+    folder = Path("kept/folder")
+    folder.mkdir()
+    for line, name in ((first, "b"), (second, "c")):
+        Path("kept", line["file"]).rename(folder / name)
+    rewrite([{**first, "artifact": "a", "file": "folder"}, fourth])
+    found = receipt(directory)
+    assert found.whole, str(found)
+    assert (found.artifacts.sent, found.artifacts.there) == (3, 3)
+    assert found.uncompared == {"earlier versions of artifacts, which a backend need not keep": 2}
+    (folder / "c").unlink()
+    assert receipt(directory).artifacts.missing.first == [("a/c", None)]
+    rewrite([{**first, "artifact": "a", "file": "folder"}, third])
+    assert receipt(directory).artifacts.missing.first == [("a/c", None), ("d", None)]
+
+
 def test_earlier_versions_of_an_artifact_need_not_be_there() -> None:
     run = begin()
     for text in ("one", "two"):
