@@ -552,7 +552,7 @@ class Run(MediaCalls):
             message = "`log_artifact` takes a text for `name` and a dictionary for `metadata`."
             raise TypeError(message)
         if not isinstance(path, (str, os.PathLike)):
-            message = f"`log_artifact` takes the path of a file or folder; got {type(path).__name__}."
+            message = f"`log_artifact` takes the path of a file or folder; got {path.__class__.__name__}."
             raise TypeError(message)
         step, where = check_step(step), os.fspath(path)
         try:

@@ -346,7 +346,7 @@ class MediaCalls:
             TypeError: `folder` is no path.
         """
         if not isinstance(folder, (str, os.PathLike)):
-            message = f"`log_artifacts` takes the path of a folder; got {type(folder).__name__}."
+            message = f"`log_artifacts` takes the path of a folder; got {folder.__class__.__name__}."
             raise TypeError(message)
         if not os.path.isdir(folder):
             message = f"`log_artifacts` takes a folder; {os.fspath(folder)!r} is none."
