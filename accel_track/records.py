@@ -328,7 +328,7 @@ def media_in(value: Any) -> Iterable[Stored]:
 
 def names_without_form(record: AnyRecord) -> list[str]:
     """Return the name of each object without a portable form in a record's values, nested ones joined with "/"."""
-    return list(_stand_ins("", record.values))
+    return [name for name, _ in stand_ins(record.values)]
 
 
 def own_copy(record: AnyRecord) -> AnyRecord:
@@ -357,17 +357,22 @@ def size_in_memory(value: Any) -> int:
     return int(value.nbytes) if is_array(value) else 0
 
 
-def _stand_ins(name: str, value: Any) -> Iterator[str]:
-    """Yield the name of each stand-in in a value; those in a list have the list's."""
+def stand_ins(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
+    """Yield name and type of each object without a portable form in a value; those in a list have the list's name.
+
+    Args:
+        value: A record's values.
+        name: Name of the value.
+    """
     if isinstance(value, dict):
         for key, item in value.items():
-            yield from _stand_ins(f"{name}/{key}" if name else str(key), item)
+            yield from stand_ins(item, f"{name}/{key}" if name else str(key))
     elif isinstance(value, list):
         for item in value:
-            for _ in _stand_ins("", item):
-                yield name
+            for _, what in stand_ins(item):
+                yield name, what
     elif type(value) is WithoutForm:
-        yield name
+        yield name, value.what
 
 
 def _holds_stand_in(value: Any) -> bool:
