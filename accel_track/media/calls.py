@@ -94,7 +94,7 @@ class MediaCalls:
         Args:
             name: Name of the table.
             columns: Names of the columns.
-            data: Rows, each with a cell per column.
+            data: Rows, each a list with a cell per column or a dictionary of cells by column.
             dataframe: A table of pandas, polars or pyarrow, in place of `columns` and `data`. Its index is left out.
             step: Training step, 0 or more, or None.
             key: Another name of the argument `name`, as in Lightning's `WandbLogger`.

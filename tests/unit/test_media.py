@@ -170,6 +170,12 @@ def test_no_images(value: Any, error: type[Exception], message: str) -> None:
     assert str(caught.value) == message
 
 
+def test_a_file_that_is_none_of_an_image_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.svg").write_text("<svg/>")
+    with pytest.raises(OSError, match=r"a\.svg' is no image file"):
+        images(tmp_path / "a.svg")
+
+
 def test_a_missing_file() -> None:
     with pytest.raises(FileNotFoundError, match="nowhere"):
         images("nowhere.png")
