@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from mkdocs.structure.pages import Page
 
-_PHONE, _LETTER, _BORDER = 358, 7.2, 12
-"""Pixels of a phone's line, of a letter in a table, and between two columns."""
+_PHONE, _LETTER, _BORDER = 320, 7.2, 12
+"""Pixels of a table on a narrow phone, of a letter in it, and between two columns."""
 
 _PHRASE, _SHORT = 18, 14
 """Letters of a column's line that is pleasant to read, and of the longest cell that takes half a line."""
@@ -53,7 +53,8 @@ def _row(row: str, labels: list[str]) -> str:
 
 
 def _fits(rows: list[list[str]]) -> bool:
-    width = sum(max(max(_longest_word(text), min(len(text), _PHRASE)) for text in column) for column in zip(*rows))
+    columns = zip(*rows, strict=True)
+    width = sum(max(max(_longest_word(text), min(len(text), _PHRASE)) for text in column) for column in columns)
     return width * _LETTER + len(rows[0]) * _BORDER <= _PHONE
 
 

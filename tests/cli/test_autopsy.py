@@ -40,6 +40,7 @@ def known(run: RunDirectory, *options: str, code: int = 1) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.first(6)
 @pytest.mark.parametrize(
     ("how", "sentence", "cause", "code"),
     [

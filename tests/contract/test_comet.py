@@ -250,6 +250,7 @@ class TestComet(CometContract):
         subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=True, timeout=120, capture_output=True)
         assert self.read(tmp_path).metrics["loss"] == [(4, 0.5)]
 
+    @pytest.mark.first(2)
     @pytest.mark.parametrize(
         ("part", "moment"),
         [*((part, "at the start") for part in (*CometParts.parts, *CometParts.attributes)), ("all", "in mid-run")],

@@ -240,6 +240,7 @@ class TestMLflow(MLflowContract):
         run = written_in(uri, experiment_name="raced")
         assert MlflowClient(uri).get_experiment(run.info.experiment_id).name == "raced"
 
+    @pytest.mark.first(2)
     @pytest.mark.parametrize(
         "odd", ["with space % and ünicode", "what?a=b&c", "a%20b", "a%3Fb", "#\\'\"[*]", "file:x;y@z"]
     )

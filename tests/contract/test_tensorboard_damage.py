@@ -36,7 +36,7 @@ IN_PLACE_OF_HPARAMS: dict[str, Callable[[Path], object]] = {
     "a list": lambda path: path.write_text("- 1"),
     "another program's object": lambda path: path.write_text("lr: !!python/object/apply:os.getpid []"),
     "impossible date": lambda path: path.write_text("day: 2020-99-99"),
-    "deep": lambda path: path.write_text("[" * 5000),
+    "deep": lambda path: path.write_text("[" * 2000),
     "bomb": lambda path: path.write_text(BOMB),
     "large": lambda path: os.truncate(os.open(path, os.O_CREAT | os.O_WRONLY), 2**40),
     "fifo": os.mkfifo,

@@ -480,6 +480,7 @@ def test_other_peoples_event_files_are_in_no_way(tmp_path: Path) -> None:
 # -- the web page -----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.first(1)
 @pytest.mark.parametrize("load_fast", ["false", "auto"])
 def test_the_web_page_follows_the_file_while_it_is_written(
     tracker: TensorBoardTracker, tmp_path: Path, load_fast: str

@@ -455,6 +455,7 @@ class Late(TorchCheckpointIO):
         self.saves += 1
 
 
+@pytest.mark.first(3)
 @pytest.mark.parametrize("joined", [True, False])
 @pytest.mark.parametrize("which", ["all", "best", "last"])
 def test_checkpoints_that_are_saved_in_the_background(joined: bool, which: str) -> None:
@@ -485,6 +486,7 @@ class Follows(Scored):
             raise ValueError("planned failure")
 
 
+@pytest.mark.first(2)
 @pytest.mark.parametrize("fails", [False, True])
 @pytest.mark.parametrize("joined", [True, False])
 def test_a_name_that_is_saved_again_in_the_background(joined: bool, fails: bool) -> None:

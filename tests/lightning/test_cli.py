@@ -189,6 +189,7 @@ def test_the_yaml_of_these_tests_has_every_argument(door: str, given: dict[str, 
     assert list(given) == list(inspect.signature(DOORS[door]).parameters)
 
 
+@pytest.mark.first(2)
 @pytest.mark.parametrize(
     ("name", "value"), [("delivery", "post"), ("resume", "maybe"), ("start_timeout", "soon"), ("init_kwargs", "a")]
 )

@@ -66,6 +66,7 @@ def test_no_error_and_no_name_shows_a_password(bucket) -> None:
     assert "hunter2" not in str(caught.value)
 
 
+@pytest.mark.first(8)
 @pytest.mark.parametrize("path", ["a", "a b/c.txt", "ü/é", "50%/x", "a?b#c*[d]", "...x", 'quo"te', "back\\slash"])
 def test_a_path_comes_back_from_its_name(path: str, url: str) -> None:
     name = stored_name(path)

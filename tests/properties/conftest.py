@@ -13,4 +13,5 @@ settings.register_profile(
     database=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-settings.load_profile("accel_track")
+settings.register_profile("long", settings.get_profile("accel_track"), max_examples=600, derandomize=False)
+settings.load_profile(os.environ.get("ACCEL_TRACK_TEST_PROPERTIES", "accel_track"))

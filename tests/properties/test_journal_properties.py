@@ -6,7 +6,7 @@ import tempfile
 import zlib
 from pathlib import Path
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from accel_track.errors import JournalError
@@ -39,7 +39,6 @@ def bits(value):
 
 
 @given(RECORDS, st.none() | st.integers(0, 2**63 - 1), st.floats(0, 1e12), st.integers(0, 2**63 - 1))
-@settings(max_examples=300)
 def test_a_record_comes_back_bit_for_bit(values, step, time, seq):
     payload, portable = encode(Metrics(seq, time, values, step))
     record = decode(payload)
@@ -50,14 +49,12 @@ def test_a_record_comes_back_bit_for_bit(values, step, time, seq):
 
 
 @given(st.dictionaries(st.text(st.characters(), max_size=10), ANYTHING, max_size=4))
-@settings(max_examples=200)
 def test_whatever_is_logged_makes_a_record(values):
     payload, _ = encode(Metrics(0, 0.0, captured(values).values))
     assert len(decode(payload).values) <= len(values)
 
 
 @given(st.binary(max_size=200))
-@settings(max_examples=500)
 def test_any_bytes_are_a_record_or_a_journal_error(payload):
     for data in (payload, b"\x94\xa7metrics\x00\xcb" + bytes(8) + payload):
         try:
@@ -89,7 +86,6 @@ def mutated(data, mutation):
 
 
 @given(st.lists(st.text(max_size=40), min_size=1, max_size=12), st.lists(MUTATIONS, min_size=1, max_size=4))
-@settings(max_examples=300)
 def test_a_damaged_segment_never_makes_a_reader_fail_or_invent_a_record(texts, mutations):
     with tempfile.TemporaryDirectory() as folder:
         writer = JournalWriter(Path(folder))

@@ -817,6 +817,7 @@ def test_variables_for_a_block(monkeypatch: pytest.MonkeyPatch) -> None:
     assert utils.parse_flag_from_env("ONE")
 
 
+@pytest.mark.long
 def test_the_largest_batch_size_that_fits() -> None:
     sizes: list[int] = []
 

@@ -10,7 +10,7 @@ from accel_track.media.heat import heat
 from accel_track.media.lettering import font
 
 
-@pytest.mark.parametrize("count", [1, 2, 10, 30, 60, 1000])
+@pytest.mark.parametrize("count", [1, 2, 10, 30, 60, pytest.param(1000, marks=pytest.mark.long)])
 def test_a_matrix_of_any_size_fits_a_page(count: int) -> None:
     matrix = np.eye(count, dtype=int) * 25
     picture = heat(matrix.tolist(), [f"class {place}" for place in range(count)])

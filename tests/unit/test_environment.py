@@ -119,6 +119,7 @@ def test_no_branch_where_head_is_detached(repo):
     assert set(describe_environment()["git"]) == {"commit", "dirty"}
 
 
+@pytest.mark.first(2)
 @pytest.mark.parametrize(
     ("given", "said"),
     [

@@ -59,6 +59,7 @@ def test_a_whole_end_is_found_from_behind(tmp_path: Path, fill: Any, monkeypatch
     assert glance.glance(tmp_path) == (end.seq + 1, end.time)
 
 
+@pytest.mark.first(2)
 @pytest.mark.parametrize("fill", ENDS)
 def test_damage_and_torn_ends_change_nothing(tmp_path: Path, fill: Any) -> None:
     segment = written(tmp_path, fill)

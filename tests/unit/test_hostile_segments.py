@@ -38,6 +38,7 @@ HOSTILE = {
 }
 
 
+@pytest.mark.first(3)
 @pytest.mark.parametrize("kind", HOSTILE)
 def test_what_is_whole_is_read_in_time(kind: str) -> None:
     piece, count = HOSTILE[kind]

@@ -193,6 +193,7 @@ def test_a_tracker_that_is_bound_to_its_thread_keeps_it(tracker: Moving) -> None
     assert [call[2] for call in tracker.calls if call[0] == "log"] == [0, 1, 2]
 
 
+@pytest.mark.first(1)
 @pytest.mark.parametrize("watched", [False, True])
 def test_without_a_record_for_some_time_a_run_rests_by_itself(monkeypatch: pytest.MonkeyPatch, watched: bool) -> None:
     monkeypatch.setattr(journaled, "IDLE", 0.0)
@@ -288,6 +289,7 @@ def idle() -> tuple[Moving, Run]:
     return tracker, run
 
 
+@pytest.mark.first(1)
 @pytest.mark.parametrize("goes_on", [True, False])
 def test_a_run_that_was_continued_elsewhere(goes_on: bool) -> None:
     tracker, run = idle()
@@ -359,6 +361,7 @@ def test_a_logger_that_is_collected_ends_its_run() -> None:
     assert scalars(folder) == [(0, 0.5)]
 
 
+@pytest.mark.first(1)
 @pytest.mark.parametrize("let_go", [True, False], ids=["collected", "finished"])
 def test_a_run_that_has_ended_needs_no_full_collection_to_be_freed(let_go: bool) -> None:
     run = run_of(Moving())

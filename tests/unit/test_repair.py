@@ -152,6 +152,7 @@ repair(only_run(Path("runs")), "keeping", {{"die_after": {}}})
 """
 
 
+@pytest.mark.first(2)
 @pytest.mark.parametrize("after", [1, 2, 5, 11])
 def test_a_repair_that_was_killed_delivers_nothing_twice(after: int) -> None:
     """The process dies after so many values, also in the middle of a record."""

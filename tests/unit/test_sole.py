@@ -61,6 +61,7 @@ def test_what_is_not_stored_is_waited_for(place: Sole, clock: Clock) -> None:
     assert first.ended == 1
 
 
+@pytest.mark.first(1)
 @pytest.mark.parametrize("how", ["finished", "collected", "the same"])
 def test_a_free_place_is_taken_at_once(how: str, place: Sole, clock: Clock) -> None:
     first, second = OneRunTracker(), OneRunTracker()

@@ -24,6 +24,7 @@ def torchrun(script: Path, folder: Path) -> "subprocess.CompletedProcess[str]":
     )
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)
 def test_two_processes_log_one_run_and_share_the_data(tmp_path: Path) -> None:
     done = torchrun(PROGRAMS / "torchrun.py", tmp_path)
