@@ -57,8 +57,8 @@ class MediaCalls:
                 the path of an image file. Several images of a name are a list, or a batch of shape (N, H, W, C) or
                 (N, C, H, W).
             step: Training step, 0 or more, or None.
-            captions: Captions by name, each a text or a list with a text per image. A text or a list alone holds for
-                every name.
+            captions: Captions by name, each a text, or a list or an array with a text per image. A text, a list or an
+                array alone holds for every name.
             **kwargs: Arguments of the SDK's own call, on a tracker only.
         """
         media = {name: several(Image, one, _of(captions, name)) for name, one in _named(values).items()}
@@ -393,9 +393,10 @@ def several(kind: type[Medium], value: Any, captions: Any, **arguments: Any) -> 
     Args:
         kind: The kind.
         value: The user's value; a list, a tuple or an array with a further dimension holds several values.
-        captions: A text for all, a list with a text for each, or None.
+        captions: A text for all, a list or an array with a text for each, or None.
         arguments: Further arguments of the medium; a list has a value for each.
     """
+    captions = captions.tolist() if hasattr(captions, "tolist") else captions
     if kind is Image and len(getattr(value, "shape", ())) == _BATCH:
         batch = Batch(value)
         return [ImageOf(batch, place, _at(captions, place)) for place in range(len(value))]

@@ -213,6 +213,18 @@ def test_texts_and_tables_in_the_words_of_other_libraries() -> None:
         calls.log_audio("voice")
 
 
+@pytest.mark.parametrize("form", [list, np.array, pd.Series, tuple])
+def test_captions_of_labels_in_an_array(form: Any) -> None:
+    """As of `names[predictions]`: an array has no truth, and would have ended the training."""
+    calls = Calls()
+    images = np.zeros((2, 3, 4, 4))
+    calls.log_images({"batch": images, "list": list(images)}, captions=form(["cat", "dog"]))
+    for name in ("batch", "list"):
+        assert [one.caption for one in calls.got[0][0][name]] == ["cat", "dog"]
+    assert media.Image(images[0], caption=np.array([1, 2])).caption == "[1 2]"  # type: ignore[arg-type]
+    assert media.Image(images[0], caption="").info == {}
+
+
 def test_sounds_and_videos_of_one_name() -> None:
     calls = Calls()
     calls.log_audio("voice", [np.zeros(3), np.zeros(4)], 1, sample_rate=[8000, 16000], caption=["a", "b"])
