@@ -62,6 +62,10 @@ class MadeWayError(HalfStoredError):
     """A tracker's run was finished before the next one started, since its SDK has only one run per process."""
 
 
+class EndedError(HalfStoredError):
+    """A tracker's run was ended by the program itself, or by the server, and takes nothing any more."""
+
+
 class NotReadableError(AccelTrackError, RuntimeError):
     """A backend run cannot be read: it does not exist, its tracker has no reader, or it is out of reach from here."""
 

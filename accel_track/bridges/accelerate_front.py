@@ -116,7 +116,8 @@ class AccelTrackAsAccelerate(TheirTracker, MediaCalls):  # type: ignore[misc]  #
         """
         if self.run is not None:
             self.run.finish()
-        project, its = _said_to_init_trackers()
+        project, its, trackers = _said_to_init_trackers()
+        _keep_once(self, trackers)
         given = {name: {**self._init_kwargs.get(name, {}), **its.get(name, {})} for name in self._names}
         kwargs = {**self._init_kwargs, **{name: one for name, one in given.items() if one}}
         self.run = init(self._project or project, init_kwargs=kwargs, **self._arguments)
@@ -197,11 +198,21 @@ class AccelTrackAsAccelerate(TheirTracker, MediaCalls):  # type: ignore[misc]  #
         return {**self.__dict__, "run": None}
 
 
-def _said_to_init_trackers() -> tuple[str, Mapping[str, Mapping[str, Any]]]:
-    """Return the project's name and the `init_kwargs` of the call of `Accelerator.init_trackers` that is under way.
+def _keep_once(tracker: AccelTrackAsAccelerate, trackers: list[Any]) -> None:
+    """Take a tracker out of accelerate's list where it stands again: accelerate adds an instance in each call."""
+    again = [place for place, one in enumerate(trackers) if one is tracker][1:]
+    for place in reversed(again):
+        del trackers[place]
 
-    accelerate gives them to the trackers that it constructs, and to no instance. Outside of such a call, the name is
-    "accel_track", and the arguments are empty.
+
+def _said_to_init_trackers() -> tuple[str, Mapping[str, Mapping[str, Any]], list[Any]]:
+    """Return what the call of `Accelerator.init_trackers` that is under way knows.
+
+    accelerate gives its arguments to the trackers that it constructs, and to no instance.
+
+    Returns:
+        The project's name, the `init_kwargs`, and the accelerator's list of trackers. Outside of such a call, the name
+        is "accel_track", and the others are empty.
     """
     frame, left = sys._getframe(1), _MOST_FRAMES  # noqa: SLF001 - there is no other way to a caller's arguments
     while frame.f_back is not None and left:
@@ -209,5 +220,10 @@ def _said_to_init_trackers() -> tuple[str, Mapping[str, Mapping[str, Any]]]:
         if frame.f_code.co_name == "init_trackers":
             said = frame.f_locals
             project, its = said.get("project_name"), said.get("init_kwargs")
-            return project if isinstance(project, str) else _PROJECT, its if isinstance(its, Mapping) else {}
-    return _PROJECT, {}
+            trackers = getattr(said.get("self"), "trackers", None)
+            return (
+                project if isinstance(project, str) else _PROJECT,
+                its if isinstance(its, Mapping) else {},
+                trackers if isinstance(trackers, list) else [],
+            )
+    return _PROJECT, {}, []

@@ -9,6 +9,7 @@ import weakref
 from argparse import Namespace
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from math import isfinite
 from typing import TYPE_CHECKING, Any, Literal, cast, overload
 
 from lightning.fabric.utilities import move_data_to_device
@@ -375,7 +376,7 @@ class AccelTrackLogger(Logger, MediaCalls):
             run = self.open()
         if self._prefix:
             metrics = {self._prefixed(key): value for key, value in metrics.items()}
-        run.log(metrics, int(step) if isinstance(step, float) else step)
+        run.log(metrics, int(step) if isinstance(step, float) and isfinite(step) else step)
 
     def log_for(
         self, tracker: str, values: Mapping[str, Any], step: float | None, kwargs: Mapping[str, Any] | None = None
@@ -391,7 +392,9 @@ class AccelTrackLogger(Logger, MediaCalls):
         if self._logs_here():
             values = {self._prefixed(key): value for key, value in values.items()}
             more = {tracker: kwargs} if kwargs else None
-            self.open().log(values, int(step) if isinstance(step, float) else step, more, only=tracker)
+            self.open().log(
+                values, int(step) if isinstance(step, float) and isfinite(step) else step, more, only=tracker
+            )
 
     def _prefixed(self, name: str) -> str:
         return f"{self._prefix}-{name}" if self._prefix else name
@@ -445,7 +448,7 @@ class AccelTrackLogger(Logger, MediaCalls):
     def log_graph(self, model: Any, input_array: Any = None) -> None:
         """Store a module's graph in the trackers that show graphs, if the logger has `log_graph=True`.
 
-        The module is traced on this thread.
+        The module is traced on this thread. A module that cannot be traced is a warning.
 
         Args:
             model: A LightningModule.
@@ -461,9 +464,16 @@ class AccelTrackLogger(Logger, MediaCalls):
         if inputs is None:
             warn("log_graph: the module has no `example_input_array`, so its graph cannot be logged.")
             return
-        inputs = move_data_to_device(inputs, model.device)
-        for tracker in local:
-            self.get_tracker(tracker.name).log_graph(model, inputs)
+        try:
+            inputs = move_data_to_device(inputs, model.device)
+            for tracker in local:
+                self.get_tracker(tracker.name).log_graph(model, inputs)
+        except Exception as error:  # of the module's `forward`, or of torch, which cannot trace every module
+            if self._session.settings.on_error == "raise":
+                raise
+            warn(
+                f"log_graph: the module cannot be traced, so its graph is not logged ({type(error).__name__}: {error})."
+            )
 
     def watch(
         self,

@@ -160,6 +160,8 @@ class MediaCalls:
         Raises:
             TypeError: There is no name, or no text.
         """
+        if isinstance(step, (list, tuple)) and data is None:  # where `WandbLogger.log_text` has the rows
+            data, step = step, None
         if data is not None or dataframe is not None:
             names = columns if columns is not None else text if isinstance(text, (list, tuple)) else None
             name = values if isinstance(values, str) else None
@@ -170,10 +172,11 @@ class MediaCalls:
 
     def log_audio(
         self,
-        values: Mapping[str, Any] | str,
+        values: Mapping[str, Any] | str | None = None,
         audios: Sequence[Any] | None = None,
         step: int | None = None,
         *,
+        key: str | None = None,
         sample_rate: int | Sequence[int] | None = None,
         captions: Mapping[str, Any] | Sequence[str] | str | None = None,
         **kwargs: Any,
@@ -185,11 +188,13 @@ class MediaCalls:
                 from -1 to 1 or integers of 16 or 32 bits, the path of a sound file, or a list of these. Or one name.
             audios: The sounds, if `values` is a name.
             step: Training step, 0 or more, or None.
+            key: Another name of `values`, as in `WandbLogger`.
             sample_rate: Samples per second of arrays, which need it: a number for all sounds, or a list.
             captions: Captions, as for `log_images`. `caption` is another name of this argument.
             **kwargs: Arguments of the SDK's own call, on a tracker only.
         """
-        captions, (given, step) = kwargs.pop("caption", captions), _by_name(values, audios, step)
+        captions = kwargs.pop("caption", captions)
+        given, step = _by_name(key if values is None else values, audios, step)
         rates = sample_rate if isinstance(sample_rate, (list, tuple)) else None
         media = {
             name: several(Audio, value, _of(captions, name), sample_rate=rates or sample_rate)
@@ -199,10 +204,11 @@ class MediaCalls:
 
     def log_video(
         self,
-        values: Mapping[str, Any] | str,
+        values: Mapping[str, Any] | str | None = None,
         videos: Sequence[Any] | None = None,
         step: int | None = None,
         *,
+        key: str | None = None,
         fps: float | Sequence[float] = 8,
         captions: Mapping[str, Any] | Sequence[str] | str | None = None,
         **kwargs: Any,
@@ -214,12 +220,14 @@ class MediaCalls:
                 of a video file, or a list of these; an array of five dimensions is several videos. Or one name.
             videos: The videos, if `values` is a name.
             step: Training step, 0 or more, or None.
+            key: Another name of `values`, as in `WandbLogger`.
             fps: Frames per second of arrays, above 0 and 100 at most: a number for all videos, or a list.
             captions: Captions, as for `log_images`. `caption` is another name of this argument.
             **kwargs: Arguments of the SDK's own call, on a tracker only.
         """
         kwargs.pop("format", None)  # WandbLogger's: a file's name tells it
-        captions, (given, step) = kwargs.pop("caption", captions), _by_name(values, videos, step)
+        captions = kwargs.pop("caption", captions)
+        given, step = _by_name(key if values is None else values, videos, step)
         media = {name: several(Video, value, _of(captions, name), fps=fps) for name, value in given.items()}
         self._log_media(media, step, **kwargs)
 

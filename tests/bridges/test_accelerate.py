@@ -447,6 +447,19 @@ def test_a_second_training_is_a_second_run_and_a_failed_one_says_so() -> None:
     assert tracker.run is None
 
 
+def test_a_second_training_of_one_accelerator_has_each_value_once() -> None:
+    """accelerate keeps the trackers of the first training, and adds an instance to them once more."""
+    accelerator = TheirAccelerator(cpu=True, log_with=[as_accelerate_tracker("jsonl")])
+    for number in range(2):
+        accelerator.init_trackers("p", {"number": number})
+        accelerator.log({"x": float(number)}, 1)
+        accelerator.end_training()
+    assert [one.name for one in accelerator.trackers] == ["jsonl"]
+    lines = [path.read_text().splitlines() for path in sorted(Path("p").glob("*/metrics.jsonl"))]
+    assert sorted([json.loads(line)["x"] for line in those] for those in lines) == [[0.0], [1.0]]
+    assert len(list(find_runs("."))) == 2
+
+
 def test_outside_of_init_trackers_the_project_has_a_name_of_ours(recording: list[RecordingTracker]) -> None:
     PartialState(cpu=True)
     tracker = as_accelerate_tracker("other")

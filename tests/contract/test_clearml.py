@@ -24,7 +24,7 @@ from clearml.backend_interface.metrics.reporter import Reporter
 from PIL import Image
 
 from accel_track import Accelerator
-from accel_track.errors import AccelTrackWarning, HalfStoredError, NotConfiguredError, NotStartedError
+from accel_track.errors import AccelTrackWarning, EndedError, HalfStoredError, NotConfiguredError, NotStartedError
 from accel_track.records import Metrics
 from accel_track.trackers.clearml.fast import Scalars, Tasks
 from accel_track.trackers.clearml.process import Process
@@ -260,7 +260,7 @@ class TestClearML(ClearMLContract):
         assert gate.fast is None
 
     def test_a_task_that_the_program_has_closed(self, tmp_path: Path) -> None:
-        """ClearML would take values for it in silence; delivery waits instead."""
+        """ClearML would take values for it in silence; delivery stops instead."""
         Process(clearml).tune()
         own = Task.init("own", "mine", auto_connect_frameworks=False, auto_connect_arg_parser=False)
         tracker = self.make(tmp_path)
@@ -268,7 +268,7 @@ class TestClearML(ClearMLContract):
         tracker.log({"x": 1.0}, step=0)
         tracker.flush()
         own.close()
-        with pytest.raises(ConnectionError, match="closed"):
+        with pytest.raises(EndedError, match="has closed it"):
             tracker.log({"x": 2.0}, step=1)
         tracker.finish()
         assert self.read(tmp_path).metrics == {"x:x": [(0, 1.0)]}

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from accel_track import media
+from accel_track.errors import EndedError
 from accel_track.media import Image
 from accel_track.records import Metrics
 from accel_track.testing import Bins, Columns
@@ -208,14 +209,14 @@ class TestClearMLMedia:
             assert [seen.step for seen in stored.media[name]] == [0, 1, 2], name
 
     def test_a_task_that_the_program_has_closed(self) -> None:
-        """ClearML would take media for it in silence; delivery waits instead."""
+        """ClearML would take media for it in silence; delivery stops instead."""
         import clearml
 
         Process(clearml).tune()
         own = clearml.Task.init("own", "mine", auto_connect_frameworks=False, auto_connect_arg_parser=False)
         tracker = self.started()
         own.close()
-        with pytest.raises(ConnectionError, match="closed"):
+        with pytest.raises(EndedError, match="has closed it"):
             tracker.log_images({"x": PIXELS}, step=1)
         tracker.finish()
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from accel_track import media
-from accel_track.errors import AccelTrackWarning
+from accel_track.errors import AccelTrackWarning, EndedError
 from accel_track.media import Image
 from accel_track.records import Metrics
 from accel_track.testing import Columns
@@ -231,13 +231,13 @@ class TestCometMedia:
         assert list(BACKEND.read(tmp_path).media) == ["late"]
 
     def test_an_experiment_that_is_over_takes_no_media(self, tmp_path: Path) -> None:
-        """Delivery waits instead."""
+        """Delivery stops instead."""
         tracker = self.started(tmp_path)
         tracker.tracker.end()
         file = tmp_path / "file.txt"
         file.write_text("x")
         for call in (lambda: tracker.log_images({"x": PIXELS}, step=0), lambda: tracker.log_artifact(file)):
-            with pytest.raises(ConnectionError, match="takes no more values"):
+            with pytest.raises(EndedError, match="takes no more values"):
                 call()
         tracker.finish()
         assert not tracker.dropped

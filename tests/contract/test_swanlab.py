@@ -20,7 +20,7 @@ from swanlab.exceptions import AuthenticationError
 from swanlab.sdk.internal.probe_python.monitor.builder import build_probe_scalar
 
 from accel_track import Accelerator
-from accel_track.errors import HalfStoredError, MadeWayError, NotStartedError
+from accel_track.errors import EndedError, HalfStoredError, MadeWayError, NotStartedError
 from accel_track.records import Metrics
 from accel_track.trackers.swanlab.fast import Rows, Threads
 from accel_track.trackers.swanlab.tracker import SwanLabTracker
@@ -198,6 +198,25 @@ class TestSwanLab(SwanLabContract):
         other.log({"m": 2.0}, step=0)
         other.finish()
         assert self.read(tmp_path / "two").metrics == {"m": [(0, 2.0)]}
+
+    def test_a_run_that_the_program_finishes(self, tmp_path: Path) -> None:
+        """It takes nothing afterwards; delivery stops instead of trying again."""
+        tracker, file = self.make(tmp_path), tmp_path / "file.txt"
+        file.write_text("x")
+        tracker.start()
+        tracker.log({"m": 1.0}, step=0)
+        swanlab.finish()
+        for call in (
+            lambda: tracker.log({"m": 2.0}, step=1),
+            lambda: tracker.log_images({"picture": np.zeros((2, 2, 3), np.uint8)}, step=1),
+            lambda: tracker.log_artifact(file),
+            lambda: tracker.store_init_configuration({"lr": 0.1}),
+        ):
+            with pytest.raises(EndedError, match="the program has finished it"):
+                call()
+        tracker.finish()
+        assert not tracker.dropped
+        assert self.read(tmp_path).metrics == {"m": [(0, 1.0)]}
 
     def test_whole_life_in_a_worker_thread(self, tmp_path: Path, in_worker: Callable[..., Any]) -> None:
         """Start, log and finish work off the main thread."""

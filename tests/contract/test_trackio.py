@@ -20,6 +20,7 @@ from trackio.context_vars import current_run
 
 from accel_track.accelerator.facade import Accelerator
 from accel_track.errors import AccelTrackWarning, HalfStoredError, NotStartedError
+from accel_track.media import Image
 from accel_track.records import Metrics
 from accel_track.trackers.trackio.store import Store
 from accel_track.trackers.trackio.tracker import TrackioTracker
@@ -300,6 +301,19 @@ class TestTrackio(TrackioContract):
         assert stored.times["m"] == [1.7e9 + i for i in range(3)]
         assert [set(row) for row in self.rows()] == [{"m"}, {"m", "image"}, {"m"}]
         assert tracker.dropped == {"broken": 2}
+
+    def test_a_run_that_the_program_finishes(self, tmp_path: Path) -> None:
+        """It takes values and media all the same, each once."""
+        tracker = self.make(tmp_path)
+        tracker.start()
+        tracker.tracker.finish()
+        picture = Image(np.zeros((2, 2, 3), np.uint8))
+        for step, values in enumerate([{"m": 1.0}, {"picture": picture}, {"m": 2.0}]):
+            tracker.log_batch([Metrics(step, 1.7e9, values, step)])
+        tracker.finish()
+        stored = self.read(tmp_path)
+        assert stored.metrics == {"m": [(0, 1.0), (2, 2.0)]}
+        assert [seen.step for seen in stored.media["picture"]] == [1]
 
     def test_flush_writes_at_once(self, tmp_path: Path) -> None:
         """After `flush` rows and hyperparameters are in the file while the run goes on."""

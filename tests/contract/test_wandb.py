@@ -6,6 +6,7 @@ import math
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from typer.testing import CliRunner
 
 from accel_track.accelerator.facade import Accelerator
 from accel_track.cli import app
-from accel_track.errors import AccelTrackWarning, NotStartedError
+from accel_track.errors import AccelTrackWarning, EndedError, NotStartedError
 from accel_track.journal.directory import find_runs
 from accel_track.records import Metrics
 from accel_track.trackers.wandb.axis import STEP
@@ -220,16 +221,56 @@ class TestWandB(WandBContract):
             mine.finish()
         assert wandb.run is None
 
+    def test_the_id_of_a_run_that_the_program_has_open(self, tmp_path: Path) -> None:
+        """The error says to end that run; then the tracker goes on with its id."""
+        own = wandb.init(project="own", mode="offline", dir=tmp_path)
+        tracker = WandBTracker("own", id=own.id, mode="offline", dir=str(tmp_path))
+        with pytest.raises(RuntimeError, match=rf"the run {own.id} open; end it by `wandb.finish\(\)`"):
+            tracker.start()
+        wandb.finish()
+        tracker.start()
+        assert tracker.identity()["id"] == own.id
+        tracker.finish()
+
     def test_a_run_that_the_program_finishes(self, tmp_path: Path) -> None:
-        """What comes afterwards is wandb's error, and nothing counts as stored."""
-        tracker = self.make(tmp_path)
+        """It takes nothing afterwards, and nothing counts as stored or dropped."""
+        tracker, file = self.make(tmp_path), tmp_path / "file.txt"
+        file.write_text("x")
         tracker.start()
         tracker.log({"m": 1.0}, step=0)
         wandb.finish()
-        with pytest.raises(wandb.Error, match="finished"):
-            tracker.log_batch([Metrics(0, 1.7e9, {"m": 2.0}, 1)])
+        for call in (
+            lambda: tracker.log_batch([Metrics(0, 1.7e9, {"m": 2.0}, 1)]),
+            lambda: tracker.log_images({"picture": np.zeros((2, 2, 3), np.uint8)}, step=1),
+            lambda: tracker.log_artifact(file),
+            lambda: tracker.log_checkpoint("one", str(file), 1, {}),
+            lambda: tracker.store_init_configuration({"lr": 0.1}),
+            lambda: tracker.alert("title"),
+        ):
+            with pytest.raises(EndedError, match="the program has finished it"):
+                call()
         tracker.finish()
+        assert not tracker.dropped
         assert self.read(tmp_path).metrics["m"] == [(0, 1.0)]
+
+    def test_what_is_logged_after_the_program_has_finished_the_run(self, tmp_path: Path) -> None:
+        """The end of the training does not wait for the run, and `accel-track sync` delivers what the run did not take."""
+        accelerator = Accelerator(log_with="wandb", project_dir=tmp_path)
+        accelerator.init_trackers("p", init_kwargs={"wandb": {"mode": "offline"}})
+        accelerator.log({"m": 1.0}, step=0)
+        accelerator.get_tracker("wandb", unwrap=True).finish()
+        with pytest.warns(AccelTrackWarning, match="delivery has stopped .*the program has finished it"):
+            accelerator.log({"m": 2.0}, step=1)
+            accelerator.log_images({"picture": np.zeros((2, 2, 3), np.uint8)}, step=1)
+            begun = time.monotonic()
+            accelerator.end_training()
+        assert time.monotonic() - begun < 30  # it would be retried for a minute
+        (run,) = find_runs(tmp_path)
+        result = CliRunner().invoke(app, ["sync", str(run.path)])
+        assert result.exit_code == 0, result.output
+        stored = self.read(tmp_path)
+        assert stored.metrics["m"] == [(0, 1.0), (1, 2.0)]
+        assert list(stored.media) == ["picture"]
 
     def test_configuration_without_any_log(self, tmp_path: Path) -> None:
         """The offline run's file has the hyperparameters, changed ones with the last value."""

@@ -328,6 +328,19 @@ def test_a_graph_without_an_example_is_a_warning() -> None:
     assert [step for step, _ in scalars(Path("lightning_logs/version_0"), "loss")] == [1, 3, 5, 7]
 
 
+@pytest.mark.parametrize(
+    "example", [torch.zeros(1, 3), {"x": torch.zeros(1, 2)}], ids=["another shape", "a dictionary"]
+)
+def test_a_graph_that_cannot_be_traced_is_a_warning(example: Any) -> None:
+    logger, model = AccelTrackLogger(log_graph=True), Drawn()
+    model.example_input_array = example
+    with pytest.warns(AccelTrackWarning, match="log_graph: the module cannot be traced, so its graph is not logged"):
+        trainer(logger, enable_checkpointing=False).fit(model, batches(), batches())
+    logger.finish()
+    assert graphs() == 0
+    assert scalars(Path("lightning_logs/version_0"), "loss")
+
+
 # -- values and steps ---------------------------------------------------------------------------------------------------
 
 

@@ -222,6 +222,14 @@ def test_prefix_steps_and_shared_dictionaries() -> None:
     assert isinstance(metrics["loss"], torch.Tensor)
 
 
+@pytest.mark.parametrize("step", [float("nan"), float("inf")])
+def test_a_step_that_is_no_number_is_an_error_that_says_so(step: float) -> None:
+    logger = AccelTrackLogger(RecordingTracker())
+    with pytest.raises(TypeError, match=f"`step` must be an integer of 0 or more, or None; got {step}"):
+        logger.log_metrics({"loss": 0.5}, step)
+    logger.finish()
+
+
 def test_a_logged_step_is_the_step() -> None:
     class OwnStep(Tiny):
         def training_step(self, batch: list[torch.Tensor], batch_idx: int) -> torch.Tensor:

@@ -225,6 +225,21 @@ def test_captions_of_labels_in_an_array(form: Any) -> None:
     assert media.Image(images[0], caption="").info == {}
 
 
+def test_calls_of_wandb_logger_by_name_and_by_place() -> None:
+    calls = Calls()
+    calls.log_audio(key="voice", audios=[np.zeros(3)], step=1, caption=["a"], sample_rate=[8000])
+    calls.log_video(key="rollout", videos=[np.zeros((2, 4, 4, 3))], step=2, fps=[4])
+    calls.log_text("samples", ["c"], [["x"]])  # the rows are the third argument
+    assert [(list(values), step) for values, step, _ in calls.got] == [
+        (["voice"], 1),
+        (["rollout"], 2),
+        (["samples"], None),
+    ]
+    assert type(calls.got[-1][0]["samples"]) is media.Table
+    with pytest.raises(TypeError, match="give a dictionary of names to media, or a name and its media"):
+        calls.log_audio()
+
+
 def test_sounds_and_videos_of_one_name() -> None:
     calls = Calls()
     calls.log_audio("voice", [np.zeros(3), np.zeros(4)], 1, sample_rate=[8000, 16000], caption=["a", "b"])

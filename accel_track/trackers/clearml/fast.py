@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from accel_track.errors import EndedError
 from accel_track.trackers.fast import FastPath
 
 _SINGLE = -(2**31)
@@ -53,12 +54,12 @@ class Scalars(FastPath):
         """Raise an error if the task is closed: ClearML takes values for it in silence.
 
         Raises:
-            ConnectionError: It is.
+            EndedError: It is.
         """
         reporter = self.native._reporter  # noqa: SLF001
         if reporter._report and reporter._report_service is None:  # noqa: SLF001
-            message = "clearml: the task is closed, and takes no more values."
-            raise ConnectionError(message)
+            message = "clearml: the task takes no more values; the program has closed it."
+            raise EndedError(message)
 
     @contextmanager
     def at(self, moment: float) -> Iterator[None]:

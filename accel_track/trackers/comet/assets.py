@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+from accel_track.errors import EndedError
 from accel_track.texts import storable_text
 from accel_track.trackers.comet.names import asset_name
 from accel_track.trackers.files import checkpoint_files, lasting
@@ -19,12 +20,12 @@ class CometAssets(SDKTracker):
         """Return the experiment if it takes values, or none by the user's choice.
 
         Raises:
-            ConnectionError: The experiment is over, or its server refused it: Comet takes values then and keeps none.
+            EndedError: The experiment is over, or its server refused it: Comet takes values then and keeps none.
         """
         experiment = self.tracker
         if not (experiment.alive or experiment.disabled):
             message = f"{self.name}: the experiment takes no more values; Comet or somebody else has ended it."
-            raise ConnectionError(message)
+            raise EndedError(message)
         return experiment
 
     def check(self, name: str, value: Any, stored: Any) -> None:

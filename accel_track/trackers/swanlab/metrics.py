@@ -23,14 +23,14 @@ class SwanLabMetrics(SwanLabMedia):
 
     def write_row(self, row: Row) -> None:
         """Log the values of a call that SwanLab will keep; `kwargs` that are not of its images go to `Run.log`."""
-        text = self.import_sdk().Text
+        run, text = self.alive(), self.import_sdk().Text
         kept, refused = self.series.kept(row.values, row.step)
         if kept:
             # SwanLab takes a string for the text of a number and drops any other one.
             values = {name: text(one) if isinstance(one, str) else one for name, one in kept.items()}
             more = self.kwargs_of_log(row)
             if more or not self.fast(Rows).send(values, row.step, row.time):
-                self.tracker.log(values, step=row.step, **more)
+                run.log(values, step=row.step, **more)
             self.series.note(kept, row.step)
         for one in refused:
             self.drop(*one)

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from accel_track.errors import EndedError
 from accel_track.media import File
 from accel_track.texts import json_bytes
 from accel_track.trackers.files import artifact_files, checkpoint_files, lasting
@@ -25,12 +26,24 @@ _CONTROL, _NAME_LENGTH = r"[\x00-\x1f\x7f]", 120
 class SwanLabFiles(SoleTracker):
     """The part of the tracker that saves files: copies in the run's folder, as `swanlab.save` only links them."""
 
+    def alive(self) -> Any:
+        """Return the run if it takes values.
+
+        Raises:
+            EndedError: It is over.
+        """
+        run = self.tracker
+        if not run.alive:
+            message = f"{self.name}: the run takes no more values; the program has finished it."
+            raise EndedError(message)
+        return run
+
     def store_file(self, name: str, file: File, row: Row) -> None:
         """Save a file as `media/<name>/<step>-<digest><suffix>`."""
         data = file.data()
         stored = f"{'-' if row.step is None else row.step}-{hashlib.sha256(data).hexdigest()[:8]}{file.suffix}"
         with self.place.using(self):
-            if self.tracker.mode != "disabled":  # it has a folder in name only
+            if self.alive().mode != "disabled":  # it has a folder in name only
                 copy = self._files / "media" / _folder(name) / stored
                 _copy(os.fspath(file.path or ""), copy)
                 self._save([copy], name)
@@ -48,7 +61,7 @@ class SwanLabFiles(SoleTracker):
         """Save copies as `artifacts/<name>/<microseconds>/files/…`; `artifact.json` beside them has the rest."""
         own = os.path.basename(os.path.normpath(path)) if name is None else name
         with self.place.using(self):
-            if self.tracker.mode == "disabled":
+            if self.alive().mode == "disabled":
                 return
             place = self._files / "artifacts" / _folder(own) / str(int(self.now() * 1e6))
             copies = []
@@ -62,7 +75,7 @@ class SwanLabFiles(SoleTracker):
     def log_checkpoint(self, name: str, path: str, step: int | None, values: dict[str, Any]) -> None:
         """Save copies as `checkpoints/<name>/…`, and what is known about them as `checkpoints/<name>.json`."""
         with self.place.using(self):
-            if self.tracker.mode == "disabled":
+            if self.alive().mode == "disabled":
                 return
             place = self._files / "checkpoints"
             copies = []

@@ -121,7 +121,7 @@ class SwanLabTracker(SwanLabMetrics):
         """Add to the run's config, nested as given; SwanLab turns a None at the top into `{}`, so that is "None"."""
         config = {key: "None" if value is None else value for key, value in storable(values).items()}
         with self.place.using(self):
-            self.tracker.config.update(config)
+            self.alive().config.update(config)
 
     def is_transient(self, error: BaseException) -> bool:
         """Return whether an error may pass; SwanLab's for a wrong key and an unreachable server if it is the latter."""

@@ -33,6 +33,7 @@ class Store(FastPath):
         "_config_logged",
         "_warned_failures",
         "_webhook_url",
+        "_stop_flag.is_set",
     )
 
     def __init__(self, native: Any) -> None:
@@ -53,6 +54,8 @@ class Store(FastPath):
             lost: Gets the values that Trackio cannot convert.
         """
         self.look()
+        if self.native._stop_flag.is_set() and not all(row.plain for row in rows):  # noqa: SLF001
+            return None  # the program has finished the run, whose `Run.log` writes at once then, past the queue
         run, following, entries = self.native, self.native._next_step, []  # noqa: SLF001
         config = None if run._config_logged else run.config  # noqa: SLF001
         for row in rows:

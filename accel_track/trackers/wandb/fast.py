@@ -52,6 +52,10 @@ class Rows(FastPath):
         """A disabled run has no service."""
         return not native.disabled
 
+    def is_finished(self) -> bool:
+        """Return whether the run is finished."""
+        return bool(self.native._is_finished)  # noqa: SLF001
+
     def prepare(self, rows: Sequence[tuple[Row, Mapping[str, Any]]], stored: Callable[[Row], None]) -> Any:
         """Encode rows; None if the run is over, which `Run.log` says.
 

@@ -13,7 +13,7 @@ from accel_track.media.tables import distinct
 from accel_track.media.ways import Way, by, native
 from accel_track.trackers.files import artifact_files, checkpoint_files, lasting
 from accel_track.trackers.rows import Row
-from accel_track.trackers.sdk import SDKTracker
+from accel_track.trackers.wandb.living import WandBLiving
 from accel_track.trackers.wandb.names import MOST, artifact_name, artifact_type
 
 _ROWS = 200_000
@@ -25,7 +25,7 @@ _KEYS = 100
 _NAME_LENGTH = 128  # of artifacts and aliases
 
 
-class WandBMedia(SDKTracker):
+class WandBMedia(WandBLiving):
     """The part of the tracker that stores media and files."""
 
     lists = frozenset(("image", "video", "html", "points"))
@@ -121,7 +121,7 @@ class WandBMedia(SDKTracker):
 
     def store_file(self, name: str, file: File, row: Row) -> None:
         """Add a version to an artifact of the type "media", which is the run's own."""
-        run = self.tracker
+        run = self.alive()
         artifact = self._artifact(artifact_name(name, f"media-{run.id}-"), "media", {"name": name}, row.step)
         artifact.add_file(_path(file), name=f"{artifact_name(name)}{file.suffix}")
         run.log_artifact(artifact)
@@ -137,11 +137,11 @@ class WandBMedia(SDKTracker):
         step: int | None = None,
     ) -> None:
         """Add a version to the artifact of a name; wandb copies the files."""
-        own = os.path.basename(os.path.normpath(path)) if name is None else name
+        run, own = self.alive(), os.path.basename(os.path.normpath(path)) if name is None else name
         artifact = self._artifact(artifact_name(own), type or "artifact", metadata or {}, step)
         for file, part in artifact_files(path):
             artifact.add_file(file, name=part)
-        self.tracker.log_artifact(artifact)
+        run.log_artifact(artifact)
 
     def _artifact(self, name: str, kind: str, metadata: Mapping[str, Any], step: int | None) -> Any:
         known = dict(metadata) if step is None else {"step": step, **metadata}
@@ -151,7 +151,7 @@ class WandBMedia(SDKTracker):
 
     def log_checkpoint(self, name: str, path: str, step: int | None, values: dict[str, Any]) -> None:
         """Add a version to the run's artifact of type "model"; `values` are its metadata."""
-        run = self.tracker
+        run = self.alive()
         artifact = self.import_sdk().Artifact(
             f"model-{run.id}"[:_NAME_LENGTH], type="model", metadata={**lasting(values), "name": name, "step": step}
         )

@@ -10,13 +10,13 @@ from itertools import groupby
 from typing import Any
 
 from accel_track.trackers.rows import Row
-from accel_track.trackers.sdk import SDKTracker
 from accel_track.trackers.wandb.axis import Axis
 from accel_track.trackers.wandb.fast import Rows
+from accel_track.trackers.wandb.living import WandBLiving
 from accel_track.trackers.wandb.names import file_names, row_names
 
 
-class WandBMetrics(SDKTracker):
+class WandBMetrics(WandBLiving):
     """The part of the tracker that adds rows to the run."""
 
     axis: Axis
@@ -34,6 +34,7 @@ class WandBMetrics(SDKTracker):
 
     def write(self, rows: Sequence[Row]) -> None:
         """Add a row for each call; those of numbers and texts that follow each other reach wandb's service together."""
+        self.alive()
         for together, group in groupby(rows, lambda row: row.plain and not row.kwargs):
             some = [(row, self._named(row)) for row in group]
             for row, named in some:
@@ -44,7 +45,7 @@ class WandBMetrics(SDKTracker):
 
     def write_row(self, row: Row) -> None:
         """Add one row or, if wandb cannot convert a value, the good ones in rows of their own."""
-        log, axis, named = self.tracker.log, self.axis.fields(row.step, row.time), self._named(row)
+        log, axis, named = self.alive().log, self.axis.fields(row.step, row.time), self._named(row)
         try:
             log({**axis, **named}, **row.kwargs)
         except Exception as problem:  # converting an object may raise anything; no part of the row is kept then
@@ -62,6 +63,7 @@ class WandBMetrics(SDKTracker):
         try:
             self.tracker.log(fields, **kwargs)
         except Exception as error:
+            self.alive()  # an ended run takes no object
             if self.is_transient(error):
                 raise
             self.drop(key, fields[key], str(error))

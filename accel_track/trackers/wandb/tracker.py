@@ -104,7 +104,17 @@ class WandBTracker(WandBMetrics, WandBMedia):
         return "no credentials; set WANDB_API_KEY (or run `wandb login`), or WANDB_MODE=offline to log locally."
 
     def open(self, sdk: Any) -> Any:
-        """Open the run, as wandb's global one if there is none."""
+        """Open the run, as wandb's global one if there is none.
+
+        Raises:
+            RuntimeError: The program has a run of this id open, which wandb calls "in use".
+        """
+        own = self.init_kwargs.get("id")
+        if own is not None and "reinit" not in self.init_kwargs and getattr(sdk.run, "id", None) == own:
+            message = (
+                f"{self.name}: the program has the run {own} open; end it by `wandb.finish()` before this one begins."
+            )
+            raise RuntimeError(message)
         # wandb reads its variables once per process; the mode found now is the one that counts.
         mode = find_settings(self.init_kwargs).get("mode")
         derived = {"project": self.run_name, "reinit": "create_new", "mode": mode, **self._planned}
@@ -118,13 +128,13 @@ class WandBTracker(WandBMetrics, WandBMedia):
 
     def store_init_configuration(self, values: dict[str, Any]) -> None:
         """Add to the run's config; in offline mode too it is in the run's file at once."""
-        self.tracker.config.update(storable(values), allow_val_change=True)
+        self.alive().config.update(storable(values), allow_val_change=True)
 
     def alert(self, title: str, text: str = "", level: AlertLevel = "info") -> None:
         """Raise one of wandb's alerts, which go to the user's mail or Slack; offline, with `wandb sync`."""
         level_name = {"warning": "WARN"}.get(level, level.upper())
         # wandb would leave out a second one of a title within a minute; `wait_duration=0` stands for that minute, too.
-        self.tracker.alert(title[:_ALERT_TITLE], self.said_late(text), level_name, wait_duration=0.001)
+        self.alive().alert(title[:_ALERT_TITLE], self.said_late(text), level_name, wait_duration=0.001)
 
     def is_transient(self, error: BaseException) -> bool:
         """Return whether an error may pass; wandb's `CommError` does if it blames neither the key nor the request."""

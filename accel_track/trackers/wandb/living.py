@@ -1,0 +1,24 @@
+"""The run of a wandb tracker, as long as it takes anything."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from accel_track.errors import EndedError
+from accel_track.trackers.sdk import SDKTracker
+from accel_track.trackers.wandb.fast import Rows
+
+
+class WandBLiving(SDKTracker):
+    """The part of the tracker that knows whether the program has ended the run, as `wandb.finish()` does."""
+
+    def alive(self) -> Any:
+        """Return the run if it takes values.
+
+        Raises:
+            EndedError: It is finished: wandb refuses values then, and takes a configuration and keeps none of it.
+        """
+        if self.fast(Rows).use(Rows.is_finished):
+            message = f"{self.name}: the run takes no more values; the program has finished it."
+            raise EndedError(message)
+        return self.tracker
