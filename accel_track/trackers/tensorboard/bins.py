@@ -41,7 +41,7 @@ def of_proto(stored: Any) -> Histogram | None:
         ValueError: It is none.
     """
     counts, limits = np.asarray(stored.bucket), list(stored.bucket_limit)
-    edges = [_first_edge(stored.min, limits), *limits]
+    edges = [_first_edge(stored.min, limits) if counts.any() else stored.min, *limits]
     if not (np.diff(edges) > 0).all() or max(edges) >= np.finfo(np.float64).max:
         full = np.flatnonzero(counts)
         if not full.size:
