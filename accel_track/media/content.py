@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from accel_track.media.histograms import histogram
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+
+SUFFIX = re.compile(r"(\.[a-z0-9]{1,8}){1,2}")
+"""The ending of the name of a medium's file, such as ".png" or ".plotly.json"."""
+
+
+def suffix_of(path: Path) -> str:
+    """Return the ending of a file's name, which may have other dots, as backends' files do."""
+    whole = "".join(path.suffixes)
+    return whole if SUFFIX.fullmatch(whole) else path.suffix.lower()
 
 
 class Content(NamedTuple):

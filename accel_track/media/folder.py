@@ -16,7 +16,7 @@ from accel_track.errors import warn
 from accel_track.files import make_private, open_regular, sync_file, write_whole
 from accel_track.media import sums, waiting
 from accel_track.media.bundles import Bundle, Bundles
-from accel_track.media.content import Content
+from accel_track.media.content import SUFFIX, Content
 from accel_track.media.encoding import encoded, head, plain_pixels, read_plain
 from accel_track.media.waiting import Spares
 
@@ -35,8 +35,7 @@ LARGEST_FILE = 1024 * 1024 * 1024
 MOST_WAITING = 512 * 1024 * 1024
 """Bytes of pixels, numbers and cells that may wait to be encoded; a call that finds more encodes its own."""
 
-_SUFFIX = re.compile(r"(\.[a-z0-9]{1,8}){1,2}")
-_NAME = re.compile(r"[0-9a-f]{64}" + _SUFFIX.pattern)
+_NAME = re.compile(r"[0-9a-f]{64}" + SUFFIX.pattern)
 _CHUNK = 1024 * 1024
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
 
@@ -84,7 +83,7 @@ class MediaFolder:
         """
         if not content.suffix:
             return ""
-        if not _SUFFIX.fullmatch(content.suffix):
+        if not SUFFIX.fullmatch(content.suffix):
             message = f"no file's name ends in {content.suffix!r}"
             raise ValueError(message)
         if content.pixels is not None:

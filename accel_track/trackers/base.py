@@ -131,9 +131,11 @@ class GeneralTracker(MediaCalls):
     precision: ClassVar[float] = 0.0
     """Relative error of a stored number: 0, or 1e-6 if the backend stores 32-bit floats."""
 
-    keeps_of_a_step: ClassVar[Literal["all", "distinct", "first", "last"]] = "all"
-    """Which of several values the backend keeps that one name has with one step; "distinct": of equal ones of the same
-    millisecond one, otherwise all."""
+    keeps_of_a_step: ClassVar[Literal["all", "first", "last"]] = "all"
+    """Which of several values the backend keeps that one name has with one step."""
+
+    keeps_equal: ClassVar[bool] = True
+    """Whether the backend keeps equal values of one name, step and millisecond each, rather than once."""
 
     continues: ClassVar[bool] = True
     """Whether another tracker, constructed with this tracker's `identity`, continues its backend run."""

@@ -129,6 +129,11 @@ def test_a_program_that_ended(session: Path, tmp_path: Path, form: str) -> None:
     assert 10 < len(got.rows) < 70
 
 
+def test_an_archive_that_is_named_is_read_beside_its_folder(session: Path) -> None:
+    (run,) = runs(session.with_suffix(".zip"))
+    assert run.id == session.name
+
+
 @pytest.mark.long
 def test_a_killed_program(tmp_path: Path) -> None:
     """What ClearML had written is there."""

@@ -9,12 +9,12 @@ from tests.support.media_table import NAMES
 
 PAGE = Path(__file__).parents[2] / "docs" / "verifying.md"
 BEGIN, END = "<!-- table: made by `python -m tests.support.verifying_table` -->\n", "<!-- end of the table -->\n"
-_OF_A_STEP = {
-    "all": "all",
-    "distinct": "all, of equal ones of a millisecond one",
-    "first": "only the first",
-    "last": "only the last",
-}
+_OF_A_STEP = {"all": "all", "first": "only the first", "last": "only the last"}
+
+
+def of_a_step(cls: type[GeneralTracker]) -> str:
+    """Return which of several values a backend keeps that one name has at one step."""
+    return _OF_A_STEP[cls.keeps_of_a_step] + ("" if cls.keeps_equal else "; equal ones of a millisecond once")
 
 
 def _kept(is_kept: bool) -> str:
@@ -31,7 +31,7 @@ def changes(name: str) -> dict[str, str]:
         "NaN": _kept(cls.takes_nan),
         "±inf": _kept(cls.takes_inf),
         "Texts": _kept(cls.takes_text),
-        "Several values at one step": _OF_A_STEP[cls.keeps_of_a_step],
+        "Several values at one step": of_a_step(cls),
         "Media left out": left_out or "\N{EN DASH}",
     }
 

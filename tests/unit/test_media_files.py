@@ -10,6 +10,7 @@ from accel_track.delivery.settings import Settings
 from accel_track.delivery.staging import Staging, kept_file
 from accel_track.errors import AccelTrackWarning
 from accel_track.journal.directory import find_runs
+from accel_track.media import Image
 from accel_track.registry import select
 from accel_track.run import Run
 from accel_track.testing import RecordingTracker
@@ -136,3 +137,11 @@ def test_no_record_leads_to_a_file_outside(tmp_path):
 def write(name):
     Path(name).write_text("one")
     return Path(name)
+
+
+def test_a_file_of_a_backend_may_have_dots_in_its_name(tmp_path: Path) -> None:
+    """ClearML's tracker calls files "<title>_<series>_<step>.<hash>.png"."""
+    given = tmp_path / "img_img_00000000.6358d7524c03.png"
+    given.write_bytes(b"pixels")
+    assert Image.of_stored({}, given).kept().suffix == ".png"
+    assert Image.of_stored({}, given.with_name("a.plotly.json")).kept().suffix == ".plotly.json"

@@ -34,8 +34,6 @@ _WRITING, _LOOK = 5.0, 0.05
 _SHORTEST_CUT = 200
 """Characters that are left, at least, of a text that a backend has cut to its limit."""
 
-_UNKEPT = {"distinct": "equal values of a step and a millisecond, of which it keeps one"}
-
 _NO_QUOTES = str.maketrans("", "", "'\" ")
 
 _CUT = " [truncated]"
@@ -103,6 +101,7 @@ class _Comparison(ContentComparison):
         receipt, sent = self.receipt, self.sent
         receipt.by_design.update({f"{what} that it does not take": count for what, count in (+sent.refused).items()})
         receipt.by_design["values that its rules leave out"] += sent.left_out
+        receipt.by_design["equal values of a step and a millisecond, which it keeps once"] += sent.again
         receipt.uncompared.update(+sent.uncompared)
         receipt.unread.update(self.found.lost)
 
@@ -141,7 +140,7 @@ class _Comparison(ContentComparison):
         steps, seqs, states = (np.array(one) for one in (own.steps, own.seqs, own.states))
         tally.sent += int(np.sum(states == State.DUE)) - verdict.replaced
         keeps = self.tracker.keeps_of_a_step
-        design[_UNKEPT.get(keeps, f"values of a step of which it keeps the {keeps}")] += (
+        design[f"values of a step of which it keeps the {keeps}"] += (
             int(np.sum(states == State.UNKEPT)) + verdict.replaced
         )
         design["values without a step, for which it chooses one"] += int(

@@ -71,9 +71,10 @@ class Sent(SentMedia):
         """Hyperparameters by name, "/" between the parts."""
         self.pending = self.aside = 0
         """Records that are not delivered yet, and those in the quarantine."""
+        self.again = 0
+        """Values that the backend keeps as one with an equal one."""
+        self._moments: dict[str, tuple[int, set[Any]]] = {}
         self._cursor, self._aside = cursor, aside
-        self._moments: dict[str, tuple[int, set[tuple[int, Any]]]] = {}
-        """By name, the newest millisecond with values, and these with their steps."""
         records = RecordsFor(folder, (name, tracker.name), cursor.rules)
         for record, counts in records:
             self._add(record, self._state(record) if counts else State.UNDONE)
@@ -100,7 +101,7 @@ class Sent(SentMedia):
         return self._excuses[name] > 0
 
     def _keep_of_a_step(self) -> None:
-        if self.tracker.keeps_of_a_step in ("first", "last"):
+        if self.tracker.keeps_of_a_step != "all":
             for name, points in (*self.numbers.items(), *self.texts.items()):
                 points.keep_of_a_step(self.tracker.keeps_of_a_step)
                 self.known_drops[self.names[name]] += points.states.count(State.UNKEPT)
@@ -118,7 +119,8 @@ class Sent(SentMedia):
         if isinstance(record, Metrics) and record.alert is not None and self.tracker.keeps_alerts:
             self.uncompared["alerts"] += state is State.DUE
         elif isinstance(record, Metrics):
-            self.known_drops.update(record.unread)
+            if state in (State.DUE, State.UNDONE):
+                self.known_drops.update(record.unread.keys())
             for name, value in dict(leaves(record.values)).items():
                 self._add_value(name, value, record, state)
         elif state is not State.DUE:
@@ -148,23 +150,23 @@ class Sent(SentMedia):
 
     def _point(self, where: dict[str, Points], name: str, value: Any, record: Metrics, state: State) -> None:
         stored_name = self.stored_name(name)
+        if state is State.DUE and not self.tracker.keeps_equal and self._is_again(stored_name, value, record):
+            self.again += 1
+            return
         if (points := where.get(stored_name)) is None:
             points = where[stored_name] = Points("d" if where is self.numbers else "q")
-        if state is State.DUE and self.tracker.keeps_of_a_step == "distinct":
-            state = self._state_of_distinct(stored_name, value, record)
         points.add(record.step, value, record.seq, state)
 
-    def _state_of_distinct(self, name: str, value: float, record: Metrics) -> State:
-        """Return the state of a value that the backend does not keep beside an equal one of the same millisecond."""
-        moment, had = self._moments.get(name, (0, set()))
-        if (now := int(record.time * 1000)) != moment:
-            had = set()
-            self._moments[name] = now, had
-        one = record.step or 0, "nan" if math.isnan(value) else value  # a value without a step gets step 0
-        if one in had:
-            return State.UNKEPT
-        had.add(one)
-        return State.DUE
+    def _is_again(self, name: str, value: Any, record: Metrics) -> bool:
+        """Return whether an equal value of the same name, step and millisecond was added before."""
+        moment, known = self._moments.get(name, (0, set[Any]()))
+        if moment != int(record.time * 1000):
+            moment, known = int(record.time * 1000), set()
+            self._moments[name] = moment, known
+        one = (record.step or 0, "NaN" if value != value else value)  # noqa: PLR0124
+        found = one in known
+        known.add(one)
+        return found
 
     def _refusal(self, value: Any) -> str | None:
         """Return the name of the kind of value that the backend does not take, or None for another value."""

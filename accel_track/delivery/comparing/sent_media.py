@@ -13,7 +13,7 @@ from accel_track.media.fallbacks import QUANTILES, converted, stored
 from accel_track.media.kinds import Histogram, Medium
 from accel_track.records import Metrics, Stored, WithoutForm
 from accel_track.trackers.base import GeneralTracker
-from accel_track.trackers.media import StoresMedia
+from accel_track.trackers.media import StoresMedia, media_of
 from accel_track.trackers.sdk import SDKTracker
 from accel_track.values.arrays import is_array
 
@@ -106,16 +106,26 @@ class SentMedia:
                 self.refused["objects of other kinds"] += state is State.DUE
             return
         several = isinstance(value, list)
-        for place, one in enumerate(some):
+        left: list[Any] = []
+        for one in some:
             medium = self._files.medium(one) if isinstance(one, Stored) else one
+            if isinstance(medium, WithoutForm):
+                what = "media whose files are gone" if isinstance(one, Stored) else "objects of other kinds"
+                self._free(name, what, state, len(some) if several else 0)
+            elif medium is not None:
+                left.append(medium)
+        if several and left and isinstance(self.tracker, StoresMedia) and media_of(left) is None:
+            self.known_drops[name] += state in (State.DUE, State.UNDONE)
+            self.refused["lists of media of several kinds, or with other values"] += state is State.DUE
+            return
+        for place, medium in enumerate(left):
             if isinstance(medium, Medium):
                 self._add_medium(name, place if several else None, medium, record, state)
-            elif medium is not None:
-                what = "media whose files are gone" if isinstance(one, Stored) else "objects of other kinds"
-                self._free(name, what, state, place if several else None)
+            else:
+                self._free(name, "objects of other kinds", state)
 
-    def _free(self, name: str, what: str, state: State, place: int | None = None) -> None:
-        names = [name] if place is None else [name, f"{name}/{place}"]
+    def _free(self, name: str, what: str, state: State, places: int = 0) -> None:
+        names = [name, *(f"{name}/{place}" for place in range(places))]
         self.free.update((*names, *map(self.stored_name, names)))
         self.known_drops[name] += state in (State.DUE, State.UNDONE)
         self.uncompared[what] += state is State.DUE
@@ -136,7 +146,7 @@ class SentMedia:
                     return
                 look = look_of_all([one for one in forms if one is not None], self._scratch)
             except (OSError, ValueError, TypeError):
-                self._free(name, "media that cannot be read", state, place)
+                self._free(name, "media that cannot be read", state)
                 return
             self.uncompared["captions"] += bool(medium.caption)
         self.media.append(SentMedium(name, place, record.step, record.seq, medium.kind, look))

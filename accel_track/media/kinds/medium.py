@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from accel_track.errors import DamagedMediumError
-from accel_track.media.content import Content
+from accel_track.media.content import Content, suffix_of
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -47,7 +47,7 @@ class Medium:
         """Return the stored content, or `content()` of a medium that is not stored yet."""
         if not self._is_stored():
             return self.content()
-        return Content(self.info, "" if self.path is None else "".join(self.path.suffixes), path=self.path)
+        return Content(self.info, "" if self.path is None else suffix_of(self.path), path=self.path)
 
     @classmethod
     def of_stored(cls, info: Mapping[str, Any], path: Path | None) -> Self:
@@ -96,7 +96,8 @@ class Medium:
 
 def captioned(caption: Any) -> dict[str, Any]:
     """Return the facts to store of a caption."""
-    return {} if caption is None or caption == "" else {"caption": str(caption).encode(errors="replace").decode()}
+    text = "" if caption is None else str(caption).encode(errors="replace").decode()
+    return {"caption": text} if text else {}
 
 
 def checked_suffix(path: str | os.PathLike[str], known: Sequence[str], what: str) -> str:
