@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 from aim.storage.context import Context
 
-from accel_track.errors import AccelTrackWarning, HalfStoredError, NotStartedError
+from accel_track.errors import AccelTrackWarning, EndedError, HalfStoredError, NotStartedError
 from accel_track.outcome import FINISHED, Outcome
 from accel_track.records import Metrics
 from accel_track.trackers.aim.fast import NumbersPath
@@ -30,6 +30,24 @@ from tests.support.readers.aim import NONE, AimContract, prepare, runs
 
 
 class TestAim(AimContract):
+    @pytest.mark.parametrize("whole", [False, True])
+    @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # of Aim's own threads
+    def test_files_that_somebody_deletes(self, tmp_path: Path, whole: bool) -> None:
+        """Aim writes on to deleted files, so nothing logged since then counts as stored."""
+        tracker = self.make(tmp_path)
+        tracker.start()
+        tracker.log({"loss": 0.5}, step=1)
+        tracker.flush()
+        if whole:
+            shutil.rmtree(tmp_path / ".aim")
+        else:
+            aim.Repo.from_path(str(tmp_path)).delete_run(tracker.tracker.hash)
+        tracker.log({"loss": 0.25}, step=2)
+        with pytest.raises(EndedError, match="deleted or moved the run's files"):
+            tracker.flush()
+        with pytest.raises(EndedError, match="deleted or moved"):
+            tracker.finish()
+
     @pytest.mark.long
     def test_a_new_repository(self, tmp_path: Path) -> None:
         """The repository is created when missing, and its files are released by `finish`."""

@@ -73,6 +73,9 @@ class AimTracker(AimMetrics, AimMedia):
     _opened: tuple[Any, str] | None = None
     """Repository and hash of the run that `start` has opened last."""
 
+    _folder: Path | None = None
+    """The folder that a repository on a disk has for that run."""
+
     def __init__(self, run_name: str | None, logging_dir: str | os.PathLike[str] = ".", **kwargs: Any) -> None:
         """Keep the arguments for `start`."""
         super().__init__(run_name, **kwargs)
@@ -99,6 +102,7 @@ class AimTracker(AimMetrics, AimMedia):
             run.close()
             raise
         self._opened = repo, run.hash
+        self._folder = None if run.repo.is_remote_repo else Path(run.repo.path, "meta", "chunks", run.hash)
         return run
 
     def store_init_configuration(self, values: dict[str, Any]) -> None:
@@ -112,8 +116,14 @@ class AimTracker(AimMetrics, AimMedia):
             self.tracker[name] = value
 
     def flush(self) -> None:
-        """Wait until a server has taken everything; what is on a disk is there already."""
+        """Wait until a server has taken everything; what is on a disk is there already, unless that was deleted.
+
+        Raises:
+            EndedError: The repository on the disk, or the run in it, is gone.
+        """
         if self.native is not None:
+            if self._folder is not None:
+                self.check_place(self._folder)
             at_server = self.native.repo.is_remote_repo
             self.durable_flush = not at_server or bool(self.fast(QueuePath).use(QueuePath.wait))
 
