@@ -30,6 +30,29 @@ from tests.support.readers.aim import NONE, AimContract, prepare, runs
 
 
 class TestAim(AimContract):
+    def test_a_run_that_the_program_closes(self, tmp_path: Path) -> None:
+        """It takes nothing afterwards, and nothing counts as stored or dropped; a good end is none of a failure."""
+        tracker, file = self.make(tmp_path), tmp_path / "file.txt"
+        file.write_text("x")
+        tracker.start()
+        tracker.log({"m": 1.0}, step=0)
+        tracker.tracker.close()
+        for call in (
+            lambda: tracker.log_batch([Metrics(0, 1.7e9, {"m": 2.0}, 1)]),
+            lambda: tracker.log({"text": "a"}, step=1),
+            lambda: tracker.log_images({"picture": np.zeros((2, 2, 3), np.uint8)}, step=1),
+            lambda: tracker.log_artifact(file),
+            lambda: tracker.log_checkpoint("one", str(file), 1, {}),
+            lambda: tracker.describe_checkpoint("one", 1, {}),
+            lambda: tracker.store_init_configuration({"lr": 0.1}),
+            lambda: tracker.store_environment({"environment": {"a": 1}}),
+        ):
+            with pytest.raises(EndedError, match="the program has closed it"):
+                call()
+        tracker.finish()
+        assert not tracker.dropped
+        assert self.read(tmp_path).metrics == {"m": [(0, 1.0)]}
+
     @pytest.mark.parametrize("whole", [False, True])
     @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # of Aim's own threads
     def test_files_that_somebody_deletes(self, tmp_path: Path, whole: bool) -> None:

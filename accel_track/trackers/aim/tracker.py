@@ -107,13 +107,13 @@ class AimTracker(AimMetrics, AimMedia):
 
     def store_init_configuration(self, values: dict[str, Any]) -> None:
         """Store hyperparameters; later calls, and those of a resumed run, add to earlier ones."""
-        run = self.tracker
+        run = self.alive()
         run["hparams"] = {**run.get("hparams", {}), **encodable(values)}
 
     def store_environment(self, values: dict[str, Any]) -> None:
         """Store the environment beside the hyperparameters."""
         for name, value in encodable(values).items():
-            self.tracker[name] = value
+            self.alive()[name] = value
 
     def flush(self) -> None:
         """Wait until a server has taken everything; what is on a disk is there already, unless that was deleted.
@@ -150,7 +150,9 @@ class AimTracker(AimMetrics, AimMedia):
 
     def store_outcome(self) -> None:
         """Report a good end to `aim-watcher`; any other is a message of the run."""
-        run, message = self.native, self.outcome.text
+        if self.outcome.status == "finished" and self.native.meta_run_tree is None:
+            return  # the program has closed it, as at a good end
+        run, message = self.alive(), self.outcome.text
         if self.outcome.status == "finished":
             run.report_successful_finish()
         else:
