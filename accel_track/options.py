@@ -212,20 +212,21 @@ class Settings:
             **options: The options, as in `Options`.
 
         Raises:
-            ValueError: A value is not possible, or `mirror` or `alerts` needs a journal and `delivery="inline"` has
-                none; the message names the argument or the variable.
+            ValueError: A value is not possible, or `mirror`, `alerts` or `resume="must"` needs a journal and
+                `delivery="inline"` has none; the message names the argument or the variable.
             TypeError: An option is unknown.
         """
         given = {name: _read(name, kind, options.get(name)) for name, kind in get_type_hints(cls).items()}
         values = {name: value for name, value in given.items() if value is not None}
-        if "mirror" in values and not _MODES[values.get("delivery", cls.delivery)].keeps_journal:
-            message = f"`mirror` copies a run's journal, and delivery={values['delivery']!r} has none; use another one."
-            raise ValueError(message)
-        if values.get("alerts") and not _MODES[values.get("delivery", cls.delivery)].keeps_journal:
-            message = (
-                f"`alerts` watches a run's journal, and delivery={values['delivery']!r} has none; use another one."
-            )
-            raise ValueError(message)
+        if not _MODES[values.get("delivery", cls.delivery)].keeps_journal:
+            needing = {
+                "`mirror` copies": "mirror" in values,
+                "`alerts` watches": bool(values.get("alerts")),
+                "`resume='must'` continues": values.get("resume") == "must",
+            }
+            if wanted := [what for what, is_wanted in needing.items() if is_wanted]:
+                message = f"{wanted[0]} a run's journal, and delivery={values['delivery']!r} has none; use another one."
+                raise ValueError(message)
         values.setdefault("on_error", _MODES[values.get("delivery", cls.delivery)].on_error)
         return cls(**values)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import builtins
 import sys
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 from accel_track.texts import clean
 
@@ -39,6 +39,18 @@ class Outcome(NamedTuple):
 
 FINISHED = Outcome()
 CRASHED = Outcome("failed", "the process ended without ending the run (killed or crashed)")
+
+
+def outcome_with(status: Status | None) -> Outcome | None:
+    """Return the outcome that a user gives by its status; None for none.
+
+    Raises:
+        ValueError: There is no such status.
+    """
+    if status is not None and status not in get_args(Status):
+        message = f"the status of a run must be one of {', '.join(get_args(Status))}; got {status!r}."
+        raise ValueError(message)
+    return None if status is None else Outcome(status)
 
 
 def outcome_of(error: BaseException | None) -> Outcome:

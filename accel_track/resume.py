@@ -113,9 +113,12 @@ def find_earlier(
         project: Name of the project.
         name: The name that the user gave the run, or None.
         trackers: Names of trackers; a run that has them all is preferred, since a program may have had several runs.
-        finished: Whether to take a run that finished, too.
+        finished: Whether there must be such a run, also one that finished.
         mirror: URL of a store from which the run is fetched if this machine does not have it.
         parent: Id of the run whose child is looked for; None: of runs that are no children.
+
+    Raises:
+        ResumeError: With `finished`, another process is logging to the only such run.
     """
     job = job_name() if parent is None and job_restarted() else None
     if name is None and job is None:
@@ -132,13 +135,16 @@ def find_earlier(
     if mirror is not None:
         fetch_earlier(mirror, place, project, (name, job), rating)
     found: list[tuple[tuple[bool, float], RunDirectory]] = []
+    going_on: list[tuple[tuple[bool, float], RunDirectory]] = []
     for path in place.glob("*/run.json"):
         run = RunDirectory(path.parent)
         with contextlib.suppress(JournalError):
             info = run.load()
             outcome = run.outcome(info)
-            if outcome is not None and (rated := rating(info, outcome)) is not None:
-                found.append((rated, run))
+            if (rated := rating(info, outcome)) is not None and (outcome is not None or finished):
+                (going_on if outcome is None else found).append((rated, run))
+    if going_on and not found:
+        is_free(max(going_on, key=lambda one: one[0])[1], must=True)
     return max(found, key=lambda one: one[0], default=(None, None))[1]
 
 

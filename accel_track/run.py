@@ -24,7 +24,7 @@ from accel_track.journal.info import TrackerInfo, new_run_id
 from accel_track.media.calls import AlertLevel, MediaCalls
 from accel_track.noop import NoOp
 from accel_track.options import Settings
-from accel_track.outcome import Outcome, outcome_of
+from accel_track.outcome import Outcome, Status, outcome_of, outcome_with
 from accel_track.records import Alert
 from accel_track.redaction import redacted
 from accel_track.registry import Selected, build, check_init_kwargs, check_rules, tracker_class
@@ -545,11 +545,14 @@ class Run(MediaCalls):
             only: Name of the one tracker that gets the artifact. Default: every tracker.
 
         Raises:
-            TypeError: `name`, `metadata` or `step` has the wrong type.
+            TypeError: `path`, `name`, `metadata` or `step` has the wrong type.
             ValueError: `step` is negative.
         """
         if not (name is None or isinstance(name, str)) or not (metadata is None or isinstance(metadata, Mapping)):
             message = "`log_artifact` takes a text for `name` and a dictionary for `metadata`."
+            raise TypeError(message)
+        if not isinstance(path, (str, os.PathLike)):
+            message = f"`log_artifact` takes the path of a file or folder; got {path.__class__.__name__}."
             raise TypeError(message)
         step, where = check_step(step), os.fspath(path)
         try:
@@ -738,15 +741,19 @@ class Run(MediaCalls):
         self.outcome = outcome
         self._delivery.conclude(outcome)
 
-    def finish(self, outcome: Outcome | None = None) -> None:
+    def finish(self, outcome: Outcome | Status | None = None) -> None:
         """End the run, and finish each tracker that no other front door still uses; a second call does nothing.
 
         A garbage-collected run ends by itself, in the background.
 
         Args:
-            outcome: The outcome of the run. Default: the outcome that `conclude` noted, else that of the exception
-                that is being handled, else "finished".
+            outcome: The outcome of the run, or its status: "finished", "failed", "interrupted" or "preempted". Default:
+                the outcome that `conclude` noted, else that of the exception that is being handled, else "finished".
+
+        Raises:
+            ValueError: There is no such status; the run goes on.
         """
+        outcome = outcome if isinstance(outcome, Outcome) else outcome_with(outcome)
         try:
             if not self._ending.finished:
                 self.unwatch()

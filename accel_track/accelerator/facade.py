@@ -25,7 +25,7 @@ from accel_track.journal.directory import RunDirectory
 from accel_track.journal.info import new_run_id
 from accel_track.media.calls import AlertLevel, MediaCalls
 from accel_track.options import Options, Settings, takes_options
-from accel_track.outcome import Outcome, Status, outcome_of
+from accel_track.outcome import Outcome, Status, outcome_of, outcome_with
 from accel_track.registry import LogWith, select
 from accel_track.resume import Mark, find_marks, is_free, mark_checkpoint
 from accel_track.run import Run, no_arguments, no_tracker
@@ -443,7 +443,7 @@ class Accelerator(Checkpointing, MediaCalls):
             status: "finished", "failed", "interrupted" or "preempted". Default: "finished"; while an exception is
                 handled, "interrupted" for Ctrl-C, "preempted" for SIGTERM, else "failed".
         """
-        self._end(None if status is None else Outcome(status))
+        self._end(outcome_with(status))
 
     def _end(self, outcome: Outcome | None) -> None:
         if self._run is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +13,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from accel_track import __version__
-from accel_track.cli._common import UNUSABLE, existing, say
+from accel_track.cli._common import UNUSABLE, existing, lacks_letters, say
 from accel_track.cli._place import VARIABLE, set_place
 
 _WORDS = {
@@ -58,6 +59,7 @@ class Commands(_PlainFlags, TyperGroup):
         Raises:
             SystemExit: Always, unless `standalone_mode` is False.
         """
+        _take_any_text()
         exits, options["standalone_mode"] = options.get("standalone_mode", True), False
         if not exits:
             return super().main(*args, **options)
@@ -71,9 +73,20 @@ class Commands(_PlainFlags, TyperGroup):
             tell = getattr(error, "format_message", None)
             if tell is None:
                 raise
-            say(_sentence(error, tell()), err=True)
+            if message := tell():  # there is none where the help is shown, since there are no arguments
+                say(_sentence(error, message), err=True)
             sys.exit(UNUSABLE)
         sys.exit(code if isinstance(code, int) else 0)
+
+
+def _take_any_text() -> None:
+    """Make the outputs take what commands print, also in an encoding that lacks letters of it, or closed."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - until the program ends
+        elif lacks_letters(stream) and stream.errors == "strict":
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _sentence(error: Exception, message: str) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
+import io
 import json
 import math
 import os
@@ -12,7 +14,7 @@ import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeGuard
 
 import typer
 
@@ -36,7 +38,8 @@ if TYPE_CHECKING:
 
     from accel_track.journal.info import RunInfo
 
-INCOMPLETE, UNUSABLE = 1, 2
+INCOMPLETE, UNUSABLE, UNREAD = 1, 2, 141
+"""Exit codes. The last one is what a shell tells of a program that SIGPIPE has ended."""
 
 _SHOWN = 20
 """The number of problems of a mirrored run, or of runs that a word may mean, that are listed."""
@@ -100,6 +103,11 @@ OwnRunsArgument = Annotated[
 ]
 
 
+def lacks_letters(stream: object) -> TypeGuard[io.TextIOWrapper]:
+    """Return whether an output has an encoding in which not every text can be written, and could have another one."""
+    return isinstance(stream, io.TextIOWrapper) and codecs.lookup(stream.encoding).name != "utf-8"
+
+
 def say(text: str, *, err: bool = False) -> None:
     """Print a line, cleaned."""
     typer.echo(printable(text), err=err)
@@ -129,6 +137,7 @@ def one_line_errors() -> Iterator[None]:
             yield
         except BrokenPipeError:  # such as `| head`: nobody reads on, and the interpreter's last flush must not say so
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(code=UNREAD) from None
         except (AccelTrackError, OSError, OverflowError, RecursionError, ValueError) as error:
             fail(" ".join(str(error).split()) or type(error).__name__)
 
@@ -306,7 +315,11 @@ def console() -> Console:
     """Return the standard output as rich prints on it; without a terminal, lines are not broken."""
     from rich.console import Console
 
-    return Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else _WIDE)
+    class PipedConsole(Console):
+        def on_broken_pipe(self) -> None:  # rich exits with code 1
+            raise BrokenPipeError
+
+    return PipedConsole(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else _WIDE)
 
 
 def size(count: float) -> str:

@@ -75,5 +75,5 @@ def since(text: str) -> float:
     try:
         return datetime.fromisoformat(text.strip()).timestamp()
     except (ValueError, OverflowError, OSError):
-        message = f"{text!r} is neither a time such as 2d, 12h or 90m, nor a date such as 2026-01-31."
+        message = f"--since: {text!r} is neither a time such as 2d, 12h or 90m, nor a date such as 2026-01-31."
         raise typer.BadParameter(message) from None

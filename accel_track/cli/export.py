@@ -22,6 +22,7 @@ from accel_track.cli._common import (
     find_run,
     here,
     jsonable,
+    lacks_letters,
     module_missing,
     one_line_errors,
     print_json,
@@ -63,6 +64,7 @@ class _Records:
         self.count = 0
         self.damaged = 0
         self.without_files = 0
+        self.without_rows = 0
         self.files = files
         self._run = run
         self._tell = tell
@@ -89,8 +91,9 @@ class _Records:
                             yield _Row(rank, record.seq, record.time, record.step, name, path)
 
     def _media(self, rank: int, record: Metrics, name: str, value: Any) -> Iterator[str]:
-        several = not isinstance(value, Stored)
-        for place, one in enumerate(media_in(value)):
+        several, found = not isinstance(value, Stored), list(media_in(value))
+        self.without_rows += not found
+        for place, one in enumerate(found):
             if self.files is None:
                 self.without_files += 1
             elif (path := self.files.write(rank, record, name, one, place if several else None)) is not None:
@@ -122,7 +125,13 @@ def export(
     ],
     output: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", parser=here, help="File to write; by default, csv and jsonl are printed."),
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            parser=here,
+            help="File to write; by default, csv and jsonl are printed.",
+        ),
     ] = None,
     media: Annotated[
         Path | None,
@@ -147,11 +156,14 @@ def export(
         files = None if media is None else MediaFiles(found, media, Path() if output is None else output.parent)
         if output is None:
             records = _Records(found, lambda _: None, files)
+            if lacks_letters(sys.stdout) and not sys.stdout.isatty():
+                sys.stdout.reconfigure(encoding="utf-8")  # as a file of --output is
             write(records, sys.stdout)  # type: ignore[misc]
         else:
             records = _to_file(found, output, write, files)
         if as_json:
             counts = {"records": records.count, "damaged_bytes": records.damaged}
+            counts["values_left_out"] = records.without_rows
             written = {} if files is None else {"media": files.count, "media_lacking": files.lacking}
             print_json({"output": str(output), "format": format_.value, **counts, **written})
         elif output is not None:
@@ -181,6 +193,10 @@ def _tell_of(records: _Records) -> None:
         one = records.without_files == 1
         some = "1 medium is" if one else f"{records.without_files:,} media are"
         say(f"{some} left out; --media FOLDER writes {'it' if one else 'them'}", err=True)
+    if records.without_rows:
+        one = records.without_rows == 1
+        some = "1 value is" if one else f"{records.without_rows:,} values are"
+        say(f"{some} left out, as neither a number nor a text; --format jsonl has {'it' if one else 'them'}", err=True)
     if records.damaged:
         say(f"warning: {records.damaged} bytes of the journal are damaged and left out", err=True)
     if lacking:

@@ -74,6 +74,7 @@ def ls(
         list[str] | None,
         typer.Option(
             "--metric",
+            "-m",
             metavar="NAME[:WHICH]",
             help="Add a column: the last, min or max value of a metric, such as val/acc:max. May be repeated.",
         ),

@@ -45,8 +45,10 @@ def prune(
         float,
         typer.Option("--older-than", metavar="DAYS", min=0, help="Keep runs that were touched within so many days."),
     ] = 30.0,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be deleted, and delete nothing.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask first.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("-n", "--dry-run", help="Say what would be deleted, and delete nothing.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("-y", "--yes", help="Do not ask first.")] = False,
     as_json: Json = False,
 ) -> None:
     """Delete the run directories of runs that have ended and that all their trackers have in full.
@@ -64,7 +66,8 @@ def prune(
         if not as_json:
             _tell(found)
         if going and not dry_run:
-            question = f"Delete {len(going)} run directories ({size(sum(one.size for one in going))})?"
+            total = size(sum(one.size for one in going))
+            question = f"Delete {len(going)} run{'s' * (len(going) > 1)} ({total})?"
             if yes or typer.confirm(question, err=True):
                 for one in going:
                     _delete(one, older_than)
@@ -124,4 +127,10 @@ def _tell(found: list[_Found]) -> None:
 
 
 def _document(one: _Found) -> dict[str, object]:
-    return {"path": str(one.run.path), "bytes": one.size, "kept": one.kept, "deleted": one.deleted}
+    return {
+        "path": str(one.run.path),
+        "run_id": one.run.path.name,
+        "bytes": one.size,
+        "kept": one.kept,
+        "deleted": one.deleted,
+    }

@@ -28,7 +28,7 @@ def sync(
         typer.Option(metavar="NAME", help="Deliver only to this backend, which may be new. May be repeated."),
     ] = None,
     follow: Annotated[
-        bool, typer.Option("--follow", help="Go on until the run has ended; with a mirror, until Ctrl-C.")
+        bool, typer.Option("-f", "--follow", help="Go on until the run has ended; with a mirror, until Ctrl-C.")
     ] = False,
     from_start: Annotated[
         bool, typer.Option("--from-start", help="Make a new backend run, with everything from the first record.")
@@ -55,7 +55,7 @@ def sync(
     verify: Annotated[
         bool, typer.Option("--verify", help="Then read the backends back, and compare them with the journal.")
     ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be delivered.")] = False,
+    dry_run: Annotated[bool, typer.Option("-n", "--dry-run", help="Only say what would be delivered.")] = False,
     set_: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="NAME.KEY=VALUE", help="Constructor argument of a tracker. May be repeated."),

@@ -42,7 +42,8 @@ _TURNS = {"m": 1, "M": -1}
 def top(
     directory: DirArgument = None,
     metric: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Draw this metric of each run, such as train/loss.")
+        str | None,
+        typer.Option("--metric", "-m", metavar="NAME", help="Draw this metric of each run, such as train/loss."),
     ] = None,
     ended: Annotated[bool, typer.Option("--ended", help="Also show runs that ended within the last hour.")] = False,
     interval: Annotated[

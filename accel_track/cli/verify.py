@@ -175,6 +175,7 @@ def _problems(run: RunDirectory, ranks: list[dict[str, Any]]) -> list[str]:
         run.load()
     except JournalError as error:
         problems.append(" ".join(str(error).split()))
+    problems += [] if ranks else [f"there is no journal: the folder {run.rank().name} is missing"]
     for one in ranks:
         where = f"rank {one['rank']}"
         if one["error"]:

@@ -248,6 +248,8 @@ class RunDirectory:
             info = msgspec.json.decode(data, type=RunInfo) if version == VERSION else None
         except FileNotFoundError:
             message = f"{self.path} is not a run directory: it has no run.json."
+            if self.ranks():
+                message = f"{path} is missing; the journal beside it can still be read with 'accel-track export'."
             raise JournalError(message) from None
         except OSError as error:
             message = f"{path} cannot be read ({error.strerror or error}); what is there is not changed."
@@ -351,18 +353,25 @@ class RunDirectory:
 
 
 def find_runs(directory: str | os.PathLike[str]) -> Iterator[RunDirectory]:
-    """Yield the run directories below a directory, oldest first within a project.
+    """Yield the run directories below a directory, oldest first within a project, also those without their `run.json`.
 
     Args:
-        directory: A logging directory, or a folder above some; or a run directory, which is yielded alone.
+        directory: A logging directory, or a folder above some; or the folder of a project in a `.accel_track`; or a run
+            directory, which is yielded alone.
     """
     root = Path(directory)
-    if (root / "run.json").is_file():
+    above = [one.name for one in root.absolute().parents[:2]]
+    if (root / "run.json").is_file() or (above[1:] == [PARENT] and _is_there(RunDirectory(root))):
         yield RunDirectory(root)
         return
-    for store in find_stores(root):
-        for project in _folders(store):
-            yield from (RunDirectory(run) for run in _folders(project) if os.path.isfile(os.path.join(run, "run.json")))
+    projects = [root] if above[:1] == [PARENT] else (one for store in find_stores(root) for one in _folders(store))
+    for project in projects:
+        yield from filter(_is_there, map(RunDirectory, _folders(project)))
+
+
+def _is_there(run: RunDirectory) -> bool:
+    """Return whether a folder in the place of a run is one; what has lost its `run.json` still has a journal."""
+    return os.path.isfile(os.path.join(run.path, "run.json")) or bool(run.ranks())
 
 
 def _folders(parent: Path, *, links: bool = True) -> list[Path]:

@@ -29,7 +29,7 @@ from accel_track.lightning.trainer_run import Session
 from accel_track.media.calls import AlertLevel, MediaCalls
 from accel_track.noop import NoOp
 from accel_track.options import Options, Settings, takes_options
-from accel_track.outcome import FINISHED, Outcome, Status, outcome_of
+from accel_track.outcome import FINISHED, Status, outcome_of, outcome_with
 from accel_track.registry import LogWith, select
 from accel_track.resume import Mark, mark_checkpoint
 from accel_track.run import Run, no_arguments, no_tracker
@@ -574,7 +574,7 @@ class AccelTrackLogger(Logger, MediaCalls):
             status: "finished", "failed", "interrupted" or "preempted". Default: Lightning's outcome of the last call,
                 else that of the exception that is being handled.
         """
-        self._session.finish(None if status is None else Outcome(status))
+        self._session.finish(outcome_with(status))
 
     def __enter__(self) -> Self:
         """Return the logger, whose run ends with the block."""

@@ -33,7 +33,7 @@ LARGEST_FILE = 1024 * 1024 * 1024
 """Bytes of the largest file that is taken for a medium; larger ones are artifacts."""
 
 MOST_WAITING = 512 * 1024 * 1024
-"""Bytes of pixels that may wait to be encoded; a call that finds more encodes its own."""
+"""Bytes of pixels, numbers and cells that may wait to be encoded; a call that finds more encodes its own."""
 
 _SUFFIX = re.compile(r"(\.[a-z0-9]{1,8}){1,2}")
 _NAME = re.compile(r"[0-9a-f]{64}" + _SUFFIX.pattern)
@@ -134,7 +134,7 @@ class MediaFolder:
 
     @property
     def waiting(self) -> int:
-        """The bytes of the pixels that were kept here and wait to be encoded."""
+        """The bytes of the pixels, numbers and cells that were kept here and wait to be encoded."""
         return sum(list(self._waiting.values()))
 
     def encode_next(self) -> bool:
@@ -259,7 +259,7 @@ class MediaFolder:
         self.encoded_in_calls += 1
         if self.encoded_in_calls == 1:
             limit = f"{MOST_WAITING // 1024**2} MiB"
-            warn(f"media: over {limit} of pixels wait to be encoded; calls encode their own until it is less.")
+            warn(f"media: over {limit} of media wait to be encoded; calls encode their own until it is less.")
         self.store_encoded(name, encode())
         return True
 

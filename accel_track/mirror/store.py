@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import os
+import re
 import secrets
 import threading
 from collections.abc import Iterator, Mapping
@@ -37,6 +38,10 @@ _shared: WeakValueDictionary[tuple[int, str], Any] = WeakValueDictionary()
 _sharing = threading.Lock()
 if hasattr(os, "register_at_fork"):  # another thread may hold it
     os.register_at_fork(after_in_child=lambda: globals().update(_sharing=threading.Lock()))
+
+
+_NEW = re.compile(r"/\.[0-9a-f]{16}\.new")
+"""Name of an object that is being written, behind its folder."""
 
 
 class StoreError(AccelTrackError, OSError):
@@ -255,7 +260,8 @@ class Store:
         except StoreError:
             raise
         except Exception as error:  # noqa: BLE001 - each store's package has its own
-            message = f"{self.shown}: {clean(self._without_secrets(f'{type(error).__name__}: {error}'))[:500]}"
+            text = _NEW.sub("", f"{type(error).__name__}: {error}")  # the same text each time is told once
+            message = f"{self.shown}: {clean(self._without_secrets(text))[:500]}"
             raise StoreError(message) from None
 
     def _without_secrets(self, text: str) -> str:

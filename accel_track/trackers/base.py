@@ -134,6 +134,9 @@ class GeneralTracker(MediaCalls):
     keeps_of_a_step: ClassVar[Literal["all", "first", "last"]] = "all"
     """Which of several values the backend keeps that one name has with one step."""
 
+    keeps_equal: ClassVar[bool] = True
+    """Whether the backend keeps equal values of one name, step and millisecond each, rather than once."""
+
     continues: ClassVar[bool] = True
     """Whether another tracker, constructed with this tracker's `identity`, continues its backend run."""
 
@@ -581,7 +584,8 @@ class GeneralTracker(MediaCalls):
         """
         self.dropped[key] += 1
         if self.dropped[key] == 1:
-            why = reason or f"the backend takes no {type(value).__name__}"
+            kind = f"integer of {value.bit_length()} bits" if type(value) is int else type(value).__name__
+            why = reason or f"the backend takes no {kind}"
             warn(f"{self.name}: dropped {key!r}: {why}. Further ones of this name are counted silently.", stacklevel=3)
 
 

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import math
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,22 @@ def test_csv(make: Any, invoke: Any) -> None:
     assert float(rows[1][2]) > 1e9
 
 
+def test_a_run_without_its_journal_is_damaged(make: Any, invoke: Any) -> None:
+    run = make([], count=0)
+    assert "undamaged" in invoke("verify", run.path).stdout
+    shutil.rmtree(run.rank())
+    assert "there is no journal: the folder rank-00000 is missing" in invoke("verify", run.path, code=1).stdout
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+def test_values_without_a_row_are_counted(make: Any, invoke: Any, form: str) -> None:
+    run = make(count=1, values={"list": [1, 2], "deep": {"none": None}, "text": "a"})
+    arguments = ["export", run.path, "--format", form, "-o", f"run.{form}"]
+    said = invoke(*arguments)
+    assert "2 values are left out, as neither a number nor a text; --format jsonl has them" in said.stderr
+    assert json.loads(invoke(*arguments, "--json").stdout)["values_left_out"] == 2
+
+
 def test_json_lines_are_valid_json(make: Any, invoke: Any) -> None:
     run = make(count=1, config={"lr": 1}, values={**ODD, "raw": b"\xff", "deep": {"a": [1]}})
 
@@ -66,7 +83,13 @@ def test_parquet(make: Any, invoke: Any, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr("accel_track.cli.export._ROW_GROUP", 3)
     run = make(count=4, values={"text": "hello", "long": 2**2000, "minus": -(2**2000)})
     told = json.loads(invoke("export", run.path, "--format", "parquet", "--output", "out.parquet", "--json").stdout)
-    assert told == {"output": "out.parquet", "format": "parquet", "records": 5, "damaged_bytes": 0}
+    assert told == {
+        "output": "out.parquet",
+        "format": "parquet",
+        "records": 5,
+        "damaged_bytes": 0,
+        "values_left_out": 0,
+    }
     assert parquet.ParquetFile("out.parquet").num_row_groups == 3
     columns = parquet.read_table("out.parquet").to_pydict()
     assert columns["name"] == ["train/loss"] * 4 + ["text", "long", "minus"]

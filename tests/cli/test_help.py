@@ -5,6 +5,7 @@ import sys
 from typing import Any
 
 import pytest
+import typer.main
 
 from accel_track.cli import app
 
@@ -26,6 +27,18 @@ def test_help_has_an_example_and_the_exit_codes(command: str, invoke: Any) -> No
     assert "--json" in text
     assert "<bool>" not in text
     assert "[[" not in text
+
+
+def test_an_option_has_the_same_short_name_in_each_command() -> None:
+    group: Any = typer.main.get_command(app)
+    short: dict[str, set[str]] = {}
+    for command in group.commands.values():
+        for one in command.params:
+            long = [name for name in one.opts if name.startswith("--")]
+            if long:
+                short.setdefault(long[0], set()).add(" ".join(name for name in one.opts if name not in long))
+    assert {name: found for name, found in short.items() if len(found) > 1} == {}
+    assert [short[name] for name in ("--dry-run", "--yes", "--follow")] == [{"-n"}, {"-y"}, {"-f"}]
 
 
 def test_commands_that_only_read_import_nothing_heavy(make: Any) -> None:

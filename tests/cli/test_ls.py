@@ -75,6 +75,21 @@ def test_choice_and_order(names: Listing, words: list[Any], expected: str) -> No
     assert "".join(names(*words)) == expected
 
 
+def test_a_run_without_its_run_json_is_damaged_and_not_hidden(invoke: Any) -> None:
+    made("runs", "digits", "whole", time.time())
+    run = made("runs", "digits", "lost", time.time())
+    (run.path / "run.json").unlink()
+    listed = invoke("ls", "--status", "damaged", code=1)
+    assert run.path.name in listed.stdout
+    assert "run.json is missing" in listed.stderr
+    assert "accel-track export" in listed.stderr
+    assert len(json.loads(invoke("ls", "--json", code=1).stdout)) == 2
+    for words, code in ((["verify"], 1), (["show"], 2), (["export", "--format", "jsonl"], 0), (["rm", "-y"], 1)):
+        invoke(words[0], run.path.name, *words[1:], code=code)
+    kept = {one["run_id"]: one["kept"] for one in json.loads(invoke("prune", "-n", "--json", code=1).stdout)}
+    assert "run.json is missing" in kept[run.path.name]
+
+
 def test_columns_of_choice(names: Listing, invoke: Any) -> None:
     names()
     words = ["ls", "--metric", "val/acc:max", "--metric", "x", "--config", "optimizer.lr"]
@@ -103,7 +118,7 @@ def test_names_that_no_run_has_are_told(names: Listing, invoke: Any) -> None:
         (["--where", "a >"], "--where: at 'a >'"),
         (["--where", ""], "--where: empty"),
         (["--status", "dead"], "known are running, finished"),
-        (["--since", "yesterday"], "'yesterday' is neither"),
+        (["--since", "yesterday"], "--since: 'yesterday' is neither"),
         (["--limit", "0"], "less than 1"),
         (["--limit", "x"], "'x' is no whole number"),
         (["nothing"], "does not exist"),

@@ -140,12 +140,49 @@ def test_ctrl_c_stores_the_cursor(make: Any) -> None:
     assert [int(line) for line in Path("slow.txt").read_text().splitlines()] == list(range(3000))
 
 
+def piped(command: str) -> "subprocess.CompletedProcess[str]":
+    """Run a command in a shell; its exit code is the last line of the errors."""
+    line = f'{{ "{sys.executable}" -m accel_track {command}; echo "code $?" >&2; }}'
+    return subprocess.run(line, shell=True, capture_output=True, text=True, check=False, timeout=60)
+
+
 def test_a_reader_that_ends_early_is_no_error(make: Any) -> None:
     run = make([], count=20_000)
-    command = f'"{sys.executable}" -m accel_track export {run.path} --format csv'
-    done = subprocess.run(f"{command} | head -1", shell=True, capture_output=True, text=True, check=False)
+    done = piped(f"export {run.path} --format csv | head -1")
     assert done.stdout == "rank,seq,time,step,name,value\n"
-    assert done.stderr == ""
+    assert done.stderr == "code 0\n"
+
+
+@pytest.mark.parametrize("words", ["ls", "ls --json", "show latest", "verify latest", "prune -n", "sync latest"])
+def test_a_command_that_nobody_reads_stops_without_a_traceback(make: Any, words: str) -> None:
+    make(count=2)
+    done = subprocess.run(
+        ["bash", "-c", f'(sleep 0.1; "{sys.executable}" -m accel_track {words}; echo "code $?" >&2) | true'],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.stderr == "code 141\n"
+
+
+def test_an_output_without_the_letters_of_a_name_gets_escapes_and_exports_are_utf_8(make: Any) -> None:
+    make(count=1, values={"Güte": "schön"})
+
+    def told(words: str) -> bytes:
+        command = [sys.executable, "-m", "accel_track", *words.split()]
+        environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+        return subprocess.run(command, capture_output=True, check=True, env=environment, timeout=60).stdout
+
+    assert rb"G\xfcte" in told("show latest")
+    assert "Güte,schön".encode() in told("export latest --format csv")
+
+
+@pytest.mark.parametrize("words", ["ls", "show latest", "export latest --format csv"])
+def test_a_closed_output_is_no_error(make: Any, words: str) -> None:
+    make(count=2)
+    done = piped(f"{words} >&-")
+    assert (done.stdout, done.stderr) == ("", "code 0\n")
 
 
 @pytest.mark.long

@@ -50,7 +50,7 @@ def test_other_runs_of_the_project_stay(make: Any, invoke: Any) -> None:
 def test_it_asks(make: Any, invoke: Any) -> None:
     run = delivered(make)
     result = invoke("prune", input="n\n")
-    assert "Delete 1 run directories" in result.stderr
+    assert "Delete 1 run (" in result.stderr
     assert run.path.exists()
     invoke("prune", input="y\n")
     assert not run.path.exists()

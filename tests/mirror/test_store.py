@@ -1,6 +1,7 @@
 """The store: the same answers from each kind, and errors without credentials that say what to install."""
 
 import importlib.util
+from pathlib import Path
 
 import pytest
 
@@ -50,6 +51,16 @@ def test_a_package_that_is_missing_is_named_with_its_command(scheme: str, packag
         MissingPackageError, match=rf"needs {package}; install it with: .* -m pip install .*\[{scheme}\]"
     ):
         Store(f"{scheme}://somewhere/x")
+
+
+def test_an_error_that_comes_again_has_the_same_text(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    store, told = Store(f"file://{tmp_path}/file"), set()
+    for _ in range(3):
+        with pytest.raises(StoreError, match="NotADirectoryError") as caught:
+            store.put("a/b", b"data")
+        told.add(str(caught.value))
+    assert len(told) == 1
 
 
 @pytest.mark.parametrize("bad", ["", "x", "/tmp/x", "nothing://x", "://x"])

@@ -139,7 +139,19 @@ def test_runs_are_found_below_a_directory_and_in_it():
     assert [run.path.absolute() for run in find_runs("c")] == [made[2]]
     assert [run.path.absolute() for run in find_runs("c/.accel_track")] == [made[2]]
     assert [run.path for run in find_runs(made[0])] == [made[0]]
+    assert [run.path.absolute() for run in find_runs("c/.accel_track/p")] == [made[2]]
     assert list(find_runs("missing")) == []
+
+
+def test_a_run_that_has_lost_its_run_json_is_found_too():
+    run = RunDirectory.create("a", "p", None)
+    run.rank(3).mkdir()
+    (run.path / "run.json").unlink()
+    (run.path.parent / "no run").mkdir()
+    for place in ("a", "a/.accel_track/p", run.path):
+        assert [one.path.absolute() for one in find_runs(place)] == [run.path]
+    with pytest.raises(JournalError, match=r"run\.json is missing; the journal beside it can still be read"):
+        run.load()
 
 
 def test_a_claim_is_exclusive_between_processes_and_ends_with_its_process():

@@ -13,6 +13,7 @@ import accel_track
 from accel_track.errors import MissingPackageError, ResumeError
 from accel_track.journal.directory import RunDirectory, find_runs
 from accel_track.journal.reader import JournalReader
+from accel_track.outcome import Outcome, Status
 from accel_track.records import Metrics
 from accel_track.testing import RecordingTracker
 from tests.support.processes import own_environment
@@ -81,6 +82,28 @@ def test_without_a_block() -> None:
     run.log({"loss": 0.5}, step=0)
     run.finish()
     assert tracker.calls == [("start",), ("config", {"lr": 0.1}), ("log", {"loss": 0.5}, 0, {}), ("finish",)]
+
+
+def test_a_run_that_goes_on_elsewhere_cannot_be_continued() -> None:
+    with accel_track.init("p", "jsonl", project_dir="runs", run_name="one") as run:
+        run.log({"loss": 1.0}, 0)
+        with pytest.raises(ResumeError, match="another process is logging to it; end that one first"):
+            accel_track.init("p", "jsonl", project_dir="runs", run_name="one", resume="must")
+    accel_track.init("p", "jsonl", project_dir="runs", run_name="one", resume="must").finish()
+    assert run.run_directory is not None
+    assert only_run().path.absolute() == run.run_directory.path
+
+
+@pytest.mark.parametrize("status", ["finished", "failed", "interrupted", "preempted"])
+def test_the_end_takes_a_status(status: Status) -> None:
+    run = accel_track.init("p", "jsonl", project_dir="runs")
+    run.log({"loss": 1.0}, 0)
+    with pytest.raises(ValueError, match="must be one of finished, failed, interrupted, preempted; got 'success'"):
+        run.finish("success")  # type: ignore[arg-type] # a mistake
+    run.log({"loss": 0.5}, 1)
+    run.finish(status)
+    (found,) = find_runs("runs")
+    assert (found.load().status, run.outcome) == (status, Outcome(status))
 
 
 def test_off_the_main_process_nothing_happens(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -58,6 +58,12 @@ def test_errors_are_raised_by_default_where_calls_are_direct(monkeypatch):
     assert Settings.of().on_error == "warn"
 
 
+@pytest.mark.parametrize("option", [{"mirror": "file:///m"}, {"alerts": ["nan"]}, {"resume": "must"}])
+def test_what_needs_a_journal_does_not_go_with_direct_calls(option):
+    with pytest.raises(ValueError, match=f"`{next(iter(option))}.* a run's journal, and delivery='inline' has none"):
+        Settings.of(delivery="inline", **option)
+
+
 @pytest.mark.parametrize("text", ["1", "true", "YES", "On"])
 def test_what_switches_on(monkeypatch, text):
     monkeypatch.setenv("ACCEL_TRACK_STRICT", text)

@@ -18,6 +18,7 @@ from accel_track.media.folder import problem
 from accel_track.media.tables import MANY, as_json
 from accel_track.records import Stored, WithoutForm
 from accel_track.testing import RecordingTracker
+from accel_track.texts import storable_texts
 from accel_track.values.capture import captured
 
 ROWS = [[index, index / 7, f"name {index}", None, index % 2 == 0] for index in range(MANY // 5)]
@@ -70,7 +71,7 @@ def test_others_become_json_in_the_call(tmp_path: Path, rows: Any) -> None:
     media, stored = kept(tmp_path, Table(rows, COLUMNS))
     assert media.files.waiting == 0
     assert (tmp_path / "media" / stored.file).read_bytes() == as_json(COLUMNS, rows)
-    assert found_in(media, stored).rows == rows
+    assert found_in(media, stored).rows == storable_texts(rows)
 
 
 def test_what_changes_after_the_call_changes_nothing(tmp_path: Path) -> None:
@@ -121,7 +122,7 @@ def test_bytes_that_are_no_table_are_damage_also_under_their_own_checksum(tmp_pa
 def test_a_call_that_finds_too_much_waiting_makes_its_own_json(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(folder, "MOST_WAITING", 1)
     media, _ = kept(tmp_path, Table(ROWS, COLUMNS))
-    with pytest.warns(AccelTrackWarning, match="wait to be encoded"):
+    with pytest.warns(AccelTrackWarning, match="of media wait to be encoded"):
         _, stored = kept(tmp_path, Table(ROWS[::-1], COLUMNS), media)
     assert json.loads((tmp_path / "media" / stored.file).read_bytes())["data"] == ROWS[::-1]
 
