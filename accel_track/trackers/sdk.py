@@ -8,6 +8,7 @@ import math
 import os
 import socket
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from itertools import groupby
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar, cast
@@ -294,7 +295,8 @@ class SDKTracker(StoresMedia):
             self.store_outcome()
         except Exception as error:
             if not (self.finish_again and (self.is_transient(error) or self.concerns_run(error))):
-                self._end()
+                with suppress(EndedError):  # of a run whose files are gone, which `error` says
+                    self._end()
             raise
         self._end()
 
@@ -357,12 +359,13 @@ class SDKTracker(StoresMedia):
             message = f"{self.name}: {missing}"
             raise NotConfiguredError(message)
 
-    def check_file(self, folder: str | os.PathLike[str], pattern: str) -> None:
+    def check_file(self, folder: str | os.PathLike[str], pattern: str, *, over: bool = False) -> None:
         """Check that the file of a run in a folder is still there, as soon as it was seen; SDKs make it in a thread.
 
         Args:
             folder: The folder, which an SDK makes again for media.
             pattern: What the file's name fits.
+            over: Whether the run is over, so that the file must be there.
 
         Raises:
             EndedError: Somebody has deleted or moved it.
@@ -371,6 +374,8 @@ class SDKTracker(StoresMedia):
             self._file = next(Path(folder).glob(pattern), None)
         if self._file is not None:
             self.check_place(self._file)
+        else:
+            self.check_place(Path(folder, pattern) if over else folder)
 
     def import_sdk(self) -> Any:
         """Import the SDK and return its module.

@@ -28,6 +28,7 @@ from accel_track.trackers.wandb.axis import STEP
 from accel_track.trackers.wandb.fast import Rows
 from accel_track.trackers.wandb.tracker import WandBTracker
 from tests.support.readers.wandb import WandBContract, decoded, records, rows
+from tests.support.waiting import until
 
 
 class TestWandB(WandBContract):
@@ -289,6 +290,19 @@ class TestWandB(WandBContract):
         result = CliRunner().invoke(app, ["sync", str(run.path)])
         assert result.exit_code == 0, result.output
         assert self.read(tmp_path).metrics["m"] == [(0, 1.0), (1, 2.0)]
+
+    def test_files_that_somebody_deletes_before_the_first_flush(self, tmp_path: Path) -> None:
+        """The end of the run is early enough to miss the file, which wandb makes in a thread."""
+        tracker = self.make(tmp_path)
+        tracker.start()
+        folder = Path(tracker.tracker.dir).parent
+        until(lambda: any(folder.glob("*.wandb")))
+        for file in folder.glob("*.wandb"):
+            file.unlink()
+        tracker.log({"m": 1.0}, step=0)
+        tracker.flush()
+        with pytest.raises(EndedError, match="deleted or moved the run's files"):
+            tracker.finish()
 
     def test_configuration_without_any_log(self, tmp_path: Path) -> None:
         """The offline run's file has the hyperparameters, changed ones with the last value."""

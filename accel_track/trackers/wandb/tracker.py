@@ -189,3 +189,5 @@ class WandBTracker(WandBMetrics, WandBMedia):
                 native.finish(exit_code=self.outcome.exit_code)
         finally:
             _wandb_global.finished(self.import_sdk(), native)
+        if self._own is not None:
+            self.check_file(self._own, "*.wandb", over=True)
