@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import FunctionType
 from typing import Any
 
@@ -327,8 +327,8 @@ def media_in(value: Any) -> Iterable[Stored]:
 
 
 def names_without_form(record: AnyRecord) -> list[str]:
-    """Return the names of a record's values that are, or hold, objects without a portable form."""
-    return [name for name, value in record.values.items() if _holds_stand_in(value)]
+    """Return the name of each object without a portable form in a record's values, nested ones joined with "/"."""
+    return [name for name, _ in stand_ins(record.values)]
 
 
 def own_copy(record: AnyRecord) -> AnyRecord:
@@ -355,6 +355,24 @@ def size_in_memory(value: Any) -> int:
     if type(value) is list or type(value) is tuple:
         return sum(map(size_in_memory, value))
     return int(value.nbytes) if is_array(value) else 0
+
+
+def stand_ins(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
+    """Yield name and type of each object without a portable form in a value; those in a list have the list's name.
+
+    Args:
+        value: A record's values.
+        name: Name of the value.
+    """
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from stand_ins(item, f"{name}/{key}" if name else str(key))
+    elif isinstance(value, list):
+        for item in value:
+            for _, what in stand_ins(item):
+                yield name, what
+    elif type(value) is WithoutForm:
+        yield name, value.what
 
 
 def _holds_stand_in(value: Any) -> bool:

@@ -562,11 +562,14 @@ class Run(MediaCalls):
             only: Name of the one tracker that gets the artifact. Default: every tracker.
 
         Raises:
-            TypeError: `name`, `metadata` or `step` has the wrong type.
+            TypeError: `path`, `name`, `metadata` or `step` has the wrong type.
             ValueError: `step` is negative.
         """
         if not (name is None or isinstance(name, str)) or not (metadata is None or isinstance(metadata, Mapping)):
             message = "`log_artifact` takes a text for `name` and a dictionary for `metadata`."
+            raise TypeError(message)
+        if not isinstance(path, (str, os.PathLike)):
+            message = f"`log_artifact` takes the path of a file or folder; got {path.__class__.__name__}."
             raise TypeError(message)
         step, where = check_step(step), os.fspath(path)
         try:

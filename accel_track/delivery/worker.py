@@ -35,6 +35,7 @@ from accel_track.records import (
     is_for,
     names_without_form,
     replayable,
+    stand_ins,
 )
 from accel_track.rules import Reshaper, Rules
 from accel_track.trackers.base import GeneralTracker
@@ -488,9 +489,19 @@ class Worker:
             self._warn_of_artifact(record)
             return Part(entry, None)
         if type(record) is Metrics and not PLAIN.issuperset(map(type, record.values.values())):
-            record = self._call(self._media.whole, record)
+            stored, record = record, self._call(self._media.whole, record)
+            if record is not stored:
+                self._warn_of_lost_media(stored, record)
         whole = replayable(record)
         return Part(entry, whole, () if whole is record else names_without_form(record))
+
+    def _warn_of_lost_media(self, stored: Metrics, record: AnyRecord) -> None:
+        others = {name for name, _ in stand_ins(stored.values)} | self._told
+        for name, what in stand_ins(record.values):
+            if name not in others:
+                self._told.add(name)
+                others.add(name)
+                warn(f"{self.name}: dropped {name!r}: {what}. Further ones of this name are counted silently.")
 
     def _warn_of_artifact(self, record: Artifact) -> None:
         what = record.name or os.path.basename(record.path)
@@ -498,6 +509,11 @@ class Worker:
             f"{self.name}: the artifact {what!r} is gone or has changed since it was logged, and is left out; give "
             "`copy=True` for files that do not stay as they are."
         )
+
+    @cached_property
+    def _told(self) -> set[str]:
+        """Names of lost media of which there was a warning."""
+        return set()
 
     @cached_property
     def _repeat(self) -> Callable[..., Any]:

@@ -57,8 +57,8 @@ class MediaCalls:
                 the path of an image file. Several images of a name are a list, or a batch of shape (N, H, W, C) or
                 (N, C, H, W).
             step: Training step, 0 or more, or None.
-            captions: Captions by name, each a text or a list with a text per image. A text or a list alone holds for
-                every name.
+            captions: Captions by name, each a text, or a list or an array with a text per image. A text, a list or an
+                array alone holds for every name.
             **kwargs: Arguments of the SDK's own call, on a tracker only.
         """
         media = {name: several(Image, one, _of(captions, name)) for name, one in _named(values).items()}
@@ -94,7 +94,7 @@ class MediaCalls:
         Args:
             name: Name of the table.
             columns: Names of the columns.
-            data: Rows, each with a cell per column.
+            data: Rows, each a list with a cell per column or a dictionary of cells by column.
             dataframe: A table of pandas, polars or pyarrow, in place of `columns` and `data`. Its index is left out.
             step: Training step, 0 or more, or None.
             key: Another name of the argument `name`, as in Lightning's `WandbLogger`.
@@ -351,7 +351,11 @@ class MediaCalls:
 
         Raises:
             NotADirectoryError: `folder` is not a folder.
+            TypeError: `folder` is no path.
         """
+        if not isinstance(folder, (str, os.PathLike)):
+            message = f"`log_artifacts` takes the path of a folder; got {folder.__class__.__name__}."
+            raise TypeError(message)
         if not os.path.isdir(folder):
             message = f"`log_artifacts` takes a folder; {os.fspath(folder)!r} is none."
             raise NotADirectoryError(message)
@@ -397,9 +401,10 @@ def several(kind: type[Medium], value: Any, captions: Any, **arguments: Any) -> 
     Args:
         kind: The kind.
         value: The user's value; a list, a tuple or an array with a further dimension holds several values.
-        captions: A text for all, a list with a text for each, or None.
+        captions: A text for all, a list or an array with a text for each, or None.
         arguments: Further arguments of the medium; a list has a value for each.
     """
+    captions = captions.tolist() if hasattr(captions, "tolist") else captions
     if kind is Image and len(getattr(value, "shape", ())) == _BATCH:
         batch = Batch(value)
         return [ImageOf(batch, place, _at(captions, place)) for place in range(len(value))]

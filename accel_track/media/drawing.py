@@ -28,6 +28,7 @@ def drawn(value: Any) -> NDArray[np.uint8]:
 
     Raises:
         TypeError: It is none of those.
+        ValueError: It is so small that it has no pixels.
     """
     import numpy as np
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -40,9 +41,13 @@ def drawn(value: Any) -> NDArray[np.uint8]:
     try:
         agg = FigureCanvasAgg(figure)
         agg.draw()
-        return np.array(agg.buffer_rgba())
+        pixels = np.array(agg.buffer_rgba())
     finally:
         figure.set_canvas(canvas)
+    if not pixels.size:
+        message = f"a figure has pixels; got the shape {pixels.shape}."
+        raise ValueError(message)
+    return pixels
 
 
 def _figure_of(value: Any) -> Any:

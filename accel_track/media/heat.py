@@ -43,9 +43,9 @@ def heat(matrix: Sequence[Sequence[float]], labels: Sequence[str]) -> Any:
     draw = ImageDraw.Draw(picture)
     draw.text((_GAP, 3), title, fill="black", font=small)
     for row, numbers in enumerate(matrix):
-        total = sum(numbers) or 1
+        total = sum(number for number in numbers if not math.isnan(number)) or 1
         for column, number in enumerate(numbers):
-            share = max(0.0, min(1.0, number / total))
+            share = 0.0 if math.isnan(number) else max(0.0, min(1.0, number / total))
             left, upper = edge + column * cell, top + row * cell
             colour = tuple(round(255 + share * (dark - 255)) for dark in _DARK)
             line = 1 if cell >= _LABELLED else 0

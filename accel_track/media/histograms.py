@@ -20,6 +20,9 @@ MANY = 65_536
 """The size from which numbers are counted after the call that logs them: writing them takes less time than counting."""
 
 _BLOCK = 65_536
+_HUGE, _SMALLER = 2.0**1012, 2.0**-12
+"""The magnitude from which on numbers are made smaller before they are sorted, and by how much."""
+
 _NOT_FINITE = "a histogram needs a finite number."
 
 
@@ -67,15 +70,24 @@ def _in_bins(array: NDArray[Any], bins: int, low: float, high: float) -> tuple[N
     """Return counts and edges; where numbers are too close for so many bins of their type, the bins are wider."""
     import numpy as np
 
-    room = max(0.5, float(np.spacing(max(-low, high))) * bins)
-    for kind, limits in (
-        (array.dtype, (low, high)),
-        (np.float64, (low, high)),
-        (np.float64, (low - room, high + room)),
-    ):
-        with contextlib.suppress(ValueError):
-            if limits[0] < limits[1]:
-                return np.histogram(array.astype(kind, copy=False), bins, limits)
+    largest = max(-low, high)
+    if largest > _HUGE:
+        counts, edges = _in_bins(array.astype(np.float64) * _SMALLER, bins, low * _SMALLER, high * _SMALLER)
+        with np.errstate(over="ignore"):
+            edges = edges / _SMALLER
+        if np.isfinite(edges).all():
+            return counts, edges
+    else:
+        room = max(0.5, float(np.spacing(largest)) * bins)
+        fits = largest < float(np.finfo(array.dtype).max) * _SMALLER  # else a step on the way would be infinite
+        for kind, limits in (
+            (array.dtype if fits else np.float64, (low, high)),
+            (np.float64, (low, high)),
+            (np.float64, (low - room, high + room)),
+        ):
+            with contextlib.suppress(ValueError):
+                if limits[0] < limits[1]:
+                    return np.histogram(array.astype(kind, copy=False), bins, limits)
     message = f"numbers from {low:g} to {high:g} cannot be sorted into {bins} bins."
     raise ValueError(message)
 

@@ -110,11 +110,11 @@ def number_array(value: Any, what: str) -> NDArray[Any]:
     import numpy as np
 
     if hasattr(value, "detach"):
-        value = value.detach().cpu()
-        value = value.float() if value.is_floating_point() else value
+        value = value.detach()
+        value = (value.float() if value.is_floating_point() else value).numpy(force=True)
     array = np.asarray(value)
     if array.dtype.kind not in "biuf":
-        message = f"{what}; got {type(value).__name__}."
+        message = f"{what}; got {type(value).__name__}{f' of {array.dtype}' if array.ndim else ''}."
         raise TypeError(message)
     return array
 
@@ -129,15 +129,19 @@ def opened(source: Any) -> Iterator[Any]:
     Raises:
         OSError: It cannot be read, or is not an image.
     """
-    from PIL import Image
+    from PIL import Image, UnidentifiedImageError
 
     with contextlib.ExitStack() as stack:
-        if isinstance(source, (str, os.PathLike)):
-            source = stack.enter_context(open(open_regular(source), "rb"))
+        path = source if isinstance(source, (str, os.PathLike)) else None
+        if path is not None:
+            source = stack.enter_context(open(open_regular(path), "rb"))
         with _opening:  # PIL knows one limit for all, and asks for it here only
             most, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
             try:
                 image = Image.open(source)
+            except UnidentifiedImageError as error:
+                message = "these are no bytes of an image" if path is None else f"{os.fspath(path)!r} is no image file"
+                raise UnidentifiedImageError(message) from error
             finally:
                 Image.MAX_IMAGE_PIXELS = most
         yield stack.enter_context(image)

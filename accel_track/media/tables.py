@@ -12,6 +12,8 @@ from typing import Any
 
 import msgspec
 
+from accel_track.texts import storable_texts
+
 MANY = 2_000
 """How many cells a table has that becomes JSON after the call that logs it."""
 
@@ -23,15 +25,17 @@ def rows(columns: Sequence[str] | None, data: Any, dataframe: Any = None) -> tup
     """Return the column names and the rows of a table given as `columns` and `data` or as a `dataframe`.
 
     Args:
-        columns: Names of the columns. Default: 0, 1, ….
-        data: Rows, each with a cell per column; a dictionary of columns; or a table of pandas, polars or pyarrow.
+        columns: Names of the columns. Default: those in `data`, else 0, 1, ….
+        data: Rows, each a list with a cell per column or a dictionary of cells by column; a dictionary of columns; or a
+            table of pandas, polars or pyarrow.
         dataframe: A table of pandas, polars or pyarrow, in place of `data`. Its index is left out.
 
     Returns:
         The names of the columns, and the rows.
 
     Raises:
-        ValueError: Both `data` and `dataframe` are given, or neither, or a row has another number of cells.
+        ValueError: Both `data` and `dataframe` are given, or neither, or rows or columns differ in length.
+        TypeError: The data is none of those, or a row is no list of cells.
     """
     if (data is None) == (dataframe is None):
         message = "`log_table` takes either `columns` and `data` or `dataframe`."
@@ -40,8 +44,15 @@ def rows(columns: Sequence[str] | None, data: Any, dataframe: Any = None) -> tup
     if is_frame(frame):
         return _of_frame(frame)
     if isinstance(frame, Mapping):
-        frame, columns = list(zip(*frame.values(), strict=True)), list(frame)
-    table = [list(row) for row in frame]
+        frame, columns = _across(frame), list(frame)
+    given = _listed(frame, "a table is a list of rows")
+    if given and all(isinstance(row, Mapping) for row in given):
+        columns = list(dict.fromkeys(chain.from_iterable(given))) if columns is None else columns
+        given = [[row.get(name) for name in columns] for row in given]
+    table = [
+        list(row) if type(row) in (list, tuple) else _listed(row, f"row {index} of a table is a list of cells")
+        for index, row in enumerate(given)
+    ]
     width = len(table[0]) if table else 0
     names = [str(name) for name in columns] if columns is not None else [str(index) for index in range(width)]
     for index, row in enumerate(table):
@@ -64,7 +75,11 @@ def as_json(columns: Sequence[str], table: Sequence[Sequence[Any]]) -> bytes:
     if all(map(_is_finite, table)):
         with contextlib.suppress(OverflowError, UnicodeEncodeError):  # long integers, halves of surrogate pairs
             return msgspec.json.encode(whole)
-    return json.dumps(whole, ensure_ascii=False, separators=(",", ":")).encode(errors="backslashreplace")
+    text = json.dumps(whole, ensure_ascii=False, separators=(",", ":"))
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        return json.dumps(storable_texts(whole), ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def packed(columns: Sequence[str], table: Sequence[Sequence[Any]]) -> bytes | None:
@@ -90,6 +105,35 @@ def unpacked(data: bytes) -> tuple[list[str], list[list[Any]]]:
     except msgspec.MsgspecError as error:
         message = f"its cells are not what was logged ({error})"
         raise ValueError(message) from error
+
+
+def _listed(value: Any, what: str) -> list[Any]:
+    """Return the items of a series of any kind.
+
+    Raises:
+        TypeError: It is none; a text is not meant as its characters, nor a dictionary as its keys.
+    """
+    if not isinstance(value, (str, bytes, Mapping)) and (hasattr(value, "__iter__") or hasattr(value, "__getitem__")):
+        return list(value)
+    message = f"{what}; got {type(value).__name__}."
+    raise TypeError(message)
+
+
+def _across(columns: Mapping[Any, Any]) -> list[Any]:
+    """Return the rows of a dictionary of columns.
+
+    Raises:
+        ValueError: The columns differ in length.
+        TypeError: One is no list of cells.
+    """
+    cells = {
+        name: _listed(column, f"column {name!r} of a table is a list of cells") for name, column in columns.items()
+    }
+    lengths = {name: len(column) for name, column in cells.items()}
+    if len(set(lengths.values())) > 1:
+        message = f"`log_table` got columns of different lengths, {lengths}; make them equal."
+        raise ValueError(message)
+    return list(zip(*cells.values(), strict=True))
 
 
 def _is_finite(row: Sequence[Any]) -> bool:

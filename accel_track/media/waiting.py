@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -56,10 +57,16 @@ def encoded(name: str, data: bytes) -> bytes:
         data: The plain form.
 
     Raises:
-        ValueError: It is damaged.
+        OSError: There is not enough memory.
+        ValueError: It is damaged, or cannot be counted.
     """
-    if name.endswith(NUMBERS):
-        return counted(data)
+    try:
+        return counted(data) if name.endswith(NUMBERS) else _as_json(name, data)
+    except MemoryError as error:
+        raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM)) from error
+
+
+def _as_json(name: str, data: bytes) -> bytes:
     if hashlib.sha256(data).hexdigest() != name.partition(".")[0]:
         message = "its cells are not what was logged"
         raise ValueError(message)
@@ -80,8 +87,10 @@ def counted(data: bytes) -> bytes:
         dtype = np.dtype(kind)
         whole = dtype.kind in "iuf" and dtype.itemsize * int(size) == len(content)
         info = histogram(np.frombuffer(content, dtype), int(bins)) if whole else None
-    except (TypeError, ValueError) as error:
-        message = f"its numbers cannot be counted ({error})"
+    except MemoryError:
+        raise
+    except Exception as error:
+        message = f"its numbers cannot be counted ({type(error).__name__}: {error})"
         raise ValueError(message) from error
     if info is None:
         message = "its numbers are not what was logged"

@@ -134,6 +134,9 @@ class GeneralTracker(MediaCalls):
     keeps_of_a_step: ClassVar[Literal["all", "first", "last"]] = "all"
     """Which of several values the backend keeps that one name has with one step."""
 
+    keeps_equal: ClassVar[bool] = True
+    """Whether the backend keeps equal values of one name, step and millisecond each, rather than once."""
+
     continues: ClassVar[bool] = True
     """Whether another tracker, constructed with this tracker's `identity`, continues its backend run."""
 

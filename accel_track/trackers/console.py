@@ -33,7 +33,10 @@ _POINTS = 12
 """The number of a metric's last values in its trend."""
 
 _SHOWN = 24
-"""The number of characters that are shown of a text that was logged as a medium."""
+"""The number of characters that are shown of a text: more would leave the names of metrics no room."""
+
+_LONG = 10**12
+"""The integer from which on its first digits are shown."""
 
 
 @dataclass
@@ -203,7 +206,8 @@ def _counted(kind: str, count: int) -> str:
 
 
 def _number(value: Any) -> str:
-    return f"{value:.5g}" if isinstance(value, float) else _escaped(value)
+    short = isinstance(value, float) or (isinstance(value, int) and abs(value) >= _LONG)
+    return f"{value:.5g}" if short else _escaped(_beginning(str(value)))
 
 
 def _bars(values: Sequence[float]) -> str:

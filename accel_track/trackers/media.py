@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -100,12 +101,8 @@ class StoresMedia(GeneralTracker):
             row: The call.
         """
         for name, media in self._groups(row):
-            try:
+            with _refused(row, name, media):  # a bad one must not lose the next
                 yield from self._placed(row, name, media)
-            except (OSError, ValueError, TypeError) as error:  # noqa: PERF203 - a bad one must not lose the next
-                if isinstance(error, OSError) and error.errno is not None:  # the machine's, such as a full disk
-                    raise
-                row.refuse(name, media, str(error))
 
     def store_media(self, row: Row, media: Sequence[tuple[str, Medium]]) -> None:
         """Store the media that are not among a row's values; called inside `taken.within`.
@@ -153,13 +150,17 @@ class StoresMedia(GeneralTracker):
         if make is None:
             yield from named
             return
-        values = [one.native if isinstance(one, Own) else make(one, row) for one in found]
+        made: dict[str, Any] = {}
+        for own, one in named:
+            with _refused(row, name, one):
+                made[own] = one.native if isinstance(one, Own) else make(one, row)
         if kind in self.lists and (several or self.always_lists):
+            values = list(made.values())
             size = self.most or len(values)
-            parts = {begin: values[begin : begin + size] for begin in range(0, len(values), size)}
+            parts = {begin: values[begin : begin + size] for begin in range(0, len(values), size or 1)}
             self.add_values(row, {f"{name}/{begin}" if begin else name: part for begin, part in parts.items()})
         else:
-            self.add_values(row, {one: value for (one, _), value in zip(named, values, strict=True)})
+            self.add_values(row, made)
 
     def add_values(self, row: Row, values: Mapping[str, Any]) -> None:
         """Add values to a row; a value whose name the row has already is counted as dropped.
@@ -221,6 +222,17 @@ class StoresMedia(GeneralTracker):
             return stored(Histogram(value), self.passing.folder)
         except ValueError:  # none of them is finite
             return None
+
+
+@contextlib.contextmanager
+def _refused(row: Row, name: str, media: Medium | Sequence[Medium]) -> Iterator[None]:
+    """Refuse media of which the block cannot make what the SDK takes; other errors are the machine's."""
+    try:
+        yield
+    except (OSError, ValueError, TypeError) as error:
+        if isinstance(error, OSError) and error.errno is not None:  # such as a full disk
+            raise
+        row.refuse(name, media, str(error))
 
 
 def media_of(value: Any) -> Medium | list[Medium] | None:

@@ -11,6 +11,7 @@ import yaml
 from PIL import Image as Pil
 
 from accel_track import media
+from accel_track.errors import AccelTrackWarning
 from accel_track.media import Image
 from accel_track.records import Metrics
 from accel_track.testing import Bins, Columns
@@ -163,6 +164,22 @@ class TestDVCLiveMedia:
         assert "late" not in stored
         assert not list(tmp_path.rglob("late.json"))
         assert len(stored["t"]) == len(stored["c"]) == 1
+
+    def test_a_text_that_no_table_can_hold(self, tmp_path: Path) -> None:
+        """Python's `csv`, and with it DVC and this tracker, reads no cell of so many characters."""
+        first = self.started(tmp_path)
+        first.log({"t": media.Text("a" * 131_073), "loss": 0.5}, step=1)
+        with pytest.warns(AccelTrackWarning, match="more than 131,072 characters in a table; log a `Text`"):
+            first.log({"raw": "a" * 131_073, "loss": 0.25}, step=2)
+        first.finish()
+        again = self.started(tmp_path, resume=True)
+        again.rewind(2)
+        again.log({"loss": 0.125}, step=2)
+        again.finish()
+        stored = BACKEND.read(tmp_path)
+        assert stored.metrics["loss"] == [(1, 0.5), (2, 0.125)]
+        (file,) = tmp_path.rglob("plots/media/t/1.md")
+        assert file.read_text() == "a" * 131_073
 
     def test_a_new_run_in_an_old_folder(self, tmp_path: Path) -> None:
         """What another run has left goes, as DVCLive's own files do."""

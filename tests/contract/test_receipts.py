@@ -1,6 +1,7 @@
 """A receipt of each backend: a run that was delivered is whole, one that lacks something is not, until it is repaired."""
 
 import contextlib
+import json
 import time
 import warnings
 from collections.abc import Iterator
@@ -169,6 +170,76 @@ def test_media_and_artifacts(backend: str) -> None:
     assert not any(tally.extra.count for tally in done.after.tallies), str(done.after)
     assert done.after.media.there == 2 * kept
     assert repair(directory, backend, arguments(backend)).delivered == 0
+
+
+@pytest.mark.extras
+@pytest.mark.parametrize("name", ["mlflow", "jsonl"])
+def test_equal_values_of_a_step_and_a_millisecond(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A training often logs its epoch with each of several calls at one step; MLflow keeps one of them."""
+    need(tracker_class(name).sdk or "torch")
+    with monkeypatch.context() as clock:
+        clock.setattr(time, "time", lambda: 1.7e9)
+        run = start(name)
+        for values in ({"epoch": 0, "train/loss": 0.5}, {"epoch": 0, "val/loss": 0.25}):
+            run.log(values, 1)
+    found = compare(ended(run), name, arguments(name))
+    exact(found)
+    assert found.values.there == (3 if name == "mlflow" else 4)
+
+
+@pytest.mark.extras
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # of SDKs, about numbers as large as these
+def test_odd_media(backend: str) -> None:
+    """What backends store in a form of their own, or not at all, is neither missing nor other than sent."""
+    figure = media.Figure.of_stored({}, Path("figure.plotly.json").absolute())
+    Path("figure.plotly.json").write_text(json.dumps({"data": [{"y": [1, 2], "type": "scatter"}], "layout": {}}))
+    image = media.Image(np.zeros((4, 4, 3), np.uint8))
+    odd: dict[str, Any] = {
+        "table/twice": media.Table([[1, 2]], ["a", "a"]),
+        "table/nan": media.Table([[float("nan"), float("inf"), None, "a"]], ["a", "b", "c", "d"]),
+        "table/rows": media.Table([], ["a"]),
+        "table/empty": media.Table([], []),
+        "table/half": media.Table([["\ud800", "\x00"]], ["a", "b"]),
+        "histogram/constant": media.Histogram(np.zeros(5)),
+        "histogram/near": media.Histogram(np.float32([1, 1 + 2**-20]), 4),
+        "histogram/huge": media.Histogram(np.float32([-1e38, 1e38, 3e38])),
+        "matrix/nan": media.ConfusionMatrix(matrix=[[1.5, float("nan")], [0.0, 1.0]]),
+        "matrix/twice": media.ConfusionMatrix([0, 1], [1, 1], labels=["a", "a"]),
+        "text/lines": media.Text("a\r\nb\n"),
+        "text/long": media.Text("x" * 200_000),
+        "page": media.Html("<p>a</p>\r\n"),
+        "figure": figure,
+        "of two kinds": [image, media.Text("a")],
+        "bad": [image, media.Image(None)],
+        "worse": media.Image(None),
+    }
+    run = start(backend)
+    for step, (name, medium) in enumerate(odd.items()):
+        run.log({name: medium}, step)
+    found = compare(ended(run), backend, arguments(backend))
+    exact(found)
+    left_out = 2 * (backend == "tensorboard")  # the page, and the figure of Plotly's
+    assert found.media.sent == len(odd) - 2 - left_out, str(found)
+
+
+@pytest.mark.first(4)
+@pytest.mark.extras
+def test_odd_artifacts(backend: str) -> None:
+    """Names that are paths or none, and equal files, are not missing where a backend keeps them in one folder or once."""
+    Path("given").mkdir()
+    for name in ("one", "two"):
+        Path("given", name).write_text(name)
+    run = start(backend)
+    for name in ("data/train", "data/val", "n\0ul", "..", ".", "../up", "x" * 300, "half \udce9", "a\nb"):
+        run.log_artifact("given/one", name)
+    for name in ("one", "two", "one", "one"):
+        run.log_artifact(f"given/{name}", "same")
+    run.log_artifact("given")
+    found = compare(ended(run), backend, arguments(backend))
+    assert found.whole, str(found)
+    assert not any(tally.extra.count for tally in found.tallies), str(found)
+    assert not found.unread, str(found)
+    assert found.artifacts.sent >= (0 if tracker_class(backend).media["artifact"].how == "none" else 11), str(found)
 
 
 @pytest.mark.extras

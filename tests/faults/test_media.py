@@ -336,7 +336,8 @@ def test_a_file_that_is_damaged_costs_nothing_else_of_its_call() -> None:
     for suffix in (".npy", ".json"):
         (file,) = found.path.rglob(f"media/*{suffix}")
         file.write_bytes(file.read_bytes()[:-1])
-    (status,) = Sync(found).deliver(follow=False, timeout=30)
+    with pytest.warns(AccelTrackWarning, match="dropped 'points': points whose file is damaged"):
+        (status,) = Sync(found).deliver(follow=False, timeout=30)
     assert (status.delivered, status.quarantined) == (2, 0)
     assert status.dropped == {"points": 1, "table": 1}
     assert read().metrics["loss"] == [(1, 0.5), (2, 1.0)]

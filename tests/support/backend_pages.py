@@ -16,7 +16,7 @@ from accel_track.media.ways import KINDS
 from accel_track.registry import LOGGER_TYPE_TO_CLASS, tracker_class
 from accel_track.trackers.base import GeneralTracker
 from tests.support.media_table import NAMES, short
-from tests.support.verifying_table import changes
+from tests.support.verifying_table import changes, of_a_step
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "docs" / "backends"
@@ -56,7 +56,6 @@ def _time(name: str, cls: type[GeneralTracker]) -> str:
 def _columns(name: str) -> dict[str, str]:
     """Return the cells of a tracker in the tables of the index, by their heads."""
     cls, facts, extra_name = tracker_class(name), FACTS[name], extra(name)
-    of_a_step = {"all": "all", "first": "only the first", "last": "only the last"}
     return {
         "Extra": f"`{extra_name}`" if extra_name else "none needed",
         "Credentials": facts["credentials"],
@@ -67,7 +66,7 @@ def _columns(name: str) -> dict[str, str]:
         "Nested hyperparameters": "kept" if cls.keeps_nesting else 'joined with "/"',
         "The step is": facts["step"],
         "Without a step": facts["no_step"],
-        "Several values at one step": of_a_step[cls.keeps_of_a_step],
+        "Several values at one step": of_a_step(cls),
         "Keeps the time of the call": _time(name, cls),
         "Delivery after a crash": facts["again"],
         "Continued by": facts["continues"],

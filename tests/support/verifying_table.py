@@ -12,6 +12,11 @@ BEGIN, END = "<!-- table: made by `python -m tests.support.verifying_table` -->\
 _OF_A_STEP = {"all": "all", "first": "only the first", "last": "only the last"}
 
 
+def of_a_step(cls: type[GeneralTracker]) -> str:
+    """Return which of several values a backend keeps that one name has at one step."""
+    return _OF_A_STEP[cls.keeps_of_a_step] + ("" if cls.keeps_equal else "; equal ones of a millisecond once")
+
+
 def _kept(is_kept: bool) -> str:
     return "kept" if is_kept else "left out"
 
@@ -26,7 +31,7 @@ def changes(name: str) -> dict[str, str]:
         "NaN": _kept(cls.takes_nan),
         "±inf": _kept(cls.takes_inf),
         "Texts": _kept(cls.takes_text),
-        "Several values at one step": _OF_A_STEP[cls.keeps_of_a_step],
+        "Several values at one step": of_a_step(cls),
         "Media left out": left_out or "\N{EN DASH}",
     }
 

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 
 import pytest
 
+from accel_track import init
 from accel_track.delivery import artifacts
 from accel_track.delivery.artifacts import deliverable, problem
 from accel_track.delivery.settings import Settings
@@ -113,6 +114,16 @@ def test_a_file_and_a_folder(delivery: str) -> None:
         "named": ({"a": b"a", "b": b"b"}, {"type": "dataset", "metadata": {}, "step": None}),
         "model": (b"data", {"type": "model", "metadata": {}, "step": None}),
     }
+
+
+def test_an_error_says_what_is_no_path() -> None:
+    run = init("proj", log_with="jsonl", project_dir="runs")
+    for value, kind in ((None, "NoneType"), (5, "int"), (b"a", "bytes")):
+        with pytest.raises(TypeError, match=f"`log_artifact` takes the path of a file or folder; got {kind}."):
+            run.log_artifact(value)  # type: ignore[arg-type]
+        with pytest.raises(TypeError, match=f"`log_artifacts` takes the path of a folder; got {kind}."):
+            run.log_artifacts(value)  # type: ignore[arg-type]
+    run.finish()
 
 
 @pytest.mark.parametrize("delivery", MODES)

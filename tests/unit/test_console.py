@@ -85,6 +85,16 @@ def test_what_is_no_value_is_counted() -> None:
     assert tracker.dropped == {"thing": 1}
 
 
+def test_a_long_text_or_number_leaves_names_their_room() -> None:
+    tracker = make()
+    tracker.log({"sample": "x" * 500, "factorial": 10**300, "loss": 0.5}, step=1)
+    tracker.finish()
+    found = rows(tracker)
+    assert found["sample"][1] == "x" * 24 + "…"
+    assert found["factorial"][1] == "1e+300"
+    assert found["loss"][:2] == ["1", "0.5"]
+
+
 def test_media_are_told_below_the_table(tmp_path: Path) -> None:
     tracker = make()
     pixels = np.zeros((4, 4), np.uint8)

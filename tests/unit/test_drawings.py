@@ -28,6 +28,14 @@ def test_shades_are_shares_of_rows_and_long_labels_are_cut() -> None:
     assert picture.width < 400
 
 
+def test_a_share_that_is_no_number_has_no_shade() -> None:
+    """A row of a matrix of shares whose class does not occur."""
+    picture = heat([[float("nan"), float("nan")], [0.0, 1.0]], ["a", "b"])
+    (edge,) = (place for place in range(60) if picture.getpixel((place, 60)) == (187, 187, 187))
+    assert picture.getpixel((edge + 5, picture.height // 3)) == (255, 255, 255)
+    assert picture.getpixel((edge + 64 + 5, picture.height - 12)) == (8, 48, 107)
+
+
 def test_a_font_is_found_on_every_system(monkeypatch: pytest.MonkeyPatch) -> None:
     real = ImageFont.truetype
 

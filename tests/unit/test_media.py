@@ -89,6 +89,13 @@ def test_bfloat16_and_gradients() -> None:
     assert image.ravel().tolist() == [128] * 4
 
 
+def test_a_tensor_that_is_negative_by_a_bit() -> None:
+    part = torch.full((2, 2), 0.5 - 1j).conj().imag
+    assert part.is_neg()
+    (image,) = images(part)
+    assert image.ravel().tolist() == [255] * 4
+
+
 @pytest.mark.parametrize(
     ("mode", "channels"), [("L", 1), ("RGB", 3), ("RGBA", 4), ("1", 1), ("P", 3), ("CMYK", 3), ("LA", 4), ("HSV", 3)]
 )
@@ -149,7 +156,11 @@ def test_the_input_stays_as_it_was() -> None:
         (np.zeros((8, 6, 2)), ValueError, "an image has 1, 3 or 4 channels, first or last; got the shape (8, 6, 2)."),
         (object(), TypeError, "an image must be a numeric array, a PIL image or a file; got object."),
         (None, TypeError, "an image must be a numeric array, a PIL image or a file; got NoneType."),
-        (np.zeros((2, 2), complex), TypeError, "an image must be a numeric array, a PIL image or a file; got ndarray."),
+        (
+            np.zeros((2, 2), complex),
+            TypeError,
+            "an image must be a numeric array, a PIL image or a file; got ndarray of complex128.",
+        ),
     ],
     ids=["1-d", "5-d", "two channels", "object", "None", "complex"],
 )
@@ -157,6 +168,12 @@ def test_no_images(value: Any, error: type[Exception], message: str) -> None:
     with pytest.raises(error) as caught:
         images(value)
     assert str(caught.value) == message
+
+
+def test_a_file_that_is_none_of_an_image_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.svg").write_text("<svg/>")
+    with pytest.raises(OSError, match=r"a\.svg' is no image file"):
+        images(tmp_path / "a.svg")
 
 
 def test_a_missing_file() -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, ClassVar
 
+import matplotlib.figure
 import numpy as np
 import pytest
 from PIL import Image as Pil
@@ -100,6 +101,7 @@ def impossible() -> dict[str, Any]:
         media.Image(np.broadcast_to(np.uint8(0), (10_000, 10_000, 3))),
         media.Image(PIXELS, max_pixels=10),
         media.Figure(5),
+        media.Figure(matplotlib.figure.Figure((0.001, 0.001))),
         *(media.Video(one) for one in (np.zeros((0, 4, 4, 3)), np.zeros(3), [], "a.txt", "huge.mp4", None)),
         *(media.Video(PIXELS[None], fps=fps) for fps in (0, -1, float("nan"), 1e9, "8", None, True)),
         media.Video(np.zeros((1, 1, 70_000, 3), np.uint8)),
@@ -288,6 +290,25 @@ def test_numbers_that_are_nearly_equal_have_a_histogram() -> None:
         assert sum(info["counts"]) == len(numbers)
         assert all(low < high for low, high in zip(info["edges"], info["edges"][1:], strict=False))
         assert info["edges"][0] <= info["min"] <= info["max"] <= info["edges"][-1]
+
+
+def test_numbers_that_are_nearly_too_large_have_a_histogram() -> None:
+    """A loss that grows without limit: the width of all bins is more than the type of the numbers holds."""
+    largest = np.finfo(np.float32).max
+    for numbers in (
+        np.float32([-1e38, 1e38, 3e38]),
+        np.float32([-largest, largest]),
+        np.float64([-1.7e308, 0, 1.7e308]),
+        np.float64([-1.79e308, 1.79e308]),
+    ):
+        for bins in (1, 64, 512):
+            info = media.Histogram(numbers, bins).content().info
+            assert sum(info["counts"]) == len(numbers)
+            assert min(info["counts"][0], info["counts"][-1]) > 0
+            assert np.isfinite(info["edges"]).all()
+            assert info["edges"][0] <= info["min"] <= info["max"] <= info["edges"][-1]
+    with pytest.raises(ValueError, match="cannot be sorted"):
+        media.Histogram([np.finfo(np.float64).max]).content()
 
 
 def test_numbers_of_numpy_are_rates_too() -> None:

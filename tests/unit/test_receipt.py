@@ -1,6 +1,7 @@
 """Receipts: what is missing, differs, or is there twice in a backend is found, and nothing else is said to be."""
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from accel_track.delivery.sync import Sync
 from accel_track.journal import cursor as cursors
 from accel_track.journal.directory import RunDirectory
 from accel_track.journal.writer import JournalWriter
+from accel_track.media import Image
 from accel_track.registry import LOGGER_TYPE_TO_CLASS, select
 from accel_track.rules import Rules
 from accel_track.run import Run
@@ -184,6 +186,28 @@ def test_nan_and_infinities_as_texts_are_numbers() -> None:
     assert receipt(run).values.differing.count == 1
 
 
+def test_a_backend_that_keeps_equal_values_of_a_moment_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(KeepingTracker, "keeps_equal", False)
+    with monkeypatch.context() as clock:
+        clock.setattr(time, "time", lambda: 1.7e9)
+        run = begin()
+        for _ in range(2):
+            run.log({"loss": 0.5, "nan": float("nan")}, 1)
+        run.log({"loss": 0.25}, 1)
+        run.log({"loss": 0.5}, 2)
+        clock.setattr(time, "time", lambda: 1.8e9)
+        run.log({"loss": 0.5}, 1)
+        run.finish()
+    directory, whole = deliver(), lines()
+    rewrite([line for place, line in enumerate(whole) if place not in (2, 3)])
+    found = receipt(directory)
+    assert found.whole, str(found)
+    assert (found.values.there, found.values.extra.count) == (5, 0)
+    assert found.by_design == {"equal values of a step and a millisecond, which it keeps once": 2}
+    rewrite(whole[4:])
+    assert receipt(directory).values.missing.count == 2
+
+
 @pytest.mark.parametrize(("which", "kept"), [("first", [0, 2]), ("last", [1, 2])])
 def test_a_backend_that_keeps_one_value_of_a_step(which: str, kept: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(KeepingTracker, "keeps_of_a_step", which)
@@ -314,6 +338,16 @@ def test_objects_without_a_portable_form_are_not_compared() -> None:
     directory = deliver()
     assert receipt(directory).whole
     assert receipt(directory).uncompared == {"objects of other kinds": 1}
+
+
+def test_values_that_could_not_be_read_are_not_looked_for() -> None:
+    run = begin()
+    for step in range(2):
+        run.log({"loss": 1.0, "bad": Image(None), f"bad/{step}": Image(None)}, step)
+    run.finish()
+    found = receipt(deliver())
+    assert found.whole, str(found)
+    assert (found.values.there, found.dropped.count) == (2, 0)
 
 
 def test_a_kind_that_the_reader_does_not_give_is_not_compared() -> None:

@@ -1,5 +1,6 @@
 """Receipts of media and artifacts: the same content counts, in whatever form and under whatever name a backend keeps it."""
 
+import json
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,9 +13,11 @@ from accel_track import media
 from accel_track.delivery.comparing.likeness import Look, look, look_of_all, same
 from accel_track.delivery.receipt import compare
 from accel_track.delivery.settings import Settings
+from accel_track.delivery.sync import Sync
 from accel_track.errors import AccelTrackWarning
 from accel_track.journal import cursor as cursors
 from accel_track.media.fallbacks import converted, stored
+from accel_track.media.pages import plotly_page
 from accel_track.media.ways import by, none
 from accel_track.registry import select
 from accel_track.run import Run
@@ -129,6 +132,31 @@ def test_kinds_that_the_backend_keeps_otherwise_or_not(monkeypatch: pytest.Monke
     assert found.media.there == 3
 
 
+def test_artifacts_that_the_backend_keeps_once_or_in_one_folder() -> None:
+    run = begin()
+    for name in ("one", "two"):
+        Path(name).write_text(name)
+    for name, file in (("a/b", "one"), ("a/c", "two"), ("d", "one"), ("d", "two"), ("d", "two")):
+        run.log_artifact(file, name)
+    run.finish()
+    directory = deliver()
+    assert receipt(directory).artifacts.there == 5
+    first, second, third, fourth, _ = lines()
+    folder = Path("kept/folder")
+    folder.mkdir()
+    for line, name in ((first, "b"), (second, "c")):
+        Path("kept", line["file"]).rename(folder / name)
+    rewrite([{**first, "artifact": "a", "file": "folder"}, fourth])
+    found = receipt(directory)
+    assert found.whole, str(found)
+    assert (found.artifacts.sent, found.artifacts.there) == (3, 3)
+    assert found.uncompared == {"earlier versions of artifacts, which a backend need not keep": 2}
+    (folder / "c").unlink()
+    assert receipt(directory).artifacts.missing.first == [("a/c", None)]
+    rewrite([{**first, "artifact": "a", "file": "folder"}, third])
+    assert receipt(directory).artifacts.missing.first == [("a/c", None), ("d", None)]
+
+
 def test_earlier_versions_of_an_artifact_need_not_be_there() -> None:
     run = begin()
     for text in ("one", "two"):
@@ -214,6 +242,9 @@ HISTOGRAM = media.Histogram(np.linspace(-1, 2, 101), 10)
         (media.Text("a"), "b", False),
         (media.Table([[1, 0.5, None]], ["a", "b", "c"]), media.Table([["1", "0.5", ""]], ["a", "b", "c"]), True),
         (media.Table([[1]], ["a"]), media.Table([[1]], ["b"]), False),
+        (media.Table([[1, 2]], ["a", "a"]), media.Table([[1, 2]], ["a", "a (2)"]), True),
+        (media.Table([[np.nan]], ["a"]), media.Table([[None]], ["a"]), True),
+        (media.Table([], ["a"]), media.Table([], []), True),
         (media.Table([[1]], ["a"]), media.Table([[2]], ["a"]), False),
         (HISTOGRAM, media.Histogram(counts=[10] * 9 + [11], edges=np.linspace(-1, 2, 11).astype(np.float32)), True),
         (HISTOGRAM, media.Histogram(counts=[10] * 9 + [12], edges=np.linspace(-1, 2, 11)), False),
@@ -222,6 +253,11 @@ HISTOGRAM = media.Histogram(np.linspace(-1, 2, 101), 10)
         (media.Points3D([[0, 1, 2], [3, 4, 5]]), media.Points3D([[3, 4, 5], [0, 1, 3]]), False),
         (media.ConfusionMatrix(matrix=[[1, 2], [3, 4]]), media.ConfusionMatrix(matrix=[[1.0, 2.0], [3, 4]]), True),
         (media.ConfusionMatrix(matrix=[[1, 2], [3, 4]]), media.ConfusionMatrix(matrix=[[1, 2], [4, 3]]), False),
+        (
+            media.ConfusionMatrix([0, 1], [1, 1], labels=["a", "a"]),
+            media.ConfusionMatrix([0, 1], [1, 1], labels=["a", "a (2)"]),
+            True,
+        ),
         (media.Audio(np.zeros(100), 8000), media.Audio(np.zeros(100), 8000), True),
         (media.Audio(np.zeros(100), 8000), media.Audio(np.zeros(100), 4000), False),
         (media.Video(np.zeros((2, 8, 8, 3), np.uint8)), media.Video(np.zeros((3, 8, 8, 3), np.uint8)), False),
@@ -232,6 +268,18 @@ HISTOGRAM = media.Histogram(np.linspace(-1, 2, 101), 10)
 def test_likeness(one: Any, other: Any, is_same: bool, tmp_path: Path) -> None:
     assert same(look(one, tmp_path), look(other, tmp_path)) is is_same
     assert same(look(other, tmp_path), look(one, tmp_path)) is is_same
+
+
+def test_a_figure_of_plotly_as_a_page_and_with_another_title(tmp_path: Path) -> None:
+    def of(**figure: Any) -> media.Figure:
+        path = tmp_path / f"{len(list(tmp_path.iterdir()))}.plotly.json"
+        path.write_text(json.dumps(figure))
+        return media.Figure.of_stored({}, path)
+
+    one = of(data=[{"y": [1, 2]}], layout={"title": "a"})
+    assert same(look(one, tmp_path), look(of(layout={}, data=[{"y": [1, 2]}]), tmp_path))
+    assert same(look(one, tmp_path), look(media.Html(plotly_page(one.plotly())), tmp_path))
+    assert not same(look(one, tmp_path), look(of(data=[{"y": [1, 3]}]), tmp_path))
 
 
 def test_sound_and_points_in_another_file(tmp_path: Path) -> None:
@@ -255,6 +303,38 @@ def test_another_form_is_the_same_medium(kind: str, tmp_path: Path) -> None:
 
 def test_nothing_is_like_nothing() -> None:
     assert not same(Look(), Look())
+
+
+def test_lists_that_no_backend_takes_are_no_missing_media() -> None:
+    run = Run(select("tensorboard", "runs"), project="proj", directory="runs", settings=Settings.of(delivery="thread"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", AccelTrackWarning)
+        run.log({"of two kinds": [media.Image(PIXELS), media.Text("a")], "beside": [media.Image(PIXELS), 1.0]}, 1)
+        run.log({"images": [media.Image(PIXELS), media.Image(PIXELS[::-1])]}, 1)
+        run.finish()
+    found = compare(only_run(Path("runs")), "tensorboard")
+    assert found.whole, str(found)
+    assert found.media.there == 2
+    assert found.by_design["lists of media of several kinds, or with other values that it does not take"] == 2
+    assert not found.dropped.count
+
+
+def test_the_rest_of_a_list_of_which_a_file_is_gone() -> None:
+    run = Run(select("tensorboard", "runs"), project="proj", directory="runs", settings=Settings.of(delivery="none"))
+    images = [np.full((2, 2), shade, np.uint8) for shade in (0, 100, 200)]
+    run.log({"val": {"images": [*map(media.Image, images), media.Image(images[1])], "loss": 0.5}}, 1)
+    run.finish()
+    directory = only_run(Path("runs"))
+    (gone,) = (one for one in (directory.rank() / "media").glob("*.png") if media.Image(one).array()[0, 0, 0] == 100)
+    gone.unlink()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", AccelTrackWarning)
+        Sync(directory).deliver(follow=False, timeout=10)
+    found = compare(directory, "tensorboard")
+    assert found.whole, str(found)
+    assert (found.values.there, found.media.there, found.media.extra.count) == (1, 2, 0)
+    assert found.uncompared == {"media whose files are gone": 2}
+    assert cursors.load(directory.cursor("tensorboard")).dropped == {"val/images": 2}
 
 
 def test_as_many_media_as_were_dropped_are_not_missing() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image as Pil
 
 from accel_track.errors import AccelTrackWarning
 from accel_track.media import Image, Medium, Table, Text
@@ -111,6 +112,19 @@ def test_what_cannot_be_read(tracker: ShowingTracker) -> None:
         tracker.log(given)
     assert tracker.native.values == {"good": "z"}
     assert tracker.dropped == {"bad": 1, "mixed": 1}
+    tracker.finish()
+
+
+def test_one_of_a_list_that_cannot_be_read_costs_the_others_nothing(tracker: ShowingTracker, tmp_path: Path) -> None:
+    """The file of an image is taken by its first bytes: what is behind them is read when the SDK's object is made."""
+    torn = tmp_path / "torn.png"
+    Pil.fromarray(np.zeros((50, 50), np.uint8)).save(torn)
+    torn.write_bytes(torn.read_bytes()[:60])
+    tracker._is_light = lambda _: False  # type: ignore[method-assign]
+    with pytest.warns(AccelTrackWarning, match="the file of the image is damaged"):
+        tracker.log({"a": [Image(_DARK), Image(torn), Image(_DARK)], "b": [Image(torn)], "loss": 0.5})
+    assert tracker.native.values == {"a": [(2, 2, 1), (2, 2, 1)], "loss": 0.5}
+    assert tracker.dropped == {"a": 1, "b": 1}
     tracker.finish()
 
 

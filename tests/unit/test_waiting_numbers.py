@@ -48,6 +48,7 @@ def info(media: KeptMedia, stored: Stored) -> Any:
         torch.from_numpy(NUMBERS).bfloat16(),
         np.where(NUMBERS > 2, np.nan, NUMBERS),
         np.where(NUMBERS[0] == NUMBERS, -np.inf, NUMBERS),
+        NUMBERS * np.float32(5e37),
     ],
     ids=[
         "float32",
@@ -59,6 +60,7 @@ def info(media: KeptMedia, stored: Stored) -> Any:
         "bfloat16",
         "NaN",
         "first infinite",
+        "huge",
     ],
 )
 def test_they_are_counted_after_the_call_as_in_it(tmp_path: Path, numbers: Any) -> None:
@@ -133,6 +135,32 @@ def test_a_damaged_file_is_said_to_be_so(tmp_path: Path, data: bytes) -> None:
     found = KeptMedia(tmp_path).medium(stored)
     assert isinstance(found, WithoutForm)
     assert "damaged" in found.what
+
+
+def test_numbers_that_cannot_be_counted_are_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever NumPy says to them: an error of another kind would stop the thread that encodes, and all trackers."""
+    media, stored = kept(tmp_path, NUMBERS)
+
+    def failing(*_: Any) -> Any:
+        message = "index out of bounds"
+        raise IndexError(message)
+
+    monkeypatch.setattr(waiting, "histogram", failing)
+    assert media.files.encode_next()
+    found = media.medium(stored)
+    assert isinstance(found, WithoutForm)
+    assert "cannot be counted (IndexError" in found.what
+
+
+@pytest.mark.parametrize("name", ["0" * 64 + waiting.NUMBERS, "0" * 64 + waiting.CELLS])
+def test_too_little_memory_is_no_damage(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def none_left(*_: Any) -> Any:
+        raise MemoryError
+
+    monkeypatch.setattr(waiting, "histogram", none_left)
+    monkeypatch.setattr(waiting.hashlib, "sha256", none_left)
+    with pytest.raises(OSError, match="memory"):
+        waiting.encoded(name, b"<f4 1 1\n1234")
 
 
 def test_a_counted_file_is_verified_by_its_checksum(tmp_path: Path) -> None:

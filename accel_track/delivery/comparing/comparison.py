@@ -95,6 +95,7 @@ class _Comparison(ContentComparison):
         receipt, sent = self.receipt, self.sent
         receipt.by_design.update({f"{what} that it does not take": count for what, count in (+sent.refused).items()})
         receipt.by_design["values that its rules leave out"] += sent.left_out
+        receipt.by_design["equal values of a step and a millisecond, which it keeps once"] += sent.again
         receipt.uncompared.update(+sent.uncompared)
         receipt.unread.update(self.found.lost)
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
 from accel_track.delivery.comparing.found import Found, FoundMedium
 from accel_track.delivery.comparing.lacking import Lacking
 from accel_track.delivery.comparing.likeness import same
-from accel_track.delivery.comparing.sent import Sent
+from accel_track.delivery.comparing.sent import Sent, SentArtifact
 from accel_track.delivery.comparing.sent_media import SentMedium, plural
 from accel_track.trackers.base import GeneralTracker
 from accel_track.trackers.media import StoresMedia
@@ -108,21 +108,41 @@ class ContentComparison:
     def compare_artifacts(self) -> None:
         """Look for each artifact by its files; of several of one name, the last has to be there."""
         tally = self.receipt.artifacts
-        over: dict[tuple[str, ...], list[str]] = defaultdict(list)
-        for name, files in self.found.artifacts:
-            over[tuple(sorted(files.values()))].append(name)
+        found = [(name, Counter(files.values())) for name, files in self.found.artifacts]
         last = {one.name: one for one in self.sent.artifacts}
-        for one in self.sent.artifacts:
-            if self.lacks(one.kind):
+        left = [one for one in self.sent.artifacts if not self.lacks(one.kind)]
+        tally.sent += len(left)
+        left.sort(key=lambda one: last[one.name] is not one)  # the last of each name first
+        for by_name, whole in ((True, True), (False, True), (False, False)):
+            left = [one for one in left if not self._take_files(one, found, by_name=by_name, whole=whole)]
+        for one in left:
+            if last[one.name] is not one:
+                self.receipt.uncompared["earlier versions of artifacts, which a backend need not keep"] += 1
+                tally.sent -= 1
                 continue
             names = (one.name, self.sent.stored_name(one.name))
-            if alike := over[tuple(sorted(one.files.values()))]:
-                alike.remove(next((name for name in alike if name in names), alike[0]))
-            elif last[one.name] is not one:
-                self.receipt.uncompared["earlier versions of artifacts, which a backend need not keep"] += 1
-                continue
-            else:
-                other = any(name in names for some in over.values() for name in some)
-                (tally.differing if other else tally.missing).add(one.name, [one.step])
-                self.lacking.records.add(one.seq)
-            tally.sent += 1
+            (tally.differing if any(name in names for name, _ in found) else tally.missing).add(one.name, [one.step])
+            self.lacking.records.add(one.seq)
+
+    def _take_files(
+        self, one: SentArtifact, found: list[tuple[str, Counter[str]]], *, by_name: bool, whole: bool
+    ) -> bool:
+        """Take an artifact's files out of those found; say whether they were there.
+
+        Args:
+            one: The artifact.
+            found: Names of artifacts, and the checksums of their files.
+            by_name: Whether only those of its name count.
+            whole: Whether only those of the same files count; else also a folder that holds others, as MLflow has for
+                names such as "data/train", and for several artifacts of one name.
+        """
+        files = Counter(one.files.values())
+        names = (one.name, self.sent.stored_name(one.name))
+        for place, (name, sums) in enumerate(found):
+            if (name in names or not by_name) and (files == sums or (not whole and files <= sums)):
+                if files == sums:
+                    del found[place]
+                else:
+                    sums.subtract(files)
+                return True
+        return False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import wave
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,8 +16,22 @@ from numpy.typing import NDArray
 from accel_track.delivery.comparing.points import hashed
 from accel_track.media import sound
 from accel_track.media.fallbacks import converted, stored
-from accel_track.media.kinds import Audio, ConfusionMatrix, Histogram, Html, Image, Medium, Points3D, Table, Text, Video
+from accel_track.media.kinds import (
+    Audio,
+    ConfusionMatrix,
+    Figure,
+    Histogram,
+    Html,
+    Image,
+    Medium,
+    Points3D,
+    Table,
+    Text,
+    Video,
+)
+from accel_track.media.pages import plotly_page
 from accel_track.media.pixels import opened
+from accel_track.media.tables import distinct
 
 _DECIMALS = 1e-5
 """Relative error of the numbers of histograms and points: backends store 32-bit floats, or texts."""
@@ -61,8 +76,11 @@ def look(medium: Medium | str, scratch: Path) -> Look:
         marks.add(mark(medium.text))
     elif isinstance(medium, Table):
         marks |= {_cells(medium), mark(medium.markdown()), _digest(medium.csv().encode())}
+    elif isinstance(medium, Figure) and medium.is_plotly:
+        figure = medium.plotly()
+        marks |= {_digest(json.dumps(figure.get("data"), sort_keys=True).encode()), mark(plotly_page(figure))}
     elif isinstance(medium, ConfusionMatrix):
-        marks.add(_digest(repr((medium.labels, [list(map(float, row)) for row in medium.matrix])).encode()))
+        marks.add(_digest(repr((distinct(medium.labels), [list(map(float, row)) for row in medium.matrix])).encode()))
     elif isinstance(medium, Histogram):
         numbers.append((np.asarray(medium.counts, float), np.asarray(medium.edges, float)))
     elif isinstance(medium, Points3D):
@@ -109,15 +127,18 @@ def _digest(data: bytes) -> bytes:
 
 
 def _cells(table: Table) -> bytes:
-    """Return a hash of a table's cells as texts, numbers as they are written short."""
+    """Return a hash of a table's cells as texts, numbers as they are written short, and NaN like None."""
 
     def cell(value: Any) -> str:
         try:
-            return f"{float(value):.9g}"
+            text = f"{float(value):.9g}"
         except (TypeError, ValueError, OverflowError):
             return "" if value is None else str(value)
+        return "" if text == "nan" else text
 
-    return _digest(repr([[str(one) for one in table.columns], [list(map(cell, row)) for row in table.rows]]).encode())
+    # A backend that tells columns apart by their names has other ones where two are the same, and none without rows.
+    columns = distinct([str(one) for one in table.columns]) if table.rows else []
+    return _digest(repr([columns, [list(map(cell, row)) for row in table.rows]]).encode())
 
 
 def _in_order(points: NDArray[Any]) -> NDArray[Any]:

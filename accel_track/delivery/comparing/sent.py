@@ -71,6 +71,9 @@ class Sent(SentMedia):
         """Hyperparameters by name, "/" between the parts."""
         self.pending = self.aside = 0
         """Records that are not delivered yet, and those in the quarantine."""
+        self.again = 0
+        """Values that the backend keeps as one with an equal one."""
+        self._moments: dict[str, tuple[int, set[Any]]] = {}
         self._cursor, self._aside = cursor, aside
         records = RecordsFor(folder, (name, tracker.name), cursor.rules)
         for record, counts in records:
@@ -116,7 +119,8 @@ class Sent(SentMedia):
         if isinstance(record, Metrics) and record.alert is not None and self.tracker.keeps_alerts:
             self.uncompared["alerts"] += state is State.DUE
         elif isinstance(record, Metrics):
-            self.known_drops.update(record.unread)
+            if state in (State.DUE, State.UNDONE):
+                self.known_drops.update(record.unread.keys())
             for name, value in dict(leaves(record.values)).items():
                 self._add_value(name, value, record, state)
         elif state is not State.DUE:
@@ -146,9 +150,23 @@ class Sent(SentMedia):
 
     def _point(self, where: dict[str, Points], name: str, value: Any, record: Metrics, state: State) -> None:
         stored_name = self.stored_name(name)
+        if state is State.DUE and not self.tracker.keeps_equal and self._is_again(stored_name, value, record):
+            self.again += 1
+            return
         if (points := where.get(stored_name)) is None:
             points = where[stored_name] = Points("d" if where is self.numbers else "q")
         points.add(record.step, value, record.seq, state)
+
+    def _is_again(self, name: str, value: Any, record: Metrics) -> bool:
+        """Return whether an equal value of the same name, step and millisecond was added before."""
+        moment, known = self._moments.get(name, (0, set[Any]()))
+        if moment != int(record.time * 1000):
+            moment, known = int(record.time * 1000), set()
+            self._moments[name] = moment, known
+        one = (record.step, "NaN" if value != value else value)  # noqa: PLR0124
+        found = one in known
+        known.add(one)
+        return found
 
     def _refusal(self, value: Any) -> str | None:
         """Return the name of the kind of value that the backend does not take, or None for another value."""

@@ -13,7 +13,7 @@ from accel_track.media.fallbacks import QUANTILES, converted, stored
 from accel_track.media.kinds import Histogram, Medium
 from accel_track.records import Metrics, Stored, WithoutForm
 from accel_track.trackers.base import GeneralTracker
-from accel_track.trackers.media import StoresMedia
+from accel_track.trackers.media import StoresMedia, media_of
 from accel_track.trackers.sdk import SDKTracker
 from accel_track.values.arrays import is_array
 
@@ -106,13 +106,23 @@ class SentMedia:
                 self.refused["objects of other kinds"] += state is State.DUE
             return
         several = isinstance(value, list)
-        for place, one in enumerate(some):
+        left: list[Any] = []
+        for one in some:
             medium = self._files.medium(one) if isinstance(one, Stored) else one
-            if isinstance(medium, Medium):
-                self._add_medium(name, place if several else None, medium, record, state)
-            elif medium is not None:
+            if isinstance(medium, WithoutForm):
                 what = "media whose files are gone" if isinstance(one, Stored) else "objects of other kinds"
                 self._free(name, what, state)
+            elif medium is not None:
+                left.append(medium)
+        if several and left and isinstance(self.tracker, StoresMedia) and media_of(left) is None:
+            self.known_drops[name] += state in (State.DUE, State.UNDONE)
+            self.refused["lists of media of several kinds, or with other values"] += state is State.DUE
+            return
+        for place, medium in enumerate(left):
+            if isinstance(medium, Medium):
+                self._add_medium(name, place if several else None, medium, record, state)
+            else:
+                self._free(name, "objects of other kinds", state)
 
     def _free(self, name: str, what: str, state: State) -> None:
         self.free.update((name, self.stored_name(name)))

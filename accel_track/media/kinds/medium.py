@@ -96,7 +96,8 @@ class Medium:
 
 def captioned(caption: Any) -> dict[str, Any]:
     """Return the facts to store of a caption."""
-    return {} if caption is None or caption == "" else {"caption": str(caption).encode(errors="replace").decode()}
+    text = "" if caption is None else str(caption).encode(errors="replace").decode()
+    return {"caption": text} if text else {}
 
 
 def checked_suffix(path: str | os.PathLike[str], known: Sequence[str], what: str) -> str:

@@ -24,7 +24,8 @@ class Table(Medium):
     objects become texts by `str`.
 
     Args:
-        data: Rows, each with a cell per column; a dictionary of columns; or a table of pandas, polars or pyarrow.
+        data: Rows, each a list with a cell per column or a dictionary of cells by column; a dictionary of columns; or a
+            table of pandas, polars or pyarrow.
         columns: Names of the columns. Default: the names in `data`, else 0, 1, ….
         dataframe: A table of pandas, polars or pyarrow, in place of `data`.
     """

@@ -13,7 +13,7 @@ from accel_track.records import Artifact, Metrics
 from accel_track.trackers.aim.containers import Container
 from accel_track.trackers.aim.files import safe_path
 from accel_track.trackers.aim.values import EMPTY
-from accel_track.trackers.reading.copies import copied, only
+from accel_track.trackers.reading.copies import copied, new_folder, only
 from accel_track.trackers.reading.lost import LostError
 from accel_track.trackers.reading.media import medium_of_file
 from accel_track.trackers.reading.places import file_within
@@ -93,7 +93,7 @@ class KeptFiles:
         about = dict(self._books.get(kind, {}).get(name, {}))
         step = about.pop("step", None)
         own = {"checkpoints": "model", "artifacts": str(about.pop("type", "artifact"))}.get(kind, "file")
-        folder = self._scratch / "artifacts" / kind / name.replace("/", "_")
+        folder = new_folder(self._scratch)
         path = only(folder, [copied(file, folder, part) for part, file in parts.items()])
         return Artifact(-1, created, storable(about), name=_given(name), path=str(path), type=own, step=step_of(step))
 

@@ -74,7 +74,7 @@ def _of_file(make: Callable[..., media.Medium], path: Path, about: Mapping[str, 
 
 
 def _text(path: Path, _: Mapping[str, Any]) -> str:
-    text = path.read_text(errors="replace")
+    text = path.read_bytes().decode(errors="replace")
     return text[1:] if text.startswith("\n") and literal(text[1:]) == text else text
 
 

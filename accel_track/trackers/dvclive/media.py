@@ -15,6 +15,9 @@ from accel_track.trackers.dvclive.fast import LivePath
 from accel_track.trackers.dvclive.steps import IMAGES, OTHERS, fitting, kept, replaced
 from accel_track.trackers.rows import Row
 
+_LONGEST = 131_072
+"""Characters of the longest text in a table: the limit of Python's `csv`, with which DVC reads tables."""
+
 
 class DVCLiveMedia(DVCLiveArtifacts):
     """The part of the tracker that stores media."""
@@ -24,7 +27,7 @@ class DVCLiveMedia(DVCLiveArtifacts):
         "figure": by("image", "PNG; Plotly's: its JSON in `plots/media`"),
         "table": otherwise("a plot, `plots/custom/<name>.json`; all steps: `plots/media/<name>/<step>.json`"),
         "histogram": otherwise("a plot of bars; all steps: `plots/media/<name>/<step>.json`"),
-        "text": native("`plots/metrics/<name>.tsv`"),
+        "text": native("`plots/metrics/<name>.tsv`; beyond 131,072 characters `plots/media/<name>/<step>.md`"),
         "audio": by("file", "`plots/media/<name>/<step>.wav`, which DVC does not show"),
         "video": by("image", "GIF; others: a file in `plots/media`"),
         "html": by("file", "`plots/media/<name>/<step>.html`, which DVC does not show"),
@@ -34,8 +37,18 @@ class DVCLiveMedia(DVCLiveArtifacts):
         "model": native('like an artifact, of the type "model"'),
     }
 
+    def refusal(self, value: Any) -> str | None:
+        """Return why DVCLive does not take a value; of texts, those that nobody could read back."""
+        if isinstance(value, str) and len(value) > _LONGEST:
+            return (
+                f"DVC reads no text of more than {_LONGEST:,} characters in a table; log a `Text`, which is a file then"
+            )
+        return super().refusal(value)
+
     def way(self, medium: Medium) -> Way | None:
-        """Return the way of a medium: a figure or video without a picture is a file."""
+        """Return the way of a medium: a figure or video without a picture is a file, and so is a long text."""
+        if isinstance(medium, Text) and len(medium.text) > _LONGEST:
+            return by("file", "")
         pictures = (".png", ".gif")
         if medium.kind in ("figure", "video") and medium.path is not None and medium.path.suffix not in pictures:
             return by("file", "")

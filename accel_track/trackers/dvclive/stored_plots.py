@@ -80,6 +80,6 @@ def _of_csv(text: str) -> Medium:
     columns, *lines = csv.reader(io.StringIO(text))
     rows = [[cell(one) for one in line] for line in lines]
     labels = [name.removeprefix(_PREDICTED) for name in columns[1:]]
-    if columns[0] == _TARGET and [str(line[0]) for line in lines] == labels:
+    if columns[:1] == [_TARGET] and [str(line[0]) for line in lines] == labels:
         return ConfusionMatrix(matrix=[row[1:] for row in rows], labels=labels)
     return Table(rows, columns)

@@ -101,7 +101,7 @@ def _about(folder: Path) -> dict[str, Any]:
     try:
         if path.is_symlink() or not path.is_file() or path.stat().st_size > _LARGEST:
             return {}
-        found = yaml.safe_load(path.read_text(errors="replace"))
+        found = yaml.safe_load(path.read_text(encoding="utf-8", errors="replace"))
     except (OSError, ValueError, yaml.YAMLError, RecursionError):
         return {}
     return {key: value for key, value in found.items() if isinstance(value, (str, int))} if type(found) is dict else {}
@@ -122,7 +122,7 @@ def _files(folder: Path) -> Iterator[tuple[str, Path]]:
 def _texts(folder: Path) -> Iterator[tuple[str, str]]:
     for name, path in _files(folder):
         if path.stat().st_size <= _LARGEST:
-            yield name, path.read_text(errors="replace")
+            yield name, path.read_text(encoding="utf-8", errors="replace")
 
 
 def _series(path: Path, name: str) -> Iterator[Point]:

@@ -114,9 +114,9 @@ class MLflowMedia(MLflowArtifacts, MLflowCheckpoints):
         file = image.path
         if file is None or file.suffix != ".png":
             file = self._kept(Content({}, ".png", pixels=image.array()))
-        place = stem(key, row.step or 0, milliseconds, sha256(file))
+        place, preview = stem(key, row.step or 0, milliseconds, sha256(file)), small(image.pil())
         self.put(file, f"{place}.png")
-        self.put(self._kept(Content({}, ".webp", data=small(image.pil()))), f"{place}+compressed.webp")
+        self.put(self._kept(Content({}, ".webp", data=preview)), f"{place}+compressed.webp")
         if not self._has_images:
             self._tag({ImagesPath.tag: "True"})
             self._has_images = True

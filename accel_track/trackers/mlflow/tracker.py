@@ -69,6 +69,7 @@ class MLflowTracker(MLflowMetrics, MLflowParams, MLflowMedia):
     batch_size = 1000
     takes_text = False
     takes_inf = False
+    keeps_equal = False
     why_finite = "MLflow's databases would store {} as a finite number"
     keeps_time = True
     keeps_status = True

@@ -23,7 +23,8 @@ def table(swanlab: Any, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -
 
 def histogram(swanlab: Any, counts: Sequence[float], edges: Sequence[float]) -> Any:
     """Return a bar for each bin, named by its edges."""
-    labels = [f"{low:.6g} to {high:.6g}" for low, high in pairwise(edges)]
+    digits = next((few for few in (6, 9, 12) if len({f"{edge:.{few}g}" for edge in edges}) == len(edges)), 17)
+    labels = [f"{low:.{digits}g} to {high:.{digits}g}" for low, high in pairwise(edges)]
     bars = swanlab.echarts.Bar().add_xaxis(labels).add_yaxis("count", list(counts), category_gap="5%")
     return swanlab.ECharts(bars)
 
@@ -31,7 +32,12 @@ def histogram(swanlab: Any, counts: Sequence[float], edges: Sequence[float]) -> 
 def confusion_matrix(swanlab: Any, labels: Sequence[str], matrix: Sequence[Sequence[float]]) -> Any:
     """Return a heat map of the counts, predictions to the right and targets upwards, as in SwanLab's own."""
     options = swanlab.echarts.options
-    cells = [[column, row, count] for row, counts in enumerate(matrix) for column, count in enumerate(counts)]
+    finite = [count for counts in matrix for count in counts if math.isfinite(count)]
+    cells = [
+        [column, row, count if math.isfinite(count) else None]  # JSON has no other number
+        for row, counts in enumerate(matrix)
+        for column, count in enumerate(counts)
+    ]
     named = {"type_": "category", "splitarea_opts": options.SplitAreaOpts(is_show=True)}
     chart = swanlab.echarts.HeatMap().add_xaxis(list(labels))
     chart.add_yaxis("count", list(labels), cells, label_opts=options.LabelOpts(is_show=True, position="inside"))
@@ -39,7 +45,7 @@ def confusion_matrix(swanlab: Any, labels: Sequence[str], matrix: Sequence[Seque
         legend_opts=options.LegendOpts(is_show=False),
         xaxis_opts=options.AxisOpts(name="predicted", **named),
         yaxis_opts=options.AxisOpts(name="target", **named),
-        visualmap_opts=options.VisualMapOpts(min_=0, max_=max(map(max, matrix)) or 1, pos_right="right"),
+        visualmap_opts=options.VisualMapOpts(min_=0, max_=max(finite, default=0) or 1, pos_right="right"),
     )
     return swanlab.ECharts(chart)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping
 from itertools import pairwise
@@ -45,7 +46,7 @@ def medium_of(folder: Path, kind: str, item: Any) -> media.Medium | str | Path:
 
 
 def _text(file: Path) -> str:
-    return file.read_text(encoding="utf-8", errors="replace")
+    return file.read_bytes().decode(errors="replace")
 
 
 def _points(file: Path, caption: str) -> media.Medium | str | Path:
@@ -93,7 +94,7 @@ def _matrix(options: Mapping[str, Any]) -> media.ConfusionMatrix | None:
         return None
     matrix = [[0] * len(labels) for _ in labels]
     for column, row, count in options["series"][0]["data"]:
-        matrix[row][column] = count
+        matrix[row][column] = math.nan if count is None else count
     return media.ConfusionMatrix(matrix=matrix, labels=labels)
 
 

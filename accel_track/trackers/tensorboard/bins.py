@@ -41,7 +41,7 @@ def of_proto(stored: Any) -> Histogram | None:
         ValueError: It is none.
     """
     counts, limits = np.asarray(stored.bucket), list(stored.bucket_limit)
-    edges = [stored.min, *limits]
+    edges = [_first_edge(stored.min, limits) if counts.any() else stored.min, *limits]
     if not (np.diff(edges) > 0).all() or max(edges) >= np.finfo(np.float64).max:
         full = np.flatnonzero(counts)
         if not full.size:
@@ -50,6 +50,15 @@ def of_proto(stored: Any) -> Histogram | None:
     made = _of_bins(counts, edges)
     sums = {"min": stored.min, "max": stored.max, "sum": stored.sum, "sum_squares": stored.sum_squares}
     return Histogram.of_stored({**made.info, **{name: one for name, one in sums.items() if math.isfinite(one)}}, None)
+
+
+def _first_edge(least: float, limits: Sequence[float]) -> float:
+    """Return the first edge, which is not stored: the least number; where that is in a later bin, by the next width."""
+    if len(limits) > 1 and least >= limits[0]:
+        widths = np.diff(limits)
+        if np.allclose(widths, widths[0], rtol=1e-3, atol=0):
+            return float(limits[0] - widths[0])
+    return least
 
 
 def _of_bins(counts: Sequence[float] | NDArray[Any], edges: Sequence[float]) -> Histogram:

@@ -72,7 +72,7 @@ def _of_file(make: Callable[[Path, str], Any], value: Mapping[str, Any], folder:
 
 
 def _html(file: Path, caption: str) -> media.Html:
-    found = _PAGE.fullmatch(text := file.read_text(encoding="utf-8", errors="replace"))
+    found = _PAGE.fullmatch(text := file.read_bytes().decode(errors="replace"))
     return media.Html(found[1] if found else text, caption)
 
 
