@@ -63,7 +63,7 @@ class MadeWayError(HalfStoredError):
 
 
 class EndedError(HalfStoredError):
-    """A tracker's run was ended by the program itself, or by the server, and takes nothing any more."""
+    """A tracker's run takes nothing any more: the program or the server has ended it, or its files are gone."""
 
 
 class NotReadableError(AccelTrackError, RuntimeError):

@@ -105,8 +105,8 @@ def find_earlier(
 ) -> RunDirectory | None:
     """Return the newest run that did not finish and that this program continues, or None.
 
-    It has the same name, or is of the cluster job that SLURM or `torchrun` has started again. Children of other runs
-    are looked for by their name alone.
+    It has the same name, or was to have it, or is of the cluster job that SLURM or `torchrun` has started again.
+    Children of other runs are looked for by their name alone.
 
     Args:
         directory: The logging directory.
@@ -128,7 +128,7 @@ def find_earlier(
     def rating(info: RunInfo, outcome: Outcome | None = None) -> tuple[bool, float] | None:
         if info.parent != parent:
             return None
-        ours = (name is not None and info.name == name) or (job is not None and info.job == job)
+        ours = (name is not None and name in (info.name, info.wanted)) or (job is not None and info.job == job)
         ended = (outcome or outcome_noted(info) or CRASHED).status == "finished"
         return (info.trackers.keys() >= set(trackers), info.created) if ours and (finished or not ended) else None
 

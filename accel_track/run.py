@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any, Literal, get_args, overload
 
 from accel_track.credentials.recognition import scrubbed
 from accel_track.delivery.artifacts import name_of
-from accel_track.delivery.base import Place, Plan
+from accel_track.delivery.base import Delivery, Place, Plan
 from accel_track.delivery.family import Parent, inherited, knows_parents
 from accel_track.delivery.modes import mode_of
 from accel_track.endings import Ending, wait_for_collected
-from accel_track.errors import JournalError, NotStartedError, UnwritableDirectoryError, behind, warn
+from accel_track.errors import JournalError, NotStartedError, ResumeError, UnwritableDirectoryError, behind, warn
 from accel_track.folders import expanded, is_address, located
 from accel_track.journal.directory import RunDirectory
 from accel_track.journal.info import TrackerInfo, new_run_id
@@ -124,19 +124,19 @@ class Run(MediaCalls):
             _check_writable(local, argument)
         parent_id = None if parent is None else parent.run_id
         place = Place(local, self.project, self.name, rank, self.run_id, resumed, distinct, parent_id)
-        self._delivery = mode(self.settings, place)
+        self._delivery, plans = self._begun(mode, place, plans)
         if self._delivery.name != self.name:
             if not rank:
                 message = f"another run of {project!r} is called {self.name!r}; this one is called "
                 warn(f"{message}{self._delivery.name!r}.")
             self.name = self._delivery.name
             plans = self._plans(selected, kwargs)
-        if resumed is not None and step is not None:
+        if self.earlier is not None and step is not None:
             self._delivery.rewind(step)
         if self.config is not None:
             self._delivery.configure(self.config)
         self._ending = Ending(self._delivery)
-        self._rewinds = resumed is not None and step is None
+        self._rewinds = self.earlier is not None and step is None
         self._told: set[str] = set()
         self._watches: list[Watch] = []
         self._watched_step: int | None = None
@@ -149,6 +149,23 @@ class Run(MediaCalls):
         with self._ending.starting(exits_on_sigterm=exits_on_sigterm):
             self._delivery.add(plans)
         self._ending.watch(self)
+
+    def _begun(self, mode: type[Delivery], place: Place, plans: list[Plan]) -> tuple[Delivery, list[Plan]]:
+        """Begin the journal; a new one where another process was faster to go on in that of an earlier run.
+
+        Raises:
+            ResumeError: It was, and the run must be continued, or must have its name.
+        """
+        try:
+            return mode(self.settings, place), plans
+        except ResumeError:
+            must = self.settings.resume == "must" or self.settings.all_ranks or not place.distinct
+            if must or place.resumed is None or self.earlier is None:
+                raise
+            warn(f"{place.resumed.path} is not continued, since another process is logging to it; a new run begins.")
+            self.name, self.earlier, self.run_id = self.earlier.wanted or self.name, None, new_run_id()
+            place = place._replace(name=self.name, run_id=self.run_id, resumed=None)
+            return mode(self.settings, place), self._plans(self._selected, self._init_kwargs)
 
     def __enter__(self) -> Self:
         """Return the run, which ends with the block."""

@@ -13,7 +13,7 @@ from accel_track.alerts.services import MOST
 from accel_track.alerts.telling import show_alert
 from accel_track.delivery.keeper import keeper
 from accel_track.delivery.process.parent import Companions
-from accel_track.journal.forked import ForkedJournal
+from accel_track.journal.forked import EndedJournal, ForkedJournal
 from accel_track.journal.writer import JournalWriter
 from accel_track.outcome import Outcome
 from accel_track.records import Alert
@@ -54,7 +54,8 @@ class Alerting:
         """Append an alert, and show it unless it is for one tracker alone."""
         if (journal := self._journal()) is None:
             return
-        journal().metrics(alert.values, None, {}, moment, only=only, alert=alert)
+        if moment is None or not isinstance(journal(), EndedJournal):  # the companion's may come while the run ends
+            journal().metrics(alert.values, None, {}, moment, only=only, alert=alert)
         if only:
             return
         if self._sends:

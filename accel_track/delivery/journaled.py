@@ -126,6 +126,8 @@ class JournaledDelivery:
         self._rest_is_wanted = False
         self._last_look = (0, time.monotonic())
         self._deadline: float | None = None
+        self._ended: JournalWriter | None = None
+        """The journal once the end has begun: the workers and the companions read its rest, and nothing is added."""
         self._is_alone, self._completing = False, threading.Lock()
         self._then: Callable[[], None] = _nothing
         self._watch = self._begun_watch(self.journal)
@@ -464,6 +466,10 @@ class JournaledDelivery:
             self._workers.drain_own(self.journal, self._settings.finish_timeout / 2)
         self._alerting.settle(outcome, min(SETTLE, self._settings.finish_timeout) if not self._is_alone else _SOON)
         self.conclude(outcome)
+        # What another thread logged from here on, nobody would deliver: those who do so end behind the present records.
+        self._ended, arriving = self.journal, self._arriving
+        self.write_no_more(EndedJournal())
+        arriving.arrive(wait=True)
         self._deadline = end
         self._workers.close(outcome, end - time.monotonic())
         self._companions.end(outcome)
@@ -475,8 +481,8 @@ class JournaledDelivery:
 
     def complete(self) -> None:
         """Wait for the end that has begun; give everything back and say what is not delivered."""
-        journal = self.journal
-        if self._deadline is None or not isinstance(journal, JournalWriter):
+        journal = self._ended
+        if self._deadline is None or journal is None:
             return
         wait_for(self._everyone, journal.next_seq, self._deadline - time.monotonic())
         self._encoding.end(self._deadline - time.monotonic())
@@ -498,7 +504,7 @@ class JournaledDelivery:
             notes = media_notes(self._media.files) + ([] if self._mirror is None else self._mirror.notes())
             pages = looks(self.directory, [one.tracker for one in self._workers]).values()
             show(closing_report(self.directory.path, self._everyone, journal, going_on, self._objects, notes, pages))
-            self.write_no_more(EndedJournal())
+            self._ended = None
             then, self._then = self._then, _nothing
             then()
 
@@ -509,6 +515,7 @@ class JournaledDelivery:
     def leave_to_parent(self) -> None:
         """Log nothing more, in a forked child."""
         _left_behind.append(self._arriving)
+        self._ended = None
         self.write_no_more(ForkedJournal())
 
     def no_tracker(self, name: str) -> Exception:
@@ -527,7 +534,7 @@ class JournaledDelivery:
 
     def _look(self) -> None:
         """Once a second: have the disk store the journal, release what no worker needs, and let an idle run rest."""
-        journal = self.journal
+        journal = self._ended or self.journal
         if not isinstance(journal, JournalWriter):
             return
         self._arriving.arrive(wait=False)

@@ -130,8 +130,9 @@ class RunDirectory:
         with _locked(names):
             if self._known is None or (self.path / "run.json").exists():
                 return self.load()
-            if distinct and self._known.name is not None:
-                self._known.name = free_name(self.path.parent, self._known.name)
+            if distinct and (wanted := self._known.name) is not None:
+                self._known.name = free_name(self.path.parent, wanted)
+                self._known.wanted = None if self._known.name == wanted else wanted
             self.save(self._known)
         return self._known
 
@@ -212,7 +213,7 @@ class RunDirectory:
             if free != name:
                 message = f"another run of {info.project} is called {name!r}; {free!r} is free."
                 raise JournalError(message)
-            info.name = name
+            info.name, info.wanted = name, None
 
         with _locked(self._make_store()):
             return self.update(change)
@@ -260,7 +261,7 @@ class RunDirectory:
         if info is None:
             message = f"{path} has version {version} of the format, this package reads {VERSION}; upgrade it."
             raise JournalError(message)
-        others = [text for text in (info.name, info.parent) if text is not None]
+        others = [text for text in (info.name, info.wanted, info.parent) if text is not None]
         for text in (info.project, info.run_id, *others, *info.trackers):
             if not text.strip(". ") or any(part in text for part in ("/", "\\", "\0")):
                 message = f"{path} holds the name {text!r}, which is none."

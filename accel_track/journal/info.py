@@ -86,6 +86,7 @@ class RunInfo(msgspec.Struct):
         tags: Labels that people have given the run, in their order.
         note: What people have noted about it; empty for nothing.
         alerts: Rules of alerts.
+        wanted: The name that the program gave the run, where another run of the project had that name already; or None.
     """
 
     run_id: str
@@ -108,6 +109,7 @@ class RunInfo(msgspec.Struct):
     tags: list[str] = []
     note: str = ""
     alerts: list[str] = []
+    wanted: str | None = None
 
 
 def outcome_noted(info: RunInfo) -> Outcome | None:

@@ -110,7 +110,8 @@ class Upload:
         for name, data in self._clues():
             self._document(f"{rank_name(self._rank)}/{EVIDENCE}/{name}", data)
         if info is not None and not self._rank:
-            for folder in started_folders(info.project, info.name, info.job):
+            asked = started_folders(info.project, info.wanted, None)
+            for folder in (*started_folders(info.project, info.name, info.job), *asked):
                 self._document("", b"", at=f"{folder}/{stored_name(info.run_id)}")
             self._document(RUN, encoded(info))
         self._state(owned, over=over)

@@ -160,7 +160,7 @@ class JsonlTracker(StoresMedia):
         """Replace `config.json` by one with these, nested as given, and with the earlier ones."""
         self._config.update(storable(values))
         replace_file(
-            self.folder / CONFIG,
+            self._present().with_name(CONFIG),
             msgspec.json.format(_json(long_integers_as_text(self._config)), indent=2) + b"\n",
             0o666,
         )
@@ -212,8 +212,7 @@ class JsonlTracker(StoresMedia):
             copy: Of no account here.
             step: Training step.
         """
-        file: Path = self.tracker
-        source = os.fspath(path)
+        file, source = self._present(), os.fspath(path)
         about = {"type": type or "artifact", "step": step, "time": self.now(), "metadata": dict(metadata or {})}
         keep_artifact(file.parent, source, name or os.path.basename(os.path.normpath(source)), about)
 
@@ -222,9 +221,16 @@ class JsonlTracker(StoresMedia):
             message = f"{self.name}: `log` takes no further arguments; got {', '.join(kwargs)}."
             raise TypeError(message)
 
-    def _append(self, data: bytes) -> None:
+    def _present(self) -> Path:
+        """Return the path of the file, which is made again where somebody has deleted it or its folder."""
         path: Path = self.tracker
-        file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666)
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+        return path
+
+    def _append(self, data: bytes) -> None:
+        file = os.open(self._present(), os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666)
         try:
             size = os.fstat(file).st_size
             try:
@@ -261,13 +267,13 @@ class JsonlTracker(StoresMedia):
 
     def _kept(self, medium: Medium) -> dict[str, Any]:
         """Return the line's entry for a medium, whose file is now beside the lines, with their permissions."""
-        file: Path = self.tracker
+        file = self._present()
         return described(medium, file.parent, stat.S_IMODE(file.stat().st_mode))
 
     @on_main_process
     def rewind(self, step: int) -> None:
         """Take the lines of a step and later ones out."""
-        path: Path = self.tracker
+        path = self._present()
         lines = path.read_bytes().splitlines(keepends=True)
         kept = [line for line in lines if (found := _field(line, "step")) is None or found < step]
         replace_file(path, b"".join(kept), 0o666)

@@ -8,11 +8,13 @@ import math
 import os
 import socket
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from itertools import groupby
+from pathlib import Path
 from typing import Any, ClassVar, TypeVar, cast
 from urllib.parse import urlsplit
 
-from accel_track.errors import MissingPackageError, NotConfiguredError, NotStartedError
+from accel_track.errors import EndedError, MissingPackageError, NotConfiguredError, NotStartedError
 from accel_track.media import Medium
 from accel_track.noop import NoOp
 from accel_track.records import Metrics
@@ -69,6 +71,8 @@ class SDKTracker(StoresMedia):
     install: ClassVar[str]  # pyright: ignore[reportIncompatibleVariableOverride] - as `sdk`
     thread_bound = False
     native: Any = None
+    _file: Path | None = None
+    """The file that `check_file` has seen."""
 
     why_finite: ClassVar[str] = "the backend takes no {}"
     """The reason in the warning about a dropped number that is not finite; `{}` stands for the number."""
@@ -291,7 +295,8 @@ class SDKTracker(StoresMedia):
             self.store_outcome()
         except Exception as error:
             if not (self.finish_again and (self.is_transient(error) or self.concerns_run(error))):
-                self._end()
+                with suppress(EndedError):  # of a run whose files are gone, which `error` says
+                    self._end()
             raise
         self._end()
 
@@ -324,6 +329,26 @@ class SDKTracker(StoresMedia):
         message = f"{self.name}: not started, or finished already; call `init_trackers` (or `start`) before using it."
         raise NotStartedError(message)
 
+    def check_place(self, place: str | os.PathLike[str]) -> None:
+        """Check that the run's file is still there; for `flush`, since SDKs write on to files that are deleted.
+
+        Args:
+            place: A file, or a folder that nothing makes again.
+
+        Raises:
+            EndedError: Somebody has deleted or moved it.
+        """
+        gone = False
+        try:
+            os.stat(place)
+        except (FileNotFoundError, NotADirectoryError):
+            gone = True
+        except OSError:  # of a disk that does not answer
+            pass
+        if gone:
+            message = f"{self.name}: somebody has deleted or moved the run's files: {os.fspath(place)} is gone."
+            raise EndedError(message)
+
     def check_configured(self) -> None:
         """Check the credentials, before the SDK can ask for them on the terminal.
 
@@ -333,6 +358,24 @@ class SDKTracker(StoresMedia):
         if (missing := self.not_configured(self.init_kwargs)) is not None:
             message = f"{self.name}: {missing}"
             raise NotConfiguredError(message)
+
+    def check_file(self, folder: str | os.PathLike[str], pattern: str, *, over: bool = False) -> None:
+        """Check that the file of a run in a folder is still there, as soon as it was seen; SDKs make it in a thread.
+
+        Args:
+            folder: The folder, which an SDK makes again for media.
+            pattern: What the file's name fits.
+            over: Whether the run is over, so that the file must be there.
+
+        Raises:
+            EndedError: Somebody has deleted or moved it.
+        """
+        if self._file is None or self._file.parent != Path(folder):
+            self._file = next(Path(folder).glob(pattern), None)
+        if self._file is not None:
+            self.check_place(self._file)
+        else:
+            self.check_place(Path(folder, pattern) if over else folder)
 
     def import_sdk(self) -> Any:
         """Import the SDK and return its module.

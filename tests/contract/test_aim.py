@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 from aim.storage.context import Context
 
-from accel_track.errors import AccelTrackWarning, HalfStoredError, NotStartedError
+from accel_track.errors import AccelTrackWarning, EndedError, HalfStoredError, NotStartedError
 from accel_track.outcome import FINISHED, Outcome
 from accel_track.records import Metrics
 from accel_track.trackers.aim.fast import NumbersPath
@@ -30,6 +30,47 @@ from tests.support.readers.aim import NONE, AimContract, prepare, runs
 
 
 class TestAim(AimContract):
+    def test_a_run_that_the_program_closes(self, tmp_path: Path) -> None:
+        """It takes nothing afterwards, and nothing counts as stored or dropped; a good end is none of a failure."""
+        tracker, file = self.make(tmp_path), tmp_path / "file.txt"
+        file.write_text("x")
+        tracker.start()
+        tracker.log({"m": 1.0}, step=0)
+        tracker.tracker.close()
+        for call in (
+            lambda: tracker.log_batch([Metrics(0, 1.7e9, {"m": 2.0}, 1)]),
+            lambda: tracker.log({"text": "a"}, step=1),
+            lambda: tracker.log_images({"picture": np.zeros((2, 2, 3), np.uint8)}, step=1),
+            lambda: tracker.log_artifact(file),
+            lambda: tracker.log_checkpoint("one", str(file), 1, {}),
+            lambda: tracker.describe_checkpoint("one", 1, {}),
+            lambda: tracker.store_init_configuration({"lr": 0.1}),
+            lambda: tracker.store_environment({"environment": {"a": 1}}),
+        ):
+            with pytest.raises(EndedError, match="the program has closed it"):
+                call()
+        tracker.finish()
+        assert not tracker.dropped
+        assert self.read(tmp_path).metrics == {"m": [(0, 1.0)]}
+
+    @pytest.mark.parametrize("whole", [False, True])
+    @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # of Aim's own threads
+    def test_files_that_somebody_deletes(self, tmp_path: Path, whole: bool) -> None:
+        """Aim writes on to deleted files, so nothing logged since then counts as stored."""
+        tracker = self.make(tmp_path)
+        tracker.start()
+        tracker.log({"loss": 0.5}, step=1)
+        tracker.flush()
+        if whole:
+            shutil.rmtree(tmp_path / ".aim")
+        else:
+            aim.Repo.from_path(str(tmp_path)).delete_run(tracker.tracker.hash)
+        tracker.log({"loss": 0.25}, step=2)
+        with pytest.raises(EndedError, match="deleted or moved the run's files"):
+            tracker.flush()
+        with pytest.raises(EndedError, match="deleted or moved"):
+            tracker.finish()
+
     @pytest.mark.long
     def test_a_new_repository(self, tmp_path: Path) -> None:
         """The repository is created when missing, and its files are released by `finish`."""

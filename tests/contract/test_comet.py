@@ -3,6 +3,7 @@
 import functools
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -27,6 +28,19 @@ from tests.support.readers.comet import CometContract, archives, messages, metri
 
 
 class TestComet(CometContract):
+    def test_files_that_somebody_deletes(self, tmp_path: Path) -> None:
+        """Comet makes no archive then, and nothing counts as stored."""
+        tracker = self.make(tmp_path)
+        tracker.start()
+        tracker.log({"m": 1.0}, step=0)
+        tracker.flush()
+        shutil.rmtree(tracker.tracker.tmpdir)
+        tracker.log({"m": 2.0}, step=1)
+        with pytest.raises(EndedError, match="deleted or moved the run's files"):
+            tracker.flush()
+        with pytest.raises(EndedError, match="deleted or moved"):
+            tracker.finish()
+
     def test_long_names_are_read_as_stored(self, tmp_path: Path) -> None:
         """`stored_name` says under which name a value is read."""
         name = "a/" + "long" * 40

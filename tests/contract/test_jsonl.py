@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import stat
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,25 @@ class TestJsonl(JsonlContract):
         found = path.read_text().splitlines()
         assert found.pop(3) == "somebody else"
         assert [json.loads(line)["seq"] for line in found] == list(range(5))
+
+    def test_a_folder_that_somebody_deletes(self, tmp_path: Path) -> None:
+        """It is made again, whatever comes next; deleted lines stay so."""
+        tracker, file = self.make(tmp_path), tmp_path / "file.txt"
+        file.write_text("x")
+        tracker.start()
+        for step, call in enumerate(
+            (
+                lambda: tracker.store_init_configuration({"lr": 0.1}),
+                lambda: tracker.log_images({"picture": np.zeros((2, 2, 3), np.uint8)}, step=1),
+                lambda: tracker.log_artifact(file),
+                lambda: tracker.rewind(1),
+                lambda: None,
+            )
+        ):
+            shutil.rmtree(tmp_path / "run")
+            call()
+            tracker.log({"m": 1.0}, step=step)
+            assert lines(tmp_path / "run" / "metrics.jsonl")[-1]["step"] == step
 
     def test_a_full_disk_leaves_whole_lines(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         tracker = self.make(tmp_path)

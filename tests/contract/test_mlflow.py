@@ -7,6 +7,7 @@ import shutil
 import signal
 import sqlite3
 import sys
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
@@ -23,6 +24,7 @@ from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 from PIL import Image
 
+import accel_track
 from accel_track.errors import AccelTrackWarning, NotStartedError
 from accel_track.outcome import FINISHED, Outcome
 from accel_track.records import Metrics
@@ -51,6 +53,20 @@ def uri(tmp_path: Path, empty_database: Path, monkeypatch: pytest.MonkeyPatch) -
     while mlflow.active_run():
         mlflow.end_run()
     mlflow.set_tracking_uri(None)
+
+
+def test_a_database_that_somebody_deletes(tmp_path: Path, uri: str) -> None:
+    """Nothing is stored, nothing makes an empty database in its place, and the end of the run does not wait for it."""
+    begun = time.monotonic()
+    with pytest.warns(AccelTrackWarning, match="EndedError: mlflow: somebody has deleted or moved the run's files"):
+        run = accel_track.init("p", "mlflow", project_dir=tmp_path, init_kwargs={"mlflow": {"tracking_uri": uri}})
+        run.log({"loss": 0.5}, step=0)
+        run.flush()
+        (tmp_path / "mlflow.db").unlink()
+        run.log({"loss": 0.25}, step=1)
+        run.finish()
+    assert time.monotonic() - begun < 50  # it would be tried again for a minute
+    assert not (tmp_path / "mlflow.db").exists()
 
 
 def test_the_environment_is_tags(tmp_path: Path, uri: str) -> None:

@@ -2,6 +2,7 @@
 
 import math
 import os
+import shutil
 import socket
 import threading
 import time
@@ -228,6 +229,19 @@ class TestSwanLab(SwanLabContract):
         tracker.finish()
         assert not tracker.dropped
         assert self.read(tmp_path).metrics == {"m": [(0, 1.0)]}
+
+    def test_files_that_somebody_deletes(self, tmp_path: Path) -> None:
+        """SwanLab writes on to a deleted file, so nothing counts as stored."""
+        tracker = self.make(tmp_path)
+        tracker.start()
+        tracker.log({"m": 1.0}, step=0)
+        tracker.flush()
+        shutil.rmtree(tracker.tracker.dir)
+        tracker.log_images({"picture": np.zeros((2, 2, 3), np.uint8)}, step=1)  # makes the folder again
+        with pytest.raises(EndedError, match="deleted or moved the run's files"):
+            tracker.flush()
+        with pytest.raises(EndedError, match="deleted or moved"):
+            tracker.finish()
 
     def test_whole_life_in_a_worker_thread(self, tmp_path: Path, in_worker: Callable[..., Any]) -> None:
         """Start, log and finish work off the main thread."""

@@ -4,6 +4,7 @@ import functools
 import json
 import math
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -27,6 +28,7 @@ from accel_track.trackers.wandb.axis import STEP
 from accel_track.trackers.wandb.fast import Rows
 from accel_track.trackers.wandb.tracker import WandBTracker
 from tests.support.readers.wandb import WandBContract, decoded, records, rows
+from tests.support.waiting import until
 
 
 class TestWandB(WandBContract):
@@ -232,13 +234,14 @@ class TestWandB(WandBContract):
         assert tracker.identity()["id"] == own.id
         tracker.finish()
 
-    def test_a_run_that_the_program_finishes(self, tmp_path: Path) -> None:
+    @pytest.mark.parametrize("end", [wandb.finish, wandb.teardown])
+    def test_a_run_that_the_program_finishes(self, tmp_path: Path, end: Callable[[], None]) -> None:
         """It takes nothing afterwards, and nothing counts as stored or dropped."""
         tracker, file = self.make(tmp_path), tmp_path / "file.txt"
         file.write_text("x")
         tracker.start()
         tracker.log({"m": 1.0}, step=0)
-        wandb.finish()
+        end()
         for call in (
             lambda: tracker.log_batch([Metrics(0, 1.7e9, {"m": 2.0}, 1)]),
             lambda: tracker.log_images({"picture": np.zeros((2, 2, 3), np.uint8)}, step=1),
@@ -271,6 +274,35 @@ class TestWandB(WandBContract):
         stored = self.read(tmp_path)
         assert stored.metrics["m"] == [(0, 1.0), (1, 2.0)]
         assert list(stored.media) == ["picture"]
+
+    def test_files_that_somebody_deletes(self, tmp_path: Path) -> None:
+        """What wandb writes to a deleted folder is lost, so `accel-track sync` delivers all of it, in another folder."""
+        accelerator = Accelerator(log_with="wandb", project_dir=tmp_path)
+        accelerator.init_trackers("p", init_kwargs={"wandb": {"mode": "offline"}})
+        accelerator.log({"m": 1.0}, step=0)
+        accelerator.get_tracker("wandb").flush()
+        shutil.rmtree(tmp_path / "wandb")
+        with pytest.warns(AccelTrackWarning, match="EndedError: wandb: .*deleted or moved the run's files"):
+            accelerator.log({"m": 2.0}, step=1)
+            accelerator.log_images({"picture": np.zeros((2, 2, 3), np.uint8)}, step=1)  # makes the folder again
+            accelerator.end_training()
+        (run,) = find_runs(tmp_path)
+        result = CliRunner().invoke(app, ["sync", str(run.path)])
+        assert result.exit_code == 0, result.output
+        assert self.read(tmp_path).metrics["m"] == [(0, 1.0), (1, 2.0)]
+
+    def test_files_that_somebody_deletes_before_the_first_flush(self, tmp_path: Path) -> None:
+        """The end of the run is early enough to miss the file, which wandb makes in a thread."""
+        tracker = self.make(tmp_path)
+        tracker.start()
+        folder = Path(tracker.tracker.dir).parent
+        until(lambda: any(folder.glob("*.wandb")))
+        for file in folder.glob("*.wandb"):
+            file.unlink()
+        tracker.log({"m": 1.0}, step=0)
+        tracker.flush()
+        with pytest.raises(EndedError, match="deleted or moved the run's files"):
+            tracker.finish()
 
     def test_configuration_without_any_log(self, tmp_path: Path) -> None:
         """The offline run's file has the hyperparameters, changed ones with the last value."""

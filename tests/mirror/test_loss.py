@@ -169,6 +169,17 @@ def test_a_copy_that_the_run_has_outgrown_makes_way(bucket: Bucket, tmp_path: Pa
     assert sorted(set(journaled(only_run(tmp_path / "one")))) == [0, 1, 2]
 
 
+def test_a_lost_run_is_found_by_the_name_that_it_was_to_have(tmp_path: Path) -> None:
+    options = {"mirror": f"file://{tmp_path}/store", "mirror_interval": 0.2, "delivery": "none", "run_name": "name"}
+    accel_track.init("project", project_dir="one", **options).finish()
+    with pytest.warns(match="called 'name-2'"):
+        lost = accel_track.init("project", project_dir="one", **options)
+    lost.finish("preempted")
+    again = accel_track.init("project", project_dir="two", **options)
+    again.finish()
+    assert (again.name, again.run_id) == ("name-2", lost.run_id)
+
+
 def test_a_run_that_goes_on_is_not_continued(bucket: Bucket, train, tmp_path: Path) -> None:
     process = train()
     until(lambda: len(there(bucket)) > 10)

@@ -2,14 +2,19 @@
 
 import os
 import signal
+import threading
 import time
 from typing import Any
 
 import pytest
 
-from accel_track import Accelerator
+from accel_track import Accelerator, init
+from accel_track.errors import AccelTrackWarning
+from accel_track.journal import cursor
 from accel_track.journal.directory import find_runs
+from accel_track.journal.reader import last_seq
 from accel_track.testing import RecordingTracker
+from tests.support.waiting import until
 
 
 class Signalled(RecordingTracker):
@@ -66,3 +71,30 @@ def test_a_tracker_that_logs_to_its_own_run() -> None:
         logged = [(call[1], call[2]) for call in tracker.calls if call[0] == "log"]
         assert len(logged) == 200
         assert all(({"derived": 2 * step}, step) in logged for step in range(100))
+
+
+@pytest.mark.parametrize("delivery", ["thread", "process"])
+def test_a_thread_that_logs_while_the_run_ends_leaves_nothing_pending(delivery: Any) -> None:
+    run = init("p", ["jsonl", "tensorboard"], project_dir=".", delivery=delivery)
+    refused: list[AccelTrackWarning] = []
+
+    def log() -> None:
+        step = 0
+        while not refused:
+            try:
+                run.log({"loss": 1.0}, step)
+            except AccelTrackWarning as warning:
+                refused.append(warning)
+            step += 1
+            time.sleep(0.0005)
+
+    thread = threading.Thread(target=log)
+    thread.start()
+    (folder,) = find_runs(".")
+    until(lambda: last_seq(folder.rank()) > 100)
+    run.finish()
+    thread.join()
+    assert "the run has ended, and what is logged now is not kept" in str(refused[0])
+    for name in ("jsonl", "tensorboard"):
+        until(lambda name=name: cursor.load(folder.cursor(name)).status is not None)
+        assert cursor.load(folder.cursor(name)).seq == last_seq(folder.rank()) + 1

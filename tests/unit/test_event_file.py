@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import socket
 import struct
 import subprocess
@@ -18,6 +19,7 @@ from tensorboard.compat.tensorflow_stub import pywrap_tensorflow
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 from torch.utils.tensorboard.summary import hparams, text
 
+from accel_track.errors import AccelTrackWarning
 from accel_track.trackers.tensorboard import checksums as crc
 from accel_track.trackers.tensorboard import events as found
 from accel_track.trackers.tensorboard import file as _tensorboard_file
@@ -177,6 +179,23 @@ def test_a_file_takes_events_after_it_was_closed(tmp_path: Path) -> None:
     file.close()
     assert steps(file.path) == [1, 2]
     assert len(list(tmp_path.glob("events*"))) == 1
+
+
+@pytest.mark.parametrize("closed", [False, True])
+def test_a_file_that_somebody_deletes(tmp_path: Path, closed: bool) -> None:
+    """What is appended afterwards is in another file, with its folder, and TensorBoard's reader finds it there."""
+    file = EventFile(str(tmp_path / "run"))
+    file.append(scalar(1))
+    earlier = file.path
+    if closed:
+        file.close()
+    shutil.rmtree(tmp_path / "run")
+    with pytest.warns(AccelTrackWarning, match=rf"deleted {re.escape(str(earlier))}; further values are in"):
+        file.append(scalar(2))
+    file.append(scalar(3))
+    file.close()
+    assert file.path != earlier
+    assert steps(file.path) == [2, 3]
 
 
 def test_threads_write_whole_events(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from accel_track import Accelerator
+from accel_track import Accelerator, init
 from accel_track.errors import AccelTrackWarning, ResumeError
 from accel_track.journal.directory import find_runs
 from accel_track.testing import RecordingTracker
@@ -63,6 +63,30 @@ def test_a_finished_run_is_continued_by_its_state_and_not_without():
         one.save_state("state")
         one.end_training()
     assert len(list(find_runs("runs"))) == 2
+
+
+@pytest.mark.parametrize("resume", ["auto", "must"])
+def test_of_two_programs_that_continue_a_run_at_once_the_second_begins_another(resume, monkeypatch):
+    init("p", "jsonl", project_dir="runs", run_name="base").finish("failed")
+    (earlier,) = find_runs("runs")
+    monkeypatch.setattr("accel_track.begin.find_earlier", lambda *_, **__: earlier)  # just before the other's claim
+    other = earlier.claim_run()
+    assert other is not None
+    try:
+        if resume == "must":
+            with pytest.raises(ResumeError, match="another process is logging to this run"):
+                init("p", "jsonl", project_dir="runs", run_name="base", resume=resume)
+            return
+        with pytest.warns(AccelTrackWarning) as caught:
+            run = init("p", "jsonl", project_dir="runs", run_name="base", resume=resume)
+    finally:
+        other.release()
+    assert ["is not continued, since another process" in str(one.message) for one in caught] == [True, False]
+    run.log({"loss": 1.0}, step=0)
+    run.finish()
+    assert run.name == "base-2"
+    assert {one.load().name: one.load().status for one in find_runs("runs")} == {"base": "failed", "base-2": "finished"}
+    assert Path("runs/p/base-2/metrics.jsonl").is_file()
 
 
 def test_never():
@@ -145,7 +169,7 @@ def test_another_job_is_another_run(monkeypatch):
 def test_a_killed_loop_goes_on_from_its_state():
     program = """
 import os, signal, sys, torch
-from accel_track import Accelerator
+from accel_track import Accelerator, init
 one = Accelerator(["mlflow", "tensorboard"], project_dir="runs", cpu=True)
 model = one.prepare(torch.nn.Linear(1, 1))
 if os.path.exists("state"):

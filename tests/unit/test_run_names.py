@@ -6,11 +6,12 @@ import os
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from accel_track import Accelerator
+from accel_track import Accelerator, init
 from accel_track.delivery.settings import Settings
 from accel_track.delivery.sync import Sync
 from accel_track.errors import AccelTrackWarning
@@ -245,3 +246,16 @@ def test_a_plain_loop_continues_the_unfinished_run_of_its_name() -> None:
         accelerator.end_training(status)
         assert sorted(run.load().name or "" for run in find_runs("logs")) == names
     assert [losses(Path("logs/p", name)) for name in names] == [[(1, 1.0)], [(2, 1.0)]]
+
+
+@pytest.mark.parametrize("resume", ["auto", "must"])
+def test_an_unfinished_run_is_continued_by_the_name_that_it_was_to_have(resume: Any) -> None:
+    for status in ("finished", "failed"):
+        with pytest.warns(AccelTrackWarning, match="base-2") if status == "failed" else contextlib.nullcontext():
+            run = init("p", "jsonl", project_dir="logs", run_name="base")
+        run.finish(status)
+    again = init("p", "jsonl", project_dir="logs", run_name="base", resume=resume)
+    again.finish()
+    assert (again.name, again.run_id) == ("base-2", run.run_id)
+    with pytest.warns(AccelTrackWarning, match="base-3"):
+        init("p", "jsonl", project_dir="logs", run_name="base").finish()

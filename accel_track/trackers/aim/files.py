@@ -10,11 +10,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from accel_track.texts import storable_text
+from accel_track.trackers.aim.living import AimLiving
 from accel_track.trackers.aim.values import EMPTY, encodable
 from accel_track.trackers.fast import FastPath
 from accel_track.trackers.files import artifact_files, files_of
 from accel_track.trackers.names import safe_name
-from accel_track.trackers.sdk import SDKTracker
 
 _CHECKPOINTS = "checkpoints"
 """The folder of checkpoints, and the name under which a run has what is known about them."""
@@ -39,7 +39,7 @@ class ArtifactsPath(FastPath):
         return True
 
 
-class AimFiles(SDKTracker):
+class AimFiles(AimLiving):
     """The part of the tracker that stores files."""
 
     def log_artifact(
@@ -73,7 +73,7 @@ class AimFiles(SDKTracker):
 
     def put(self, file: str | os.PathLike[str], key: str) -> None:
         """Store a file as the artifact of that name, and see that it is there."""
-        self.tracker.log_artifact(os.fspath(file), key, block=True)
+        self.alive().log_artifact(os.fspath(file), key, block=True)
         place = urlsplit(self.tracker.artifacts_uri or "")
         if place.scheme == "file" and not Path(place.path, key).is_file():  # Aim's "safe mode" raises nothing
             message = f"Aim has not stored the artifact {key!r}; its log says why"
@@ -92,7 +92,7 @@ class AimFiles(SDKTracker):
 
     def describe_checkpoint(self, name: str, step: int | None, values: dict[str, Any]) -> None:
         """Change the entry of a checkpoint in `run["checkpoints"]`, if it is there."""
-        if name in self.tracker.get(_CHECKPOINTS, {}):
+        if name in self.alive().get(_CHECKPOINTS, {}):
             self._tell(_CHECKPOINTS, name, {"step": step, **values})
 
     def delete_checkpoint(self, name: str) -> None:
@@ -102,7 +102,7 @@ class AimFiles(SDKTracker):
 
     def without_artifacts(self) -> str:
         """Give a run without `artifacts_uri` one beside its repository; return why not where that cannot be."""
-        run = self.tracker
+        run = self.alive()
         if run.artifacts_uri is not None:
             return ""
         if run.repo.is_remote_repo:
@@ -116,12 +116,13 @@ class AimFiles(SDKTracker):
     def _tell(self, place: str, name: str, about: Mapping[str, Any] | None) -> None:
         """Store the facts about an entry; None removes them."""
         shown = storable_text(name) or EMPTY
-        known = {key: value for key, value in self.tracker.get(place, {}).items() if key != shown}
-        self.tracker[place] = known if about is None else {**known, shown: encodable(about)}
+        run = self.alive()
+        known = {key: value for key, value in run.get(place, {}).items() if key != shown}
+        run[place] = known if about is None else {**known, shown: encodable(about)}
 
     def _delete_files(self, name: str, kept: Collection[str]) -> bool:
         """Delete a checkpoint's files but those to be kept; say whether that could be done."""
-        place = urlsplit(self.tracker.artifacts_uri or "")
+        place = urlsplit(self.alive().artifacts_uri or "")
         if place.scheme != "file":
             return False
         folder = f"{_CHECKPOINTS}/{name}"

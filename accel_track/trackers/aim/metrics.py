@@ -7,13 +7,13 @@ from functools import partial
 from typing import Any
 
 from accel_track.trackers.aim.fast import Number, NumbersPath
+from accel_track.trackers.aim.living import AimLiving
 from accel_track.trackers.aim.values import EMPTY, for_track, is_native, trackable
 from accel_track.trackers.rows import Row
-from accel_track.trackers.sdk import SDKTracker
 from accel_track.values.plain import is_number
 
 
-class AimMetrics(SDKTracker):
+class AimMetrics(AimLiving):
     """The part of the tracker that tracks the values of calls."""
 
     def takes_object(self, value: Any) -> bool:
@@ -22,6 +22,7 @@ class AimMetrics(SDKTracker):
 
     def write(self, rows: Sequence[Row]) -> None:
         """Track values, numbers of several calls in one step; where a call fails, those before it are stored."""
+        self.alive()
         waiting: dict[Row, list[Number]] = {}
         try:
             for row in rows:

@@ -73,6 +73,9 @@ class AimTracker(AimMetrics, AimMedia):
     _opened: tuple[Any, str] | None = None
     """Repository and hash of the run that `start` has opened last."""
 
+    _folder: Path | None = None
+    """The folder that a repository on a disk has for that run."""
+
     def __init__(self, run_name: str | None, logging_dir: str | os.PathLike[str] = ".", **kwargs: Any) -> None:
         """Keep the arguments for `start`."""
         super().__init__(run_name, **kwargs)
@@ -99,21 +102,28 @@ class AimTracker(AimMetrics, AimMedia):
             run.close()
             raise
         self._opened = repo, run.hash
+        self._folder = None if run.repo.is_remote_repo else Path(run.repo.path, "meta", "chunks", run.hash)
         return run
 
     def store_init_configuration(self, values: dict[str, Any]) -> None:
         """Store hyperparameters; later calls, and those of a resumed run, add to earlier ones."""
-        run = self.tracker
+        run = self.alive()
         run["hparams"] = {**run.get("hparams", {}), **encodable(values)}
 
     def store_environment(self, values: dict[str, Any]) -> None:
         """Store the environment beside the hyperparameters."""
         for name, value in encodable(values).items():
-            self.tracker[name] = value
+            self.alive()[name] = value
 
     def flush(self) -> None:
-        """Wait until a server has taken everything; what is on a disk is there already."""
+        """Wait until a server has taken everything; what is on a disk is there already, unless that was deleted.
+
+        Raises:
+            EndedError: The repository on the disk, or the run in it, is gone.
+        """
         if self.native is not None:
+            if self._folder is not None:
+                self.check_place(self._folder)
             at_server = self.native.repo.is_remote_repo
             self.durable_flush = not at_server or bool(self.fast(QueuePath).use(QueuePath.wait))
 
@@ -140,7 +150,9 @@ class AimTracker(AimMetrics, AimMedia):
 
     def store_outcome(self) -> None:
         """Report a good end to `aim-watcher`; any other is a message of the run."""
-        run, message = self.native, self.outcome.text
+        if self.outcome.status == "finished" and self.native.meta_run_tree is None:
+            return  # the program has closed it, as at a good end
+        run, message = self.alive(), self.outcome.text
         if self.outcome.status == "finished":
             run.report_successful_finish()
         else:

@@ -124,10 +124,18 @@ class CometMLTracker(CometMetrics):
 
         Raises:
             ConnectionError: Not all was sent. Comet goes on trying, in threads of its own.
+            EndedError: The files of an offline experiment are gone.
         """
+        self._check_files()
         if not self.alive().flush() and not self.native.disabled:
             message = f"{self.name}: Comet has not sent everything yet; see its messages above."
             raise ConnectionError(message)
+
+    def _check_files(self) -> None:
+        """Check that the folder in which an offline experiment is until its archive is made is still there."""
+        folder = self._place[2]
+        if folder is not None and self.native.alive:  # else the archive is made
+            self.check_place(folder)
 
     def is_transient(self, error: BaseException) -> bool:
         """Return whether an error may pass; that of `start`, also raised for a rejected key, if no server answers."""
@@ -168,7 +176,10 @@ class CometMLTracker(CometMetrics):
     def finish(self) -> None:
         """End the experiment, which itself waits for what is not sent, also where somebody else has ended it before."""
         if self.native is not None:
-            self._end()
+            try:
+                self._check_files()
+            finally:
+                self._end()
 
     def close(self, native: Any) -> None:
         """End the experiment with its status: send what is left, or write the archive when offline."""

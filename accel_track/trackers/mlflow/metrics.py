@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from itertools import groupby
+from pathlib import Path
 from typing import Any
 
 from accel_track.trackers.mlflow.answers import ForeignAnswerError, checked_run, served
@@ -45,12 +46,19 @@ class MLflowMetrics(SDKTracker):
 
     _unproved: list[Value]
 
+    _database: Path | None = None
+    """The run's SQLite file, if it is in one."""
+
     def write(self, rows: Sequence[Row]) -> None:
         """Write metrics of several calls, at step 0 if there is none: to a SQLite database all at once.
 
         To a server up to 1000 go in a request, which MLflow takes as a whole or not at all. Of several requests, the
         first may be stored when a later one fails; repeating them is harmless, since MLflow ignores what it has.
+
+        Raises:
+            EndedError: The SQLite file is gone; MLflow would begin another one, without the run.
         """
+        self.check_database()
         for kwargs, group in groupby(rows, lambda row: row.kwargs):
             values = [value for row in group for value in _values(row)]
             certain = self._send(values, kwargs)
@@ -58,6 +66,15 @@ class MLflowMetrics(SDKTracker):
                 self._unproved.extend(values)
                 if not certain or len(self._unproved) >= _MANY:
                     self.flush()
+
+    def check_database(self) -> None:
+        """Check that the SQLite file, if the run is in one, is still there.
+
+        Raises:
+            EndedError: It is gone.
+        """
+        if self._database is not None:
+            self.check_place(self._database)
 
     def flush(self) -> None:
         """Read back the newest values from a server, and send again what it lacks.

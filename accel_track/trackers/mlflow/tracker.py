@@ -20,7 +20,7 @@ from accel_track.trackers.mlflow.metrics import MLflowMetrics, mlflow_name
 from accel_track.trackers.mlflow.params import MLflowParams, parse_tags
 from accel_track.trackers.mlflow.reading import default_address, run_with
 from accel_track.trackers.mlflow.run import active_run_id, continued_run, created_run, end_run
-from accel_track.trackers.mlflow.store import client_of, close_connections, experiment_id, local_database
+from accel_track.trackers.mlflow.store import client_of, close_connections, experiment_id, file_of, local_database
 from accel_track.trackers.sdk import native_object
 
 if TYPE_CHECKING:
@@ -137,6 +137,7 @@ class MLflowTracker(MLflowMetrics, MLflowParams, MLflowMedia):
             run = created_run(client, experiment, self.run_name, tags, self._attempt, repeated=repeated)
         self._attempt = None
         self.client, self.run_id = client, run.info.run_id
+        self._database = file_of(str(client.tracking_uri))
         self.clipped, self._params, self._unproved, self._sent = Counter(), dict(run.data.params), [], {}
         self._has_images = ImagesPath.tag in run.data.tags
         for path in self.fast_paths:
@@ -210,6 +211,7 @@ class MLflowTracker(MLflowMetrics, MLflowParams, MLflowMedia):
 
     def store_outcome(self) -> None:
         """Set the final status of this run and no other; after a failure that may pass, `finish` does it again."""
+        self.check_database()
         end_run(self.client, self.native.info.run_id, self.outcome)
 
     def close(self, native: Any) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 from accel_track.errors import HalfStoredError, warn
 from accel_track.trackers.rows import Row
 from accel_track.trackers.swanlab.fast import Rows, Threads
+from accel_track.trackers.swanlab.log_file import SUFFIX
 from accel_track.trackers.swanlab.media import SwanLabMedia
 from accel_track.trackers.swanlab.series import AllSeries, kind_of
 
@@ -49,7 +50,14 @@ class SwanLabMetrics(SwanLabMedia):
             self.check_written()
 
     def check_written(self) -> None:
-        """Raise the error with which SwanLab's thread has lost a record, if it has."""
+        """Raise the error with which SwanLab's thread has lost a record, if it has.
+
+        Raises:
+            HalfStoredError: It has.
+            EndedError: An offline run's file is gone.
+        """
+        if self._folder is not None:
+            self.check_file(self._folder, f"*{SUFFIX}")
         if (error := self.fast(Threads).use(lambda threads: threads.lost)) is not None:
             message = f"{self.name}: its thread could not write a record ({error}), and does not try again."
             raise HalfStoredError(message) from error

@@ -26,6 +26,9 @@ _CONTROL, _NAME_LENGTH = r"[\x00-\x1f\x7f]", 120
 class SwanLabFiles(SoleTracker):
     """The part of the tracker that saves files: copies in the run's folder, as `swanlab.save` only links them."""
 
+    _folder: Path | None = None
+    """The run's folder, if the run is in files of this computer only."""
+
     def alive(self) -> Any:
         """Return the run if it takes values.
 

@@ -112,6 +112,7 @@ class SwanLabTracker(SwanLabMetrics):
             sys.excepthook = hook
         self.series = AllSeries()
         self._opened = run.mode, Path(run.dir).parent, run.id
+        self._folder = Path(run.dir).absolute() if run.mode in ("offline", "local") else None
         self.fast(Threads).open(run)
         if "id" in self.init_kwargs and (config := earlier_configuration(run)):
             run.config.update(config)

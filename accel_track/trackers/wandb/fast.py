@@ -26,6 +26,7 @@ class Rows(FastPath):
     )
     attributes = (
         "_interface._asyncer.run",
+        "_interface._asyncer._joined",
         "_interface._client.publish",
         "_interface._stream_id",
         "_settings.x_history_value_encoding",
@@ -53,8 +54,8 @@ class Rows(FastPath):
         return not native.disabled
 
     def is_finished(self) -> bool:
-        """Return whether the run is finished."""
-        return bool(self.native._is_finished)  # noqa: SLF001
+        """Return whether the run is finished, by itself or with all others, by `wandb.teardown()`."""
+        return bool(self.native._is_finished or self.native._interface._asyncer._joined)  # noqa: SLF001
 
     def prepare(self, rows: Sequence[tuple[Row, Mapping[str, Any]]], stored: Callable[[Row], None]) -> Any:
         """Encode rows; None if the run is over, which `Run.log` says.

@@ -12,6 +12,9 @@ from accel_track.trackers.wandb.fast import Rows
 class WandBLiving(SDKTracker):
     """The part of the tracker that knows whether the program has ended the run, as `wandb.finish()` does."""
 
+    _own: str | None = None
+    """The place of this process's run in the folder, if the run is offline."""
+
     def alive(self) -> Any:
         """Return the run if it takes values.
 
@@ -22,3 +25,12 @@ class WandBLiving(SDKTracker):
             message = f"{self.name}: the run takes no more values; the program has finished it."
             raise EndedError(message)
         return self.tracker
+
+    def flush(self) -> None:
+        """Look whether an offline run's file is still there; wandb itself has no flush.
+
+        Raises:
+            EndedError: It is gone.
+        """
+        if self._own is not None:
+            self.check_file(self._own, "*.wandb")

@@ -79,8 +79,6 @@ class WandBTracker(WandBMetrics, WandBMedia):
         super().__init__(run_name, **kwargs)
         self._planned: dict[str, Any] = {}
         self._place: tuple[str, str] | None = None
-        self._own: str | None = None
-        """The place of this process's run in the folder, if the run is offline."""
 
     @classmethod
     def for_run(
@@ -121,7 +119,7 @@ class WandBTracker(WandBMetrics, WandBMedia):
         derived = {"project": self.run_name, "reinit": "create_new", "mode": mode, **self._planned}
         run = sdk.init(**{**derived, **self.init_kwargs})
         self._planned = {}
-        own = os.path.dirname(run.dir)
+        own = os.path.abspath(os.path.dirname(run.dir))
         self._place, self._own = (str(run.id), os.path.dirname(own)), own if run.offline else None
         self.axis = Axis(run)
         _wandb_global.opened(sdk, run)
@@ -186,11 +184,14 @@ class WandBTracker(WandBMetrics, WandBMedia):
         if "torch" in sys.modules:
             native.unwatch()  # its hooks would fail, or log to another run
         try:
-            if self.outcome.status == "preempted":
-                native.mark_preempting()
-            native.finish(exit_code=self.outcome.exit_code)
+            if not self.fast(Rows).use(Rows.is_finished):
+                if self.outcome.status == "preempted":
+                    native.mark_preempting()
+                native.finish(exit_code=self.outcome.exit_code)
         finally:
             _wandb_global.finished(self.import_sdk(), native)
+        if self._own is not None:
+            self.check_file(self._own, "*.wandb", over=True)
 
 
 def _without_nan(value: Any) -> Any:
