@@ -1,6 +1,7 @@
 """What a directory's runs are doing: found, followed, their pace, load and delivery; by a clock that the test moves."""
 
 import os
+import shutil
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -333,7 +334,7 @@ def test_a_run_that_is_deleted_is_gone(past: Any, watch: Any) -> None:
     past().close()
     activity = watch()
     (one,) = looked(activity)
-    (one.run.path / "run.json").unlink()
+    shutil.rmtree(one.run.path)
     assert looked(activity, search=True) == []
 
 
