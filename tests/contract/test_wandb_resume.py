@@ -78,6 +78,34 @@ def test_a_continued_run_is_read_when_wandbs_service_has_written_its_end(tmp_pat
     assert found == [({"loss": 0.0}, 0), ({"loss": 0.5}, 1)]
 
 
+@pytest.mark.parametrize("there", [0, 7])
+def test_another_process_waits_for_the_part_that_wandbs_service_begins(tmp_path: Path, there: int) -> None:
+    """The reader has not had the run itself; also the command to upload it has both folders, though of one second."""
+    (scratch := tmp_path / "scratch").mkdir()
+    identity: dict[str, Any] = {}
+    for step in range(2):
+        tracker = WandBTracker("p", dir=str(tmp_path), **identity)
+        tracker.start()
+        identity = tracker.identity()
+        tracker.log({"loss": step / 2}, step=step)
+        tracker.finish()
+    tracker.read()  # as soon as all is there
+    first, last = logs(tmp_path)
+    folder = first.parent.with_name(f"{first.parent.name}-1")
+    last.parent.replace(folder)
+    last = folder / last.name
+    whole = last.read_bytes()
+    last.write_bytes(whole[:there])
+    writer = threading.Timer(0.3, last.write_bytes, (whole,))
+    writer.start()
+    reader = WandBTracker("p", dir=str(tmp_path), **identity)
+    found = [(row.values, row.step) for row in reader.read().records(scratch) if isinstance(row, Metrics)]
+    writer.join()
+    assert found == [({"loss": 0.0}, 0), ({"loss": 0.5}, 1)]
+    assert str(first.parent) in (command := reader.look() or "")
+    assert str(folder) in command
+
+
 @pytest.mark.long
 def test_continued_after_kill_9_in_start(tmp_path: Path) -> None:
     """The run's id is stored before there is a run: delivery goes on in it."""

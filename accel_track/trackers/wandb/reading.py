@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import glob
+import re
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -59,15 +59,38 @@ def run_with(id: str, folder: str, axis: str, *, own: str | None) -> WandBRun:  
         NotReadableError: There is none.
     """
     deadline = time.monotonic() + _WRITING
-    while own is not None and not _is_whole(Path(own, f"run-{id}.wandb")) and time.monotonic() < deadline:
+    while time.monotonic() < deadline and (
+        any(_is_beginning(one, id) for one in folders_of(id, folder))
+        or (own is not None and not _is_whole(Path(own, f"run-{id}.wandb")))
+    ):
         time.sleep(0.02)
-    # wandb puts "-1" and so on behind the folder's name where one of the same second is there.
-    paths = sorted(Path(folder).glob(f"offline-run-*-{glob.escape(id)}*/run-{glob.escape(id)}.wandb"))
-    files = [path for path in paths if log_file.is_run_file(path)]
+    files = [path for one in folders_of(id, folder) if log_file.is_run_file(path := one / f"run-{id}.wandb")]
     if not files:
         message = f"wandb: there is no offline run {id!r} in {folder}; what is on a server is not read."
         raise NotReadableError(message)
     return WandBRun(id, [path for _, path in sorted((_beginning(path)[0], path) for path in files)], axis)
+
+
+def folders_of(id: str, folder: str) -> list[Path]:  # noqa: A002 - as wandb calls it
+    """Return the folders of the parts of an offline run, oldest first.
+
+    Args:
+        id: The run's id.
+        folder: The folder in which wandb makes one for each part.
+    """
+    # wandb puts "-1" and so on behind the folder's name where one of the same second is there.
+    name = re.compile(rf"offline-run-\d+_\d+-{re.escape(id)}(-\d+)?")
+    return sorted(one for one in Path(folder).glob("offline-run-*") if name.fullmatch(one.name))
+
+
+def _is_beginning(folder: Path, id: str) -> bool:  # noqa: A002 - as wandb calls it
+    """Return whether a folder was made a moment ago, and wandb's service has not told in its file what run it is."""
+    path = folder / f"run-{id}.wandb"
+    try:
+        is_new = time.time() - folder.stat().st_mtime < _WRITING
+    except OSError:
+        return False
+    return is_new and not (log_file.is_run_file(path) and _beginning(path)[0])
 
 
 def _is_whole(path: Path) -> bool:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import glob
 import math
 import os
 import re
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from accel_track.folders import command_line
@@ -20,7 +18,7 @@ from accel_track.trackers.wandb.axis import STEP, Axis
 from accel_track.trackers.wandb.fast import Rows
 from accel_track.trackers.wandb.media import WandBMedia
 from accel_track.trackers.wandb.metrics import WandBMetrics
-from accel_track.trackers.wandb.reading import run_with
+from accel_track.trackers.wandb.reading import folders_of, run_with
 from accel_track.trackers.wandb.settings import chooses_id, find_settings, netrc_key, runs_folder
 from accel_track.values.plain import storable
 
@@ -165,7 +163,7 @@ class WandBTracker(WandBMetrics, WandBMedia):
     def look(self) -> str | None:
         """Return the command that uploads an offline run: there is no page of those."""
         run_id, folder = self._place or (str(self.init_kwargs.get("id", "")), runs_folder(self.init_kwargs))
-        folders = sorted(Path(folder).glob(f"offline-run-*-{glob.escape(run_id)}")) if run_id else []
+        folders = folders_of(run_id, folder) if run_id else []
         return command_line("wandb", "sync", *folders) if folders else None
 
     @classmethod
