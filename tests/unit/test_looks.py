@@ -35,7 +35,7 @@ def looked(name: str, **kwargs: Any) -> str | None:
         ("dvclive", {}, None),
         ("jsonl", {}, "less runs/p/r/metrics.jsonl"),
         ("console", {}, None),
-        ("wandb", {"id": "abc"}, "wandb sync runs/wandb/offline-run-1-abc"),
+        ("wandb", {"id": "abc"}, "wandb sync runs/wandb/offline-run-20260131_120000-abc"),
         ("wandb", {"id": "a*"}, None),
         ("wandb", {}, None),
         ("swanlab", {"id": "x1", "mode": "offline"}, "swanlab sync runs/swanlog/run-1-x1"),
@@ -51,7 +51,7 @@ def test_commands(name: str, kwargs: dict[str, Any], command: str | None, monkey
     for variable in ("TRACKIO_DIR", "WANDB_DIR", "SWANLAB_MODE", "SWANLAB_LOG_DIR", "COMET_OFFLINE_DIRECTORY"):
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.delitem(__import__("sys").modules, "clearml.config", raising=False)
-    for folder in ("wandb/offline-run-1-abc", "wandb/offline-run-2-abcd", "swanlog/run-1-x1", "comet_ml"):
+    for folder in ("wandb/offline-run-20260131_120000-abc", "wandb/offline-run-2-abcd", "swanlog/run-1-x1", "comet_ml"):
         Path("runs", folder).mkdir(parents=True)
     Path("runs/comet_ml/k1.zip").touch()
     assert looked(name, **kwargs) == command
