@@ -187,6 +187,7 @@ def test_show_of_a_run_without_records(start: Any, invoke: Any) -> None:
     assert "there is no metric 'a'." in invoke("show", path, "--metric", "a", "--json", code=2).stderr
 
 
+@pytest.mark.extras
 def test_show_imports_neither_torch_nor_an_sdk(make: Any) -> None:
     run = make(["tensorboard", "mlflow", "wandb", "swanlab", "trackio", "aim", "clearml", "comet_ml", "dvclive"])
     heavy = ("torch", "lightning", "tensorboard", "mlflow", "wandb", "swanlab", "trackio", "aim", "clearml", "comet_ml")
