@@ -57,17 +57,23 @@ def test_status(tmp_path: Path, status: Any, code: int) -> None:
     assert any(record.HasField("preempting") for record in found) is (status == "preempted")
 
 
-def test_a_continued_run_is_read_when_wandbs_service_has_written_its_end(tmp_path: Path) -> None:
-    """The first part has ended long ago; what the service has written of the second is at first its header."""
-    (scratch := tmp_path / "scratch").mkdir()
+def continued(folder: Path) -> tuple[WandBTracker, dict[str, Any]]:
+    """Log a run of two parts; return the tracker of the second once all is in its file, and what continues the run."""
     identity: dict[str, Any] = {}
     for step in range(2):
-        tracker = WandBTracker("p", dir=str(tmp_path), **identity)
+        tracker = WandBTracker("p", dir=str(folder), **identity)
         tracker.start()
         identity = tracker.identity()
         tracker.log({"loss": step / 2}, step=step)
         tracker.finish()
-    tracker.read()  # as soon as all is there
+    tracker.read()
+    return tracker, identity
+
+
+def test_a_continued_run_is_read_when_wandbs_service_has_written_its_end(tmp_path: Path) -> None:
+    """The first part has ended long ago; what the service has written of the second is at first its header."""
+    (scratch := tmp_path / "scratch").mkdir()
+    tracker, _ = continued(tmp_path)
     last = logs(tmp_path)[-1]
     whole = last.read_bytes()
     last.write_bytes(whole[:7])
@@ -82,14 +88,7 @@ def test_a_continued_run_is_read_when_wandbs_service_has_written_its_end(tmp_pat
 def test_another_process_waits_for_the_part_that_wandbs_service_begins(tmp_path: Path, there: int) -> None:
     """The reader has not had the run itself; also the command to upload it has both folders, though of one second."""
     (scratch := tmp_path / "scratch").mkdir()
-    identity: dict[str, Any] = {}
-    for step in range(2):
-        tracker = WandBTracker("p", dir=str(tmp_path), **identity)
-        tracker.start()
-        identity = tracker.identity()
-        tracker.log({"loss": step / 2}, step=step)
-        tracker.finish()
-    tracker.read()  # as soon as all is there
+    _, identity = continued(tmp_path)
     first, last = logs(tmp_path)
     folder = first.parent.with_name(f"{first.parent.name}-1")
     last.parent.replace(folder)
