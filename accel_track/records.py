@@ -376,11 +376,7 @@ def stand_ins(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
 
 
 def _holds_stand_in(value: Any) -> bool:
-    if isinstance(value, dict):
-        return any(_holds_stand_in(item) for item in value.values())
-    if isinstance(value, list):
-        return any(_holds_stand_in(item) for item in value)
-    return type(value) is WithoutForm
+    return next(stand_ins(value), None) is not None
 
 
 class _Form:

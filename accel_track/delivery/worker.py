@@ -116,7 +116,7 @@ class Worker:
         self._takes = False
         """Whether the tracker has taken a record."""
         self._tried_at = clock()
-        self._said, self._waiting = "", False
+        self._said, self._waiting, self._told = "", False, set[str]()
         self._seen = 0
         """Number of the next record that was not looked at."""
         self.running = False
@@ -509,11 +509,6 @@ class Worker:
             f"{self.name}: the artifact {what!r} is gone or has changed since it was logged, and is left out; give "
             "`copy=True` for files that do not stay as they are."
         )
-
-    @cached_property
-    def _told(self) -> set[str]:
-        """Names of lost media of which there was a warning."""
-        return set()
 
     @cached_property
     def _repeat(self) -> Callable[..., Any]:
