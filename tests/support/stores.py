@@ -15,6 +15,8 @@ from typing import Any
 from tests.support.servers import free_port, listens
 from tests.support.waiting import until
 
+SERVER = Path(__file__).with_name("programs") / "s3_server.py"
+
 
 class Bucket:
     """A bucket of moto's server, a process on 127.0.0.1.
@@ -27,7 +29,7 @@ class Bucket:
         """Start the server."""
         self.port, self.name = free_port(), "bucket"
         with (folder / "moto.log").open("ab") as log:
-            command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(self.port)]
+            command = [sys.executable, str(SERVER), "-H", "127.0.0.1", "-p", str(self.port)]
             self._process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
         until(lambda: self._process.poll() is not None or listens(self.port))
         assert self._process.poll() is None, (folder / "moto.log").read_text()
