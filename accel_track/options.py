@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypedDict, TypeVar, get_args, get_type_hints
 
 from accel_track.alerts.rules import AlertRule, alert_rules
+from accel_track.errors import warn
 from accel_track.mirror.addresses import is_url
 from accel_track.rules import Rules
 from accel_track.texts import clean
@@ -28,6 +29,7 @@ Resume = Literal["auto", "never", "must"]
 
 _Door = TypeVar("_Door", bound=Callable[..., Any])
 
+_VARIABLE = "ACCEL_TRACK_"
 _AGE = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)([mhd])", re.ASCII)
 _UNITS = {"m": 60.0, "h": 3600.0, "d": 86_400.0}
 _AGES = {"all": float("inf"), "pending": 0.0}
@@ -216,6 +218,9 @@ class Settings:
                 `delivery="inline"` has none; the message names the argument or the variable.
             TypeError: An option is unknown.
         """
+        for name, meant in unknown_variables().items():
+            if meant is not None:
+                warn(f"nothing reads the variable {name}; did you mean {meant}?", stacklevel=3)
         given = {name: _read(name, kind, options.get(name)) for name, kind in get_type_hints(cls).items()}
         values = {name: value for name, value in given.items() if value is not None}
         if not _MODES[values.get("delivery", cls.delivery)].keeps_journal:
@@ -231,6 +236,13 @@ class Settings:
         return cls(**values)
 
 
+def unknown_variables() -> dict[str, str | None]:
+    """Return the names of variables that begin as ours and that nothing reads, each with a similar one that is read."""
+    known = [_VARIABLE + name.upper() for name in (*get_type_hints(Options), "dir", "notify")]
+    unknown = sorted(name for name in os.environ if name.startswith(_VARIABLE) and name not in known)
+    return {name: next(iter(difflib.get_close_matches(name, known, n=1, cutoff=0.9)), None) for name in unknown}
+
+
 def _read(name: str, kind: Any, value: Any) -> Any:
     """Return the value of an option, from its variable if the argument is None; None if there is no value.
 
@@ -239,7 +251,7 @@ def _read(name: str, kind: Any, value: Any) -> Any:
     """
     where = f"`{name}`"
     if value is None:
-        where = f"ACCEL_TRACK_{name.upper()}"
+        where = _VARIABLE + name.upper()
         value = os.environ.get(where, "").strip()
         if not value:
             return None

@@ -49,6 +49,7 @@ def doctor(as_json: Json = False) -> None:
     Example: accel-track doctor
     """
     with one_line_errors():
+        from accel_track.options import unknown_variables
         from accel_track.registry import known_names
 
         backends = {name: _backend(name) for name in known_names()}
@@ -63,8 +64,10 @@ def doctor(as_json: Json = False) -> None:
                 for name, one in backends.items()
             ]
             console().print(table("", ("backend", "version", "configured", "server", "fast path"), rows))
+            unknown = unknown_variables()
             for name, value in variables.items():
-                say(f"{name}={value}")
+                meant = f"; did you mean {unknown[name]}?" if unknown.get(name) else ""
+                say(f"{name}={value}" + (f"  (nothing reads it{meant})" if name in unknown else ""))
     if any(one["reachable"] is False for one in backends.values()):
         raise typer.Exit(code=INCOMPLETE)
 

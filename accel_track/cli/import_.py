@@ -234,12 +234,12 @@ def document(one: Taken) -> dict[str, Any]:
     what = one.what
     told: dict[str, Any] = {"place": clean(one.place), "source": one.source, "id": one.id, "error": one.error or None}
     if what is None:
-        return {**told, "state": "failed", "run": None, "values": 0, "lost": {}}
+        return {**told, "state": "failed", "path": None, "values": 0, "lost": {}}
     told |= {"state": what.state, "values": what.values, "lost": dict(what.lost), "error": what.error or None}
     if what.info is None or what.directory is None:
-        return {**told, "run": None}
+        return {**told, "path": None}
     names = {name: getattr(what.info, name) for name in ("run_id", "project", "name", "created", "status")}
-    return {**told, "run": str(what.directory.path), **names}
+    return {**told, "path": str(what.directory.path), **names}
 
 
 def _list(sources: Sequence[Source], *, as_json: bool) -> bool:

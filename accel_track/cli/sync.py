@@ -84,7 +84,7 @@ def sync(
         for one in found:
             statuses = _planned(one) if dry_run else delivered(one, follow=follow, timeout=timeout)
             complete = complete and (dry_run or (not one.run.lacking and all(status.complete for status in statuses)))
-            documents.append({"run": one.run.shown, "trackers": [status_document(status) for status in statuses]})
+            documents.append({"path": one.run.shown, "trackers": [status_document(status) for status in statuses]})
             if not as_json:
                 _tell(one, statuses, dry_run=dry_run)
             if one.stopped:

@@ -40,7 +40,10 @@ class Names(NamedTuple):
             ValueError: One cannot be a folder below `save_dir`.
         """
         parts = _parts(name, "name")
-        if version not in (None, "") and (isinstance(version, bool) or not isinstance(version, int)):
+        if isinstance(version, bool) or not isinstance(version, str | int | None):
+            message = f"`version` must be the number or the name of a run; got a {type(version).__name__}."
+            raise TypeError(message)
+        if isinstance(version, str) and version:
             version = check_name(version, "version")
         project = check_name("-".join(parts), "name") if parts else DEFAULT
         return cls(project, os.path.join("", *parts), version, os.path.join("", *_parts(sub_dir, "sub_dir")))

@@ -67,7 +67,7 @@ class TestWhatIsSaid:
             "state": "imported",
             "values": 3,
             "lost": {},
-            "run": str(only_run(Path("runs")).path.absolute()),
+            "path": str(only_run(Path("runs")).path.absolute()),
             "run_id": only_run(Path("runs")).path.name,
             "project": "old-runs",
             "name": "r",

@@ -36,7 +36,7 @@ def test_to_two_backends(invoke: Invoke, table: Path, lines: Path, written: Call
 def test_json(invoke: Invoke, table: Path) -> None:
     (one,) = json.loads(invoke("move", table, "--set", "step=it", "--to", "jsonl", "--json").stdout)
     assert one["state"] == "imported"
-    assert one["run"] == str(only_run(Path()).path.absolute())
+    assert one["path"] == str(only_run(Path()).path.absolute())
     (tracker,) = one["trackers"]
     assert (tracker["name"], tracker["delivered"], tracker["pending"], tracker["complete"]) == ("jsonl", 300, 0, True)
 

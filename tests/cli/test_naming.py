@@ -135,7 +135,7 @@ def test_a_damaged_run_is_named_by_its_folders(runs: dict[str, RunDirectory], in
 
 def test_patterns_mean_several_where_several_can_be(runs: dict[str, RunDirectory], invoke: Any) -> None:
     told = json.loads(invoke("sync", "digits/*", "--json").stdout)
-    assert {Path(one["run"]).name for one in told} == {runs[one].path.name for one in ("old", "wide", "new")}
+    assert {Path(one["path"]).name for one in told} == {runs[one].path.name for one in ("old", "wide", "new")}
     assert "may be any of 3" in invoke("show", "digits/*", code=2).stderr
     assert "no run 'nothing*'" in invoke("sync", "nothing*", code=2).stderr
 

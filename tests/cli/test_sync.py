@@ -166,7 +166,7 @@ def test_json(make: Any, invoke: Any) -> None:
     assert planned[0]["trackers"][0]["pending"] == 5
     (done,) = json.loads(invoke("sync", run.path, "--json").stdout)
     (tracker,) = done["trackers"]
-    assert done["run"] == str(run.path)
+    assert done["path"] == str(run.path)
     assert tracker | {"name": "lines", "delivered": 5, "pending": 0, "complete": True, "obstacle": None} == tracker
     assert tracker["url"] == "http://***@localhost/0"
 

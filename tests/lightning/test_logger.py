@@ -312,7 +312,7 @@ def test_an_attribute_error_at_the_start_is_not_hidden() -> None:
         ({"name": "/a"}, ValueError, "`name` must be a folder below `save_dir`; got '/a'"),
         ({"name": 3}, TypeError, "`name` must be a string"),
         ({"version": ".."}, ValueError, "`version` is used as a folder name"),
-        ({"version": 1.5}, TypeError, "`version` must be a string"),
+        ({"version": 1.5}, TypeError, "`version` must be the number or the name of a run; got a float"),
         ({"log_with": "nope"}, ValueError, "`log_with` names the unknown tracker 'nope'"),
         ({"config": 3}, TypeError, "`config` must be a dictionary"),
     ],

@@ -409,6 +409,7 @@ def test_stand_ins_for_lightnings_loggers() -> None:
     assert (stand_in.log_dir, stand_in.name) == (logger.log_dir, logger.name)
     (of_mlflow,) = loggers_like([logger], MLFlowLogger)
     of_mlflow.experiment.log_param(of_mlflow.run_id, "own", 3)
+    assert of_mlflow.experiment.get_experiment(of_mlflow.experiment_id).name == logger.name  # type: ignore[arg-type]
     assert loggers_like(logger, MLFlowLogger)
     run_id = logger.run_id
     with pytest.raises(AttributeError, match="nonsense"):

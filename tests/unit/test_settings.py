@@ -3,6 +3,7 @@
 import pytest
 
 from accel_track.alerts.rules import alert_rules
+from accel_track.errors import AccelTrackWarning
 from accel_track.options import Settings
 from accel_track.rules import Rules
 
@@ -100,6 +101,18 @@ def test_other_values_are_errors_that_name_where_they_come_from(monkeypatch, nam
     monkeypatch.setenv(f"ACCEL_TRACK_{name.upper()}", str(bad))
     with pytest.raises(ValueError, match=f"ACCEL_TRACK_{name.upper()} must be .*; got "):
         Settings.of()
+
+
+def test_a_misspelt_variable_is_told(monkeypatch):
+    monkeypatch.setenv("ACCEL_TRACK_DELIVERRY", "none")
+    monkeypatch.setenv("ACCEL_TRACK_API_KEY", "of something else")
+    with pytest.warns(AccelTrackWarning) as told:
+        assert Settings.of().delivery == "thread"
+    (one,) = told
+    assert str(one.message) == (
+        "nothing reads the variable ACCEL_TRACK_DELIVERRY; did you mean ACCEL_TRACK_DELIVERY?"
+    )
+    assert one.filename == __file__
 
 
 def test_settings_cannot_be_changed():

@@ -24,6 +24,11 @@ class RunAndClient:
         """The client's class."""
         return type(self._client)
 
+    @property
+    def experiment_id(self) -> str:
+        """The id of the run's experiment, as Lightning's `MLFlowLogger` has it."""
+        return str(vars(self)["_run"].info.experiment_id)
+
     def __getattr__(self, name: str) -> Any:
         """Return the run's attribute, else the client's.
 
