@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from accel_track.errors import ResumeError
 from accel_track.journal.directory import RunDirectory
 from accel_track.journal.info import new_run_id, outcome_noted
 from accel_track.lightning.names import Names
@@ -153,7 +154,22 @@ class Session:
     def _begin(self) -> Run:
         if self._trainer is None:  # else all ranks have agreed
             self._agree(self.decide(None))
-        run = Run(
+        try:
+            run = self._made()
+        except ResumeError:
+            if self._resumed is None or self.settings.resume == "must" or self.settings.all_ranks:
+                raise
+            self.run_id = new_run_id()
+            self._agree(self.decide(None))  # another process was faster to continue that run
+            run = self._made()
+        if not (self._rewinds and self._is_fit()):
+            self._go_on(run)
+        with contextlib.suppress(OSError):  # the folder only keeps the number from the next run
+            os.makedirs(os.path.join(self.save_dir, self.run_folder), exist_ok=True)
+        return run
+
+    def _made(self) -> Run:
+        return Run(
             self.selected,
             project=self.name,
             name=run_name(self.version) or None,
@@ -167,11 +183,6 @@ class Session:
             resumed=None if self._resumed is None else RunDirectory(self._resumed),
             step=self._step,
         )
-        if not (self._rewinds and self._is_fit()):
-            self._go_on(run)
-        with contextlib.suppress(OSError):  # the folder only keeps the number from the next run
-            os.makedirs(os.path.join(self.save_dir, self.run_folder), exist_ok=True)
-        return run
 
     def _is_fit(self) -> bool:
         """Return whether the present Trainer call is a `fit`, or there is none."""

@@ -410,6 +410,35 @@ class TestMarks:
         with pytest.warns(AccelTrackWarning, match="is damaged"):
             assert logger._session.decide("x.ckpt").resumed is None
 
+    @pytest.mark.parametrize("resume", ["auto", "must"])
+    def test_of_two_that_continue_a_run_at_once_the_second_begins_another(
+        self, resume: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        first = AccelTrackLogger("jsonl", save_dir="runs", version="base")
+        first.log_metrics({"loss": 1.0}, 0)
+        first.finish("failed")
+        (earlier,) = runs()
+        monkeypatch.setattr("accel_track.lightning.run_choice.find_earlier", lambda *_, **__: earlier)
+        first_look, look = iter([False]), RunDirectory.is_live  # the other's claim comes just after the first look
+        monkeypatch.setattr(RunDirectory, "is_live", lambda run: next(first_look, look(run)))
+        other = earlier.claim_run()
+        assert other is not None
+        second = AccelTrackLogger("jsonl", save_dir="runs", version="base", resume=resume)
+        try:
+            if resume == "must":
+                with pytest.raises(ResumeError, match="another process is logging to this run"):
+                    second.open()
+                return
+            with pytest.warns(AccelTrackWarning) as caught:
+                second.log_metrics({"loss": 2.0}, 1)
+        finally:
+            other.release()
+        told = [str(one.message) for one in caught]
+        assert "is not continued, since another process" in told[0]
+        assert "version='base' is that of an earlier run, too" in told[1]
+        second.finish()
+        assert [(one.load().name, one.load().status) for one in runs()] == [("base", "failed"), ("base", "finished")]
+
     def test_several_trainings_save_into_one_folder(self) -> None:
         """None loses a mark, and nothing is written through a link that waits in the folder."""
         runs = [RunDirectory.create("runs", "p", None) for _ in range(4)]

@@ -109,9 +109,7 @@ def test_a_misspelt_variable_is_told(monkeypatch):
     with pytest.warns(AccelTrackWarning) as told:
         assert Settings.of().delivery == "thread"
     (one,) = told
-    assert str(one.message) == (
-        "nothing reads the variable ACCEL_TRACK_DELIVERRY; did you mean ACCEL_TRACK_DELIVERY?"
-    )
+    assert str(one.message) == ("nothing reads the variable ACCEL_TRACK_DELIVERRY; did you mean ACCEL_TRACK_DELIVERY?")
     assert one.filename == __file__
 
 
