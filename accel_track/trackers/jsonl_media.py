@@ -14,8 +14,8 @@ from typing import Any
 
 import msgspec
 
-from accel_track.files import replace_file
 from accel_track.errors import warn
+from accel_track.files import replace_file
 from accel_track.media import Medium
 from accel_track.media.sums import sha256
 from accel_track.texts import json_bytes

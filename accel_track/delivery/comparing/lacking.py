@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from accel_track.records import AnyRecord, Config, Metrics, Stored
 from accel_track.values.plain import leaves
 
-
 _NOT = object()
 """Stands for a value that is not chosen: None is a hyperparameter."""
 
