@@ -136,6 +136,9 @@ def tell_of_repair(done: Repair) -> None:
         say(f"{text}; stopped by: {done.error}" if done.error else text)
     tell(done.after)
     after = done.after
+    if after.error is not None:
+        anew = f"`accel-track sync RUN --to {after.name} --from-start`"
+        say(f"  not repaired: if the backend's run is gone, {anew} delivers everything to a new one")
     if any(tally.missing.count or tally.differing.count for tally in after.tallies) and done.error is None:
         say(f"  not repaired: {after.name} does not take what is left, or has something else in its place for good")
     if any(tally.extra.count for tally in after.tallies):

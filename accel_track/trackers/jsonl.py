@@ -25,7 +25,7 @@ from accel_track.records import Metrics
 from accel_track.state import process_index
 from accel_track.texts import json_bytes, storable_texts
 from accel_track.trackers.base import on_main_process
-from accel_track.trackers.jsonl_media import described, keep_artifact
+from accel_track.trackers.jsonl_media import Place, described, keep_artifact, known_in, told_media
 from accel_track.trackers.media import StoresMedia, media_of
 from accel_track.values.plain import is_number, leaves, long_integers_as_text, storable
 
@@ -39,6 +39,9 @@ NOT_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 """The numbers that JSON lacks, by the texts that stand for them."""
 
 FILE, CONFIG = "metrics.jsonl", "config.json"
+HEAD = ("step", "time", "seq")
+"""Each line's own fields."""
+
 OURS = re.compile(r"_*(step|time|seq)")
 """The names of each line's own fields, and of those that have been put out of their way."""
 
@@ -97,6 +100,8 @@ class JsonlTracker(StoresMedia):
         self._last_path: Path | None = None
         self._config: dict[str, Any] = {}
         self._last = -1
+        self._told: dict[str, set[Place]] = {}
+        self._whole_again: set[Place] = set()
 
     @classmethod
     def for_run(
@@ -147,8 +152,7 @@ class JsonlTracker(StoresMedia):
                 return
 
     def _go_on(self, path: Path) -> None:
-        if (self.folder / CONFIG).exists():
-            self._config = msgspec.json.decode((self.folder / CONFIG).read_bytes(), type=dict[str, Any])
+        self._config = known_in(self.folder / CONFIG)
         if path.exists():
             content = path.read_bytes()
             os.truncate(path, content.rfind(b"\n") + 1)  # the line that a killed process was writing
@@ -184,7 +188,9 @@ class JsonlTracker(StoresMedia):
         for record in records:
             self._check(record.kwargs.get(self.name, {}))
         refused: list[tuple[str, Any]] = []
-        new = [one for one in records if one.seq > self._last or one.seq < 0]  # the latter are parts of records
+        new = [one for one in records if one.seq > self._last or one.seq < 0]  # the latter are parts, of a repair
+        if not self._told and any(one.seq < 0 for one in new):
+            self._told = told_media(self._present())
         lines = [self._line(one.values, one.step, one.time, None if one.seq < 0 else one.seq, refused) for one in new]
         self._append(b"".join(lines))
         self._last = max(self._last, *(one.seq for one in records))
@@ -244,16 +250,21 @@ class JsonlTracker(StoresMedia):
     def _line(
         self, values: dict[str, Any], step: int | None, moment: float, seq: int | None, refused: list[tuple[str, Any]]
     ) -> bytes:
-        line: dict[str, Any] = {"step": step, "time": moment, "seq": seq}
+        line: dict[str, Any] = dict(zip(HEAD, (step, moment, seq), strict=True))
+        again = False
         for key, value in leaves(values):
             name = f"_{key}" if OURS.fullmatch(key) else key
             if value is None or isinstance(value, str) or is_number(value):
                 line[name] = value
             elif (media := self._media(key, value)) is not None:
-                line[name] = list(map(self._kept, media)) if isinstance(media, list) else self._kept(media)
+                entries = list(map(self._kept, media if isinstance(media, list) else [media]))
+                if seq is None and all((step, name, one.get("file")) in self._whole_again for one in entries):
+                    again = True
+                else:
+                    line[name] = entries if isinstance(media, list) else entries[0]
             else:
                 refused.append((key, value))
-        return _json(line) + b"\n"
+        return b"" if again and len(line) == len(HEAD) else _json(line) + b"\n"
 
     def _media(self, name: str, value: Any) -> Medium | list[Medium] | None:
         """Return a value that is one medium or several, with their files; None for others, and for what can be none."""
@@ -268,7 +279,10 @@ class JsonlTracker(StoresMedia):
     def _kept(self, medium: Medium) -> dict[str, Any]:
         """Return the line's entry for a medium, whose file is now beside the lines, with their permissions."""
         file = self._present()
-        return described(medium, file.parent, stat.S_IMODE(file.stat().st_mode))
+        about, is_new = described(medium, file.parent, stat.S_IMODE(file.stat().st_mode))
+        if is_new:  # with its file, a line that told of it before is whole
+            self._whole_again |= self._told.get(about["file"], set())
+        return about
 
     @on_main_process
     def rewind(self, step: int) -> None:

@@ -16,7 +16,7 @@ from accel_track.media.kinds import KINDS, Medium
 from accel_track.media.sums import sha256
 from accel_track.records import Artifact, Metrics
 from accel_track.trackers.backend_run import BackendRun
-from accel_track.trackers.jsonl import CONFIG, NOT_FINITE, OURS
+from accel_track.trackers.jsonl import CONFIG, HEAD, NOT_FINITE, OURS
 from accel_track.trackers.jsonl_media import ARTIFACTS, INDEX
 from accel_track.trackers.reading.lost import OUTSIDE, LostError
 from accel_track.trackers.reading.places import is_within, stays_within, within
@@ -25,7 +25,6 @@ from accel_track.values.plain import is_number
 
 _LARGEST = 2**26
 _NUMBERS = frozenset((int, float))
-_HEAD = ("step", "time", "seq")
 
 
 class JsonlRun(BackendRun):
@@ -76,26 +75,33 @@ class JsonlRun(BackendRun):
     def _line(self, line: bytes) -> Iterator[Metrics]:
         try:
             whole = json.loads(line)
-            step, time, _ = (whole.pop(name) for name in _HEAD)
+            step, time, _ = (whole.pop(name) for name in HEAD)
         except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
             self.lost["a line is damaged"] += 1
             return
         values: dict[str, Any] = {}
         for name, value in whole.items():
-            try:
-                values[_given(name)] = value if type(value) in _NUMBERS else self._value(value)
-            except Exception:  # noqa: BLE001, PERF203 - anything may be in a file that somebody else wrote
-                self.lost["a value is damaged, or its file is not there"] += 1
+            found = value if type(value) in _NUMBERS else self._value(value)
+            if found is not None or value is None:
+                values[_given(name)] = found
         if values:
             good = type(step) is int and step >= 0
             yield Metrics(-1, time if is_number(time) else 0.0, values, step=step if good else None)
 
     def _value(self, value: Any) -> Any:
+        """Return a value, of a list the media that can be read; None for what cannot."""
         if isinstance(value, str):
             return NOT_FINITE.get(value, value)
-        if isinstance(value, dict):
-            return self._medium(value)
-        return [self._medium(one) for one in value] if isinstance(value, list) else value
+        if isinstance(value, list):
+            return [one for one in map(self._readable, value) if one is not None] or None
+        return self._readable(value) if isinstance(value, dict) else value
+
+    def _readable(self, about: Any) -> Medium | None:
+        try:
+            return self._medium(about)
+        except Exception:  # noqa: BLE001 - anything may be in a file that somebody else wrote
+            self.lost["a value is damaged, or its file is not there"] += 1
+            return None
 
     def _medium(self, about: Mapping[str, Any]) -> Medium:
         """Return the medium that an object in a line tells of.

@@ -82,6 +82,14 @@ def test_what_cannot_be_repaired_is_said(kept: RunDirectory, invoke: Any) -> Non
     assert "not repaired: what is there beside; nothing is deleted from a backend" in result.output
 
 
+def test_a_backend_run_that_is_gone(kept: RunDirectory, invoke: Any) -> None:
+    Path("kept/values.jsonl").unlink()
+    result = invoke("verify", kept.path, "--against", "keeping", "--repair", code=1)
+    assert "`accel-track sync RUN --to keeping --from-start` delivers everything to a new one" in result.output
+    invoke("sync", kept.path, "--to", "keeping", "--from-start")
+    assert "keeping: 5 of 5 values" in invoke("verify", kept.path, "--against", "keeping").output
+
+
 def test_json(kept: RunDirectory, invoke: Any) -> None:
     rewrite(lines()[:-1])
     found = json.loads(invoke("verify", kept.path, "--against", "keeping", "--json", code=1).output)

@@ -269,3 +269,44 @@ def test_a_wandb_folder_that_another_of_its_second_made_longer_is_found() -> Non
     (folder,) = Path("runs/wandb").glob("offline-run-*")
     folder.rename(f"{folder}-1")
     exact(compare(directory, "wandb", arguments("wandb")))
+
+
+@pytest.mark.parametrize("gone", [1, 3])
+@pytest.mark.parametrize("content", [None, b"other"])
+def test_files_beside_json_lines_are_put_back_and_no_line_is_doubled(gone: int, content: bytes | None) -> None:
+    """Of a list, the media whose files are there are there, and with its file a line is whole again."""
+    Path("given").write_text("x")
+    run = start("jsonl")
+    pixels = np.random.default_rng(7).integers(0, 256, (3, 8, 6, 3), np.uint8)
+    run.log({"several": [media.Image(one) for one in pixels]}, 1)
+    run.log({"one": media.Image(pixels[0])}, 2)
+    run.log_artifact("given", "an-artifact")
+    directory = ended(run)
+    folder = Path("runs/proj/one")
+    (line, _) = map(json.loads, (folder / "metrics.jsonl").read_text().splitlines())
+    before = (folder / "metrics.jsonl").read_bytes()
+    files = [folder / entry["file"] for entry in line["several"][:gone]]
+    for file in (*files, folder / "artifacts" / "an-artifact" / "given"):
+        file.unlink()  # it may be a link to the journal's
+        if content is not None:
+            file.write_bytes(content)
+    lacking = compare(directory, "jsonl")
+    assert (lacking.media.missing.count, lacking.media.there) == (gone + 1, 3 - gone), str(lacking)
+    assert lacking.artifacts.there == 0
+    exact(repair(directory, "jsonl").after)
+    assert (folder / "metrics.jsonl").read_bytes() == before
+
+
+@pytest.mark.parametrize("name", ["config.json", "artifacts.json"])
+def test_a_damaged_file_beside_json_lines_is_put_aside(name: str) -> None:
+    Path("given").write_text("x")
+    run = start("jsonl")
+    run.log({"loss": 0.5}, 1)
+    run.log_artifact("given", "an-artifact")
+    directory = ended(run)
+    damaged = Path("runs/proj/one", name)
+    damaged.write_bytes(damaged.read_bytes()[:20])
+    assert not compare(directory, "jsonl").whole
+    with pytest.warns(AccelTrackWarning, match=f"{name} cannot be read"):
+        exact(repair(directory, "jsonl").after)
+    assert damaged.with_name(f"{name}.unreadable").stat().st_size == 20

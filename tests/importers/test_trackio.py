@@ -183,6 +183,17 @@ def test_damaged_media(store: Path) -> None:
     assert first.run.lost["a medium of the kind image that is damaged, or cannot be one"] == 2
 
 
+def test_a_changed_file_of_an_artifact(store: Path) -> None:
+    """Its name there is its checksum."""
+    for one in store.rglob("sha256/*/*"):
+        if one.read_bytes() == b"two":
+            one.unlink()
+            one.write_bytes(b"2")
+    first = read(store)["first"]
+    assert first.files["data"] == {"a.txt": b"one"}
+    assert first.run.lost["a file of an artifact that was changed since"] == 1
+
+
 @pytest.mark.parametrize("share", [0.3, 0.6, 0.9])
 def test_a_truncated_database(store: Path, share: float) -> None:
     """What is before the cut is read, the rest is counted."""

@@ -221,6 +221,23 @@ def test_a_damaged_file_in_the_backend_differs() -> None:
     assert any("a table that is damaged" in what for what in found.unread)
 
 
+def test_damage_ends_no_comparison() -> None:
+    """Pillow raises an IndexError for some GIFs, and what should be a figure may be any JSON."""
+    Path("figure.plotly.json").write_text('{"data": []}')
+    frames = np.random.default_rng(0).integers(0, 256, (2, 16, 16, 3), np.uint8)
+    run = begin()
+    run.log({"figure": media.Figure.of_stored({}, Path("figure.plotly.json").absolute()), "clip": media.Video(frames)})
+    run.finish()
+    directory = deliver()
+    figure, clip = (Path("kept", line["file"]) for line in lines())
+    figure.write_text("[]")
+    data = clip.read_bytes()
+    for size in range(1100, 1140):  # in the second frame
+        clip.write_bytes(data[:size])
+        assert not same(Look(paths=(clip,)), look(media.Video(frames), Path()))
+    assert {name for name, _ in receipt(directory).media.differing.first} == {"figure", "clip"}
+
+
 def test_arrays_are_histograms_in_backends_of_sdks() -> None:
     run = Run(
         select("tensorboard", "runs"), project="p", name="r", directory="runs", settings=Settings.of(delivery="thread")

@@ -46,6 +46,13 @@ def test_a_part_of_the_hyperparameters() -> None:
     assert lines()[-1] == {"config": {"deep": {"b": 2}}}
 
 
+def test_a_hyperparameter_that_is_none() -> None:
+    run = made(config={"lr": 0.1, "deep": {"none": None}})
+    rewrite([{"config": {"lr": 0.1}}])
+    assert repair(run, "keeping").after.whole
+    assert lines()[-1] == {"config": {"deep": {"none": None}}}
+
+
 def test_the_cursor_and_the_journal_stay() -> None:
     run = made(*CALLS)
     rewrite(lines()[1:])

@@ -102,7 +102,7 @@ class Found:
     def _look(self, medium: Medium) -> Look:
         try:
             return look(medium, self._scratch)
-        except (OSError, ValueError, TypeError) as error:
+        except Exception as error:  # noqa: BLE001 - anything may be in a file that somebody has changed
             self.lost[f"a {medium.kind} that is damaged ({error})"] += 1
             return Look()
 

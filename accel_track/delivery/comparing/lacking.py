@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 from accel_track.records import AnyRecord, Config, Metrics, Stored
 from accel_track.values.plain import leaves
 
+_NOT = object()
+"""Stands for a value that is not chosen: None is a hyperparameter."""
+
 
 class Lacking:
     """The values that a backend lacks of one rank's records, 16 bytes each."""
@@ -50,7 +53,7 @@ class Lacking:
             return record
         if isinstance(record, Config):
             names = self.settings.get(record.seq, set())
-            values = _part(record.values, lambda name, value: value if name in names else None)
+            values = _part(record.values, lambda name, value: value if name in names else _NOT)
         elif isinstance(record, Metrics):
             values = self._metrics(record, stored_name)
         else:
@@ -68,7 +71,7 @@ class Lacking:
         def chosen(name: str, value: Any) -> Any:
             if stored_name(name) in names or (name, None) in media:
                 return value
-            return _whole(name, value, media)
+            return _NOT if (whole := _whole(name, value, media)) is None else whole
 
         alone = _part(record.values, chosen)
         for name, value in leaves(record.values):
@@ -101,7 +104,9 @@ def _part(values: dict[str, Any], chosen: Callable[[str, Any], Any], prefix: str
     part: dict[str, Any] = {}
     for key, value in values.items():
         name = f"{prefix}{key}"
-        own = _part(value, chosen, f"{name}/") if type(value) is dict and value else chosen(name, value)
-        if own is not None and own != {}:
+        if type(value) is dict and value:
+            if inner := _part(value, chosen, f"{name}/"):
+                part[key] = inner
+        elif (own := chosen(name, value)) is not _NOT:
             part[key] = own
     return part

@@ -13,9 +13,10 @@ from typing import Any
 import msgspec
 
 from accel_track import media
+from accel_track.media.sums import sha256
 from accel_track.records import Artifact, Metrics
 from accel_track.trackers.reading.copies import copied, only
-from accel_track.trackers.reading.lost import LostError
+from accel_track.trackers.reading.lost import UNREADABLE, LostError
 from accel_track.trackers.reading.media import medium_of_file, picture, whole
 from accel_track.trackers.reading.places import file_within
 from accel_track.trackers.reading.values import step_of, with_numbers
@@ -183,4 +184,12 @@ class Artifacts:
             message = "a file of an artifact that is somewhere else"
             raise LostError(message)
         digest, name = str(file.get("digest")), str(file.get("path"))
-        return copied(file_within(f"{digest[:2]}/{digest}", self._blobs), place, name)
+        blob = file_within(f"{digest[:2]}/{digest}", self._blobs)
+        try:
+            is_whole = sha256(blob) == digest
+        except OSError as error:
+            raise LostError(UNREADABLE) from error
+        if not is_whole:
+            message = "a file of an artifact that was changed since"
+            raise LostError(message)
+        return copied(blob, place, name)
