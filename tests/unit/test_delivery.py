@@ -206,9 +206,13 @@ def test_a_start_that_takes_too_long_goes_on_behind() -> None:
         run = run_of(tracker, settings=Settings.of(start_timeout=0.2))
     assert time.monotonic() - begun < 5
     run.log({"loss": 0.5}, 0)
+    (waiting,) = run.trackers  # as in diffusers' `for tracker in accelerator.trackers: tracker.log(…)`
+    waiting.log({"own": 1.0}, 0)
+    assert waiting is not tracker
     go.set()
     run.finish()
-    assert logged(tracker) == [{"loss": 0.5}]
+    assert waiting.calls is tracker.calls
+    assert logged(tracker) == [{"loss": 0.5}, {"own": 1.0}]
     go.clear()
     with pytest.raises(TimeoutError, match=r"recording: has not started within 0 s; give it more time"):
         run_of(Slow(), settings=Settings.of(start_timeout=0, finish_timeout=0.1, strict=True))
