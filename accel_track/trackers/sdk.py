@@ -262,7 +262,8 @@ class SDKTracker(StoresMedia):
 
     def _record(self, records: Sequence[Metrics]) -> None:
         # The program may call `log` itself while the worker delivers: they share `taken`, and the SDK's current step.
-        with self.__dict__.setdefault("_turn", threading.RLock()):
+        # A forked process has a lock of its own, since nobody there gives back what the worker held.
+        with self.__dict__.setdefault("_turns", {}).setdefault(os.getpid(), threading.RLock()):
             self._record_in_turn(records)
 
     def _record_in_turn(self, records: Sequence[Metrics]) -> None:
@@ -315,7 +316,7 @@ class SDKTracker(StoresMedia):
             for gate in self._gates.values():
                 gate.close()
             self.forget_media()
-            self.__dict__.pop("_turn", None)  # a lock cannot be copied
+            self.__dict__.pop("_turns", None)  # a lock cannot be copied
 
     @property
     def started(self) -> bool:

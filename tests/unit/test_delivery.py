@@ -219,6 +219,23 @@ def test_a_start_that_takes_too_long_goes_on_behind() -> None:
     go.set()
 
 
+def test_a_program_that_has_closed_its_standard_error_output_goes_on() -> None:
+    program = """
+import sys
+import accel_track
+run = accel_track.init("p", "jsonl", project_dir="logs", run_name="r")
+sys.stderr.close()
+run.log({"loss": 0.5, "bad": object()}, 0)
+run.flush()
+run.alert("low disk")
+run.log({"loss": 0.25}, 1)
+run.finish()
+"""
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+    lines = Path("logs/p/r/metrics.jsonl").read_text().splitlines()
+    assert [json.loads(line).get("loss") for line in lines] == [0.5, None, 0.25]
+
+
 def test_raise_is_for_the_next_call_and_once() -> None:
     tracker = FaultyTracker("log")
     run = run_of(tracker, settings=Settings.of(on_error="raise", finish_timeout=0.2))
