@@ -113,6 +113,8 @@ def warn(message: str, stacklevel: int = 2) -> None:
     message = clean(message)
     try:
         warnings.warn(message, AccelTrackWarning, stacklevel=stacklevel + 1)
+    except (OSError, ValueError):  # the program has closed its standard error output
+        return
     except AccelTrackWarning:  # a filter turns warnings into errors
         if not threading.current_thread().name.startswith(WORKER_NAME):
             raise

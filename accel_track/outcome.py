@@ -77,12 +77,15 @@ def current_outcome() -> Outcome:
 
 
 def outcome_at_exit() -> Outcome:
-    """Return the outcome of a run that ends with the interpreter, by the uncaught exception, if there was one.
+    """Return the outcome of a run that ends with the process, by the uncaught exception, if there was one.
+
+    A process of multiprocessing ends its runs while the exception of its function is on its way.
 
     The argument of `sys.exit` and the last error of a notebook are unknown here: such runs count as finished.
     """
     interactive = hasattr(sys, "ps1") or hasattr(builtins, "__IPYTHON__")
-    return FINISHED if interactive else outcome_of(getattr(sys, "last_exc", None) or getattr(sys, "last_value", None))
+    raised = sys.exc_info()[1] or getattr(sys, "last_exc", None) or getattr(sys, "last_value", None)
+    return FINISHED if interactive else outcome_of(raised)
 
 
 def _shown(error: BaseException) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -15,5 +16,7 @@ def progress_bar() -> Progress:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    terminal = sys.stderr is not None and sys.stderr.isatty()
+    terminal = False
+    with suppress(ValueError):  # of a closed stream
+        terminal = sys.stderr is not None and sys.stderr.isatty()
     return Progress(*columns, console=Console(stderr=True), transient=True, disable=not terminal)

@@ -31,7 +31,7 @@ from accel_track.registry import Selected, build, check_init_kwargs, check_rules
 from accel_track.resume import find_earlier
 from accel_track.texts import printable, storable_text
 from accel_track.trackers.base import GeneralTracker, NoOpTracker
-from accel_track.trackers.elsewhere import TrackerElsewhere
+from accel_track.trackers.elsewhere import TrackerElsewhere, TrackerNotStarted
 from accel_track.values.plain import check_config, check_name, check_step, storable, warn_of_same_names
 
 if TYPE_CHECKING:
@@ -209,20 +209,24 @@ class Run(MediaCalls):
     def trackers(self) -> list[GeneralTracker]:
         """The trackers in the order of `log_with`.
 
-        A stand-in takes the place of a tracker in another process: its calls go to the journal, and from there to the
-        tracker.
+        A stand-in takes the place of a tracker in another process, and of one that has not started yet: its calls go to
+        the journal, and from there to the tracker.
         """
         for name, why in self._delivery.apart.items():
             if name not in self._elsewhere:
                 self._elsewhere[name] = TrackerElsewhere(name, why, self)
-        found = [*self._delivery.trackers, *self._elsewhere.values()]
-        places = {name: place for place, name in enumerate(self._order)}
-        return sorted(found, key=lambda one: places.get(one.name, len(places)))
+        waiting = self._delivery.not_started
+        here = [TrackerNotStarted(one, self) if one in waiting else one for one in self._delivery.trackers]
+        return self._in_order([*here, *self._elsewhere.values()])
 
     @property
     def local_trackers(self) -> list[GeneralTracker]:
         """The trackers in this process, without stand-ins."""
-        return [one for one in self.trackers if not isinstance(one, TrackerElsewhere)]
+        return self._in_order(self._delivery.trackers)
+
+    def _in_order(self, trackers: Sequence[GeneralTracker]) -> list[GeneralTracker]:
+        places = {name: place for place, name in enumerate(self._order)}
+        return sorted(trackers, key=lambda one: places.get(one.name, len(places)))
 
     def add(self, selected: Sequence[Selected], init_kwargs: Mapping[str, Mapping[str, Any]] | None = None) -> None:
         """Add trackers to the run; with a journal, they get everything since the run's beginning.

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import sys
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -35,6 +37,17 @@ def printable(text: object) -> str:
 def clean(text: object) -> str:
     """Return a text from anywhere, an error's for example, as one line for files and people, without credentials."""
     return printable(scrubbed(storable_text(str(text))))
+
+
+def tell(text: str) -> None:
+    """Print lines for people to the standard error output, each cleaned; nothing where nobody can read them any more.
+
+    Args:
+        text: The lines.
+    """
+    if sys.stderr is not None:
+        with suppress(OSError, ValueError):  # the terminal or the pipe is gone, or the program has closed the stream
+            print("\n".join(map(clean, text.split("\n"))), file=sys.stderr, flush=True)  # noqa: T201 - its job
 
 
 def counted(count: int, noun: str) -> str:

@@ -176,7 +176,8 @@ class Accelerator(Checkpointing, MediaCalls):
 
         After `end_training`, they are the trackers of the run that has ended, without their native objects. With
         `delivery="process"` or "none", a stand-in takes the place of a tracker in another process: its `log`, media
-        and artifacts go to the journal, and from there to the tracker.
+        and artifacts go to the journal, and from there to the tracker. The same is true of a tracker that has not
+        started yet, since its backend cannot be reached or is slow.
         """
         return list(self._ended if self._run is None else self._run.trackers)
 

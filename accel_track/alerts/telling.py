@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import sys
-
 from accel_track.records import Alert
-from accel_track.texts import clean
+from accel_track.texts import clean, tell
 
 
 def show_alert(alert: Alert, *, more: int = 0) -> None:
@@ -15,7 +13,6 @@ def show_alert(alert: Alert, *, more: int = 0) -> None:
         alert: The alert.
         more: How many others before it were not shown.
     """
-    if sys.stderr is not None:
-        text = f": {alert.text}" if alert.text else ""
-        held = f" ({more} more alerts were not shown)" if more else ""
-        print(clean(f"accel_track {alert.level}: {alert.title}{text}{held}"), file=sys.stderr, flush=True)  # noqa: T201 - for people
+    text = f": {alert.text}" if alert.text else ""
+    held = f" ({more} more alerts were not shown)" if more else ""
+    tell(clean(f"accel_track {alert.level}: {alert.title}{text}{held}"))

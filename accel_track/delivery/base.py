@@ -81,6 +81,10 @@ class Delivery(Protocol):
         """Why a tracker of the run is not in this process, by the names of those that are not."""
 
     @property
+    def not_started(self) -> list[GeneralTracker]:
+        """The trackers of this process that have not started yet; their backends cannot be reached or are slow."""
+
+    @property
     def logged(self) -> int:
         """A number that changes with everything that is logged."""
 

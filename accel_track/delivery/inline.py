@@ -66,6 +66,11 @@ class InlineDelivery:
         """Nothing: all trackers are in this process."""
         return {}
 
+    @property
+    def not_started(self) -> list[GeneralTracker]:
+        """Nothing: a tracker that does not start is an error."""
+        return []
+
     def configure(self, values: dict[str, Any], *, environment: bool = False, only: str = "") -> None:
         """Give hyperparameters, or where the program runs, to every tracker, or to the one of a name only."""
         if environment:

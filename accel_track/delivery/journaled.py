@@ -276,6 +276,11 @@ class JournaledDelivery:
         """Why a tracker of the run is not in this process, by the names of those that are not."""
         return {**self._apart, **dict.fromkeys((one.name for one in self._companions.remotes), _IN_COMPANION)}
 
+    @property
+    def not_started(self) -> list[GeneralTracker]:
+        """The trackers of this process that have not started yet."""
+        return [one.tracker for one in self._workers if not one.running]
+
     def configure(self, values: dict[str, Any], *, environment: bool = False, only: str = "") -> None:
         """Append hyperparameters, or where the program runs."""
         self.journal.config(values, environment=environment, only=only)

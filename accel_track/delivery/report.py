@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import sys
 import time
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
@@ -13,7 +12,7 @@ from accel_track.delivery.status import TrackerStatus
 from accel_track.folders import shown_path
 from accel_track.journal.cursor import Cursor
 from accel_track.progress import progress_bar
-from accel_track.texts import clean, counted
+from accel_track.texts import counted, tell
 
 if TYPE_CHECKING:
     from accel_track.journal.writer import JournalWriter
@@ -126,8 +125,8 @@ def closing_report(
 
 def show(report: str) -> None:
     """Print a report to the standard error output, each line cleaned."""
-    if report and sys.stderr is not None:
-        print("\n".join(map(clean, report.split("\n"))), file=sys.stderr)  # noqa: T201 - for people, and last of all
+    if report:
+        tell(report)
 
 
 def wait_for(workers: Sequence[Delivering], next_seq: int, timeout: float) -> None:

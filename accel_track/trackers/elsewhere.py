@@ -1,4 +1,4 @@
-"""The stand-in for a tracker that another process runs."""
+"""The stand-ins for a tracker that another process runs, and for one that has not started yet."""
 
 from __future__ import annotations
 
@@ -122,10 +122,41 @@ def _refused(name: str) -> Callable[..., Any]:
     return refused
 
 
-for _name in (
+class TrackerNotStarted(TrackerElsewhere):
+    """The stand-in of a run for a tracker whose backend has not been reached yet.
+
+    Values, hyperparameters, media and artifacts wait in the run's journal for the tracker's start. Everything else is
+    asked of the tracker.
+
+    Args:
+        tracker: The tracker.
+        run: The run, which this does not keep from ending.
+    """
+
+    def __init__(self, tracker: GeneralTracker, run: Logs) -> None:
+        """Keep the way to both."""
+        super().__init__(tracker.name, "has not started yet", run)
+        self._tracker = tracker
+
+    def __getattr__(self, name: str) -> Any:
+        """Return the tracker's attribute; its native object is a `NotStartedError` until it has started."""
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return getattr(self._tracker, name)
+
+
+def _asked(name: str) -> property:
+    return property(lambda self: getattr(self._tracker, name))
+
+
+_METHODS = (
     *("start", "rest", "finish", "store_environment", "log_batch", "log_graph", "rewind", "identity", "page"),
     *("log_checkpoint", "describe_checkpoint", "delete_checkpoint", "planned_identity", "as_experiment"),
-):
+)
+_PROPERTIES = ("dropped", "started", "taken", "passing")
+for _name in _METHODS:
     setattr(TrackerElsewhere, _name, _refused(_name))
-for _name in ("dropped", "started", "taken", "passing"):
+for _name in _PROPERTIES:
     setattr(TrackerElsewhere, _name, property(_refused(_name)))
+for _name in (*_METHODS, *_PROPERTIES):
+    setattr(TrackerNotStarted, _name, _asked(_name))

@@ -7,6 +7,7 @@ import inspect
 import math
 import os
 import socket
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import groupby
@@ -260,6 +261,12 @@ class SDKTracker(StoresMedia):
         self._record(records)
 
     def _record(self, records: Sequence[Metrics]) -> None:
+        # The program may call `log` itself while the worker delivers: they share `taken`, and the SDK's current step.
+        # A forked process has a lock of its own, since nobody there gives back what the worker held.
+        with self.__dict__.setdefault("_turns", {}).setdefault(os.getpid(), threading.RLock()):
+            self._record_in_turn(records)
+
+    def _record_in_turn(self, records: Sequence[Metrics]) -> None:
         if not self.started:
             _ = self.tracker  # says that it was not started
         rows = [Row(self, record) for record in self.taken.left(records)]
@@ -309,6 +316,7 @@ class SDKTracker(StoresMedia):
             for gate in self._gates.values():
                 gate.close()
             self.forget_media()
+            self.__dict__.pop("_turns", None)  # a lock cannot be copied
 
     @property
     def started(self) -> bool:

@@ -6,6 +6,8 @@ import functools
 import sys
 from collections.abc import Callable, KeysView, Mapping, MutableSequence, ValuesView
 from collections.abc import Set as AbstractSet
+from decimal import Decimal
+from numbers import Integral, Real
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -278,6 +280,9 @@ _EXACT: tuple[tuple[type, Callable[[Any], Any]], ...] = (
     (str, lambda text: storable_text(str.__str__(text))),
     (int, int.__int__),
     (float, float.__float__),
+    (Integral, int),
+    (Real, float),
+    (Decimal, float),
 )
 
 

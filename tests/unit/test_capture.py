@@ -4,11 +4,14 @@
 import asyncio
 import copy
 import gc
+import math
 import sys
 import weakref
 from array import array
 from collections import OrderedDict, UserDict, UserList, deque
 from collections.abc import Callable
+from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 from unittest.mock import MagicMock
@@ -328,6 +331,15 @@ def test_proxies_are_what_they_stand_for_or_nothing() -> None:
     call = captured({"mapping": weakref.proxy(held[0]), "other": weakref.proxy(held[1]), "mock": MagicMock()})
     assert call.values["mapping"] == {"a": 1}
     assert call.unread == {"other": "it stands for another object, which may be gone"}
+
+
+@pytest.mark.parametrize(
+    ("value", "number"), [(Decimal("0.1"), 0.1), (Fraction(1, 4), 0.25), (Fraction(3), 3.0), (Decimal("NaN"), math.nan)]
+)
+def test_numbers_of_other_classes_are_pythons(value: Any, number: float) -> None:
+    found = captured({"loss": value}).values["loss"]
+    assert type(found) is float
+    assert found == pytest.approx(number, rel=0, nan_ok=True)
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])

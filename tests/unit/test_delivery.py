@@ -206,13 +206,34 @@ def test_a_start_that_takes_too_long_goes_on_behind() -> None:
         run = run_of(tracker, settings=Settings.of(start_timeout=0.2))
     assert time.monotonic() - begun < 5
     run.log({"loss": 0.5}, 0)
+    (waiting,) = run.trackers  # as in diffusers' `for tracker in accelerator.trackers: tracker.log(…)`
+    waiting.log({"own": 1.0}, 0)
+    assert waiting is not tracker
     go.set()
     run.finish()
-    assert logged(tracker) == [{"loss": 0.5}]
+    assert waiting.calls is tracker.calls
+    assert logged(tracker) == [{"loss": 0.5}, {"own": 1.0}]
     go.clear()
     with pytest.raises(TimeoutError, match=r"recording: has not started within 0 s; give it more time"):
         run_of(Slow(), settings=Settings.of(start_timeout=0, finish_timeout=0.1, strict=True))
     go.set()
+
+
+def test_a_program_that_has_closed_its_standard_error_output_goes_on() -> None:
+    program = """
+import sys
+import accel_track
+run = accel_track.init("p", "jsonl", project_dir="logs", run_name="r")
+sys.stderr.close()
+run.log({"loss": 0.5, "bad": object()}, 0)
+run.flush()
+run.alert("low disk")
+run.log({"loss": 0.25}, 1)
+run.finish()
+"""
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+    lines = Path("logs/p/r/metrics.jsonl").read_text().splitlines()
+    assert [json.loads(line).get("loss") for line in lines] == [0.5, None, 0.25]
 
 
 def test_raise_is_for_the_next_call_and_once() -> None:

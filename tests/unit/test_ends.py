@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from typing import Any
@@ -49,6 +51,30 @@ def test_a_signal_while_trackers_start(number: int, error: type[BaseException], 
     assert [call[0] for call in tracker.calls if call[0] != "flush"] == ["start", "finish"]
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
     accelerator.end_training()
+
+
+@pytest.mark.parametrize(
+    ("end", "status"), [("raise ValueError('no')", "failed: ValueError: no"), ("sys.exit(0)", "finished")]
+)
+def test_the_end_of_a_process_of_multiprocessing_is_that_of_its_function(end: str, status: str) -> None:
+    program = f"""
+import multiprocessing, sys
+import accel_track
+
+def train():
+    run = accel_track.init("p", "jsonl", project_dir=".")
+    run.log({{"loss": 0.5}}, 0)
+    {end}
+
+process = multiprocessing.get_context("fork").Process(target=train)
+process.start()
+process.join()
+"""
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+    (run,) = find_runs(".")
+    outcome = run.outcome(run.load())
+    assert outcome is not None
+    assert outcome.text == status
 
 
 def test_a_tracker_that_logs_to_its_own_run() -> None:

@@ -1,9 +1,12 @@
 """The engine under the trackers of SDKs, with a backend of the test's own."""
 
 import math
+import threading
+import time
 import types
 import warnings
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -173,6 +176,29 @@ def test_a_batch_that_fails_in_the_middle_goes_on_there() -> None:
     tracker.log_batch(batch[2:])
     assert [row[:2] for row in tracker.native.rows] == [(step, name) for step in range(3) for name in "ab"]
     assert tracker.dropped == {"none": 3}
+
+
+def test_calls_of_the_worker_and_of_the_program_wait_for_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A value was left out as a part of the other call that was stored already."""
+    tracker = started()
+    write, begun, written = tracker.write_row, threading.Event(), threading.Event()
+
+    def write_slowly(row: Row) -> None:
+        begun.set()
+        if row.step == 0:
+            written.wait(0.2)
+        write(row)
+        if row.step == 1:
+            written.set()
+            time.sleep(0.2)
+
+    monkeypatch.setattr(tracker, "write_row", write_slowly)
+    with ThreadPoolExecutor() as worker:
+        done = worker.submit(tracker.log_batch, [Metrics(0, 0.0, {"loss": 0.5}, 0)])
+        begun.wait(10)
+        tracker.log({"loss": 2.0}, step=1)
+        done.result()
+    assert sorted(tracker.native.rows) == [(0, "loss", 0.5), (1, "loss", 2.0)]
 
 
 @pytest.mark.filterwarnings("ignore:list. dropped:accel_track.errors.AccelTrackWarning")
