@@ -46,8 +46,8 @@ class Followed:
     error: str | None = None
     owes: bool = True
     """Whether a visit has something to do, though the store has nothing new."""
-    alive: bool | None = None
-    """Whether the run went on at the last visit; None before the first."""
+    alive: frozenset[int] | None = None
+    """The ranks that went on at the last visit; None before the first."""
     told: str | None = None
     """The error that was told."""
     busy: bool = False
@@ -147,10 +147,10 @@ class Fleet:
 
     def _look_at(self, one: Followed) -> None:
         run = one.run
-        if not run.changed() and not one.owes and one.alive == run.is_live():
+        if not run.changed() and not one.owes and one.alive == run.living():
             return
         run.refresh()
-        one.alive = run.is_live()
+        one.alive = run.living()
         self._look(run)
         sync = self._deliver(run)
 
@@ -160,7 +160,7 @@ class Fleet:
 
         one.statuses = sync.deliver(follow=False, timeout=self._timeout, watch=watch)
         one.owes = any(map(_owed, one.statuses)) or bool(run.download.problems)
-        one.ended = "" if sync.outcome is None or one.owes else sync.outcome.status
+        one.ended = "" if sync.outcome is None or one.owes or one.alive else sync.outcome.status
         if run.download.problems:
             message = f"{run.shown}: {run.download.problems[0]}"
             raise AccelTrackError(message)

@@ -62,6 +62,8 @@ class Download:
         """The content of each rank's `mirror.json`."""
         self.problems: list[str] = []
         """The parts, at the last look, that `mirror.json` names and that are missing or damaged."""
+        self._lacking: set[int] = set()
+        """Ranks of which some were."""
 
     def get(self, name: str) -> bytes | None:
         """Return a document of the run, or None.
@@ -125,8 +127,10 @@ class Download:
             if state is None:
                 continue
             # Everything that `state` names was in the store before `state` was.
-            if known is None or (known.segments, known.files, known.over) != (state.segments, state.files, state.over):
+            if known is None or is_news(state, known) or rank in self._lacking:
+                before = len(self.problems)
                 self.rank(rank, state, media=media)
+                (self._lacking.add if len(self.problems) > before else self._lacking.discard)(rank)
                 news = True
             self.states[rank] = state
         self._documents(info, kept)
@@ -261,6 +265,11 @@ class Download:
         names = [name for name in self.store.sizes(self.path(folder)) if name.endswith(".json") and "/" not in name]
         found = (decoded(self.get(f"{folder}/{name}"), Delivered) for name in names)
         return [one for one in found if one is not None and one.name.strip(". ")]
+
+
+def is_news(state: State, known: State) -> bool:
+    """Return whether a rank has something else in the store than when a state was known."""
+    return (known.segments, known.files, known.over) != (state.segments, state.files, state.over)
 
 
 def overlay(info: RunInfo, rank: int, delivered: Delivered) -> None:

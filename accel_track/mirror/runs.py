@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import secrets
 import time
+from collections import defaultdict
 from collections.abc import Collection, Iterator
 from functools import partial
 from pathlib import Path
@@ -20,7 +21,7 @@ from accel_track.journal import cursor as cursors
 from accel_track.journal.cursor import Cursor
 from accel_track.journal.directory import RunDirectory
 from accel_track.mirror.claims import LASTS, Claim
-from accel_track.mirror.download import Download, overlay
+from accel_track.mirror.download import Download, is_news, overlay
 from accel_track.mirror.layout import (
     CLAIMS,
     RUN,
@@ -96,7 +97,7 @@ class MirroredRun(RunDirectory):
         self._url = f"{store.shown.rstrip('/')}/{name}".rstrip("/")
         self._store = store
         self.download = Download(store, name, self)
-        self._lively = Lively()
+        self._lively: defaultdict[int, Lively] = defaultdict(Lively)
         self._held: dict[tuple[str, int], _Held] = {}
 
     @property
@@ -129,21 +130,25 @@ class MirroredRun(RunDirectory):
             raise JournalError(message)
         make_private(self.path)
         news = self.download.look(info, media=media, kept=[name for name, _ in self._held])
-        if (state := self.download.states.get(0)) is not None:
-            self._lively.see(state)
+        for rank, state in self.download.states.items():
+            self._lively[rank].see(state)
         return news
 
     def changed(self) -> bool:
-        """Return whether the store has something new of rank 0, which only a look at one object tells.
+        """Return whether the store has something new, which a look at one object of each rank that goes on tells.
 
         Raises:
             StoreError: The store cannot be reached.
         """
-        state, known = self.download.state(), self.download.states.get(0)
+        ranks = [0, *(rank for rank, known in self.download.states.items() if rank and not known.over)]
+        return any(self._has_changed(rank) for rank in ranks)  # all are seen by `refresh`
+
+    def _has_changed(self, rank: int) -> bool:
+        state, known = self.download.state(rank), self.download.states.get(rank)
         if state is None:
             return False
-        self._lively.see(state)
-        return known is None or (known.segments, known.files, known.over) != (state.segments, state.files, state.over)
+        self._lively[rank].see(state)
+        return known is None or is_news(state, known)
 
     @property
     def interval(self) -> float:
@@ -153,7 +158,11 @@ class MirroredRun(RunDirectory):
 
     def is_live(self) -> bool:
         """Return whether the process that trains is there, as far as the store tells."""
-        return self._lively.is_alive()
+        return self._lively[0].is_alive()
+
+    def living(self) -> frozenset[int]:
+        """Return the ranks whose processes are there: one may end later than rank 0."""
+        return frozenset(rank for rank, one in self._lively.items() if one.is_alive())
 
     def claim(self, tracker: str, rank: int = 0) -> BaseFileLock | None:
         """Return the lock against other processes' deliveries, here and elsewhere; None if another process has it.
@@ -162,7 +171,7 @@ class MirroredRun(RunDirectory):
             OSError: It cannot be made, or the store cannot be reached.
         """
         state = self.download.states.get(rank)
-        if state is not None and tracker in state.trackers and self._may_deliver(state):
+        if state is not None and tracker in state.trackers and self._may_deliver(rank, state):
             return None
         lock = super().claim(tracker, rank)
         if lock is None:
@@ -181,9 +190,9 @@ class MirroredRun(RunDirectory):
         held = self._held[tracker, rank] = _Held(self, tracker, rank, lock, claim)
         return cast("BaseFileLock", held)
 
-    def _may_deliver(self, state: State) -> bool:
+    def _may_deliver(self, rank: int, state: State) -> bool:
         """Return whether the program delivers; or its companion does, which has not told the store how far it is."""
-        return self.is_live() or (state.over and time.time() - state.time < LASTS)
+        return self._lively[rank].is_alive() or (state.over and time.time() - state.time < LASTS)
 
     def _take_over(self, tracker: str, rank: int) -> None:
         """Take over how far the one before has got: what the store says, unless this machine knows better."""

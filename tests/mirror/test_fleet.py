@@ -4,9 +4,11 @@ import json
 import signal
 import sqlite3
 import subprocess
+import threading
 import time
 from collections import Counter
 from contextlib import closing, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +18,22 @@ from typer.testing import CliRunner
 
 import accel_track
 from accel_track.cli import app
+from accel_track.delivery.fleet import Fleet
+from accel_track.delivery.status import records
+from accel_track.delivery.sync import Sync
 from accel_track.journal import cursor as cursors
+from accel_track.journal.writer import JournalWriter
 from accel_track.mirror import claims
 from accel_track.mirror import runs as mirrors
 from accel_track.mirror.claims import Claim
 from accel_track.mirror.runs import mirrored_runs
 from accel_track.mirror.store import Store
+from accel_track.mirror.upload import Upload
 from accel_track.outcome import Outcome
 from accel_track.run import Run
 from tests.support import warm
 from tests.support.processes import PYTHON, own_environment
+from tests.support.runs import only_run
 from tests.support.stores import Bucket, Proxy
 from tests.support.waiting import until
 
@@ -149,6 +157,27 @@ def test_one_run_is_followed_until_it_ends(bucket: Bucket, tmp_path: Path, colle
     _, said = process.communicate(timeout=90)
     assert process.returncode == 0, said
     assert lines(tmp_path / "collector", "one") == [0, 1]
+
+
+def test_a_rank_that_ends_later_is_followed_to_its_end(bucket: Bucket, tmp_path: Path) -> None:
+    run = begin(bucket, "one", tmp_path)
+    directory = only_run(tmp_path / "machines")
+    journal = JournalWriter(directory.rank(1), 1)
+    other = Upload(Store(bucket.url), directory, 1, 0.5, time.sleep)
+    other.look({"trackio": True})
+    run.finish()
+    fleet = Fleet(partial(mirrored_runs, Store(bucket.url)), Sync, 10.0, print)
+    following = threading.Thread(target=fleet.follow, kwargs={"until_ended": True}, daemon=True)
+    following.start()
+    (one,) = until(lambda: [one for one in fleet.followed.values() if one.alive is not None and not one.busy])
+    assert one.ended == ""
+    assert one.run.claim("trackio", 1) is None  # it delivers there itself
+    journal.metrics({"loss": 1.0}, 0, {})
+    journal.close()
+    other.look({"trackio": False}, over=True)
+    following.join(30)
+    assert one.ended == "finished"
+    assert records(one.run)[1] == 1
 
 
 @pytest.mark.long
