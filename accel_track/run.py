@@ -289,7 +289,8 @@ class Run(MediaCalls):
         if settings.resume != "never" and settings.keeps_journal:
             place = None if is_address(self.directory) else self.directory
             must = settings.resume == "must"
-            earlier = find_earlier(place, self.project, name, finished=must, parent=self.run_id)
+            mirror = None if self.earlier is None else settings.mirror  # a new run has no child anywhere
+            earlier = find_earlier(place, self.project, name, finished=must, mirror=mirror, parent=self.run_id)
         return Run(
             selected,
             project=self.project,

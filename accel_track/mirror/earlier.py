@@ -12,8 +12,9 @@ from accel_track.errors import JournalError, warn
 from accel_track.files import make_private
 from accel_track.journal.directory import PARENT, RunDirectory
 from accel_track.journal.info import RunInfo
+from accel_track.mirror.claims import Claim
 from accel_track.mirror.download import Download
-from accel_track.mirror.layout import State, plain_path, started_folders, stored_name
+from accel_track.mirror.layout import CLAIMS, State, plain_path, started_folders, stored_name
 from accel_track.mirror.runs import Lively
 from accel_track.mirror.store import Store, StoreError
 
@@ -66,6 +67,9 @@ def _fetch(store: Store, name: str, run: RunDirectory, info: RunInfo, sleep: Cal
     download = Download(store, name, run)
     if (state := download.state()) is not None and _goes_on(download, state, sleep):
         warn(f"{name} in {store.shown} is not continued, since another process is logging to it.")
+        return
+    if not Claim(store, download.path(f"{CLAIMS}/start-{info.starts + 1}.json")).take():
+        warn(f"{name} in {store.shown} is not continued, since another process is just about to.")
         return
     if here:
         aside = run.path.parents[1] / SUPERSEDED / run.path.parent.name

@@ -4,9 +4,11 @@ import json
 import os
 import signal
 import subprocess
+import threading
 import time
 import warnings
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -178,6 +180,38 @@ def test_a_lost_run_is_found_by_the_name_that_it_was_to_have(tmp_path: Path) -> 
     again = accel_track.init("project", project_dir="two", **options)
     again.finish()
     assert (again.name, again.run_id) == ("name-2", lost.run_id)
+
+
+@pytest.mark.filterwarnings("ignore:.*just about to")
+def test_of_machines_that_continue_a_run_at_the_same_moment_one_does(tmp_path: Path) -> None:
+    options = {"mirror": f"file://{tmp_path}/store", "mirror_interval": 0.2, "delivery": "none", "run_name": "name"}
+    lost = accel_track.init("project", project_dir="lost", **options)
+    lost.finish("preempted")
+    at_once = threading.Barrier(4)
+
+    def begun(machine: int) -> str:
+        at_once.wait()
+        run = accel_track.init("project", project_dir=f"machine-{machine}", **options)
+        run.finish()
+        return run.run_id
+
+    with ThreadPoolExecutor(4) as pool:
+        ids = list(pool.map(begun, range(4)))
+    assert len(set(ids)) == 4
+    assert lost.run_id in ids
+
+
+def test_a_child_of_a_lost_run_goes_on_elsewhere(tmp_path: Path) -> None:
+    options = {"mirror": f"file://{tmp_path}/store", "mirror_interval": 0.2, "delivery": "none", "run_name": "name"}
+    ids = []
+    for machine in ("one", "two"):
+        run = accel_track.init("project", project_dir=machine, **options)
+        child = run.child("fold")
+        child.log({"loss": 1.0}, step=len(ids))
+        ids.append((run.run_id, child.run_id))
+        child.finish("preempted")
+        run.finish("preempted")
+    assert ids[0] == ids[1]
 
 
 def test_a_run_that_goes_on_is_not_continued(bucket: Bucket, train, tmp_path: Path) -> None:
