@@ -115,7 +115,7 @@ class Mirroring:
                 if not self._closing:
                     self._deadline.wait(self._interval)
         except DeadlineReachedError as error:
-            self._error = self._error or (None if error.__cause__ is None else clean(error.__cause__))
+            self._error = self._error or clean(error.__cause__ or "there was no time for it")
         except BaseException as error:  # noqa: BLE001 - a thread has nobody to raise to
             self._error = clean(str(error) or type(error).__name__)
             warn(f"mirror: {self._error}; the run goes on without it.")
@@ -152,8 +152,9 @@ class Mirroring:
 
     def notes(self) -> list[str]:
         """Return a sentence for the closing report where something is not in the store."""
-        if self._thread is None and self._error is None:
+        behind = self._upload.behind
+        if self._thread is None and self._error is None and not behind:
             return []
         error = f" ({self._error})" if self._error else ""
-        lacks = f"the mirror {self.shown} lacks {self._upload.behind} bytes{error}"
+        lacks = f"the mirror {self.shown} lacks {behind} bytes{error}"
         return [f"{lacks}; copy them, once the store answers, with: accel-track sync {shown_path(self._run.path)}"]

@@ -61,7 +61,7 @@ def status_of_worker(worker: Delivering, next_seq: int) -> TrackerStatus:
     """Return the state of a worker's tracker, given the number of the next record of its journal."""
     cursor = worker.durable
     status = TrackerStatus.of(worker.name, cursor, max(0, next_seq - cursor.seq))
-    status.unfinished = worker.unfinished
+    status.unfinished = worker.unfinished or not (status.pending or worker.over.wait(0.0))
     if not status.complete or status.not_replayable:  # else the error has passed
         status.error = worker.last_error
     return status

@@ -519,7 +519,8 @@ class Worker:
             result: ResultT = self._repeat(self._in_this_process, function, *arguments)
         finally:
             self.stalled = next(iter(self._suspects.errors), None)
-        self._waiting = self._waiting and self.stalled is not None
+        if self._waiting and self.stalled is None:  # the error has passed
+            self._waiting, self.last_error = False, None if self.failure is None else shown(self.failure)
         return result
 
     def _is_waited_for(self, error: BaseException) -> bool:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import accel_track
+from accel_track.delivery import mirroring
 from accel_track.mirror.runs import mirrored_runs
 from accel_track.run import Run
 from tests.support.runs import journaled
@@ -92,6 +93,21 @@ def test_a_store_that_is_down_at_the_end_is_told_and_completed_later(
     assert "has everything" in done.output, done.output
     assert there(bucket) == list(range(200))
     assert "has everything" in CliRunner().invoke(app, ["show", str(folder)]).output
+
+
+def test_what_waits_for_its_media_at_the_end_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mirroring, "LEAST", 0.5)
+    url = f"file://{tmp_path}/store"
+    run = accel_track.init("project", mirror=url, mirror_interval=60, delivery="none", finish_timeout=1)
+    until(lambda: list(mirrored_runs(url)))
+    media = run.run_directory.rank() / "media"
+    media.mkdir()
+    (media / "slow.raw").touch()  # as while a long video is encoded
+    run.log({"loss": 1.0}, step=0)
+    run.finish()
+    assert "(there was no time for it); copy them" in capsys.readouterr().err
 
 
 def test_a_store_that_says_nothing(bucket: Bucket) -> None:

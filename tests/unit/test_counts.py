@@ -144,6 +144,14 @@ def test_an_end_that_fails_is_told(capsys):
     assert "faulty: 20 delivered, not finished (RuntimeError: faulty on purpose)" in capsys.readouterr().err
 
 
+def test_an_end_that_is_still_waited_for_is_told(capsys, monkeypatch):
+    go = threading.Event()
+    monkeypatch.setattr(FaultyTracker, "finish", lambda _: go.wait(20))
+    finished(FaultyTracker(), [GOOD] * 20, finish_timeout=1.0)
+    assert "faulty: 20 delivered, not finished" in capsys.readouterr().err
+    go.set()
+
+
 def test_what_no_command_can_make_is_not_advised(capsys):
     finished([FaultyTracker("log"), "picky"], [BAD] * 4, finish_timeout=0.2)
     told = capsys.readouterr().err

@@ -306,9 +306,8 @@ def test_every_record_is_in_one_number_and_stored_where_it_is_said_to_be(seed, d
             worker = deliver(tracker := Backend(fault, durable_flush=durable), timeout)
             stored += tracker.stored if durable or worker.cursor.seq == count else []
             for cursor in (worker.cursor, cursors.load(CURSOR)):
-                told = status_of_worker(
-                    SimpleNamespace(name="t", durable=cursor, last_error=None, unfinished=False), count
-                )
+                seen = SimpleNamespace(name="t", durable=cursor, last_error=None, unfinished=False, over=worker.over)
+                told = status_of_worker(seen, count)
                 assert told.delivered + told.pending + told.quarantined + told.not_replayable == count
                 assert told.delivered <= len(set(stored))
     assert sorted({*stored}) == sorted(set(range(count)) - set(quarantined()))

@@ -229,7 +229,7 @@ def test_a_transient_error_in_start_and_flush_is_waited_out(workers):
     with pytest.warns(AccelTrackWarning, match="ConnectionError: down"):
         worker = deliver(workers(tracker := Tracker()))
     assert [call[0] for call in tracker.calls] == ["start", "log", "log", "log", "flush", "finish"]
-    assert worker.cursor.retried == 2
+    assert (worker.cursor.retried, worker.last_error) == (2, None)
 
 
 def test_the_deadline_ends_the_wait_for_a_backend_and_its_records_stay(workers):
