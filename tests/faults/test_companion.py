@@ -150,6 +150,20 @@ def test_a_killed_companion_loses_and_doubles_nothing(program: Program) -> None:
     assert companion().starts == 3
 
 
+def test_a_companion_that_is_terminated_is_started_again(program: Program) -> None:
+    """As where a job manager sends SIGTERM to each process of a job that it is about to stop."""
+    process = program(training(10**6, trackers='"tensorboard"', each='if os.path.exists("stop"): break'))
+    until(lambda: running(1))
+    os.kill(companion().pid, signal.SIGTERM)
+    until(lambda: running(2))
+    Path("stop").touch()
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors
+    assert "the companion process has ended (exit code 143" in errors
+    expected = [step for step in journaled(only_run(LOGS)) if step is not None]
+    assert [step for step, _ in scalars(LOGS / "p")] == expected
+
+
 @pytest.mark.long
 def test_when_the_whole_group_is_killed_the_journal_remains(program: Program) -> None:
     process = program(training(10**6, trackers='"tensorboard"'))

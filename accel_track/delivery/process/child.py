@@ -159,6 +159,8 @@ class Deliverer:
         self._store(self._now(trackers, over=not self._sync.stopped))
         for one in found:
             print(one, flush=True)  # noqa: T201 - into the log
+        if self._sync.stopped:  # by SIGTERM, which may have been for the companion alone: the trainer starts another
+            raise SystemExit(Outcome("preempted").exit_code)
         if self._exit.wait(_LAST):
             note_death(self._run.rank(self._brief.rank), self._exit, self._brief.parent)
         if self._brief.mirror is not None:
