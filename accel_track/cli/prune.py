@@ -53,8 +53,8 @@ def prune(
 ) -> None:
     """Delete the run directories of runs that have ended and that all their trackers have in full.
 
-    A run is kept if it goes on, has pending or quarantined records, has no tracker, has a mirror that lacks something,
-    or is damaged.
+    A run is kept if it goes on, has pending or quarantined records, has no tracker, or none for a rank, has a mirror
+    that lacks something, or is damaged.
 
     Example: accel-track prune runs --older-than 90 --dry-run
     """

@@ -48,6 +48,9 @@ def undelivered(run: RunDirectory, info: RunInfo) -> str | None:
     if lacking := sum(note.lacking for note in notes):
         return f"its mirror {info.mirror} lacks {counted(lacking, 'byte')}"
     logged = records(run)
+    taken = {rank for name in info.trackers for rank in ranks_of(run, name)}
+    if taken and (others := [str(rank) for rank, count in logged.items() if count and rank not in taken]):
+        return f"none of its trackers takes what rank {', '.join(others)} has logged"
     return next(filter(None, (_lacking(run, name, logged) for name in info.trackers)), None)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from accel_track.journal.directory import RunDirectory
+from accel_track.journal.writer import JournalWriter
 
 
 def delivered(make: Any, **more: Any) -> RunDirectory:
@@ -45,6 +46,16 @@ def test_other_runs_of_the_project_stay(make: Any, invoke: Any) -> None:
     assert told["path"] == str(run.path)
     assert told["bytes"] > 100
     assert other.path.exists()
+
+
+def test_what_only_other_ranks_have_logged_stays(make: Any, invoke: Any) -> None:
+    run = make(["jsonl"], delivery="thread")  # which gets rank 0
+    writer = JournalWriter(run.rank(1), 1)
+    writer.metrics({"loss": 2.0}, 0, {})
+    writer.close()
+    age(run)
+    assert kept(invoke) == {run.path.name: "none of its trackers takes what rank 1 has logged"}
+    assert "rank 1" in invoke("rm", run.path, "--yes", code=1).output
 
 
 def test_it_asks(make: Any, invoke: Any) -> None:
