@@ -221,3 +221,17 @@ def test_a_second_run_starts_clean(tmp_path: Path) -> None:
     found = {ends(path)[0][0]: (configuration(path), points(path)) for path in logs(tmp_path)}
     assert found == {"CRASHED": ({"a": 1}, [(3, 0.5)]), "FINISHED": ({"b": 2}, [(3, 0.5)])}
     assert not tracker.dropped
+
+
+def test_a_planned_id_lets_an_online_run_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test reaches SwanLab's server: this is the last call before it."""
+
+    def reached(*_: object) -> None:
+        raise ConnectionError("reached")
+
+    monkeypatch.setenv("SWANLAB_API_KEY", "a" * 21)
+    monkeypatch.setattr("swanlab.sdk.cmd.init._init", reached)
+    tracker = SwanLabTracker.for_run("p", "name", tmp_path, {"mode": "online"})
+    assert tracker.planned_identity()["id"]
+    with pytest.raises(ConnectionError, match="reached"):
+        tracker.start()

@@ -141,8 +141,8 @@ class SwanLabTracker(SwanLabMetrics):
         """Choose the run's id, unless it is chosen elsewhere."""
         if not self.installed() or chooses_id(self.init_kwargs):
             return {}
-        self._planned = {"id": short_id()}
-        return {**self._planned, "resume": "allow"}
+        self._planned = {"id": short_id(), "resume": "allow"}  # online, an id goes with no other `resume`
+        return dict(self._planned)
 
     def read(self) -> BackendRun:
         """Return the run as SwanLab's files on this computer have it.
