@@ -91,7 +91,7 @@ def _print_identity(one: Shown) -> None:
     }
     for key, value in identity.items():
         say(f"{key:8} {value}")
-    for step in one.content.rewinds:
+    for step in dict.fromkeys(one.content.rewinds):  # each rank has noted it
         say(f"rewound  to step {step}: what had been logged from there on is left out")
     if one.content.damaged:
         say(f"damaged  {one.content.damaged} bytes of the journal; see `accel-track verify {run.path}`")
