@@ -94,7 +94,7 @@ class JsonlTracker(StoresMedia):
     ) -> None:
         """Keep the arguments for `start`."""
         super().__init__()
-        self.folder = Path(logging_dir, run_name)
+        self.run_name, self.folder = run_name, Path(logging_dir, run_name)
         self.resume, self.file = resume, file
         self._path: Path | None = None
         self._last_path: Path | None = None
@@ -314,11 +314,8 @@ class JsonlTracker(StoresMedia):
         return command_line("less", self._file())
 
     def identity(self) -> dict[str, Any]:
-        """Return the folder and the file, from any working directory."""
-        if self._path is None:
-            return {}
-        place = {"run_name": "", "logging_dir": os.path.abspath(self.folder)}
-        return {**place, "file": self._path.name, "resume": True}
+        """Return the arguments with which another process goes on in the same file."""
+        return {} if self._path is None else {"run_name": self.run_name, "file": self._path.name, "resume": True}
 
     @on_main_process
     def finish(self) -> None:

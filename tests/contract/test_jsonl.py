@@ -35,7 +35,7 @@ class TestJsonl(JsonlContract):
         tracker = self.make(tmp_path)
         tracker.start()
         tracker.log_batch(records[:6])
-        again = JsonlTracker(**tracker.identity())
+        again = JsonlTracker(logging_dir=tmp_path, **tracker.identity())
         again.start()
         again.log_batch(records[3:])
         again.log_batch(records[3:])
@@ -47,7 +47,7 @@ class TestJsonl(JsonlContract):
         tracker.log_batch([Metrics(seq, 1.7e9, {"loss": 0.5}, seq) for seq in range(3)])
         path = tracker.tracker
         path.write_bytes(path.read_bytes() + b"somebody else\n" + path.read_bytes()[:20])
-        again = JsonlTracker(**tracker.identity())
+        again = JsonlTracker(logging_dir=tmp_path, **tracker.identity())
         again.start()
         again.log_batch([Metrics(seq, 1.7e9, {"loss": 0.5}, seq) for seq in range(2, 5)])
         found = path.read_text().splitlines()

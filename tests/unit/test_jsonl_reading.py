@@ -55,7 +55,7 @@ def test_a_second_file_of_a_folder(tmp_path: Path) -> None:
     identity = tracker.identity()
     assert held(tracker.read(), tmp_path).points["loss"] == [(0, 7)]
     tracker.finish()
-    for reader in (tracker, JsonlTracker(**identity)):
+    for reader in (tracker, JsonlTracker(logging_dir=tmp_path, **identity)):
         assert held(reader.read(), tmp_path).points["loss"] == [(0, 7)]
     assert len(held(JsonlTracker("run", tmp_path).read(), tmp_path).rows) == 3
 

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import os
 import sys
 from pathlib import Path
@@ -89,7 +90,16 @@ def test_of_two_programs_that_continue_a_run_at_once_the_second_begins_another(r
     assert Path("runs/p/base-2/metrics.jsonl").is_file()
 
 
-def test_never():
+def test_a_run_whose_folder_is_elsewhere_now_goes_on_there():
+    for step, folder in enumerate(("first", "second")):
+        run = init("p", "jsonl", project_dir=folder, run_name="base")
+        run.log({"loss": 1.0}, step=step)
+        run.finish("failed")
+        if folder == "first":
+            os.rename("first", "second")
+    assert not Path("first").exists()
+    lines = Path("second/p/base/metrics.jsonl").read_text().splitlines()
+    assert [json.loads(line)["step"] for line in lines] == [0, 1]
     for _ in range(2):
         one = accelerator(resume="never")
         if Path("state").exists():
