@@ -215,10 +215,10 @@ class InlineDelivery:
             raise failure
 
 
-def say_who(error: BaseException, tracker: GeneralTracker) -> None:
-    """Add the tracker's name to the error's traceback, where Python can (from 3.11)."""
+def say_who(error: BaseException, tracker: GeneralTracker, hint: str = "") -> None:
+    """Add the tracker's name, and what to do, to the error's traceback, where Python can (from 3.11)."""
     if sys.version_info >= (3, 11):
-        error.add_note(f"(accel_track: raised by the tracker {tracker.name!r})")
+        error.add_note(f"(accel_track: raised by the tracker {tracker.name!r}{hint})")
 
 
 def _release(outcome: Outcome, tracker: GeneralTracker) -> None:

@@ -37,6 +37,7 @@ from accel_track.delivery.worker import Worker
 from accel_track.delivery.workers import Workers
 from accel_track.errors import JournalError, ResumeError, warn
 from accel_track.files import make_private
+from accel_track.folders import command_line
 from accel_track.journal.cursor import begun, load, save
 from accel_track.journal.directory import RunDirectory
 from accel_track.journal.forked import EndedJournal, ForkedJournal
@@ -261,7 +262,9 @@ class JournaledDelivery:
         if error is not None and (worker.over.is_set() or self._settings.strict):
             self.trackers.remove(worker.tracker)
             self._workers.remove(worker)
-            say_who(error, worker.tracker)
+            anew = command_line("accel-track", "sync", self.directory.path, "--to", name, "--from-start")
+            gone = f"; if the backend's run that it continues is gone, deliver to a new one first: {anew}"
+            say_who(error, worker.tracker, gone if worker.cursor.seq else "")
             raise error
         if error is None:
             message = f"{name}: has not started within {self._settings.start_timeout:g} s"

@@ -100,6 +100,28 @@ def test_a_run_whose_folder_is_elsewhere_now_goes_on_there():
     assert not Path("first").exists()
     lines = Path("second/p/base/metrics.jsonl").read_text().splitlines()
     assert [json.loads(line)["step"] for line in lines] == [0, 1]
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="errors have no notes")
+@pytest.mark.filterwarnings("ignore:recording. its backend run cannot be continued")
+def test_an_error_of_a_tracker_that_goes_on_says_what_to_do_if_its_run_is_gone():
+    class Gone(RecordingTracker):
+        def start(self):
+            raise LookupError("no such run")
+
+    run = init("p", RecordingTracker(), project_dir="runs", run_name="base")
+    run.log({"loss": 1.0}, step=0)
+    run.finish("failed")
+    for name, command in (("base", "--to recording --from-start"), ("other", "")):
+        with pytest.raises(LookupError) as caught:
+            init("p", Gone(), project_dir="runs", run_name=name)
+        (note,) = caught.value.__notes__
+        assert "raised by the tracker 'recording'" in note
+        assert command in note
+        assert ("is gone" in note) is bool(command)
+
+
+def test_never():
     for _ in range(2):
         one = accelerator(resume="never")
         if Path("state").exists():
