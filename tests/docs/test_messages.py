@@ -7,11 +7,18 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 
 
+def parsed(path: Path) -> ast.Module:
+    try:
+        return ast.parse(path.read_text(encoding="utf-8"))
+    except SystemError:  # to CPython 3.11.7, of two parsers at once one fails (gh-106905)
+        return ast.parse(path.read_text(encoding="utf-8"))
+
+
 def texts() -> str:
     """Return all texts of the package, with what is filled in taken out, as users read them."""
     found = []
     for path in (ROOT / "accel_track").rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in ast.walk(parsed(path)):
             if isinstance(node, ast.JoinedStr):
                 found += [one.value for one in node.values if isinstance(one, ast.Constant)]
             elif isinstance(node, ast.Constant) and isinstance(node.value, str):
