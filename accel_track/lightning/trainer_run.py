@@ -157,7 +157,8 @@ class Session:
         try:
             run = self._made()
         except ResumeError:
-            if self._resumed is None or self.settings.resume == "must" or self.settings.all_ranks:
+            must = self.settings.resume == "must" or self.settings.all_ranks or not self._rewinds  # or it is our own
+            if must or self._resumed is None:
                 raise
             self.run_id = new_run_id()
             self._agree(self.decide(None))  # another process was faster to continue that run

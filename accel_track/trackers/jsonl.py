@@ -100,7 +100,7 @@ class JsonlTracker(StoresMedia):
         self._last_path: Path | None = None
         self._config: dict[str, Any] = {}
         self._last = -1
-        self._told: dict[str, set[Place]] = {}
+        self._told: dict[str, set[Place]] | None = None
         self._whole_again: set[Place] = set()
 
     @classmethod
@@ -189,7 +189,7 @@ class JsonlTracker(StoresMedia):
             self._check(record.kwargs.get(self.name, {}))
         refused: list[tuple[str, Any]] = []
         new = [one for one in records if one.seq > self._last or one.seq < 0]  # the latter are parts, of a repair
-        if not self._told and any(one.seq < 0 for one in new):
+        if self._told is None and any(one.seq < 0 for one in new):
             self._told = told_media(self._present())
         lines = [self._line(one.values, one.step, one.time, None if one.seq < 0 else one.seq, refused) for one in new]
         self._append(b"".join(lines))
@@ -280,7 +280,7 @@ class JsonlTracker(StoresMedia):
         """Return the line's entry for a medium, whose file is now beside the lines, with their permissions."""
         file = self._present()
         about, is_new = described(medium, file.parent, stat.S_IMODE(file.stat().st_mode))
-        if is_new:  # with its file, a line that told of it before is whole
+        if is_new and self._told is not None:  # with its file, a line that told of it before is whole
             self._whole_again |= self._told.get(about["file"], set())
         return about
 
